@@ -1,0 +1,40 @@
+# make demo: a made sample through the whole main job · make test · make lint · make bench · make test-datasets3
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+OUT ?= out
+ROOT ?= $(OUT)/sample
+
+.PHONY: demo test lint bench test-datasets3 clean
+
+$(VENV)/installed: requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: $(VENV)/installed
+	$(BIN)/python scripts/demo.py $(if $(filter $(OUT)/sample,$(ROOT)),,$(ROOT)) --out $(OUT)
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+bench: $(VENV)/installed
+	$(BIN)/python -m benchmarks --out $(OUT)/bench
+
+# the same builder file as a loading script of datasets 3.x, in a virtual environment of its own
+test-datasets3: .venv-datasets3/installed
+	.venv-datasets3/bin/python -m pytest tests/test_loading_script.py
+
+.venv-datasets3/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-datasets3
+	.venv-datasets3/bin/pip install --quiet --upgrade pip
+	.venv-datasets3/bin/pip install --quiet "datasets==3.6.0" pytest pandas --editable .
+	touch $@
+
+clean:
+	rm -rf $(OUT) $(VENV) .venv-datasets3

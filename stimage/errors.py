@@ -1,0 +1,5 @@
+"""The error that every room raises when the data, not the program, is wrong."""
+
+
+class DataError(ValueError):
+    """A file of a root is missing, damaged or contradicts another; the message names the file, the place and the remedy."""

@@ -1,0 +1,1 @@
+"""From spots to examples: the vocabulary, gene panels, and Arrow tables."""

@@ -1,0 +1,104 @@
+"""Batches of spots as Arrow tables: the examples that everything downstream reads."""
+
+import io
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from stimage.processing.panels import Panel
+from stimage.processing.vocabulary import Vocabulary
+from stimage.slides.counts import Rows
+from stimage.slides.patches import Patch
+from stimage.slides.spots import Batch, Spots, read_batches
+
+IMAGE_FORMATS = ("ppm", "png", "jpeg")
+JPEG_QUALITY = 95
+
+
+def spot_tables(
+    spots: Spots, patch: Patch, genes: Vocabulary | Panel, image_format: str, begin: int = 0, end: int | None = None
+) -> Iterator[pa.Table]:
+    """Yield spots ``begin`` to ``end`` of a slide as Arrow tables of at most 64 rows, with the builder's columns.
+
+    Parameters
+    ----------
+    genes
+        A vocabulary, for sparse ``gene_ids`` and ``counts``; or a panel, for a dense ``expression``.
+    image_format
+        "ppm" (uncompressed, the fastest to make and to read), "png" (lossless) or "jpeg" (quality 95).
+    """
+    if isinstance(genes, Panel):
+        expression = partial(_dense, places=genes.places_in(spots.genes, spots.counts), width=len(genes.genes))
+    else:
+        expression = partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts))
+    encode = {"ppm": encode_ppm, "png": encode_png, "jpeg": encode_jpeg}[image_format]
+    for batch in read_batches(spots, patch, begin, end):
+        yield pa.table(_spot_columns(spots, batch) | _image_column(batch, encode) | expression(batch.rows))
+
+
+def check_slide(spots: Spots, patch: Patch, panel: Panel | None) -> None:
+    """Raise `DataError` if a slide lacks a gene of the panel, or the scale that a physical patch needs."""
+    if panel:
+        panel.places_in(spots.genes, spots.counts)
+    if patch.um:
+        patch.source_px(spots.image, spots.scale)
+
+
+def encode_ppm(pixels: np.ndarray) -> bytes:
+    """Write RGB pixels (height, width, 3) as a PPM file, which is a line of text before them."""
+    return b"P6 %d %d 255\n" % (pixels.shape[1], pixels.shape[0]) + pixels.tobytes()
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Write RGB pixels as a PNG file, at the fastest compression."""
+    Image.fromarray(pixels).save(file := io.BytesIO(), "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def encode_jpeg(pixels: np.ndarray) -> bytes:
+    """Write RGB pixels as a JPEG file."""
+    Image.fromarray(pixels).save(file := io.BytesIO(), "JPEG", quality=JPEG_QUALITY)
+    return file.getvalue()
+
+
+def _spot_columns(spots: Spots, batch: Batch) -> dict[str, pa.Array]:
+    slide, part, n = spots.slide, slice(batch.begin, batch.end), batch.end - batch.begin
+    same = {"slide": slide.name, "tech": slide.tech, "species": slide.species, "tissue": slide.tissue, "pmid": slide.pmid}
+    return {
+        "spot_id": spots.ids[part],
+        **{name: pa.repeat(pa.scalar(value, pa.string()), n) for name, value in same.items()},
+        "involve_cancer": pa.repeat(pa.scalar(slide.involve_cancer, pa.bool_()), n),
+        **{name: pa.array(getattr(spots, name)[part], pa.float32()) for name in ("x", "y")},
+        "radius": pa.array(spots.r[part], pa.float32()),
+        "um_per_px": pa.repeat(pa.scalar(spots.scale.um_per_px, pa.float32()), n),
+        "annotation": spots.annotation[part],
+    }
+
+
+def _image_column(batch: Batch, encode: Callable[[np.ndarray], bytes]) -> dict[str, pa.Array]:
+    files = pa.array([encode(patch) for patch in batch.patches], pa.binary())
+    return {"image": pa.StructArray.from_arrays([files, pa.nulls(len(files), pa.string())], ["bytes", "path"])}
+
+
+def _sparse(rows: Rows, gene_ids: np.ndarray) -> dict[str, pa.Array]:
+    """Return ascending gene ids and their counts, row by row."""
+    ids, counts = gene_ids.take(rows.columns), rows.values.astype(np.float32)
+    row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
+    key = row * (int(gene_ids.max(initial=0)) + 1) + ids
+    if (np.diff(key) < 0).any():  # the slide's columns are not in the vocabulary's order
+        order = key.argsort()
+        ids, counts = ids[order], counts[order]
+    offsets = pa.array(rows.indptr, pa.int32())
+    return {name: pa.ListArray.from_arrays(offsets, v) for name, v in (("gene_ids", ids), ("counts", counts))}
+
+
+def _dense(rows: Rows, places: np.ndarray, width: int) -> dict[str, pa.Array]:
+    """Return the counts of a panel's genes as vectors of its length."""
+    place = places.take(rows.columns)
+    row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
+    expression = np.zeros((len(rows.ids), width), np.float32)
+    expression[row[place >= 0], place[place >= 0]] = rows.values[place >= 0]
+    return {"expression": pa.FixedSizeListArray.from_arrays(expression.ravel(), width)}

@@ -1,0 +1,67 @@
+"""A panel: an ordered list of named genes, whose counts make a dense vector."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stimage.errors import DataError
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An ordered list of gene names, each once."""
+
+    genes: tuple[str, ...]
+
+    def __post_init__(self):
+        if not self.genes:
+            raise ValueError("panel: is empty; name at least one gene")
+        gene, times = Counter(self.genes).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"panel: names gene {gene!r} {times} times; name each once")
+
+    @classmethod
+    def of(cls, value: "Panel | Sequence[str] | str | Path") -> "Panel":
+        """Read a panel from what a user passes.
+
+        Parameters
+        ----------
+        value
+            Gene names, or the path of a file of them: JSON with the key "genes", or text with a name a line.
+        """
+        if isinstance(value, cls):
+            return value
+        return cls(tuple(map(str, _read(Path(value)) if isinstance(value, str | Path) else value)))
+
+    def places_in(self, genes: Sequence[str], where: str) -> np.ndarray:
+        """Return, for each gene of a slide, its place in the panel (int32), -1 if it has none.
+
+        Raises
+        ------
+        DataError
+            If the slide lacks genes of the panel; naming them.
+        """
+        places = {gene: i for i, gene in enumerate(self.genes)}
+        if missing := sorted(places.keys() - set(genes), key=places.get):
+            shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
+            raise DataError(
+                f"{where}: lacks {len(missing)} of the panel's {len(places)} genes: {shown}; "
+                "leave them out of the panel, or leave the slide out (on_mismatch='drop' does)"
+            )
+        return np.array([places.get(gene, -1) for gene in genes], np.int32)
+
+
+def _read(path: Path) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix == ".json":
+            return json.loads(text)["genes"]
+    except OSError as error:
+        raise DataError(f"{path}: can't be read as a panel ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: is no panel; expected JSON with a list under the key 'genes' ({error!r})") from None
+    return [line.strip() for line in text.splitlines() if line.strip()]

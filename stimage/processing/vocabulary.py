@@ -1,0 +1,104 @@
+"""The vocabulary: all genes of a root under one numbering, so that a gene's id never depends on what is selected."""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from tqdm.auto import tqdm
+
+from stimage.errors import DataError
+from stimage.slides.catalog import Catalog
+from stimage.slides.counts import parse_header
+from stimage.slides.storage import first_line, is_local, list_folder, local_copy
+
+NAME = "genes.parquet"
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class Vocabulary:
+    """Gene names; a gene's id is its place. ``path`` is the Parquet file with the columns ``id`` and ``name``."""
+
+    names: tuple[str, ...]
+    path: str
+
+    def ids_of(self, genes: Iterable[str], where: str) -> np.ndarray:
+        """Return the id (int32) of each gene.
+
+        Raises
+        ------
+        DataError
+            If the vocabulary lacks a gene of ``where``.
+        """
+        places = _places(self.path)
+        try:
+            return np.array([places[gene] for gene in genes], np.int32)
+        except KeyError as error:
+            raise DataError(f"{where}: gene {error.args[0]!r} is not in {self.path}; remove that file to renew it") from None
+
+
+@lru_cache(maxsize=4)
+def load_vocabulary(path: str) -> Vocabulary:
+    """Read a ``genes.parquet``."""
+    try:
+        table = pq.read_table(path, columns=["id", "name"])
+    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+        raise DataError(f"{path}: is no vocabulary with the columns id and name ({error})") from None
+    if not np.array_equal(table["id"].to_numpy(), np.arange(len(table))):
+        raise DataError(f"{path}: ids must count from 0 in steps of 1; remove the file to renew it")
+    return Vocabulary(tuple(table["name"].to_pylist()), path)
+
+
+@lru_cache(maxsize=4)
+def _places(path: str) -> dict[str, int]:
+    return {name: i for i, name in enumerate(load_vocabulary(path).names)}
+
+
+def root_vocabulary(catalog: Catalog) -> str:
+    """Return the path of a root's ``genes.parquet``: the one in the root, or one made once and kept in the cache.
+
+    To make it, the first line of each slide's count file is read, whatever is selected; genes are numbered as they
+    first occur, slides in the catalog's order. A slide whose header can't be read is left out, with a warning.
+    """
+    if own := list_folder(catalog.root, "").get(NAME):
+        return local_copy(own["url"])
+    urls = [slide.counts for slide in catalog.slides if slide.counts]
+    key = hashlib.sha256(repr([(url, _stamp(url)) for url in urls]).encode()).hexdigest()[:24]
+    path = Path(datasets.config.HF_DATASETS_CACHE) / "stimage_1k4m" / f"genes-{key}.parquet"
+    if not path.exists():
+        names = _all_genes(urls)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        pq.write_table(pa.table({"id": pa.array(range(len(names)), pa.int32()), "name": names}), unfinished)
+        unfinished.replace(path)
+    return str(path)
+
+
+def _stamp(url: str) -> int | None:
+    return os.stat(url).st_mtime_ns if is_local(url) else None
+
+
+def _all_genes(urls: list[str]) -> list[str]:
+    names = {}
+    quiet = len(urls) < 100 and all(map(is_local, urls))
+    with ThreadPoolExecutor(1 if quiet else 16) as pool:
+        for genes in tqdm(pool.map(_genes, urls), "Reading gene names", len(urls), unit="slide", disable=quiet):
+            names.update(dict.fromkeys(genes))
+    return list(names)
+
+
+def _genes(url: str) -> list[str]:
+    try:
+        return parse_header(first_line(url), url)
+    except (DataError, OSError) as error:
+        log.warning("left out of the vocabulary: %s", error)
+        return []

@@ -1,0 +1,258 @@
+"""Which slides a root has, what the meta file says of them, and which of them are asked for."""
+
+import csv
+import difflib
+import hashlib
+import io
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from stimage.errors import DataError
+from stimage.slides.storage import list_folder, local_copy, normal_root
+
+TECHS = ("ST", "Visium", "VisiumHD")
+META = "meta/meta_all_gene.csv"
+META_COLUMNS = ("slide", "species", "tissue", "pmid", "involve_cancer")
+PARTS = {  # part of a slide: folder and how its file's name ends
+    "coord": ("coord", ("_coord.csv",)),
+    "counts": ("gene_exp", ("_count.csv",)),
+    "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
+}
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Slide:
+    """One image with its spots: where its files are, and its row of the meta file.
+
+    ``coord``, ``counts``, ``image`` and ``annotation`` are paths or URLs; without a meta file, what it would say is
+    None. ``size`` is the coord file's, in bytes.
+    """
+
+    name: str
+    tech: str
+    coord: str
+    counts: str
+    image: str
+    annotation: str | None = None
+    species: str | None = None
+    tissue: str | None = None
+    pmid: str | None = None
+    involve_cancer: bool | None = None
+    spot_num: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which slides are wanted: each a value or a list of values; None takes all.
+
+    ``pmid`` matches each of a slide's comma-separated pmids, ``slides`` ignores case.
+    """
+
+    slides: str | Iterable[str] | None = None
+    species: str | Iterable[str] | None = None
+    tissue: str | Iterable[str] | None = None
+    pmid: str | int | Iterable[str | int] | None = None
+    involve_cancer: bool | Iterable[bool] | None = None
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All slides that have a file in a root, in order of technology and name.
+
+    ``broken`` says, by slide, what keeps it from being read; ``meta`` has the meta file's rows by lower-case name.
+    """
+
+    root: str
+    slides: tuple[Slide, ...]
+    broken: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, Mapping[str, str]] | None = None
+
+    def of_techs(self, techs: Iterable[str]) -> "Catalog":
+        """Return the part of the catalog that has these technologies."""
+        slides = tuple(slide for slide in self.slides if slide.tech in techs)
+        if not slides:
+            raise DataError(f"{self.root}: has no {' or '.join(techs)} slides, but {_count_by_tech(self.slides)}")
+        return replace(self, slides=slides)
+
+    def select(self, filters: Filters = Filters(), on_mismatch: str = "error") -> list[Slide]:
+        """Return the slides that match, without opening any file.
+
+        Raises
+        ------
+        DataError
+            If a wanted slide misses a file or its row in the meta file (unless ``on_mismatch`` is "drop", which leaves
+            it out and says so), if a filter has a value that no slide has, or if nothing is left.
+        """
+        slides = list(self.slides) if filters.slides is None else self._named(_texts(filters.slides))
+        for key in ("species", "tissue", "pmid", "involve_cancer"):
+            if (wanted := getattr(filters, key)) is not None:
+                slides = self._matching(slides, key, _texts(wanted))
+        if bad := [slide.name for slide in slides if slide.name in self.broken]:
+            message = "; ".join(self.broken[name] for name in bad[:5])
+            if on_mismatch != "drop":
+                raise DataError(f"{message}; pass on_mismatch='drop' to leave such slides out")
+            log.warning("left out %d of %d slides: %s", len(bad), len(slides), message)
+        slides = [slide for slide in slides if slide.name not in self.broken]
+        if not slides:
+            raise DataError(f"{self.root}: no slide is left of {len(self.slides)}: loosen the filters")
+        return slides
+
+    def _named(self, names: list[str]) -> list[Slide]:
+        known = {slide.name.casefold() for slide in self.slides}
+        for name in names:
+            _check_name(name, "slides=")
+            if name.casefold() not in known:
+                raise DataError(self._unknown_slide(name))
+        wanted = {name.casefold() for name in names}
+        return [slide for slide in self.slides if slide.name.casefold() in wanted]
+
+    def _unknown_slide(self, name: str) -> str:
+        if self.meta and (row := self.meta.get(name.casefold())):
+            where = f"{row.get('tech') or 'ST|Visium|VisiumHD'}/coord/{name}_coord.csv"
+            return f"{self.root}: slide {name!r} is in {META} but has no files here; expected {where}"
+        near = difflib.get_close_matches(name, [slide.name for slide in self.slides], 3, 0.5)
+        hint = f"; did you mean {', '.join(near)}?" if near else f"; it has {len(self.slides)} others"
+        return f"{self.root}: has no slide {name!r}{hint}"
+
+    def _matching(self, slides: list[Slide], key: str, wanted: list[str]) -> list[Slide]:
+        if self.meta is None:
+            raise DataError(f"{self.root}/{META}: is missing, so slides cannot be chosen by {key}")
+        values = {slide.name: _values(slide, key) for slide in slides}
+        known = sorted({value for slide in self.slides for value in _values(slide, key)})
+        if unknown := [value for value in wanted if value not in known]:
+            shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
+            raise DataError(f"{self.root}: no slide has {key} {unknown[0]!r}; there are: {shown}")
+        return [slide for slide in slides if values[slide.name] & set(wanted)]
+
+
+def root_fingerprint(root: str, techs: Iterable[str] = TECHS) -> str:
+    """Return a digest of the names, sizes and times of a root's files: it changes when one of them does."""
+    root = normal_root(root)
+    folders = ["meta", "annotation", *(f"{tech}/{folder}" for tech in techs for folder, _ in PARTS.values())]
+    files = [sorted((name, file["size"], file["stamp"]) for name, file in list_folder(root, f).items()) for f in folders]
+    return hashlib.sha256(repr(files).encode()).hexdigest()
+
+
+def read_catalog(root: str) -> Catalog:
+    """List a root's slides and join them with the meta file; no slide's file is opened.
+
+    Parameters
+    ----------
+    root
+        A folder laid out as the data set, or the fsspec URL of one.
+
+    Raises
+    ------
+    DataError
+        If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
+    """
+    root = normal_root(root)
+    meta = _read_meta(root)
+    notes = {name.casefold(): file for name, file in list_folder(root, "annotation").items()}
+    slides, broken = {}, {}
+    for tech in TECHS:
+        for name, files in sorted(_slide_files(root, tech).items()):
+            row = (meta or {}).get(name)
+            slide = _slide(tech, files, row, notes.get(f"{name}_anno.csv"))
+            if name in slides:
+                raise DataError(f"{root}: slide {slide.name!r} is in {slides[name].tech} and in {tech}; rename one")
+            slides[name] = slide
+            if problem := _problem(root, slide, row, meta):
+                broken[slide.name] = problem
+    if not slides:
+        raise DataError(
+            f"{root}: has no slides; expected {'|'.join(TECHS)} folders with coord/SLIDE_coord.csv, "
+            "gene_exp/SLIDE_count.csv and image/SLIDE.png"
+        )
+    if meta and (absent := len(meta.keys() - slides.keys())):
+        log.info("%s: %d slides of %s are not in this root", root, absent, META)
+    return Catalog(root, tuple(slides.values()), broken, meta)
+
+
+def _slide_files(root: str, tech: str) -> dict[str, dict[str, dict]]:
+    """Return lower-case slide name → part → file; the part "name" is the slide's name as its files spell it."""
+    found = {}
+    for part, (folder, suffixes) in PARTS.items():
+        for filename, file in list_folder(root, f"{tech}/{folder}").items():
+            if suffix := next((s for s in suffixes if filename.lower().endswith(s)), None):
+                name = filename[: -len(suffix)]
+                files = found.setdefault(name.casefold(), {"name": name})
+                if part in files:
+                    raise DataError(f"{file['url']}: slide {name!r} already has {files[part]['url']}; remove one")
+                files[part] = file
+    return found
+
+
+def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None) -> Slide:
+    row = row or {}
+    urls = {part: files[part]["url"] if part in files else "" for part in PARTS}
+    return Slide(
+        name=row.get("slide") or files["name"],
+        tech=tech,
+        **urls,
+        annotation=note["url"] if note else None,
+        **{key: row.get(key) or None for key in ("species", "tissue", "pmid")},
+        involve_cancer={"True": True, "False": False}.get(row.get("involve_cancer")),
+        spot_num=int(row["spot_num"]) if row.get("spot_num", "").isdigit() else None,
+        size=files["coord"]["size"] if "coord" in files else None,
+    )
+
+
+def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta: Mapping | None) -> str | None:
+    """Say what keeps a slide from being read: a file or the meta file's row that is not there."""
+    for part, (folder, suffixes) in PARTS.items():
+        if not getattr(slide, part):
+            return f"{root}/{slide.tech}/{folder}/{slide.name}{suffixes[0]}: is missing"
+    if meta is not None and row is None:
+        return f"{root}/{META}: has no row for slide {slide.name!r}, which has files in {slide.tech}; add one"
+    return None
+
+
+def _read_meta(root: str) -> dict[str, dict[str, str]] | None:
+    """Return the meta file's rows by lower-case slide name, or None where a root has no meta file."""
+    file = list_folder(root, "meta").get("meta_all_gene.csv")
+    if file is None:
+        return None
+    with open(local_copy(file["url"]), newline="", encoding="utf-8-sig") as opened:
+        try:
+            reader = csv.DictReader(io.StringIO(opened.read()), strict=True)
+            table = list(reader)
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{root}/{META}: is no comma-separated table ({error})") from None
+    if missing := [column for column in META_COLUMNS if column not in (reader.fieldnames or ())]:
+        found = ", ".join((reader.fieldnames or ["nothing"])[:12])
+        raise DataError(f"{root}/{META}: has no column {missing[0]!r}, but {found}; it must be comma-separated")
+    rows = {}
+    for number, row in enumerate(table, 1):
+        where = f"{root}/{META}: row {number}"
+        name = row["slide"] or ""
+        _check_name(name, where)
+        if name.casefold() in rows:
+            raise DataError(f"{where}: slide {name!r} occurs twice (upper and lower case do not count)")
+        if row["involve_cancer"] not in ("True", "False", ""):
+            raise DataError(f"{where}: involve_cancer is {row['involve_cancer']!r}; write True, False or nothing")
+        rows[name.casefold()] = {key: value or "" for key, value in row.items() if key}
+    return rows
+
+
+def _check_name(name: str, where: str) -> None:
+    if not name or ".." in name or any(c in name for c in "/\\\0"):
+        raise DataError(f"{where}: {name!r} is no slide name; it may not be empty or have '..', '/' or '\\' in it")
+
+
+def _count_by_tech(slides: Iterable[Slide]) -> str:
+    return ", ".join(f"{n} {tech}" for tech, n in Counter(slide.tech for slide in slides).items())
+
+
+def _texts(values) -> list[str]:
+    return [str(values)] if isinstance(values, str | int) else [str(value) for value in values]
+
+
+def _values(slide: Slide, key: str) -> set[str]:
+    value = getattr(slide, key)
+    parts = value.split(",") if key == "pmid" and value else [value]
+    return {str(part).strip() for part in parts if part is not None}

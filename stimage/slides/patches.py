@@ -1,0 +1,86 @@
+"""How the image of one spot is cut: the original's square of 2r, or a physical size."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from stimage.errors import DataError
+from stimage.slides.images import MAX_PIXELS, read_patches
+from stimage.slides.scale import Scale
+
+SUPPORT = 2  # output pixels that Pillow's bicubic filter reaches to either side
+
+
+def square_boxes(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.ndarray:
+    """Return edges x0, y0, x1, y1 of squares around centres, in whole pixels rounded half to even (n, 4).
+
+    This is what Pillow's ``crop`` makes of the edges (x - r, y - r, x + r, y + r).
+    """
+    return np.rint(np.stack([x - half, y - half, x + half, y + half], 1)).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The size of a patch.
+
+    With neither value, it is the square of 2r around the spot, in the image's own pixels, as the data set's authors
+    cut it. With both, it is a square of ``um`` µm around the spot's centre, resampled to ``px`` x ``px`` pixels
+    (Pillow's bicubic filter, antialiased, at sub-pixel position).
+    """
+
+    um: float | None = None
+    px: int | None = None
+
+    def __post_init__(self):
+        if (self.um is None) != (self.px is None):
+            raise ValueError(f"{self}: give both um (side in µm) and px (side in output pixels), or neither")
+        if self.um is not None and not (0 < self.um < np.inf and isinstance(self.px, int) and self.px > 0):
+            raise ValueError(f"{self}: um must be more than 0 and px a whole number more than 0")
+
+    @classmethod
+    def of(cls, value: "Patch | Mapping | str | None") -> "Patch":
+        """Read a patch from what a user passes: None or "original", ``{"um": 112, "px": 224}``, or a `Patch`."""
+        if isinstance(value, cls):
+            return value
+        if value is None or value == "original":
+            return cls()
+        if isinstance(value, Mapping) and value.keys() == {"um", "px"}:
+            return cls(**value)
+        raise ValueError(f"patch={value!r}: pass 'original' or {{'um': side in µm, 'px': side in output pixels}}")
+
+    def source_px(self, where: str, scale: Scale) -> float:
+        """Return the side of a physical patch in pixels of the slide image.
+
+        Raises
+        ------
+        DataError
+            If the slide's scale is not trusted, or if the image is coarser than the output: it would up-sample.
+        """
+        asked = f"{where}: a patch of {self.um:g} µm in {self.px} px"
+        if scale.um_per_px is None:
+            raise DataError(f"{asked} needs a scale, and this slide's is {scale.reason}")
+        side = self.um / scale.um_per_px
+        if side < self.px:
+            raise DataError(
+                f"{asked} would up-sample: at {scale.um_per_px:.3g} µm/px it is {side:.1f} px of the image; "
+                f"ask for at most {int(side)} px, or at least {self.px * scale.um_per_px:.4g} µm"
+            )
+        return side
+
+    def cut(
+        self, path: str, x: np.ndarray, y: np.ndarray, r: np.ndarray, scale: Scale, max_pixels: int = MAX_PIXELS
+    ) -> Iterator[np.ndarray]:
+        """Yield the patch of each spot (uint8 RGB), in the order given, which should be from top to bottom."""
+        if self.um is None:
+            return read_patches(path, square_boxes(x, y, r), max_pixels)
+        side = self.source_px(path, scale)
+        edges = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], 1)
+        margin = SUPPORT * side / self.px
+        hull = np.concatenate([np.floor(edges[:, :2] - margin), np.ceil(edges[:, 2:] + margin)], 1).astype(np.int64)
+        return self._resampled(read_patches(path, hull, max_pixels), (edges - np.tile(hull[:, :2], 2)).tolist())
+
+    def _resampled(self, hulls: Iterable[np.ndarray], boxes: list[list[float]]) -> Iterator[np.ndarray]:
+        for hull, box in zip(hulls, boxes):
+            yield np.asarray(Image.fromarray(hull).resize((self.px, self.px), Image.Resampling.BICUBIC, box))

@@ -1,0 +1,202 @@
+"""STimage-1K4M as a Hugging Face data set: spots of tissue slides, each an H&E image with its gene expression.
+
+    import stimage_1k4m
+    from datasets import load_dataset
+    spots = load_dataset("stimage_1k4m", "ST", data_dir="ROOT", split="train", streaming=True)
+
+ROOT is a folder laid out as the data set: ST, Visium and VisiumHD folders with image, coord and gene_exp; annotation; meta.
+With datasets 3.x the same file is a loading script:
+`load_dataset("path/to/stimage_1k4m.py", "ST", data_dir="ROOT", trust_remote_code=True)`.
+"""
+
+import hashlib
+import inspect
+import logging
+from dataclasses import dataclass
+from dataclasses import fields
+from pathlib import Path
+
+import datasets
+from datasets import Features
+from datasets import Image
+from datasets import Value
+
+from stimage.errors import DataError
+from stimage.processing.examples import IMAGE_FORMATS
+from stimage.processing.examples import spot_tables
+from stimage.processing.panels import Panel
+from stimage.processing.vocabulary import load_vocabulary
+from stimage.processing.vocabulary import root_vocabulary
+from stimage.slides import MAX_PIXELS
+from stimage.slides import TECHS
+from stimage.slides import Filters
+from stimage.slides import Patch
+from stimage.slides import open_spots
+from stimage.slides import read_catalog
+from stimage.slides.catalog import root_fingerprint
+from stimage.processing.examples import check_slide
+
+NAME = "stimage_1k4m"
+SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
+SPOTS_PER_FINE_SHARD = 1_000  # what IterableDataset.reshard() makes of it
+BYTES_PER_SPOT = 75  # of a coord file, where the meta file does not tell the number of spots
+log = logging.getLogger(NAME)
+
+
+@dataclass
+class SpotsConfig(datasets.BuilderConfig):
+    """What `load_dataset` takes beside the technology.
+
+    Parameters
+    ----------
+    root
+        Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), instead of ``data_dir``.
+    slides, species, tissue, pmid, involve_cancer
+        A value or a list of values; slides that do not match are not opened, but for the line of gene names of their
+        count files, which is read once for the root's vocabulary, and never with a panel.
+    patch
+        How the image of a spot is cut: "original", the square of 2r in the image's own pixels; or
+        ``{"um": 112, "px": 224}``, a square of so many µm, resampled to so many pixels; see `stimage.slides.Patch`.
+    panel
+        Gene names, or the path of a file of them: examples then have ``expression``, a dense vector of raw counts.
+        Without a panel they have ``gene_ids`` and ``counts``, only of the genes with a count; see `gene_names`.
+    image_format
+        "ppm" (the default when streaming), "png" (the default otherwise) or "jpeg", the only one that loses anything.
+    on_mismatch
+        "error", or "drop" to leave out, and log, spots that the coord file, the count file and the image do not all
+        have, and slides that lack a file, a row in the meta file, a gene of the panel or the scale for the patch.
+    max_image_pixels
+        Images of more pixels are refused, as decompression bombs.
+    """
+
+    root: str = None
+    slides: object = None
+    species: object = None
+    tissue: object = None
+    pmid: object = None
+    involve_cancer: object = None
+    patch: object = "original"
+    panel: object = None
+    image_format: str = None
+    on_mismatch: str = "error"
+    max_image_pixels: int = MAX_PIXELS
+
+    @property
+    def location(self):
+        """The root's path or URL."""
+        if not (self.root or self.data_dir):
+            raise ValueError(f"{NAME}: pass data_dir=ROOT, a folder laid out as the data set, or root=URL")
+        return self.root or self.data_dir
+
+    @property
+    def techs(self):
+        """The technologies' folders that the config's name stands for."""
+        return TECHS if self.name == "all" else (self.name,)
+
+    def create_config_id(self, config_kwargs, custom_features=None):
+        """Name the prepared data set's cache by what the root's files and the panel are, so that it is never stale."""
+        panel = self.panel and Panel.of(self.panel).genes
+        known = {"root": self.location, "panel": panel, "files": root_fingerprint(self.location, self.techs)}
+        return super().create_config_id({**config_kwargs, **known}, custom_features)
+
+
+class STimage1K4M(datasets.ArrowBasedBuilder):
+    """Examples are spots: slide by slide, each from top to bottom, then from left to right."""
+
+    BUILDER_CONFIG_CLASS = SpotsConfig
+    BUILDER_CONFIGS = [SpotsConfig(name=name) for name in (*TECHS, "all")]
+    DEFAULT_CONFIG_NAME = "all"
+
+    def _info(self):
+        self.config.patch = Patch.of(self.config.patch)
+        self.config.panel = self.config.panel and Panel.of(self.config.panel)
+        if self.config.image_format not in (None, *IMAGE_FORMATS):
+            raise ValueError(f"image_format={self.config.image_format!r}: pass one of {IMAGE_FORMATS}")
+        return datasets.DatasetInfo(
+            description="Tissue spots, each an H&E image with its gene expression.",
+            homepage="https://huggingface.co/datasets/jiawennnn/STimage-1K4M",
+            features=spot_features(self.config.panel),
+        )
+
+    def _split_generators(self, dl_manager):
+        config = self.config
+        filters = Filters(**{field.name: getattr(config, field.name) for field in fields(Filters)})
+        catalog = read_catalog(config.location)
+        slides = catalog.of_techs(config.techs).select(filters, config.on_mismatch)
+        shards = [(slide, (k, parts)) for slide in slides for parts in [_parts(slide)] for k in range(parts)]
+        kwargs = {
+            "slides": [slide for slide, _ in shards],
+            "parts": [part for _, part in shards],
+            "vocabulary": None if config.panel else root_vocabulary(catalog),
+            "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
+        }
+        return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs=kwargs)]
+
+    def _generate_tables(self, slides, parts, vocabulary, image_format):
+        config = self.config
+        genes = config.panel or load_vocabulary(vocabulary)
+        for slide, (k, n) in zip(slides, parts):
+            spots = open_spots(slide, config.on_mismatch, config.max_image_pixels)
+            try:
+                check_slide(spots, config.patch, config.panel)
+            except DataError as error:
+                if config.on_mismatch != "drop":
+                    raise
+                log.warning("left out slide %s: %s", slide.name, error)
+                continue
+            begin, end = (len(spots) * i // n for i in (k, k + 1))
+            for i, table in enumerate(spot_tables(spots, config.patch, genes, image_format, begin, end)):
+                yield f"{slide.name}_{k}_{n}_{i}", table.select(list(self.info.features))
+
+    def _generate_more_gen_kwargs(self, slides, parts, **same):
+        """Cut shards finer, for `IterableDataset.reshard`: each opens its slide anew, so it costs time."""
+        for slide, (k, n) in zip(slides, parts):
+            more = max(1, _spots(slide) // n // SPOTS_PER_FINE_SHARD)
+            yield {"slides": [slide] * more, "parts": [(k * more + j, n * more) for j in range(more)], **same}
+
+
+def spot_features(panel=None):
+    """Return the features of an example, with ``expression`` instead of ``gene_ids`` and ``counts`` if there is a panel."""
+    text, number = Value("string"), Value("float32")
+    expression = {"gene_ids": datasets.Sequence(Value("int32")), "counts": datasets.Sequence(number)}
+    if panel:
+        expression = {"expression": datasets.Sequence(number, length=len(panel.genes))}
+    return Features(
+        {name: text for name in ("spot_id", "slide", "tech", "species", "tissue", "pmid")}
+        | {"involve_cancer": Value("bool"), "x": number, "y": number, "radius": number, "um_per_px": number}
+        | {"annotation": text, "image": Image(), **expression}
+    )
+
+
+def gene_names(root):
+    """Return the names of a root's genes; ``gene_ids`` of its examples are places in this list."""
+    return list(load_vocabulary(root_vocabulary(read_catalog(root))).names)
+
+
+def _spots(slide):
+    return slide.spot_num or (slide.size or 0) // BYTES_PER_SPOT
+
+
+def _parts(slide):
+    return min(1000, -(-max(1, _spots(slide)) // SPOTS_PER_SHARD))
+
+
+def _register():
+    """Let `load_dataset("stimage_1k4m", …)` find this module among datasets' packaged ones."""
+
+    class Factory(datasets.load.PackagedDatasetModuleFactory):
+        # Other packaged builders first glob all of data_dir or, without one, of the working directory.
+        def get_module(self):
+            if self.name != NAME:
+                return super().get_module()
+            data_files = datasets.data_files.DataFilesDict()
+            return datasets.load.DatasetModule(NAME, source, {"data_files": data_files, "dataset_name": NAME})
+
+    sources = [Path(__file__), *sorted(Path(inspect.getfile(DataError)).parent.rglob("*.py"))]
+    source = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    datasets.packaged_modules._PACKAGED_DATASETS_MODULES[NAME] = (NAME, source)
+    datasets.load.PackagedDatasetModuleFactory = Factory
+
+
+if __name__ == NAME:
+    _register()
