@@ -4,7 +4,7 @@
     from datasets import load_dataset
     spots = load_dataset("stimage_1k4m", "ST", data_dir="ROOT", split="train", streaming=True)
 
-ROOT is a folder laid out as the data set: ST, Visium and VisiumHD folders with image, coord and gene_exp; annotation; meta.
+ROOT is a folder laid out as the data set: ST, Visium and VisiumHD with image, coord and gene_exp; annotation; meta.
 With datasets 3.x the same file is a loading script:
 `load_dataset("path/to/stimage_1k4m.py", "ST", data_dir="ROOT", trust_remote_code=True)`.
 """
@@ -95,7 +95,7 @@ class SpotsConfig(datasets.BuilderConfig):
 
     def create_config_id(self, config_kwargs, custom_features=None):
         """Name the prepared data set's cache by what the root's files and the panel are, so that it is never stale."""
-        panel = self.panel and Panel.of(self.panel).genes
+        panel = Panel.of(self.panel).genes if self.panel is not None else None
         known = {"root": self.location, "panel": panel, "files": root_fingerprint(self.location, self.techs)}
         return super().create_config_id({**config_kwargs, **known}, custom_features)
 
@@ -108,14 +108,14 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     DEFAULT_CONFIG_NAME = "all"
 
     def _info(self):
-        self.config.patch = Patch.of(self.config.patch)
-        self.config.panel = self.config.panel and Panel.of(self.config.panel)
+        self.patch = Patch.of(self.config.patch)
+        self.panel = Panel.of(self.config.panel) if self.config.panel is not None else None
         if self.config.image_format not in (None, *IMAGE_FORMATS):
             raise ValueError(f"image_format={self.config.image_format!r}: pass one of {IMAGE_FORMATS}")
         return datasets.DatasetInfo(
             description="Tissue spots, each an H&E image with its gene expression.",
             homepage="https://huggingface.co/datasets/jiawennnn/STimage-1K4M",
-            features=spot_features(self.config.panel),
+            features=spot_features(self.panel),
         )
 
     def _split_generators(self, dl_manager):
@@ -127,25 +127,25 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         kwargs = {
             "slides": [slide for slide, _ in shards],
             "parts": [part for _, part in shards],
-            "vocabulary": None if config.panel else root_vocabulary(catalog),
+            "vocabulary": None if self.panel else root_vocabulary(catalog),
             "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
         }
         return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs=kwargs)]
 
     def _generate_tables(self, slides, parts, vocabulary, image_format):
         config = self.config
-        genes = config.panel or load_vocabulary(vocabulary)
+        genes = self.panel or load_vocabulary(vocabulary)
         for slide, (k, n) in zip(slides, parts):
             spots = open_spots(slide, config.on_mismatch, config.max_image_pixels)
             try:
-                check_slide(spots, config.patch, config.panel)
+                check_slide(spots, self.patch, self.panel)
             except DataError as error:
                 if config.on_mismatch != "drop":
                     raise
                 log.warning("left out slide %s: %s", slide.name, error)
                 continue
             begin, end = (len(spots) * i // n for i in (k, k + 1))
-            for i, table in enumerate(spot_tables(spots, config.patch, genes, image_format, begin, end)):
+            for i, table in enumerate(spot_tables(spots, self.patch, genes, image_format, begin, end)):
                 yield f"{slide.name}_{k}_{n}_{i}", table.select(list(self.info.features))
 
     def _generate_more_gen_kwargs(self, slides, parts, **same):
@@ -156,13 +156,13 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
 
 
 def spot_features(panel=None):
-    """Return the features of an example, with ``expression`` instead of ``gene_ids`` and ``counts`` if there is a panel."""
+    """Return the features of an example: with a panel, ``expression`` instead of ``gene_ids`` and ``counts``."""
     text, number = Value("string"), Value("float32")
     expression = {"gene_ids": datasets.Sequence(Value("int32")), "counts": datasets.Sequence(number)}
     if panel:
         expression = {"expression": datasets.Sequence(number, length=len(panel.genes))}
     return Features(
-        {name: text for name in ("spot_id", "slide", "tech", "species", "tissue", "pmid")}
+        dict.fromkeys(("spot_id", "slide", "tech", "species", "tissue", "pmid"), text)
         | {"involve_cancer": Value("bool"), "x": number, "y": number, "radius": number, "um_per_px": number}
         | {"annotation": text, "image": Image(), **expression}
     )

@@ -2,4 +2,4 @@
 
 
 class DataError(ValueError):
-    """A file of a root is missing, damaged or contradicts another; the message names the file, the place and the remedy."""
+    """A file is missing, damaged or contradicts another; the message names the file, the place and the remedy."""

@@ -66,7 +66,13 @@ def encode_jpeg(pixels: np.ndarray) -> bytes:
 
 def _spot_columns(spots: Spots, batch: Batch) -> dict[str, pa.Array]:
     slide, part, n = spots.slide, slice(batch.begin, batch.end), batch.end - batch.begin
-    same = {"slide": slide.name, "tech": slide.tech, "species": slide.species, "tissue": slide.tissue, "pmid": slide.pmid}
+    same = {
+        "slide": slide.name,
+        "tech": slide.tech,
+        "species": slide.species,
+        "tissue": slide.tissue,
+        "pmid": slide.pmid,
+    }
     return {
         "spot_id": spots.ids[part],
         **{name: pa.repeat(pa.scalar(value, pa.string()), n) for name, value in same.items()},

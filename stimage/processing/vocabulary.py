@@ -7,18 +7,16 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from stimage.errors import DataError
-from stimage.slides.catalog import Catalog
+from stimage.slides.catalog import Catalog, root_fingerprint
 from stimage.slides.counts import parse_header
-from stimage.slides.storage import first_line, is_local, list_folder, local_copy
+from stimage.slides.storage import cache_folder, first_line, is_local, list_folder, local_copy
 
 NAME = "genes.parquet"
 log = logging.getLogger(__name__)
@@ -43,7 +41,9 @@ class Vocabulary:
         try:
             return np.array([places[gene] for gene in genes], np.int32)
         except KeyError as error:
-            raise DataError(f"{where}: gene {error.args[0]!r} is not in {self.path}; remove that file to renew it") from None
+            raise DataError(
+                f"{where}: gene {error.args[0]!r} is not in {self.path}; remove that file to renew it"
+            ) from None
 
 
 @lru_cache(maxsize=4)
@@ -72,8 +72,8 @@ def root_vocabulary(catalog: Catalog) -> str:
     if own := list_folder(catalog.root, "").get(NAME):
         return local_copy(own["url"])
     urls = [slide.counts for slide in catalog.slides if slide.counts]
-    key = hashlib.sha256(repr([(url, _stamp(url)) for url in urls]).encode()).hexdigest()[:24]
-    path = Path(datasets.config.HF_DATASETS_CACHE) / "stimage_1k4m" / f"genes-{key}.parquet"
+    key = hashlib.sha256(f"{catalog.root} {root_fingerprint(catalog.root)}".encode()).hexdigest()[:24]
+    path = cache_folder() / f"genes-{key}.parquet"
     if not path.exists():
         names = _all_genes(urls)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,10 +81,6 @@ def root_vocabulary(catalog: Catalog) -> str:
         pq.write_table(pa.table({"id": pa.array(range(len(names)), pa.int32()), "name": names}), unfinished)
         unfinished.replace(path)
     return str(path)
-
-
-def _stamp(url: str) -> int | None:
-    return os.stat(url).st_mtime_ns if is_local(url) else None
 
 
 def _all_genes(urls: list[str]) -> list[str]:

@@ -1,16 +1,14 @@
 """Which slides a root has, what the meta file says of them, and which of them are asked for."""
 
-import csv
 import difflib
 import hashlib
-import io
 import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from stimage.errors import DataError
-from stimage.slides.storage import list_folder, local_copy, normal_root
+from stimage.slides.storage import list_folder, local_copy, normal_root, read_table
 
 TECHS = ("ST", "Visium", "VisiumHD")
 META = "meta/meta_all_gene.csv"
@@ -133,7 +131,9 @@ def root_fingerprint(root: str, techs: Iterable[str] = TECHS) -> str:
     """Return a digest of the names, sizes and times of a root's files: it changes when one of them does."""
     root = normal_root(root)
     folders = ["meta", "annotation", *(f"{tech}/{folder}" for tech in techs for folder, _ in PARTS.values())]
-    files = [sorted((name, file["size"], file["stamp"]) for name, file in list_folder(root, f).items()) for f in folders]
+    files = [
+        sorted((name, file["size"], file["stamp"]) for name, file in list_folder(root, f).items()) for f in folders
+    ]
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
@@ -217,25 +217,20 @@ def _read_meta(root: str) -> dict[str, dict[str, str]] | None:
     file = list_folder(root, "meta").get("meta_all_gene.csv")
     if file is None:
         return None
-    with open(local_copy(file["url"]), newline="", encoding="utf-8-sig") as opened:
-        try:
-            reader = csv.DictReader(io.StringIO(opened.read()), strict=True)
-            table = list(reader)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise DataError(f"{root}/{META}: is no comma-separated table ({error})") from None
-    if missing := [column for column in META_COLUMNS if column not in (reader.fieldnames or ())]:
-        found = ", ".join((reader.fieldnames or ["nothing"])[:12])
+    columns, table = read_table(local_copy(file["url"]))
+    if missing := [column for column in META_COLUMNS if column not in columns]:
+        found = ", ".join(columns[:12]) or "nothing"
         raise DataError(f"{root}/{META}: has no column {missing[0]!r}, but {found}; it must be comma-separated")
     rows = {}
     for number, row in enumerate(table, 1):
         where = f"{root}/{META}: row {number}"
-        name = row["slide"] or ""
+        name = row["slide"]
         _check_name(name, where)
         if name.casefold() in rows:
             raise DataError(f"{where}: slide {name!r} occurs twice (upper and lower case do not count)")
         if row["involve_cancer"] not in ("True", "False", ""):
             raise DataError(f"{where}: involve_cancer is {row['involve_cancer']!r}; write True, False or nothing")
-        rows[name.casefold()] = {key: value or "" for key, value in row.items() if key}
+        rows[name.casefold()] = row
     return rows
 
 

@@ -64,7 +64,9 @@ def check_unique(path: str, ids: pa.ChunkedArray) -> None:
     if pc.count_distinct(ids).as_py() < len(ids):
         counts = pc.value_counts(ids)
         twice = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
-        raise DataError(f"{path}: spot {twice[0].as_py()!r} occurs more than once ({len(twice)} such); keep one row each")
+        raise DataError(
+            f"{path}: spot {twice[0].as_py()!r} occurs more than once ({len(twice)} such); keep one row each"
+        )
 
 
 def _header(path: str) -> list[str]:

@@ -242,7 +242,7 @@ def _scan(a: np.ndarray, first: np.ndarray, last: np.ndarray, n_genes: int) -> t
 
 
 def _true_places(mask: np.ndarray, sep: np.ndarray) -> np.ndarray:
-    """`numpy.flatnonzero`, four times as fast: only empty cells could start within two bytes, so pairs are looked at."""
+    """Do as `numpy.flatnonzero`, four times as fast: only empty cells start within two bytes, so look at pairs."""
     pairs = mask.view("<u2")
     found = np.flatnonzero(pairs != 0)
     pair = pairs.take(found)  # 0x001, 0x100, or 0x101 where two cells start

@@ -20,7 +20,7 @@ MAX_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What an image file says of itself: true type ("png", "jpeg", "tiff"), size in pixels, bands, and if it is tiled."""
+    """What an image file says of itself: true type ("png", "jpeg", "tiff"), size in pixels, bands, bits a band."""
 
     type: str
     width: int

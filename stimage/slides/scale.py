@@ -25,7 +25,9 @@ class Geometry:
 
 
 GEOMETRY = {
-    "ST": Geometry("square", 200, {4.0: "r is half of a 100 µm spot", 4.27: "r is of a 94 µm spot, as in HER2+ slides"}),
+    "ST": Geometry(
+        "square", 200, {4.0: "r is half of a 100 µm spot", 4.27: "r is of a 94 µm spot, as in HER2+ slides"}
+    ),
     "Visium": Geometry(
         "hexagonal",
         100,
@@ -119,7 +121,9 @@ def estimate_scale(coordinates: Coordinates, tech: str) -> Scale:
         problem = f"pitch and r disagree: known ratios are {', '.join(f'{k:g}' for k in geometry.ratios)}"
     if problem:
         return Scale(None, from_pitch, ratio, f"not trusted: {problem} ({seen})", lattice)
-    return Scale(from_pitch, from_pitch, ratio, f"trusted: {lattice.kind} lattice, {seen}: {geometry.ratios[known]}", lattice)
+    return Scale(
+        from_pitch, from_pitch, ratio, f"trusted: {lattice.kind} lattice, {seen}: {geometry.ratios[known]}", lattice
+    )
 
 
 def _bin_um(spot_id: str) -> float | None:

@@ -1,6 +1,5 @@
 """A slide's spots: coordinates, counts, image and annotation joined, and read together in the image's order."""
 
-import csv
 import logging
 import os
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from stimage.slides.counts import RowIndex, Rows, index_rows, read_header, rows_
 from stimage.slides.images import MAX_PIXELS, ImageInfo, image_info
 from stimage.slides.patches import Patch, square_boxes
 from stimage.slides.scale import Scale, estimate_scale
-from stimage.slides.storage import local_copy
+from stimage.slides.storage import local_copy, read_table
 
 BATCH_SPOTS = 64  # tables of this size stream fastest
 BATCH_BYTES = 1 << 24  # of count rows, and of pixels; fewer spots make a batch where either is larger
@@ -166,13 +165,7 @@ def _labels(path: str, ids: pa.Array) -> pa.Array:
     """Return the label of each spot out of an annotation file, null where there is none."""
     if not path:
         return pa.nulls(len(ids), pa.string())
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            table = list(reader)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: is no comma-separated table ({error})") from None
-    columns = reader.fieldnames or []
+    columns, table = read_table(path)
     if len(columns) < 2 or "V2" not in columns:
         raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
     labels = {row[columns[0]]: row["V2"] or None for row in table}

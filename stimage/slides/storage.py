@@ -1,14 +1,20 @@
 """Files of a root, on disk or behind any fsspec URL: listing folders and getting a local copy."""
 
+import csv
+import hashlib
 import os
+from pathlib import Path
 from urllib.parse import unquote
 
 import aiohttp
+import datasets
 import fsspec
-from datasets import DownloadConfig
 from datasets.utils.file_utils import cached_path
 
 from stimage.errors import DataError
+
+# what the file systems call that which changes when a file does
+STAMPS = ("size", "ETag", "Last-Modified", "blob_id", "mtime", "LastModified", "last_modified", "created")
 
 
 def is_local(url: str) -> bool:
@@ -36,22 +42,21 @@ def list_folder(root: str, folder: str) -> dict[str, dict]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, aiohttp.ClientError) as error:
-        raise DataError(f"{root}/{folder}: cannot be listed: {error}") from error
+        raise DataError(f"{root}/{folder}: cannot be listed: {error!r}") from error
     files = {}
     for entry in entries:
         if entry["type"] == "file":
             name = entry["name"].rsplit("/", 1)[-1]
-            stamp = next((str(entry[k]) for k in ("ETag", "blob_id", "mtime", "last_modified") if entry.get(k)), "")
             url = entry["name"] if is_local(root) else fs.unstrip_protocol(entry["name"])
             name = unquote(name) if "http" in fs.protocol else name
-            files[name] = {"url": url, "size": entry.get("size"), "stamp": stamp}
+            files[name] = {"url": url, "size": entry.get("size"), "stamp": _stamp(entry)}
     return files
 
 
 def local_copy(url: str) -> str:
     """Return a path of this machine that holds a file: the file itself, or its copy in the Hugging Face cache.
 
-    A remote file is fetched whole, once, with a progress bar, and again only when its ETag says that it changed. That
+    A remote file is fetched whole, once, with a progress bar, and again when the server says that it changed. That
     a slide's files are cached before they are read, rather than streamed, keeps one way of reading them: spots come in
     the image's order, which needs the counts in any order, and every further epoch reads from disk.
 
@@ -62,10 +67,24 @@ def local_copy(url: str) -> str:
     """
     if is_local(url):
         return url
+    config = datasets.DownloadConfig(download_desc=f"Fetching {url.rsplit('/', 1)[-1]}")
     try:
-        return cached_path(url, DownloadConfig(download_desc=f"Fetching {url.rsplit('/', 1)[-1]}"))
+        if not url.startswith("hf://"):  # the Hub has a cache of its own; others may have no ETag
+            fs, path = fsspec.core.url_to_fs(url)
+            config.cache_dir = str(cache_folder() / "files" / _stamp(fs.info(path)))
+        return cached_path(url, config)
     except (OSError, aiohttp.ClientError) as error:
-        raise DataError(f"{url}: cannot be fetched: {error}") from error
+        raise DataError(f"{url}: cannot be fetched: {error!r}") from error
+
+
+def cache_folder() -> Path:
+    """Return the folder of the Hugging Face cache that this project keeps its files in."""
+    return Path(datasets.config.HF_DATASETS_CACHE) / "stimage_1k4m"
+
+
+def _stamp(info: dict) -> str:
+    """Digest what changes when a file does, out of what a file system says of it."""
+    return hashlib.sha256(repr([str(info.get(key)) for key in STAMPS]).encode()).hexdigest()[:16]
 
 
 def first_line(url: str) -> bytes:
@@ -79,5 +98,16 @@ def first_line(url: str) -> bytes:
             while b"\n" not in text and (more := file.read(1 << 17)):
                 text += more
     except (OSError, aiohttp.ClientError) as error:
-        raise DataError(f"{url}: cannot be fetched: {error}") from error
+        raise DataError(f"{url}: cannot be fetched: {error!r}") from error
     return text.partition(b"\n")[0] + b"\n" if text else text
+
+
+def read_table(path: str) -> tuple[list[str], list[dict[str, str]]]:
+    """Read a small comma-separated table: its columns, and its rows by column."""
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: is no comma-separated table ({error})") from None
+    return list(reader.fieldnames or []), rows
