@@ -112,9 +112,10 @@ class Catalog:
         if self.meta and (row := self.meta.get(name.casefold())):
             where = f"{row.get('tech') or 'ST|Visium|VisiumHD'}/coord/{name}_coord.csv"
             return f"{self.root}: slide {name!r} is in {META} but has no files here; expected {where}"
-        near = difflib.get_close_matches(name, [slide.name for slide in self.slides], 3, 0.5)
-        hint = f"; did you mean {', '.join(near)}?" if near else f"; it has {len(self.slides)} others"
-        return f"{self.root}: has no slide {name!r}{hint}"
+        names = [slide.name for slide in self.slides]
+        near = difflib.get_close_matches(name, names, 3, 0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {_shown(names)}"
+        return f"{self.root}: has no slide {name!r}; {hint}"
 
     def _matching(self, slides: list[Slide], key: str, wanted: list[str]) -> list[Slide]:
         if self.meta is None:
@@ -122,8 +123,7 @@ class Catalog:
         values = {slide.name: _values(slide, key) for slide in slides}
         known = sorted({value for slide in self.slides for value in _values(slide, key)})
         if unknown := [value for value in wanted if value not in known]:
-            shown = ", ".join(known[:20]) + (", …" if len(known) > 20 else "")
-            raise DataError(f"{self.root}: no slide has {key} {unknown[0]!r}; there are: {shown}")
+            raise DataError(f"{self.root}: no slide has {key} {unknown[0]!r}; there are: {_shown(known)}")
         return [slide for slide in slides if values[slide.name] & set(wanted)]
 
 
@@ -237,6 +237,10 @@ def _read_meta(root: str) -> dict[str, dict[str, str]] | None:
 def _check_name(name: str, where: str) -> None:
     if not name or ".." in name or any(c in name for c in "/\\\0"):
         raise DataError(f"{where}: {name!r} is no slide name; it may not be empty or have '..', '/' or '\\' in it")
+
+
+def _shown(names: list[str]) -> str:
+    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
 
 
 def _count_by_tech(slides: Iterable[Slide]) -> str:

@@ -276,7 +276,7 @@ def _explain(text: bytes, genes: list[str]) -> tuple[int, str]:
                 shown = cell[:40].decode(errors="backslashreplace")
                 return start, f"(spot {row_id!r}), column {column} (gene {gene!r}): {shown!r} is no count of 0 or more"
         if len(cells) != len(genes):
-            cut = "; the file may have been cut off" if end == len(text) else ""
+            cut = "; was the file cut off?" if len(cells) < len(genes) else ""
             return start, f"(spot {row_id!r}) has {len(cells)} counts for {len(genes)} genes{cut}"
     raise AssertionError("the fast scan refused rows in which nothing is wrong")
 

@@ -6,11 +6,13 @@ is not applied, since coordinates are of the pixels as stored. Interlaced PNG an
 to the memory's bound: their decoders hold the whole image.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyvips
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from stimage.errors import DataError
 
@@ -78,9 +80,23 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
         )
     if image.format not in ("uchar", "ushort") or image.interpretation in ("lab", "labq", "xyz"):
         raise DataError(f"{path}: its pixels are {image.format} {image.interpretation}; save it as 8-bit RGB")
+    if image.get("vips-loader") == "tiffload":
+        _check_tiff_is_whole(path)
     if _is_tiled(image):
         return pyvips.Image.new_from_file(path, access="random", fail_on="truncated", revalidate=True)
     return image
+
+
+def _check_tiff_is_whole(path: str) -> None:
+    """Refuse a cut TIFF, of which libtiff would read the missing part as black."""
+    with open(path, "rb") as file:
+        head = file.read(8)
+        directory = ImageFileDirectory_v2(head + (file.read(8) if 43 in head[2:4] else b""))  # 43: BigTIFF
+        file.seek(directory.next)
+        directory.load(file)
+        offsets, sizes = (directory.get(tiles, directory.get(strips, ())) for tiles, strips in ((324, 273), (325, 279)))
+        if max(map(sum, zip(offsets, sizes)), default=0) > file.seek(0, os.SEEK_END):
+            raise DataError(f"{path}: is cut off: its pixels reach beyond the end of the file")
 
 
 def _is_tiled(image: pyvips.Image) -> bool:

@@ -106,7 +106,7 @@ def estimate_scale(coordinates: Coordinates, tech: str) -> Scale:
     geometry = GEOMETRY[tech]
     lattice = measure_lattice(coordinates.x, coordinates.y)
     if lattice is None:
-        return Scale(None, None, None, f"{len(coordinates)} spots are too few neighbours to see a lattice", None)
+        return Scale(None, None, None, f"not trusted: {len(coordinates)} spots are too few to see a lattice in", None)
     pitch_um = _bin_um(coordinates.ids[0].as_py()) or geometry.pitch_um
     from_pitch = pitch_um / lattice.pitch
     ratio = lattice.pitch / float(np.median(coordinates.r))

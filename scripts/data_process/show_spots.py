@@ -1,0 +1,56 @@
+"""Print what a slide has, and draw a contact sheet: the slide with its spots, and patches with their top genes."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from stimage.collection.contact_sheet import contact_sheet
+from stimage.errors import DataError
+from stimage.slides import MAX_PIXELS, Filters, open_spots, read_catalog
+from stimage.slides.spots import ON_MISMATCH, Spots
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("--slide", help="the slide's name; without it, the slides of the root are listed")
+    parser.add_argument("--out", type=Path, default=Path("out/show_spots"), help="folder for SLIDE.png (%(default)s)")
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with spots that do not "
+                        "have a place, an image and counts: stop, or leave them out (%(default)s)")  # fmt: skip
+    parser.add_argument("--max-image-pixels", type=int, default=MAX_PIXELS, help="refuse larger images (%(default)s)")
+    args = parser.parse_args()
+    catalog = read_catalog(args.root)
+    if args.slide is None:
+        for slide in catalog.slides:
+            print(slide.tech, slide.name, catalog.broken.get(slide.name, ""), sep="\t")
+        return
+    (slide,) = catalog.select(Filters(slides=args.slide))
+    spots = open_spots(slide, args.on_mismatch, args.max_image_pixels)
+    print(describe(spots))
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / f"{slide.name}.png"
+    contact_sheet(spots, path)
+    print(f"contact sheet: {path}")
+
+
+def describe(spots: Spots) -> str:
+    """Say in a few lines what a slide has."""
+    slide, image, scale = spots.slide, spots.image_info, spots.scale
+    um_per_px = "not known" if scale.um_per_px is None else f"{scale.um_per_px:.4g}"
+    labels = len(spots) - spots.annotation.null_count
+    return "\n".join([
+        f"slide       {slide.name}: {slide.species or 'species not known'}, {slide.tissue or 'tissue not known'}, {slide.tech}",
+        f"spots       {len(spots):,}, {labels:,} of them annotated" + (f"; {spots.dropped:,} left out" if spots.dropped else ""),
+        f"genes       {len(spots.genes):,}",
+        f"image       {image.type.upper()}, {image.width:,} x {image.height:,} pixels, {image.bands} x {image.bits} bits",
+        f"radius      {spots.r.min():.2f} px" + ("" if spots.r.min() == spots.r.max() else f" to {spots.r.max():.2f} px"),
+        f"pitch       " + ("not found" if scale.lattice is None else f"{scale.lattice.pitch:.2f} px, {scale.lattice.kind} lattice"),
+        f"µm per px   {um_per_px}; {scale.reason}",
+    ])  # fmt: skip
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DataError as error:
+        sys.exit(f"error: {error}")

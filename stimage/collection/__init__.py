@@ -1,0 +1,1 @@
+"""Looking at a collection, slide by slide."""

@@ -1,0 +1,51 @@
+"""Roots to test on: a made sample, a tiny one to damage, and the real slides where STIMAGE_REAL names their folder."""
+
+import os
+import tempfile
+from pathlib import Path
+
+os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="stimage-test-")  # before datasets reads it
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.roots import write_slide
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory) -> Path:
+    """A small made root with slides of all three technologies."""
+    from stimage.sample import make_sample
+
+    root = tmp_path_factory.mktemp("sample") / "root"
+    make_sample(root, genes=300, slides_per_study=1, st_side=8, visium_side=10, hd_side=24)
+    return root
+
+
+@pytest.fixture
+def tiny(tmp_path) -> Path:
+    """A root of one ST slide, "Slide_A", of 9 spots and 4 genes, to damage."""
+    root = tmp_path / "tiny"
+    write_slide(root, "Slide_A", "ST")
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real slides and golden numbers."""
+    if not os.environ.get("STIMAGE_REAL"):
+        pytest.skip("STIMAGE_REAL does not name a folder of real slides")
+    return Path(os.environ["STIMAGE_REAL"])
+
+
+@pytest.fixture(scope="session")
+def picture() -> np.ndarray:
+    """Random pixels, 90 x 120."""
+    return np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
+
+
+def save(pixels: np.ndarray, path: Path, kind: str, **options) -> Path:
+    Image.fromarray(pixels).save(path, kind, **options)
+    return path
