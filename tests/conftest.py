@@ -5,11 +5,8 @@ import tempfile
 from pathlib import Path
 
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="stimage-test-")  # before datasets reads it
-os.environ["HF_HUB_OFFLINE"] = "1"
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from tests.roots import write_slide
 
@@ -38,14 +35,3 @@ def shared() -> Path:
     if not os.environ.get("STIMAGE_REAL"):
         pytest.skip("STIMAGE_REAL does not name a folder of real slides")
     return Path(os.environ["STIMAGE_REAL"])
-
-
-@pytest.fixture(scope="session")
-def picture() -> np.ndarray:
-    """Random pixels, 90 x 120."""
-    return np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8)
-
-
-def save(pixels: np.ndarray, path: Path, kind: str, **options) -> Path:
-    Image.fromarray(pixels).save(path, kind, **options)
-    return path

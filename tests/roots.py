@@ -16,7 +16,9 @@ def write_csv(path: Path, rows) -> None:
         csv.writer(file).writerows(rows)
 
 
-def write_slide(root: Path, name: str, tech: str, side: int = 3, seed: int = 0, meta: dict | None = None, **save) -> None:
+def write_slide(
+    root: Path, name: str, tech: str, side: int = 3, seed: int = 0, meta: dict | None = None, **save
+) -> None:
     """Add a slide of side x side spots, 20 pixels apart, to a root: coord top-down, counts the other way round."""
     rng = np.random.default_rng(seed)
     ids = [f"{name}_{i}x{j}" for i in range(side) for j in range(side)]

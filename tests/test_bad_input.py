@@ -67,7 +67,9 @@ def test_truncated_image(tmp_path, kind, share):
     refused(tmp_path, IMAGE)
 
 
-@pytest.mark.parametrize("content", [b"not an image at all\n" * 50, b"%PDF-1.4\n", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"])
+@pytest.mark.parametrize(
+    "content", [b"not an image at all\n" * 50, b"%PDF-1.4\n", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"]
+)
 def test_no_image(tiny, content):
     (tiny / IMAGE).write_bytes(content)
     refused(tiny, IMAGE, "is no PNG, JPEG or TIFF image")
@@ -169,7 +171,9 @@ def test_spelling_of_a_name_may_differ_in_upper_and_lower_case(tmp_path):
     write_slide(tmp_path, "Mouse_Brain_10X_VisiumHD", "VisiumHD", side=4)
     edit(tmp_path / META, "Mouse_Brain_10X_VisiumHD", "Mouse_Brain_10X_VIsiumHD")
     for name in ("Mouse_Brain_10X_VisiumHD", "Mouse_Brain_10X_VIsiumHD"):
-        dataset = load_dataset("stimage_1k4m", "VisiumHD", data_dir=str(tmp_path), split="train", streaming=True, slides=name)
+        dataset = load_dataset(
+            "stimage_1k4m", "VisiumHD", data_dir=str(tmp_path), split="train", streaming=True, slides=name
+        )
         assert {e["slide"] for e in dataset} == {"Mouse_Brain_10X_VIsiumHD"}
 
 
@@ -202,7 +206,12 @@ def test_no_meta_file(tiny):
     (tiny / META).unlink()
     dataset = load_dataset("stimage_1k4m", "ST", data_dir=str(tiny), split="train", streaming=True)
     example = next(iter(dataset))
-    assert (example["slide"], example["tech"], example["species"], example["involve_cancer"]) == ("Slide_A", "ST", None, None)
+    assert (example["slide"], example["tech"], example["species"], example["involve_cancer"]) == (
+        "Slide_A",
+        "ST",
+        None,
+        None,
+    )
     refused(tiny, META, "is missing", species="human")
 
 

@@ -90,9 +90,14 @@ def test_prepared_agrees_with_streamed(many, tmp_path):
     streamed = [comparable(e) for e in stream(many)]
     cache = str(tmp_path / "cache")
     for processes in (None, 2):
-        prepared = load_dataset("stimage_1k4m", "ST", data_dir=str(many), split="train", cache_dir=cache, num_proc=processes)
+        prepared = load_dataset(
+            "stimage_1k4m", "ST", data_dir=str(many), split="train", cache_dir=cache, num_proc=processes
+        )
         assert [comparable(e) for e in prepared] == streamed
-    assert prepared.cast_column("image", prepared.features["image"].__class__(decode=False))[0]["image"]["bytes"][1:4] == b"PNG"
+    assert (
+        prepared.cast_column("image", prepared.features["image"].__class__(decode=False))[0]["image"]["bytes"][1:4]
+        == b"PNG"
+    )
 
 
 def test_prepared_is_renewed_when_the_root_changes(many, tmp_path):
@@ -104,7 +109,7 @@ def test_prepared_is_renewed_when_the_root_changes(many, tmp_path):
     assert len(load()) == before + 16
     counts = many / "ST" / "gene_exp" / "S9_count.csv"
     counts.write_text(counts.read_text().replace("S9_0x0,", "S9_0x0,7", 1))
-    last = [e for e in load() if e["spot_id"] == "S9_0x0"][0]
+    last = next(e for e in load() if e["spot_id"] == "S9_0x0")
     assert last["counts"][0] >= 70
 
 
@@ -210,7 +215,7 @@ def test_huge_slides_are_cut_in_ranges(many, monkeypatch):
 @pytest.mark.parametrize("world", [2, 3, 6, 8])
 def test_ranks_share_the_spots(many, world):
     parts = [ids(split_dataset_by_node(stream(many), rank, world)) for rank in range(world)]
-    assert sorted(sum(parts, [])) == sorted(ids(stream(many)))
+    assert sorted(spot for part in parts for spot in part) == sorted(ids(stream(many)))
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4])

@@ -35,18 +35,18 @@ def main() -> None:
 
 def describe(spots: Spots) -> str:
     """Say in a few lines what a slide has."""
-    slide, image, scale = spots.slide, spots.image_info, spots.scale
-    um_per_px = "not known" if scale.um_per_px is None else f"{scale.um_per_px:.4g}"
-    labels = len(spots) - spots.annotation.null_count
-    return "\n".join([
-        f"slide       {slide.name}: {slide.species or 'species not known'}, {slide.tissue or 'tissue not known'}, {slide.tech}",
-        f"spots       {len(spots):,}, {labels:,} of them annotated" + (f"; {spots.dropped:,} left out" if spots.dropped else ""),
-        f"genes       {len(spots.genes):,}",
-        f"image       {image.type.upper()}, {image.width:,} x {image.height:,} pixels, {image.bands} x {image.bits} bits",
-        f"radius      {spots.r.min():.2f} px" + ("" if spots.r.min() == spots.r.max() else f" to {spots.r.max():.2f} px"),
-        f"pitch       " + ("not found" if scale.lattice is None else f"{scale.lattice.pitch:.2f} px, {scale.lattice.kind} lattice"),
-        f"µm per px   {um_per_px}; {scale.reason}",
-    ])  # fmt: skip
+    slide, image, scale, lattice = spots.slide, spots.image_info, spots.scale, spots.scale.lattice
+    low, high, labelled = spots.r.min(), spots.r.max(), len(spots) - spots.annotation.null_count
+    lines = {
+        "slide": f"{slide.name}: species {slide.species}, tissue {slide.tissue}, technology {slide.tech}",
+        "spots": f"{len(spots):,}, {labelled:,} of them annotated; {spots.dropped:,} left out",
+        "genes": f"{len(spots.genes):,}",
+        "image": f"{image.type.upper()}, {image.width:,} x {image.height:,} pixels, {image.bands} x {image.bits} bits",
+        "radius": f"{low:.2f} px" if low == high else f"{low:.2f} to {high:.2f} px",
+        "pitch": f"{lattice.pitch:.2f} px, {lattice.kind} lattice" if lattice else "not found",
+        "µm per px": f"{f'{scale.um_per_px:.4g}' if scale.um_per_px else 'not known'}; {scale.reason}",
+    }
+    return "\n".join(f"{name:<11} {line}" for name, line in lines.items())
 
 
 if __name__ == "__main__":

@@ -37,9 +37,10 @@ def contact_sheet(spots: Spots, path: Path) -> None:
     patches = Patch().cut(spots.image, spots.x[chosen], spots.y[chosen], spots.r[chosen], spots.scale, spots.max_pixels)
     for k, pixels in enumerate(patches):
         size = 1 / GRID
-        axes = grid.inset_axes([k % GRID * size, 1 - (k // GRID + 1) * size, size * 0.9, size * 0.78])
+        axes = grid.inset_axes([k % GRID * size, 1 - (k // GRID + 1) * size, size * 0.9, size * 0.76])
         axes.imshow(pixels, interpolation="nearest")
-        axes.set_title(f"{k + 1}: {', '.join(top_genes(rows, k, spots.genes))}", fontsize=7.5)
+        top = top_genes(rows, k, spots.genes)
+        axes.set_title(f"{k + 1}: {', '.join(top[:2])},\n{', '.join(top[2:])}", fontsize=7.5)
         axes.set_xticks([], [])
         axes.set_yticks([], [])
     figure.savefig(path)
@@ -80,6 +81,7 @@ def _draw_slide(axes, spots: Spots, chosen: np.ndarray) -> None:
         axes.text(spots.x[i], spots.y[i], k + 1, color="white", fontsize=7, ha="center", va="center", bbox=LABEL)
     axes.set_title(f"{spots.slide.name}: {len(spots):,} spots, {len(spots.genes):,} genes", fontsize=10)
     _scale_bar(axes, spots)
+    axes.set(xlim=(0, spots.image_info.width), ylim=(spots.image_info.height, 0))
 
 
 def total_counts(spots: Spots) -> np.ndarray:
@@ -87,7 +89,9 @@ def total_counts(spots: Spots) -> np.ndarray:
     totals = []
     for at in range(0, len(spots), 64):
         rows = rows_at(spots.counts, spots.genes, spots.row_start[at : at + 64], spots.row_end[at : at + 64])
-        totals.append(np.bincount(np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), rows.values, len(rows.ids)))
+        totals.append(
+            np.bincount(np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), rows.values, len(rows.ids))
+        )
     return np.concatenate(totals)
 
 

@@ -1,0 +1,55 @@
+"""The scripts as a user runs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SCRIPTS = Path(__file__).parent.parent / "scripts"
+
+
+def run(script: str, *arguments) -> subprocess.CompletedProcess:
+    command = [sys.executable, SCRIPTS / script, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+
+@pytest.mark.parametrize("script", sorted(str(path.relative_to(SCRIPTS)) for path in SCRIPTS.rglob("*.py")))
+def test_help_explains_and_bad_arguments_fail(script):
+    done = run(script, "--help")
+    assert done.returncode == 0 and len(done.stdout) > 200
+    assert run(script, "--no-such-option").returncode == 2
+
+
+def test_show_spots(sample, tmp_path):
+    listed = run("data_process/show_spots.py", sample).stdout.splitlines()
+    names = [line.split("\t")[1] for line in listed]
+    assert len(names) == 5
+    for name in names:
+        done = run("data_process/show_spots.py", sample, "--slide", name, "--out", tmp_path)
+        assert done.returncode == 0, done.stderr
+        for word in ("spots", "genes", "image", "pitch", "µm per px", "trusted"):
+            assert word in done.stdout
+        sheet = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"))
+        assert sheet.shape[1] > 1000 and sheet.std() > 20
+
+
+def test_show_spots_fails_with_one_line(sample, tmp_path):
+    done = run("data_process/show_spots.py", sample, "--slide", "nope", "--out", tmp_path)
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert run("data_process/show_spots.py", tmp_path / "nothing").returncode == 1
+
+
+def test_show_spots_of_real_slides(shared, tmp_path):
+    done = run("data_process/show_spots.py", shared / "real_visium", "--slide", "Mouse_Embryo_10X_Visium_CytAssist",
+               "--out", tmp_path)  # fmt: skip
+    for words in ("2,898", "19,465", "14.25 px, hexagonal", "7.016; trusted", "70 µm spot (CytAssist)"):
+        assert words in done.stdout
+
+
+def test_demo(sample, tmp_path):
+    done = run("demo.py", sample, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "== done" in done.stdout and len(list((tmp_path / "show_spots").glob("*.png"))) == 3
