@@ -118,6 +118,9 @@ def index_rows(path: str) -> RowIndex:
         lines = np.array([*breaks, at])  # the last line may lack its end
         start, end = lines[:-1] + 1, lines[1:]
         start, end = start[start < end], end[start < end]
+        alone = np.flatnonzero(end - start == 1)  # blank, if it is half of a CRLF
+        blank = [k for k in alone.tolist() if os.pread(file.fileno(), 1, int(start[k])) == b"\r"]
+        start, end = np.delete(start, blank), np.delete(end, blank)
         ids = [_ids_at(file.fileno(), start[k : k + 4096], end[k : k + 4096]) for k in range(0, len(start), 4096)]
     return RowIndex(pa.chunked_array(ids, pa.string()), start, end)
 

@@ -70,7 +70,7 @@ def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_PIXELS) -> 
 
 def _open(path: str, max_pixels: int) -> pyvips.Image:
     try:  # without fail_on a cut file is read silently, grey where it ends
-        image = pyvips.Image.new_from_file(path, access="sequential", fail_on="truncated", revalidate=True)
+        image = pyvips.Image.new_from_file(path, access="sequential", fail_on="error", revalidate=True)
     except pyvips.Error as error:
         raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read ({_first_line(error)})") from None
     if image.width * image.height > max_pixels:
@@ -83,7 +83,7 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
     if image.get("vips-loader") == "tiffload":
         _check_tiff_is_whole(path)
     if _is_tiled(image):
-        return pyvips.Image.new_from_file(path, access="random", fail_on="truncated", revalidate=True)
+        return pyvips.Image.new_from_file(path, access="random", fail_on="error", revalidate=True)
     return image
 
 
@@ -173,5 +173,7 @@ def _by_tiles(path: str, image: pyvips.Image, boxes: np.ndarray) -> Iterator[np.
         left, right, top, bottom = max(x0, 0), min(x1, image.width), max(y0, 0), min(y1, image.height)
         if left < right and top < bottom:
             stored = _fetch(path, image, region, (left, top, right - left, bottom - top))
+            if damage := pyvips.Error("").detail:  # libvips paints a damaged tile black, and only notes it
+                raise DataError(f"{path}: is damaged or cut off ({damage.strip()})")
             patch[top - y0 : bottom - y0, left - x0 : right - x0] = _rgb(stored, image.interpretation)
         yield patch
