@@ -23,6 +23,7 @@ from datasets import Value
 
 from stimage.errors import DataError
 from stimage.processing.examples import IMAGE_FORMATS
+from stimage.processing.examples import check_slide
 from stimage.processing.examples import spot_tables
 from stimage.processing.panels import Panel
 from stimage.processing.vocabulary import load_vocabulary
@@ -34,7 +35,6 @@ from stimage.slides import Patch
 from stimage.slides import open_spots
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
-from stimage.processing.examples import check_slide
 
 NAME = "stimage_1k4m"
 SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
@@ -96,7 +96,7 @@ class SpotsConfig(datasets.BuilderConfig):
     def create_config_id(self, config_kwargs, custom_features=None):
         """Name the prepared data set's cache by what the root's files and the panel are, so that it is never stale."""
         panel = Panel.of(self.panel).genes if self.panel is not None else None
-        known = {"root": self.location, "panel": panel, "files": root_fingerprint(self.location, self.techs)}
+        known = {"root": self.location, "panel": panel, "files": root_fingerprint(self.location)}
         return super().create_config_id({**config_kwargs, **known}, custom_features)
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from stimage.collection.contact_sheet import contact_sheet
 from stimage.errors import DataError
 from stimage.slides import MAX_PIXELS, Filters, open_spots, read_catalog
-from stimage.slides.spots import ON_MISMATCH, Spots
+from stimage.slides.catalog import ON_MISMATCH
+from stimage.slides.spots import Spots
 
 
 def main() -> None:
@@ -24,7 +25,7 @@ def main() -> None:
         for slide in catalog.slides:
             print(slide.tech, slide.name, catalog.broken.get(slide.name, ""), sep="\t")
         return
-    (slide,) = catalog.select(Filters(slides=args.slide))
+    (slide,) = catalog.select(Filters(slides=args.slide), args.on_mismatch)
     spots = open_spots(slide, args.on_mismatch, args.max_image_pixels)
     print(describe(spots))
     args.out.mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,7 @@ from stimage.errors import DataError
 from stimage.slides.storage import list_folder, local_copy, normal_root, read_table
 
 TECHS = ("ST", "Visium", "VisiumHD")
+ON_MISMATCH = ("error", "drop")
 META = "meta/meta_all_gene.csv"
 META_COLUMNS = ("slide", "species", "tissue", "pmid", "involve_cancer")
 PARTS = {  # part of a slide: folder and how its file's name ends
@@ -85,6 +86,8 @@ class Catalog:
             If a wanted slide misses a file or its row in the meta file (unless ``on_mismatch`` is "drop", which leaves
             it out and says so), if a filter has a value that no slide has, or if nothing is left.
         """
+        if on_mismatch not in ON_MISMATCH:
+            raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {ON_MISMATCH}")
         slides = list(self.slides) if filters.slides is None else self._named(_texts(filters.slides))
         for key in ("species", "tissue", "pmid", "involve_cancer"):
             if (wanted := getattr(filters, key)) is not None:
@@ -127,13 +130,11 @@ class Catalog:
         return [slide for slide in slides if values[slide.name] & set(wanted)]
 
 
-def root_fingerprint(root: str, techs: Iterable[str] = TECHS) -> str:
+def root_fingerprint(root: str) -> str:
     """Return a digest of the names, sizes and times of a root's files: it changes when one of them does."""
     root = normal_root(root)
-    folders = ["meta", "annotation", *(f"{tech}/{folder}" for tech in techs for folder, _ in PARTS.values())]
-    files = [
-        sorted((name, file["size"], file["stamp"]) for name, file in list_folder(root, f).items()) for f in folders
-    ]
+    folders = ["", "meta", "annotation", *(f"{tech}/{folder}" for tech in TECHS for folder, _ in PARTS.values())]
+    files = [sorted((name, file["stamp"]) for name, file in list_folder(root, folder).items()) for folder in folders]
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 

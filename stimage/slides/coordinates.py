@@ -39,17 +39,7 @@ def read_coordinates(path: str) -> Coordinates:
     if missing := [column for column in COLUMNS if column not in names]:
         raise DataError(f"{path}: has no column {missing[0]!r}; its columns are {', '.join(map(repr, names))}")
     unique = [name if names.index(name) == i else f"{name} {i}" for i, name in enumerate(names)]
-    try:
-        table = pacsv.read_csv(
-            path,
-            read_options=pacsv.ReadOptions(column_names=unique, skip_rows=1),
-            convert_options=pacsv.ConvertOptions(
-                column_types={unique[0]: pa.string(), **dict.fromkeys(COLUMNS, pa.string())},
-                include_columns=[unique[0], *COLUMNS],
-            ),
-        )
-    except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-        raise DataError(f"{path}: is no CSV table of {len(names)} columns ({str(error)[:200]})") from None
+    table = _read(path, unique, pa.float64())
     if not len(table):
         raise DataError(f"{path}: lists no spot")
     ids = table.column(0)
@@ -80,14 +70,30 @@ def _header(path: str) -> list[str]:
         raise DataError(f"{path}: line 1 is no CSV header ',yaxis,xaxis,r' ({error})") from None
 
 
-def _numbers(path: str, column: str, ids: pa.ChunkedArray, texts: pa.ChunkedArray) -> np.ndarray:
-    """Read one column as finite float64 numbers."""
+def _read(path: str, names: list[str], numbers: pa.DataType) -> pa.Table:
+    """Read the columns that are used: ids as text; coordinates as numbers, or as text if some are no finite number."""
+    types = {names[0]: pa.string(), **dict.fromkeys(COLUMNS, numbers)}
     try:
-        numbers = pc.cast(texts, pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
-        numbers = np.array([_number(text) for text in texts.to_pylist()])
-    bad = ~np.isfinite(numbers)
-    _refuse(path, ids, bad, lambda i: f"{column} is {texts[i].as_py()!r}, no finite number")
+        table = pacsv.read_csv(
+            path,
+            read_options=pacsv.ReadOptions(column_names=names, skip_rows=1),
+            convert_options=pacsv.ConvertOptions(column_types=types, include_columns=list(types)),
+        )
+    except pa.ArrowInvalid as error:
+        if numbers != pa.string():
+            return _read(path, names, pa.string())
+        raise DataError(f"{path}: is no CSV table of {len(names)} columns ({str(error)[:200]})") from None
+    if numbers != pa.string() and not all(np.isfinite(table[column].to_numpy()).all() for column in COLUMNS):
+        return _read(path, names, pa.string())
+    return table
+
+
+def _numbers(path: str, column: str, ids: pa.ChunkedArray, values: pa.ChunkedArray) -> np.ndarray:
+    """Return one column as float64 numbers; it is text if one of the columns has something that is no finite number."""
+    if values.type != pa.string():
+        return values.to_numpy()
+    numbers = np.array([_number(value) for value in values.to_pylist()])
+    _refuse(path, ids, ~np.isfinite(numbers), lambda i: f"{column} is {values[i].as_py()!r}, no finite number")
     return numbers
 
 

@@ -8,6 +8,7 @@ the cells before it in its row.
 import csv
 import os
 import re
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -106,7 +107,7 @@ def index_rows(path: str) -> RowIndex:
     """Find every row of a count file in one pass that looks for line ends only."""
     buffer = bytearray(1 << 20)
     at = read_header(path)[1]
-    breaks = [at - 1]
+    breaks = array("q", [at - 1])
     with open(path, "rb", buffering=0) as file:
         file.seek(at)
         while size := file.readinto(buffer):
@@ -115,7 +116,7 @@ def index_rows(path: str) -> RowIndex:
                 breaks.append(at + found)
                 found = buffer.find(NEWLINE, found + 1, size)
             at += size
-        lines = np.array([*breaks, at])  # the last line may lack its end
+        lines = np.append(np.frombuffer(breaks, np.int64), at)  # the last line may lack its end
         start, end = lines[:-1] + 1, lines[1:]
         start, end = start[start < end], end[start < end]
         alone = np.flatnonzero(end - start == 1)  # blank, if it is half of a CRLF

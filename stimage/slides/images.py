@@ -17,6 +17,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from stimage.errors import DataError
 
 STRIP = 16  # rows decoded at a time: few enough for the processor's cache
+PIXELS = {"uchar": np.uint8, "ushort": np.uint16}
 MAX_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 
 
@@ -35,9 +36,8 @@ class ImageInfo:
 def image_info(path: str, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """Read an image's header; raises as `read_patches` does."""
     image = _open(path, max_pixels)
-    bits = {"uchar": 8, "ushort": 16}[image.format]
     kind = image.get("vips-loader").removesuffix("load")
-    return ImageInfo(kind, image.width, image.height, image.bands, bits, _is_tiled(image))
+    return ImageInfo(kind, image.width, image.height, image.bands, 8 * PIXELS[image.format]().nbytes, _is_tiled(image))
 
 
 def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_PIXELS) -> Iterator[np.ndarray]:
@@ -64,8 +64,9 @@ def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_PIXELS) -> 
         If the file is no image, is cut off, is larger than allowed, or has pixels that are not 8- or 16-bit grey,
         colour or CMYK.
     """
-    image = _open(path, max_pixels)
-    yield from (_by_tiles(path, image, boxes) if _is_tiled(image) else _in_one_pass(path, image, boxes))
+    source = _Source(path, _open(path, max_pixels))
+    if len(boxes):
+        yield from (_by_tiles if source.tiled else _in_one_pass)(source, boxes)
 
 
 def _open(path: str, max_pixels: int) -> pyvips.Image:
@@ -78,7 +79,7 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
             f"{path}: has {image.width} x {image.height} pixels, more than {max_pixels:,}; "
             "if that is right, pass max_image_pixels"
         )
-    if image.format not in ("uchar", "ushort") or image.interpretation in ("lab", "labq", "xyz"):
+    if image.format not in PIXELS or image.interpretation in ("lab", "labq", "xyz"):
         raise DataError(f"{path}: its pixels are {image.format} {image.interpretation}; save it as 8-bit RGB")
     if image.get("vips-loader") == "tiffload":
         _check_tiff_is_whole(path)
@@ -103,52 +104,67 @@ def _is_tiled(image: pyvips.Image) -> bool:
     return "tile-width" in image.get_fields()
 
 
-def _fetch(path: str, image: pyvips.Image, region: pyvips.Region, box: tuple[int, int, int, int]) -> np.ndarray:
-    """Decode a rectangle (left, top, width, height) to pixels (height, width, bands) as stored.
-
-    A region decodes in the calling thread. libvips' own threads would read a sequential image out of order, and would
-    hang in a forked worker.
-    """
-    try:
-        memory = region.fetch(*box)
-    except pyvips.Error as error:
-        raise DataError(f"{path}: is damaged or cut off ({_first_line(error)})") from None
-    dtype = np.uint8 if image.format == "uchar" else np.uint16
-    return np.frombuffer(memory, dtype).reshape(box[3], box[2], image.bands)
-
-
 def _first_line(error: pyvips.Error) -> str:
     return (error.detail or error.message).strip().split("\n")[0]
 
 
-def _rgb(pixels: np.ndarray, interpretation: str) -> np.ndarray:
-    """Turn stored pixels into uint8 RGB, or one band that NumPy repeats."""
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    if interpretation == "cmyk":
-        ink, light = pixels[..., :3].astype(np.uint16), 255 - pixels[..., 3:4].astype(np.uint16)
-        product = ink * light + 128  # Pillow's rounding of ink * light / 255
-        return (light - ((product + (product >> 8)) >> 8)).astype(np.uint8)
-    return pixels[..., :3] if pixels.shape[2] >= 3 else pixels[..., :1]
+class _Source:
+    """An opened image, decoded rectangle by rectangle in the calling thread.
+
+    libvips' own threads would read a sequential image out of order, and would hang in a forked worker.
+    """
+
+    def __init__(self, path: str, image: pyvips.Image):
+        self.path, self.region, self.tiled = path, pyvips.Region.new(image), _is_tiled(image)
+        self.width, self.height, self.bands = image.width, image.height, image.bands
+        self.dtype, self.cmyk = PIXELS[image.format], image.interpretation == "cmyk"
+
+    def rgb(self, left: int, top: int, width: int, height: int) -> np.ndarray:
+        """Decode a rectangle to uint8 RGB (height, width, 3), or to one band (height, width, 1) that NumPy repeats."""
+        try:
+            memory = self.region.fetch(left, top, width, height)
+        except pyvips.Error as error:
+            raise DataError(f"{self.path}: is damaged or cut off ({_first_line(error)})") from None
+        if self.tiled and (damage := pyvips.Error("").detail):  # libvips paints a damaged tile black, and only notes it
+            raise DataError(f"{self.path}: is damaged or cut off ({damage.strip()})")
+        pixels = np.frombuffer(memory, self.dtype).reshape(height, width, self.bands)
+        if self.dtype == np.uint16:
+            pixels = (pixels >> 8).astype(np.uint8)
+        if self.cmyk:
+            return _without_ink(pixels)
+        return pixels[..., :3] if self.bands >= 3 else pixels[..., :1]
 
 
-def _in_one_pass(path: str, image: pyvips.Image, boxes: np.ndarray) -> Iterator[np.ndarray]:
+def _without_ink(pixels: np.ndarray) -> np.ndarray:
+    """Turn CMYK pixels to RGB as Pillow does: light times the share that the ink leaves, rounded its way."""
+    ink, light = pixels[..., :3].astype(np.uint16), 255 - pixels[..., 3:4].astype(np.uint16)
+    product = ink * light + 128
+    return (light - ((product + (product >> 8)) >> 8)).astype(np.uint8)
+
+
+def _in_one_pass(source: _Source, boxes: np.ndarray) -> Iterator[np.ndarray]:
     """Read strips into a ring of rows that is as tall as boxes reach back, and cut each box once its last row is in."""
-    height = image.height
-    region = pyvips.Region.new(image)
-    top, lower = np.clip(boxes[:, 1], 0, height), np.maximum.accumulate(np.clip(boxes[:, 3], 0, height))
-    reach = int((lower - top).max(initial=0))
-    ring = np.empty((min(reach + STRIP, height), image.width, 3), np.uint8)
-    below = int(top.min(initial=height))  # rows above the first box are not kept
-    for box, last in zip(boxes.tolist(), lower.tolist()):
-        while below < last:
-            rows = min(STRIP, height - below, len(ring))
-            strip = _rgb(_fetch(path, image, region, (0, below, image.width, rows)), image.interpretation)
+    inside = np.clip(boxes, 0, [source.width, source.height] * 2)
+    inside[:, 3] = np.maximum.accumulate(inside[:, 3])
+    left, right, below = int(inside[:, 0].min()), int(inside[:, 2].max()), int(inside[:, 1].min())
+    reach = int((inside[:, 3] - inside[:, 1]).max())
+    # what is above and beside all boxes is decoded, but not kept
+    ring = np.empty((min(reach + STRIP, source.height), right - left, 3), np.uint8)
+    for box, last in _rows(boxes - [left, 0, left, 0], inside[:, 3]):
+        while below < last and left < right:
+            rows = min(STRIP, source.height - below, len(ring))
+            strip = source.rgb(left, below, right - left, rows)
             at = below % len(ring)
             until = min(rows, len(ring) - at)
             ring[at : at + until], ring[: rows - until] = strip[:until], strip[until:]
             below += rows
-        yield _cut(ring, box, height)
+        yield _cut(ring, box, source.height)
+
+
+def _rows(*arrays: np.ndarray) -> Iterator[tuple]:
+    """Iterate over arrays together as Python values, without making all of those at once."""
+    for k in range(0, len(arrays[0]), 4096):
+        yield from zip(*(array[k : k + 4096].tolist() for array in arrays))
 
 
 def _cut(ring: np.ndarray, box: list[int], height: int) -> np.ndarray:
@@ -165,15 +181,11 @@ def _cut(ring: np.ndarray, box: list[int], height: int) -> np.ndarray:
     return patch
 
 
-def _by_tiles(path: str, image: pyvips.Image, boxes: np.ndarray) -> Iterator[np.ndarray]:
+def _by_tiles(source: _Source, boxes: np.ndarray) -> Iterator[np.ndarray]:
     """Read each box on its own; libvips keeps the last rows of tiles, so neighbours share them."""
-    region = pyvips.Region.new(image)
-    for x0, y0, x1, y1 in boxes.tolist():
+    for ((x0, y0, x1, y1),) in _rows(boxes):
         patch = np.zeros((y1 - y0, x1 - x0, 3), np.uint8)
-        left, right, top, bottom = max(x0, 0), min(x1, image.width), max(y0, 0), min(y1, image.height)
+        left, right, top, bottom = max(x0, 0), min(x1, source.width), max(y0, 0), min(y1, source.height)
         if left < right and top < bottom:
-            stored = _fetch(path, image, region, (left, top, right - left, bottom - top))
-            if damage := pyvips.Error("").detail:  # libvips paints a damaged tile black, and only notes it
-                raise DataError(f"{path}: is damaged or cut off ({damage.strip()})")
-            patch[top - y0 : bottom - y0, left - x0 : right - x0] = _rgb(stored, image.interpretation)
+            patch[top - y0 : bottom - y0, left - x0 : right - x0] = source.rgb(left, top, right - left, bottom - top)
         yield patch

@@ -21,7 +21,6 @@ from stimage.slides.storage import local_copy, read_table
 
 BATCH_SPOTS = 64  # tables of this size stream fastest
 BATCH_BYTES = 1 << 24  # of count rows, and of pixels; fewer spots make a batch where either is larger
-ON_MISMATCH = ("error", "drop")
 log = logging.getLogger(__name__)
 
 
@@ -82,8 +81,6 @@ def open_spots(slide: Slide, on_mismatch: str = "error", max_pixels: int = MAX_P
     DataError
         As `read_coordinates`, `index_rows` and `read_patches` do, and for spots that do not match.
     """
-    if on_mismatch not in ON_MISMATCH:
-        raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {ON_MISMATCH}")
     files = tuple(local_copy(url) if url else "" for url in (slide.coord, slide.counts, slide.image, slide.annotation))
     stamps = tuple((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in files if path)
     return _open_spots(slide, files, stamps, on_mismatch, max_pixels)

@@ -123,7 +123,7 @@ def test_memory_is_a_strip_not_the_image(tmp_path, monkeypatch):
     )
     some = np.array([[0, y, 30, y + 30] for y in range(100, 19_000, 7)])
     assert sum(1 for _ in images.read_patches(str(path), some)) == len(some)
-    assert asked == [(30 + images.STRIP, 50, 3)]
+    assert asked == [(30 + images.STRIP, 30, 3)]
 
 
 def tile_places(path) -> list[tuple[int, int]]:

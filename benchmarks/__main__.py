@@ -1,0 +1,153 @@
+"""Measure each headline figure beside the usual way, and write one table: results.md and results.json."""
+
+import argparse
+import json
+import platform
+import shutil
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks import inputs
+from benchmarks.measure import measure
+
+PACKAGES = ("datasets", "numpy", "pandas", "pillow", "polars", "pyarrow", "pyvips")
+
+
+@dataclass
+class Row:
+    """One line of the table: our figures and another way's on the same input."""
+
+    job: str
+    unit: str
+    amount: float
+    ours: dict
+    other: str = ""
+    others: dict | None = None
+    target: str = ""
+
+    def __post_init__(self):
+        if self.others and self.ours["found"] != self.others["found"]:
+            raise RuntimeError(
+                f"{self.job}: not the same as {self.other}: {self.ours['found']}, {self.others['found']}"
+            )
+
+    def cells(self) -> list[str]:
+        """Return the line's cells as text."""
+        ratio = f"{self.others['seconds'] / self.ours['seconds']:.1f} x" if self.others else ""
+        ours, others = self.ours, self.others
+        return [
+            self.job,
+            f"{ours['seconds']:.2f} s ({self.amount / ours['seconds']:,.0f} {self.unit}/s)",
+            f"{ours['over_mb']:,.0f} MB",
+            self.other,
+            f"{others['seconds']:.2f} s" if others else "",
+            f"{others['over_mb']:,.0f} MB" if others else "",
+            ratio,
+            self.target,
+        ]
+
+
+def counts(folder: Path) -> list[Row]:
+    path = inputs.visium_root(folder) / "Visium/gene_exp/Bench_Visium_count.csv"
+    size = path.stat().st_size / 1e6
+    ours = measure("counts_ours", path, repeats=3)
+    job = f"counts of a Visium slide ({size:.0f} MB)"
+    targets = {"polars": "5 x the fastest, 60 MB", "pyarrow": "", "pandas": "80 x"}
+    return [
+        Row(job, "MB", size, ours, name, measure(f"counts_{name}", path, repeats=1 if name == "pandas" else 2), target)
+        for name, target in targets.items()
+    ]
+
+
+def patches(folder: Path) -> list[Row]:
+    image, coord = inputs.real_or_like(folder)
+    n = len(coord.read_text().splitlines()) - 1
+    ours = measure("patches_ours", image, coord, repeats=3)
+    job = f"{n} patches of a 9,274 x 9,911 JPEG"
+    return [
+        Row(job, "patches", n, ours, "Pillow", measure("patches_pillow", image, coord, repeats=3), "1/4 of the memory"),
+        Row(job, "patches", n, ours, "Pillow, a PNG each", measure("patches_pillow_png", image, coord), "4 x"),
+        Row("the same at 112 µm = 224 px", "patches", n, measure("physical_ours", image, coord, repeats=2), "Pillow",
+            measure("physical_pillow", image, coord)),
+    ]  # fmt: skip
+
+
+def huge(folder: Path) -> list[Row]:
+    image = inputs.huge_image(folder)
+    ours, others = measure("huge_ours", image), measure("huge_pillow", image)
+    return [Row("160,000 bins of a 25,000 x 25,000 JPEG", "patches", 160_000, ours, "Pillow", others, "3 x, 350 MB")]
+
+
+def first(folder: Path) -> list[Row]:
+    root = inputs.visium_root(folder)
+    ours = measure("first_ours", root, repeats=3)
+    return [
+        Row("first example of that slide", "examples", 1, ours, "pandas, Pillow", measure("first_plain", root), "1.5 s")
+    ]
+
+
+def stream(folder: Path) -> list[Row]:
+    root, n = inputs.visium_root(folder), inputs.VISIUM_SPOTS
+    plain, rows = measure("stream_plain", root), []
+    for name in ("arrow", "python"):
+        ours = measure(f"stream_{name}", root, repeats=3)
+        rows.append(Row(f"all its {n:,} examples, {name} format", "examples", n, ours, "pandas, Pillow", plain, "15 x"))
+    return rows
+
+
+def growth(folder: Path, sizes=(50_000, 200_000)) -> list[Row]:
+    rows = []
+    for bins in sizes:
+        root = inputs.hd_root(folder, bins)
+        rows.append(
+            Row(f"{bins:,} Visium HD bins, 18,085 genes", "examples", bins, measure("stream_arrow", root, "VisiumHD"))
+        )
+        dense = bins * inputs.HD_GENES * 8 / 1e6
+        rows[-1].other = f"the matrix alone in pandas is {dense:,.0f} MB"
+        shutil.rmtree(root)
+    more = (rows[1].ours["over_mb"] - rows[0].ours["over_mb"]) / (sizes[1] - sizes[0]) * 1e6
+    rows[1].target = f"flat; {more:,.0f} bytes a bin more"
+    return rows
+
+
+BENCHMARKS = {"counts": counts, "patches": patches, "huge": huge, "first": first, "stream": stream, "growth": growth}
+HEAD = ["job", "time", "memory¹", "beside", "its time", "its memory¹", "ratio", "aim"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--out", type=Path, default=Path("out/bench"), help="folder for inputs and results (%(default)s)"
+    )
+    parser.add_argument("--only", nargs="+", choices=BENCHMARKS, default=list(BENCHMARKS), help="just these")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the Visium HD bins")
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for name in args.only:
+        print(f"measuring {name} …", flush=True)
+        sizes = {"sizes": (5_000, 20_000)} if name == "growth" and args.quick else {}
+        rows += BENCHMARKS[name](args.out, **sizes)
+    table = "\n".join(
+        "| " + " | ".join(cells) + " |" for cells in [HEAD, ["---"] * len(HEAD), *(r.cells() for r in rows)]
+    )
+    machine = {
+        "machine": platform.platform(),
+        "processor": _processor(),
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in PACKAGES},
+    }
+    note = f"¹ peak over the interpreter with its imports. One core of {machine['processor']}."
+    (args.out / "results.md").write_text(f"{table}\n\n{note}\n")
+    (args.out / "results.json").write_text(json.dumps(machine | {"rows": [asdict(row) for row in rows]}, indent=1))
+    print(f"{table}\n\n{note}\nresults: {args.out / 'results.md'}, {args.out / 'results.json'}")
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+
+
+if __name__ == "__main__":
+    main()

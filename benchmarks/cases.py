@@ -1,0 +1,195 @@
+"""What is measured: each function does one job in a process of its own, and returns what it found, to be compared."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+GRID = 400  # bins along a side of the huge image: 160,000
+
+
+def counts_ours(path: str) -> dict:
+    from stimage.slides.counts import read_rows
+
+    filled = total = 0
+    for rows in read_rows(path):
+        filled, total = filled + len(rows.values), total + rows.values.sum()
+    return {"filled": filled, "total": float(total)}
+
+
+def counts_pandas(path: str) -> dict:
+    import pandas as pd
+
+    values = pd.read_csv(path, index_col=0).to_numpy()
+    return {"filled": int(np.count_nonzero(values)), "total": float(values.sum())}
+
+
+def counts_polars(path: str) -> dict:
+    import polars as pl
+
+    # told the types, and that they are small: polars' fastest way
+    table = pl.read_csv(path, schema_overrides=[pl.String] + [pl.UInt16] * (_columns(path) - 1))
+    values = table[:, 1:].to_numpy()
+    return {"filled": int(np.count_nonzero(values)), "total": float(values.sum(dtype=np.int64))}
+
+
+def counts_pyarrow(path: str) -> dict:
+    from pyarrow import csv
+
+    options = csv.ReadOptions(use_threads=False, block_size=1 << 24)
+    table = csv.read_csv(path, options)
+    filled = total = 0
+    for column in table.columns[1:]:
+        values = column.to_numpy()
+        filled, total = filled + int(np.count_nonzero(values)), total + int(values.sum())
+    return {"filled": filled, "total": float(total)}
+
+
+def _columns(path: str) -> int:
+    with open(path, "rb") as file:
+        return file.readline().count(b",") + 1
+
+
+def _spots(coord: str) -> np.ndarray:
+    return np.loadtxt(coord, delimiter=",", skiprows=1, usecols=(2, 1, 3))
+
+
+def _grid_boxes() -> np.ndarray:
+    i, j = (a.ravel() for a in np.mgrid[0:GRID, 0:GRID])
+    return np.stack([100 + j * 60, 100 + i * 60, 116 + j * 60, 116 + i * 60], 1)
+
+
+def _digest(patches: Iterator[np.ndarray]) -> dict:
+    """Digest patches whatever their order: the sum of their digests."""
+    n = total = 0
+    for patch in patches:
+        n += 1
+        total += int.from_bytes(hashlib.blake2b(patch.tobytes(), digest_size=8).digest(), "little")
+    return {"patches": n, "digest": total}
+
+
+def patches_ours(image: str, coord: str) -> dict:
+    from stimage.slides.images import read_patches
+    from stimage.slides.patches import square_boxes
+
+    spots = _spots(coord)
+    return _digest(read_patches(image, square_boxes(*spots[np.argsort(spots[:, 1])].T)))
+
+
+def patches_pillow(image: str, coord: str) -> dict:
+    return _digest(_crops(image, _spots(coord)))
+
+
+def patches_pillow_png(image: str, coord: str) -> dict:
+    from PIL import Image
+
+    def saved() -> Iterator[np.ndarray]:
+        for patch in _crops(image, _spots(coord)):
+            Image.fromarray(patch).save(io.BytesIO(), "PNG")
+            yield patch
+
+    return _digest(saved())
+
+
+def _crops(path: str, spots: np.ndarray) -> Iterator[np.ndarray]:
+    """Crop as the data set's authors do."""
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    image = Image.open(path).convert("RGB")
+    for x, y, r in spots.tolist():
+        yield np.asarray(image.crop((x - r, y - r, x + r, y + r)))
+
+
+def huge_ours(image: str) -> dict:
+    from stimage.slides.images import read_patches
+
+    return _digest(read_patches(image, _grid_boxes()))
+
+
+def huge_pillow(image: str) -> dict:
+    centres = _grid_boxes()[:, :2] + 8.0
+    return _digest(_crops(image, np.concatenate([centres, np.full((len(centres), 1), 8.0)], 1)))
+
+
+def physical_ours(image: str, coord: str) -> dict:
+    from stimage.slides.patches import Patch
+    from stimage.slides.scale import Scale
+
+    spots = _spots(coord)
+    scale = Scale(0.25, 0.25, None, "", None)
+    patches = Patch(112, 224).cut(image, *spots[np.argsort(spots[:, 1])].T, scale)
+    return {"patches": sum(1 for _ in patches)}
+
+
+def physical_pillow(image: str, coord: str) -> dict:
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    whole, side = Image.open(image).convert("RGB"), 112 / 0.25
+    found = [
+        whole.resize((224, 224), Image.Resampling.BICUBIC, (x - side / 2, y - side / 2, x + side / 2, y + side / 2))
+        for x, y, _ in _spots(coord).tolist()
+    ]
+    return {"patches": len(found)}
+
+
+def _dataset(root: str, tech: str):
+    from datasets import load_dataset
+
+    import stimage_1k4m  # noqa: F401
+
+    return load_dataset("stimage_1k4m", tech, data_dir=root, split="train", streaming=True)
+
+
+def first_ours(root: str) -> dict:
+    example = next(iter(_dataset(root, "Visium")))
+    return {"pixels": hashlib.sha256(example["image"].tobytes()).hexdigest(), "counts": sum(example["counts"])}
+
+
+def first_plain(root: str) -> dict:
+    """The topmost spot, as pandas and Pillow give it."""
+    return next(_plain(root))
+
+
+def stream_arrow(root: str, tech: str = "Visium") -> dict:
+    import pyarrow.compute as pc
+
+    n, total, size = 0, 0.0, 0
+    for table in _dataset(root, tech).with_format("arrow").iter(64):
+        n += len(table)
+        total += pc.sum(pc.list_flatten(table["counts"])).as_py() or 0.0
+        size += pc.sum(pc.binary_length(pc.struct_field(table["image"], "bytes"))).as_py()
+    return {"spots": n, "total": total}
+
+
+def stream_python(root: str) -> dict:
+    n = total = 0
+    for example in _dataset(root, "Visium"):
+        n, total = n + 1, total + sum(example["counts"])
+        example["image"].load()
+    return {"spots": n, "total": float(total)}
+
+
+def stream_plain(root: str) -> dict:
+    n = total = 0
+    for spot in _plain(root):
+        n, total = n + 1, total + spot["counts"]
+    return {"spots": n, "total": float(total)}
+
+
+def _plain(root: str) -> Iterator[dict]:
+    """A plain loop over pandas rows and Pillow crops, from top to bottom."""
+    import pandas as pd
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    folder = Path(root) / "Visium"
+    counts = pd.read_csv(folder / "gene_exp/Bench_Visium_count.csv", index_col=0)
+    coord = pd.read_csv(folder / "coord/Bench_Visium_coord.csv", index_col=0).sort_values(["yaxis", "xaxis"])
+    image = Image.open(folder / "image/Bench_Visium.png").convert("RGB")
+    for spot, y, x, r in coord[["yaxis", "xaxis", "r"]].itertuples():
+        pixels = image.crop((x - r, y - r, x + r, y + r)).tobytes()
+        yield {"pixels": hashlib.sha256(pixels).hexdigest(), "counts": float(counts.loc[spot].to_numpy().sum())}
