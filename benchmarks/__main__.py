@@ -138,7 +138,7 @@ def main() -> None:
         "python": platform.python_version(),
         "versions": {package: version(package) for package in PACKAGES},
     }
-    note = f"¹ peak over the interpreter with its imports. One core of {machine['processor']}."
+    note = f"¹ allocated at the peak, over the interpreter with its imports. One core of {machine['processor']}."
     (args.out / "results.md").write_text(f"{table}\n\n{note}\n")
     (args.out / "results.json").write_text(json.dumps(machine | {"rows": [asdict(row) for row in rows]}, indent=1))
     print(f"{table}\n\n{note}\nresults: {args.out / 'results.md'}, {args.out / 'results.json'}")

@@ -151,24 +151,25 @@ def first_ours(root: str) -> dict:
 
 def first_plain(root: str) -> dict:
     """The topmost spot, as pandas and Pillow give it."""
-    return next(_plain(root))
+    spot = next(_plain(root))
+    return {"pixels": hashlib.sha256(spot["pixels"]).hexdigest(), "counts": float(spot["counts"].sum())}
 
 
 def stream_arrow(root: str, tech: str = "Visium") -> dict:
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    n, total, size = 0, 0.0, 0
+    n, total = 0, 0.0
     for table in _dataset(root, tech).with_format("arrow").iter(64):
-        n += len(table)
-        total += pc.sum(pc.list_flatten(table["counts"])).as_py() or 0.0
-        size += pc.sum(pc.binary_length(pc.struct_field(table["image"], "bytes"))).as_py()
-    return {"spots": n, "total": total}
+        some = table["counts"].take(pa.array(range(-n % 20, len(table), 20), pa.int64()))
+        n, total = n + len(table), total + (pc.sum(pc.list_flatten(some)).as_py() or 0)
+    return {"spots": n, "total": float(total)}
 
 
 def stream_python(root: str) -> dict:
     n = total = 0
     for example in _dataset(root, "Visium"):
-        n, total = n + 1, total + sum(example["counts"])
+        n, total = n + 1, total + (sum(example["counts"]) if n % 20 == 0 else 0)
         example["image"].load()
     return {"spots": n, "total": float(total)}
 
@@ -176,7 +177,7 @@ def stream_python(root: str) -> dict:
 def stream_plain(root: str) -> dict:
     n = total = 0
     for spot in _plain(root):
-        n, total = n + 1, total + spot["counts"]
+        n, total = n + 1, total + (spot["counts"].sum() if n % 20 == 0 else 0)
     return {"spots": n, "total": float(total)}
 
 
@@ -192,4 +193,4 @@ def _plain(root: str) -> Iterator[dict]:
     image = Image.open(folder / "image/Bench_Visium.png").convert("RGB")
     for spot, y, x, r in coord[["yaxis", "xaxis", "r"]].itertuples():
         pixels = image.crop((x - r, y - r, x + r, y + r)).tobytes()
-        yield {"pixels": hashlib.sha256(pixels).hexdigest(), "counts": float(counts.loc[spot].to_numpy().sum())}
+        yield {"pixels": pixels, "counts": counts.loc[spot].to_numpy()}

@@ -39,17 +39,32 @@ def measure(case: str, *arguments: str, repeats: int = 1) -> dict:
     runs = []
     for _ in range(repeats):
         command = [sys.executable, "-m", "benchmarks.measure", case, *map(str, arguments)]
-        done = subprocess.run(command, env=os.environ | THREADS, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{case}: {done.stderr.strip()[-2000:]}")
-        runs.append(json.loads(done.stdout.splitlines()[-1]))
+        child = subprocess.Popen(command, env=os.environ | THREADS, stdout=-1, stderr=-1, text=True)
+        peak = _watch(child)
+        output, errors = child.communicate()
+        if child.returncode:
+            raise RuntimeError(f"{case}: {errors.strip()[-2000:]}")
+        run = json.loads(output.splitlines()[-1])
+        runs.append(run | {"peak_mb": peak, "over_mb": peak - run.pop("before_mb")})
     return min(runs, key=lambda run: run["seconds"])
 
 
-def memory_mb(key: str) -> float:
-    """Return this process's resident size now ("VmRSS") or at its peak ("VmHWM"), in MB."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1.024e-3 for line in lines if line.startswith(key))
+def _watch(child: subprocess.Popen) -> float:
+    """Look at a process a hundred times a second until it ends, and return its largest memory in MB."""
+    peak = 0.0
+    while child.poll() is None:
+        peak = max(peak, memory_mb(child.pid))
+        time.sleep(0.01)
+    return peak
+
+
+def memory_mb(process: int | str = "self") -> float:
+    """Return what a process has allocated, in MB; pages of files that it maps are the system's cache, and not counted."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:  # it has just ended
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1.024e-3
 
 
 def main() -> None:
@@ -59,12 +74,10 @@ def main() -> None:
     for name in {module for part in parts for module in IMPORTS.get(part, ())}:
         import_module(name)
     function = getattr(import_module("benchmarks.cases"), case)
-    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of the imports
-    before, began = memory_mb("VmRSS"), time.perf_counter()
+    before, began = memory_mb(), time.perf_counter()
     found = function(*arguments)
     seconds = time.perf_counter() - began
-    peak = memory_mb("VmHWM")
-    print(json.dumps({"seconds": seconds, "peak_mb": peak, "over_mb": peak - before, "found": found}))
+    print(json.dumps({"seconds": seconds, "before_mb": before, "found": found}))
 
 
 if __name__ == "__main__":

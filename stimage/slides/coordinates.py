@@ -32,8 +32,8 @@ def read_coordinates(path: str) -> Coordinates:
     Raises
     ------
     DataError
-        For a file that is empty or lacks a column, a coordinate that is no finite number, an ``r`` of 0 or less, or a
-        spot that occurs twice; with the line.
+        For a file that is empty or lacks a column, a coordinate that is no finite number, or an ``r`` of 0 or less;
+        with the line.
     """
     names = _header(path)
     if missing := [column for column in COLUMNS if column not in names]:
@@ -45,7 +45,6 @@ def read_coordinates(path: str) -> Coordinates:
     ids = table.column(0)
     numbers = {column: _numbers(path, column, ids, table.column(column)) for column in COLUMNS}
     _refuse(path, ids, numbers["r"] <= 0, lambda i: f"r is {numbers['r'][i]:g}; a radius is more than 0 pixels")
-    check_unique(path, ids)
     return Coordinates(ids, numbers["xaxis"], numbers["yaxis"], numbers["r"])
 
 
@@ -76,7 +75,7 @@ def _read(path: str, names: list[str], numbers: pa.DataType) -> pa.Table:
     try:
         table = pacsv.read_csv(
             path,
-            read_options=pacsv.ReadOptions(column_names=names, skip_rows=1),
+            read_options=pacsv.ReadOptions(column_names=names, skip_rows=1, use_threads=False),
             convert_options=pacsv.ConvertOptions(column_types=types, include_columns=list(types)),
         )
     except pa.ArrowInvalid as error:

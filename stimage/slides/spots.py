@@ -135,10 +135,12 @@ def _match(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each spot's row in the count file (-1 where it has none), and which spots are kept."""
     coord, counts, image, _ = files
-    check_unique(counts, index.ids)
     row = pc.fill_null(pc.index_in(coordinates.ids, index.ids), -1).to_numpy().astype(np.int64)
-    lone = np.ones(len(index.start), bool)
-    lone[row[row >= 0]] = False
+    times = np.bincount(row[row >= 0], minlength=len(index.start))
+    lone = times == 0
+    if lone.any() or (times > 1).any():  # only then can a spot occur twice
+        check_unique(coord, coordinates.ids)
+        check_unique(counts, index.ids)
     x0, y0, x1, y1 = square_boxes(coordinates.x, coordinates.y, coordinates.r).T
     outside = (x1 <= 0) | (y1 <= 0) | (x0 >= info.width) | (y0 >= info.height)
     size = f"{info.width} x {info.height} image {os.path.basename(image)}; are x and y swapped or scaled?"

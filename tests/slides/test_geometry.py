@@ -48,7 +48,6 @@ def test_coordinates_are_read_as_written(tmp_path, spots, columns, end, bom):
         (",yaxis,xaxis,r\na,1,2,3\nb,1,-inf,3\n", r"'b' \(line 3\): xaxis is '-inf'"),
         (",yaxis,xaxis,r\na,1,2,3\nb,1,,3\nc,1,,3\n", r"'b' \(line 3\): xaxis is ''.*2 such"),
         (",yaxis,xaxis,r\na,1,2,0\n", r"'a' \(line 2\): r is 0"),
-        (",yaxis,xaxis,r\na,1,2,3\nb,1,2,3\na,4,5,6\n", r"'a' occurs more than once \(1 such\)"),
     ],
 )
 def test_bad_coordinates(tmp_path, text, why):
