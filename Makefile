@@ -1,9 +1,12 @@
-# make demo: a made sample through the whole main job · make test · make lint · make bench · make test-datasets3
+# make demo [ROOT=folder]   the main job from start to end, on a made sample or on your own slides
+# make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
+# make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
+# make bench                speed and memory beside the usual tools
+# make lint                 ruff
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
-ROOT ?= $(OUT)/sample
 
 .PHONY: demo test lint bench test-datasets3 clean
 
@@ -14,7 +17,7 @@ $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/python scripts/demo.py $(if $(filter $(OUT)/sample,$(ROOT)),,$(ROOT)) --out $(OUT)
+	$(BIN)/python scripts/demo.py $(ROOT) --out $(OUT)
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
@@ -26,7 +29,6 @@ lint: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench
 
-# the same builder file as a loading script of datasets 3.x, in a virtual environment of its own
 test-datasets3: .venv-datasets3/installed
 	.venv-datasets3/bin/python -m pytest tests/test_loading_script.py
 

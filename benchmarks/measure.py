@@ -59,7 +59,7 @@ def _watch(child: subprocess.Popen) -> float:
 
 
 def memory_mb(process: int | str = "self") -> float:
-    """Return what a process has allocated, in MB; pages of files that it maps are the system's cache, and not counted."""
+    """Return what a process has allocated, in MB; the cached pages of files that it maps are not counted."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:  # it has just ended
