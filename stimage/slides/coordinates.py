@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import pyarrow as pa
@@ -64,9 +65,12 @@ def _header(path: str) -> list[str]:
     if not line.strip():
         raise DataError(f"{path}: is empty; expected a header ',yaxis,xaxis,r'")
     try:
-        return [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]))]
+        names = [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]))]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: line 1 is no CSV header ',yaxis,xaxis,r' ({error})") from None
+    if not line.endswith(b"\n"):
+        raise DataError(f"{path}: lists no spot")
+    return names
 
 
 def _read(path: str, names: list[str], numbers: pa.DataType) -> pa.Table:
@@ -98,9 +102,15 @@ def _numbers(path: str, column: str, ids: pa.ChunkedArray, values: pa.ChunkedArr
 
 def _number(text: str) -> float:
     try:
-        return float(text)
+        return float(text) if text.isascii() and "_" not in text else np.nan  # float also takes 1_0
     except ValueError:
         return np.nan
+
+
+def _line_of(path: str, row: int) -> int:
+    """Return the line, counted from 1, of a row, counted from 0 behind the header; blank lines are no rows."""
+    with open(path, "rb") as file:
+        return next(islice((n for n, line in enumerate(file, 1) if n > 1 and line.strip(b"\r\n")), row, None))
 
 
 def _refuse(path: str, ids: pa.ChunkedArray, bad: np.ndarray, why) -> None:
@@ -108,4 +118,4 @@ def _refuse(path: str, ids: pa.ChunkedArray, bad: np.ndarray, why) -> None:
     if bad.any():
         i = int(bad.argmax())
         more = f" ({bad.sum()} such spots)" if bad.sum() > 1 else ""
-        raise DataError(f"{path}: spot {ids[i].as_py()!r} (line {i + 2}): {why(i)}{more}")
+        raise DataError(f"{path}: spot {ids[i].as_py()!r} (line {_line_of(path, i)}): {why(i)}{more}")

@@ -20,6 +20,7 @@ from stimage.errors import DataError
 COMMA, ZERO, QUOTE, NEWLINE = b',0"\n'
 QUOTED_ID = re.compile(rb'"((?:[^"\n]|"")*)",')
 NUMBER_BYTES = b"0123456789+-.eE"
+NOT_POINT_ZERO = (b"..", b"e.", b"E.", b"+.", b"-.")  # what 1.5.0, 1e3.0 and +.0 have when their digits are out
 MAX_DIGITS = 18  # what int64 holds; longer cells are read one by one
 BLOCK = 1 << 19  # bytes parsed at once: small enough for the processor's cache
 ID_BYTES = 512  # longer ids are read in a second try
@@ -196,8 +197,7 @@ def _parse_fast(text: bytes, n_genes: int) -> Rows:
     if b"." in text and text.count(b".") > sum(row_id.count(".") for row_id in ids) and b",." not in text:
         ends = [*start[1:].tolist(), len(text)]  # 1.0 is read as 1, at no cost to other decimals
         text = b"".join(
-            text[a:b] + text[b:c].replace(b".0,", b",").replace(b".0\n", b"\n")
-            for a, b, c in zip(start.tolist(), first.tolist(), ends)
+            text[a:b] + _without_point_zero(text[b:c]) for a, b, c in zip(start.tolist(), first.tolist(), ends)
         )
         ids, start, last, first = _locate(text)
     indptr, columns, values, which, begins, ends = _scan(np.frombuffer(text, np.uint8), first, last, n_genes)
@@ -208,6 +208,16 @@ def _parse_fast(text: bytes, n_genes: int) -> Rows:
         indptr = np.append(0, np.cumsum(kept))[indptr]
         columns, values = columns[kept], values[kept]
     return Rows(ids, indptr, columns, values)
+
+
+def _without_point_zero(cells: bytes) -> bytes:
+    """Write 1.0 as 1, unless a cell ends in .0 that is no such number."""
+    plain = cells.replace(b".0,", b",").replace(b".0\n", b"\n")
+    if b"." in plain or any(sign in cells for sign in (b"e", b"E", b"+", b"-")):
+        rest = cells.translate(None, b"0123456789")
+        if any(doubt in rest for doubt in NOT_POINT_ZERO):
+            return cells
+    return plain
 
 
 def _scan(a: np.ndarray, first: np.ndarray, last: np.ndarray, n_genes: int) -> tuple[np.ndarray, ...]:

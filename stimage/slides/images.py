@@ -6,13 +6,13 @@ is not applied, since coordinates are of the pixels as stored. Interlaced PNG an
 to the memory's bound: their decoders hold the whole image.
 """
 
-import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pyvips
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+import tifffile
 
 from stimage.errors import DataError
 
@@ -82,22 +82,25 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
     if image.format not in PIXELS or image.interpretation in ("lab", "labq", "xyz"):
         raise DataError(f"{path}: its pixels are {image.format} {image.interpretation}; save it as 8-bit RGB")
     if image.get("vips-loader") == "tiffload":
-        _check_tiff_is_whole(path)
+        _check_tiff(path)
     if _is_tiled(image):
         return pyvips.Image.new_from_file(path, access="random", fail_on="error", revalidate=True)
     return image
 
 
-def _check_tiff_is_whole(path: str) -> None:
-    """Refuse a cut TIFF, of which libtiff would read the missing part as black."""
-    with open(path, "rb") as file:
-        head = file.read(8)
-        directory = ImageFileDirectory_v2(head + (file.read(8) if 43 in head[2:4] else b""))  # 43: BigTIFF
-        file.seek(directory.next)
-        directory.load(file)
-        offsets, sizes = (directory.get(tiles, directory.get(strips, ())) for tiles, strips in ((324, 273), (325, 279)))
-        if max(map(sum, zip(offsets, sizes)), default=0) > file.seek(0, os.SEEK_END):
-            raise DataError(f"{path}: is cut off: its pixels reach beyond the end of the file")
+def _check_tiff(path: str) -> None:
+    """Refuse a cut TIFF and one of raw YCbCr, of which libvips would silently give black and wrong colours."""
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            page, size = tiff.pages.first, tiff.filehandle.size
+            reach = max(map(sum, zip(page.dataoffsets, page.databytecounts)), default=0)
+            raw = page.photometric == tifffile.PHOTOMETRIC.YCBCR and "JPEG" not in page.compression.name
+    except (tifffile.TiffFileError, struct.error, IndexError) as error:
+        raise DataError(f"{path}: is damaged or cut off ({error})") from None
+    if reach > size:
+        raise DataError(f"{path}: is damaged or cut off: its pixels reach beyond the end of the file")
+    if raw:
+        raise DataError(f"{path}: its pixels are uncompressed YCbCr; save it as 8-bit RGB")
 
 
 def _is_tiled(image: pyvips.Image) -> bool:
@@ -121,6 +124,7 @@ class _Source:
 
     def rgb(self, left: int, top: int, width: int, height: int) -> np.ndarray:
         """Decode a rectangle to uint8 RGB (height, width, 3), or to one band (height, width, 1) that NumPy repeats."""
+        _ = pyvips.Error("").detail  # forget what libvips noted of other images
         try:
             memory = self.region.fetch(left, top, width, height)
         except pyvips.Error as error:

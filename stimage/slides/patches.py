@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 from PIL import Image
@@ -36,7 +37,8 @@ class Patch:
     def __post_init__(self):
         if (self.um is None) != (self.px is None):
             raise ValueError(f"{self}: give both um (side in µm) and px (side in output pixels), or neither")
-        if self.um is not None and not (0 < self.um < np.inf and isinstance(self.px, int) and self.px > 0):
+        numbers = isinstance(self.um, Real) and isinstance(self.px, Integral)
+        if self.um is not None and not (numbers and 0 < self.um < np.inf and self.px > 0):
             raise ValueError(f"{self}: um must be more than 0 and px a whole number more than 0")
 
     @classmethod
@@ -62,10 +64,11 @@ class Patch:
         if scale.um_per_px is None:
             raise DataError(f"{asked} needs a scale, and this slide's is {scale.reason}")
         side = self.um / scale.um_per_px
-        if side < self.px:
+        if side < self.px * (1 - 1e-9):
+            least = np.ceil(self.px * scale.um_per_px * 10) / 10
             raise DataError(
                 f"{asked} would up-sample: at {scale.um_per_px:.3g} µm/px it is {side:.1f} px of the image; "
-                f"ask for at most {int(side)} px, or at least {self.px * scale.um_per_px:.4g} µm"
+                f"ask for at most {int(side)} px, or at least {least:.1f} µm"
             )
         return side
 

@@ -11,6 +11,7 @@ from stimage.slides.coordinates import Coordinates
 SAMPLE = 4000  # spots whose neighbours are looked at
 MIN_BONDS = 24  # neighbour pairs, counted from both ends
 MIN_ORDER = 0.8  # bond order below which spots form no lattice; real slides have 0.94-1.00
+MIN_SHARE = 0.25  # of the mean number of bonds, in each direction; 0 where one is stretched out of reach
 MAX_STRETCH = 0.05  # difference of the lattice's directions; real slides have 0.002-0.005
 RATIO_TOLERANCE = 0.025
 
@@ -92,7 +93,8 @@ def measure_lattice(x: np.ndarray, y: np.ndarray) -> Lattice | None:
     fold = max(order, key=lambda fold: abs(order[fold]))
     direction = np.rint((angle - np.angle(order[fold]) / fold) / (2 * np.pi / fold)).astype(int) % fold
     pitches = [np.hypot(*bonds[direction == k].mean(0)) for k in range(fold) if (direction == k).any()]
-    regular = abs(order[fold]) >= MIN_ORDER
+    along = np.bincount(direction, minlength=fold)
+    regular = abs(order[fold]) >= MIN_ORDER and along.min() > MIN_SHARE * along.mean()
     kind = {4: "square", 6: "hexagonal"}[fold] if regular else "none"
     return Lattice(kind, float(min(pitches)), float(abs(order[fold])), float(max(pitches) / min(pitches) - 1))
 
