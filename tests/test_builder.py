@@ -1,7 +1,6 @@
 """The builder through its front door: `load_dataset`, streaming and prepared."""
 
 import hashlib
-import io
 import json
 import pickle
 from pathlib import Path
@@ -295,10 +294,3 @@ def test_real_visium(shared):
     assert example["um_per_px"] == pytest.approx(7.02, abs=0.005)
     with pytest.raises(ValueError, match=r"would up-sample: at 7.02 µm/px it is 16.0 px"):
         ids(stream(root, "Visium", patch={"um": 112, "px": 224}))
-
-
-def test_png_of_a_patch_is_lossless(tiny):
-    dataset = stream(tiny, image_format="png").with_format("arrow")
-    files = [f["bytes"] for table in dataset.iter(64) for f in table["image"].to_pylist()]
-    want = [e["image"].tobytes() for e in stream(tiny)]
-    assert [Image.open(io.BytesIO(file)).tobytes() for file in files] == want

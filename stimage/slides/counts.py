@@ -49,10 +49,6 @@ class _Refused(Exception):
     """The fast scan met something other than numbers in rows of one length."""
 
 
-class _BadRow(Exception):
-    """What is wrong with one row: the row's place in the text, and the message."""
-
-
 def read_header(path: str) -> tuple[list[str], int]:
     """Return the gene names, made unique, and the byte at which the first row starts."""
     with open(path, "rb") as file:
@@ -196,9 +192,8 @@ def _parse_fast(text: bytes, n_genes: int) -> Rows:
     ids, start, last, first = _locate(text)
     if b"." in text and text.count(b".") > sum(row_id.count(".") for row_id in ids) and b",." not in text:
         ends = [*start[1:].tolist(), len(text)]  # 1.0 is read as 1, at no cost to other decimals
-        text = b"".join(
-            text[a:b] + _without_point_zero(text[b:c]) for a, b, c in zip(start.tolist(), first.tolist(), ends)
-        )
+        parts = zip(start.tolist(), first.tolist(), ends)
+        text = b"".join(text[a:b] + _without_point_zero(text[b:c]) for a, b, c in parts)
         ids, start, last, first = _locate(text)
     indptr, columns, values, which, begins, ends = _scan(np.frombuffer(text, np.uint8), first, last, n_genes)
     values = values.astype(np.float64)

@@ -79,7 +79,7 @@ def open_spots(slide: Slide, on_mismatch: str = "error", max_pixels: int = MAX_P
     Raises
     ------
     DataError
-        As `read_coordinates`, `index_rows` and `read_patches` do, and for spots that do not match.
+        As `read_coordinates`, `index_rows` and `read_patches` do, and for spots that do not match or occur twice.
     """
     files = tuple(local_copy(url) if url else "" for url in (slide.coord, slide.counts, slide.image, slide.annotation))
     stamps = tuple((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in files if path)
