@@ -1,6 +1,7 @@
 """The main job from start to end on a made sample, or on your own root: look at slides, then stream their spots."""
 
 import argparse
+import shutil
 import subprocess
 import sys
 import time
@@ -24,13 +25,17 @@ def main() -> None:
     root = args.root or args.out / "sample"
     if args.root is None and not root.exists():
         print(f"== making a sample root in {root}", flush=True)
-        run("data_process/make_sample.py", "--out", root)
-    first = {slide.tech: slide.name for slide in reversed(read_catalog(root).slides)}
+        unfinished = root.with_suffix(".unfinished")  # so that an interrupted demo can be run again
+        shutil.rmtree(unfinished, ignore_errors=True)
+        run("data_process/make_sample.py", "--out", unfinished)
+        unfinished.rename(root)
+    slides = read_catalog(root).slides
+    first = {tech: next(s.name for s in slides if s.tech == tech) for tech in dict.fromkeys(s.tech for s in slides)}
     for name in first.values():
         print(f"== looking at {name}", flush=True)
         run("data_process/show_spots.py", root, "--slide", name, "--out", args.out / "show_spots")
     print(f"== streaming the spots of {root}", flush=True)
-    stream(root, sorted(first))
+    stream(root, list(first))
     print(f"== done. Contact sheets are in {args.out / 'show_spots'}; the root is {root}")
 
 

@@ -1,6 +1,7 @@
 """One picture of a slide: the image with its spots, and some patches with their top genes."""
 
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.collections import PatchCollection
@@ -39,8 +40,8 @@ def contact_sheet(spots: Spots, path: Path) -> None:
         size = 1 / GRID
         axes = grid.inset_axes([k % GRID * size, 1 - (k // GRID + 1) * size, size * 0.9, size * 0.76])
         axes.imshow(pixels, interpolation="nearest")
-        top = top_genes(rows, k, spots.genes)
-        axes.set_title(f"{k + 1}: {', '.join(top[:2])},\n{', '.join(top[2:])}", fontsize=7.5)
+        title = f"{k + 1}: {', '.join(top_genes(rows, k, spots.genes))}"
+        axes.set_title("\n".join(wrap(title, 28, max_lines=2, placeholder=" …")), fontsize=7.5)
         axes.set_xticks([], [])
         axes.set_yticks([], [])
     figure.savefig(path)
