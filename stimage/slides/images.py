@@ -17,6 +17,7 @@ import tifffile
 from stimage.errors import DataError
 
 STRIP = 16  # rows decoded at a time: few enough for the processor's cache
+LOADERS = ("pngload", "jpegload", "tiffload")
 PIXELS = {"uchar": np.uint8, "ushort": np.uint16}
 MAX_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 
@@ -74,6 +75,8 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
         image = pyvips.Image.new_from_file(path, access="sequential", fail_on="error", revalidate=True)
     except pyvips.Error as error:
         raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read ({_first_line(error)})") from None
+    if (loader := image.get("vips-loader")) not in LOADERS:
+        raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read (but one for {loader})")
     if image.width * image.height > max_pixels:
         raise DataError(
             f"{path}: has {image.width} x {image.height} pixels, more than {max_pixels:,}; "

@@ -129,6 +129,12 @@ def test_equal_to_pillow(tmp_path, kind, boxes, in_order, strip):
         check(path, boxes, Image.open(path).convert("RGB"))
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_other_kinds_of_images_are_refused(tmp_path, kind):
+    with pytest.raises(DataError, match=r"is no PNG, JPEG or TIFF image .*\(but one for"):
+        images.image_info(save(tmp_path, pil("RGB", kind)))
+
+
 def test_a_tiff_of_raw_ycbcr_is_refused(tmp_path):
     with pytest.raises(DataError, match=r"uncompressed YCbCr; save it as 8-bit RGB"):
         images.image_info(save(tmp_path, pil("YCbCr", "TIFF")))
