@@ -55,7 +55,7 @@ def counts(folder: Path) -> list[Row]:
     job = f"counts of a Visium slide ({size:.0f} MB)"
     targets = {"polars": "5 x the fastest, 60 MB", "pyarrow": "", "pandas": "80 x"}
     return [
-        Row(job, "MB", size, ours, name, measure(f"counts_{name}", path, repeats=1 if name == "pandas" else 2), target)
+        Row(job, "MB", size, ours, name, measure(f"counts_{name}", path, repeats=1 if name == "pandas" else 3), target)
         for name, target in targets.items()
     ]
 
@@ -67,15 +67,15 @@ def patches(folder: Path) -> list[Row]:
     job = f"{n} patches of a 9,274 x 9,911 JPEG"
     return [
         Row(job, "patches", n, ours, "Pillow", measure("patches_pillow", image, coord, repeats=3), "1/4 of the memory"),
-        Row(job, "patches", n, ours, "Pillow, a PNG each", measure("patches_pillow_png", image, coord), "4 x"),
-        Row("the same at 112 µm = 224 px", "patches", n, measure("physical_ours", image, coord, repeats=2), "Pillow",
+        Row(job, "patches", n, ours, "and PNGs", measure("patches_pillow_png", image, coord, repeats=3), "4 x"),
+        Row("the same at 112 µm = 224 px", "patches", n, measure("physical_ours", image, coord, repeats=3), "Pillow",
             measure("physical_pillow", image, coord)),
     ]  # fmt: skip
 
 
 def huge(folder: Path) -> list[Row]:
     image = inputs.huge_image(folder)
-    ours, others = measure("huge_ours", image, repeats=2), measure("huge_pillow", image, repeats=2)
+    ours, others = measure("huge_ours", image, repeats=3), measure("huge_pillow", image, repeats=3)
     return [Row("160,000 bins of a 25,000 x 25,000 JPEG", "patches", 160_000, ours, "Pillow", others, "3 x, 350 MB")]
 
 

@@ -42,13 +42,8 @@ def make_sample(
     ValueError
         If ``genes``, ``slides_per_study`` or a side is too small.
     """
-    out = Path(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise FileExistsError(f"{out}: is {'not empty' if out.is_dir() else 'a file'}; name a new folder")
-    sides = {"ST": st_side, "Visium": visium_side, "VisiumHD": hd_side}
-    if slides_per_study < 1 or min(sides.values()) < SMALLEST:
-        raise ValueError(f"a study needs at least 1 slide, and a slide at least {SMALLEST} spots a side")
-    made = []
+    out, sides, made = Path(out), {"ST": st_side, "Visium": visium_side, "VisiumHD": hd_side}, []
+    _check(out, slides_per_study, min(sides.values()))
     for study in STUDIES:
         batch = make_batch(study, genes, seed)
         for k in range(1 if study.tech == "VisiumHD" else slides_per_study):
@@ -60,3 +55,11 @@ def make_sample(
     write_meta(out, made)
     write_truth(out, seed, made)
     return [slide.name for slide in made]
+
+
+def _check(out: Path, slides_per_study: int, side: int) -> None:
+    """Refuse a folder with something in it, and a sample too small to have its structure."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise FileExistsError(f"{out}: is {'not empty' if out.is_dir() else 'a file'}; name a new folder")
+    if slides_per_study < 1 or side < SMALLEST:
+        raise ValueError(f"a study needs at least 1 slide, and a slide at least {SMALLEST} spots a side")
