@@ -7,6 +7,7 @@ import numpy as np
 import pyvips
 
 VISIUM_SPOTS, VISIUM_GENES, HD_GENES = 2261, 32285, 18085
+HD_ACROSS = 450  # bins side by side, however many there are: a wider image would take more memory
 ROWS = 300  # distinct rows of counts; a huge file repeats them under new ids
 
 
@@ -61,13 +62,12 @@ def visium_root(folder: Path) -> Path:
 
 
 def hd_root(folder: Path, bins: int) -> Path:
-    """Make a root with one Visium HD slide: 16 px bins, 18,085 genes, 2 % of the counts not 0."""
+    """Make a root with one Visium HD slide: 450 bins of 16 px across, 18,085 genes, 2 % of the counts not 0."""
     root = folder / f"hd-{bins}"
     if not root.exists():
-        side = int(np.ceil(np.sqrt(bins)))
-        i, j = (a.ravel()[:bins] for a in np.mgrid[0:side, 0:side])
+        i, j = np.divmod(np.arange(bins), HD_ACROSS)
         ids = [f"Bench_HD_s_008um_{a:05d}_{b:05d}-1" for a, b in zip(i, j)]
-        write_image(root / "VisiumHD/image/Bench_HD.png", 16 * side + 40, 16 * side + 40)
+        write_image(root / "VisiumHD/image/Bench_HD.png", 16 * HD_ACROSS + 40, 16 * int(i[-1]) + 56)
         write_coord(root / "VisiumHD/coord/Bench_HD_coord.csv", ids, j * 16 + 20.0, i * 16 + 20.0, 8.0)
         rows = count_rows(ROWS, HD_GENES, 0.02)
         write_counts(root / "VisiumHD/gene_exp/Bench_HD_count.csv", ids, HD_GENES, rows)

@@ -40,11 +40,10 @@ def read_coordinates(path: str) -> Coordinates:
     if missing := [column for column in COLUMNS if column not in names]:
         raise DataError(f"{path}: has no column {missing[0]!r}; its columns are {', '.join(map(repr, names))}")
     unique = [name if names.index(name) == i else f"{name} {i}" for i, name in enumerate(names)]
-    table = _read(path, unique, pa.float64())
-    if not len(table):
+    ids, columns = _read(path, unique, pa.float64())
+    if not len(ids):
         raise DataError(f"{path}: lists no spot")
-    ids = table.column(0)
-    numbers = {column: _numbers(path, column, ids, table.column(column)) for column in COLUMNS}
+    numbers = {column: _numbers(path, column, ids, values) for column, values in columns.items()}
     _refuse(path, ids, numbers["r"] <= 0, lambda i: f"r is {numbers['r'][i]:g}; a radius is more than 0 pixels")
     return Coordinates(ids, numbers["xaxis"], numbers["yaxis"], numbers["r"])
 
@@ -73,30 +72,39 @@ def _header(path: str) -> list[str]:
     return names
 
 
-def _read(path: str, names: list[str], numbers: pa.DataType) -> pa.Table:
-    """Read the columns that are used: ids as text; coordinates as numbers, or as text if some are no finite number."""
+def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.ChunkedArray, dict[str, np.ndarray]]:
+    """Read the ids, and the coordinates as numbers, or as text if some are no finite number.
+
+    A block of the file at a time: read at once, a file takes three times the memory of what it says.
+    """
     types = {names[0]: pa.string(), **dict.fromkeys(COLUMNS, numbers)}
+    ids, blocks = [], {column: [] for column in COLUMNS}
     try:
-        table = pacsv.read_csv(
+        reader = pacsv.open_csv(
             path,
             read_options=pacsv.ReadOptions(column_names=names, skip_rows=1, use_threads=False),
             convert_options=pacsv.ConvertOptions(column_types=types, include_columns=list(types)),
         )
+        for batch in reader:
+            ids.append(batch.column(0))
+            for column, values in blocks.items():
+                values.append(batch[column].to_numpy(zero_copy_only=False).copy())
     except pa.ArrowInvalid as error:
         if numbers != pa.string():
             return _read(path, names, pa.string())
         raise DataError(f"{path}: is no CSV table of {len(names)} columns ({str(error)[:200]})") from None
-    if numbers != pa.string() and not all(np.isfinite(table[column].to_numpy()).all() for column in COLUMNS):
+    columns = {column: np.concatenate(blocks.pop(column)) for column in COLUMNS} if ids else {}
+    if numbers != pa.string() and not all(np.isfinite(values).all() for values in columns.values()):
         return _read(path, names, pa.string())
-    return table
+    return pa.chunked_array(ids, pa.string()), columns
 
 
-def _numbers(path: str, column: str, ids: pa.ChunkedArray, values: pa.ChunkedArray) -> np.ndarray:
+def _numbers(path: str, column: str, ids: pa.ChunkedArray, values: np.ndarray) -> np.ndarray:
     """Return one column as float64 numbers; it is text if one of the columns has something that is no finite number."""
-    if values.type != pa.string():
-        return values.to_numpy()
-    numbers = np.array([_number(value) for value in values.to_pylist()])
-    _refuse(path, ids, ~np.isfinite(numbers), lambda i: f"{column} is {values[i].as_py()!r}, no finite number")
+    if values.dtype == np.float64:
+        return values
+    numbers = np.array([_number(value) for value in values])
+    _refuse(path, ids, ~np.isfinite(numbers), lambda i: f"{column} is {values[i]!r}, no finite number")
     return numbers
 
 

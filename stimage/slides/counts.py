@@ -113,12 +113,14 @@ def index_rows(path: str) -> RowIndex:
                 breaks.append(at + found)
                 found = buffer.find(NEWLINE, found + 1, size)
             at += size
-        lines = np.append(np.frombuffer(breaks, np.int64), at)  # the last line may lack its end
+        if breaks[-1] != at - 1:  # the last line lacks its end
+            breaks.append(at)
+        lines = np.frombuffer(breaks, np.int64)
         start, end = lines[:-1] + 1, lines[1:]
-        start, end = start[start < end], end[start < end]
-        alone = np.flatnonzero(end - start == 1)  # blank, if it is half of a CRLF
-        blank = [k for k in alone.tolist() if os.pread(file.fileno(), 1, int(start[k])) == b"\r"]
-        start, end = np.delete(start, blank), np.delete(end, blank)
+        short = np.flatnonzero(end - start < 2)  # blank, if it is nothing or half of a CRLF
+        blank = [k for k in short.tolist() if os.pread(file.fileno(), int(end[k] - start[k]), int(start[k])) in b"\r"]
+        if blank:
+            start, end = np.delete(start, blank), np.delete(end, blank)
         ids = [_ids_at(file.fileno(), start[k : k + 4096], end[k : k + 4096]) for k in range(0, len(start), 4096)]
     return RowIndex(pa.chunked_array(ids, pa.string()), start, end)
 

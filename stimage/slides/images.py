@@ -21,6 +21,8 @@ LOADERS = ("pngload", "jpegload", "tiffload")
 PIXELS = {"uchar": np.uint8, "ushort": np.uint16}
 MAX_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 
+pyvips.cache_set_max(0)  # libvips would keep a hundred opened images, with the rows it last decoded of each
+
 
 @dataclass(frozen=True)
 class ImageInfo:

@@ -15,7 +15,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, check_unique, read_coordinates
 from stimage.slides.counts import RowIndex, Rows, index_rows, read_header, rows_at
 from stimage.slides.images import MAX_PIXELS, ImageInfo, image_info
-from stimage.slides.patches import Patch, square_boxes
+from stimage.slides.patches import Patch, lies_outside
 from stimage.slides.scale import Scale, estimate_scale
 from stimage.slides.storage import local_copy, read_table
 
@@ -93,10 +93,11 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
     coordinates = read_coordinates(coord)
     index = index_rows(counts)
     row, kept = _match(coordinates, index, info, files, on_mismatch)
-    places = np.flatnonzero(kept)
-    order = places[np.lexsort((places, coordinates.x[places], coordinates.y[places]))]
+    order = np.lexsort((coordinates.x, coordinates.y))  # stable: of spots at one place, in the file's order
+    order = order[kept[order]]
     ids = coordinates.ids.take(pa.array(order)).combine_chunks()
     dropped = len(kept) - len(order) + len(index.start) - np.count_nonzero(row >= 0)
+    pa.default_memory_pool().release_unused()  # what joining took would else be kept beside what reading takes
     return Spots(
         slide, ids, *(values[order] for values in (coordinates.x, coordinates.y, coordinates.r)),
         annotation=_labels(annotation, ids), counts=counts, genes=read_header(counts)[0],
@@ -141,8 +142,8 @@ def _match(
     if lone.any() or (times > 1).any():  # only then can a spot occur twice
         check_unique(coord, coordinates.ids)
         check_unique(counts, index.ids)
-    x0, y0, x1, y1 = square_boxes(coordinates.x, coordinates.y, coordinates.r).T
-    outside = (x1 <= 0) | (y1 <= 0) | (x0 >= info.width) | (y0 >= info.height)
+    outside = lies_outside(coordinates.x, coordinates.r, info.width)
+    outside |= lies_outside(coordinates.y, coordinates.r, info.height)
     size = f"{info.width} x {info.height} image {os.path.basename(image)}; are x and y swapped or scaled?"
     for path, ids, bad, what in (
         (coord, coordinates.ids, row < 0, f"has no row in {counts}"),
