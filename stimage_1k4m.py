@@ -27,6 +27,8 @@ from stimage.processing.encoders import encoder
 from stimage.processing.examples import check_slide
 from stimage.processing.examples import spot_tables
 from stimage.processing.panels import Panel
+from stimage.processing.splits import Splitting
+from stimage.processing.splits import split_slides
 from stimage.processing.vocabulary import load_vocabulary
 from stimage.processing.vocabulary import root_vocabulary
 from stimage.slides import MAX_PIXELS
@@ -67,6 +69,9 @@ class SpotsConfig(datasets.BuilderConfig):
         have, and slides that lack a file, a row in the meta file, a gene of the panel or the scale for the patch.
     max_image_pixels
         Images of more pixels are refused, as decompression bombs.
+    split_by, split_seed, split_fractions, patients
+        "slide", "study" or "patient": examples then come in the splits train, validation and test, and no slide, study
+        or patient is in two of them; see `stimage.processing.splits.Splitting`. Without it, all are in train.
     """
 
     root: str = None
@@ -80,6 +85,10 @@ class SpotsConfig(datasets.BuilderConfig):
     image_format: str = None
     on_mismatch: str = "error"
     max_image_pixels: int = MAX_PIXELS
+    split_by: str = None
+    split_seed: int = 0
+    split_fractions: tuple = (0.8, 0.1, 0.1)
+    patients: str = None
 
     @property
     def location(self):
@@ -123,16 +132,20 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         filters = Filters(**{field.name: getattr(config, field.name) for field in fields(Filters)})
         catalog = read_catalog(config.location)
         slides = catalog.of_techs(config.techs).select(filters, config.on_mismatch)
-        shards = [
-            (slide, (k, parts)) for slide in slides for parts in [slide.parts(SPOTS_PER_SHARD)] for k in range(parts)
-        ]
-        kwargs = {
-            "slides": [slide for slide, _ in shards],
-            "parts": [part for _, part in shards],
+        splitting = Splitting(config.split_by, config.split_seed, config.split_fractions, config.patients)
+        shards = {split: [] for split in splitting.names}
+        for placed in split_slides(catalog.slides, slides, splitting).values():
+            n = placed.slide.parts(SPOTS_PER_SHARD)
+            shards[placed.split] += [(placed.slide, (k, n)) for k in range(n)]
+        same = {
             "vocabulary": None if self.panel else root_vocabulary(catalog),
             "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
         }
-        return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs=kwargs)]
+        return [
+            datasets.SplitGenerator(split, {"slides": [s for s, _ in part], "parts": [p for _, p in part], **same})
+            for split, part in shards.items()
+            if part
+        ]
 
     def _generate_tables(self, slides, parts, vocabulary, image_format):
         config = self.config

@@ -17,7 +17,7 @@ from stimage.processing.hub import push_folder
 from stimage.processing.progress import with_progress
 from stimage.processing.publish import finish
 from stimage.processing.shards import Options, Shard
-from stimage.processing.splits import SPLIT_BY, Splitting, read_names, report
+from stimage.processing.splits import SPLIT_BY, Splitting, read_names
 
 
 def main() -> int:
@@ -38,9 +38,10 @@ def main() -> int:
     if failed:
         print(f"{len(failed)} shards failed; {plan.out / CARD} is not written:", *failed, sep="\n", file=sys.stderr)
         return 1
-    for warning in finish(plan, plan.done(), args.push_to_hub or "user/repo", args.license):
+    done = plan.done()
+    for warning in finish(plan, done, args.push_to_hub or "user/repo", args.license):
         print(f"note: {warning}", file=sys.stderr)
-    print(report(plan.placed.values()))
+    print(plan.report(done))
     print(f"done: {plan.out}; load it with load_dataset({str(plan.out)!r}, split='train', streaming=True)")
     if args.push_to_hub:
         print(f"uploaded: {push_folder(plan.out, args.push_to_hub, args.public)}")

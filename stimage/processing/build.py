@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 
 from stimage.errors import DataError
 from stimage.processing.shards import FORMAT, WORK, Done, Options, OutputError, Shard, find_done
-from stimage.processing.splits import Placed, Splitting, split_slides
+from stimage.processing.splits import Placed, Splitting, report, split_slides
 from stimage.processing.vocabulary import NAME as GENES
 from stimage.processing.vocabulary import load_vocabulary, root_vocabulary
 from stimage.slides import TECHS, Catalog, Filters, read_catalog
@@ -43,6 +44,13 @@ class Plan:
     shards: list[Shard]
     splitting: Splitting
     options: Options
+
+    def report(self, done: Mapping[str, Done]) -> str:
+        """Tell, as a Markdown table, how much fell into which split."""
+        spots = Counter()
+        for shard in self.shards:
+            spots[shard.slide.name] += done[shard.name].spots
+        return report(self.placed.values(), spots)
 
     def done(self) -> dict[str, Done]:
         """Return the shards that are there already, by name."""
@@ -77,7 +85,7 @@ def make_plan(selection: Selection, out: str | os.PathLike, options: Options, sp
         vocabulary = _number_genes(out, catalog)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror or error})") from None
-    placed = split_slides(slides, splitting, _known_splits(out))
+    placed = split_slides(catalog.slides, slides, splitting, _known_splits(out))
     shards = [
         Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
         for slide in slides

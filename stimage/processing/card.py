@@ -9,7 +9,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from stimage.processing.build import Plan
 from stimage.processing.parquet import SPOT_SCHEMA
 from stimage.processing.shards import Done
-from stimage.processing.splits import SPLITS, report
+from stimage.processing.splits import SPLITS
 
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 TEXT = """\
@@ -21,8 +21,10 @@ or a folder laid out like it. Each example is a spot: a small H&E image, its raw
 ```python
 from datasets import load_dataset
 
-spots = load_dataset("{repo}", "{config}", split="train", streaming=True)   # or the path of this folder
-genes = load_dataset("{repo}", "genes", split="train")                      # gene_ids of a spot are ids in this table
+# or the path of a copy of this folder
+spots = load_dataset("{repo}", "{config}", split="train", streaming=True)
+# gene_ids of a spot are ids in this table
+genes = load_dataset("{repo}", "genes", split="train")
 slides = load_dataset("{repo}", "slides", split="train")
 ```
 
@@ -62,7 +64,7 @@ def card(plan: Plan, done: Mapping[str, Done], notes: list[str], repo: str, lice
     )
     text = TEXT.format(
         spots=_total(sizes["all"]), slides=len(plan.placed), repo=repo, config=techs[0],
-        report=report(plan.placed.values()), patch=_patch(plan), encoding=_encoding(plan),
+        report=plan.report(done), patch=_patch(plan), encoding=_encoding(plan),
         splitting=_splitting(plan), notes="".join(f"\nNote: {note}.\n" for note in notes),
     )  # fmt: skip
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))

@@ -20,7 +20,7 @@ SPOT_SCHEMA = pa.schema(
 )
 
 
-def spot_features() -> dict[str, dict]:
+def _features() -> dict[str, dict]:
     """Return the features of a spot as datasets writes them into a file; versions 3 know no ``List``."""
     features = {field.name: {"dtype": str(field.type), "_type": "Value"} for field in SPOT_SCHEMA}
     features |= {name: {"dtype": "float32", "_type": "Value"} for name in NUMBERS}
@@ -32,7 +32,7 @@ def spot_features() -> dict[str, dict]:
 
 def write_spots(path: Path, tables: Iterable[pa.Table]) -> None:
     """Write tables of spots into one file; images are stored as they are, all else is compressed."""
-    metadata = {"huggingface": json.dumps({"info": {"features": spot_features()}})}
+    metadata = {"huggingface": json.dumps({"info": {"features": _features()}})}
     with pq.ParquetWriter(
         path,
         SPOT_SCHEMA.with_metadata(metadata),

@@ -63,9 +63,11 @@ class Placed:
 
 
 def split_slides(
-    slides: Sequence[Slide], splitting: Splitting, known: Mapping[str, str] | None = None
+    slides: Sequence[Slide], wanted: Sequence[Slide], splitting: Splitting, known: Mapping[str, str] | None = None
 ) -> dict[str, Placed]:
-    """Put each slide into a split; groups as a whole.
+    """Put each slide of a root into a split, groups as a whole, and return those that are wanted.
+
+    So where a slide falls does not depend on what else is selected.
 
     Groups are taken from the largest to the smallest, in the order of a hash of seed and name, and each is put where
     the shares of slides, of slides of its technology and of slides of its technology and tissue suffer least (by the
@@ -73,27 +75,34 @@ def split_slides(
 
     Parameters
     ----------
-    slides
-        All slides to split, in any order.
+    slides, wanted
+        All slides of the root, in any order, and those of them that are selected.
     known
         Slide name → split, of an earlier run: groups that have such a slide stay where they are.
 
     Returns
     -------
     dict
-        Slide name → where it falls, in the slides' order.
+        Slide name → where it falls, of the wanted slides, in their order.
 
     Raises
     ------
     DataError
-        If a slide's group is not known, a group is already on two sides, or a split gets no slide.
+        If a wanted slide's group is not known, a group is already on two sides, or a split gets no slide.
     """
     if splitting.by is None:
-        return {slide.name: Placed(slide, slide.name, "train") for slide in slides}
+        return {slide.name: Placed(slide, slide.name, "train") for slide in wanted}
     group_of = _groups(slides, splitting)
+    if lost := [slide.name for slide in wanted if not group_of.get(slide.name)]:
+        raise DataError(
+            f"the {splitting.by} of {len(lost)} of {len(wanted)} slides is not known: {', '.join(lost[:5])}"
+            f"{', …' if len(lost) > 5 else ''}; leave them out, or split by a table of patients (slide, patient) "
+            "that has a name for each"
+        )
     members = defaultdict(list)
     for slide in slides:
-        members[group_of[slide.name]].append(slide)
+        if group := group_of.get(slide.name):
+            members[group].append(slide)
     split_of = {group: _known_split(group, group_slides, known or {}) for group, group_slides in members.items()}
     _balance(members, split_of, splitting)
     if missing := set(splitting.names) - set(split_of.values()):
@@ -101,20 +110,20 @@ def split_slides(
             f"split by {splitting.by}: {' and '.join(sorted(missing))} would get no slide: "
             f"{len(members)} groups are too few for shares of {splitting.fractions}"
         )
-    return {s.name: Placed(s, group_of[s.name], split_of[group_of[s.name]]) for s in slides}
+    return {s.name: Placed(s, group_of[s.name], split_of[group_of[s.name]]) for s in wanted}
 
 
-def report(placed: Iterable[Placed]) -> str:
-    """Tell, as a Markdown table, how many groups, slides and about how many spots fell where."""
+def report(placed: Iterable[Placed], spots: Mapping[str, int]) -> str:
+    """Tell, as a Markdown table, how many groups, slides and spots (given by slide name) fell where."""
     cells = defaultdict(lambda: [set(), 0, 0])
     for p in placed:
         cell = cells[p.slide.tech, p.split]
         cell[0].add(p.group)
         cell[1] += 1
-        cell[2] += p.slide.about_spots
+        cell[2] += spots[p.slide.name]
     lines = ["| technology | split | groups | slides | spots |", "| --- | --- | ---: | ---: | ---: |"]
-    for (tech, split), (groups, slides, spots) in sorted(cells.items(), key=lambda c: (c[0][0], SPLITS.index(c[0][1]))):
-        lines.append(f"| {tech} | {split} | {len(groups):,} | {slides:,} | {spots:,} |")
+    for (tech, split), (groups, slides, n) in sorted(cells.items(), key=lambda c: (c[0][0], SPLITS.index(c[0][1]))):
+        lines.append(f"| {tech} | {split} | {len(groups):,} | {slides:,} | {n:,} |")
     return "\n".join(lines)
 
 
@@ -166,17 +175,10 @@ def read_names(path: str | PathLike) -> list[str]:
 
 
 def _groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:
-    """Return slide name → group."""
+    """Return slide name → group, of the slides that have one."""
     if splitting.by == "slide":
         return {slide.name: slide.name for slide in slides}
-    groups = _studies(slides) if splitting.by == "study" else _patients(splitting.patients)
-    if lost := [slide.name for slide in slides if not groups.get(slide.name)]:
-        raise DataError(
-            f"the {splitting.by} of {len(lost)} of {len(slides)} slides is not known: {', '.join(lost[:5])}"
-            f"{', …' if len(lost) > 5 else ''}; leave them out, or split by a table of patients (slide, patient) "
-            "that has a name for each"
-        )
-    return groups
+    return _studies(slides) if splitting.by == "study" else _patients(splitting.patients)
 
 
 def _studies(slides: Sequence[Slide]) -> dict[str, str]:
