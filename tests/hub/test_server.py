@@ -1,0 +1,346 @@
+"""The local Hub, seen by the libraries that use the real one, and by plain HTTP requests."""
+
+import hashlib
+import io
+import json
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import Dataset, Features, Image, List, Value, load_dataset
+from PIL import Image as Picture
+
+from tests.hub.server import Hub
+from tests.roots import write_slide
+
+UPLOAD = """
+    import sys, time
+    from huggingface_hub import create_repo, upload_folder
+    if "--hurry" in sys.argv:
+        time.sleep = lambda seconds: None  # between the client's attempts
+    folder, repo, kind, private = sys.argv[1:5]
+    create_repo(repo, repo_type=kind, private=private == "True", exist_ok=True)
+    upload_folder(folder_path=folder, repo_id=repo, repo_type=kind)
+"""
+DIGEST = """
+    import hashlib, json, sys
+    from datasets import load_dataset
+    def digest(examples):
+        plain = [{k: v for k, v in e.items() if k != "image"} for e in examples]
+        images = [hashlib.sha256(e["image"].convert("RGB").tobytes()).hexdigest() for e in examples]
+        return [plain, images]
+"""
+
+
+def upload(hub: Hub, folder: Path, repo="tester/data", kind="dataset", private=False, *options) -> None:
+    hub.run(UPLOAD, folder, repo, kind, private, *options)
+
+
+def ask(hub: Hub, path: str, method="GET", token=None, body=None, **headers) -> tuple[int, dict, bytes]:
+    """Send one request; return status, headers and body."""
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(hub.url + path, method=method, headers=headers, data=body)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+@pytest.fixture
+def files(tmp_path) -> Path:
+    """A folder of a text and of five LFS objects, one of them of several megabytes."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "files"
+    (folder / "deep/er").mkdir(parents=True)
+    (folder / "deep/er/notes é.txt").write_text("small\n")
+    for i, size in enumerate((10, 20, 30, 40, 3_500_000)):
+        (folder / f"deep/part {i}.bin").write_bytes(rng.bytes(size))
+    return folder
+
+
+@pytest.fixture
+def spots(tmp_path) -> Path:
+    """A folder of two Parquet files of spots with images."""
+
+    def example(i):
+        png = io.BytesIO()
+        Picture.fromarray(np.full((8, 9, 3), i, np.uint8)).save(png, "PNG")
+        return {"spot_id": f"spot {i}", "image": {"path": None, "bytes": png.getvalue()}, "counts": [float(i)] * i}
+
+    features = Features({"spot_id": Value("string"), "image": Image(), "counts": List(Value("float32"))})
+    folder = tmp_path / "spots"
+    (folder / "data").mkdir(parents=True)
+    for part in range(2):
+        rows = Dataset.from_list([example(5 * part + i) for i in range(5)], features=features)
+        rows.to_parquet(folder / f"data/train-0000{part}-of-00002.parquet")
+    return folder
+
+
+def test_a_data_set_loads_by_name_as_from_disk(hub, spots):
+    upload(hub, spots)
+    code = """
+        print(json.dumps([digest(load_dataset("tester/data", split="train", streaming=s)) for s in (True, False)]))
+        load_dataset("tester/data", split="train").push_to_hub("tester/pushed", private=True, num_shards=3)
+        print(json.dumps(digest(load_dataset("tester/pushed", split="train", streaming=True))))
+    """
+    streamed_and_prepared, pushed = map(json.loads, hub.run(DIGEST + code).split("\n")[:2])
+    local = load_dataset("parquet", data_files=str(spots / "data/*.parquet"), split="train", streaming=True)
+    want = [{k: e[k] for k in ("spot_id", "counts")} for e in local]
+    images = [hashlib.sha256(e["image"].tobytes()).hexdigest() for e in local]
+    assert len(set(images)) == 10
+    assert streamed_and_prepared == [[want, images]] * 2
+    assert pushed == [want, images]
+    assert len({r.path for r in hub.requests("PUT", "/lfs/")}) == 2 + 3
+
+
+def test_a_private_data_set_needs_the_token(hub, spots):
+    upload(hub, spots, private=True)
+    load = "from datasets import load_dataset; print(len(load_dataset('tester/data', split='train')))"
+    assert hub.run(load) == "10\n"
+    with pytest.raises(RuntimeError, match="DatasetNotFoundError.*tester/data"):
+        hub.run(load, token=False)
+    before = len(hub.log)
+    file = "/datasets/tester/data/resolve/main/data/train-00000-of-00002.parquet"
+    api = "/api/datasets/tester/data"
+    for path in (file, api, f"{api}/tree/main", f"{api}/refs", f"{api}/commits/main", "/api/datasets/tester/none"):
+        status, headers, body = ask(hub, path)
+        assert (status, headers["X-Error-Code"]) == (401, "RepoNotFound")
+        assert b"PAR1" not in body
+    assert ask(hub, file, token=hub.token)[2] == (spots / "data/train-00000-of-00002.parquet").read_bytes()
+    assert ask(hub, api, token="hf_wrong")[1]["X-Error-Message"] == "Invalid credentials in Authorization header"
+    status, headers, _ = ask(hub, "/api/datasets/tester/none", token=hub.token)
+    assert (status, headers["X-Error-Code"]) == (404, "RepoNotFound")
+    assert [r.status for r in hub.log[before:]] == [401] * 6 + [200, 401, 404]
+    assert hub.token not in repr(hub.log)
+
+
+def test_writing_needs_the_token(hub, files):
+    upload(hub, files)
+    line = json.dumps({"key": "deletedFolder", "value": {"path": "deep"}}).encode()
+    create = b'{"type": "model", "name": "new"}'
+    for path, method, body in (
+        ("/api/datasets/tester/data/commit/main", "POST", line),
+        ("/api/datasets/tester/data/preupload/main", "POST", b'{"files": []}'),
+        ("/api/datasets/tester/data/branch/new", "POST", b"{}"),
+        ("/datasets/tester/data.git/info/lfs/objects/batch", "POST", b'{"objects": []}'),
+        ("/api/repos/create", "POST", create),
+        ("/api/repos/delete", "DELETE", b'{"type": "dataset", "name": "data"}'),
+        ("/api/whoami-v2", "GET", None),
+    ):
+        assert ask(hub, path, method, body=body)[0] == 401, path
+    assert ask(hub, f"/lfs/{'0' * 64}", "PUT", token=hub.token, body=b"x")[0] == 403  # not a URL of the batch route
+    assert len(json.loads(ask(hub, "/api/datasets/tester/data/tree/main?recursive=true")[2])) == 8
+    other = b'{"type": "model", "name": "new", "organization": "other"}'
+    assert ask(hub, "/api/repos/create", "POST", token=hub.token, body=other)[0] == 403
+
+
+@pytest.mark.parametrize("fault", ["503", "cut"])
+def test_an_interrupted_upload_goes_on_where_it_was(hub, files, fault):
+    hub.fail_put(3, fault, forever=True)
+    with pytest.raises(RuntimeError, match=r"Error while uploading|disconnected|503"):
+        upload(hub, files, "tester/data", "dataset", False, "--hurry")
+    first = hub.requests("PUT", "/lfs/")
+    done = {r.path for r in first if r.status == 200}
+    assert len(done) == 2
+    assert {r.status for r in first} == {200, 503 if fault == "503" else 0}
+    tree = f"/api/datasets/tester/data/tree/main?recursive=true"
+    assert json.loads(ask(hub, tree)[2]) == []  # nothing was committed
+
+    hub.mend()
+    upload(hub, files)
+    second = hub.requests("PUT", "/lfs/")[len(first) :]
+    objects = {f"/lfs/{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files.rglob("*.bin")}
+    assert sorted(r.path for r in second) == sorted(objects - done)
+    got = {e["path"] for e in json.loads(ask(hub, tree)[2]) if e["type"] == "file"}
+    assert got == {path.relative_to(files).as_posix() for path in files.rglob("*") if path.is_file()}
+
+    upload(hub, files)  # nothing is new
+    assert len(hub.requests("PUT", "/lfs/")) == len(first) + len(second)
+    assert len(hub.requests("POST", "/commit/main")) == 1
+
+
+def test_one_failure_is_overcome_by_the_client(hub, files):
+    hub.fail_put(2, "cut")
+    upload(hub, files, "tester/data", "dataset", False, "--hurry")
+    puts = hub.requests("PUT", "/lfs/")
+    assert sorted(r.status for r in puts) == [0] + [200] * 5
+
+
+def test_snapshot_download_and_deletions(hub, files):
+    upload(hub, files, "tester/model", "model")
+    code = """
+        import sys
+        from pathlib import Path
+        from huggingface_hub import HfApi, snapshot_download
+        api = HfApi()
+        old = api.repo_info("tester/model").sha
+        api.upload_folder(folder_path=sys.argv[1] + "/deep/er", repo_id="tester/model", delete_patterns="deep/*.bin")
+        for revision in (old, "main"):
+            folder = Path(snapshot_download("tester/model", revision=revision))
+            for path in sorted(folder.rglob("*")):
+                if path.is_file():
+                    same = path.read_bytes() == (Path(sys.argv[1]) / path.relative_to(folder)).read_bytes() \
+                        if revision == old else ""
+                    print(path.relative_to(folder), same)
+    """
+    deep = [f"deep/part {i}.bin" for i in range(5)]
+    want = [f"{path} True" for path in ["deep/er/notes é.txt", *deep]] + ["deep/er/notes é.txt ", "notes é.txt "]
+    assert hub.run(code, files).splitlines() == want
+
+
+def test_file_system_reads_ranges(hub, files):
+    upload(hub, files)
+    code = """
+        import json, sys
+        from huggingface_hub import HfFileSystem
+        fs = HfFileSystem()
+        root = "datasets/tester/data"
+        print(json.dumps([fs.ls(root, detail=False), sorted(fs.find(root)), fs.info(root + "/deep/part 4.bin")["size"]]))
+        with fs.open(root + "/deep/part 4.bin", block_size=1 << 16) as file:
+            file.seek(2_000_000)
+            print(file.read(100).hex())
+            file.seek(-50, 2)
+            print(file.read().hex())
+    """
+    listing, *reads = hub.run(code).splitlines()
+    root = "datasets/tester/data"
+    names = sorted(f"{root}/{path.relative_to(files)}" for path in files.rglob("*") if path.is_file())
+    assert json.loads(listing) == [[f"{root}/deep"], names, 3_500_000]
+    content = (files / "deep/part 4.bin").read_bytes()
+    assert [bytes.fromhex(read) for read in reads] == [content[2_000_000:2_000_100], content[-50:]]
+    gets = hub.requests("GET", "/resolve/")
+    assert gets and {r.status for r in gets} == {206}
+    spans = [[int(n) for n in r.range.removeprefix("bytes=").split("-")] for r in gets]
+    assert sum(end - begin + 1 for begin, end in spans) < 300_000
+
+
+def test_resolve_route(hub, files):
+    upload(hub, files)
+    content = (files / "deep/part 4.bin").read_bytes()
+    size = len(content)
+    path = "/datasets/tester/data/resolve/main/deep/part%204.bin"
+    status, headers, body = ask(hub, path)
+    sha = json.loads(ask(hub, "/api/datasets/tester/data")[2])["sha"]
+    assert (status, body, headers["X-Repo-Commit"]) == (200, content, sha)
+    assert headers["ETag"] == f'"{hashlib.sha256(content).hexdigest()}"'
+    status, head, body = ask(hub, path, "HEAD")
+    assert (status, body, head["Content-Length"], head["ETag"]) == (200, b"", str(size), headers["ETag"])
+    for asked, begin, end in (("5-5", 5, 6), ("1048570-2097160", 1048570, 2097161), (f"{size - 3}-", size - 3, size)):
+        status, headers, body = ask(hub, path, Range=f"bytes={asked}")
+        assert (status, body) == (206, content[begin:end])
+        assert headers["Content-Range"] == f"bytes {begin}-{end - 1}/{size}"
+    assert ask(hub, path, Range="bytes=-7")[2] == content[-7:]
+    assert ask(hub, path, Range=f"bytes=10-{size + 9}")[2] == content[10:]
+    status, headers, body = ask(hub, path, Range=f"bytes={size}-")
+    assert (status, headers["Content-Range"], body) == (416, f"bytes */{size}", b"")
+    text = ask(hub, f"/datasets/tester/data/resolve/{sha}/deep/er/notes%20%C3%A9.txt")
+    assert text[2] == b"small\n"
+    assert text[1]["ETag"] == '"14be0d41c639d701e0fe23e835b5fe9524b4459d"'  # git hash-object
+    for missing, code in (("main/none", "EntryNotFound"), ("other/deep/part%204.bin", "RevisionNotFound")):
+        status, headers, _ = ask(hub, f"/datasets/tester/data/resolve/{missing}", "HEAD")
+        assert (status, headers["X-Error-Code"]) == (404, code)
+
+
+def test_repositories_branches_and_commits(hub):
+    assert hub.run("""
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, HfFileSystem
+        from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError
+        def status(call, *args, **kwargs):
+            try:
+                call(*args, **kwargs)
+            except HfHubHTTPError as error:
+                return f"{type(error).__name__} {error.response.status_code}"
+        api, add = HfApi(), CommitOperationAdd
+        repo = api.create_repo("model", private=True).repo_id
+        print(repo, status(api.create_repo, repo), api.create_repo(repo, private=False, exist_ok=True).repo_id)
+        print(api.repo_info(repo).private)
+        one = api.create_commit(repo, [add("a/x.txt", b"1"), add("y.bin", b"22")], commit_message="one")
+        print(status(api.create_commit, repo, [add("z", b"3")], commit_message="late", parent_commit="0" * 40))
+        api.create_branch(repo, branch="feat/ure", revision=one.oid)
+        api.create_commit(repo, [CommitOperationDelete("a/")], commit_message="two", revision="feat/ure")
+        for revision in ("main", "feat/ure", one.oid):
+            print(api.list_repo_files(repo, revision=revision))
+        print([commit.title for commit in api.list_repo_commits(repo, revision="feat/ure")])
+        print(sorted(branch.name for branch in api.list_repo_refs(repo).branches))
+        last = {p.path: p.last_commit.title for p in api.get_paths_info(repo, ["a", "y.bin", "none"], expand=True)}
+        print(last, [(s.rfilename, s.size) for s in api.repo_info(repo, files_metadata=True).siblings])
+        print(status(api.delete_file, "none", repo), status(api.list_repo_files, repo, revision="none"))
+        api.delete_repo(repo)
+        print(status(api.repo_info, repo), api.repo_exists(repo), api.whoami()["name"])
+    """).splitlines() == [
+        "tester/model HfHubHTTPError 409 tester/model",
+        "True",
+        "HfHubHTTPError 412",
+        "['a/x.txt', 'y.bin']",
+        "['y.bin']",
+        "['a/x.txt', 'y.bin']",
+        "['two', 'one', 'initial commit']",
+        "['feat/ure', 'main']",
+        "{'a': 'one', 'y.bin': 'one'} [('a/x.txt', 1), ('y.bin', 2)]",
+        "RemoteEntryNotFoundError 404 RevisionNotFoundError 404",
+        "RepositoryNotFoundError 404 False tester",
+    ]
+
+
+def test_a_model_loads_by_name(hub):
+    pytest.importorskip("transformers")
+    assert (
+        hub.run("""
+        import torch
+        from transformers import AutoModel, CLIPConfig, CLIPModel
+        tower = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+        text, vision = tower | {"vocab_size": 50}, tower | {"image_size": 16, "patch_size": 8}
+        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
+        model.push_to_hub("tester/clip", private=True)
+        for again in (CLIPModel.from_pretrained("tester/clip"), AutoModel.from_pretrained("tester/clip")):
+            want, got = model.state_dict(), again.state_dict()
+            print(type(again).__name__, want.keys() == got.keys(), all(torch.equal(want[k], got[k]) for k in want))
+    """).splitlines()
+        == ["CLIPModel True True"] * 2
+    )
+    assert {Path(r.path).name for r in hub.requests("GET", "/resolve/")} >= {"config.json", "model.safetensors"}
+
+
+def test_the_builder_reads_a_root_of_the_hub(hub, tmp_path):
+    root = tmp_path / "root"
+    write_slide(root, "Slide_A", "ST")
+    write_slide(root, "Slide_B", "Visium", side=4, seed=1, format="JPEG", quality=95)
+    upload(hub, root, "tester/root", private=True)
+    code = """
+        import stimage_1k4m
+        for where in ({"root": "hf://datasets/tester/root"}, {"data_dir": sys.argv[1]}):
+            print(json.dumps(digest(load_dataset("stimage_1k4m", "all", split="train", streaming=True, **where))))
+    """
+    remote, local = map(json.loads, hub.run(DIGEST + code, root).splitlines())
+    assert len(local[0]) == 9 + 16
+    assert remote == local
+
+
+def test_the_end(files):
+    with Hub() as hub:
+        url = hub.url
+        upload(hub, files)
+        assert len(list(hub.folder.rglob("*.incomplete"))) == 0
+    assert not hub.folder.exists()
+    assert threading.active_count() == 1 or not any("process_request" in t.name for t in threading.enumerate())
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(url, timeout=5)
+
+
+def test_a_failing_route_fails_the_test(monkeypatch):
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"), Hub() as hub:  # noqa: PT012
+        monkeypatch.setattr(hub._server.store, "repositories", None)
+        monkeypatch.setattr(type(hub._server.store), "create", lambda *args: 1 / 0)
+        hub._server.store.repositories = {}
+        with pytest.raises(OSError):
+            ask(hub, "/api/repos/create", "POST", token=hub.token, body=b'{"name": "new"}')
+
+
+def test_a_failing_client_says_why(hub):
+    with pytest.raises(RuntimeError, match="ended with 1:\n.*ValueError: this is why") as error:
+        hub.run("raise ValueError('this is why')")
+    assert hub.token not in str(error.value)
