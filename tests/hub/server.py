@@ -117,12 +117,12 @@ class Hub:
         n
             Which one from now on, counted from 1.
         fault
-            "503", an answer with this status, or "cut", the connection cut after the first block.
+            "503", an answer with this status (or another), or "cut", the connection cut after the first block.
         forever
             Whether all later ones fail too, until `mend`; else the client's own second attempt succeeds.
         """
-        if fault not in ("503", "cut"):
-            raise ValueError(f"fault={fault!r}: pass '503' or 'cut'")
+        if fault != "cut" and not fault.isdecimal():
+            raise ValueError(f"fault={fault!r}: pass an HTTP status or 'cut'")
         self._server.put_faults[:] = [*[None] * (n - 1), fault, *([] if forever else [None])]
 
     def mend(self) -> None:
