@@ -1,6 +1,7 @@
 """The local Hub, seen by the client of the real one, and by plain HTTP requests."""
 
 import hashlib
+import http.client
 import json
 import threading
 import urllib.error
@@ -12,6 +13,7 @@ import pytest
 
 from tests.hub.client import ask, upload
 from tests.hub.server import Hub
+from tests.hub.store import Store
 
 
 @pytest.fixture
@@ -195,24 +197,25 @@ def test_repositories_branches_and_commits(hub):
     ]
 
 
-def test_the_end(files):
+def test_nothing_is_left_of_a_hub_that_stopped(files):
+    threads = set(threading.enumerate())
     with Hub() as hub:
-        url = hub.url
         upload(hub, files)
-        assert len(list(hub.folder.rglob("*.incomplete"))) == 0
+        idle = http.client.HTTPConnection(hub.url.removeprefix("http://"), timeout=20)
+        idle.request("GET", "/api/whoami-v2")
+        assert idle.getresponse().read()  # and the client never hangs up
     assert not hub.folder.exists()
-    assert threading.active_count() == 1 or not any("process_request" in t.name for t in threading.enumerate())
+    assert set(threading.enumerate()) <= threads
+    assert idle.sock.recv(1) == b""
+    idle.close()
     with pytest.raises(urllib.error.URLError, match="refused"):
-        urllib.request.urlopen(url, timeout=5)
+        urllib.request.urlopen(hub.url, timeout=5)
 
 
 def test_a_failing_route_fails_the_test(monkeypatch):
-    with pytest.raises(RuntimeError, match="ZeroDivisionError"), Hub() as hub:
-        monkeypatch.setattr(hub._server.store, "repositories", None)
-        monkeypatch.setattr(type(hub._server.store), "create", lambda *args: 1 / 0)
-        hub._server.store.repositories = {}
-        with pytest.raises(OSError):
-            ask(hub, "/api/repos/create", "POST", token=hub.token, body=b'{"name": "new"}')
+    monkeypatch.setattr(Store, "create", lambda *args: 1 / 0)
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"), Hub() as hub, pytest.raises(OSError):
+        ask(hub, "/api/repos/create", "POST", token=hub.token, body=b'{"name": "new"}')
 
 
 def test_a_failing_client_says_why(hub):
