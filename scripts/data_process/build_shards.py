@@ -13,7 +13,7 @@ from pathlib import Path
 from stimage.arguments import add_filters, add_reading, filters_of, patch_of, run, techs_of
 from stimage.processing.build import CARD, Plan, Selection, drop_stale, make_plan, share
 from stimage.processing.engines import Outcome, run_local, run_ray, submit_slurm
-from stimage.processing.hub import push_folder
+from stimage.processing.hub import open_repository, push_folder
 from stimage.processing.progress import with_progress
 from stimage.processing.publish import finish
 from stimage.processing.shards import Options, Shard
@@ -30,6 +30,7 @@ def main() -> int:
     )  # fmt: skip
     splitting = Splitting(args.split_by, args.seed, args.fractions, args.patients)
     plan = make_plan(selection, args.out, options, splitting)
+    repo = open_repository(args.push_to_hub, args.public) if args.push_to_hub and not args.share else "user/repo"
     if args.engine == "slurm":
         return submit(args, plan)
     failed = build(plan, args)
@@ -39,12 +40,12 @@ def main() -> int:
         print(f"{len(failed)} shards failed; {plan.out / CARD} is not written:", *failed, sep="\n", file=sys.stderr)
         return 1
     done = plan.done()
-    for warning in finish(plan, done, args.push_to_hub or "user/repo", args.license):
+    for warning in finish(plan, done, repo, args.license):
         print(f"note: {warning}", file=sys.stderr)
     print(plan.report(done))
     print(f"done: {plan.out}; load it with load_dataset({str(plan.out)!r}, split='train', streaming=True)")
     if args.push_to_hub:
-        print(f"uploaded: {push_folder(plan.out, args.push_to_hub, args.public)}")
+        print(f"uploaded: {push_folder(plan.out, repo)}")
     return 0
 
 
@@ -109,7 +110,7 @@ def parse_arguments() -> argparse.Namespace:
     how.add_argument("--share", help=argparse.SUPPRESS)
     hub = parser.add_argument_group("Hub")
     hub.add_argument("--push-to-hub", metavar="REPO", help="upload it as this data set, private if it is new")
-    hub.add_argument("--public", action="store_true", help="make a new data set public")
+    hub.add_argument("--public", action="store_true", help="of a data set that all may see")
     hub.add_argument("--license", help="of the data, for the card")
     return parser.parse_args()
 

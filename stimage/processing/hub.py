@@ -1,34 +1,68 @@
-"""Uploading a published folder to the Hugging Face Hub."""
+"""Publishing a folder as a data set on the Hugging Face Hub.
 
+The token is that of ``hf auth login`` or of HF_TOKEN; it is read and sent by the Hub's client alone.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub.errors import HTTPError
 
 from stimage.errors import DataError
-from stimage.processing.shards import WORK
+
+LOG_IN = "log in with a token that may write there: run 'hf auth login', or set HF_TOKEN"
+AGAIN = "run the same command again to go on"
 
 
-def push_folder(out: Path, repo: str, public: bool = False) -> str:
-    """Upload a finished folder as a data set, private unless said otherwise, and return its address.
-
-    What the Hub has already is not sent again, so a broken upload goes on when it is repeated. Shards that the folder
-    no longer has are removed. The token is that of ``hf auth login`` or of HF_TOKEN.
+def open_repository(repo: str, public: bool = False) -> str:
+    """Make a data set on the Hub unless it is there, and return its full name; before the work, as it may be refused.
 
     Raises
     ------
     DataError
-        If nobody is logged in, or the Hub refuses.
+        If nobody is logged in, the Hub refuses or cannot be reached, or the data set is there and is public where
+        private was asked for, or the other way round.
     """
-    api = HfApi()
-    try:
-        url = api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True)
+    with _explained(repo):
+        api = HfApi()
+        name = api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True).repo_id
+        private = api.repo_info(name, repo_type="dataset").private
+    if not private and not public:
+        raise DataError(f"{name}: is public already; pass --public if all may see the data, or another name")
+    if private and public:
+        raise DataError(f"{name}: is private already; make it public in its settings, or leave out --public")
+    return name
+
+
+def push_folder(out: Path, repo: str) -> str:
+    """Upload a finished folder as a data set that `open_repository` opened, and return its address.
+
+    What the Hub has already is not sent again, so a broken upload goes on when it is repeated. Shards that the folder
+    no longer has are removed; hidden files are not uploaded.
+
+    Raises
+    ------
+    DataError
+        If the Hub refuses, or the connection breaks.
+    """
+    with _explained(repo):
+        api = HfApi()
         api.upload_folder(
-            repo_id=url.repo_id, repo_type="dataset", folder_path=out, commit_message="Add spots",
-            ignore_patterns=[f"{WORK}/**"], delete_patterns=["data/**"],
+            repo_id=repo, repo_type="dataset", folder_path=out, commit_message="Add spots",
+            ignore_patterns=[".*"], delete_patterns=["data/**"],
         )  # fmt: skip
-    except LocalTokenNotFoundError:
-        raise DataError(f"{repo}: nobody is logged in; run 'hf auth login', or set HF_TOKEN") from None
-    except HfHubHTTPError as error:
-        raise DataError(f"{repo}: the Hub refused: {error}; run the same command again to go on") from None
-    return str(url)
+        return f"{api.endpoint}/datasets/{repo}"
+
+
+@contextmanager
+def _explained(repo: str) -> Iterator[None]:
+    """Turn what the client raises into one line with the remedy; a failed upload of a file is a RuntimeError there."""
+    try:
+        yield
+    except (HTTPError, OSError, RuntimeError) as error:
+        refused = getattr(getattr(error, "response", None), "status_code", None) in (401, 403)
+        reasons = [str(error), str(error.__cause__ or "")]
+        reason = " ".join(" ".join(dict.fromkeys(reasons)).split())
+        raise DataError(f"{repo}: the Hub said: {reason}; {LOG_IN if refused else AGAIN}") from None
