@@ -128,7 +128,7 @@ def write_shard(shard: Shard) -> Done:
         if error.errno not in FULL:
             raise
         raise OutputError(
-            f"{shard.out}: cannot be written ({error.strerror or error}); what is done is kept: "
+            f"{shard.out}: cannot be written ({os.strerror(error.errno)}); what is done is kept: "
             "make room and run the same command again"
         ) from error
 

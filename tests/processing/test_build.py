@@ -273,21 +273,19 @@ def test_killed_at_any_moment_the_end_is_the_same(sample, published, tmp_path):
 
 
 def test_a_worker_that_dies_takes_only_its_shard_with_it(tmp_path):
-    root = tmp_path / "root"
+    root, out = tmp_path / "root", tmp_path / "out"
     for i in range(4):
-        write_slide(root, f"S{i}", "ST", seed=i)
-    pipe = root / "annotation/S1_anno.csv"
-    pipe.parent.mkdir()
-    os.mkfifo(pipe)  # who reads it waits
-    command = [sys.executable, SCRIPTS / BUILD, root, tmp_path / "out", "--workers", "1"]
+        write_slide(root, f"S{i}", "ST", side=50, seed=i)
+    command = [sys.executable, SCRIPTS / BUILD, root, out, "--workers", "1"]
     child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    with pipe.open("w"):  # opens when the worker does
-        processes = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-        (worker,) = [p for p in processes if "spawn_main" in Path(f"/proc/{p}/cmdline").read_text()]
-        os.kill(int(worker), signal.SIGKILL)
+    while not list(out.glob(".build/tmp/*")) and child.poll() is None:  # it has begun with a shard
+        time.sleep(0.005)
+    processes = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+    (worker,) = [p for p in processes if "spawn_main" in Path(f"/proc/{p}/cmdline").read_text()]
+    os.kill(int(worker), signal.SIGKILL)
     errors = child.communicate(timeout=100)[1]
-    assert child.returncode == 1 and "1 shards failed" in errors and "S1: its process died" in errors
-    assert len(list(tmp_path.glob("out/data/ST/train/*"))) == 3
+    assert child.returncode == 1 and "1 shards failed" in errors and "its process died" in errors
+    assert len(list(out.glob("data/ST/train/*"))) == 3
 
 
 def test_slurm(sample, published, tmp_path):
