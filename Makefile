@@ -35,7 +35,7 @@ test-datasets3: .venv-datasets3/installed
 .venv-datasets3/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-datasets3
 	.venv-datasets3/bin/pip install --quiet --upgrade pip
-	.venv-datasets3/bin/pip install --quiet "datasets==3.6.0" pytest pandas --editable .
+	.venv-datasets3/bin/pip install --quiet "datasets==3.6.0" "$(shell grep ^torch== constraints.txt)" pytest pytest-timeout pandas --editable .
 	touch $@
 
 clean:

@@ -4,6 +4,8 @@ import argparse
 import json
 import platform
 import shutil
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -111,7 +113,48 @@ def growth(folder: Path, sizes=(50_000, 200_000)) -> list[Row]:
     return rows
 
 
-BENCHMARKS = {"counts": counts, "patches": patches, "huge": huge, "first": first, "stream": stream, "growth": growth}
+def build(folder: Path, slides: int = 6) -> list[Row]:
+    root, out = inputs.visium_collection(folder, slides, 63), folder / "build"
+    n = slides * inputs.VISIUM_SPOTS
+    one = measure("published.build_ours", root, out, 1, cores=2, repeats=3)
+    two = measure("published.build_ours", root, out, 2, cores=2, repeats=3)
+    original = measure("published.build_original", root, folder / "pngs", cores=2)
+    for made in (out, folder / "pngs"):
+        shutil.rmtree(made)
+    job = f"{slides} Visium slides into Parquet"
+    return [
+        Row(f"{job}, one worker", "spots", n, one, "pandas, Pillow, PNGs", original, "10 x"),
+        Row(f"{job}, two workers", "spots", n, two, "one worker", one, "1.7 x"),
+    ]
+
+
+def read(folder: Path, slides: int = 6) -> list[Row]:
+    root, out = inputs.visium_collection(folder, slides, 112), folder / "jpeg"
+    if not (out / "README.md").exists():
+        script = Path(__file__).parent.parent / "scripts/data_process/build_shards.py"
+        subprocess.run([sys.executable, script, root, out, "--image-format", "jpeg"], check=True)
+    n = slides * inputs.VISIUM_SPOTS
+    ours = measure("published.read_ours", out, cores=2, repeats=3)
+    rows = measure("published.read_rows", out, cores=2)
+    limit = measure("published.read_limit", out, cores=2, repeats=3)
+    limit["found"] = ours["found"]  # it reads no genes
+    job = f"{n:,} JPEGs of 224 px with their genes, two workers"
+    return [
+        Row(job, "spots", n, ours, "rows through a DataLoader", rows),
+        Row(job, "spots", n, ours, "decoding alone, two processes", limit, "0.75 x"),
+    ]
+
+
+BENCHMARKS = {
+    "counts": counts,
+    "patches": patches,
+    "huge": huge,
+    "first": first,
+    "stream": stream,
+    "growth": growth,
+    "build": build,
+    "read": read,
+}
 HEAD = ["job", "time", "memory¹", "beside", "its time", "its memory¹", "ratio", "aim"]
 
 

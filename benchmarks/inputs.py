@@ -51,14 +51,32 @@ def visium_root(folder: Path) -> Path:
     """Make a root with one Visium slide of usual size: 2,261 spots, 32,285 genes, 14 % of the counts not 0."""
     root = folder / "visium"
     if not root.exists():
-        i, j = (a.ravel()[:VISIUM_SPOTS] for a in np.mgrid[0:48, 0:48])
-        x, y = 300 + (j + i % 2 / 2) * 180.0, 300 + i * 180 * np.sqrt(3) / 2
-        ids = [f"Bench_Visium_{k:016d}-1" for k in np.random.default_rng(0).permutation(VISIUM_SPOTS)]
-        write_image(root / "Visium/image/Bench_Visium.png", 9300, 8000)
-        write_coord(root / "Visium/coord/Bench_Visium_coord.csv", ids, x, y, 63.0)
-        rows = count_rows(VISIUM_SPOTS, VISIUM_GENES, 0.14)
-        write_counts(root / "Visium/gene_exp/Bench_Visium_count.csv", sorted(ids), VISIUM_GENES, rows)
+        _visium_slide(root, "Bench_Visium", 63.0, count_rows(VISIUM_SPOTS, VISIUM_GENES, 0.14))
     return root
+
+
+def visium_collection(folder: Path, slides: int, radius: float) -> Path:
+    """Make a root with several such slides, and a meta file."""
+    root = folder / f"visium-{slides}-{radius:.0f}"
+    if not root.exists():
+        rows = count_rows(VISIUM_SPOTS, VISIUM_GENES, 0.14)
+        names = [f"Bench_Visium_{k}" for k in range(slides)]
+        for k, name in enumerate(names):
+            _visium_slide(root, name, radius, rows[k:] + rows[:k])
+        (root / "meta").mkdir()
+        head = "slide,species,tissue,pmid,title,abstract,keywords,involve_cancer,tech,spot_num,gene_num\n"
+        lines = [f"{name},human,breast,1,,,,True,Visium,{VISIUM_SPOTS},{VISIUM_GENES}\n" for name in names]
+        (root / "meta/meta_all_gene.csv").write_text("".join([head, *lines]))
+    return root
+
+
+def _visium_slide(root: Path, name: str, radius: float, rows: list[bytes]) -> None:
+    i, j = (a.ravel()[:VISIUM_SPOTS] for a in np.mgrid[0:48, 0:48])
+    x, y = 300 + (j + i % 2 / 2) * 180.0, 300 + i * 180 * np.sqrt(3) / 2
+    ids = [f"{name}_{k:016d}-1" for k in np.random.default_rng(0).permutation(VISIUM_SPOTS)]
+    write_image(root / f"Visium/image/{name}.png", 9300, 8000)
+    write_coord(root / f"Visium/coord/{name}_coord.csv", ids, x, y, radius)
+    write_counts(root / f"Visium/gene_exp/{name}_count.csv", sorted(ids), VISIUM_GENES, rows)
 
 
 def hd_root(folder: Path, bins: int) -> Path:

@@ -1,10 +1,12 @@
-"""Running one case in a process of its own, on one core, and saying what it took."""
+"""Running one case in a process of its own, on as many cores as are asked for, and saying what it took."""
 
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -19,17 +21,20 @@ IMPORTS = {  # loaded before the clock starts and the memory is read
     "pillow": ("PIL.Image",),
     "ours": ("stimage.slides.spots", "pandas"),
     "stream": ("stimage_1k4m", "pyarrow.compute", "pandas", "torch", "scipy.io"),  # datasets loads scipy.io to patch it
+    "build": ("pandas", "PIL.Image", "stimage_1k4m", "stimage.processing.publish"),
+    "read": ("stimage.modeling.batches", "PIL.Image"),
     "first": ("stimage_1k4m", "pandas", "torch"),
 }
 
 
-def measure(case: str, *arguments: str, repeats: int = 1) -> dict:
-    """Run a function of `benchmarks.cases` and return its median time, its memory, and what it found.
+def measure(case: str, *arguments: str, repeats: int = 1, cores: int = 1) -> dict:
+    """Run a function of `benchmarks.cases`, or of "module.function", and return its median time, memory, and find.
 
     Returns
     -------
     dict
-        ``seconds``; ``peak_mb`` of the process; ``over_mb``, how much of that came after the imports; ``found``.
+        ``seconds``; ``peak_mb`` of the process and its children; ``over_mb``, how much of
+        that came after the imports; ``found``.
 
     Raises
     ------
@@ -38,7 +43,7 @@ def measure(case: str, *arguments: str, repeats: int = 1) -> dict:
     """
     runs = []
     for _ in range(repeats):
-        command = [sys.executable, "-m", "benchmarks.measure", case, *map(str, arguments)]
+        command = [sys.executable, "-m", "benchmarks.measure", str(cores), case, *map(str, arguments)]
         child = subprocess.Popen(command, env=os.environ | THREADS, stdout=-1, stderr=-1, text=True)
         peak = _watch(child)
         output, errors = child.communicate()
@@ -53,9 +58,18 @@ def _watch(child: subprocess.Popen) -> float:
     """Look at a process a hundred times a second until it ends, and return its largest memory in MB."""
     peak = 0.0
     while child.poll() is None:
-        peak = max(peak, memory_mb(child.pid))
+        peak = max(peak, sum(map(memory_mb, _family(child.pid))))
         time.sleep(0.01)
     return peak
+
+
+def _family(process: int) -> Iterator[int]:
+    """Give a process and all that it has started."""
+    yield process
+    for path in Path(f"/proc/{process}/task").glob("*/children"):
+        with suppress(OSError):  # it has just ended
+            for child in path.read_text().split():
+                yield from _family(int(child))
 
 
 def memory_mb(process: int | str = "self") -> float:
@@ -68,12 +82,12 @@ def memory_mb(process: int | str = "self") -> float:
 
 
 def main() -> None:
-    case, arguments = sys.argv[1], sys.argv[2:]
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    parts = case.split("_")
-    for name in {module for part in parts for module in IMPORTS.get(part, ())}:
+    cores, case, arguments = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
+    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
+    module, _, case = case.rpartition(".")
+    for name in {name for part in case.split("_") for name in IMPORTS.get(part, ())}:
         import_module(name)
-    function = getattr(import_module("benchmarks.cases"), case)
+    function = getattr(import_module(f"benchmarks.{module or 'cases'}"), case)
     before, began = memory_mb(), time.perf_counter()
     found = function(*arguments)
     seconds = time.perf_counter() - began

@@ -8,6 +8,7 @@ import pytest
 from packaging.version import Version
 
 from tests.roots import write_slide
+from tests.test_scripts import run
 
 SCRIPT = str(Path(__file__).parent.parent / "stimage_1k4m.py")
 OLD = Version(datasets.__version__).major < 4
@@ -21,6 +22,17 @@ def load(root, **options):
 def test_new_datasets_refuse_loading_scripts(tiny):
     with pytest.raises(RuntimeError, match="no longer supported"):
         load(tiny)
+
+
+def test_a_published_folder_is_read_by_old_and_new(tiny, tmp_path):
+    done = run("data_process/build_shards.py", tiny, tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    examples = list(datasets.load_dataset(str(tmp_path / "out"), "ST", split="train", streaming=True))
+    counts = pd.read_csv(tiny / "ST/gene_exp/Slide_A_count.csv", index_col=0)
+    assert len(examples) == len(counts)
+    for example in examples:
+        row = counts.loc[example["spot_id"]]
+        assert example["counts"] == row[row > 0].tolist() and example["image"].size == (10, 10)
 
 
 @pytest.mark.skipif(not OLD, reason="datasets 4 and later refuse loading scripts")

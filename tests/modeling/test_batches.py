@@ -1,5 +1,7 @@
 """Batches for training: the same spots as rows, whatever the workers, from roots and from published folders."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -91,7 +93,7 @@ def test_only_full_batches(root):
 
 
 def test_sizes_that_differ_are_refused(root):
-    rows = [e for e in streamed(root).take(2)]
+    rows = list(streamed(root).take(2))
     rows[1]["image"] = rows[1]["image"].resize((12, 12))
     data = Dataset.from_list(rows, features=streamed(root).features)
     with pytest.raises(DataError, match=r"sizes \[\(10, 10\), \(12, 12\)\] in one batch; pass image_size"):
@@ -99,9 +101,26 @@ def test_sizes_that_differ_are_refused(root):
     assert next(iter(spot_loader(data, 2, 0, image_size=16))).images.shape == (2, 16, 16, 3)
 
 
-@pytest.mark.parametrize("data", [None, b"", b"\x89PNG\r\n\x1a\n broken"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_jpegs_are_what_pillow_reads(root, mode):
+    from PIL import Image
+
+    rows = list(streamed(root).take(2))
+    for row in rows:
+        row["image"].resize((33, 17)).convert(mode).save(file := io.BytesIO(), "JPEG", quality=70)
+        row["image"] = {"bytes": file.getvalue(), "path": None}
+    data = Dataset.from_list(rows, features=streamed(root).features)
+    (batch,) = spot_loader(data, 2, 0)
+    for row, image in zip(rows, batch.images):
+        assert np.array_equal(image, np.asarray(Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB")))
+
+
+CUT_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01"
+
+
+@pytest.mark.parametrize("data", [CUT_JPEG, None, b"", b"\x89PNG\r\n\x1a\n broken"])
 def test_a_damaged_image_is_named(root, data):
-    rows = [e for e in streamed(root).take(2)]
+    rows = list(streamed(root).take(2))
     rows[1]["image"] = {"bytes": data, "path": None} if data is not None else None
     data = Dataset.from_list(rows, features=streamed(root).features)
     with pytest.raises(DataError, match=rf"spot {rows[1]['spot_id']}: (its image is damaged|has no image bytes)"):

@@ -1,0 +1,90 @@
+"""What is measured of published folders: making them, and reading them for training."""
+
+import io
+import shutil
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+
+def build_ours(root: str, out: str, workers: str) -> dict:
+    """Crop, encode and store all slides with their counts, as the script does."""
+    from stimage.processing.build import Selection, make_plan
+    from stimage.processing.engines import run_local
+    from stimage.processing.publish import finish
+    from stimage.processing.shards import Options
+    from stimage.processing.splits import Splitting
+
+    shutil.rmtree(out, ignore_errors=True)
+    plan = make_plan(Selection(root), Path(out), Options(), Splitting())
+    failed = [outcome.error for outcome in run_local(plan.shards, int(workers)) if outcome.error]
+    if failed:
+        raise RuntimeError(failed[0])
+    done = plan.done()
+    finish(plan, done, "user/repo", None)
+    return {"spots": sum(one.spots for one in done.values())}
+
+
+def build_original(root: str, out: str) -> dict:
+    """Do what the data set's authors do: pandas for the tables, a Pillow crop and a PNG file for each spot."""
+    import pandas as pd
+    from PIL import Image
+
+    Image.MAX_IMAGE_PIXELS = None
+    Path(out).mkdir(exist_ok=True)
+    spots = 0
+    for path in sorted(Path(root, "Visium/gene_exp").glob("*_count.csv")):
+        name = path.name.removesuffix("_count.csv")
+        counts = pd.read_csv(path, index_col=0)
+        coord = pd.read_csv(Path(root, f"Visium/coord/{name}_coord.csv"), index_col=0).loc[counts.index]
+        image = Image.open(Path(root, f"Visium/image/{name}.png")).convert("RGB")
+        for spot, y, x, r in coord[["yaxis", "xaxis", "r"]].itertuples():
+            image.crop((x - r, y - r, x + r, y + r)).save(Path(out, f"{spot}.png"))
+        spots += len(counts)
+    return {"spots": spots}
+
+
+def _shards(folder: str):
+    from datasets import load_dataset
+
+    return load_dataset(folder, "Visium", split="train", streaming=True)
+
+
+def read_ours(folder: str) -> dict:
+    from stimage.modeling.batches import spot_loader
+
+    spots = genes = 0
+    for batch in spot_loader(_shards(folder), 256, workers=2):
+        spots, genes = spots + len(batch), genes + len(batch.counts)
+    return {"spots": spots, "genes": genes}
+
+
+def read_rows(folder: str) -> dict:
+    """Read rows through a DataLoader, as the documentation of datasets shows it."""
+    from torch.utils.data import DataLoader
+
+    spots = genes = 0
+    for rows in DataLoader(_shards(folder), batch_size=256, num_workers=2, collate_fn=list):
+        spots += sum(np.asarray(row["image"]).ndim == 3 for row in rows)
+        genes += sum(len(row["counts"]) for row in rows)
+    return {"spots": spots, "genes": genes}
+
+
+def read_limit(folder: str) -> dict:
+    """Decode the same images with Pillow in two processes, each from its own file, and do nothing else."""
+    paths = sorted(Path(folder).glob("data/Visium/train/*.parquet"))
+    with get_context("fork").Pool(2) as pool:
+        return {"spots": sum(pool.map(_decode_all, paths, chunksize=1))}
+
+
+def _decode_all(path: Path) -> int:
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    spots = 0
+    for batch in pq.ParquetFile(path).iter_batches(500, columns=["image.bytes"]):
+        for data in batch["image"].field("bytes").to_pylist():
+            np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+            spots += 1
+    return spots
