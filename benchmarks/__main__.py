@@ -113,22 +113,22 @@ def growth(folder: Path, sizes=(50_000, 200_000)) -> list[Row]:
     return rows
 
 
-def build(folder: Path, slides: int = 6) -> list[Row]:
-    root, out = inputs.visium_collection(folder, slides, 63), folder / "build"
-    n = slides * inputs.VISIUM_SPOTS
-    one = measure("published.build_ours", root, out, 1, cores=2, repeats=3)
-    two = measure("published.build_ours", root, out, 2, cores=2, repeats=3)
-    original = measure("published.build_original", root, folder / "pngs", cores=2)
-    for made in (out, folder / "pngs"):
-        shutil.rmtree(made)
-    job = f"{slides} Visium slides into Parquet"
+def build(folder: Path) -> list[Row]:
+    few, more = (inputs.visium_collection(folder, slides, 63) for slides in (6, 12))
+    out, pngs = folder / "build", folder / "pngs"
+    original = measure("published.build_original", few, pngs, cores=2)
+    ours = measure("published.build_ours", few, out, 1, cores=2, repeats=3)
+    one, two = (measure("published.build_ours", more, out, workers, cores=2, repeats=3) for workers in (1, 2))
+    shutil.rmtree(out)
+    shutil.rmtree(pngs)
+    spots = inputs.VISIUM_SPOTS
     return [
-        Row(f"{job}, one worker", "spots", n, one, "pandas, Pillow, PNGs", original, "10 x"),
-        Row(f"{job}, two workers", "spots", n, two, "one worker", one, "1.7 x"),
+        Row("6 Visium slides into Parquet", "spots", 6 * spots, ours, "pandas, Pillow, PNGs", original, "10 x"),
+        Row("12 Visium slides, two workers", "spots", 12 * spots, two, "one worker", one, "1.7 x"),
     ]
 
 
-def read(folder: Path, slides: int = 6) -> list[Row]:
+def read(folder: Path, slides: int = 12) -> list[Row]:
     root, out = inputs.visium_collection(folder, slides, 112), folder / "jpeg"
     if not (out / "README.md").exists():
         script = Path(__file__).parent.parent / "scripts/data_process/build_shards.py"
