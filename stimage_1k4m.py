@@ -103,9 +103,11 @@ class SpotsConfig(datasets.BuilderConfig):
         return TECHS if self.name == "all" else (self.name,)
 
     def create_config_id(self, config_kwargs, custom_features=None):
-        """Name the prepared data set's cache by what the root's files and the panel are, so that it is never stale."""
+        """Name the prepared data set's cache by what the root's files and the given ones are, so that it is never stale."""
         panel = Panel.of(self.panel).genes if self.panel is not None else None
-        known = {"root": self.location, "panel": panel, "files": root_fingerprint(self.location)}
+        patients = Path(self.patients).read_text() if self.patients else None
+        known = {"root": self.location, "panel": panel, "patients": patients}
+        known["files"] = root_fingerprint(self.location)
         return super().create_config_id({**config_kwargs, **known}, custom_features)
 
 

@@ -252,3 +252,8 @@ def test_prepared_says_it_too(tiny):
     with pytest.raises(Exception) as caught:
         load_dataset("stimage_1k4m", "ST", data_dir=str(tiny), split="train")
     assert IMAGE in str(caught.value.__cause__)
+
+
+def test_a_spot_without_a_pixel(tiny):
+    edit(tiny / COORD, ",20.0,20.0,5.0", ",20.0,20.0,0.1")
+    refused(tiny, IMAGE, "x=20, y=20 covers no pixel (r=0.1)")

@@ -112,6 +112,20 @@ def test_prepared_is_renewed_when_the_root_changes(many, tmp_path):
     assert last["counts"][0] >= 70
 
 
+def test_prepared_is_renewed_when_the_patients_change(tmp_path):
+    for i in range(6):
+        write_slide(tmp_path / "root", f"S{i}", "ST", seed=i)
+    sides, table = [], tmp_path / "patients.csv"
+    for groups in ("aaabcd", "abcddd"):
+        table.write_text("slide,patient\n" + "".join(f"S{i},{group}\n" for i, group in enumerate(groups)))
+        options = {"split_by": "patient", "patients": str(table), "split_fractions": (0.5, 0.5, 0.0)}
+        data = load_dataset("stimage_1k4m", "ST", data_dir=str(tmp_path / "root"), **options)
+        side = {slide: name for name, split in data.items() for slide in split["slide"]}
+        assert all(len({side[f"S{i}"] for i in range(6) if groups[i] == g}) == 1 for g in groups)
+        sides.append(side)
+    assert sides[0].keys() == sides[1].keys() and len(sides[0]) == 6
+
+
 def test_filters(many):
     assert {e["slide"] for e in stream(many, species="mouse")} == {"S1", "S3", "S5"}
     assert {e["slide"] for e in stream(many, slides=["s0", "S4"])} == {"S0", "S4"}

@@ -106,7 +106,7 @@ def parse_arguments() -> argparse.Namespace:
     how.add_argument("--engine", choices=("local", "slurm", "ray"), default="local", help="%(default)s")
     how.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
     how.add_argument("--tasks", type=int, default=16, help="jobs of the Slurm array (%(default)s)")
-    how.add_argument("--sbatch", nargs="*", default=[], metavar="OPTION", help="for sbatch: --sbatch=--partition=cpu")
+    how.add_argument("--sbatch", action="append", default=[], metavar="OPTION", help="for sbatch: --sbatch=--time=60")
     how.add_argument("--share", help=argparse.SUPPRESS)
     hub = parser.add_argument_group("Hub")
     hub.add_argument("--push-to-hub", metavar="REPO", help="upload it as this data set, private if it is new")

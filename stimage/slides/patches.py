@@ -80,9 +80,22 @@ class Patch:
     def cut(
         self, path: str, x: np.ndarray, y: np.ndarray, r: np.ndarray, scale: Scale, max_pixels: int = MAX_PIXELS
     ) -> Iterator[np.ndarray]:
-        """Yield the patch of each spot (uint8 RGB), in the order given, which should be from top to bottom."""
+        """Yield the patch of each spot (uint8 RGB), in the order given, which should be from top to bottom.
+
+        Raises
+        ------
+        DataError
+            If a spot covers no pixel, or as `source_px` and `read_patches` say.
+        """
         if self.um is None:
-            return read_patches(path, square_boxes(x, y, r), max_pixels)
+            boxes = square_boxes(x, y, r)
+            if len(empty := np.flatnonzero((boxes[:, :2] == boxes[:, 2:]).any(1))):
+                k = empty[0]
+                raise DataError(
+                    f"{path}: the spot at x={x[k]:g}, y={y[k]:g} covers no pixel (r={r[k]:g}): the image is too small "
+                    "for its coordinates"
+                )
+            return read_patches(path, boxes, max_pixels)
         side = self.source_px(path, scale)
         edges = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], 1)
         margin = SUPPORT * side / self.px

@@ -302,12 +302,12 @@ def test_slurm(sample, published, tmp_path):
     )  # fmt: skip
     fake.chmod(0o755)
     command = [sys.executable, SCRIPTS / BUILD, sample, tmp_path / "out", "--engine", "slurm", "--tasks", "3",
-               "--workers", "2", "--sbatch=--partition=cpu"]  # fmt: skip
+               "--workers", "2", "--sbatch=--partition=cpu", "--sbatch=--time=60"]  # fmt: skip
     environment = os.environ | {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr
     calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls[0].startswith("--parsable --partition=cpu ") and "--dependency=afterany:42" in calls[1]
+    assert calls[0].startswith("--parsable --partition=cpu --time=60 ") and "--dependency=afterany:42" in calls[1]
     script = (tmp_path / "out/.build/slurm/shards.sbatch").read_text()
     assert "#SBATCH --array=0-2\n" in script and "#SBATCH --cpus-per-task=2\n" in script
     shutil.rmtree(tmp_path / "out/.build/slurm")
