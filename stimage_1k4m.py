@@ -103,7 +103,7 @@ class SpotsConfig(datasets.BuilderConfig):
         return TECHS if self.name == "all" else (self.name,)
 
     def create_config_id(self, config_kwargs, custom_features=None):
-        """Name the prepared data set's cache by what the root's files and the given ones are, so that it is never stale."""
+        """Name the prepared data set's cache by its files, the panel and the patients: it is never stale."""
         panel = Panel.of(self.panel).genes if self.panel is not None else None
         patients = Path(self.patients).read_text() if self.patients else None
         known = {"root": self.location, "panel": panel, "patients": patients}

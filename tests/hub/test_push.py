@@ -12,7 +12,8 @@ import pytest
 
 from tests.hub.client import ask
 from tests.hub.server import Hub
-from tests.processing.test_build import BUILD, read
+from tests.processing.conftest import BUILD
+from tests.processing.test_build import read
 from tests.roots import write_slide
 from tests.test_scripts import SCRIPTS
 

@@ -3,12 +3,9 @@
 import hashlib
 import json
 import os
-import random
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +14,10 @@ import pytest
 from datasets import load_dataset
 
 import stimage_1k4m
+from tests.processing.conftest import BUILD, files
 from tests.roots import write_slide
-from tests.test_scripts import SCRIPTS, run
+from tests.test_scripts import run
 
-BUILD = "data_process/build_shards.py"
 NO_IMPORT = """
 import sys, json, hashlib
 from datasets import load_dataset
@@ -49,24 +46,6 @@ def of_root(root: Path, config: str, **options) -> list[dict]:
         e["image"] = [list(e["image"].size), hashlib.sha256(e["image"].tobytes()).hexdigest()]
         found.append(json.loads(json.dumps(e, sort_keys=True)))
     return found
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Return all that is in a folder, but for what a killed process left half done."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and ".build/tmp" not in str(path)
-    }
-
-
-@pytest.fixture(scope="module")
-def published(sample, tmp_path_factory) -> Path:
-    """The sample, published."""
-    out = tmp_path_factory.mktemp("published") / "out"
-    done = run(BUILD, sample, out, "--workers", 2)
-    assert done.returncode == 0, done.stderr
-    return out
 
 
 def test_the_folder_holds_what_the_root_does(sample, published, tmp_path):
@@ -250,78 +229,6 @@ def test_a_slide_that_changes_while_it_is_read(tiny, tmp_path, monkeypatch):
     outcome = attempt(plan.shards[0])
     assert "Slide_A: one of its files changed while it was read" in outcome.error
     assert not list((tmp_path / "out").glob("data/*/*/*")) and not plan.done()
-
-
-def test_killed_at_any_moment_the_end_is_the_same(sample, published, tmp_path):
-    """Kill the build 20 times, now with its workers, now without, and let it go on; start anew when it is done."""
-    want, random_ = files(published), random.Random(0)
-    command = [sys.executable, SCRIPTS / BUILD, sample, out := tmp_path / "out", "--workers", "2"]
-    finished = 0
-    for k in range(20):
-        child = subprocess.Popen(command, stdout=-3, stderr=-3, start_new_session=True)
-        time.sleep(random_.uniform(0.2, 4))
-        if child.poll() is None:
-            (os.killpg if k % 2 else os.kill)(child.pid, signal.SIGKILL)
-        elif child.returncode == 0:
-            assert files(out) == want
-            shutil.rmtree(out)
-            finished += 1
-        child.wait()
-    done = run(BUILD, sample, out, "--workers", 2)
-    assert done.returncode == 0, done.stderr
-    assert files(out) == want and finished < 20
-
-
-def test_a_worker_that_dies_takes_only_its_shard_with_it(tmp_path):
-    root, out = tmp_path / "root", tmp_path / "out"
-    for i in range(4):
-        write_slide(root, f"S{i}", "ST", side=50, seed=i)
-    command = [sys.executable, SCRIPTS / BUILD, root, out, "--workers", "1"]
-    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    while not list(out.glob(".build/tmp/*")) and child.poll() is None:  # it has begun with a shard
-        time.sleep(0.005)
-    processes = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
-    (worker,) = [p for p in processes if "spawn_main" in Path(f"/proc/{p}/cmdline").read_text()]
-    os.kill(int(worker), signal.SIGKILL)
-    errors = child.communicate(timeout=100)[1]
-    assert child.returncode == 1 and "1 shards failed" in errors and "its process died" in errors
-    assert len(list(out.glob("data/ST/train/*"))) == 3
-
-
-def test_slurm(sample, published, tmp_path):
-    """Against an sbatch that runs each job of the array at once, one after the other."""
-    fake = tmp_path / "bin/sbatch"
-    fake.parent.mkdir()
-    fake.write_text(
-        "#!/bin/bash\n"
-        f'echo "$@" >> {tmp_path}/calls; script="${{@: -1}}"; bash -n "$script" || exit 1\n'
-        'last=$(sed -n "s/#SBATCH --array=0-//p" "$script")\n'
-        'for ((i = 0; i <= ${last:-0}; i++)); do\n'
-        f'  SLURM_ARRAY_TASK_ID=$i SLURM_ARRAY_TASK_COUNT=$((last + 1)) bash "$script" >> {tmp_path}/log 2>&1\n'
-        'done\necho "4$last;cluster"\n'
-    )  # fmt: skip
-    fake.chmod(0o755)
-    command = [sys.executable, SCRIPTS / BUILD, sample, tmp_path / "out", "--engine", "slurm", "--tasks", "3",
-               "--workers", "2", "--sbatch=--partition=cpu", "--sbatch=--time=60"]  # fmt: skip
-    environment = os.environ | {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300)
-    assert done.returncode == 0, done.stderr
-    calls = (tmp_path / "calls").read_text().splitlines()
-    assert calls[0].startswith("--parsable --partition=cpu --time=60 ") and "--dependency=afterany:42" in calls[1]
-    script = (tmp_path / "out/.build/slurm/shards.sbatch").read_text()
-    assert "#SBATCH --array=0-2\n" in script and "#SBATCH --cpus-per-task=2\n" in script
-    shutil.rmtree(tmp_path / "out/.build/slurm")
-    assert files(tmp_path / "out") == files(published), (tmp_path / "log").read_text()
-    environment["PATH"] = "/nowhere"
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
-    assert done.returncode == 1 and "sbatch: is not on the PATH" in done.stderr
-
-
-def test_ray(sample, published, tmp_path):
-    pytest.importorskip("ray")
-    done = run(BUILD, sample, tmp_path / "out", "--engine", "ray", "--workers", 2)
-    assert done.returncode == 0, done.stderr
-    assert files(tmp_path / "out") == files(published)
 
 
 def test_real_slides(shared, tmp_path):
