@@ -22,10 +22,13 @@ from datasets import Image
 from datasets import Value
 
 from stimage.errors import DataError
-from stimage.processing.examples import IMAGE_FORMATS
+from stimage.processing.encoders import IMAGE_FORMATS
+from stimage.processing.encoders import encoder
 from stimage.processing.examples import check_slide
 from stimage.processing.examples import spot_tables
 from stimage.processing.panels import Panel
+from stimage.processing.splits import Splitting
+from stimage.processing.splits import split_slides
 from stimage.processing.vocabulary import load_vocabulary
 from stimage.processing.vocabulary import root_vocabulary
 from stimage.slides import MAX_PIXELS
@@ -39,7 +42,6 @@ from stimage.slides.catalog import root_fingerprint
 NAME = "stimage_1k4m"
 SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
 SPOTS_PER_FINE_SHARD = 1_000  # what IterableDataset.reshard() makes of it
-BYTES_PER_SPOT = 75  # of a coord file, where the meta file does not tell the number of spots
 log = logging.getLogger(NAME)
 
 
@@ -67,6 +69,9 @@ class SpotsConfig(datasets.BuilderConfig):
         have, and slides that lack a file, a row in the meta file, a gene of the panel or the scale for the patch.
     max_image_pixels
         Images of more pixels are refused, as decompression bombs.
+    split_by, split_seed, split_fractions, patients
+        "slide", "study" or "patient": examples then come in the splits train, validation and test, and no slide, study
+        or patient is in two of them; see `stimage.processing.splits.Splitting`. Without it, all are in train.
     """
 
     root: str = None
@@ -80,6 +85,10 @@ class SpotsConfig(datasets.BuilderConfig):
     image_format: str = None
     on_mismatch: str = "error"
     max_image_pixels: int = MAX_PIXELS
+    split_by: str = None
+    split_seed: int = 0
+    split_fractions: tuple = (0.8, 0.1, 0.1)
+    patients: str = None
 
     @property
     def location(self):
@@ -123,18 +132,24 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         filters = Filters(**{field.name: getattr(config, field.name) for field in fields(Filters)})
         catalog = read_catalog(config.location)
         slides = catalog.of_techs(config.techs).select(filters, config.on_mismatch)
-        shards = [(slide, (k, parts)) for slide in slides for parts in [_parts(slide)] for k in range(parts)]
-        kwargs = {
-            "slides": [slide for slide, _ in shards],
-            "parts": [part for _, part in shards],
+        splitting = Splitting(config.split_by, config.split_seed, config.split_fractions, config.patients)
+        shards = {split: [] for split in splitting.names}
+        for placed in split_slides(catalog.slides, slides, splitting).values():
+            n = placed.slide.parts(SPOTS_PER_SHARD)
+            shards[placed.split] += [(placed.slide, (k, n)) for k in range(n)]
+        same = {
             "vocabulary": None if self.panel else root_vocabulary(catalog),
             "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
         }
-        return [datasets.SplitGenerator(name=datasets.Split.TRAIN, gen_kwargs=kwargs)]
+        return [
+            datasets.SplitGenerator(split, {"slides": [s for s, _ in part], "parts": [p for _, p in part], **same})
+            for split, part in shards.items()
+            if part
+        ]
 
     def _generate_tables(self, slides, parts, vocabulary, image_format):
         config = self.config
-        genes = self.panel or load_vocabulary(vocabulary)
+        genes, encode = self.panel or load_vocabulary(vocabulary), encoder(image_format)
         for slide, (k, n) in zip(slides, parts):
             spots = open_spots(slide, config.on_mismatch, config.max_image_pixels)
             try:
@@ -145,13 +160,13 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
                 log.warning("left out slide %s: %s", slide.name, error)
                 continue
             begin, end = (len(spots) * i // n for i in (k, k + 1))
-            for i, table in enumerate(spot_tables(spots, self.patch, genes, image_format, begin, end)):
+            for i, table in enumerate(spot_tables(spots, self.patch, genes, encode, begin, end)):
                 yield f"{slide.name}_{k}_{n}_{i}", table.select(list(self.info.features))
 
     def _generate_more_gen_kwargs(self, slides, parts, **same):
         """Cut shards finer, for `IterableDataset.reshard`: each opens its slide anew, so it costs time."""
         for slide, (k, n) in zip(slides, parts):
-            more = max(1, _spots(slide) // n // SPOTS_PER_FINE_SHARD)
+            more = max(1, slide.about_spots // n // SPOTS_PER_FINE_SHARD)
             yield {"slides": [slide] * more, "parts": [(k * more + j, n * more) for j in range(more)], **same}
 
 
@@ -171,14 +186,6 @@ def spot_features(panel=None):
 def gene_names(root):
     """Return the names of a root's genes; ``gene_ids`` of its examples are places in this list."""
     return list(load_vocabulary(root_vocabulary(read_catalog(root))).names)
-
-
-def _spots(slide):
-    return slide.spot_num or (slide.size or 0) // BYTES_PER_SPOT
-
-
-def _parts(slide):
-    return min(1000, -(-max(1, _spots(slide)) // SPOTS_PER_SHARD))
 
 
 def _register():

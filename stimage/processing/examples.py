@@ -1,12 +1,10 @@
 """Batches of spots as Arrow tables: the examples that everything downstream reads."""
 
-import io
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
-from PIL import Image
 
 from stimage.processing.panels import Panel
 from stimage.processing.vocabulary import Vocabulary
@@ -14,12 +12,14 @@ from stimage.slides.counts import Rows
 from stimage.slides.patches import Patch
 from stimage.slides.spots import Batch, Spots, read_batches
 
-IMAGE_FORMATS = ("ppm", "png", "jpeg")
-JPEG_QUALITY = 95
-
 
 def spot_tables(
-    spots: Spots, patch: Patch, genes: Vocabulary | Panel, image_format: str, begin: int = 0, end: int | None = None
+    spots: Spots,
+    patch: Patch,
+    genes: Vocabulary | Panel,
+    encode: Callable[[np.ndarray], bytes],
+    begin: int = 0,
+    end: int | None = None,
 ) -> Iterator[pa.Table]:
     """Yield spots ``begin`` to ``end`` of a slide as Arrow tables of at most 64 rows, with the builder's columns.
 
@@ -27,14 +27,13 @@ def spot_tables(
     ----------
     genes
         A vocabulary, for sparse ``gene_ids`` and ``counts``; or a panel, for a dense ``expression``.
-    image_format
-        "ppm" (uncompressed, the fastest to make and to read), "png" (lossless) or "jpeg" (quality 95).
+    encode
+        Makes an image file of a patch; see `stimage.processing.encoders.encoder`.
     """
     if isinstance(genes, Panel):
         expression = partial(_dense, places=genes.places_in(spots.genes, spots.counts), width=len(genes.genes))
     else:
         expression = partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts))
-    encode = {"ppm": encode_ppm, "png": encode_png, "jpeg": encode_jpeg}[image_format]
     for batch in read_batches(spots, patch, begin, end):
         yield pa.table(_spot_columns(spots, batch) | _image_column(batch, encode) | expression(batch.rows))
 
@@ -45,23 +44,6 @@ def check_slide(spots: Spots, patch: Patch, panel: Panel | None) -> None:
         panel.places_in(spots.genes, spots.counts)
     if patch.um:
         patch.source_px(spots.image, spots.scale)
-
-
-def encode_ppm(pixels: np.ndarray) -> bytes:
-    """Write RGB pixels (height, width, 3) as a PPM file, which is a line of text before them."""
-    return b"P6 %d %d 255\n" % (pixels.shape[1], pixels.shape[0]) + pixels.tobytes()
-
-
-def encode_png(pixels: np.ndarray) -> bytes:
-    """Write RGB pixels as a PNG file, at the fastest compression."""
-    Image.fromarray(pixels).save(file := io.BytesIO(), "PNG", compress_level=1)
-    return file.getvalue()
-
-
-def encode_jpeg(pixels: np.ndarray) -> bytes:
-    """Write RGB pixels as a JPEG file."""
-    Image.fromarray(pixels).save(file := io.BytesIO(), "JPEG", quality=JPEG_QUALITY)
-    return file.getvalue()
 
 
 def _spot_columns(spots: Spots, batch: Batch) -> dict[str, pa.Array]:

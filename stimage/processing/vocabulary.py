@@ -37,7 +37,7 @@ class Vocabulary:
         DataError
             If the vocabulary lacks a gene of ``where``.
         """
-        places = _places(self.path)
+        places = _places(self)
         try:
             return np.array([places[gene] for gene in genes], np.int32)
         except KeyError as error:
@@ -46,9 +46,13 @@ class Vocabulary:
             ) from None
 
 
-@lru_cache(maxsize=4)
 def load_vocabulary(path: str) -> Vocabulary:
     """Read a ``genes.parquet``."""
+    return _load(path, os.stat(path).st_mtime_ns if os.path.exists(path) else 0)
+
+
+@lru_cache(maxsize=4)
+def _load(path: str, _changed: int) -> Vocabulary:
     try:
         table = pq.read_table(path, columns=["id", "name"])
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
@@ -59,8 +63,8 @@ def load_vocabulary(path: str) -> Vocabulary:
 
 
 @lru_cache(maxsize=4)
-def _places(path: str) -> dict[str, int]:
-    return {name: i for i, name in enumerate(load_vocabulary(path).names)}
+def _places(vocabulary: Vocabulary) -> dict[str, int]:
+    return {name: i for i, name in enumerate(vocabulary.names)}
 
 
 def root_vocabulary(catalog: Catalog) -> str:

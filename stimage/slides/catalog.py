@@ -19,6 +19,7 @@ PARTS = {  # part of a slide: folder and how its file's name ends
     "counts": ("gene_exp", ("_count.csv",)),
     "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
 }
+BYTES_PER_SPOT = 75  # of a coord file
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +43,15 @@ class Slide:
     involve_cancer: bool | None = None
     spot_num: int | None = None
     size: int | None = None
+
+    @property
+    def about_spots(self) -> int:
+        """How many spots it has, before any file is opened: as the meta file says, or by the coord file's size."""
+        return max(1, self.spot_num or (self.size or 0) // BYTES_PER_SPOT)
+
+    def parts(self, spots_per_part: int) -> int:
+        """Into how many ranges of about so many spots it is cut."""
+        return min(1000, -(-self.about_spots // spots_per_part))
 
 
 @dataclass(frozen=True)

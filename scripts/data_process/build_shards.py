@@ -1,0 +1,118 @@
+"""Turn a root into a folder of Parquet shards that `load_dataset` reads with no code of ours, here or on the Hub.
+
+Run again after an interruption, or when slides were added: what is done is kept. README.md is written last, so a
+folder that has one is whole.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from stimage.arguments import add_filters, add_reading, filters_of, patch_of, run, techs_of
+from stimage.processing.build import CARD, Plan, Selection, drop_stale, make_plan, share
+from stimage.processing.engines import Outcome, run_local, run_ray, submit_slurm
+from stimage.processing.hub import push_folder
+from stimage.processing.progress import with_progress
+from stimage.processing.publish import finish
+from stimage.processing.shards import Options, Shard
+from stimage.processing.splits import SPLIT_BY, Splitting, read_names
+
+
+def main() -> int:
+    args = parse_arguments()
+    excluded = tuple(read_names(args.exclude)) if args.exclude else ()
+    selection = Selection(args.root, techs_of(args), filters_of(args), excluded)
+    options = Options(
+        patch_of(args), args.image_format, args.jpeg_quality, args.on_mismatch, args.max_image_pixels,
+        args.spots_per_shard,
+    )  # fmt: skip
+    splitting = Splitting(args.split_by, args.seed, args.fractions, args.patients)
+    plan = make_plan(selection, args.out, options, splitting)
+    if args.engine == "slurm":
+        return submit(args, plan)
+    failed = build(plan, args)
+    if args.share:
+        return 1 if failed else 0
+    if failed:
+        print(f"{len(failed)} shards failed; {plan.out / CARD} is not written:", *failed, sep="\n", file=sys.stderr)
+        return 1
+    done = plan.done()
+    for warning in finish(plan, done, args.push_to_hub or "user/repo", args.license):
+        print(f"note: {warning}", file=sys.stderr)
+    print(plan.report(done))
+    print(f"done: {plan.out}; load it with load_dataset({str(plan.out)!r}, split='train', streaming=True)")
+    if args.push_to_hub:
+        print(f"uploaded: {push_folder(plan.out, args.push_to_hub, args.public)}")
+    return 0
+
+
+def build(plan: Plan, args: argparse.Namespace) -> list[str]:
+    """Make the shards that are missing, and return the errors."""
+    done = plan.done()
+    todo = [shard for shard in plan.shards if shard.name not in done]
+    if args.share:
+        k, n = map(int, args.share.split("/"))
+        wanted = {shard.name for shard in share(plan.shards, k, n)}
+        todo = [shard for shard in todo if shard.name in wanted]
+    else:
+        drop_stale(plan)
+    print(f"{plan.out}: {len(plan.shards)} shards, {len(todo)} to make", file=sys.stderr, flush=True)
+    if not todo:
+        return []
+    (plan.out / CARD).unlink(missing_ok=True)
+    slides = len({shard.slide.name for shard in todo})
+    spots = sum(shard.slide.about_spots // shard.parts for shard in todo)
+    failed = []
+    for outcome in with_progress(engine(args, todo), slides, spots):
+        if outcome.error:
+            failed.append(outcome.error)
+        if outcome.fatal:
+            break
+    return failed
+
+
+def engine(args: argparse.Namespace, shards: list[Shard]) -> Iterator[Outcome]:
+    """Run the shards the way that was asked for."""
+    return (run_ray if args.engine == "ray" else run_local)(shards, args.workers)
+
+
+def submit(args: argparse.Namespace, plan: Plan) -> int:
+    """Hand the same command to Slurm, to be run by local processes of its nodes."""
+    command = [sys.executable, str(Path(__file__).absolute()), *sys.argv[1:], "--engine", "local"]
+    array, last = submit_slurm(plan.out, command, args.tasks, args.workers, args.sbatch)
+    print(f"submitted: job {array} makes the shards, job {last} finishes; logs are in {plan.out}/.build/slurm")
+    return 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("out", type=Path, help="folder to publish; new, or of an earlier run")
+    add_filters(parser)
+    parser.add_argument("--exclude", type=Path, help="file of slides to leave out (a name a line, or a CSV)")
+    add_reading(parser)
+    parser.add_argument("--image-format", choices=("png", "jpeg"), default="png", help="%(default)s, which is lossless")
+    parser.add_argument("--jpeg-quality", type=int, default=95, help="%(default)s")
+    parser.add_argument("--spots-per-shard", type=int, default=20_000, help="of larger slides (%(default)s)")
+    splits = parser.add_argument_group("splits")
+    splits.add_argument("--split-by", choices=SPLIT_BY, help="what is never on two sides; without it, all is in train")
+    splits.add_argument("--seed", type=int, default=0)
+    splits.add_argument("--fractions", nargs=3, type=float, default=(0.8, 0.1, 0.1), help="train, validation, test")
+    splits.add_argument("--patients", type=Path, help="CSV with the columns slide and patient, for --split-by patient")
+    how = parser.add_argument_group("how it is run")
+    how.add_argument("--engine", choices=("local", "slurm", "ray"), default="local", help="%(default)s")
+    how.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
+    how.add_argument("--tasks", type=int, default=16, help="jobs of the Slurm array (%(default)s)")
+    how.add_argument("--sbatch", nargs="*", default=[], metavar="OPTION", help="for sbatch: --sbatch=--partition=cpu")
+    how.add_argument("--share", help=argparse.SUPPRESS)
+    hub = parser.add_argument_group("Hub")
+    hub.add_argument("--push-to-hub", metavar="REPO", help="upload it as this data set, private if it is new")
+    hub.add_argument("--public", action="store_true", help="make a new data set public")
+    hub.add_argument("--license", help="of the data, for the card")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

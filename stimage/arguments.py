@@ -1,0 +1,62 @@
+"""What the scripts have in common: the options that choose slides, and how an error ends them."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from stimage.errors import DataError
+from stimage.processing.splits import read_names
+from stimage.slides import MAX_PIXELS, TECHS, Filters, Patch
+from stimage.slides.catalog import ON_MISMATCH
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Add the builder's filters to a script's options."""
+    group = parser.add_argument_group("slides", "which slides to take; without any of these, all")
+    group.add_argument("--config", choices=(*TECHS, "all"), default="all", help="technology (%(default)s)")
+    group.add_argument("--slides", nargs="+", metavar="SLIDE", help="names, or a file of names (one a line, or a CSV)")
+    for name in ("species", "tissue", "pmid"):
+        group.add_argument(f"--{name}", nargs="+", metavar=name.upper())
+    group.add_argument("--involve-cancer", choices=("True", "False"))
+
+
+def filters_of(args: argparse.Namespace) -> Filters:
+    """Return the filters that were given."""
+    slides = args.slides
+    if slides and len(slides) == 1 and Path(slides[0]).is_file():
+        slides = read_names(slides[0])
+    return Filters(slides, args.species, args.tissue, args.pmid, args.involve_cancer)
+
+
+def techs_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the technologies that were asked for."""
+    return TECHS if args.config == "all" else (args.config,)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add what decides how spots are cut and joined."""
+    group = parser.add_argument_group("spots")
+    group.add_argument(
+        "--patch-um", type=float, help="side of the patch in µm; without it, the original's square of 2r"
+    )
+    group.add_argument("--patch-px", type=int, help="pixels that the side is resampled to")
+    group.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
+                       help="spots that the coord file, the count file and the image do not all have: stop, or leave "
+                       "them out (%(default)s)")  # fmt: skip
+    group.add_argument("--max-image-pixels", type=int, default=MAX_PIXELS, help="refuse larger images (%(default)s)")
+
+
+def patch_of(args: argparse.Namespace) -> Patch:
+    """Return the patch that was asked for."""
+    return Patch(args.patch_um, args.patch_px)
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a script; an error of the data or of the arguments ends it in one line."""
+    try:
+        sys.exit(main())
+    except (DataError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,170 @@
+"""Planning a published folder: which slides, in which splits, as which shards; it notes what it is made with."""
+
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stimage.errors import DataError
+from stimage.processing.shards import FORMAT, WORK, Done, Options, OutputError, Shard, find_done
+from stimage.processing.splits import Placed, Splitting, report, split_slides
+from stimage.processing.vocabulary import NAME as GENES
+from stimage.processing.vocabulary import load_vocabulary, root_vocabulary
+from stimage.slides import TECHS, Catalog, Filters, read_catalog
+from stimage.slides.storage import list_folder, read_table
+
+log = logging.getLogger(__name__)
+CARD, SPLITS_FILE, OPTIONS_FILE = "README.md", "splits.csv", "options.json"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which slides of a root are published: of these technologies, that match the filters, but for the excluded."""
+
+    root: str
+    techs: tuple[str, ...] = TECHS
+    filters: Filters = field(default_factory=Filters)
+    exclude: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a published folder is to have: slides with their splits, and shards in order."""
+
+    out: Path
+    catalog: Catalog
+    placed: dict[str, Placed]
+    shards: list[Shard]
+    splitting: Splitting
+    options: Options
+
+    def report(self, done: Mapping[str, Done]) -> str:
+        """Tell, as a Markdown table, how much fell into which split."""
+        spots = Counter()
+        for shard in self.shards:
+            spots[shard.slide.name] += done[shard.name].spots
+        return report(self.placed.values(), spots)
+
+    def done(self) -> dict[str, Done]:
+        """Return the shards that are there already, by name."""
+        found = {shard.name: find_done(shard) for shard in self.shards}
+        return {name: done for name, done in found.items() if done}
+
+
+def make_plan(selection: Selection, out: str | os.PathLike, options: Options, splitting: Splitting) -> Plan:
+    """Choose and split the slides, number the genes, and note in the folder ``out`` what it is made with.
+
+    Slides and genes that ``out`` already has keep their splits and ids.
+
+    Raises
+    ------
+    DataError
+        If the root can't be read, nothing is selected, or ``out`` was made with other options.
+    OutputError
+        If ``out`` cannot be written.
+    """
+    out = Path(out).absolute()
+    catalog = read_catalog(selection.root)
+    excluded = {name.casefold() for name in selection.exclude}
+    slides = catalog.of_techs(selection.techs).select(selection.filters, options.on_mismatch)
+    slides = [slide for slide in slides if slide.name.casefold() not in excluded]
+    if absent := len(excluded - {slide.name.casefold() for slide in catalog.slides}):
+        log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), selection.root)
+    if not slides:
+        raise DataError(f"{selection.root}: all slides that match are excluded")
+    try:
+        (out / WORK).mkdir(parents=True, exist_ok=True)
+        _agree(out, options, splitting)
+        vocabulary = _number_genes(out, catalog)
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror or error})") from None
+    placed = split_slides(catalog.slides, slides, splitting, _known_splits(out))
+    shards = [
+        Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
+        for slide in slides
+        for parts in [slide.parts(options.spots_per_shard)]
+        for part in range(parts)
+    ]
+    return Plan(out, catalog, placed, shards, splitting, options)
+
+
+def drop_stale(plan: Plan) -> None:
+    """Remove shards that the plan replaces: of slides that have another split or number of parts now.
+
+    Raises
+    ------
+    DataError
+        If there are shards of slides that are not in the plan.
+    """
+    wanted = {shard.path for shard in plan.shards}
+    stale = [path for path in plan.out.glob("data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]
+    slides = {path: path.name[: -len("-00000-of-00001.parquet")] for path in stale}
+    if others := sorted({name for name in slides.values() if name not in plan.placed}):
+        raise DataError(
+            f"{plan.out}: has shards of {len(others)} slides that are not selected now: {', '.join(others[:5])}"
+            f"{', …' if len(others) > 5 else ''}; select them too, or remove their files below data/"
+        )
+    for path in stale:
+        path.unlink()
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Write a text file under a temporary name, then rename it."""
+    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _agree(out: Path, options: Options, splitting: Splitting) -> None:
+    """Note the options in the folder, or refuse a folder made with others."""
+    path = out / WORK / OPTIONS_FILE
+    split = {f"split_{name}": value for name, value in asdict(splitting).items() if name != "patients"}
+    now = json.loads(json.dumps({"format": FORMAT, **asdict(options), **split}))
+    if not path.exists():
+        if stray := [name for name in os.listdir(out) if name != WORK]:
+            raise DataError(f"{out}: is not empty (it has {stray[0]!r}) and not a folder made by this; pass another")
+        write_atomically(path, json.dumps(now, indent=1))
+        return
+    try:
+        then = json.loads(path.read_text())
+        other = [f"{key}={then.get(key)!r}, not {value!r}" for key, value in now.items() if then.get(key) != value]
+    except (ValueError, AttributeError):
+        raise DataError(f"{path}: is damaged, so what {out} was made with is not known; pass another folder") from None
+    if other:
+        raise DataError(f"{out}: was made with {'; '.join(other)}; pass another folder, or the same options")
+
+
+def _number_genes(out: Path, catalog: Catalog) -> Path:
+    """Keep the root's vocabulary in the folder; one that is there already is only added to, so ids never change."""
+    path = out / WORK / GENES
+    names = load_vocabulary(root_vocabulary(catalog)).names
+    known = load_vocabulary(str(path)).names if path.exists() else ()
+    if names[: len(known)] != known:
+        if GENES in list_folder(catalog.root, ""):
+            raise DataError(f"{out}: was made with another {GENES} than {catalog.root} has now; pass another folder")
+        names = tuple(dict.fromkeys((*known, *names)))
+    if len(names) > len(known):
+        temporary = path.with_name(f"{GENES}.{os.uname().nodename}.{os.getpid()}")
+        pq.write_table(pa.table({"id": pa.array(range(len(names)), pa.int32()), "name": names}), temporary)
+        temporary.replace(path)
+    return path
+
+
+def _known_splits(out: Path) -> dict[str, str]:
+    if not (out / SPLITS_FILE).exists():
+        return {}
+    return {row["slide"]: row["split"] for row in read_table(str(out / SPLITS_FILE))[1]}
+
+
+def share(shards: Sequence[Shard], k: int, n: int) -> list[Shard]:
+    """Return the k-th of n runs of about as many spots; together they are all shards."""
+    sizes = np.array([shard.slide.about_spots / shard.parts for shard in shards])
+    run = (n * (sizes.cumsum() - sizes / 2) / sizes.sum()).astype(int)
+    return [shard for shard, of_run in zip(shards, run) if of_run == k]

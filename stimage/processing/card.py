@@ -1,0 +1,122 @@
+"""The data card: a README.md whose YAML makes the folder a data set, here and on the Hub."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from huggingface_hub import DatasetCard, DatasetCardData
+
+from stimage.processing.build import Plan
+from stimage.processing.parquet import SPOT_SCHEMA
+from stimage.processing.shards import Done
+from stimage.processing.splits import SPLITS
+
+SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
+TEXT = """\
+# Tissue spots: H&E images with gene expression
+
+{spots:,} spots of {slides:,} tissue slides, out of [STimage-1K4M](https://huggingface.co/datasets/jiawennnn/STimage-1K4M)
+or a folder laid out like it. Each example is a spot: a small H&E image, its raw gene counts, its place on the slide.
+
+```python
+from datasets import load_dataset
+
+# or the path of a copy of this folder
+spots = load_dataset("{repo}", "{config}", split="train", streaming=True)
+# gene_ids of a spot are ids in this table
+genes = load_dataset("{repo}", "genes", split="train")
+slides = load_dataset("{repo}", "slides", split="train")
+```
+
+{report}
+
+| feature | meaning |
+| --- | --- |
+| `spot_id` | unique across slides |
+| `slide`, `tech`, `species`, `tissue`, `pmid`, `involve_cancer` | from the meta file |
+| `x`, `y`, `radius` | centre and radius, in pixels of the slide image |
+| `um_per_px` | µm per pixel of the slide image, estimated from the lattice; null where it can't be trusted |
+| `annotation` | the pathologist's label, or null |
+| `image` | RGB patch: {patch}, {encoding} |
+| `gene_ids`, `counts` | the genes with a count, ids ascending, and their raw counts |
+
+`slides.parquet` has a row per slide: the meta file's, joined with what was measured (spots, genes, true image type and
+size, pitch, µm per pixel and why it is trusted or not). `genes.parquet` has a row per gene: id, name, kind, species,
+in how many slides and spots it is, its total count. `splits.csv` says which slide is in which split. {splitting}
+{notes}
+Cite the data's authors: Chen et al., *STimage-1K4M: A histopathology image-gene expression dataset for spatial
+transcriptomics*, NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
+"""
+
+
+def card(plan: Plan, done: Mapping[str, Done], notes: list[str], repo: str, licence: str | None = None) -> str:
+    """Return the card's text: one configuration per technology, one of all, and those of the two tables."""
+    sizes = _sizes(plan, done)
+    techs = [tech for tech in sizes if tech != "all"]
+    data = DatasetCardData(
+        license=licence,
+        pretty_name="Tissue spots: H&E images with gene expression",
+        tags=["histology", "spatial-transcriptomics", "gene-expression", "biology"],
+        size_categories=[next((name for most, name in SIZES if _total(sizes["all"]) < most), "n>10M")],
+        configs=[_config(name, splits) for name, splits in sizes.items()]
+        + [{"config_name": table, "data_files": f"{table}.parquet"} for table in ("slides", "genes")],
+        dataset_info=[_info(name, splits) for name, splits in sizes.items()],
+    )
+    text = TEXT.format(
+        spots=_total(sizes["all"]), slides=len(plan.placed), repo=repo, config=techs[0],
+        report=plan.report(done), patch=_patch(plan), encoding=_encoding(plan),
+        splitting=_splitting(plan), notes="".join(f"\nNote: {note}.\n" for note in notes),
+    )  # fmt: skip
+    return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
+
+
+def _sizes(plan: Plan, done: Mapping[str, Done]) -> dict[str, dict[str, list[int]]]:
+    """Return configuration → split → numbers of spots and of bytes."""
+    sizes = defaultdict(lambda: defaultdict(lambda: [0, 0]))
+    for shard in plan.shards:
+        for config in (shard.slide.tech, "all"):
+            size = sizes[config][shard.split]
+            size[0] += done[shard.name].spots
+            size[1] += done[shard.name].size
+    splits = {config: {s: by_split[s] for s in SPLITS if by_split[s][0]} for config, by_split in sizes.items()}
+    return {config: splits[config] for config in sorted(splits, key=lambda c: (c == "all", c)) if splits[config]}
+
+
+def _total(splits: Mapping[str, list[int]]) -> int:
+    return sum(spots for spots, _ in splits.values())
+
+
+def _config(name: str, splits: Mapping[str, list[int]]) -> dict:
+    folder, default = ("*", {"default": True}) if name == "all" else (name, {})
+    files = [{"split": split, "path": f"data/{folder}/{split}/*.parquet"} for split in splits]
+    return {"config_name": name, **default, "data_files": files}
+
+
+def _info(name: str, splits: Mapping[str, list[int]]) -> dict:
+    lists = {"gene_ids": {"sequence": "int32"}, "counts": {"sequence": "float32"}}
+    kinds = {"image": {"dtype": "image"}, **lists}
+    names = {"float": "float32"}
+    features = [
+        {"name": field.name} | kinds.get(field.name, {"dtype": names.get(str(field.type), str(field.type))})
+        for field in SPOT_SCHEMA
+    ]
+    parts = [{"name": s, "num_bytes": size, "num_examples": spots} for s, (spots, size) in splits.items()]
+    size = sum(size for _, size in splits.values())
+    return {"config_name": name, "features": features, "splits": parts, "download_size": size, "dataset_size": size}
+
+
+def _patch(plan: Plan) -> str:
+    patch = plan.options.patch
+    return f"{patch.um:g} µm as {patch.px} x {patch.px} pixels" if patch.um else "the square of 2r around the centre"
+
+
+def _encoding(plan: Plan) -> str:
+    options = plan.options
+    return "PNG, lossless" if options.image_format == "png" else f"JPEG of quality {options.jpeg_quality}"
+
+
+def _splitting(plan: Plan) -> str:
+    options = asdict(plan.splitting)
+    if plan.splitting.by is None:
+        return "Everything is in train."
+    return f"No {options['by']} is in two splits (seed {options['seed']}, shares {options['fractions']})."

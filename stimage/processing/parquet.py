@@ -1,0 +1,59 @@
+"""How spots are written as Parquet: readable by datasets of any version, row group by row group."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP_SPOTS, ROW_GROUP_BYTES = 500, 32 << 20  # a reader holds a row group; datasets caps it at 100 MB
+CHUNKING = {"min_chunk_size": 256 << 10, "max_chunk_size": 1 << 20, "norm_level": 0}  # as the Hub deduplicates
+TEXTS = ("spot_id", "slide", "tech", "species", "tissue", "pmid")
+NUMBERS = ("x", "y", "radius", "um_per_px")
+SPOT_SCHEMA = pa.schema(
+    [(name, pa.string()) for name in TEXTS]
+    + [("involve_cancer", pa.bool_())]
+    + [(name, pa.float32()) for name in NUMBERS]
+    + [("annotation", pa.string()), ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())]))]
+    + [("gene_ids", pa.list_(pa.int32())), ("counts", pa.list_(pa.float32()))]
+)
+
+
+def _features() -> dict[str, dict]:
+    """Return the features of a spot as datasets writes them into a file; versions 3 know no ``List``."""
+    features = {field.name: {"dtype": str(field.type), "_type": "Value"} for field in SPOT_SCHEMA}
+    features |= {name: {"dtype": "float32", "_type": "Value"} for name in NUMBERS}
+    features |= {"image": {"_type": "Image"}}
+    for name, dtype in (("gene_ids", "int32"), ("counts", "float32")):
+        features[name] = {"feature": {"dtype": dtype, "_type": "Value"}, "_type": "Sequence"}
+    return features
+
+
+def write_spots(path: Path, tables: Iterable[pa.Table]) -> None:
+    """Write tables of spots into one file; images are stored as they are, all else is compressed."""
+    metadata = {"huggingface": json.dumps({"info": {"features": _features()}})}
+    with pq.ParquetWriter(
+        path,
+        SPOT_SCHEMA.with_metadata(metadata),
+        compression={leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in _leaves()},
+        use_dictionary=[leaf for leaf in _leaves() if leaf not in ("image.bytes", "gene_ids.list.element")],
+        column_encoding={"gene_ids.list.element": "DELTA_BINARY_PACKED"},
+        write_page_index=True,
+        use_content_defined_chunking=CHUNKING,
+    ) as writer:
+        waiting = []
+        for table in tables:
+            waiting.append(table.select(SPOT_SCHEMA.names))
+            if sum(map(len, waiting)) >= ROW_GROUP_SPOTS or sum(t.nbytes for t in waiting) >= ROW_GROUP_BYTES:
+                writer.write_table(pa.concat_tables(waiting))
+                waiting = []
+        if waiting:
+            writer.write_table(pa.concat_tables(waiting))
+
+
+def _leaves() -> list[str]:
+    inner = {name: [f"{name}.list.element"] for name in ("gene_ids", "counts")} | {
+        "image": ["image.bytes", "image.path"]
+    }
+    return [leaf for name in SPOT_SCHEMA.names for leaf in inner.get(name, [name])]

@@ -1,0 +1,219 @@
+"""A range of a slide's spots as one Parquet file: the unit of work, which any engine can call."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stimage.errors import DataError
+from stimage.processing.encoders import JPEG_QUALITY, encoder
+from stimage.processing.examples import check_slide, spot_tables
+from stimage.processing.facts import SlideFacts
+from stimage.processing.parquet import write_spots
+from stimage.processing.vocabulary import load_vocabulary
+from stimage.slides import MAX_PIXELS, Patch, Slide, open_spots
+from stimage.slides.spots import Spots
+from stimage.slides.storage import local_copy
+
+FORMAT = 1  # of shards and markers; a larger one makes older ones count as not done
+WORK = ".build"  # folder of OUT that is not published
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+class OutputError(DataError):
+    """The output cannot be written: there is no use in going on."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a shard's content depends on beside its slide; see the builder's options of these names."""
+
+    patch: Patch = field(default_factory=Patch)
+    image_format: str = "png"
+    jpeg_quality: int = JPEG_QUALITY
+    on_mismatch: str = "error"
+    max_image_pixels: int = MAX_PIXELS
+    spots_per_shard: int = 20_000
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Spots ``part`` of ``parts`` of a slide, to be written below the folder ``out``."""
+
+    slide: Slide
+    part: int
+    parts: int
+    split: str
+    out: str
+    vocabulary: str
+    options: Options
+
+    @property
+    def name(self) -> str:
+        return f"{self.slide.name}-{self.part:05d}-of-{self.parts:05d}"
+
+    @property
+    def path(self) -> str:
+        """Where it is in the published folder."""
+        return f"data/{self.slide.tech}/{self.split}/{self.name}.parquet"
+
+    @property
+    def marker(self) -> Path:
+        """The file whose presence says that the shard is done."""
+        return Path(self.out, WORK, "done", f"{self.name}.json")
+
+    @property
+    def totals(self) -> Path:
+        """Table of the shard's genes: ``gene_id``, ``spots`` with a count, ``total`` of counts."""
+        return self.marker.with_suffix(".parquet")
+
+    def key(self) -> str:
+        """Digest all that the shard's content depends on: options, the slide's files and its row of the meta file."""
+        slide = asdict(self.slide)
+        for part in ("coord", "counts", "image", "annotation"):
+            if url := slide[part]:
+                state = os.stat(local_copy(url))
+                slide[part] = [os.path.basename(url), state.st_size, state.st_mtime_ns]
+        known = [FORMAT, slide, self.part, self.parts, self.path, asdict(self.options)]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Done:
+    """What is known of a finished shard; ``facts`` are of the whole slide, the digests of this part."""
+
+    key: str
+    spots: int
+    size: int
+    left_out: str | None
+    image_file: str
+    images: str
+    counts: str
+    facts: SlideFacts
+
+
+def find_done(shard: Shard) -> Done | None:
+    """Return what the marker says, if the shard is there and was made of the same files with the same options."""
+    try:
+        record = json.loads(shard.marker.read_text())
+        done = Done(**record | {"facts": SlideFacts(**record["facts"])})
+        size = 0 if done.left_out else os.stat(Path(shard.out, shard.path)).st_size
+        same = (done.key, done.size) == (shard.key(), size) and shard.totals.exists()
+    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged: the shard is made again
+        return None
+    return done if same else None
+
+
+def write_shard(shard: Shard) -> Done:
+    """Write one shard, its table of genes and then its marker, each under a temporary name first.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full or read-only.
+    DataError
+        As `open_spots` and `read_batches` do; if the slide's files change meanwhile.
+    """
+    try:
+        return _write_shard(shard)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OutputError(
+            f"{shard.out}: cannot be written ({error.strerror or error}); what is done is kept: "
+            "make room and run the same command again"
+        ) from error
+
+
+def _write_shard(shard: Shard) -> Done:
+    key, options, path = shard.key(), shard.options, Path(shard.out, shard.path)
+    spots = open_spots(shard.slide, options.on_mismatch, options.max_image_pixels)
+    vocabulary = load_vocabulary(shard.vocabulary)
+    record, left_out = _Record(len(vocabulary.names)), _why_left_out(spots, options)
+    if not left_out:
+        with _replacing(shard, path) as temporary:
+            write_spots(temporary, _tables(shard, spots, record))
+            if shard.key() != key:
+                raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
+    with _replacing(shard, shard.totals) as temporary:
+        pq.write_table(record.totals(vocabulary.ids_of(spots.genes, spots.counts)), temporary)
+    size = 0 if left_out else path.stat().st_size
+    image_file = _file_digest(spots.image) if shard.part == 0 else ""
+    done = Done(key, record.spots, size, left_out, image_file, *record.digests(), SlideFacts.of(spots))
+    with _replacing(shard, shard.marker) as temporary:
+        temporary.write_text(json.dumps(asdict(done), indent=1, ensure_ascii=False))
+    return done
+
+
+def _why_left_out(spots: Spots, options: Options) -> str | None:
+    """Say why a slide has no patches of the kind asked for, where such slides are to be left out."""
+    try:
+        check_slide(spots, options.patch, None)
+    except DataError as error:
+        if options.on_mismatch != "drop":
+            raise
+        return str(error)
+
+
+class _Record:
+    """What is counted and digested of the spots that pass by."""
+
+    def __init__(self, genes: int):
+        self.spots = 0
+        self._spots, self._total = np.zeros(genes, np.int64), np.zeros(genes)
+        self._images, self._counts = hashlib.blake2b(digest_size=16), hashlib.blake2b(digest_size=16)
+
+    def add(self, table: pa.Table) -> None:
+        ids, counts = (table[name].combine_chunks().flatten().to_numpy() for name in ("gene_ids", "counts"))
+        self.spots += len(table)
+        self._spots += np.bincount(ids, minlength=len(self._spots))
+        self._total += np.bincount(ids, counts, minlength=len(self._total))
+        self._counts.update(ids.tobytes() + counts.tobytes())
+        for image in table["image"].combine_chunks().field("bytes"):
+            self._images.update(image.as_buffer())
+
+    def totals(self, genes: np.ndarray) -> pa.Table:
+        """Return the table of the slide's genes."""
+        genes = np.sort(genes)
+        return pa.table({"gene_id": genes, "spots": self._spots[genes], "total": self._total[genes]})
+
+    def digests(self) -> tuple[str, str]:
+        return self._images.hexdigest(), self._counts.hexdigest()
+
+
+def _tables(shard: Shard, spots: Spots, record: _Record) -> Iterator[pa.Table]:
+    options, n = shard.options, len(spots)
+    begin, end = (n * k // shard.parts for k in (shard.part, shard.part + 1))
+    genes, encode = load_vocabulary(shard.vocabulary), encoder(options.image_format, options.jpeg_quality)
+    for table in spot_tables(spots, options.patch, genes, encode, begin, end):
+        record.add(table)
+        yield table
+
+
+@contextlib.contextmanager
+def _replacing(shard: Shard, path: Path) -> Iterator[Path]:
+    """Give a temporary path, and rename it to ``path`` if all went well."""
+    temporary = Path(shard.out, WORK, "tmp", f"{path.name}.{os.uname().nodename}.{os.getpid()}")
+    for folder in (temporary.parent, path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _file_digest(path: str) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

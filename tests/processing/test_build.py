@@ -1,0 +1,335 @@
+"""The published folder, made by the script and read by `load_dataset` with no import of ours."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from datasets import load_dataset
+
+import stimage_1k4m
+from tests.roots import write_slide
+from tests.test_scripts import SCRIPTS, run
+
+BUILD = "data_process/build_shards.py"
+NO_IMPORT = """
+import sys, json, hashlib
+from datasets import load_dataset
+for config, splits in json.loads(sys.argv[2]).items():
+    for split in splits:
+        rows = load_dataset(sys.argv[1], config, split=split, streaming=True)
+        for e in rows:
+            e["image"] = [e["image"].size, hashlib.sha256(e["image"].convert("RGB").tobytes()).hexdigest()]
+            print(json.dumps(e, sort_keys=True))
+assert "stimage" not in sys.modules and "stimage_1k4m" not in sys.modules
+"""
+
+
+def read(folder: Path, configs: dict[str, list[str]], tmp_path: Path) -> list[dict]:
+    """Read a folder in another process, with no code of the project's."""
+    command = [sys.executable, "-c", NO_IMPORT, str(folder), json.dumps(configs)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def of_root(root: Path, config: str, **options) -> list[dict]:
+    """Read the same through the builder."""
+    found = []
+    for e in load_dataset("stimage_1k4m", config, data_dir=str(root), split="train", streaming=True, **options):
+        e["image"] = [list(e["image"].size), hashlib.sha256(e["image"].tobytes()).hexdigest()]
+        found.append(json.loads(json.dumps(e, sort_keys=True)))
+    return found
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return all that is in a folder, but for what a killed process left half done."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and ".build/tmp" not in str(path)
+    }
+
+
+@pytest.fixture(scope="module")
+def published(sample, tmp_path_factory) -> Path:
+    """The sample, published."""
+    out = tmp_path_factory.mktemp("published") / "out"
+    done = run(BUILD, sample, out, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_the_folder_holds_what_the_root_does(sample, published, tmp_path):
+    back = read(published, {tech: ["train"] for tech in ("ST", "Visium", "VisiumHD")}, tmp_path)
+    assert back == [e for tech in ("ST", "Visium", "VisiumHD") for e in of_root(sample, tech)]
+    assert read(published, {"all": ["train"]}, tmp_path) == back
+
+
+def test_it_is_prepared_too(published, tmp_path):
+    code = "import sys; from datasets import load_dataset; print(load_dataset(sys.argv[1], 'ST')['train'].num_rows)"
+    done = subprocess.run([sys.executable, "-c", code, published], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == sum(pq.read_metadata(p).num_rows for p in published.glob("data/ST/train/*"))
+
+
+def test_the_tables(sample, published):
+    examples = of_root(sample, "all")
+    slides = pq.read_table(published / "slides.parquet").to_pylist()
+    for row in slides:
+        own = [e for e in examples if e["slide"] == row["slide"]]
+        assert row["spots"] == len(own) and row["um_per_px"] == pytest.approx(own[0]["um_per_px"], rel=1e-6)
+        assert (row["species"], row["tissue"], row["split"]) == (own[0]["species"], own[0]["tissue"], "train")
+        assert row["title"] and row["image_type"] in ("png", "jpeg", "tiff") and row["image_width"] > 100
+    genes = pq.read_table(published / "genes.parquet").to_pylist()
+    assert [g["name"] for g in genes] == stimage_1k4m.gene_names(sample)
+    totals, spots = np.zeros(len(genes)), np.zeros(len(genes))
+    for e in examples:
+        totals[e["gene_ids"]] += e["counts"]
+        spots[e["gene_ids"]] += 1
+    assert [g["total_count"] for g in genes] == totals.tolist() and [g["spots"] for g in genes] == spots.tolist()
+    assert {g["kind"] for g in genes} == {"symbol", "ensembl"}
+    assert max(g["slides"] for g in genes) <= len(slides) and all(g["species"] for g in genes if g["slides"])
+    assert load_dataset(str(published), "genes", split="train").num_rows == len(genes)
+
+
+def test_row_groups_are_small_and_images_are_stored_once(published):
+    for path in published.glob("data/*/*/*.parquet"):
+        data = pq.ParquetFile(path)
+        group = data.metadata.row_group(0)
+        assert group.num_rows <= 564 and group.column(12).path_in_schema == "image.bytes"
+        assert group.column(12).compression == "UNCOMPRESSED" and group.column(0).has_column_index
+
+
+def test_a_rerun_does_nothing_and_changes_nothing(sample, published):
+    before = files(published)
+    done = run(BUILD, sample, published, "--workers", 1)
+    assert done.returncode == 0 and ", 0 to make" in done.stderr
+    assert files(published) == before
+
+
+def test_only_what_changed_is_made_again(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "out"
+    for i in range(3):
+        write_slide(root, f"S{i}", "ST", seed=i)
+    assert run(BUILD, root, out).returncode == 0
+    ids = {row["name"]: row["id"] for row in pq.read_table(out / "genes.parquet").to_pylist()}
+    coord = root / "ST/coord/S1_coord.csv"
+    coord.write_text(coord.read_text().replace(",5.0", ",6.0"))
+    write_slide(root, "A0", "ST", seed=9)
+    counts = root / "ST/gene_exp/A0_count.csv"
+    counts.write_text(counts.read_text().replace("ERBB2", "NEW1"))  # a gene that comes first in the root
+    done = run(BUILD, root, out)
+    assert done.returncode == 0 and "4 shards, 2 to make" in done.stderr, done.stderr
+    now = {row["name"]: row["id"] for row in pq.read_table(out / "genes.parquet").to_pylist()}
+    assert now == ids | {"NEW1": len(ids)}
+    (out / "data/ST/train/S2-00000-of-00001.parquet").write_bytes(b"cut")
+    (out / ".build/done/S0-00000-of-00001.json").write_text('{"key": ')
+    done = run(BUILD, root, out)
+    assert done.returncode == 0 and "4 shards, 2 to make" in done.stderr
+
+
+def test_ranges_of_a_slide_are_shards(sample, published, tmp_path):
+    done = run(BUILD, sample, tmp_path / "out", "--config", "VisiumHD", "--spots-per-shard", 100)
+    assert done.returncode == 0, done.stderr
+    (slide,) = pq.read_table(tmp_path / "out/slides.parquet").to_pylist()
+    assert slide["shards"] == -(-slide["spots"] // 100) > 2
+    assert len(list(tmp_path.glob(f"out/data/VisiumHD/train/*-of-{slide['shards']:05d}.parquet"))) == slide["shards"]
+    want = [e["spot_id"] for e in of_root(sample, "VisiumHD")]
+    assert [e["spot_id"] for e in read(tmp_path / "out", {"VisiumHD": ["train"]}, tmp_path)] == want
+
+
+def test_jpeg_and_physical_patches(sample, tmp_path):
+    done = run(BUILD, sample, tmp_path / "out", "--config", "ST", "--image-format", "jpeg", "--jpeg-quality", 80,
+               "--patch-um", 150, "--patch-px", 32)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    example = next(iter(load_dataset(str(tmp_path / "out"), split="train", streaming=True)))
+    assert example["image"].format == "JPEG" and example["image"].size == (32, 32)
+    assert "150 µm as 32 x 32 pixels, JPEG of quality 80" in (tmp_path / "out/README.md").read_text()
+
+
+def test_splits_in_folders_and_no_leaks(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "out"
+    for i in range(10):
+        write_slide(root, f"S{i}", "ST", side=2, seed=i, meta={"pmid": str(i)})
+    options = ("--split-by", "study", "--fractions", 0.6, 0.2, 0.2, "--exclude", tmp_path / "not.txt")
+    (tmp_path / "not.txt").write_text("S9\nElsewhere\n")
+    done = run(BUILD, root, out, *options)
+    assert done.returncode == 0 and "1 of 2 excluded slides are not in" in done.stderr
+    data = load_dataset(str(out), "ST", streaming=True)
+    sides = {name: {e["slide"] for e in split} for name, split in data.items()}
+    assert sorted(map(len, sides.values())) == [1, 2, 6] or sorted(map(len, sides.values())) == [2, 2, 5]
+    assert "S9" not in set().union(*sides.values())
+    train, test = next(iter(sides["train"])), next(iter(sides["test"]))
+    for part, suffix in (("gene_exp", "_count.csv"), ("coord", "_coord.csv")):  # the same counts under another name
+        text = (root / "ST" / part / f"{train}{suffix}").read_text().replace(f"{train}_", f"{test}_")
+        (root / "ST" / part / f"{test}{suffix}").write_text(text)
+    done = run(BUILD, root, out, *options)
+    assert done.returncode == 1 and "the same counts: " in done.stderr and "Exclude one" in done.stderr
+    assert not (out / "README.md").exists()
+
+
+def test_a_failed_slide_stops_no_other(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "out"
+    for i in range(3):
+        write_slide(root, f"S{i}", "ST", seed=i)
+    image = root / "ST/image/S1.png"
+    whole = image.read_bytes()
+    image.write_bytes(whole[:-900])
+    done = run(BUILD, root, out)
+    assert done.returncode == 1 and "1 shards failed" in done.stderr and "S1.png: is damaged" in done.stderr
+    assert len(list(out.glob("data/ST/train/*"))) == 2 and not (out / "README.md").exists()
+    image.write_bytes(whole)
+    done = run(BUILD, root, out)
+    assert done.returncode == 0 and "3 shards, 1 to make" in done.stderr
+
+
+def test_other_options_are_refused_and_named(sample, published, tmp_path):
+    done = run(BUILD, sample, published, "--image-format", "jpeg")
+    assert done.returncode == 1 and "was made with image_format='png', not 'jpeg'" in done.stderr
+    done = run(BUILD, sample, published, "--config", "ST")
+    assert done.returncode == 1 and "shards of 3 slides that are not selected now" in done.stderr
+    assert (published / "README.md").exists()
+    (tmp_path / "mine.txt").write_text("mine")
+    done = run(BUILD, sample, tmp_path)
+    assert done.returncode == 1 and "is not empty (it has 'mine.txt')" in done.stderr
+    shutil.copytree(published, tmp_path / "copy")
+    (tmp_path / "copy/.build/options.json").write_text("{")
+    done = run(BUILD, sample, tmp_path / "copy")
+    assert done.returncode == 1 and "options.json: is damaged" in done.stderr
+
+
+def test_a_file_cannot_be_a_folder(sample, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = run(BUILD, sample, tmp_path / "file/out")
+    assert done.returncode == 1 and "cannot be written (Not a directory)" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_full_disk(sample, published, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        done = run(BUILD, sample, small / "out")
+        assert done.returncode == 1 and "cannot be written (No space left on device)" in done.stderr
+        assert "Traceback" not in done.stderr and not (small / "out/README.md").exists()
+        subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
+        done = run(BUILD, sample, small / "out")
+        assert done.returncode == 0, done.stderr
+        assert files(small / "out") == files(published)
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_slide_that_changes_while_it_is_read(tiny, tmp_path, monkeypatch):
+    from stimage.processing import shards
+    from stimage.processing.build import Selection, make_plan
+    from stimage.processing.engines import attempt
+    from stimage.processing.splits import Splitting
+
+    plan = make_plan(Selection(str(tiny)), tmp_path / "out", shards.Options(), Splitting())
+    original = shards.spot_tables
+
+    def and_touch(*args):
+        yield from original(*args)
+        os.utime(tiny / "ST/coord/Slide_A_coord.csv", (1, 1))
+
+    monkeypatch.setattr(shards, "spot_tables", and_touch)
+    outcome = attempt(plan.shards[0])
+    assert "Slide_A: one of its files changed while it was read" in outcome.error
+    assert not list((tmp_path / "out").glob("data/*/*/*")) and not plan.done()
+
+
+def test_killed_at_any_moment_the_end_is_the_same(sample, published, tmp_path):
+    """Kill the build 20 times, now with its workers, now without, and let it go on; start anew when it is done."""
+    want, random_ = files(published), random.Random(0)
+    command = [sys.executable, SCRIPTS / BUILD, sample, out := tmp_path / "out", "--workers", "2"]
+    finished = 0
+    for k in range(20):
+        child = subprocess.Popen(command, stdout=-3, stderr=-3, start_new_session=True)
+        time.sleep(random_.uniform(0.2, 4))
+        if child.poll() is None:
+            (os.killpg if k % 2 else os.kill)(child.pid, signal.SIGKILL)
+        elif child.returncode == 0:
+            assert files(out) == want
+            shutil.rmtree(out)
+            finished += 1
+        child.wait()
+    done = run(BUILD, sample, out, "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert files(out) == want and finished < 20
+
+
+def test_a_worker_that_dies_takes_only_its_shard_with_it(tmp_path):
+    root = tmp_path / "root"
+    for i in range(4):
+        write_slide(root, f"S{i}", "ST", seed=i)
+    pipe = root / "annotation/S1_anno.csv"
+    pipe.parent.mkdir()
+    os.mkfifo(pipe)  # who reads it waits
+    command = [sys.executable, SCRIPTS / BUILD, root, tmp_path / "out", "--workers", "1"]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    with pipe.open("w"):  # opens when the worker does
+        processes = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text().split()
+        (worker,) = [p for p in processes if "spawn_main" in Path(f"/proc/{p}/cmdline").read_text()]
+        os.kill(int(worker), signal.SIGKILL)
+    errors = child.communicate(timeout=100)[1]
+    assert child.returncode == 1 and "1 shards failed" in errors and "S1: its process died" in errors
+    assert len(list(tmp_path.glob("out/data/ST/train/*"))) == 3
+
+
+def test_slurm(sample, published, tmp_path):
+    """Against an sbatch that runs each job of the array at once, one after the other."""
+    fake = tmp_path / "bin/sbatch"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/bash\n"
+        f'echo "$@" >> {tmp_path}/calls; script="${{@: -1}}"; bash -n "$script" || exit 1\n'
+        'last=$(sed -n "s/#SBATCH --array=0-//p" "$script")\n'
+        'for ((i = 0; i <= ${last:-0}; i++)); do\n'
+        f'  SLURM_ARRAY_TASK_ID=$i SLURM_ARRAY_TASK_COUNT=$((last + 1)) bash "$script" >> {tmp_path}/log 2>&1\n'
+        'done\necho "4$last;cluster"\n'
+    )  # fmt: skip
+    fake.chmod(0o755)
+    command = [sys.executable, SCRIPTS / BUILD, sample, tmp_path / "out", "--engine", "slurm", "--tasks", "3",
+               "--workers", "2", "--sbatch=--partition=cpu"]  # fmt: skip
+    environment = os.environ | {"PATH": f"{fake.parent}:{os.environ['PATH']}"}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    assert calls[0].startswith("--parsable --partition=cpu ") and "--dependency=afterany:42" in calls[1]
+    script = (tmp_path / "out/.build/slurm/shards.sbatch").read_text()
+    assert "#SBATCH --array=0-2\n" in script and "#SBATCH --cpus-per-task=2\n" in script
+    shutil.rmtree(tmp_path / "out/.build/slurm")
+    assert files(tmp_path / "out") == files(published), (tmp_path / "log").read_text()
+    environment["PATH"] = "/nowhere"
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and "sbatch: is not on the PATH" in done.stderr
+
+
+def test_ray(sample, published, tmp_path):
+    pytest.importorskip("ray")
+    done = run(BUILD, sample, tmp_path / "out", "--engine", "ray", "--workers", 2)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path / "out") == files(published)
+
+
+def test_real_slides(shared, tmp_path):
+    done = run(BUILD, shared / "real", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    back = read(tmp_path / "out", {"ST": ["train"]}, tmp_path)
+    assert len(back) == 834 and back == of_root(shared / "real", "ST")
+    digests = {e["spot_id"]: e["image"][1][:16] for e in back}
+    for crops in json.loads((shared / "golden/golden.json").read_text())["crops"].values():
+        assert crops.items() <= digests.items()
