@@ -148,13 +148,15 @@ def root_fingerprint(root: str) -> str:
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
-def read_catalog(root: str) -> Catalog:
+def read_catalog(root: str, with_meta: bool = True) -> Catalog:
     """List a root's slides and join them with the meta file; no slide's file is opened.
 
     Parameters
     ----------
     root
         A folder laid out as the data set, or the fsspec URL of one.
+    with_meta
+        False where the meta file is still to be made: one that is there is not looked at.
 
     Raises
     ------
@@ -162,7 +164,7 @@ def read_catalog(root: str) -> Catalog:
         If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
     """
     root = normal_root(root)
-    meta = _read_meta(root)
+    meta = _read_meta(root) if with_meta else None
     notes = {name.casefold(): file for name, file in list_folder(root, "annotation").items()}
     slides, broken = {}, {}
     for tech in TECHS:

@@ -1,0 +1,88 @@
+"""Make the meta file of a root: a row a slide, out of GEO's tables, publications, a curator's maps, and the count files.
+
+What the sources do not say is listed, never guessed, and the exit code is 1 and no file is written, unless
+--allow-unknown leaves such cells empty. With --check, hold a meta file that exists against the maps instead.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stimage.arguments import run
+from stimage.collection.geo import read_geo
+from stimage.collection.meta import Meta, Sources, make_meta, write_meta
+from stimage.collection.meta_check import check_meta
+from stimage.collection.name_maps import SHIPPED, read_maps
+from stimage.collection.publications import read_publications
+from stimage.collection.slide_table import read_slide_table
+
+
+def main() -> int:
+    args = parse_arguments()
+    maps = read_maps(args.maps)
+    if args.check:
+        return check(args.check, maps)
+    entries = read_slide_table(args.slides) if args.slides else {}
+    sources = Sources(maps, read_geo(args.geo), read_publications(args.bib, args.publications), entries)
+    meta = make_meta(args.root, sources, lambda slides: tqdm(slides, unit="slide", disable=None))
+    if not meta.rows:
+        print(f"error: {args.slides}: names no slide", file=sys.stderr)
+        return 1
+    tell(meta)
+    if meta.unknown and not args.allow_unknown:
+        print(f"{args.out} is not written; say what is missing, or pass --allow-unknown", file=sys.stderr)
+        return 1
+    write_meta(meta.rows, args.out)
+    print(f"{len(meta.rows)} slides: {args.out}")
+    return 0
+
+
+def tell(meta: Meta) -> None:
+    """List what is not known, and slides of the table that are not in the root."""
+    for one in meta.unknown:
+        print(f"{one.slide}: {one.column} is not known: {one.reason}", file=sys.stderr)
+    for entry in meta.absent:
+        print(f"note: {entry.where}: slide {entry.slide} has no files in the root", file=sys.stderr)
+
+
+def check(path: Path, maps) -> int:
+    """List what of a meta file is not as it should be."""
+    found = check_meta(path, maps)
+    for one in found.differences:
+        print(f"{one.where}: slide {one.slide}: {one.column} {one.reason}")
+    print(f"{found.rows} rows, {len(found.differences)} differences")
+    return 1 if found.differences else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", nargs="?", help="a folder laid out as the data set; without one, --slides names slides")
+    parser.add_argument("--geo", nargs="+", type=Path, default=[], metavar="FILE",
+                        help="GEO's series_matrix.txt, family.soft (also .gz), or tables of samples or series")  # fmt: skip
+    parser.add_argument("--bib", nargs="+", type=Path, default=[], metavar="FILE", help="publications as BibTeX")
+    parser.add_argument("--publications", nargs="+", type=Path, default=[], metavar="FILE",
+                        help="publications as a table: pmid, title, abstract, keywords")  # fmt: skip
+    parser.add_argument("--slides", type=Path, metavar="FILE",
+                        help="table of what slides' names do not tell: slide, and any of gse, gsm, pmid, tech, species, "
+                        "tissue, title, abstract, keywords")  # fmt: skip
+    parser.add_argument("--maps", type=Path, default=SHIPPED, metavar="FOLDER",
+                        help="species.csv, tissues.csv and tissue_of_study.csv (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--allow-unknown", action="store_true", help="leave cells empty that nothing tells")
+    parser.add_argument("--out", type=Path, help="the file to write (default: ROOT/meta/meta_all_gene.csv)")
+    parser.add_argument("--check", type=Path, metavar="META", help="hold this meta file against the maps; write nothing")
+    args = parser.parse_args()
+    if not args.check and not args.root and not args.slides:
+        parser.error("pass ROOT, or --slides, or --check")
+    if not args.check and args.out is None:
+        if not args.root:
+            parser.error("pass --out: without ROOT there is no place for the file")
+        args.out = Path(args.root, "meta/meta_all_gene.csv")
+        if args.out.exists():
+            parser.error(f"{args.out} exists; pass --out to write another, or name it to replace it")
+    return args
+
+
+if __name__ == "__main__":
+    run(main)

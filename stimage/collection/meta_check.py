@@ -1,0 +1,77 @@
+"""Holding a meta file that exists against the maps and the rule for cancer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stimage.collection.meta import COLUMNS
+from stimage.collection.name_maps import SPECIES, TISSUES, Maps
+from stimage.collection.publications import TEXTS, involves_cancer
+from stimage.collection.texts import Row, read_rows
+from stimage.slides import TECHS
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A cell of a meta file that is not what it should be; ``where`` has file and line."""
+
+    where: str
+    slide: str
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class MetaCheck:
+    """How many rows were looked at, and what is wrong with them."""
+
+    rows: int
+    differences: tuple[Difference, ...]
+
+
+def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
+    """Check every row of a meta file.
+
+    Each slide may occur once; species and tissue must be words of the maps; involve_cancer must be what the title,
+    abstract and keywords give; tech, pmid, spot_num and gene_num must be of their kinds.
+
+    Raises
+    ------
+    DataError
+        If the file is no table with exactly the data set's columns.
+    """
+    rows = read_rows(path, COLUMNS, COLUMNS)
+    differences, first = [], {}
+    for row in rows:
+        name = row.get("slide")
+        faults = list(_faults(row, maps))
+        if old := first.setdefault(name.casefold(), row.where) if name else "":
+            faults += [("slide", f"is also in {old}")] if old != row.where else []
+        differences += [Difference(row.where, name, column, reason) for column, reason in faults]
+    return MetaCheck(len(rows), tuple(differences))
+
+
+def _faults(row: Row, maps: Maps) -> Iterator[tuple[str, str]]:
+    species, tissue, cancer, tech = map(row.get, ("species", "tissue", "involve_cancer", "tech"))
+    if not row.get("slide"):
+        yield "slide", "is empty"
+    if not _is_word(lambda: maps.species_of([species]), species):
+        yield "species", f"{species!r} is no word of {maps.folder / SPECIES}"
+    if not _is_word(lambda: maps.tissue_of(tissue), tissue):
+        yield "tissue", f"{tissue!r} is no word of {maps.folder / TISSUES}"
+    if (found := str(involves_cancer(*map(row.get, TEXTS)))) != cancer:
+        yield "involve_cancer", f"is {cancer!r}, but title, abstract and keywords give {found}"
+    if tech not in TECHS:
+        yield "tech", f"{tech!r} is none of {', '.join(TECHS)}"
+    if (pmids := row.get("pmid")) and not all(pmid.isdigit() for pmid in pmids.split(",")):
+        yield "pmid", f"{pmids!r} is no list of numbers with commas"
+    for column in ("spot_num", "gene_num"):
+        if not row.get(column).isdigit() or not int(row.get(column)):
+            yield column, f"{row.get(column)!r} is no number above 0"
+
+
+def _is_word(look_up, written: str) -> bool:
+    try:
+        return look_up() == written
+    except KeyError:
+        return False
