@@ -71,7 +71,9 @@ def parse_arguments() -> argparse.Namespace:
                         help="species.csv, tissues.csv and tissue_of_study.csv (default: %(default)s)")  # fmt: skip
     parser.add_argument("--allow-unknown", action="store_true", help="leave cells empty that nothing tells")
     parser.add_argument("--out", type=Path, help="the file to write (default: ROOT/meta/meta_all_gene.csv)")
-    parser.add_argument("--check", type=Path, metavar="META", help="hold this meta file against the maps; write nothing")
+    parser.add_argument(
+        "--check", type=Path, metavar="META", help="hold this meta file against the maps; write nothing"
+    )
     args = parser.parse_args()
     if not args.check and not args.root and not args.slides:
         parser.error("pass ROOT, or --slides, or --check")

@@ -93,7 +93,9 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
     for slide in progress(catalog.slides):
         entry = sources.entries.get(slide.name.casefold(), SlideEntry.of_name(slide.name))
         if entry.tech not in ("", slide.tech):
-            raise DataError(f"{entry.where}: tech is {entry.tech}, but the files are in {root}/{slide.tech}; correct it")
+            raise DataError(
+                f"{entry.where}: tech is {entry.tech}, but the files are in {root}/{slide.tech}; correct it"
+            )
         row, unknown = _Row(replace(entry, tech=slide.tech), sources).make()
         rows.append(_count(slide, row, unknown))
     return replace(_collect(rows), absent=absent)
@@ -180,7 +182,9 @@ class _Row:
         found = self.entry.pmids or (self.series.pmids if self.series else ())
         if not found and not self.entry.title and self.series is None and (self.gse or self.sample):
             series = self.gse or f"one of {', '.join(self.sample.series) or 'an unnamed series'}"
-            self._note("pmid", f"series {series} is in no --geo file; add the file, or {self._say('gse, pmid or title')}")
+            self._note(
+                "pmid", f"series {series} is in no --geo file; add the file, or {self._say('gse, pmid or title')}"
+            )
         return sorted(set(found), key=int)
 
     def text(self, column: str, pmids: list[str]) -> str:
