@@ -94,7 +94,7 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
         entry = sources.entries.get(slide.name.casefold(), SlideEntry.of_name(slide.name))
         if entry.tech not in ("", slide.tech):
             raise DataError(
-                f"{entry.where}: tech is {entry.tech}, but the files are in {root}/{slide.tech}; correct it"
+                f"{entry.where}: tech is {entry.tech}, but its files are in {root}/{slide.tech}; correct it"
             )
         row, unknown = _Row(replace(entry, tech=slide.tech), sources).make()
         rows.append(_count(slide, row, unknown))
@@ -102,7 +102,7 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
 
 
 def write_meta(rows: Iterable[MetaRow], path: str | Path) -> None:
-    """Write a meta file as the data set's: every cell quoted, lines end in a line feed. It appears whole or not at all."""
+    """Write a meta file as the data set's, every cell quoted; it appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")

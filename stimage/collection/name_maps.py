@@ -1,6 +1,6 @@
 """The curator's maps: Latin to common names of species, what GEO calls tissues, and tissues said for a study.
 
-They are CSV files: a curator edits them as a table, and each error has a line (YAML forgets the first of two same keys).
+They are CSV files: a curator edits them as a table, and each error has a line (of two same keys YAML forgets one).
 """
 
 import re
@@ -44,7 +44,7 @@ class Maps:
 
 
 def read_maps(folder: str | Path = SHIPPED) -> Maps:
-    """Read species.csv (written, species), tissues.csv (written, tissue) and tissue_of_study.csv (accession, tissue, why).
+    """Read species.csv (written, species), tissues.csv (written, tissue), tissue_of_study.csv (accession, tissue).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Text files as curators have them: plain or gzip, UTF-8 or Windows-1252, comma- or tab-separated, with line numbers."""
+"""Text files as curators have them: plain or gzip, UTF-8 or Windows-1252, commas or tabs, with line numbers."""
 
 import csv
 import gzip

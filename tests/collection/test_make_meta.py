@@ -178,7 +178,7 @@ def test_maps_of_ones_own(files):
         ("bib.txt", BIB.replace("{11111}", "{11x}"), ["bib.txt: line 1: '11x' is no pmid"]),
         ("bib.txt", "nothing here\n", ["bib.txt: has no BibTeX entry"]),
         ("slides.tsv", "slide\tgsm\nHeart\tGSM3\nheart\tGSM1\n", ["slides.tsv: line 3", "also in", "line 2"]),
-        ("slides.tsv", "slide\ttech\nHeart\tST\n", ["line 2: tech is ST, but the files are in", "/Visium"]),
+        ("slides.tsv", "slide\ttech\nHeart\tST\n", ["line 2: tech is ST, but its files are in", "/Visium"]),
         ("slides.tsv", "slide\torgan\nHeart\theart\n", ["slides.tsv: line 1: unknown column 'organ'"]),
         ("slides.tsv", "slide\tgsm\nHeart\n", ["slides.tsv: line 2 has 1 cells for 2 columns"]),
         ("root/Visium/gene_exp/Heart_count.csv", ",A,B\n", ["Heart_count.csv: has no spot"]),
