@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
 from stimage.slides.counts import Rows, rows_at
-from stimage.slides.images import read_patches
+from stimage.slides.images import ImageInfo, read_patches
 from stimage.slides.patches import Patch
 from stimage.slides.spots import Spots
 
@@ -54,21 +54,20 @@ def top_genes(rows: Rows, k: int, genes: list[str], n: int = TOP_GENES) -> list[
     return [genes[column] for column in rows.columns[part][order]]
 
 
-def thumbnail(spots: Spots) -> tuple[np.ndarray, float]:
-    """Return the slide's image, its longer side at most 1,600 pixels, and how many times smaller it is.
+def thumbnail(path: str, info: ImageInfo, longest: int, max_pixels: int) -> tuple[np.ndarray, int]:
+    """Return an image with its longer side at most ``longest`` pixels, and how many times smaller that is.
 
     Each pixel is the mean of a square; the image is read in one pass, in the memory of a row of squares.
     """
-    width, height = spots.image_info.width, spots.image_info.height
-    step = max(1, -(-max(width, height) // THUMBNAIL))
-    edges = np.arange(0, max(height - step, 0) + 1, step)
-    boxes = np.stack([0 * edges, edges, 0 * edges + width // step * step, edges + step], 1)
-    strips = read_patches(spots.image, boxes, spots.max_pixels)
+    step = max(1, -(-max(info.width, info.height) // longest))
+    edges = np.arange(0, max(info.height - step, 0) + 1, step)
+    boxes = np.stack([0 * edges, edges, 0 * edges + info.width // step * step, edges + step], 1)
+    strips = read_patches(path, boxes, max_pixels)
     return np.stack([s.reshape(step, -1, step, 3).mean((0, 2)) for s in strips]).astype(np.uint8), step
 
 
 def _draw_slide(axes, spots: Spots, chosen: np.ndarray) -> None:
-    pixels, step = thumbnail(spots)
+    pixels, step = thumbnail(spots.image, spots.image_info, THUMBNAIL, spots.max_pixels)
     axes.imshow(pixels, extent=(0, pixels.shape[1] * step, pixels.shape[0] * step, 0))
     if spots.slide.tech == "VisiumHD":
         shapes = [Rectangle((x - r, y - r), 2 * r, 2 * r) for x, y, r in zip(spots.x, spots.y, spots.r)]

@@ -1,0 +1,102 @@
+"""Checks of where a slide's spots are: inside the image, on a lattice, on tissue, at a scale that can be."""
+
+import numpy as np
+from scipy.ndimage import gaussian_filter, laplace
+
+from stimage.collection.evidence import Evidence
+from stimage.collection.tissue import fit_spots
+from stimage.slides.patches import lies_outside
+from stimage.slides.scale import GEOMETRY
+
+Result = tuple[str, str, str, dict]  # status, message, remedy, values
+COARSE_UM, COARSE_PX = 2.0, 12  # µm a pixel (a 5x objective has 2), or pixels across a spot, beyond which cells are lost
+PLAUSIBLE_UM = (0.1, 20)  # µm a pixel: from a 100x objective to a photograph of the slide
+GAIN, GOOD, POOR = 0.15, 0.4, 0.1  # correlations of spots with tissue; real slides have 0.7-0.9
+BLURRED = 1.8  # real slides have 5.5-6, blurred by a pixel 2.2, by two 1.4
+
+
+def check_inside(e: Evidence) -> Result:
+    info, (x, y, r) = e.picture.info, (e.coordinates.x, e.coordinates.y, e.coordinates.r)
+    outside = int((lies_outside(x, r, info.width) | lies_outside(y, r, info.height)).sum())
+    over = int(((x - r < 0) | (y - r < 0) | (x + r > info.width) | (y + r > info.height)).sum()) - outside
+    values = {"outside": outside, "over_the_border": over}
+    if outside:
+        message = f"{outside} of {len(x)} spots are outside the image of {info.width:,} x {info.height:,} pixels"
+        return "fail", message, "are x and y swapped, or of another image?", values
+    border = f", {over} reach over its border, which is black there" if over else ""
+    return "pass", f"all are inside the image{border}", "", values
+
+
+def check_radius(e: Evidence) -> Result:
+    low, high = float(e.coordinates.r.min()), float(e.coordinates.r.max())
+    values = {"r_min": low, "r_max": high}
+    if high - low > 1e-6 * high:
+        return "warn", f"r is {low:g} to {high:g}", "one radius a slide is usual: patches differ in size", values
+    return "pass", f"r is {low:g} pixels on all spots", "", values
+
+
+def check_lattice(e: Evidence) -> Result:
+    lattice, kind = e.scale.lattice, GEOMETRY[e.slide.tech].kind
+    if lattice is None:
+        return "warn", "too few neighbouring spots to see a lattice", "look at the picture", {}
+    message = f"{lattice.kind}, pitch {lattice.pitch:.2f} pixels, order {lattice.order:.2f}, stretch {lattice.stretch:.1%}"
+    values = {"kind": lattice.kind, "pitch": lattice.pitch, "order": lattice.order, "stretch": lattice.stretch}
+    if lattice.kind != kind:
+        return "fail", f"{message}, but that of {e.slide.tech} is {kind}", "is the technology right?", values
+    if lattice.stretch > 0.05:
+        return "fail", f"{message}: it is stretched", "were x and y scaled by different factors?", values
+    return "pass", message, "", values
+
+
+def check_scale(e: Evidence) -> Result:
+    scale, geometry = e.scale, GEOMETRY[e.slide.tech]
+    if scale.from_pitch is None or scale.lattice.kind != geometry.kind or scale.lattice.stretch > 0.05:
+        return "skipped", "needs the technology's lattice", "", {}
+    known = min(geometry.ratios, key=lambda known: abs(scale.ratio / known - 1))
+    from_r = scale.from_pitch * scale.ratio / known
+    agree = f"r gives {from_r:.3g} if {geometry.ratios[known]}"
+    message = f"{scale.from_pitch:.4g} µm a pixel from the pitch; {agree}: {abs(from_r / scale.from_pitch - 1):.1%} apart"
+    values = {"um_per_px": scale.from_pitch, "um_per_px_from_r": from_r, "pitch_to_r": scale.ratio}
+    if scale.um_per_px is None:
+        known = ", ".join(f"{ratio:g}" for ratio in geometry.ratios)
+        message = f"{message}; pitch / r is {scale.ratio:.3f}, but known ratios are {known}"
+        return "fail", message, "is r of another image, or the pitch not the nominal one?", values
+    if not PLAUSIBLE_UM[0] <= scale.um_per_px <= PLAUSIBLE_UM[1]:
+        return "fail", f"{message}: no microscope image has that", "are the coordinates of this image?", values
+    return "pass", message, "", values
+
+
+def check_resolution(e: Evidence) -> Result:
+    across, um = 2 * float(np.median(e.coordinates.r)), e.scale.um_per_px
+    message = f"a spot is {across:.0f} pixels across" + (f", a pixel {um:.3g} µm" if um else "")
+    limit = 0 if e.slide.tech == "VisiumHD" else COARSE_PX
+    if across < limit or (um or 0) > COARSE_UM:
+        return "warn", f"{message}: the image is too coarse to see cells", "look for the full image", {"across": across}
+    return "pass", message, "", {"across": across}
+
+
+def check_tissue(e: Evidence) -> Result:
+    pitch = e.scale.lattice.pitch if e.scale.lattice else 4 * float(np.median(e.coordinates.r))
+    fit = fit_spots(e.picture.thumbnail, e.picture.step, e.coordinates.x, e.coordinates.y, pitch)
+    values = {"correlation": fit.as_is, "best": fit.best, "turn": fit.turn, "on_tissue": fit.on_tissue}
+    seen = f"spots fit the tissue with {fit.as_is:.2f}; {fit.on_tissue:.0%} of the centres are on stained tissue"
+    if fit.best > max(fit.as_is + GAIN, GOOD):
+        message = f"{seen}; {fit.best:.2f} if the coordinates were {fit.turn}"
+        return "fail", message, "look at the picture, and turn the coordinates back", values
+    if fit.as_is < POOR:
+        return "warn", f"{seen}: no better than chance, whichever way they are turned", "look at the picture", values
+    return "pass", seen, "", values
+
+
+def check_sharpness(e: Evidence) -> Result:
+    """Compare edges with those after a blur of one pixel: this does not depend on stain or contrast."""
+    grey = [patch.mean(2) for patch in e.patches or ()]
+    edges = [(laplace(one).var(), laplace(gaussian_filter(one, 1)).var()) for one in grey]
+    ratios = [sharp / soft for sharp, soft in edges if soft > 0.01]
+    if not ratios:
+        return "skipped", "needs spots inside the image with something in them", "", {}
+    value = float(np.median(ratios))
+    message = f"a blur of one pixel takes {1 - 1 / value:.0%} of the edges"
+    if value < BLURRED:
+        return "warn", f"{message}: the image is out of focus, or was enlarged", "look at a patch", {"sharpness": value}
+    return "pass", message, "", {"sharpness": value}
