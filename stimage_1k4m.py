@@ -38,6 +38,7 @@ from stimage.slides import Patch
 from stimage.slides import open_spots
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
+from stimage.slides.catalog import slide_names
 
 NAME = "stimage_1k4m"
 SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
@@ -54,7 +55,7 @@ class SpotsConfig(datasets.BuilderConfig):
     root
         Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), instead of ``data_dir``.
     slides, species, tissue, pmid, involve_cancer
-        A value or a list of values; slides that do not match are not opened, but for the line of gene names of their
+        A value or a list of values, ``slides`` also a CSV or text file of names; slides that do not match are not opened, but for the line of gene names of their
         count files, which is read once for the root's vocabulary, and never with a panel.
     patch
         How the image of a spot is cut: "original", the square of 2r in the image's own pixels; or
@@ -106,7 +107,8 @@ class SpotsConfig(datasets.BuilderConfig):
         """Name the prepared data set's cache by its files, the panel and the patients: it is never stale."""
         panel = Panel.of(self.panel).genes if self.panel is not None else None
         patients = Path(self.patients).read_text() if self.patients else None
-        known = {"root": self.location, "panel": panel, "patients": patients}
+        slides = slide_names(self.slides) if self.slides is not None else None
+        known = {"root": self.location, "panel": panel, "patients": patients, "slides": slides}
         known["files"] = root_fingerprint(self.location)
         return super().create_config_id({**config_kwargs, **known}, custom_features)
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stimage.errors import DataError
-from stimage.processing.splits import read_names
 from stimage.slides import MAX_PIXELS, TECHS, Filters, Patch
 from stimage.slides.catalog import ON_MISMATCH
+from stimage.slides.storage import read_names
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:

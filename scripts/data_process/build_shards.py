@@ -17,7 +17,8 @@ from stimage.processing.hub import open_repository, push_folder
 from stimage.processing.progress import with_progress
 from stimage.processing.publish import finish
 from stimage.processing.shards import Options, Shard
-from stimage.processing.splits import SPLIT_BY, Splitting, read_names
+from stimage.processing.splits import SPLIT_BY, Splitting
+from stimage.slides.storage import read_names
 
 
 def main() -> int:

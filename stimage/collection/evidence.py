@@ -39,7 +39,7 @@ class Counts:
     """A count file in figures, spot by spot in its order; ``digest`` does not depend on that order.
 
     ``totals`` and ``mitochondrial`` are sums of counts (float64, n each); ``fractional`` the cells that are no whole
-    number; ``negative`` counts are refused on reading.
+    number; ``of_gene`` the counts of the gene that was asked for (n), None if the slide lacks it.
     """
 
     ids: pa.Array
@@ -48,6 +48,7 @@ class Counts:
     mitochondrial: np.ndarray
     fractional: int
     digest: str
+    of_gene: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Evidence:
     patches: list[np.ndarray] | None = None
 
 
-def gather(slide: Slide, meta: dict[str, str] | None) -> Evidence:
-    """Read all that a slide has; ``meta`` is its row of the meta file.
+def gather(slide: Slide, meta: dict[str, str] | None, gene: str | None = None) -> Evidence:
+    """Read all that a slide has; ``meta`` is its row of the meta file, ``gene`` one whose counts are wanted.
 
     Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.
     """
@@ -89,7 +90,7 @@ def gather(slide: Slide, meta: dict[str, str] | None) -> Evidence:
     return Evidence(
         slide, meta, faults, picture, coordinates,
         estimate_scale(coordinates, slide.tech) if coordinates else None,
-        part("counts", slide.counts, _read_counts),
+        part("counts", slide.counts, lambda path: _read_counts(path, gene)),
         part("annotation", slide.annotation, _read_labels),
         patches,
     )  # fmt: skip
@@ -113,14 +114,16 @@ def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> lis
     return list(read_patches(path, boxes[some]))
 
 
-def _read_counts(path: str) -> Counts:
+def _read_counts(path: str, gene: str | None) -> Counts:
     genes, _ = read_header(path)
     mitochondrial = np.array([gene.startswith(MITOCHONDRIAL) for gene in genes])
-    ids, totals, shares, fractional, digest = [], [], [], 0, 0
+    wanted = genes.index(gene) if gene in genes else -1
+    ids, totals, shares, of_gene, fractional, digest = [], [], [], [], 0, 0
     for rows in read_rows(path):
         spot = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
         totals.append(np.bincount(spot, rows.values, len(rows.ids)))
         shares.append(np.bincount(spot, rows.values * mitochondrial[rows.columns], len(rows.ids)))
+        of_gene.append(np.bincount(spot, rows.values * (rows.columns == wanted), len(rows.ids)))
         fractional += int(np.count_nonzero(rows.values % 1))
         for a, b in zip(rows.indptr[:-1].tolist(), rows.indptr[1:].tolist()):
             row = hashlib.blake2b(rows.columns[a:b].tobytes() + rows.values[a:b].tobytes(), digest_size=8)
@@ -129,8 +132,9 @@ def _read_counts(path: str) -> Counts:
     if not ids:
         raise DataError(f"{path}: has no spot")
     return Counts(
-        pa.concat_arrays(ids), genes, np.concatenate(totals), np.concatenate(shares), fractional, f"{digest:016x}"
-    )
+        pa.concat_arrays(ids), genes, np.concatenate(totals), np.concatenate(shares), fractional, f"{digest:016x}",
+        np.concatenate(of_gene) if wanted >= 0 else None,
+    )  # fmt: skip
 
 
 def _read_labels(path: str) -> dict[str, str]:

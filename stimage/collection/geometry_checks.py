@@ -9,7 +9,7 @@ from stimage.slides.patches import lies_outside
 from stimage.slides.scale import GEOMETRY
 
 Result = tuple[str, str, str, dict]  # status, message, remedy, values
-COARSE_UM, COARSE_PX = 2.0, 12  # µm a pixel (a 5x objective has 2), or pixels across a spot, beyond which cells are lost
+COARSE_UM, COARSE_PX = 5.0, 12  # µm a pixel, where a nucleus is less than two pixels; pixels across a spot
 PLAUSIBLE_UM = (0.1, 20)  # µm a pixel: from a 100x objective to a photograph of the slide
 GAIN, GOOD, POOR = 0.15, 0.4, 0.1  # correlations of spots with tissue; real slides have 0.7-0.9
 BLURRED = 1.8  # real slides have 5.5-6, blurred by a pixel 2.2, by two 1.4
@@ -39,7 +39,7 @@ def check_lattice(e: Evidence) -> Result:
     lattice, kind = e.scale.lattice, GEOMETRY[e.slide.tech].kind
     if lattice is None:
         return "warn", "too few neighbouring spots to see a lattice", "look at the picture", {}
-    message = f"{lattice.kind}, pitch {lattice.pitch:.2f} pixels, order {lattice.order:.2f}, stretch {lattice.stretch:.1%}"
+    message = f"{lattice.kind}, pitch {lattice.pitch:.2f} px, order {lattice.order:.2f}, stretch {lattice.stretch:.1%}"
     values = {"kind": lattice.kind, "pitch": lattice.pitch, "order": lattice.order, "stretch": lattice.stretch}
     if lattice.kind != kind:
         return "fail", f"{message}, but that of {e.slide.tech} is {kind}", "is the technology right?", values
@@ -55,7 +55,8 @@ def check_scale(e: Evidence) -> Result:
     known = min(geometry.ratios, key=lambda known: abs(scale.ratio / known - 1))
     from_r = scale.from_pitch * scale.ratio / known
     agree = f"r gives {from_r:.3g} if {geometry.ratios[known]}"
-    message = f"{scale.from_pitch:.4g} µm a pixel from the pitch; {agree}: {abs(from_r / scale.from_pitch - 1):.1%} apart"
+    apart = abs(from_r / scale.from_pitch - 1)
+    message = f"{scale.from_pitch:.4g} µm a pixel from the pitch; {agree}: {apart:.1%} apart"
     values = {"um_per_px": scale.from_pitch, "um_per_px_from_r": from_r, "pitch_to_r": scale.ratio}
     if scale.um_per_px is None:
         known = ", ".join(f"{ratio:g}" for ratio in geometry.ratios)

@@ -5,12 +5,11 @@ import shlex
 import subprocess
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 from stimage.errors import DataError
+from stimage.parallel import in_processes
 from stimage.processing.shards import WORK, Done, OutputError, Shard, write_shard
 
 
@@ -36,19 +35,8 @@ def attempt(shard: Shard) -> Outcome:
 
 def run_local(shards: Iterable[Shard], workers: int) -> Iterator[Outcome]:
     """Run shards in processes; one that dies takes only its own shard with it."""
-    from pebble import ProcessExpired, ProcessPool
-
-    with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
-        futures = {pool.schedule(attempt, args=(shard,)): shard for shard in shards}
-        try:
-            for future in as_completed(futures):
-                try:
-                    yield future.result()
-                except ProcessExpired as error:
-                    why = f"its process died with exit code {error.exitcode}; if memory ran out, use fewer --workers"
-                    yield Outcome(futures[future], error=f"{futures[future].slide.name}: {why}")
-        finally:
-            pool.stop()
+    for shard, outcome, died in in_processes(attempt, shards, workers):
+        yield outcome or Outcome(shard, error=f"{shard.slide.name}: {died}")
 
 
 def run_ray(shards: Iterable[Shard], workers: int | None = None) -> Iterator[Outcome]:

@@ -164,16 +164,6 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
     return same
 
 
-def read_names(path: str | PathLike) -> list[str]:
-    """Read slide names: one a line, or the column ``slide`` of a CSV."""
-    columns, rows = read_table(str(path))
-    if "slide" in columns:
-        return [row["slide"] for row in rows]
-    if len(columns) != 1:
-        raise DataError(f"{path}: is no list of slides: expected a name a line, or a CSV with the column 'slide'")
-    return [name for name in (columns[0].strip(), *(row[columns[0]].strip() for row in rows)) if name]
-
-
 def _groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:
     """Return slide name → group, of the slides that have one."""
     if splitting.by == "slide":

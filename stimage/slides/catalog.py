@@ -3,12 +3,13 @@
 import difflib
 import hashlib
 import logging
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from stimage.errors import DataError
-from stimage.slides.storage import list_folder, local_copy, normal_root, read_table
+from stimage.slides.storage import list_folder, local_copy, normal_root, read_names, read_table
 
 TECHS = ("ST", "Visium", "VisiumHD")
 ON_MISMATCH = ("error", "drop")
@@ -58,10 +59,11 @@ class Slide:
 class Filters:
     """Which slides are wanted: each a value or a list of values; None takes all.
 
-    ``pmid`` matches each of a slide's comma-separated pmids, ``slides`` ignores case.
+    ``pmid`` matches each of a slide's comma-separated pmids, ``slides`` ignores case, and may be a file of names: one a
+    line, or a CSV with the column ``slide``, such as the marks that the checks' report saves.
     """
 
-    slides: str | Iterable[str] | None = None
+    slides: str | os.PathLike | Iterable[str] | None = None
     species: str | Iterable[str] | None = None
     tissue: str | Iterable[str] | None = None
     pmid: str | int | Iterable[str | int] | None = None
@@ -98,7 +100,7 @@ class Catalog:
         """
         if on_mismatch not in ON_MISMATCH:
             raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {ON_MISMATCH}")
-        slides = list(self.slides) if filters.slides is None else self._named(_texts(filters.slides))
+        slides = list(self.slides) if filters.slides is None else self._named(slide_names(filters.slides))
         for key in ("species", "tissue", "pmid", "involve_cancer"):
             if (wanted := getattr(filters, key)) is not None:
                 slides = self._matching(slides, key, _texts(wanted))
@@ -262,6 +264,13 @@ def _count_by_tech(slides: Iterable[Slide]) -> str:
 
 def _texts(values) -> list[str]:
     return [str(values)] if isinstance(values, str | int) else [str(value) for value in values]
+
+
+def slide_names(slides: str | os.PathLike | Iterable[str]) -> list[str]:
+    """Return the names that the filter ``slides`` stands for."""
+    if isinstance(slides, str | os.PathLike) and str(slides).endswith((".csv", ".txt")):
+        return read_names(slides)
+    return _texts(slides)
 
 
 def _values(slide: Slide, key: str) -> set[str]:

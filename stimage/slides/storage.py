@@ -111,3 +111,13 @@ def read_table(path: str) -> tuple[list[str], list[dict[str, str]]]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: is no comma-separated table ({error})") from None
     return list(reader.fieldnames or []), rows
+
+
+def read_names(path: str | os.PathLike) -> list[str]:
+    """Read slide names: one a line; or the column ``slide`` of a CSV, but for those whose ``mark`` is "reject"."""
+    columns, rows = read_table(str(path))
+    if "slide" in columns:
+        return [row["slide"] for row in rows if row.get("mark", "").strip().lower() != "reject"]
+    if len(columns) != 1:
+        raise DataError(f"{path}: is no list of slides: expected a name a line, or a CSV with the column 'slide'")
+    return [name for name in (columns[0].strip(), *(row[columns[0]].strip() for row in rows)) if name]

@@ -1,0 +1,53 @@
+"""The page on which a curator looks through a collection: one HTML file, with the thumbnails in a folder beside it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from stimage.collection.findings import Finding, worst
+from stimage.slides import Slide
+
+PAGE = files("stimage.collection.page")
+
+
+def write_report(
+    path: Path, title: str, slides: Sequence[Slide], findings: Mapping[str, list[Finding]], thumbnails: Mapping[str, str]
+) -> None:
+    """Write the page; it needs no network and no other file than the thumbnails, which are loaded as they are seen.
+
+    Parameters
+    ----------
+    path
+        The HTML file.
+    title
+        What the collection is called.
+    slides, findings
+        The slides, and what was found of each by name.
+    thumbnails
+        Path of a slide's picture, relative to the page, by name; slides without one have no image.
+    """
+    rows = [
+        {
+            "slide": slide.name,
+            "tech": slide.tech,
+            "species": slide.species or "",
+            "tissue": slide.tissue or "",
+            "status": worst(findings[slide.name]),
+            "values": {key: value for one in findings[slide.name] for key, value in one.values.items()},
+            "findings": [[f.check, f.status, f.message, f.remedy] for f in findings[slide.name]],
+            "picture": thumbnails.get(slide.name, ""),
+        }
+        for slide in slides
+    ]
+    data = json.dumps(rows, ensure_ascii=False, allow_nan=False, default=float).replace("<", "\\u003c")
+    page = PAGE.joinpath("report.html").read_text(encoding="utf-8")
+    for mark, text in (
+        ("/*STYLE*/", PAGE.joinpath("report.css").read_text(encoding="utf-8")),
+        ("/*SCRIPT*/", PAGE.joinpath("report.js").read_text(encoding="utf-8")),
+        ("TITLE", escape(title)),
+        ("DATA", data),  # last: what the data says is not looked at for marks
+    ):
+        page = page.replace(f"<!--{mark}-->", text) if mark.isupper() else page.replace(mark, text)
+    path.write_text(page, encoding="utf-8")
