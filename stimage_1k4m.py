@@ -55,8 +55,9 @@ class SpotsConfig(datasets.BuilderConfig):
     root
         Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), instead of ``data_dir``.
     slides, species, tissue, pmid, involve_cancer
-        A value or a list of values, ``slides`` also a CSV or text file of names; slides that do not match are not opened, but for the line of gene names of their
-        count files, which is read once for the root's vocabulary, and never with a panel.
+        A value or a list of values, ``slides`` also a CSV or text file of names; slides that do not match are not
+        opened, but for the line of gene names of their count files, which is read once for the root's vocabulary, and
+        never with a panel.
     patch
         How the image of a spot is cut: "original", the square of 2r in the image's own pixels; or
         ``{"um": 112, "px": 224}``, a square of so many µm, resampled to so many pixels; see `stimage.slides.Patch`.

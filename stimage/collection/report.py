@@ -1,6 +1,7 @@
 """The page on which a curator looks through a collection: one HTML file, with the thumbnails in a folder beside it."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
@@ -9,11 +10,16 @@ from pathlib import Path
 from stimage.collection.findings import Finding, worst
 from stimage.slides import Slide
 
-PAGE = files("stimage.collection.page")
+PAGE = files("stimage.collection") / "page"
+MARKS = re.compile(r"<!--(TITLE|DATA)-->|/\*(STYLE|SCRIPT)\*/")
 
 
 def write_report(
-    path: Path, title: str, slides: Sequence[Slide], findings: Mapping[str, list[Finding]], thumbnails: Mapping[str, str]
+    path: Path,
+    title: str,
+    slides: Sequence[Slide],
+    findings: Mapping[str, list[Finding]],
+    thumbnails: Mapping[str, str],
 ) -> None:
     """Write the page; it needs no network and no other file than the thumbnails, which are loaded as they are seen.
 
@@ -42,12 +48,9 @@ def write_report(
         for slide in slides
     ]
     data = json.dumps(rows, ensure_ascii=False, allow_nan=False, default=float).replace("<", "\\u003c")
-    page = PAGE.joinpath("report.html").read_text(encoding="utf-8")
-    for mark, text in (
-        ("/*STYLE*/", PAGE.joinpath("report.css").read_text(encoding="utf-8")),
-        ("/*SCRIPT*/", PAGE.joinpath("report.js").read_text(encoding="utf-8")),
-        ("TITLE", escape(title)),
-        ("DATA", data),  # last: what the data says is not looked at for marks
-    ):
-        page = page.replace(f"<!--{mark}-->", text) if mark.isupper() else page.replace(mark, text)
-    path.write_text(page, encoding="utf-8")
+    texts = {
+        name: PAGE.joinpath(f"report.{end}").read_text("utf-8") for name, end in (("STYLE", "css"), ("SCRIPT", "js"))
+    }
+    texts |= {"TITLE": escape(title), "DATA": data}
+    page = PAGE.joinpath("report.html").read_text("utf-8")
+    path.write_text(MARKS.sub(lambda found: texts[found[1] or found[2]], page), encoding="utf-8")

@@ -89,8 +89,10 @@ class Catalog:
             raise DataError(f"{self.root}: has no {' or '.join(techs)} slides, but {_count_by_tech(self.slides)}")
         return replace(self, slides=slides)
 
-    def select(self, filters: Filters = Filters(), on_mismatch: str = "error") -> list[Slide]:
-        """Return the slides that match, without opening any file.
+    def select(
+        self, filters: Filters = Filters(), on_mismatch: str = "error", with_broken: bool = False
+    ) -> list[Slide]:
+        """Return the slides that match, without opening any file; with ``with_broken`` those too that can't be read.
 
         Raises
         ------
@@ -104,6 +106,8 @@ class Catalog:
         for key in ("species", "tissue", "pmid", "involve_cancer"):
             if (wanted := getattr(filters, key)) is not None:
                 slides = self._matching(slides, key, _texts(wanted))
+        if with_broken:
+            return slides
         if bad := [slide.name for slide in slides if slide.name in self.broken]:
             message = "; ".join(self.broken[name] for name in bad[:5])
             if on_mismatch != "drop":

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import stimage_1k4m  # noqa: F401
 from stimage.errors import DataError
 from stimage.processing.splits import Splitting, check_leaks, split_slides
-from stimage.slides.storage import read_names
 from stimage.slides import Slide, read_catalog
+from stimage.slides.storage import read_names
 from tests.roots import write_csv, write_slide
 
 

@@ -1,0 +1,52 @@
+"""Check every slide of a root: files, ids, geometry, scale, tissue, sharpness, counts, and the meta file.
+
+Writes findings.csv, findings.parquet, results.json, a picture of each slide with its spots, and report.html, a page to
+look through them and to mark slides. The exit code is 1 if a check failed.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stimage.arguments import add_filters, filters_of, run, techs_of
+from stimage.collection.check_all import PICTURES, check_all, count, with_twins, write_tables
+from stimage.collection.report import write_report
+from stimage.slides import read_catalog
+
+
+def main() -> int:
+    args = parse_arguments()
+    catalog = read_catalog(args.root).of_techs(techs_of(args))
+    slides = catalog.select(filters_of(args), with_broken=True)
+    args.out.mkdir(parents=True, exist_ok=True)
+    work = check_all(catalog, slides, args.out, args.colour, args.workers)
+    checked = list(tqdm(work, total=len(slides), unit="slide", disable=None))
+    findings = with_twins(checked)
+    for one in (one for some in findings.values() for one in some if one.status in ("fail", "warn")):
+        print(f"{one.status}: {one.slide}: {one.check}: {one.message}" + (f" ({one.remedy})" if one.remedy else ""))
+    configuration = {"root": str(args.root), "colour": args.colour, "slides": len(slides)}
+    write_tables(args.out, findings, configuration)
+    pictures = {one.slide.name: f"{PICTURES}/{one.slide.name}.jpg" for one in checked if one.picture}
+    write_report(args.out / "report.html", f"Slides of {Path(args.root).name}", slides, findings, pictures)
+    counts = count(findings)
+    print(f"{len(slides)} slides: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    print(f"page: {args.out / 'report.html'}; tables: findings.csv, findings.parquet and results.json beside it")
+    return 1 if counts["fail"] else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    add_filters(parser)
+    parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help="folder to write (%(default)s)")
+    parser.add_argument("--colour", default="counts", help="of the spots: counts, annotation, or a gene (%(default)s)")
+    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)
+    run(main)
