@@ -12,7 +12,7 @@ from stimage.collection.evidence import Evidence
 from stimage.collection.findings import Finding
 
 ENSEMBL = re.compile(r"ENS[A-Z]*G\d{9,}")
-FEW_COUNTS = {"ST": 100, "Visium": 100, "VisiumHD": 5}  # median of a spot below which a slide has next to no RNA
+FEW_COUNTS = {"ST": 50, "Visium": 50, "VisiumHD": 5}  # median of a spot below which a slide has next to no RNA
 MITOCHONDRIAL = 0.5  # median share above which cells were dying or the library failed
 PARTS = {"coord": "the coord file", "counts": "the count file", "image": "the image", "meta": "a row in the meta file"}
 Result = tuple[str, str, str, dict]  # status, message, remedy, values
