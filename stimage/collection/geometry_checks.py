@@ -12,7 +12,7 @@ Result = tuple[str, str, str, dict]  # status, message, remedy, values
 COARSE_UM, COARSE_PX = 5.0, 12  # µm a pixel, where a nucleus is less than two pixels; pixels across a spot
 PLAUSIBLE_UM = (0.1, 20)  # µm a pixel: from a 100x objective to a photograph of the slide
 GAIN, GOOD, POOR = 0.15, 0.4, 0.1  # correlations of spots with tissue; real slides have 0.7-0.9
-BLURRED = 1.8  # real slides have 5.5-6, blurred by a pixel 2.2, by two 1.4
+BLURRED = 2.0  # real slides have 5.5, blurred by a pixel 3.5, by two 2.1, by four 1.4
 
 
 def check_inside(e: Evidence) -> Result:
@@ -90,14 +90,17 @@ def check_tissue(e: Evidence) -> Result:
 
 
 def check_sharpness(e: Evidence) -> Result:
-    """Compare edges with those after a blur of one pixel: this does not depend on stain or contrast."""
+    """Compare edges after a blur of one pixel and of two.
+
+    This does not depend on stain or contrast, nor, as it would without the first blur, on rounding to whole greys.
+    """
     grey = [patch.mean(2) for patch in e.patches or ()]
-    edges = [(laplace(one).var(), laplace(gaussian_filter(one, 1)).var()) for one in grey]
+    edges = [(laplace(gaussian_filter(one, 1)).var(), laplace(gaussian_filter(one, 2)).var()) for one in grey]
     ratios = [sharp / soft for sharp, soft in edges if soft > 0.01]
     if not ratios:
         return "skipped", "needs spots inside the image with something in them", "", {}
     value = float(np.median(ratios))
-    message = f"a blur of one pixel takes {1 - 1 / value:.0%} of the edges"
+    message = f"a blur of two pixels leaves {1 / value:.0%} of the edges that one of one pixel leaves"
     if value < BLURRED:
         return "warn", f"{message}: the image is out of focus, or was enlarged", "look at a patch", {"sharpness": value}
     return "pass", message, "", {"sharpness": value}

@@ -78,9 +78,17 @@ def larger_first(coord):
     coord.iloc[0, coord.columns.get_loc("r")] *= 1.001
 
 
-def crooked(x, y, *_):
+def three_renamed(counts):
+    return counts.rename({spot: f"{spot}_" for spot in counts.index[:3]})
+
+
+def thinned(counts):
+    counts.iloc[:] = np.random.default_rng(0).binomial(counts.to_numpy(), 0.1)
+
+
+def crooked(x, y, width, height):
     rng = np.random.default_rng(0)
-    return x + rng.normal(0, 15, len(x)), y + rng.normal(0, 15, len(y))
+    return (x + rng.normal(0, 15, len(x))).clip(0, width - 1), (y + rng.normal(0, 15, len(y))).clip(0, height - 1)
 
 
 FAULTS = {  # slide: what is done, the check that finds it, its status, and words of the message
@@ -89,17 +97,17 @@ FAULTS = {  # slide: what is done, the check that finds it, its status, and word
     HUMAN + "B1": (lambda f: f.coord.write_text("a,b\n"), "files", "fail", "has no column"),
     HUMAN + "B2": (lambda f: f.counts.write_text(f.counts.read_text()[:-2000]), "files", "fail", "genes"),
     HUMAN + "C1": (lambda f: f.save(f.pixels().convert("L")), "image", "warn", "no colour"),
-    HUMAN + "C2": (lambda f: f.edit(f.counts, lambda t: t.iloc[3:]), "ids", "fail", "3 spots are only in the coord"),
+    HUMAN + "C2": (lambda f: f.edit(f.counts, three_renamed), "ids", "fail", "3 spots are only in the coord"),
     MOUSE + "H1": (lambda f: f.edit(f.labels, other_ids), "annotation", "warn", "labels are"),
     HUMAN + "D2": (lambda f: f.edit(f.coord, last_twice), "duplicates", "fail", "1 ids occur again"),
     HUMAN + "E1": (lambda f: f.move(lambda x, y, w, h: (x.mask(x == x.iloc[9], 2 * w), y)), "inside", "fail", "1 of"),
     HUMAN + "F1": (lambda f: f.edit(f.coord, larger_first), "radius", "warn", "r is 1"),
     HUMAN + "G1": (lambda f: f.move(crooked), "lattice", "fail", "that of ST is square"),
-    HUMAN + "H1": (lambda f: f.edit(f.coord, lambda t: t.assign(r=t.r * 0.49)), "scale", "fail", "known ratios are 4"),
-    MOUSE + "A1": (lambda f: f.save(f.pixels().filter(ImageFilter.GaussianBlur(2.5))), "sharpness", "warn", "focus"),
-    MOUSE + "A2": (lambda f: f.edit(f.counts, lambda t: t.div(3)), "counts", "fail", "no whole numbers"),
+    HUMAN + "H1": (lambda f: f.edit(f.coord, lambda t: t.assign(r=t.r * 0.6)), "scale", "fail", "known ratios are 4"),
+    MOUSE + "A1": (lambda f: f.save(f.pixels().filter(ImageFilter.GaussianBlur(4))), "sharpness", "warn", "focus"),
+    MOUSE + "A2": (lambda f: f.edit(f.counts, lambda t: t * 1.1), "counts", "fail", "no whole numbers"),
     MOUSE + "B2": (lambda f: f.edit(f.counts, two_empty), "empty spots", "warn", "2 of"),
-    MOUSE + "C1": (lambda f: f.edit(f.counts, lambda t: t.where(t > 9, 0)), "library", "warn", "is it the right file"),
+    MOUSE + "C1": (lambda f: f.edit(f.counts, thinned), "library", "warn", "is it the right file"),
     MOUSE + "C2": (lambda f: f.edit(f.counts, only_mitochondrial), "mitochondrial", "warn", "are mitochondrial"),
     MOUSE + "D1": (lambda f: f.edit(f.counts, lambda t: rename_genes(t, 0.5)), "genes", "warn", "are Ensembl ids"),
     MOUSE + "D2": (lambda f: f.edit(f.counts, lambda t: t.drop(columns=t.columns[3])), "meta", "fail", "gene_num is"),
