@@ -50,7 +50,11 @@ function row(slide) {
   line.append(picture, name, status, make("td", "wide", slide.tech), make("td", "wide", slide.tissue),
     number("um_per_px", 3), number("median_counts", 0), mark);
   line.onclick = () => open(slide);
-  line.onkeydown = event => { if (event.key === "Enter") open(slide); };
+  line.onkeydown = event => {
+    if (event.key !== "Enter") return;
+    event.preventDefault(); // else the same key closes what it opened
+    open(slide);
+  };
   return line;
 }
 
