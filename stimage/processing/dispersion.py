@@ -1,0 +1,84 @@
+"""Which genes vary most over many slides, from sums that are added slide by slide, so that memory is flat."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from stimage.slides import Slide
+from stimage.slides.counts import Rows, read_header, read_rows
+from stimage.slides.storage import local_copy
+
+BINS = 20
+
+
+class Moments:
+    """Sums over spots of each gene's values and of their squares, and how many spots have the gene."""
+
+    def __init__(self, genes: int):
+        self.spots = 0
+        self.total, self.squares, self.filled = np.zeros(genes), np.zeros(genes), np.zeros(genes, np.int64)
+
+    def add(self, spots: int, columns: np.ndarray, values: np.ndarray) -> None:
+        """Add values that are not 0, of so many spots."""
+        n = len(self.total)
+        self.spots += spots
+        self.total += np.bincount(columns, values, n)
+        self.squares += np.bincount(columns, values * values, n)
+        self.filled += np.bincount(columns, minlength=n)
+
+    def mean_and_variance(self, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Return each gene's mean and sample variance, of the values times ``scale``."""
+        mean = self.total / self.spots
+        variance = (self.squares / self.spots - mean**2) * (self.spots / max(self.spots - 1, 1))
+        return mean * scale, variance * scale**2
+
+
+def normalised_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Return how much more genes vary than others of like expression (n), NaN for genes that do not vary.
+
+    The dispersion of Seurat (Satija et al., Nat. Biotechnol. 33, 495, 2015) as scanpy computes it in
+    ``highly_variable_genes(flavor="seurat")``: log of variance / mean, less its average over one of 20 bins of the
+    log1p of the mean, by its deviation there; a gene alone in its bin gets 1. Both are of values that are no logs.
+    """
+    mean = np.where(mean == 0, 1e-12, mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dispersion = np.log(np.where(variance == 0, np.nan, variance / mean))
+    table = pd.DataFrame({"dispersion": dispersion, "bin": pd.cut(np.log1p(mean), BINS)})
+    groups = table.groupby("bin", observed=True)["dispersion"]
+    average, deviation = groups.transform("mean"), groups.transform("std")
+    alone = deviation.isna()
+    return ((table["dispersion"] - average.mask(alone, 0)) / deviation.mask(alone, average)).to_numpy()
+
+
+def most_variable(mean: np.ndarray, variance: np.ndarray, n: int) -> np.ndarray:
+    """Return which genes (bool) are among the n of highest `normalised_dispersion`; ties at the end are all taken."""
+    dispersion = normalised_dispersion(mean, variance)
+    known = np.sort(dispersion[~np.isnan(dispersion)])
+    if not len(known):
+        return np.zeros(len(mean), bool)
+    return np.nan_to_num(dispersion, nan=-np.inf) >= known[-min(n, len(known))]
+
+
+def common_genes(slides: Sequence[Slide]) -> list[str]:
+    """Return the genes that all slides have, in the order of the first slide's file."""
+    first, *others = (read_header(local_copy(slide.counts))[0] for slide in slides)
+    for genes in others:
+        there = set(genes)
+        first = [gene for gene in first if gene in there]
+    return first
+
+
+def blocks(slide: Slide, genes: Sequence[str]):
+    """Yield a slide's counts of these genes, block by block: spots, and row, column (in ``genes``) and value of each."""
+    place = {gene: i for i, gene in enumerate(genes)}
+    path = local_copy(slide.counts)
+    places = np.array([place.get(gene, -1) for gene in read_header(path)[0]])
+    for rows in read_rows(path):
+        yield len(rows.ids), *_of_genes(rows, places)
+
+
+def _of_genes(rows: Rows, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
+    kept = column >= 0
+    return row[kept], column[kept], rows.values[kept]
