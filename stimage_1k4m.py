@@ -26,6 +26,7 @@ from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.encoders import encoder
 from stimage.processing.examples import check_slide
 from stimage.processing.examples import spot_tables
+from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.panels import Panel
 from stimage.processing.splits import Splitting
 from stimage.processing.splits import split_slides
@@ -64,6 +65,9 @@ class SpotsConfig(datasets.BuilderConfig):
     panel
         Gene names, or the path of a file of them: examples then have ``expression``, a dense vector of raw counts.
         Without a panel they have ``gene_ids`` and ``counts``, only of the genes with a count; see `gene_names`.
+    normalise
+        What ``expression`` is: "counts", "log1p", "median-log1p" or "original"; see
+        `stimage.processing.normalise.Normalisation`.
     image_format
         "ppm" (the default when streaming), "png" (the default otherwise) or "jpeg", the only one that loses anything.
     on_mismatch
@@ -84,6 +88,7 @@ class SpotsConfig(datasets.BuilderConfig):
     involve_cancer: object = None
     patch: object = "original"
     panel: object = None
+    normalise: str = "counts"
     image_format: str = None
     on_mismatch: str = "error"
     max_image_pixels: int = MAX_PIXELS
@@ -124,6 +129,10 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     def _info(self):
         self.patch = Patch.of(self.config.patch)
         self.panel = Panel.of(self.config.panel) if self.config.panel is not None else None
+        if self.config.normalise not in NORMALISATIONS:
+            raise ValueError(f"normalise={self.config.normalise!r}: pass one of {NORMALISATIONS}")
+        if self.config.normalise != "counts" and not self.panel:
+            raise ValueError(f"normalise={self.config.normalise!r} is of a panel's genes: pass panel= too")
         if self.config.image_format not in (None, *IMAGE_FORMATS):
             raise ValueError(f"image_format={self.config.image_format!r}: pass one of {IMAGE_FORMATS}")
         return datasets.DatasetInfo(
@@ -165,7 +174,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
                 log.warning("left out slide %s: %s", slide.name, error)
                 continue
             begin, end = (len(spots) * i // n for i in (k, k + 1))
-            for i, table in enumerate(spot_tables(spots, self.patch, genes, encode, begin, end)):
+            for i, table in enumerate(spot_tables(spots, self.patch, genes, encode, begin, end, config.normalise)):
                 yield f"{slide.name}_{k}_{n}_{i}", table.select(list(self.info.features))
 
     def _generate_more_gen_kwargs(self, slides, parts, **same):

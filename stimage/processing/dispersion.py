@@ -70,7 +70,7 @@ def common_genes(slides: Sequence[Slide]) -> list[str]:
 
 
 def blocks(slide: Slide, genes: Sequence[str]):
-    """Yield a slide's counts of these genes, block by block: spots, and row, column (in ``genes``) and value of each."""
+    """Yield a slide's counts of these genes by block: spots, and row, column (of ``genes``) and value of each count."""
     place = {gene: i for i, gene in enumerate(genes)}
     path = local_copy(slide.counts)
     places = np.array([place.get(gene, -1) for gene in read_header(path)[0]])

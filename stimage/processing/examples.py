@@ -6,6 +6,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from stimage.processing.normalise import Normalisation, fit
 from stimage.processing.panels import Panel
 from stimage.processing.vocabulary import Vocabulary
 from stimage.slides.counts import Rows
@@ -20,6 +21,7 @@ def spot_tables(
     encode: Callable[[np.ndarray], bytes],
     begin: int = 0,
     end: int | None = None,
+    normalise: str = "counts",
 ) -> Iterator[pa.Table]:
     """Yield spots ``begin`` to ``end`` of a slide as Arrow tables of at most 64 rows, with the builder's columns.
 
@@ -29,9 +31,12 @@ def spot_tables(
         A vocabulary, for sparse ``gene_ids`` and ``counts``; or a panel, for a dense ``expression``.
     encode
         Makes an image file of a patch; see `stimage.processing.encoders.encoder`.
+    normalise
+        How a panel's counts become its ``expression``; see `stimage.processing.normalise.Normalisation`.
     """
     if isinstance(genes, Panel):
-        expression = partial(_dense, places=genes.places_in(spots.genes, spots.counts), width=len(genes.genes))
+        places = genes.places_in(spots.genes, spots.counts)
+        expression = partial(_dense, places=places, width=len(genes.genes), normal=fit(normalise, spots.counts, places))
     else:
         expression = partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts))
     for batch in read_batches(spots, patch, begin, end):
@@ -83,10 +88,11 @@ def _sparse(rows: Rows, gene_ids: np.ndarray) -> dict[str, pa.Array]:
     return {name: pa.ListArray.from_arrays(offsets, v) for name, v in (("gene_ids", ids), ("counts", counts))}
 
 
-def _dense(rows: Rows, places: np.ndarray, width: int) -> dict[str, pa.Array]:
-    """Return the counts of a panel's genes as vectors of its length."""
+def _dense(rows: Rows, places: np.ndarray, width: int, normal: Normalisation) -> dict[str, pa.Array]:
+    """Return the expression of a panel's genes as vectors of its length."""
     place = places.take(rows.columns)
     row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
-    expression = np.zeros((len(rows.ids), width), np.float32)
-    expression[row[place >= 0], place[place >= 0]] = rows.values[place >= 0]
+    counts = np.zeros((len(rows.ids), width))
+    counts[row[place >= 0], place[place >= 0]] = rows.values[place >= 0]
+    expression = normal(counts, np.bincount(row, rows.values, len(rows.ids)))
     return {"expression": pa.FixedSizeListArray.from_arrays(expression.ravel(), width)}

@@ -1,8 +1,10 @@
 """A panel: an ordered list of named genes, whose counts make a dense vector."""
 
+import hashlib
 import json
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +55,16 @@ class Panel:
                 "leave them out of the panel, or leave the slide out (on_mismatch='drop' does)"
             )
         return np.array([places.get(gene, -1) for gene in genes], np.int32)
+
+
+def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) -> None:
+    """Write a panel file, whole or not at all: the genes, how they were chosen (``made``), and a digest of both."""
+    record = {"genes": list(Panel(tuple(genes)).genes), **made}
+    record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    unfinished.replace(path)
 
 
 def _read(path: Path) -> list[str]:

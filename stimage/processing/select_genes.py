@@ -26,7 +26,11 @@ class Chosen:
 
 
 def select_genes(
-    slides: Sequence[Slide], method: str, n: int | None = None, allow_normalised: bool = False, progress: Progress = iter
+    slides: Sequence[Slide],
+    method: str,
+    n: int | None = None,
+    allow_normalised: bool = False,
+    progress: Progress = iter,
 ) -> Chosen:
     """Choose genes.
 
@@ -54,7 +58,9 @@ def select_genes(
     n = n or DEFAULT_N[method]
     if method == "hvg":
         if len(slides) != 1:
-            raise DataError(f"method hvg takes one slide, and {len(slides)} are chosen; pass --slides, or hvg-consensus")
+            raise DataError(
+                f"method hvg takes one slide, and {len(slides)} are chosen; pass --slides, or hvg-consensus"
+            )
         return Chosen(tuple(pearson_genes(slides[0], n, allow_normalised)))
     common = common_genes(slides)
     if not common:

@@ -1,0 +1,70 @@
+"""Choose genes and write them as a panel file, which the builder, training and evaluation take as panel=.
+
+The file names the genes in order and says how they were chosen: method, slides, parameters, versions, and a digest.
+"""
+
+import argparse
+from importlib.metadata import version
+from pathlib import Path
+
+from tqdm import tqdm
+
+from stimage.arguments import add_filters, filters_of, run, techs_of
+from stimage.errors import DataError
+from stimage.processing.dispersion import common_genes
+from stimage.processing.panels import Panel, write_panel
+from stimage.processing.select_genes import DEFAULT_N, Chosen, select_genes
+from stimage.slides import Slide, read_catalog
+
+VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
+
+
+def main() -> None:
+    args = parse_arguments()
+    slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
+    chosen = own_list(args.genes, slides) if args.method == "list" else select_genes(
+        slides, args.method, args.n, args.allow_normalised, lambda some: tqdm(some, unit="slide", disable=None)
+    )  # fmt: skip
+    for note in chosen.notes:
+        print(f"note: {note}")
+    made = {
+        "method": args.method,
+        "parameters": {"n": args.n or DEFAULT_N.get(args.method), "allow_normalised": args.allow_normalised},
+        "slides": [slide.name for slide in slides],
+        "species": sorted({slide.species for slide in slides if slide.species}),
+        "versions": {name: version(name) for name in VERSIONS},
+    }
+    write_panel(args.out, chosen.genes, made)
+    print(f"{len(chosen.genes)} genes of {len(slides)} slides: {args.out}")
+
+
+def own_list(path: Path, slides: list[Slide]) -> Chosen:
+    """Take a user's list, and hold it against the genes that all slides have."""
+    genes, common = Panel.of(path).genes, set(common_genes(slides))
+    if missing := [gene for gene in genes if gene not in common]:
+        shown = ", ".join(missing[:10]) + (", …" if missing[10:] else "")
+        raise DataError(f"{path}: {len(missing)} of {len(genes)} genes are not on all {len(slides)} slides: {shown}")
+    return Chosen(genes)
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("--method", choices=(*DEFAULT_N, "list"), required=True,
+                        help="hvg: of one slide; hvg-union, hvg-consensus: of each; overlap-hvg: of all spots, "
+                        "as the data set's authors; hest: as HEST-Benchmark; list: your own, with --genes")  # fmt: skip
+    parser.add_argument("--n", type=int, help="how many (128; overlap-hvg 100; hest 50)")
+    parser.add_argument("--genes", type=Path, help="file of names, for the method list")
+    parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
+    add_filters(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the panel file to write (JSON)")
+    args = parser.parse_args()
+    if (args.method == "list") != (args.genes is not None):
+        parser.error("--method list and --genes go together")
+    if args.n is not None and args.n < 1:
+        parser.error("--n must be 1 or more")
+    return args
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,69 @@
+"""Normalisation of a panel's counts, spot by spot; what it needs to know of the whole slide is found in one pass."""
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from stimage.slides.counts import read_rows
+
+NORMALISATIONS = ("counts", "log1p", "median-log1p", "original")
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How counts become expression.
+
+    Parameters
+    ----------
+    kind
+        "counts": raw. "log1p": log(1 + count). "median-log1p": counts divided by the spot's total over all genes, times
+        the slide's median total, then log1p. "original": the same with totals of the panel's genes alone, as the data
+        set's authors do it. Totals of 0 are left out of the median, and such spots are 0.
+    median
+        The slide's median total, of the genes that ``kind`` says; not used for the first two.
+    """
+
+    kind: str
+    median: float = 1.0
+
+    def __call__(self, counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """Normalise the panel's counts (n x genes) of spots with these totals over all genes (n); float32."""
+        if self.kind == "counts":
+            return counts.astype(np.float32)
+        if self.kind == "log1p":
+            return np.log1p(counts).astype(np.float32)
+        if self.kind == "original":
+            totals = counts.sum(1)
+        scale = np.divide(self.median, totals, out=np.zeros(len(totals)), where=totals > 0)
+        return np.log1p(counts * scale[:, None]).astype(np.float32)
+
+
+def fit(kind: str, path: str, places: np.ndarray) -> Normalisation:
+    """Return the normalisation of a slide.
+
+    Parameters
+    ----------
+    kind
+        One of `NORMALISATIONS`.
+    path
+        The slide's count file; read once if a median is needed.
+    places
+        For each gene of the file, its place in the panel, or -1.
+    """
+    if kind not in ("median-log1p", "original"):
+        return Normalisation(kind)
+    inside = tuple(np.flatnonzero(places >= 0).tolist()) if kind == "original" else None
+    return Normalisation(kind, _median_total(path, os.stat(path).st_mtime_ns, inside))
+
+
+@lru_cache(maxsize=64)  # the ranges of a huge slide share it
+def _median_total(path: str, _changed: int, inside: tuple[int, ...] | None) -> float:
+    totals = []
+    for rows in read_rows(path):
+        values = rows.values if inside is None else rows.values * np.isin(rows.columns, inside)
+        row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
+        totals.append(np.bincount(row, values, len(rows.ids)))
+    totals = np.concatenate(totals) if totals else np.zeros(0)
+    return float(np.median(totals[totals > 0])) if (totals > 0).any() else 1.0
