@@ -1,0 +1,165 @@
+"""Gene names across slides: symbols and Ensembl ids, through a table that the user names; none is shipped.
+
+Such tables: 10x's ``features.tsv(.gz)``, or an export of Ensembl's BioMart (CSV or TSV with a header).
+"""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from stimage.collection.texts import read_lines
+from stimage.errors import DataError
+
+ENSEMBL = re.compile(r"(ENS[A-Z]*G\d{9,})(\.\d+)?$")
+HEADS = {  # what columns are called, in lower case, without blanks and underscores
+    "id": ("ensemblid", "genestableid", "ensemblgeneid", "geneid", "id"),
+    "symbol": ("symbol", "genename", "hgncsymbol", "mgisymbol", "externalgenename", "name"),
+    "species": ("species", "organism"),
+}
+KINDS = ("symbol", "ensembl")
+
+
+@dataclass(frozen=True)
+class GeneTable:
+    """Ensembl id (without version) → symbol, of one species, and symbol → its ids in the table's order."""
+
+    path: str
+    symbols: dict[str, str]
+    ids: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Where each gene of a slide goes: ``names`` are the new ones, ``target`` each gene's place in them, -1 if lost.
+
+    The report: how many genes were ``mapped`` to another name, were so named already (``kept``), share a new name
+    (``merged``: their counts are added), and which were ``lost``, as the table does not have them.
+    """
+
+    names: tuple[str, ...]
+    target: np.ndarray
+    mapped: int
+    kept: int
+    merged: dict[str, tuple[str, ...]]
+    lost: tuple[str, ...]
+
+    def apply(self, counts: csr_matrix) -> csr_matrix:
+        """Return counts (n x genes) under the new names (n x names); those of merged genes are added."""
+        kept = np.flatnonzero(self.target >= 0)
+        places = (np.ones(len(kept), counts.dtype), (kept, self.target[kept]))
+        return csr_matrix(counts @ csr_matrix(places, (len(self.target), len(self.names))))
+
+    def report(self) -> str:
+        """Say in a line what became of the genes."""
+        merged = sum(map(len, self.merged.values()))
+        text = f"{self.mapped} mapped, {self.kept} kept, {merged} merged into {len(self.merged)}, {len(self.lost)} lost"
+        return text + (f" ({', '.join(self.lost[:5])}{', …' if self.lost[5:] else ''})" if self.lost else "")
+
+
+def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
+    """Read a table of Ensembl ids and symbols, plain or gzip, comma- or tab-separated.
+
+    Parameters
+    ----------
+    path
+        With a header that names an id and a symbol column (and, if there are several species, one for the species);
+        or without one, as 10x's features.tsv: id, symbol.
+    species
+        Which rows to take, if the table has a species column.
+
+    Raises
+    ------
+    DataError
+        If there is no such column, an id is none, one id has two symbols, or no row is of the species; with the line.
+    """
+    lines = [(number, text) for number, text in read_lines(path) if text.strip() and not text.startswith("#")]
+    separator = "\t" if "\t" in lines[0][1] else ","
+    rows = [(number, next(csv.reader([text], delimiter=separator))) for number, text in lines]
+    at, rows = _columns(path, rows)
+    symbols, ids = {}, {}
+    for number, cells in rows:
+        where = f"{path}: line {number}"
+        if len(cells) <= max(at.values()):
+            raise DataError(f"{where}: has {len(cells)} cells; is the row cut off?")
+        if species and "species" in at and cells[at["species"]].strip().lower() != species.lower():
+            continue
+        gene, symbol = cells[at["id"]].strip(), cells[at["symbol"]].strip()
+        found = ENSEMBL.match(gene)
+        if not found:
+            raise DataError(f"{where}: {gene!r} is no Ensembl id of a gene")
+        symbol = symbol if symbol and symbol != gene else found[1]
+        if symbols.setdefault(found[1], symbol) != symbol:
+            raise DataError(f"{where}: {found[1]} is {symbol!r} here and {symbols[found[1]]!r} before; keep one")
+        ids[symbol] = tuple(dict.fromkeys((*ids.get(symbol, ()), found[1])))
+    if not symbols:
+        raise DataError(f"{path}: has no gene" + (f" of species {species!r}" if species else ""))
+    return GeneTable(str(path), symbols, ids)
+
+
+def map_genes(genes: Sequence[str], table: GeneTable, to: str) -> Mapping:
+    """Give a slide's genes names of one kind.
+
+    The rule: an Ensembl id loses its version; a symbol with several ids takes the table's first; genes that come to
+    the same name are merged, that is, their counts are added; a gene that the table lacks is lost, unless it is of the
+    wanted kind already.
+
+    Parameters
+    ----------
+    to
+        "symbol" or "ensembl".
+
+    Raises
+    ------
+    DataError
+        If the table knows none of the genes: it is of another species.
+    """
+    if to not in KINDS:
+        raise ValueError(f"to={to!r}: pass one of {KINDS}")
+    new = [_rename(gene, table, to) for gene in genes]
+    known = [gene for gene in genes if _bare(gene) in table.symbols or gene in table.ids]
+    if not known:
+        raise DataError(f"{table.path}: knows none of {len(genes)} genes, such as {genes[0]!r}; is the species right?")
+    names = tuple(dict.fromkeys(name for name in new if name))
+    place = {name: i for i, name in enumerate(names)}
+    times = Counter(name for name in new if name)
+    merged = {name: tuple(g for g, n in zip(genes, new) if n == name) for name, n in times.items() if n > 1}
+    return Mapping(
+        names,
+        np.array([place.get(name, -1) for name in new], np.int64),
+        sum(bool(name) and name != gene for gene, name in zip(genes, new)),
+        sum(name == gene for gene, name in zip(genes, new)),
+        merged,
+        tuple(gene for gene, name in zip(genes, new) if not name),
+    )
+
+
+def _rename(gene: str, table: GeneTable, to: str) -> str | None:
+    bare = _bare(gene)
+    if to == "ensembl":
+        return bare or next(iter(table.ids.get(gene, ())), None)
+    return table.symbols.get(bare) if bare else gene
+
+
+def _bare(gene: str) -> str | None:
+    """Return an Ensembl id without its version, None for other names."""
+    found = ENSEMBL.match(gene)
+    return found[1] if found else None
+
+
+def _columns(path: str | Path, rows: list[tuple[int, list[str]]]) -> tuple[dict[str, int], list]:
+    """Return where the columns are, and the rows behind the header, if there is one."""
+    number, first = rows[0]
+    if ENSEMBL.match(first[0].strip()) and len(first) > 1:
+        return {"id": 0, "symbol": 1}, rows
+    heads = [re.sub(r"[\s_]+", "", cell).lower() for cell in first]
+    at = {what: next((heads.index(n) for n in names if n in heads), None) for what, names in HEADS.items()}
+    for what in ("id", "symbol"):
+        if at[what] is None:
+            raise DataError(f"{path}: line {number}: has no column for the {what}; it may be called {HEADS[what]}")
+    return {what: place for what, place in at.items() if place is not None}, rows[1:]

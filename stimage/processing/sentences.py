@@ -1,0 +1,127 @@
+"""Spots as sentences of gene names, the most expressed first, for training images with text."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from stimage.errors import DataError
+from stimage.slides.counts import read_header, read_rows
+
+# reference genes of Eisenberg and Levanon (Trends Genet. 29, 569, 2013) and Vandesompele et al. (Genome Biol. 3, 2002)
+HOUSEKEEPING = frozenset(
+    "C1ORF43 CHMP2A EMC7 GPI PSMB2 PSMB4 RAB7A REEP5 SNRPD3 VCP VPS29 "
+    "ACTB B2M GAPDH HMBS HPRT1 RPL13A SDHA TBP UBC YWHAZ".split()
+)
+PATTERNS = {
+    "mitochondrial": re.compile(r"MT[-.]", re.IGNORECASE),
+    "ribosomal": re.compile(r"RP[SL]\d|RPLP\d|RPSA(\W|$)", re.IGNORECASE),
+}
+EXCLUDABLE = (*PATTERNS, "housekeeping")
+
+
+@dataclass(frozen=True)
+class TopGenes:
+    """Which genes of a spot make its sentence.
+
+    Parameters
+    ----------
+    k
+        How many, at most; a spot with fewer genes has a shorter sentence.
+    above_mean
+        Instead of those with the highest counts, those whose log1p count is furthest above the slide's mean of it.
+    exclude
+        Kinds of genes to leave out: any of "mitochondrial", "ribosomal", "housekeeping", known by their symbols.
+    """
+
+    k: int = 50
+    above_mean: bool = False
+    exclude: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.k < 1:
+            raise ValueError(f"k={self.k}: a sentence has at least one gene")
+        if unknown := [kind for kind in self.exclude if kind not in EXCLUDABLE]:
+            raise ValueError(f"exclude={unknown[0]!r}: pass any of {EXCLUDABLE}")
+
+
+def excluded(genes: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
+    """Return which genes (bool) are of these kinds."""
+    found = np.zeros(len(genes), bool)
+    for kind in kinds:
+        matches = PATTERNS[kind].match if kind in PATTERNS else lambda gene: gene.upper() in HOUSEKEEPING
+        found |= np.array([bool(matches(gene)) for gene in genes])
+    return found
+
+
+def slide_means(path: str) -> np.ndarray:
+    """Return each gene's mean of log1p counts over all spots of a count file, which is read once."""
+    total, spots = np.zeros(len(read_header(path)[0])), 0
+    for rows in read_rows(path):
+        total += np.bincount(rows.columns, np.log1p(rows.values), len(total))
+        spots += len(rows.ids)
+    if not spots:
+        raise DataError(f"{path}: has no spot")
+    return total / spots
+
+
+def top_genes(
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    genes: Sequence[str],
+    rule: TopGenes,
+    means: np.ndarray | None = None,
+) -> list[list[str]]:
+    """Return the genes of each spot's sentence, in order; of genes that are equal, by name.
+
+    Parameters
+    ----------
+    indptr, columns, values
+        Counts of n spots in CSR form, without zeros.
+    genes
+        Names of the columns.
+    means
+        Of the slide, from `slide_means`; needed if the rule says ``above_mean``.
+    """
+    if rule.above_mean:
+        if means is None:
+            raise ValueError("above_mean needs the slide's means; see slide_means")
+        score = np.log1p(values) - means[columns]
+    else:
+        score = np.asarray(values, float)
+    kept = ~excluded(genes, rule.exclude)[columns] & (score > 0)
+    row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))[kept]
+    columns, score = np.asarray(columns)[kept], score[kept]
+    by_name = np.empty(len(genes), int)
+    by_name[np.argsort(np.array(genes, dtype=str), kind="stable")] = np.arange(len(genes))
+    order = np.lexsort((by_name[columns], -score, row))
+    row, columns = row[order], columns[order]
+    begin = np.searchsorted(row, np.arange(len(indptr)))
+    return [[genes[c] for c in columns[a : min(a + rule.k, b)]] for a, b in pairwise(begin)]
+
+
+def genes_that_fit(
+    sentences: Sequence[Sequence[str]], tokenize: Callable[[str], Sequence[int]], tokens: int = 77
+) -> np.ndarray:
+    """Return how many genes of each sentence a text tower sees before its tokenizer cuts it off.
+
+    Parameters
+    ----------
+    tokenize
+        Gives a text's tokens, those for its begin and end among them: ``lambda text: tokenizer(text).input_ids``.
+    tokens
+        What the text tower takes; CLIP's 77.
+    """
+    return np.array(
+        [
+            bisect_right(
+                range(1, len(names) + 1), tokens, key=lambda n, names=names: len(tokenize(" ".join(names[:n])))
+            )
+            for names in sentences
+        ],
+        int,
+    )

@@ -1,0 +1,66 @@
+"""Sentences of gene names: the order of counts, whatever is left out, and how many genes a tokenizer keeps."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
+
+from stimage.processing.sentences import TopGenes, excluded, genes_that_fit, slide_means, top_genes
+from tests.roots import write_slide
+
+NAMES = ["MT-CO1", "RPL3", "ACTB", "b", "a", "Rps27a", "mt-Nd1", "RPSAP1", "KRT8"]
+
+
+def sentences(counts, names=NAMES, means=None, **rule):
+    m = csr_matrix(np.atleast_2d(counts))
+    return top_genes(m.indptr, m.indices, m.data, names, TopGenes(**rule), means)
+
+
+@given(st.lists(st.lists(st.integers(0, 4), min_size=9, max_size=9), min_size=1, max_size=5), st.integers(1, 10))
+def test_highest_counts_first_then_by_name(counts, k):
+    want = [[NAMES[i] for i in sorted((i for i in range(9) if row[i]), key=lambda i: (-row[i], NAMES[i]))][:k]
+            for row in counts]  # fmt: skip
+    assert sentences(counts, k=k) == want
+
+
+def test_kinds_are_left_out():
+    assert excluded(NAMES, ["mitochondrial"]).nonzero()[0].tolist() == [0, 6]
+    assert excluded(NAMES, ["ribosomal"]).nonzero()[0].tolist() == [1, 5]
+    assert excluded(NAMES, ["housekeeping"]).nonzero()[0].tolist() == [2]
+    got = sentences(np.arange(9, 0, -1), k=3, exclude=("mitochondrial", "ribosomal", "housekeeping"))
+    assert got == [["b", "a", "RPSAP1"]]
+
+
+def test_above_the_slides_mean(tmp_path):
+    write_slide(tmp_path, "A", "ST", side=5)
+    path = str(tmp_path / "ST/gene_exp/A_count.csv")
+    table = np.loadtxt(path, delimiter=",", skiprows=1, usecols=range(1, 5))
+    means = slide_means(path)
+    np.testing.assert_allclose(means, np.log1p(table).mean(0))
+    names = ["w", "x", "y", "z"]
+    above = np.log1p(table) - means
+    want = [[names[i] for i in np.argsort(-row, kind="stable") if row[i] > 0][:2] for row in above]
+    assert sentences(table, names, means, k=2, above_mean=True) == want
+    with pytest.raises(ValueError, match="needs the slide's means"):
+        sentences(table, names, above_mean=True)
+
+
+def test_empty_spots_have_empty_sentences():
+    assert sentences([[0] * 9, [1] + [0] * 8, [0] * 9]) == [[], ["MT-CO1"], []]
+
+
+def test_genes_that_fit():
+    def tokenize(text):  # a token for every two letters, one for begin and one for end
+        return [0, *(1 for word in text.split() for _ in range(-(-len(word) // 2))), 2]
+
+    some = [["AAAA", "BB", "CC"], ["AAAAAA"], []]
+    assert genes_that_fit(some, tokenize, 5).tolist() == [2, 1, 0]
+    assert genes_that_fit(some, tokenize, 4).tolist() == [1, 0, 0]
+    assert genes_that_fit(some, tokenize).tolist() == [3, 1, 0]
+
+
+@pytest.mark.parametrize("rule", [{"k": 0}, {"exclude": ("sex",)}])
+def test_rules_that_are_none(rule):
+    with pytest.raises(ValueError, match=r"k=0|exclude='sex': pass any of"):
+        TopGenes(**rule)
