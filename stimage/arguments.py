@@ -44,7 +44,16 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
                        help="spots that the coord file, the count file and the image do not all have: stop, or leave "
                        "them out (%(default)s)")  # fmt: skip
-    group.add_argument("--max-image-pixels", type=int, default=MAX_PIXELS, help="refuse larger images (%(default)s)")
+    group.add_argument(
+        "--max-image-pixels", type=positive, default=MAX_PIXELS, help="refuse larger images (%(default)s)"
+    )
+
+
+def positive(text: str) -> int:
+    """Return a whole number of 1 or more."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number}: must be 1 or more")
+    return number
 
 
 def patch_of(args: argparse.Namespace) -> Patch:

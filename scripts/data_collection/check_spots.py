@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, filters_of, run, techs_of
+from stimage.arguments import add_filters, filters_of, positive, run, techs_of
 from stimage.collection.check_all import PICTURES, check_all, count, with_twins, write_tables
 from stimage.collection.report import write_report
 from stimage.slides import read_catalog
@@ -43,7 +43,9 @@ def parse_arguments() -> argparse.Namespace:
     add_filters(parser)
     parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help="folder to write (%(default)s)")
     parser.add_argument("--colour", default="counts", help="of the spots: counts, annotation, or a gene (%(default)s)")
-    parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
+    parser.add_argument(
+        "--workers", type=positive, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)"
+    )
     return parser.parse_args()
 
 

@@ -10,14 +10,15 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from stimage.arguments import add_filters, add_reading, filters_of, patch_of, run, techs_of
+from stimage.arguments import add_filters, add_reading, filters_of, patch_of, positive, run, techs_of
+from stimage.errors import DataError
 from stimage.processing.build import CARD, Plan, Selection, drop_stale, make_plan, share
 from stimage.processing.engines import Outcome, run_local, run_ray, submit_slurm
 from stimage.processing.hub import open_repository, push_folder
 from stimage.processing.progress import with_progress
 from stimage.processing.publish import finish
 from stimage.processing.shards import Options, Shard
-from stimage.processing.splits import SPLIT_BY, Splitting
+from stimage.processing.splits import FRACTIONS, SPLIT_BY, Splitting
 from stimage.slides.storage import read_names
 
 
@@ -29,7 +30,9 @@ def main() -> int:
         patch_of(args), args.image_format, args.jpeg_quality, args.on_mismatch, args.max_image_pixels,
         args.spots_per_shard,
     )  # fmt: skip
-    splitting = Splitting(args.split_by, args.seed, args.fractions, args.patients)
+    if not args.split_by and (args.seed is not None or args.fractions):
+        raise DataError("--seed and --fractions say how to split: pass --split-by too")
+    splitting = Splitting(args.split_by, args.seed or 0, args.fractions or FRACTIONS, args.patients)
     plan = make_plan(selection, args.out, options, splitting)
     repo = open_repository(args.push_to_hub, args.public) if args.push_to_hub and not args.share else "user/repo"
     if args.engine == "slurm":
@@ -38,7 +41,12 @@ def main() -> int:
     if args.share:
         return 1 if failed else 0
     if failed:
-        print(f"{len(failed)} shards failed; {plan.out / CARD} is not written:", *failed, sep="\n", file=sys.stderr)
+        print(
+            f"{len(failed)} of {len(plan.shards)} shards failed; {plan.out / CARD} is not written:",
+            *failed,
+            sep="\n",
+            file=sys.stderr,
+        )
         return 1
     done = plan.done()
     for warning in finish(plan, done, repo, args.license):
@@ -64,10 +72,9 @@ def build(plan: Plan, args: argparse.Namespace) -> list[str]:
     if not todo:
         return []
     (plan.out / CARD).unlink(missing_ok=True)
-    slides = len({shard.slide.name for shard in todo})
     spots = sum(shard.slide.about_spots // shard.parts for shard in todo)
     failed = []
-    for outcome in with_progress(engine(args, todo), slides, spots):
+    for outcome in with_progress(engine(args, todo), todo, spots):
         if outcome.error:
             failed.append(outcome.error)
         if outcome.fatal:
@@ -96,17 +103,19 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--exclude", type=Path, help="file of slides to leave out (a name a line, or a CSV)")
     add_reading(parser)
     parser.add_argument("--image-format", choices=("png", "jpeg"), default="png", help="%(default)s, which is lossless")
-    parser.add_argument("--jpeg-quality", type=int, default=95, help="%(default)s")
-    parser.add_argument("--spots-per-shard", type=int, default=20_000, help="of larger slides (%(default)s)")
+    parser.add_argument(
+        "--jpeg-quality", type=int, choices=range(1, 101), default=95, metavar="1-100", help="%(default)s"
+    )
+    parser.add_argument("--spots-per-shard", type=positive, default=20_000, help="of larger slides (%(default)s)")
     splits = parser.add_argument_group("splits")
     splits.add_argument("--split-by", choices=SPLIT_BY, help="what is never on two sides; without it, all is in train")
-    splits.add_argument("--seed", type=int, default=0)
-    splits.add_argument("--fractions", nargs=3, type=float, default=(0.8, 0.1, 0.1), help="train, validation, test")
+    splits.add_argument("--seed", type=int, help="another one gives another split (0)")
+    splits.add_argument("--fractions", nargs=3, type=float, help="train, validation, test (0.8 0.1 0.1)")
     splits.add_argument("--patients", type=Path, help="CSV with the columns slide and patient, for --split-by patient")
     how = parser.add_argument_group("how it is run")
     how.add_argument("--engine", choices=("local", "slurm", "ray"), default="local", help="%(default)s")
-    how.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
-    how.add_argument("--tasks", type=int, default=16, help="jobs of the Slurm array (%(default)s)")
+    how.add_argument("--workers", type=positive, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
+    how.add_argument("--tasks", type=positive, default=16, help="jobs of the Slurm array (%(default)s)")
     how.add_argument("--sbatch", action="append", default=[], metavar="OPTION", help="for sbatch: --sbatch=--time=60")
     how.add_argument("--share", help=argparse.SUPPRESS)
     hub = parser.add_argument_group("Hub")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, filters_of, run, techs_of
+from stimage.arguments import add_filters, filters_of, positive, run, techs_of
 from stimage.processing.anndata_files import IMAGE_PX, write_h5ad
 from stimage.slides import open_spots, read_catalog
 from stimage.slides.catalog import ON_MISMATCH
@@ -31,7 +31,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
     add_filters(parser)
     parser.add_argument("--one-file", action="store_true", help="write all slides into the file --out")
-    parser.add_argument("--image-px", type=int, default=IMAGE_PX, help="longer side of the image (%(default)s)")
+    parser.add_argument("--image-px", type=positive, default=IMAGE_PX, help="longer side of the image (%(default)s)")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
                         help="of spots that not all files have: stop, or leave them out (%(default)s)")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="folder to write, or file with --one-file")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, filters_of, run, techs_of
+from stimage.arguments import add_filters, filters_of, positive, run, techs_of
 from stimage.errors import DataError
 from stimage.processing.dispersion import common_genes
 from stimage.processing.panels import Panel, write_panel
@@ -53,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--method", choices=(*DEFAULT_N, "list"), required=True,
                         help="hvg: of one slide; hvg-union, hvg-consensus: of each; overlap-hvg: of all spots, "
                         "as the data set's authors; hest: as HEST-Benchmark; list: your own, with --genes")  # fmt: skip
-    parser.add_argument("--n", type=int, help="how many (128; overlap-hvg 100; hest 50)")
+    parser.add_argument("--n", type=positive, help="how many (128; overlap-hvg 100; hest 50)")
     parser.add_argument("--genes", type=Path, help="file of names, for the method list")
     parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
     add_filters(parser)

@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from stimage.arguments import positive
 from stimage.collection.contact_sheet import contact_sheet
 from stimage.errors import DataError
 from stimage.slides import MAX_PIXELS, Filters, open_spots, read_catalog
@@ -18,7 +19,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/show_spots"), help="folder for SLIDE.png (%(default)s)")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with spots that do not "
                         "have a place, an image and counts: stop, or leave them out (%(default)s)")  # fmt: skip
-    parser.add_argument("--max-image-pixels", type=int, default=MAX_PIXELS, help="refuse larger images (%(default)s)")
+    parser.add_argument(
+        "--max-image-pixels", type=positive, default=MAX_PIXELS, help="refuse larger images (%(default)s)"
+    )
     args = parser.parse_args()
     catalog = read_catalog(args.root)
     if args.slide is None:

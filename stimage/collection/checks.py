@@ -43,7 +43,7 @@ def check_ids(e: Evidence) -> Result:
     values = {"only_in_coord": alone[0], "only_in_counts": alone[1]}
     if any(alone):
         message = f"{alone[0]} spots are only in the coord file, {alone[1]} only in the count file"
-        return "fail", message, "mend the ids, or pass on_mismatch='drop'", values
+        return "fail", message, "mend the ids, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
     return "pass", f"the same {len(coord):,} spots in both", "", values
 
 

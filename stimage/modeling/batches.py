@@ -4,10 +4,11 @@ A row of a data set is a Python object for every count: through a DataLoader tha
 Here a worker reads its shards as Arrow tables, and what crosses to the trainer is a few flat tensors.
 """
 
+import copy
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import datasets
 import numpy as np
@@ -21,6 +22,7 @@ from stimage.errors import DataError
 
 READ = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
 JPEG_SIGNATURE = b"\xff\xd8\xff"
+IN_ARROW = "call with_format('arrow') before filter or map, whose function then gets tables"
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,20 @@ def spot_loader(
         Processes; 0 reads in this one. A data set of fewer shards is cut finer, if its files allow that.
     image_size
         Pixels along a side, to which each image is resized as CLIP's image processor does (bicubic, antialiased).
-        Without it, the images of a batch must have one size: those of one slide do.
+        Without it, all images must have one size: those of a physical patch do, original ones differ by a pixel.
     drop_last
         Leave out each worker's last batch if it is not full.
+
+    Raises
+    ------
+    DataError
+        If the data set has no spots, or its columns are not known.
     """
+    _check(dataset)
     epoch = getattr(dataset, "epoch", 0)
     if isinstance(dataset, datasets.Dataset):
         dataset = dataset.to_iterable_dataset(num_shards=max(1, min(workers, len(dataset))))
-    if dataset.num_shards < workers:
-        dataset = dataset.reshard()
+    dataset = _of_rank(dataset, workers)
     spots = SpotBatches(dataset, batch_size, image_size, drop_last)
     spots.set_epoch(epoch)
     return DataLoader(spots, batch_size=None, num_workers=workers)
@@ -107,8 +114,43 @@ class SpotBatches(IterableDataset):
             dataset = dataset.shard(worker.num_workers, worker.id, contiguous=False)
         dataset.set_epoch(self.epoch)  # a shard's own begins at 0
         with _no_pause(worker is not None):
-            for table in dataset.iter(self.batch_size, self.drop_last):
+            for table in _tables(dataset, self.batch_size, self.drop_last):
                 yield to_batch(table, self.image_size)
+
+
+def _check(dataset: object) -> None:
+    """Refuse what is no data set of spots."""
+    if not isinstance(dataset, (datasets.Dataset, datasets.IterableDataset)):
+        raise DataError(f"a {type(dataset).__name__} is not one split of spots: load it with split='train'")
+    if dataset.features is None:
+        raise DataError(f"the columns are not known after map: {IN_ARROW}, and pass map(…, features=…)")
+    if missing := {"spot_id", "slide", "annotation", "image"} - set(dataset.features):
+        raise DataError(f"these are no spots: there is no column {min(missing)!r}, but {', '.join(dataset.features)}")
+
+
+def _of_rank(dataset: datasets.IterableDataset, workers: int) -> datasets.IterableDataset:
+    """Cut finer if there are fewer shards than workers, and settle what `split_dataset_by_node` left to be settled.
+
+    That gives whole shards to ranks if their number divides: it must be that of all shards, not of a worker's.
+    """
+    ranks = dataset._distributed
+    if dataset.num_shards < workers * (ranks.world_size if ranks else 1):
+        dataset = dataset.reshard()
+    if not ranks:
+        return dataset
+    dataset, whole = copy.copy(dataset), dataset.num_shards % ranks.world_size == 0
+    if ranks.strategy == "shards" or (ranks.strategy == "auto" and whole):
+        dataset._distributed = None
+        return dataset.shard(ranks.world_size, ranks.rank, contiguous=False)
+    dataset._distributed = replace(ranks, strategy="examples")
+    return dataset
+
+
+def _tables(dataset: datasets.IterableDataset, batch_size: int, drop_last: bool) -> Iterator[pa.Table]:
+    try:
+        yield from dataset.iter(batch_size, drop_last)
+    except pa.ArrowInvalid as error:  # rows made in Python have each the type that their values suggest
+        raise DataError(f"rows that filter or map made do not fit together: {IN_ARROW} ({error})"[:500]) from None
 
 
 def to_batch(table: pa.Table, image_size: int | None = None) -> SpotBatch:

@@ -40,6 +40,7 @@ class Plan:
 
     out: Path
     catalog: Catalog
+    excluded: frozenset[str]
     placed: dict[str, Placed]
     shards: list[Shard]
     splitting: Splitting
@@ -47,10 +48,15 @@ class Plan:
 
     def report(self, done: Mapping[str, Done]) -> str:
         """Tell, as a Markdown table, how much fell into which split."""
-        spots = Counter()
+        spots, left_out = Counter(), self.left_out(done)
         for shard in self.shards:
             spots[shard.slide.name] += done[shard.name].spots
-        return report(self.placed.values(), spots)
+        return report([placed for name, placed in self.placed.items() if name not in left_out], spots)
+
+    def left_out(self, done: Mapping[str, Done]) -> dict[str, str]:
+        """Return why slides have no shards, by name."""
+        reasons = {shard.slide.name: done[shard.name].left_out for shard in self.shards}
+        return {name: reason for name, reason in reasons.items() if reason}
 
     def done(self) -> dict[str, Done]:
         """Return the shards that are there already, by name."""
@@ -75,41 +81,43 @@ def make_plan(selection: Selection, out: str | os.PathLike, options: Options, sp
     excluded = {name.casefold() for name in selection.exclude}
     slides = catalog.of_techs(selection.techs).select(selection.filters, options.on_mismatch)
     slides = [slide for slide in slides if slide.name.casefold() not in excluded]
-    if absent := len(excluded - {slide.name.casefold() for slide in catalog.slides}):
+    not_wanted = frozenset(slide.name for slide in catalog.slides if slide.name.casefold() in excluded)
+    if absent := len(excluded) - len(not_wanted):
         log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), selection.root)
     if not slides:
         raise DataError(f"{selection.root}: all slides that match are excluded")
     try:
         (out / WORK).mkdir(parents=True, exist_ok=True)
-        _agree(out, options, splitting)
+        settings = _agree(out, options, splitting)
+        placed = split_slides(catalog.slides, slides, splitting, _known_splits(out))
         vocabulary = _number_genes(out, catalog)
+        write_atomically(out / WORK / OPTIONS_FILE, settings)
     except OSError as error:
         raise OutputError(f"{out}: cannot be written ({error.strerror or error})") from None
-    placed = split_slides(catalog.slides, slides, splitting, _known_splits(out))
     shards = [
         Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
         for slide in slides
         for parts in [slide.parts(options.spots_per_shard)]
         for part in range(parts)
     ]
-    return Plan(out, catalog, placed, shards, splitting, options)
+    return Plan(out, catalog, not_wanted, placed, shards, splitting, options)
 
 
 def drop_stale(plan: Plan) -> None:
-    """Remove shards that the plan replaces: of slides that have another split or number of parts now.
+    """Remove shards that the plan replaces: of slides that have another split or number of parts, or are excluded.
 
     Raises
     ------
     DataError
-        If there are shards of slides that are not in the plan.
+        If there are shards of slides that are neither in the plan nor excluded.
     """
     wanted = {shard.path for shard in plan.shards}
     stale = [path for path in plan.out.glob("data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]
     slides = {path: path.name[: -len("-00000-of-00001.parquet")] for path in stale}
-    if others := sorted({name for name in slides.values() if name not in plan.placed}):
+    if others := sorted({name for name in slides.values() if name not in plan.placed and name not in plan.excluded}):
         raise DataError(
             f"{plan.out}: has shards of {len(others)} slides that are not selected now: {', '.join(others[:5])}"
-            f"{', …' if len(others) > 5 else ''}; select them too, or remove their files below data/"
+            f"{', …' if len(others) > 5 else ''}; select them too, or name them in a file for --exclude"
         )
     for path in stale:
         path.unlink()
@@ -122,16 +130,15 @@ def write_atomically(path: Path, content: str) -> None:
     temporary.replace(path)
 
 
-def _agree(out: Path, options: Options, splitting: Splitting) -> None:
-    """Note the options in the folder, or refuse a folder made with others."""
+def _agree(out: Path, options: Options, splitting: Splitting) -> str:
+    """Return the options as they are noted in the folder, or refuse a folder made with others."""
     path = out / WORK / OPTIONS_FILE
     split = {f"split_{name}": value for name, value in asdict(splitting).items() if name != "patients"}
     now = json.loads(json.dumps({"format": FORMAT, **asdict(options), **split}))
     if not path.exists():
         if stray := [name for name in os.listdir(out) if name != WORK]:
             raise DataError(f"{out}: is not empty (it has {stray[0]!r}) and not a folder made by this; pass another")
-        write_atomically(path, json.dumps(now, indent=1))
-        return
+        return json.dumps(now, indent=1)
     try:
         then = json.loads(path.read_text())
         other = [f"{key}={then.get(key)!r}, not {value!r}" for key, value in now.items() if then.get(key) != value]
@@ -139,11 +146,14 @@ def _agree(out: Path, options: Options, splitting: Splitting) -> None:
         raise DataError(f"{path}: is damaged, so what {out} was made with is not known; pass another folder") from None
     if other:
         raise DataError(f"{out}: was made with {'; '.join(other)}; pass another folder, or the same options")
+    return path.read_text()
 
 
 def _number_genes(out: Path, catalog: Catalog) -> Path:
     """Keep the root's vocabulary in the folder; one that is there already is only added to, so ids never change."""
     path = out / WORK / GENES
+    if not path.exists() and any(out.glob(f"{WORK}/done/*")):
+        raise DataError(f"{path}: is gone, which numbers the genes of the shards that are there; pass another folder")
     names = load_vocabulary(root_vocabulary(catalog)).names
     known = load_vocabulary(str(path)).names if path.exists() else ()
     if names[: len(known)] != known:

@@ -63,7 +63,7 @@ def card(plan: Plan, done: Mapping[str, Done], notes: list[str], repo: str, lice
         dataset_info=[_info(name, splits) for name, splits in sizes.items()],
     )
     text = TEXT.format(
-        spots=_total(sizes["all"]), slides=len(plan.placed), repo=repo, config=techs[0],
+        spots=_total(sizes["all"]), slides=len(plan.placed) - len(plan.left_out(done)), repo=repo, config=techs[0],
         report=plan.report(done), patch=_patch(plan), encoding=_encoding(plan),
         splitting=_splitting(plan), notes="".join(f"\nNote: {note}.\n" for note in notes),
     )  # fmt: skip

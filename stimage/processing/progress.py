@@ -2,29 +2,30 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from tqdm import tqdm
 
 from stimage.processing.engines import Outcome
+from stimage.processing.shards import Shard
 
 
-def with_progress(outcomes: Iterable[Outcome], slides: int, spots: int) -> Iterator[Outcome]:
+def with_progress(outcomes: Iterable[Outcome], shards: Sequence[Shard], spots: int) -> Iterator[Outcome]:
     """Pass outcomes on, and say after each how many slides are done, spots a second, and the time left.
 
-    ``slides`` and ``spots`` (which may be an estimate) are what the outcomes will add up to.
+    ``shards`` are those that outcomes will come of, and ``spots`` how many these have, which may be an estimate.
     """
-    began, made, finished = time.monotonic(), 0, set()
+    began, made = time.monotonic(), 0
     bar = tqdm(total=spots, unit="spot", unit_scale=True, disable=not sys.stderr.isatty())
-    waiting = {}
+    waiting = Counter(shard.slide.name for shard in shards)
+    slides = len(waiting)
     for outcome in outcomes:
         shard, done = outcome.shard, outcome.done
         made += done.spots if done else 0
-        waiting[shard.slide.name] = waiting.get(shard.slide.name, shard.parts) - 1
-        if waiting[shard.slide.name] == 0:
-            finished.add(shard.slide.name)
+        waiting -= Counter([shard.slide.name])
         seconds = time.monotonic() - began
-        text = f"{len(finished)}/{slides} slides"
+        text = f"{slides - len(waiting)}/{slides} slides"
         if bar.disable:
             left = seconds * max(0, spots - made) / made if made else 0
             what = f"{done.spots:,} spots" if done else "failed"

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stimage.errors import DataError
 from stimage.processing.build import CARD, SPLITS_FILE, Plan, write_atomically
 from stimage.processing.card import card
 from stimage.processing.facts import SlideFacts
@@ -43,15 +44,19 @@ def finish(plan: Plan, done: Mapping[str, Done], repo: str, licence: str | None 
     Returns
     -------
     list of str
-        What a curator should look at: the same image or counts under two names in one split.
+        What a curator should look at: slides left out, and the same image or counts under two names in one split.
 
     Raises
     ------
     DataError
-        If slides of two splits have the same image or counts.
+        If slides of two splits have the same image or counts, or all slides are left out.
     """
+    left_out = plan.left_out(done)
+    if len(left_out) == len(plan.placed):
+        raise DataError(f"all slides are left out, such as {next(iter(left_out.values()))}")
     split_of = {name: placed.split for name, placed in plan.placed.items()}
-    warnings = check_leaks(_digests(plan, done), split_of)
+    warnings = [f"slide left out: {reason}" for reason in left_out.values()]
+    warnings += check_leaks(_digests(plan, done), split_of)
     write_atomically(plan.out / SPLITS_FILE, _splits_csv(plan))
     _replace(plan, SLIDES, slides_table(plan, done))
     _replace(plan, GENES, genes_table(plan))

@@ -138,7 +138,9 @@ def _write_shard(shard: Shard) -> Done:
     spots = open_spots(shard.slide, options.on_mismatch, options.max_image_pixels)
     vocabulary = load_vocabulary(shard.vocabulary)
     record, left_out = _Record(len(vocabulary.names)), _why_left_out(spots, options)
-    if not left_out:
+    if left_out:
+        path.unlink(missing_ok=True)  # an earlier run may have had patches of it
+    else:
         with _replacing(shard, path) as temporary:
             write_spots(temporary, _tables(shard, spots, record))
             if shard.key() != key:

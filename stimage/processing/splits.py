@@ -14,6 +14,7 @@ from stimage.slides.storage import read_table
 
 SPLITS = ("train", "validation", "test")
 SPLIT_BY = ("slide", "study", "patient")
+FRACTIONS = (0.8, 0.1, 0.1)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Splitting:
 
     by: str | None = None
     seed: int = 0
-    fractions: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    fractions: tuple[float, float, float] = FRACTIONS
     patients: str | PathLike | None = None
 
     def __post_init__(self):
@@ -71,7 +72,8 @@ def split_slides(
 
     Groups are taken from the largest to the smallest, in the order of a hash of seed and name, and each is put where
     the shares of slides, of slides of its technology and of slides of its technology and tissue suffer least (by the
-    chi-square distance to the shares asked for). So splits are stratified as far as groups allow.
+    chi-square distance to the shares asked for). So splits are stratified as far as groups allow. A split that would
+    get nothing gets one group.
 
     Parameters
     ----------
@@ -88,16 +90,16 @@ def split_slides(
     Raises
     ------
     DataError
-        If a wanted slide's group is not known, a group is already on two sides, or a split gets no slide.
+        If a wanted slide's group is not known, a group is already on two sides, or there are fewer groups than splits.
     """
     if splitting.by is None:
         return {slide.name: Placed(slide, slide.name, "train") for slide in wanted}
     group_of = _groups(slides, splitting)
     if lost := [slide.name for slide in wanted if not group_of.get(slide.name)]:
         raise DataError(
-            f"the {splitting.by} of {len(lost)} of {len(wanted)} slides is not known: {', '.join(lost[:5])}"
-            f"{', …' if len(lost) > 5 else ''}; leave them out, or split by a table of patients (slide, patient) "
-            "that has a name for each"
+            f"the {splitting.by} of {len(lost)} of {len(wanted)} slides is not known: {', '.join(lost[:20])}"
+            f"{', …' if len(lost) > 20 else ''}; name them in a file for --exclude, or split by a table of patients "
+            "(slide, patient) that has a name for each"
         )
     members = defaultdict(list)
     for slide in slides:
@@ -105,11 +107,6 @@ def split_slides(
             members[group].append(slide)
     split_of = {group: _known_split(group, group_slides, known or {}) for group, group_slides in members.items()}
     _balance(members, split_of, splitting)
-    if missing := set(splitting.names) - set(split_of.values()):
-        raise DataError(
-            f"split by {splitting.by}: {' and '.join(sorted(missing))} would get no slide: "
-            f"{len(members)} groups are too few for shares of {splitting.fractions}"
-        )
     return {s.name: Placed(s, group_of[s.name], split_of[group_of[s.name]]) for s in wanted}
 
 
@@ -159,7 +156,8 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
                 (across if leak else same).append(f"the same {what}: {where}")
     if across:
         raise DataError(
-            f"slides on two sides have {'; '.join(across[:10])}. Exclude one of each, or give them one patient"
+            f"slides on two sides have {'; '.join(across[:10])}. Name one of each in a file for --exclude, "
+            "or publish to another folder, split by a table in which they have one patient"
         )
     return same
 
@@ -218,12 +216,27 @@ def _balance(members: Mapping[str, list[Slide]], split_of: dict[str, str | None]
         digest = hashlib.sha256(f"{splitting.seed} {group}".encode()).hexdigest()
         return split_of[group] is None, -len(members[group]), digest
 
+    free = [group for group, split in split_of.items() if split is None]
     for group in sorted(members, key=order):
         if split_of[group] is None:
             cost = sum(n * (2 * (filled[key] - target[key]) + n) / target[key] for key, n in strata[group].items())
             split_of[group] = splitting.names[int(np.argmin(cost))]
         for key, n in strata[group].items():
             filled[key][splitting.names.index(split_of[group])] += n
+    _fill_empty(split_of, sorted(free, key=order), splitting)
+
+
+def _fill_empty(split_of: dict[str, str], free: list[str], splitting: Splitting) -> None:
+    """Give a split that got nothing the last of the free groups that is not alone in its split."""
+    for split in splitting.names:
+        count = Counter(split_of.values())
+        if not count[split]:
+            group = next((group for group in reversed(free) if count[split_of[group]] > 1), None)
+            if group is None:
+                raise DataError(
+                    f"split by {splitting.by}: {split} would get no slide: {len(split_of)} groups are too few"
+                )
+            split_of[group] = split
 
 
 def _strata(slide: Slide) -> list[tuple]:

@@ -42,7 +42,8 @@ class Vocabulary:
             return np.array([places[gene] for gene in genes], np.int32)
         except KeyError as error:
             raise DataError(
-                f"{where}: gene {error.args[0]!r} is not in {self.path}; remove that file to renew it"
+                f"{where}: gene {error.args[0]!r} is not among the numbered genes ({self.path}); "
+                f"add it at the end of the root's own {NAME}"
             ) from None
 
 
@@ -58,7 +59,7 @@ def _load(path: str, _changed: int) -> Vocabulary:
     except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise DataError(f"{path}: is no vocabulary with the columns id and name ({error})") from None
     if not np.array_equal(table["id"].to_numpy(), np.arange(len(table))):
-        raise DataError(f"{path}: ids must count from 0 in steps of 1; remove the file to renew it")
+        raise DataError(f"{path}: ids must count from 0 in steps of 1")
     return Vocabulary(tuple(table["name"].to_pylist()), path)
 
 

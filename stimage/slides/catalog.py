@@ -111,7 +111,9 @@ class Catalog:
         if bad := [slide.name for slide in slides if slide.name in self.broken]:
             message = "; ".join(self.broken[name] for name in bad[:5])
             if on_mismatch != "drop":
-                raise DataError(f"{message}; pass on_mismatch='drop' to leave such slides out")
+                raise DataError(
+                    f"{message}; pass on_mismatch='drop' (in scripts: --on-mismatch drop) to leave such slides out"
+                )
             log.warning("left out %d of %d slides: %s", len(bad), len(slides), message)
         slides = [slide for slide in slides if slide.name not in self.broken]
         if not slides:

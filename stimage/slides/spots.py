@@ -153,7 +153,9 @@ def _match(
         if bad.any():
             message = f"{path}: spot {ids[int(bad.argmax())].as_py()!r} {what} ({bad.sum()} of {len(bad)} spots)"
             if on_mismatch == "error":
-                raise DataError(f"{message}; pass on_mismatch='drop' to leave such spots out")
+                raise DataError(
+                    f"{message}; pass on_mismatch='drop' (in scripts: --on-mismatch drop) to leave such spots out"
+                )
             log.warning("left out: %s", message)
     kept = (row >= 0) & ~outside
     if not kept.any():

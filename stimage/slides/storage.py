@@ -108,6 +108,8 @@ def read_table(path: str) -> tuple[list[str], list[dict[str, str]]]:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
             rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: is no comma-separated table ({error})") from None
     return list(reader.fieldnames or []), rows

@@ -3,9 +3,11 @@
 import io
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 import torch
 from datasets import Dataset, config, load_dataset
+from datasets.distributed import split_dataset_by_node
 
 import stimage_1k4m  # noqa: F401
 from stimage.errors import DataError
@@ -125,3 +127,39 @@ def test_a_damaged_image_is_named(root, data):
     data = Dataset.from_list(rows, features=streamed(root).features)
     with pytest.raises(DataError, match=rf"spot {rows[1]['spot_id']}: (its image is damaged|has no image bytes)"):
         list(spot_loader(data, 2, 0))
+
+
+@pytest.mark.parametrize("workers", [0, 2, 3])
+@pytest.mark.parametrize("n", [5, 6])
+def test_ranks_get_even_shares(tmp_path_factory, workers, n):
+    folder = tmp_path_factory.mktemp("ranks")
+    for i in range(n):
+        write_slide(folder, f"S{i}", "ST", seed=i, side=12 if i == 0 and n == 5 else 3)
+    shares = []
+    for rank in range(2):
+        data = split_dataset_by_node(streamed(folder).shuffle(seed=1), rank, 2)
+        shares.append([spot for batch in spot_loader(data, 4, workers) for spot in batch.spot_ids])
+    everything = [e["spot_id"] for e in streamed(folder)]
+    assert sorted(shares[0] + shares[1]) == sorted(everything)
+    assert abs(len(shares[0]) - len(shares[1])) <= max(1, workers)
+
+
+def test_what_is_no_data_set_of_spots(published):
+    with pytest.raises(DataError, match="load it with split='train'"):
+        spot_loader(load_dataset(str(published), "ST"), 4)
+    with pytest.raises(DataError, match="there is no column 'annotation'"):
+        spot_loader(load_dataset(str(published), "genes", split="train"), 4)
+
+
+def test_filters_and_maps(root):
+    data = streamed(root)
+    with pytest.raises(DataError, match=r"not known after map: call with_format\('arrow'\)"):
+        spot_loader(data.map(lambda e: {"more": 1}), 4, 0)
+    rows = [data.features.encode_example(row) for row in data.take(4)]
+    rows[3]["annotation"] = "tumor"
+    mixed = Dataset.from_list(rows, features=data.features).to_iterable_dataset()
+    with pytest.raises(DataError, match=r"call with_format\('arrow'\) before filter or map"):
+        list(spot_loader(mixed.filter(lambda e: e["x"] > 0), 4, 0))
+    few = data.with_format("arrow").filter(lambda table: pc.greater(table["x"], 60), batched=True)
+    want = [e["spot_id"] for e in data if e["x"] > 60]
+    assert [spot for batch in spot_loader(few, 4, 0) for spot in batch.spot_ids] == want and 0 < len(want) < 34

@@ -153,8 +153,12 @@ def test_splits_in_folders_and_no_leaks(tmp_path):
         text = (root / "ST" / part / f"{train}{suffix}").read_text().replace(f"{train}_", f"{test}_")
         (root / "ST" / part / f"{test}{suffix}").write_text(text)
     done = run(BUILD, root, out, *options)
-    assert done.returncode == 1 and "the same counts: " in done.stderr and "Exclude one" in done.stderr
+    assert done.returncode == 1 and "the same counts: " in done.stderr and "Name one of each in a file" in done.stderr
     assert not (out / "README.md").exists()
+    (tmp_path / "not.txt").write_text(f"S9\n{test}\n")
+    done = run(BUILD, root, out, *options)
+    assert done.returncode == 0, done.stderr
+    assert not list(out.glob(f"data/*/*/{test}-*")) and list(out.glob(f"data/*/*/{train}-*"))
 
 
 def test_a_failed_slide_stops_no_other(tmp_path):
@@ -165,7 +169,7 @@ def test_a_failed_slide_stops_no_other(tmp_path):
     whole = image.read_bytes()
     image.write_bytes(whole[:-900])
     done = run(BUILD, root, out)
-    assert done.returncode == 1 and "1 shards failed" in done.stderr and "S1.png: is damaged" in done.stderr
+    assert done.returncode == 1 and "1 of 3 shards failed" in done.stderr and "S1.png: is damaged" in done.stderr
     assert len(list(out.glob("data/ST/train/*"))) == 2 and not (out / "README.md").exists()
     image.write_bytes(whole)
     done = run(BUILD, root, out)
@@ -185,6 +189,59 @@ def test_other_options_are_refused_and_named(sample, published, tmp_path):
     (tmp_path / "copy/.build/options.json").write_text("{")
     done = run(BUILD, sample, tmp_path / "copy")
     assert done.returncode == 1 and "options.json: is damaged" in done.stderr
+
+
+def test_the_sample_is_split_by_slide_and_a_failed_plan_binds_nothing(sample, tmp_path):
+    out = tmp_path / "out"
+    done = run(BUILD, sample, out, "--split-by", "study", "--config", "VisiumHD")
+    assert done.returncode == 1 and "study of 1 of 1 slides is not known" in done.stderr and "--exclude" in done.stderr
+    done = run(BUILD, sample, out, "--split-by", "slide", "--config", "ST")
+    assert done.returncode == 0, done.stderr
+    done = run(BUILD, sample, tmp_path / "all", "--split-by", "slide")
+    assert done.returncode == 0, done.stderr
+    assert {p.parent.name for p in (tmp_path / "all").glob("data/*/*/*")} == {"train", "validation", "test"}
+
+
+def test_a_lost_numbering_of_genes_is_not_made_anew(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "out"
+    write_slide(root, "S0", "ST")
+    assert run(BUILD, root, out).returncode == 0
+    before = files(out)
+    (out / ".build/genes.parquet").unlink()
+    done = run(BUILD, root, out)
+    assert done.returncode == 1 and ".build/genes.parquet: is gone" in done.stderr
+    assert {name for name in before if "genes.parquet" not in name} < set(files(out))
+
+
+def test_a_slide_that_is_left_out_now_is_told_and_its_shard_removed(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "out"
+    for i in range(2):
+        write_slide(root, f"S{i}", "ST", seed=i, side=6)
+    options = ("--patch-um", 200, "--patch-px", 8, "--on-mismatch", "drop")
+    assert run(BUILD, root, out, *options).returncode == 0
+    meta = root / "meta/meta_all_gene.csv"
+    meta.write_text("".join(meta.read_text().splitlines(True)[:2]))
+    write_slide(root, "S1", "ST", seed=1, side=2)  # too few spots to see a lattice
+    done = run(BUILD, root, out, *options)
+    assert done.returncode == 0 and "note: slide left out: " in done.stderr and "S1" in done.stderr, done.stderr
+    assert "| ST | train | 1 | 1 | 36 |" in done.stdout
+    assert [p.name for p in out.glob("data/*/*/*")] == ["S0-00000-of-00001.parquet"]
+    assert load_dataset(str(out), split="train").num_rows == 36
+    done = run(BUILD, root, tmp_path / "none", "--slides", "S1", *options)
+    assert done.returncode == 1 and "all slides are left out" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [(("--workers", 0), "must be 1 or more"), (("--spots-per-shard", 0), "must be 1 or more"),
+     (("--jpeg-quality", 500), "--jpeg-quality"), (("--fractions", 0.5, 0.3, 0.2), "pass --split-by too"),
+     (("--seed", 1), "pass --split-by too"), (("--exclude", "no.txt"), "no.txt: cannot be read"),
+     (("--split-by", "patient", "--patients", "no.csv"), "no.csv: cannot be read")],
+)  # fmt: skip
+def test_options_that_cannot_be(sample, tmp_path, options, words):
+    done = run(BUILD, sample, tmp_path / "out", *options)
+    assert done.returncode and words in done.stderr and "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("out/data/*"))
 
 
 def test_a_file_cannot_be_a_folder(sample, tmp_path):

@@ -35,8 +35,9 @@ def test_no_pmid_is_on_two_sides(slides, seed):
     try:
         placed = split_slides(slides, slides, Splitting("study", seed))
     except DataError as error:
-        assert "too few" in str(error)
+        assert "are too few" in str(error)
         return
+    assert {p.split for p in placed.values()} == {"train", "validation", "test"}
     sides = defaultdict(set)
     for p in placed.values():
         for pmid in p.slide.pmid.split(","):
@@ -97,7 +98,8 @@ def test_slides_that_were_split_stay_and_new_ones_follow_their_group():
 def test_unknown_groups_are_never_guessed(tmp_path):
     slides = [slide(f"S{i}", pmid=str(i) if i else None) for i in range(9)]
     with pytest.raises(
-        DataError, match=r"study of 1 of 9 slides is not known: S0; leave them out, or split by a table"
+        DataError,
+        match=r"study of 1 of 9 slides is not known: S0; name them in a file for --exclude, or split by a table",
     ):
         split_slides(slides, slides, Splitting("study"))
     assert len(split_slides(slides, slides[1:], Splitting("study"))) == 8
@@ -128,7 +130,7 @@ def test_leaks():
     digests = {"images": {"A": "1", "B": "1", "C": "2"}, "counts": {"A": "x", "B": "y", "C": "z"}}
     assert check_leaks(digests, split_of) == ["the same images: A (train), B (train)"]
     digests["counts"]["C"] = "x"
-    with pytest.raises(DataError, match=r"the same counts: A \(train\), C \(test\)\. Exclude one"):
+    with pytest.raises(DataError, match=r"the same counts: A \(train\), C \(test\)\. Name one"):
         check_leaks(digests, split_of)
 
 
