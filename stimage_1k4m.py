@@ -65,6 +65,9 @@ class SpotsConfig(datasets.BuilderConfig):
     panel
         Gene names, or the path of a file of them: examples then have ``expression``, a dense vector of raw counts.
         Without a panel they have ``gene_ids`` and ``counts``, only of the genes with a count; see `gene_names`.
+    gene_table
+        File of symbols and Ensembl ids, for slides that name the panel's genes by the other; see
+        `stimage.processing.gene_names.read_gene_table`. Counts of genes that come to one name are added.
     normalise
         What ``expression`` is: "counts", "log1p", "median-log1p" or "original"; see
         `stimage.processing.normalise.Normalisation`.
@@ -88,6 +91,7 @@ class SpotsConfig(datasets.BuilderConfig):
     involve_cancer: object = None
     patch: object = "original"
     panel: object = None
+    gene_table: str = None
     normalise: str = "counts"
     image_format: str = None
     on_mismatch: str = "error"
@@ -112,9 +116,16 @@ class SpotsConfig(datasets.BuilderConfig):
     def create_config_id(self, config_kwargs, custom_features=None):
         """Name the prepared data set's cache by its files, the panel and the patients: it is never stale."""
         panel = Panel.of(self.panel).genes if self.panel is not None else None
+        gene_table = Path(self.gene_table).read_bytes() if self.gene_table else None
         patients = Path(self.patients).read_text() if self.patients else None
         slides = slide_names(self.slides) if self.slides is not None else None
-        known = {"root": self.location, "panel": panel, "patients": patients, "slides": slides}
+        known = {
+            "root": self.location,
+            "panel": panel,
+            "patients": patients,
+            "slides": slides,
+            "gene_table": gene_table,
+        }
         known["files"] = root_fingerprint(self.location)
         return super().create_config_id({**config_kwargs, **known}, custom_features)
 
@@ -128,11 +139,13 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
 
     def _info(self):
         self.patch = Patch.of(self.config.patch)
-        self.panel = Panel.of(self.config.panel) if self.config.panel is not None else None
+        self.panel = Panel.of(self.config.panel, self.config.gene_table) if self.config.panel is not None else None
         if self.config.normalise not in NORMALISATIONS:
             raise ValueError(f"normalise={self.config.normalise!r}: pass one of {NORMALISATIONS}")
         if self.config.normalise != "counts" and not self.panel:
             raise ValueError(f"normalise={self.config.normalise!r} is of a panel's genes: pass panel= too")
+        if self.config.gene_table and not self.panel:
+            raise ValueError("gene_table= is for finding a panel's genes: pass panel= too")
         if self.config.image_format not in (None, *IMAGE_FORMATS):
             raise ValueError(f"image_format={self.config.image_format!r}: pass one of {IMAGE_FORMATS}")
         return datasets.DatasetInfo(

@@ -145,6 +145,22 @@ def read(folder: Path, slides: int = 12) -> list[Row]:
     ]
 
 
+def panels(folder: Path) -> list[Row]:
+    root, n = inputs.visium_collection(folder, 6, 63), 6 * inputs.VISIUM_SPOTS
+    ours = measure("panels.select_ours", root, repeats=3)
+    rows = [
+        Row(
+            "overlap-hvg of 6 Visium slides", "spots", n, ours, "scanpy, stacked", measure("panels.select_scanpy", root)
+        )
+    ]
+    for slides in (10, 200):
+        root = inputs.small_slides(folder, slides)
+        for method in ("overlap-hvg", "hvg-consensus"):
+            ours = measure("panels.select_ours", root, method, repeats=3)
+            rows.append(Row(f"{method} of {slides} slides of 300 spots", "slides", slides, ours, target="flat memory"))
+    return rows
+
+
 BENCHMARKS = {
     "counts": counts,
     "patches": patches,
@@ -154,6 +170,7 @@ BENCHMARKS = {
     "growth": growth,
     "build": build,
     "read": read,
+    "panels": panels,
 }
 HEAD = ["job", "time", "memory¹", "beside", "its time", "its memory¹", "ratio", "aim"]
 

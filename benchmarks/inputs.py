@@ -70,6 +70,21 @@ def visium_collection(folder: Path, slides: int, radius: float) -> Path:
     return root
 
 
+def small_slides(folder: Path, slides: int) -> Path:
+    """Make a root with many slides of 300 spots and 2,000 genes, of which nothing but the counts is of use."""
+    root = folder / f"small-{slides}"
+    if not root.exists():
+        rows = count_rows(ROWS, 2000, 0.14)
+        for k in range(slides):
+            name = f"Bench_{k:03d}"
+            ids = [f"{name}_{i}" for i in range(ROWS)]
+            write_counts(root / f"Visium/gene_exp/{name}_count.csv", ids, 2000, rows[k:] + rows[:k])
+            write_coord(root / f"Visium/coord/{name}_coord.csv", ids, np.arange(300.0), np.arange(300.0), 5.0)
+            (root / "Visium/image").mkdir(exist_ok=True)
+            (root / f"Visium/image/{name}.png").touch()
+    return root
+
+
 def _visium_slide(root: Path, name: str, radius: float, rows: list[bytes]) -> None:
     i, j = (a.ravel()[:VISIUM_SPOTS] for a in np.mgrid[0:48, 0:48])
     x, y = 300 + (j + i % 2 / 2) * 180.0, 300 + i * 180 * np.sqrt(3) / 2

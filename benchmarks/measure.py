@@ -23,6 +23,7 @@ IMPORTS = {  # loaded before the clock starts and the memory is read
     "stream": ("stimage_1k4m", "pyarrow.compute", "pandas", "torch", "scipy.io"),  # datasets loads scipy.io to patch it
     "build": ("pandas", "PIL.Image", "stimage_1k4m", "stimage.processing.publish"),
     "read": ("stimage.modeling.batches", "PIL.Image"),
+    "select": ("stimage.processing.select_genes", "scanpy", "pandas"),
     "first": ("stimage_1k4m", "pandas", "torch"),
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stimage.errors import DataError
+from stimage.processing.gene_names import KINDS, Naming
 from stimage.slides import MAX_PIXELS, TECHS, Filters, Patch
 from stimage.slides.catalog import ON_MISMATCH
 from stimage.slides.storage import read_names
@@ -47,6 +48,19 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--max-image-pixels", type=positive, default=MAX_PIXELS, help="refuse larger images (%(default)s)"
     )
+
+
+def add_naming(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """Add what genes are to be called."""
+    group = parser.add_argument_group("gene names", "through a table of symbols and Ensembl ids: 10x's features.tsv, "
+                                      "an export of Ensembl's BioMart")  # fmt: skip
+    group.add_argument("--gene-table", metavar="FILE", required=required)
+    group.add_argument("--names", choices=KINDS, default="symbol", help="what to call genes (%(default)s)")
+
+
+def naming_of(args: argparse.Namespace) -> Naming | None:
+    """Return what genes are to be called, None if as in the files."""
+    return Naming(args.gene_table, args.names) if args.gene_table else None
 
 
 def positive(text: str) -> int:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.arguments import add_filters, add_naming, filters_of, naming_of, positive, run, techs_of
 from stimage.errors import DataError
 from stimage.processing.dispersion import common_genes
+from stimage.processing.gene_names import Naming
 from stimage.processing.panels import Panel, write_panel
 from stimage.processing.select_genes import DEFAULT_N, Chosen, select_genes
 from stimage.slides import Slide, read_catalog
@@ -22,14 +23,20 @@ VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
 def main() -> None:
     args = parse_arguments()
     slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
-    chosen = own_list(args.genes, slides) if args.method == "list" else select_genes(
-        slides, args.method, args.n, args.allow_normalised, lambda some: tqdm(some, unit="slide", disable=None)
+    chosen = own_list(args.genes, slides, naming_of(args)) if args.method == "list" else select_genes(
+        slides, args.method, args.n, args.allow_normalised, lambda some: tqdm(some, unit="slide", disable=None),
+        naming_of(args),
     )  # fmt: skip
     for note in chosen.notes:
         print(f"note: {note}")
     made = {
         "method": args.method,
-        "parameters": {"n": args.n or DEFAULT_N.get(args.method), "allow_normalised": args.allow_normalised},
+        "parameters": {
+            "n": args.n or DEFAULT_N.get(args.method),
+            "allow_normalised": args.allow_normalised,
+            "gene_table": args.gene_table,
+            "names": args.names if args.gene_table else None,
+        },
         "slides": [slide.name for slide in slides],
         "species": sorted({slide.species for slide in slides if slide.species}),
         "versions": {name: version(name) for name in VERSIONS},
@@ -38,9 +45,9 @@ def main() -> None:
     print(f"{len(chosen.genes)} genes of {len(slides)} slides: {args.out}")
 
 
-def own_list(path: Path, slides: list[Slide]) -> Chosen:
+def own_list(path: Path, slides: list[Slide], naming: Naming | None) -> Chosen:
     """Take a user's list, and hold it against the genes that all slides have."""
-    genes, common = Panel.of(path).genes, set(common_genes(slides))
+    genes, common = Panel.of(path).genes, set(common_genes(slides, naming))
     if missing := [gene for gene in genes if gene not in common]:
         shown = ", ".join(missing[:10]) + (", …" if missing[10:] else "")
         raise DataError(f"{path}: {len(missing)} of {len(genes)} genes are not on all {len(slides)} slides: {shown}")
@@ -57,12 +64,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--genes", type=Path, help="file of names, for the method list")
     parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
     add_filters(parser)
+    add_naming(parser)
     parser.add_argument("--out", type=Path, required=True, help="the panel file to write (JSON)")
     args = parser.parse_args()
     if (args.method == "list") != (args.genes is not None):
         parser.error("--method list and --genes go together")
-    if args.n is not None and args.n < 1:
-        parser.error("--n must be 1 or more")
     return args
 
 

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 
 from stimage.collection.contact_sheet import thumbnail
 from stimage.errors import DataError
+from stimage.processing.gene_names import Naming, named, places_among
 from stimage.slides import Spots
 from stimage.slides.counts import rows_at
 
@@ -20,7 +21,7 @@ IMAGE_PX = 2000  # of the longer side, as Space Ranger's "hires" image
 BLOCK = 512  # spots
 
 
-def write_h5ad(spots: Sequence[Spots], path: Path, image_px: int = IMAGE_PX) -> None:
+def write_h5ad(spots: Sequence[Spots], path: Path, image_px: int = IMAGE_PX, naming: Naming | None = None) -> None:
     """Write slides into one file, whole or not at all, in the memory of a block of counts and a small image each.
 
     ``X`` has raw counts (CSR, float32), of the genes that all slides have, in the order of the first; ``obs`` what an
@@ -36,16 +37,19 @@ def write_h5ad(spots: Sequence[Spots], path: Path, image_px: int = IMAGE_PX) -> 
         The file to write.
     image_px
         Pixels of the image's longer side, at most.
+    naming
+        What genes are called; without it, as in the files. Counts of genes that come to one name are added.
 
     Raises
     ------
     DataError
         If slides have no gene in common; as `rows_at` and `read_patches` do.
     """
-    genes = _common([one.genes for one in spots])
+    known = [named(one.genes, naming, one.slide.species) for one in spots]
+    genes = _common([names for names, _ in known])
     with _replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        for k, block in enumerate(block for one in spots for block in _blocks(one, genes)):
+        for k, block in enumerate(_all_blocks(spots, [places_among(genes, *one) for one in known], len(genes))):
             if k == 0:
                 write_elem(file, "X", block)
             else:
@@ -65,15 +69,17 @@ def _common(genes: Sequence[Sequence[str]]) -> list[str]:
     return [gene for gene in genes[0] if gene in common]
 
 
-def _blocks(spots: Spots, genes: Sequence[str]) -> Iterator[csr_matrix]:
-    place = {gene: i for i, gene in enumerate(genes)}
-    places = np.array([place.get(gene, -1) for gene in spots.genes])
+def _all_blocks(spots: Sequence[Spots], places: Sequence[np.ndarray], genes: int) -> Iterator[csr_matrix]:
+    return (block for one, of_slide in zip(spots, places) for block in _blocks(one, of_slide, genes))
+
+
+def _blocks(spots: Spots, places: np.ndarray, genes: int) -> Iterator[csr_matrix]:
     for at in range(0, len(spots), BLOCK):
         part = slice(at, at + BLOCK)
         rows = rows_at(spots.counts, spots.genes, spots.row_start[part], spots.row_end[part])
         row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
         kept = column >= 0
-        shape = (len(rows.ids), len(genes))
+        shape = (len(rows.ids), genes)
         yield csr_matrix((rows.values[kept].astype(np.float32), (row[kept], column[kept])), shape)
 
 

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import coo_matrix
 
+from stimage.processing.gene_names import Naming, named, places_among
 from stimage.slides import Slide
 from stimage.slides.counts import Rows, read_header, read_rows
 from stimage.slides.storage import local_copy
@@ -60,22 +62,26 @@ def most_variable(mean: np.ndarray, variance: np.ndarray, n: int) -> np.ndarray:
     return np.nan_to_num(dispersion, nan=-np.inf) >= known[-min(n, len(known))]
 
 
-def common_genes(slides: Sequence[Slide]) -> list[str]:
+def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[str]:
     """Return the genes that all slides have, in the order of the first slide's file."""
-    first, *others = (read_header(local_copy(slide.counts))[0] for slide in slides)
+    first, *others = (named(read_header(local_copy(s.counts))[0], naming, s.species)[0] for s in slides)
     for genes in others:
         there = set(genes)
         first = [gene for gene in first if gene in there]
-    return first
+    return list(first)
 
 
-def blocks(slide: Slide, genes: Sequence[str]):
+def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None):
     """Yield a slide's counts of these genes by block: spots, and row, column (of ``genes``) and value of each count."""
-    place = {gene: i for i, gene in enumerate(genes)}
     path = local_copy(slide.counts)
-    places = np.array([place.get(gene, -1) for gene in read_header(path)[0]])
+    names, target = named(read_header(path)[0], naming, slide.species)
+    places, merged = places_among(genes, names, target), len(names) < np.count_nonzero(target >= 0)
     for rows in read_rows(path):
-        yield len(rows.ids), *_of_genes(rows, places)
+        row, column, values = _of_genes(rows, places)
+        if merged:
+            summed = coo_matrix((values, (row, column)), (len(rows.ids), len(genes))).tocsr().tocoo()
+            row, column, values = summed.row, summed.col, summed.data
+        yield len(rows.ids), row, column, values
 
 
 def _of_genes(rows: Rows, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -35,8 +35,9 @@ def spot_tables(
         How a panel's counts become its ``expression``; see `stimage.processing.normalise.Normalisation`.
     """
     if isinstance(genes, Panel):
-        places = genes.places_in(spots.genes, spots.counts)
-        expression = partial(_dense, places=places, width=len(genes.genes), normal=fit(normalise, spots.counts, places))
+        places = genes.places_in(spots.genes, spots.counts, spots.slide.species)
+        normal = fit(normalise, spots.counts, places)
+        expression = partial(_dense, places=places, width=len(genes.genes), normal=normal)
     else:
         expression = partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts))
     for batch in read_batches(spots, patch, begin, end):
@@ -46,7 +47,7 @@ def spot_tables(
 def check_slide(spots: Spots, patch: Patch, panel: Panel | None) -> None:
     """Raise `DataError` if a slide lacks a gene of the panel, or the scale that a physical patch needs."""
     if panel:
-        panel.places_in(spots.genes, spots.counts)
+        panel.places_in(spots.genes, spots.counts, spots.slide.species)
     if patch.um:
         patch.source_px(spots.image, spots.scale)
 
@@ -92,7 +93,7 @@ def _dense(rows: Rows, places: np.ndarray, width: int, normal: Normalisation) ->
     """Return the expression of a panel's genes as vectors of its length."""
     place = places.take(rows.columns)
     row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
-    counts = np.zeros((len(rows.ids), width))
-    counts[row[place >= 0], place[place >= 0]] = rows.values[place >= 0]
+    inside, size = place >= 0, len(rows.ids) * width
+    counts = np.bincount(row[inside] * width + place[inside], rows.values[inside], size).reshape(-1, width)
     expression = normal(counts, np.bincount(row, rows.values, len(rows.ids)))
     return {"expression": pa.FixedSizeListArray.from_arrays(expression.ravel(), width)}

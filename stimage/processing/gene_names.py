@@ -4,14 +4,15 @@ Such tables: 10x's ``features.tsv(.gz)``, or an export of Ensembl's BioMart (CSV
 """
 
 import csv
+import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
 from stimage.collection.texts import read_lines
 from stimage.errors import DataError
@@ -49,11 +50,12 @@ class Mapping:
     merged: dict[str, tuple[str, ...]]
     lost: tuple[str, ...]
 
-    def apply(self, counts: csr_matrix) -> csr_matrix:
-        """Return counts (n x genes) under the new names (n x names); those of merged genes are added."""
-        kept = np.flatnonzero(self.target >= 0)
-        places = (np.ones(len(kept), counts.dtype), (kept, self.target[kept]))
-        return csr_matrix(counts @ csr_matrix(places, (len(self.target), len(self.names))))
+    def rows(self, genes: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+        """Yield each gene, its new name, and what became of it."""
+        for gene, place in zip(genes, self.target):
+            name = self.names[place] if place >= 0 else ""
+            merged = "merged" if name in self.merged else "kept" if name == gene else "mapped"
+            yield gene, name, merged if name else "lost"
 
     def report(self) -> str:
         """Say in a line what became of the genes."""
@@ -102,6 +104,38 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
     return GeneTable(str(path), symbols, ids)
 
 
+@dataclass(frozen=True)
+class Naming:
+    """What genes are to be called: by "symbol" or "ensembl", through the table at ``path``."""
+
+    path: str
+    to: str
+
+    def __post_init__(self):
+        if self.to not in KINDS:
+            raise ValueError(f"to={self.to!r}: pass one of {KINDS}")
+
+    def of(self, genes: Sequence[str], species: str | None) -> Mapping:
+        """Map a slide's genes, by the table's rows of the slide's species; see `map_genes`."""
+        return map_genes(
+            genes, _table(self.path, species, Path(self.path).exists() and os.stat(self.path).st_mtime_ns), self.to
+        )
+
+
+def named(genes: Sequence[str], naming: Naming | None, species: str | None) -> tuple[Sequence[str], np.ndarray]:
+    """Return what a slide's genes are called, each once, and each gene's place among these names, -1 if it is lost."""
+    if naming is None:
+        return genes, np.arange(len(genes))
+    found = naming.of(genes, species)
+    return found.names, found.target
+
+
+def places_among(wanted: Sequence[str], names: Sequence[str], target: np.ndarray) -> np.ndarray:
+    """Return, for each gene of a slide (see `named`), its place (int64) among the wanted names, or -1."""
+    place = {name: i for i, name in enumerate(wanted)}
+    return np.array([*(place.get(name, -1) for name in names), -1])[target]
+
+
 def map_genes(genes: Sequence[str], table: GeneTable, to: str) -> Mapping:
     """Give a slide's genes names of one kind.
 
@@ -119,8 +153,6 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str) -> Mapping:
     DataError
         If the table knows none of the genes: it is of another species.
     """
-    if to not in KINDS:
-        raise ValueError(f"to={to!r}: pass one of {KINDS}")
     new = [_rename(gene, table, to) for gene in genes]
     known = [gene for gene in genes if _bare(gene) in table.symbols or gene in table.ids]
     if not known:
@@ -137,6 +169,11 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str) -> Mapping:
         merged,
         tuple(gene for gene, name in zip(genes, new) if not name),
     )
+
+
+@lru_cache(maxsize=8)
+def _table(path: str, species: str | None, _changed: int) -> GeneTable:
+    return read_gene_table(path, species)
 
 
 def _rename(gene: str, table: GeneTable, to: str) -> str | None:

@@ -6,9 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
+from stimage.errors import DataError
 from stimage.slides.counts import read_rows
 
 NORMALISATIONS = ("counts", "log1p", "median-log1p", "original")
+NOT_RAW = "{}: has counts that are no whole numbers: they seem to be normalised; get the raw counts, or {}"
 
 
 @dataclass(frozen=True)
@@ -21,17 +23,28 @@ class Normalisation:
         "counts": raw. "log1p": log(1 + count). "median-log1p": counts divided by the spot's total over all genes, times
         the slide's median total, then log1p. "original": the same with totals of the panel's genes alone, as the data
         set's authors do it. Totals of 0 are left out of the median, and such spots are 0.
+    path
+        The slide's count file, for the error.
     median
         The slide's median total, of the genes that ``kind`` says; not used for the first two.
     """
 
     kind: str
+    path: str
     median: float = 1.0
 
     def __call__(self, counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
-        """Normalise the panel's counts (n x genes) of spots with these totals over all genes (n); float32."""
+        """Normalise the panel's counts (n x genes) of spots with these totals over all genes (n); float32.
+
+        Raises
+        ------
+        DataError
+            If counts are no whole numbers, so that they seem to be normalised already.
+        """
         if self.kind == "counts":
             return counts.astype(np.float32)
+        if (totals % 1).any() or (counts % 1).any():
+            raise DataError(NOT_RAW.format(self.path, "pass normalise='counts' to take them as they are"))
         if self.kind == "log1p":
             return np.log1p(counts).astype(np.float32)
         if self.kind == "original":
@@ -53,9 +66,9 @@ def fit(kind: str, path: str, places: np.ndarray) -> Normalisation:
         For each gene of the file, its place in the panel, or -1.
     """
     if kind not in ("median-log1p", "original"):
-        return Normalisation(kind)
+        return Normalisation(kind, path)
     inside = tuple(np.flatnonzero(places >= 0).tolist()) if kind == "original" else None
-    return Normalisation(kind, _median_total(path, os.stat(path).st_mtime_ns, inside))
+    return Normalisation(kind, path, _median_total(path, os.stat(path).st_mtime_ns, inside))
 
 
 @lru_cache(maxsize=64)  # the ranges of a huge slide share it

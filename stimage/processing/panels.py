@@ -11,13 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from stimage.errors import DataError
+from stimage.processing.gene_names import ENSEMBL, Naming, named, places_among
 
 
 @dataclass(frozen=True)
 class Panel:
-    """An ordered list of gene names, each once."""
+    """An ordered list of gene names, each once, and the table by which slides that name them otherwise have them."""
 
     genes: tuple[str, ...]
+    gene_table: str | None = None
 
     def __post_init__(self):
         if not self.genes:
@@ -27,34 +29,45 @@ class Panel:
             raise ValueError(f"panel: names gene {gene!r} {times} times; name each once")
 
     @classmethod
-    def of(cls, value: "Panel | Sequence[str] | str | Path") -> "Panel":
+    def of(cls, value: "Panel | Sequence[str] | str | Path", gene_table: str | None = None) -> "Panel":
         """Read a panel from what a user passes.
 
         Parameters
         ----------
         value
             Gene names, or the path of a file of them: JSON with the key "genes", or text with a name a line.
+        gene_table
+            Of symbols and Ensembl ids; see `stimage.processing.gene_names.read_gene_table`.
         """
         if isinstance(value, cls):
             return value
-        return cls(tuple(map(str, _read(Path(value)) if isinstance(value, str | Path) else value)))
+        return cls(tuple(map(str, _read(Path(value)) if isinstance(value, str | Path) else value)), gene_table)
 
-    def places_in(self, genes: Sequence[str], where: str) -> np.ndarray:
-        """Return, for each gene of a slide, its place in the panel (int32), -1 if it has none.
+    @property
+    def naming(self) -> Naming | None:
+        """How slides' genes are to be called: Ensembl ids if the panel's are, else symbols."""
+        kind = "ensembl" if all(map(ENSEMBL.match, self.genes)) else "symbol"
+        return Naming(self.gene_table, kind) if self.gene_table else None
+
+    def places_in(self, genes: Sequence[str], where: str, species: str | None = None) -> np.ndarray:
+        """Return, for each gene of a slide, its place in the panel (int64), -1 if it has none.
+
+        With a gene table several genes may have one place: their counts are to be added.
 
         Raises
         ------
         DataError
             If the slide lacks genes of the panel; naming them.
         """
-        places = {gene: i for i, gene in enumerate(self.genes)}
-        if missing := sorted(places.keys() - set(genes), key=places.get):
+        names, target = named(genes, self.naming, species)
+        there = set(names)
+        if missing := [gene for gene in self.genes if gene not in there]:
             shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
-            raise DataError(
-                f"{where}: lacks {len(missing)} of the panel's {len(places)} genes: {shown}; "
-                "leave them out of the panel, or leave the slide out (on_mismatch='drop' does)"
-            )
-        return np.array([places.get(gene, -1) for gene in genes], np.int32)
+            remedy = "leave them out of the panel, or leave the slide out (on_mismatch='drop' does)"
+            if len(missing) == len(self.genes):
+                remedy = f"it has {names[0]!r}: are the species and the kind of names the same? (see gene_table=)"
+            raise DataError(f"{where}: lacks {len(missing)} of the panel's {len(self.genes)} genes: {shown}; {remedy}")
+        return places_among(self.genes, names, target)
 
 
 def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) -> None:

@@ -7,8 +7,10 @@ import numpy as np
 
 from stimage.errors import DataError
 from stimage.processing.dispersion import Moments, blocks, common_genes, most_variable
+from stimage.processing.gene_names import Naming, named
+from stimage.processing.normalise import NOT_RAW
 from stimage.slides import Slide
-from stimage.slides.counts import read_header, read_rows
+from stimage.slides.counts import read_header
 from stimage.slides.storage import local_copy
 
 DEFAULT_N = {"hvg": 128, "hvg-union": 128, "hvg-consensus": 128, "overlap-hvg": 100, "hest": 50}
@@ -31,6 +33,7 @@ def select_genes(
     n: int | None = None,
     allow_normalised: bool = False,
     progress: Progress = iter,
+    naming: Naming | None = None,
 ) -> Chosen:
     """Choose genes.
 
@@ -49,6 +52,8 @@ def select_genes(
         How many; by default 128, overlap-hvg 100, hest 50.
     allow_normalised
         Take counts that are no whole numbers.
+    naming
+        What genes are called before they are compared; without it, as in the files.
 
     Raises
     ------
@@ -61,18 +66,18 @@ def select_genes(
             raise DataError(
                 f"method hvg takes one slide, and {len(slides)} are chosen; pass --slides, or hvg-consensus"
             )
-        return Chosen(tuple(pearson_genes(slides[0], n, allow_normalised)))
-    common = common_genes(slides)
+        return Chosen(tuple(pearson_genes(slides[0], n, allow_normalised, naming)))
+    common = common_genes(slides, naming)
     if not common:
         raise DataError(f"{len(slides)} slides have no gene in common: are their names of one kind and species?")
     if method in ("hvg-union", "hvg-consensus"):
-        ranks = [pearson_genes(slide, n, allow_normalised) for slide in progress(slides)]
+        ranks = [pearson_genes(slide, n, allow_normalised, naming) for slide in progress(slides)]
         return _union(ranks, common) if method == "hvg-union" else _consensus(ranks, common, n)
     choose = overlap_genes if method == "overlap-hvg" else hest_genes
-    return Chosen(tuple(choose(slides, common, n, allow_normalised, progress)))
+    return Chosen(tuple(choose(slides, common, n, allow_normalised, progress, naming)))
 
 
-def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False) -> list[str]:
+def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: Naming | None = None) -> list[str]:
     """Return a slide's n most variable genes by Pearson residuals, the most variable first, of spots with a gene."""
     import anndata
     import pandas as pd
@@ -80,10 +85,10 @@ def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False) -> list[
     from scipy.sparse import csr_matrix, vstack
 
     path = local_copy(slide.counts)
-    genes, parts = read_header(path)[0], []
-    for rows in read_rows(path):
-        _check_whole(slide, rows.values, allow_normalised)
-        part = csr_matrix((rows.values, rows.columns, rows.indptr), (len(rows.ids), len(genes)), dtype=np.float32)
+    genes, parts = named(read_header(path)[0], naming, slide.species)[0], []
+    for spots, row, column, values in blocks(slide, genes, naming):
+        _check_whole(slide, values, allow_normalised)
+        part = csr_matrix((values.astype(np.float32), (row, column)), (spots, len(genes)))
         parts.append(part[np.diff(part.indptr) > 0])
     counts = anndata.AnnData(vstack(parts, "csr"), var=pd.DataFrame(index=genes))
     if not counts.n_obs:
@@ -96,7 +101,12 @@ def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False) -> list[
 
 
 def overlap_genes(
-    slides: Sequence[Slide], common: Sequence[str], n: int, allow_normalised: bool = False, progress: Progress = iter
+    slides: Sequence[Slide],
+    common: Sequence[str],
+    n: int,
+    allow_normalised: bool = False,
+    progress: Progress = iter,
+    naming: Naming | None = None,
 ) -> list[str]:
     """Return the n most variable of the common genes; see `select_genes`.
 
@@ -104,7 +114,7 @@ def overlap_genes(
     """
     moments, totals = Moments(len(common)), []
     for slide in progress(slides):
-        for spots, row, column, values in blocks(slide, common):
+        for spots, row, column, values in blocks(slide, common, naming):
             _check_whole(slide, values, allow_normalised)
             total = np.bincount(row, values, spots)
             moments.add(int(np.count_nonzero(total)), column, values / total[row])
@@ -117,14 +127,19 @@ def overlap_genes(
 
 
 def hest_genes(
-    slides: Sequence[Slide], common: Sequence[str], n: int, allow_normalised: bool = False, progress: Progress = iter
+    slides: Sequence[Slide],
+    common: Sequence[str],
+    n: int,
+    allow_normalised: bool = False,
+    progress: Progress = iter,
+    naming: Naming | None = None,
 ) -> list[str]:
     """Return the n genes that HEST-Benchmark's rule chooses (Jaume et al., NeurIPS 2024); see `select_genes`."""
     moments = Moments(len(common))
     kept = np.array([not any(word in gene.upper() for word in CONTROLS) for gene in common])
     for slide in progress(slides):
         before, spots_before = moments.filled.copy(), moments.spots
-        for spots, _, column, values in blocks(slide, common):
+        for spots, _, column, values in blocks(slide, common, naming):
             _check_whole(slide, values, allow_normalised)
             moments.add(spots, column, values)
         kept &= moments.filled - before >= HEST_SHARE * (moments.spots - spots_before)
@@ -161,10 +176,7 @@ def _lost(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
 
 def _check_whole(slide: Slide, values: np.ndarray, allow_normalised: bool) -> None:
     if not allow_normalised and (values % 1).any():
-        raise DataError(
-            f"{slide.counts}: has counts that are no whole numbers: they seem to be normalised; get the raw counts, or "
-            "pass --allow-normalised"
-        )
+        raise DataError(NOT_RAW.format(slide.counts, "pass --allow-normalised"))
 
 
 def _check_any(moments: Moments) -> None:

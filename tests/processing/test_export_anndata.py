@@ -57,6 +57,23 @@ def test_scanpy_processes_and_draws_it(sample, tmp_path):
     assert np.asarray(Image.open(tmp_path / "plot.png").convert("RGB")).std() > 10
 
 
+@pytest.mark.filterwarnings("ignore")  # squidpy's own, by the dozen
+def test_squidpy_draws_it_and_knows_the_lattice(sample, tmp_path):
+    import squidpy
+
+    assert run(SCRIPT, sample, "--config", "Visium", "--species", "human", "--out", tmp_path).returncode == 0
+    data = anndata.read_h5ad(sorted(tmp_path.glob("*.h5ad"))[0])
+    squidpy.pl.spatial_scatter(data, color="annotation", library_id=data.obs["slide"].iloc[0])
+    matplotlib.pyplot.gcf().savefig(tmp_path / "plot.png")
+    matplotlib.pyplot.close("all")
+    assert np.asarray(Image.open(tmp_path / "plot.png").convert("RGB")).std() > 10
+    squidpy.gr.spatial_neighbors(data, coord_type="grid", n_neighs=6)
+    neighbours = np.asarray(data.obsp["spatial_connectivities"].sum(1)).ravel()
+    assert np.median(neighbours) == 6
+    squidpy.gr.spatial_autocorr(data, mode="moran", genes=data.var_names[:5].tolist())
+    assert len(data.uns["moranI"]) == 5
+
+
 def test_one_file_for_all(sample, tmp_path):
     done = run(SCRIPT, sample, "--species", "human", "--config", "Visium", "--one-file", "--out", tmp_path / "all.h5ad")
     assert done.returncode == 0, done.stderr

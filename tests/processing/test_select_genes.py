@@ -164,6 +164,11 @@ def test_bad_input(tmp_path):
     for method in ("overlap-hvg", "hest", "hvg-union"):
         assert "B_count.csv: has counts that are no whole numbers" in refused(root, out, "--method", method)
     assert set(select(root, out, "overlap-hvg", "--allow-normalised", "--n", 2)) <= set(GENES)
+    options = {"data_dir": str(root), "split": "train", "streaming": True, "panel": GENES}
+    for kind in ("log1p", "median-log1p", "original"):
+        with pytest.raises(ValueError, match=r"B_count.csv: has counts that are no whole numbers.*normalise='counts'"):
+            list(load_dataset("stimage_1k4m", "ST", normalise=kind, **options))
+    assert any(value % 1 for e in load_dataset("stimage_1k4m", "ST", **options) for value in e["expression"])
     out.unlink()
     rows = whole.splitlines()[1:]
     counts.write_text("\n".join([",a,b,c,d", *rows]) + "\n")

@@ -1,0 +1,41 @@
+"""Tell what a table of symbols and Ensembl ids makes of each slide's gene names: mapped, kept, merged, lost.
+
+select_genes.py, export_anndata.py and the builder take the same table as --gene-table and gene_table=.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+from stimage.arguments import add_filters, add_naming, filters_of, naming_of, run, techs_of
+from stimage.slides import read_catalog
+from stimage.slides.counts import read_header
+from stimage.slides.storage import local_copy
+
+
+def main() -> None:
+    args = parse_arguments()
+    slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    with args.out.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("slide", "gene", "name", "fate"))
+        for slide in slides:
+            genes = read_header(local_copy(slide.counts))[0]
+            mapping = naming_of(args).of(genes, slide.species)
+            rows.writerows((slide.name, *row) for row in mapping.rows(genes))
+            print(f"{slide.name}: {mapping.report()}")
+    print(f"{len(slides)} slides: {args.out}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    add_filters(parser)
+    add_naming(parser, required=True)
+    parser.add_argument("--out", type=Path, default=Path("out/gene_names.csv"), help="a row a gene (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)
