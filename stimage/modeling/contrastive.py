@@ -1,0 +1,72 @@
+"""The contrastive loss over a global batch, and its gradients, by rank and by chunk.
+
+The loss is a function of embeddings alone, which are small: every rank computes it over the embeddings of all ranks,
+and takes the gradient of its own. The towers then get that gradient chunk by chunk, so the memory is a chunk's, and
+nothing is differentiated through a collective (gradient caching: Gao et al., RepL4NLP 2021, arXiv 2101.06983).
+"""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn.functional import cross_entropy
+
+
+def contrastive_loss(images: torch.Tensor, others: torch.Tensor, logit_scale: torch.Tensor) -> torch.Tensor:
+    """Return the symmetric cross-entropy of n pairs (n x d each, of unit length), each the other's negatives."""
+    logits = logit_scale.exp() * images @ others.T
+    target = torch.arange(len(images), device=images.device)
+    return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+
+
+def backward(
+    accelerator: Accelerator, towers: nn.Module, batch: Mapping[str, torch.Tensor], chunk: int | None = None
+) -> torch.Tensor:
+    """Add to the towers' gradients those of the loss over the global batch, and return that loss.
+
+    Parameters
+    ----------
+    towers
+        A `TwoTowers`, as `accelerator.prepare` returned it; it must be deterministic (without dropout) if chunked.
+    batch
+        This rank's share of the global batch, as many spots on every rank.
+    chunk
+        Spots that go through the towers at once; None for all. With several chunks each goes through twice.
+    """
+    chunks = _cut(batch, chunk)
+    with nullcontext() if len(chunks) == 1 else torch.no_grad():
+        outputs = [towers(**part) for part in chunks]
+    images, others = (torch.cat([output[i].detach().float() for output in outputs]) for i in (0, 1))
+    loss, gradients = _embedding_gradients(accelerator, images, others, outputs[0][2].detach().float())
+    to_scale = gradients.pop() / len(chunks)
+    size, last = len(outputs[0][0]), len(chunks) - 1
+    for k, part in enumerate(chunks):
+        with nullcontext() if k == last else accelerator.no_sync(towers):
+            output = outputs[0] if last == 0 else towers(**part)
+            pieces = [gradient[k * size : (k + 1) * size] for gradient in gradients]
+            inner = sum((value.float() * piece).sum() for value, piece in zip(output, pieces))
+            accelerator.backward(inner + output[2] * to_scale)
+    return loss
+
+
+def _embedding_gradients(
+    accelerator: Accelerator, images: torch.Tensor, others: torch.Tensor, logit_scale: torch.Tensor
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Return the global loss, and its gradients by this rank's images and others, and by the logit scale.
+
+    The first two are times the number of ranks, since gradients of parameters are averaged over ranks afterwards.
+    """
+    everything = [accelerator.gather(part).requires_grad_() for part in (images, others)]
+    scale = logit_scale.clone().requires_grad_()
+    loss = contrastive_loss(*everything, scale)
+    *parts, to_scale = torch.autograd.grad(loss, [*everything, scale])
+    ranks, begin = accelerator.num_processes, accelerator.process_index * len(images)
+    return loss.detach(), [part[begin : begin + len(images)] * ranks for part in parts] + [to_scale]
+
+
+def _cut(batch: Mapping[str, torch.Tensor], chunk: int | None) -> list[dict[str, torch.Tensor]]:
+    n = len(next(iter(batch.values())))
+    chunk = min(chunk or n, n)
+    return [{name: part[i : i + chunk] for name, part in batch.items()} for i in range(0, n, chunk)]

@@ -1,0 +1,1 @@
+"""Fine-tuning two towers on spots with accelerate: settings, data, steps, checkpoints, what comes out."""

@@ -1,0 +1,127 @@
+"""Checkpoints and results on disk: each whole or not there, under a temporary name first."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from stimage.errors import DataError
+
+FOLDER, RECORD = "checkpoints", "settings.json"
+FREE = ("processes", "workers", "trackers", "keep", "checkpoint_steps", "probe_spots", "compile")  # may change
+
+
+@dataclass
+class Progress:
+    """How far a run is; accelerate saves it with the weights.
+
+    ``history`` has a dict of scores for each validation, ``losses`` the loss of each step.
+    """
+
+    step: int = 0
+    best: float = float("inf")
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    def state_dict(self) -> dict[str, Any]:
+        return vars(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        vars(self).update(state)
+
+
+def claim(out: Path, record: Mapping[str, Any]) -> None:
+    """Make OUT this run's, or go on in it; `DataError` if it is another run's, naming the difference."""
+    path, record = out / RECORD, json.loads(json.dumps(record))
+    if path.exists():
+        try:
+            before = json.loads(path.read_text())
+        except ValueError:
+            raise DataError(f"{path}: is damaged; remove {out}, or pass another --out") from None
+        other = [k for k in record if k not in FREE and before.get(k) != record[k]]
+        if other:
+            key = other[0]
+            raise DataError(
+                f"{out}: has a run with {key}={before.get(key)!r}, not {record[key]!r}; pass another --out"
+            )
+        return
+    if out.exists() and any(out.iterdir()):
+        raise DataError(f"{out}: is not empty, and has no run to go on with; pass another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(record, indent=1))
+
+
+def newest(out: Path) -> Path | None:
+    """Return the last whole checkpoint, None if there is none."""
+    return max((out / FOLDER).glob("step-*"), default=None)
+
+
+def save_checkpoint(accelerator: Accelerator, out: Path, step: int, keep: int) -> None:
+    """Save all that a run needs to go on, exactly, and remove older checkpoints but for ``keep`` in all."""
+    folder = out / FOLDER
+    unfinished = folder / f"unfinished-{step:08d}"
+    if accelerator.is_main_process:
+        for left in folder.glob("unfinished-*"):
+            shutil.rmtree(left)
+    accelerator.wait_for_everyone()
+    with _room(out, unfinished):
+        accelerator.save_state(str(unfinished), safe_serialization=True)
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        replace_folder(unfinished, folder / f"step-{step:08d}")
+        for old in sorted(folder.glob("step-*"))[:-keep]:
+            shutil.rmtree(old)
+    accelerator.wait_for_everyone()
+
+
+def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write a folder through ``write``, under a temporary name, and put it in place of the one that is there."""
+    unfinished = folder.with_name(f".{folder.name}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    with _room(folder.parent, unfinished):
+        write(unfinished)
+    replace_folder(unfinished, folder)
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Rename a folder to where another may be."""
+    old = folder.with_name(f".old-{folder.name}")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
+
+
+class _room:
+    """Turn a full or read-only disk into a `DataError`, and remove what was half written."""
+
+    def __init__(self, out: Path, unfinished: Path):
+        self.out, self.unfinished = out, unfinished
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if error is None:
+            return
+        shutil.rmtree(self.unfinished, ignore_errors=True)
+        if isinstance(error, OSError) or "file write failed" in str(error) or "No space left" in str(error):
+            raise DataError(
+                f"{self.out}: cannot be written ({' '.join(str(error).split())[:150]}); the last whole checkpoint is "
+                "kept: make room and run the same command again"
+            ) from None

@@ -1,0 +1,60 @@
+"""Who learns how fast: parameter groups, weight decay, warm-up and cosine."""
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
+
+from stimage.training.settings import Settings
+
+HEADS = ("image_head.", "gene_tower.")
+FROZEN_BELOW = ("vision_model.embeddings.", "vision_model.pre_layrnorm.")
+
+
+def freeze(towers: nn.Module, layers: int) -> None:
+    """Keep the lowest layers of the vision tower, and the embeddings below them, as they are."""
+    if layers:
+        below = FROZEN_BELOW + tuple(f"vision_model.encoder.layers.{i}." for i in range(layers))
+        for name, parameter in towers.named_parameters():
+            if name.removeprefix("model.").startswith(below):
+                parameter.requires_grad_(False)
+
+
+def make_optimizer(towers: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+    """Return the optimizer: AdamW without decay on biases, norms and the logit scale; or the original's Adam."""
+    if settings.optimizer == "adam":
+        parameters = [p for p in towers.parameters() if p.requires_grad]
+        return torch.optim.Adam(
+            parameters, settings.lr, tuple(settings.betas), settings.eps, weight_decay=settings.weight_decay
+        )
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in towers.named_parameters():
+        if parameter.requires_grad:
+            key = (_rate(name.removeprefix("model."), settings), settings.weight_decay if parameter.ndim > 1 else 0.0)
+            groups.setdefault(key, []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": parameters, "lr": lr, "weight_decay": decay} for (lr, decay), parameters in groups.items()],
+        betas=tuple(settings.betas),
+        eps=settings.eps,
+    )
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, settings: Settings, steps: int) -> LambdaLR:
+    """Return the schedule over so many steps: a linear warm-up, then a cosine to 0, or a constant."""
+    warmup = math.ceil(settings.warmup * steps)
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        if not settings.cosine:
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+    return LambdaLR(optimizer, factor)
+
+
+def _rate(name: str, settings: Settings) -> float:
+    if name == "logit_scale":
+        return settings.logit_scale_lr
+    return settings.head_lr if name.startswith(HEADS) else settings.lr

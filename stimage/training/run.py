@@ -1,0 +1,186 @@
+"""A training run, from start to end, as the original's, but with what it lacked: held-out slides, resume, many GPUs."""
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from tqdm import tqdm
+
+from stimage.errors import DataError
+from stimage.modeling.contrastive import backward
+from stimage.modeling.towers import TwoTowers, gene_towers, text_towers, tokenizer_of
+from stimage.processing.panels import Panel
+from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint
+from stimage.training.optimizer import freeze, make_optimizer, make_schedule
+from stimage.training.order import global_batches
+from stimage.training.settings import Settings
+from stimage.training.spots import load_spots
+from stimage.training.validation import loader, to_device, validate
+
+MAX_LOGIT_SCALE = float(np.log(100))
+log = logging.getLogger(__name__)
+
+
+class Run:
+    """Everything that a run needs; `fit` does it.
+
+    Parameters
+    ----------
+    settings, out
+        What to do, and the folder for it; of an earlier run with the same settings, it goes on.
+    on_better
+        Called in the main process whenever the held-out loss is the best so far (or, without held-out spots, after each
+        epoch) with the run; it saves the model.
+    """
+
+    def __init__(self, settings: Settings, out: Path, on_better: Callable[["Run"], None]):
+        self.settings, self.out, self.on_better, self.progress = settings, out, on_better, Progress()
+        self.accelerator = Accelerator(
+            mixed_precision=settings.mixed_precision,
+            log_with=list(settings.trackers) or None,
+            project_dir=str(out),
+            dynamo_backend="inductor" if settings.compile else "no",
+        )
+        check_world(self.accelerator.num_processes, settings)
+        with self.accelerator.main_process_first():
+            claim(out, settings.record)
+        set_seed(settings.seed)
+        self.tokenizer = tokenizer_of(settings.vision) if settings.tower == "text" else None
+        towers = make_towers(settings)
+        with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
+            self.train, self.held_out = load_spots(settings, towers.image_size, self.tokenizer)
+        self.steps_per_epoch = len(self._batches(0))
+        if not self.steps_per_epoch:
+            raise DataError(
+                f"batch_size: is {settings.batch_size}, but there are {len(self.train)} spots to train on; make it less"
+            )
+        optimizer = make_optimizer(towers, settings)
+        self.schedule = make_schedule(optimizer, settings, settings.epochs * self.steps_per_epoch)
+        self.towers, self.optimizer = self.accelerator.prepare(towers, optimizer)
+        self.accelerator.register_for_checkpointing(self.progress, self.schedule)
+
+    @property
+    def model(self) -> TwoTowers:
+        """The towers, as they were before accelerate wrapped them."""
+        return self.accelerator.unwrap_model(self.towers, keep_torch_compile=False)
+
+    def fit(self) -> Progress:
+        """Train to the end, or until the held-out loss is no better for ``patience`` epochs."""
+        settings, progress, accelerator = self.settings, self.progress, self.accelerator
+        if checkpoint := newest(self.out):
+            accelerator.load_state(str(checkpoint))
+            accelerator.print(f"going on after step {progress.step}, from {checkpoint}")
+        if settings.trackers:
+            accelerator.init_trackers("stimage", config={k: str(v) for k, v in settings.record.items()})
+        if not progress.history and self.held_out:
+            self._validate(0)
+        while (epoch := progress.step // self.steps_per_epoch) < settings.epochs and not self._is_late(epoch):
+            self._epoch(epoch)
+        accelerator.end_training()
+        return progress
+
+    def _batches(self, epoch: int) -> list[np.ndarray]:
+        s = self.settings
+        return global_batches(self.train.slide, s.batch_size, s.seed, epoch, s.slides_per_batch)
+
+    def _epoch(self, epoch: int) -> None:
+        settings, accelerator, progress = self.settings, self.accelerator, self.progress
+        rank, ranks = accelerator.process_index, accelerator.num_processes
+        done = progress.step % self.steps_per_epoch
+        batches = [(epoch, rows[rank::ranks]) for rows in self._batches(epoch)[done:]]
+        bar = tqdm(total=self.steps_per_epoch, initial=done, desc=f"epoch {epoch + 1}/{settings.epochs}", unit="step",
+                   disable=None if accelerator.is_main_process else True)  # fmt: skip
+        began, waited = time.perf_counter(), 0.0
+        asked = began
+        for batch in loader(self.train, batches, settings.workers):
+            waited += time.perf_counter() - asked
+            loss = self._step(to_device(batch, accelerator))
+            bar.set_postfix(loss=f"{loss:.4f}")
+            bar.update()
+            last = progress.step % self.steps_per_epoch == 0
+            if not last and settings.checkpoint_steps and progress.step % settings.checkpoint_steps == 0:
+                save_checkpoint(accelerator, self.out, progress.step, settings.keep)
+            asked = time.perf_counter()
+        bar.close()
+        seconds = max(time.perf_counter() - began, 1e-9)
+        rate = len(batches) * settings.batch_size / seconds
+        self._validate(epoch + 1, spots_per_second=rate, waiting_share=waited / seconds)
+        save_checkpoint(accelerator, self.out, progress.step, settings.keep)
+
+    def _step(self, batch: dict[str, torch.Tensor]) -> float:
+        settings, accelerator = self.settings, self.accelerator
+        loss = float(backward(accelerator, self.towers, batch, settings.chunk))
+        if not np.isfinite(loss):
+            kept = newest(self.out)
+            raise DataError(f"step {self.progress.step + 1}: the loss is {loss}; the last good state is "
+                            f"{kept or 'the checkpoint that it began with'}; try a lower lr or mixed_precision=no")  # fmt: skip
+        if settings.clip_norm:
+            accelerator.clip_grad_norm_(self.towers.parameters(), settings.clip_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        if settings.clamp:
+            with torch.no_grad():
+                self.model.model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
+        self.progress.step += 1
+        self.progress.losses.append(loss)
+        if settings.trackers:
+            accelerator.log({"train/loss": loss, "train/lr": self.schedule.get_last_lr()[0]}, step=self.progress.step)
+        return loss
+
+    def _validate(self, epoch: int, **measured: float) -> None:
+        progress, accelerator = self.progress, self.accelerator
+        recent = progress.losses[-self.steps_per_epoch :]
+        scores = {"epoch": epoch, "step": progress.step, "train_loss": float(np.mean(recent)) if recent else None}
+        if self.held_out:
+            scores |= validate(accelerator, self.towers, self.train, self.held_out, self.settings)
+        progress.history.append({**scores, **measured})
+        accelerator.print(", ".join(f"{k} {v:.4g}" for k, v in progress.history[-1].items() if v is not None))
+        if self.settings.trackers:
+            numbers = {f"validation/{k}": v for k, v in progress.history[-1].items() if v is not None}
+            accelerator.log(numbers, step=progress.step)
+        if epoch and scores.get("loss", -epoch) < progress.best:
+            progress.best, progress.best_epoch = scores.get("loss", -epoch), epoch
+            if accelerator.is_main_process:
+                self.on_better(self)
+            accelerator.wait_for_everyone()
+
+    def _is_late(self, epoch: int) -> bool:
+        patience = self.settings.patience
+        return patience is not None and bool(self.held_out) and epoch - self.progress.best_epoch >= patience
+
+
+def make_towers(settings: Settings) -> TwoTowers:
+    """Return the towers that the settings ask for, ready to be trained."""
+    if settings.tower == "text":
+        towers = text_towers(settings.vision)
+    else:
+        genes = Panel.of(settings.panel).genes
+        towers = gene_towers(settings.vision, genes, settings.tower, settings.latent_dim)
+    freeze(towers, settings.freeze_layers)
+    if settings.gradient_checkpointing:
+        towers.model.gradient_checkpointing_enable()
+    return towers
+
+
+def check_world(ranks: int, settings: Settings) -> None:
+    """Refuse another number of processes than was asked for, of the settings or of `accelerate launch`.
+
+    On CPUs without MPI, ``accelerate launch --cpu --num_processes 2`` starts one, and says nothing.
+    """
+    command = psutil.Process().parent().cmdline()
+    asked = settings.processes
+    for option in ("--num_processes", "--num-processes"):
+        if option in command[:-1]:
+            asked = int(command[command.index(option) + 1])
+    if asked is not None and asked != ranks:
+        raise DataError(f"{asked} processes were asked for, but {ranks} run; on CPUs start them with "
+                        f"torchrun --nproc_per_node {asked}")  # fmt: skip
+    if settings.batch_size % ranks:
+        raise DataError(f"batch_size: is {settings.batch_size}, which {ranks} processes can't share evenly")

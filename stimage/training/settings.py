@@ -1,0 +1,174 @@
+"""What a run is made of: a YAML file of a few flat names, each of which the command line may override."""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+import yaml
+
+from stimage.errors import DataError
+from stimage.processing.normalise import NORMALISATIONS
+from stimage.processing.sentences import EXCLUDABLE
+
+TOWERS = ("linear", "mlp", "text")
+PRECISIONS = ("no", "bf16", "fp16")
+OPTIMIZERS = ("adamw", "adam")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a run.
+
+    Parameters
+    ----------
+    data
+        A root, a published folder, or a published data set's name on the Hub.
+    config, slides, species, tissue, pmid
+        Which spots: technology, and the builder's filters (of a root; of published spots ``slides`` alone).
+    validation_slides
+        Held-out slides; without them the split ``validation`` is held out, by ``split_by``, ``split_seed``,
+        ``split_fractions`` and ``patients`` of a root, or as it was published.
+    patch_um, patch_px
+        Physical patch of a root's spots; null takes the original's square of 2r.
+    panel, gene_table, normalise
+        Panel file, and how counts become expression; see the builder.
+    vision, tower, latent_dim
+        CLIP-family checkpoint by name or path; the second tower: "linear", "mlp", or "text", the checkpoint's own over
+        sentences of top genes; width of the common space (not of "text").
+    sentence_genes, above_mean, exclude
+        Sentences: how many genes, whether by log-fold over the slide's mean, and kinds of genes left out.
+    epochs, batch_size, chunk, slides_per_batch
+        The batch is global, over all processes; ``chunk`` spots go through the towers at once (gradient caching);
+        ``slides_per_batch`` fills a batch from so few slides, so that a slide's look does not tell its spots apart.
+    lr, head_lr, logit_scale_lr, betas, eps, weight_decay, warmup, cosine, clip_norm, optimizer, clamp
+        ``warmup`` is a share of all steps; "adam" with its L2 penalty on everything is the original's; ``clamp`` holds
+        the logit scale within 0 and ln 100.
+    freeze_layers, augment, compile, mixed_precision, gradient_checkpointing
+        ``freeze_layers`` lowest layers, and the embeddings below them, stay as they are.
+    patience
+        Epochs without a better validation loss before the run stops; null never stops.
+    checkpoint_steps, keep
+        Steps between checkpoints beside one an epoch, and how many are kept.
+    processes
+        World size that the run must have; null takes what is there.
+    workers, seed, probe_spots
+        Processes that decode patches, per rank; ``probe_spots`` of the training slides fit the linear probe.
+    trackers
+        Of accelerate: tensorboard, wandb, trackio.
+    """
+
+    data: str | None = None
+    config: str = "all"
+    slides: list | str | None = None
+    species: list | str | None = None
+    tissue: list | str | None = None
+    pmid: list | str | None = None
+    validation_slides: list | str | None = None
+    split_by: str | None = "slide"
+    split_seed: int = 0
+    split_fractions: list = (0.8, 0.1, 0.1)
+    patients: str | None = None
+    patch_um: float | None = None
+    patch_px: int | None = None
+    panel: str | None = None
+    gene_table: str | None = None
+    normalise: str = "median-log1p"
+    vision: str = "openai/clip-vit-base-patch32"
+    tower: str = "linear"
+    latent_dim: int = 32
+    sentence_genes: int = 50
+    above_mean: bool = True
+    exclude: list = ()
+    epochs: int = 15
+    batch_size: int = 1024
+    chunk: int | None = None
+    slides_per_batch: int | None = None
+    lr: float = 5e-5
+    head_lr: float = 1e-3
+    logit_scale_lr: float = 1e-3
+    betas: list = (0.9, 0.98)
+    eps: float = 1e-6
+    weight_decay: float = 0.2
+    warmup: float = 0.1
+    cosine: bool = True
+    clip_norm: float | None = 1.0
+    optimizer: str = "adamw"
+    clamp: bool = True
+    freeze_layers: int = 0
+    augment: bool = True
+    compile: bool = False
+    mixed_precision: str = "no"
+    gradient_checkpointing: bool = False
+    patience: int | None = None
+    checkpoint_steps: int | None = None
+    keep: int = 2
+    processes: int | None = None
+    workers: int = 2
+    seed: int = 0
+    probe_spots: int = 5000
+    trackers: list = ()
+
+    def __post_init__(self):
+        for name, allowed in (("tower", TOWERS), ("mixed_precision", PRECISIONS), ("optimizer", OPTIMIZERS),
+                              ("normalise", NORMALISATIONS)):  # fmt: skip
+            if getattr(self, name) not in allowed:
+                raise DataError(f"{name}: is {getattr(self, name)!r}; one of {', '.join(allowed)}")
+        if unknown := [kind for kind in self.exclude if kind not in EXCLUDABLE]:
+            raise DataError(f"exclude: has {unknown[0]!r}; any of {', '.join(EXCLUDABLE)}")
+        for name in ("epochs", "batch_size", "latent_dim", "keep", "chunk", "checkpoint_steps", "slides_per_batch"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise DataError(f"{name}: is {number}; must be 1 or more")
+        if not self.data:
+            raise DataError("data: is not given; name a root or published spots, as argument or in the configuration")
+        if self.tower != "text" and not self.panel:
+            raise DataError("panel: is not given; make one with scripts/data_process/select_genes.py, or pass tower=text")
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """All settings by name, as JSON has them."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+
+def read_settings(path: str | Path, overrides: Sequence[str] = (), data: str | None = None) -> Settings:
+    """Read a YAML file of settings and override them by ``name=value``, the value in YAML.
+
+    Raises
+    ------
+    DataError
+        If the file can't be read, a name is not known, or a value is of the wrong type; naming it.
+    """
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{path}: is no YAML mapping of settings")
+    for override in overrides:
+        name, equals, value = override.partition("=")
+        if not equals:
+            raise DataError(f"--override {override}: write name=value")
+        values[name] = yaml.safe_load(value)
+    if data:
+        values["data"] = data
+    return Settings(**{name: _typed(name, value, str(path)) for name, value in values.items()})
+
+
+def _typed(name: str, value: Any, where: str) -> Any:
+    hints = get_type_hints(Settings)
+    if name not in hints:
+        near = difflib.get_close_matches(name, [field.name for field in fields(Settings)], 1)
+        raise DataError(f"{where}: knows no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
+    kinds = get_args(hints[name]) or (hints[name],)
+    if float in kinds and isinstance(value, int | str) and not isinstance(value, bool):
+        try:
+            value = float(value)  # YAML takes 1e-4 for text
+        except ValueError:
+            pass
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
+        raise DataError(f"{where}: {name} is {value!r}; must be {names}")
+    return value

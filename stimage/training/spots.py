@@ -1,0 +1,272 @@
+"""Training and held-out spots in any order: memory-mapped examples, and what the second tower is given of each."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+import stimage_1k4m
+from stimage.errors import DataError
+from stimage.modeling.batches import SpotBatch, to_batch
+from stimage.modeling.pixels import augment
+from stimage.processing.normalise import Normalisation
+from stimage.processing.panels import Panel
+from stimage.processing.sentences import TopGenes, top_genes
+from stimage.slides import TECHS
+from stimage.training.settings import Settings
+
+NO_LABEL = (None, "", "undetermined", "Exclude")
+COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
+
+
+@dataclass(frozen=True, eq=False)
+class Spots:
+    """Examples of a data set, by row: read from disk as they are asked for.
+
+    Attributes
+    ----------
+    table
+        `datasets.Dataset` in Arrow format.
+    slides, slide
+        Names of the slides, and each row's place among them (int32).
+    other
+        Turns a batch into what the second tower takes, by its name in the model's forward.
+    """
+
+    table: datasets.Dataset
+    slides: tuple[str, ...]
+    slide: np.ndarray
+    other: Callable[[SpotBatch], dict[str, torch.Tensor]]
+    image_size: int
+    augmented: bool = False
+    seed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.slide)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The pathologist's label of each row, or None."""
+        return np.array(self.table.select_columns(["annotation"])[:]["annotation"].to_pylist(), object)
+
+    def __getitem__(self, wanted: tuple[int, np.ndarray]) -> dict[str, torch.Tensor]:
+        """Return rows as tensors, augmented by their places in the data set and the epoch."""
+        epoch, rows = wanted
+        batch = to_batch(self.table[rows.tolist()], self.image_size)
+        images = batch.images
+        if self.augmented:
+            images = augment(images, [(self.seed, epoch, row) for row in rows.tolist()])
+        return {"images": images, **self.other(batch)}
+
+
+def load_spots(settings: Settings, image_size: int, tokenizer=None) -> tuple[Spots, Spots | None]:
+    """Load the spots to train on and those held out (None where nothing is), prepared once in the data sets' cache.
+
+    Raises
+    ------
+    DataError
+        If they can't be loaded, a held-out slide is trained on too, or the panel does not fit.
+    """
+    is_root = any(Path(settings.data, tech).is_dir() for tech in TECHS)
+    train, held_out = (_from_root if is_root else _published)(settings)
+    if not len(train):
+        raise DataError(f"{settings.data}: no spot is left to train on; loosen the filters or the splits")
+    names = None if "expression" in train.features else gene_names(settings.data, is_root)
+    spots = []
+    for part, augmented in ((train, settings.augment), (held_out, False)):
+        if part is None or not len(part):
+            spots.append(None)
+            continue
+        table = part.select_columns([name for name in COLUMNS if name in part.features]).with_format("arrow")
+        column = table.select_columns(["slide"])[:]["slide"].combine_chunks().dictionary_encode()
+        slides, slide = tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
+        other = _other(settings, table, slides, slide, names, tokenizer)
+        spots.append(Spots(table, slides, slide, other, image_size, augmented, settings.seed))
+    if spots[1] and (both := set(spots[0].slides) & set(spots[1].slides)):
+        raise DataError(f"slide {min(both)!r} is trained on and held out; name it in one of the two")
+    return spots[0], spots[1]
+
+
+def gene_names(data: str, is_root: bool) -> list[str]:
+    """Return the names that ``gene_ids`` stand for."""
+    if is_root:
+        return stimage_1k4m.gene_names(data)
+    return _load(data, "genes", split="train")["name"][:]
+
+
+def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
+    options = {name: getattr(settings, name) for name in ("slides", "species", "tissue", "pmid")}
+    if settings.patch_um:
+        options["patch"] = {"um": settings.patch_um, "px": settings.patch_px}
+    if settings.tower != "text":
+        options |= {"panel": settings.panel, "normalise": settings.normalise, "gene_table": settings.gene_table}
+    if settings.validation_slides:
+        held_out = _root(settings, "train", **options | {"slides": settings.validation_slides})
+        names = set(held_out.unique("slide"))
+        if options["slides"] is None:
+            catalog = stimage_1k4m.read_catalog(settings.data)
+            options["slides"] = [slide.name for slide in catalog.slides if slide.name not in names]
+        return _root(settings, "train", **options), held_out
+    if not settings.split_by:
+        return _root(settings, "train", **options), None
+    splits = {name: getattr(settings, name) for name in ("split_by", "split_seed", "split_fractions", "patients")}
+    parts = _root(settings, None, **options, **splits)
+    return parts["train"], parts.get("validation")
+
+
+def _root(settings: Settings, split: str | None, **options):
+    return _load("stimage_1k4m", settings.config, data_dir=settings.data, split=split, **options)
+
+
+def _published(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
+    parts = _load(settings.data, settings.config)
+    if not settings.validation_slides and not settings.slides:
+        return parts["train"], parts.get("validation")
+    every = datasets.concatenate_datasets(list(parts.values()))
+    held_out = None
+    if settings.validation_slides:
+        held_out = _of_slides(every, settings.validation_slides, settings.data)
+    if settings.slides:
+        return _of_slides(every, settings.slides, settings.data), held_out
+    return _of_slides(every, set(every.unique("slide")) - set(held_out.unique("slide")), settings.data), held_out
+
+
+def _of_slides(table: datasets.Dataset, slides: str | Sequence[str], where: str) -> datasets.Dataset:
+    wanted = {slides} if isinstance(slides, str) else set(slides)
+    column = table.with_format("arrow").select_columns(["slide"])[:]["slide"]
+    if lost := wanted - set(column.unique().to_pylist()):
+        raise DataError(f"{where}: has no slide {min(lost)!r}")
+    return table.select(np.flatnonzero(pc.is_in(column, pa.array(sorted(wanted))).to_numpy()))
+
+
+def _load(*arguments, **options):
+    try:
+        return datasets.load_dataset(*arguments, **options)
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise DataError(str(error.__cause__ or error)) from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{arguments[0]}: cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+
+
+def _other(settings: Settings, table: datasets.Dataset, slides, slide, names, tokenizer) -> Callable:
+    """Return what makes the second tower's input of a batch."""
+    if settings.tower == "text":
+        rule = TopGenes(settings.sentence_genes, settings.above_mean, tuple(settings.exclude))
+        means = _slide_means(table, slides, slide, len(names)) if rule.above_mean else None
+        return Sentences(tuple(names), rule, means, tokenizer)
+    if names is None:
+        return dense
+    panel = Panel.of(settings.panel)
+    if lost := [gene for gene in panel.genes if gene not in set(names)]:
+        raise DataError(f"{settings.data}: lacks {len(lost)} of the panel's {len(panel.genes)} genes: "
+                        f"{', '.join(lost[:10])}")  # fmt: skip
+    place = {gene: i for i, gene in enumerate(panel.genes)}
+    places = np.array([place.get(name, -1) for name in names])
+    return PanelOfCounts(places, len(panel.genes), _medians(settings, table, slides, slide, places))
+
+
+def dense(batch: SpotBatch) -> dict[str, torch.Tensor]:
+    """Give the expression that the builder made."""
+    return {"expression": batch.expression}
+
+
+@dataclass(frozen=True, eq=False)
+class PanelOfCounts:
+    """Expression of a panel's genes out of published counts, normalised by slide."""
+
+    places: np.ndarray
+    width: int
+    normal: dict[str, Normalisation]
+
+    def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
+        counts, totals = _panel_counts(batch, self.places, self.width)
+        out = np.empty(counts.shape, np.float32)
+        slides = np.array(batch.slides)
+        for name in set(batch.slides):
+            rows = slides == name
+            out[rows] = self.normal[name](counts[rows], totals[rows])
+        return {"expression": torch.from_numpy(out)}
+
+
+@dataclass(frozen=True, eq=False)
+class Sentences:
+    """Sentences of a spot's top genes, as a text tower's tokens."""
+
+    names: tuple[str, ...]
+    rule: TopGenes
+    means: dict[str, np.ndarray] | None
+    tokenizer: object
+
+    def texts(self, batch: SpotBatch) -> list[str]:
+        """Return each spot's sentence."""
+        ids, counts, offsets = (getattr(batch, name).numpy() for name in ("gene_ids", "counts", "offsets"))
+        texts = []
+        for i, slide in enumerate(batch.slides):
+            part = slice(offsets[i], offsets[i + 1])
+            means = self.means[slide] if self.means else None
+            indptr = np.array([0, offsets[i + 1] - offsets[i]])
+            texts += top_genes(indptr, ids[part], counts[part], self.names, self.rule, means)
+        return [" ".join(genes) for genes in texts]
+
+    def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
+        tokens = self.tokenizer(self.texts(batch), padding="max_length", truncation=True, return_tensors="pt")
+        return {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
+
+
+def _panel_counts(batch: SpotBatch, places: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    ids, counts, offsets = (getattr(batch, name).numpy() for name in ("gene_ids", "counts", "offsets"))
+    row = np.repeat(np.arange(len(batch)), np.diff(offsets))
+    place = places[ids]
+    inside = place >= 0
+    dense = np.bincount(row[inside] * width + place[inside], counts[inside], len(batch) * width)
+    return dense.reshape(-1, width), np.bincount(row, counts, len(batch))
+
+
+def _medians(settings: Settings, table, slides, slide, places: np.ndarray) -> dict[str, Normalisation]:
+    """Return each slide's normalisation, with the median total that it needs, of one pass over the counts."""
+    totals = []
+    for part in table.select_columns(["gene_ids", "counts"]).iter(1000):
+        ids, counts = (part[name].combine_chunks() for name in ("gene_ids", "counts"))
+        values = counts.flatten().to_numpy()
+        if settings.normalise == "original":
+            values = values * (places[ids.flatten().to_numpy()] >= 0)
+        row = np.repeat(np.arange(len(part)), np.diff(ids.offsets.to_numpy()))
+        totals.append(np.bincount(row, values, len(part)))
+    totals = np.concatenate(totals)
+    found = {}
+    for k, name in enumerate(slides):
+        of_slide = totals[(slide == k) & (totals > 0)]
+        median = float(np.median(of_slide)) if len(of_slide) else 1.0
+        found[name] = Normalisation(settings.normalise, f"{settings.data}: slide {name}", median)
+    return found
+
+
+def _slide_means(table, slides, slide, genes: int) -> dict[str, np.ndarray]:
+    """Return each slide's mean of log1p counts of each gene."""
+    sums = {name: np.zeros(genes) for name in slides}
+    begin = 0
+    for part in table.select_columns(["gene_ids", "counts"]).iter(1000):
+        ids, counts = (part[name].combine_chunks() for name in ("gene_ids", "counts"))
+        row = np.repeat(slide[begin : begin + len(part)], np.diff(ids.offsets.to_numpy()))
+        gene, value = ids.flatten().to_numpy(), np.log1p(counts.flatten().to_numpy())
+        for k in np.unique(row):
+            sums[slides[k]] += np.bincount(gene[row == k], value[row == k], genes)
+        begin += len(part)
+    return {name: total / np.count_nonzero(slide == k) for k, (name, total) in enumerate(sums.items())}
+
+
+def is_label(labels: np.ndarray) -> np.ndarray:
+    """Return which annotations (n, text or None) are labels: not missing, empty, undetermined or Exclude."""
+    return np.array([label not in NO_LABEL for label in labels], bool)
+
+
+def held_out_as_is(spots: Spots) -> Spots:
+    """Return the same spots without augmentation."""
+    return replace(spots, augmented=False)

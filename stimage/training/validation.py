@@ -1,0 +1,83 @@
+"""How good two towers are on held-out slides: loss, recall both ways, and a linear probe where there are labels."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+from torch.utils.data import DataLoader
+
+from stimage.evaluation.linear_probe import probe_f1
+from stimage.evaluation.retrieval import retrieval_scores
+from stimage.modeling.contrastive import contrastive_loss
+from stimage.training.order import global_batches
+from stimage.training.settings import Settings
+from stimage.training.spots import Spots, held_out_as_is, is_label
+
+AT_ONCE = 256
+
+
+def validate(
+    accelerator: Accelerator, towers: nn.Module, train: Spots, held_out: Spots, settings: Settings
+) -> dict[str, float]:
+    """Return scores of the held-out slides' spots.
+
+    Returns
+    -------
+    dict
+        ``loss`` over batches as in training; ``image_to_gene_recall@k`` and the other way, over all spots
+        (``pooled_…``) and among the spots of a slide (``slide_…``), with the recall that chance would give;
+        ``probe_f1``, the macro-F1 of a linear probe fitted on labelled spots of the training slides, where both have
+        labels.
+    """
+    images, others, scale = embed(accelerator, towers, held_out, np.arange(len(held_out)), settings.workers)
+    scores = {"loss": _loss(images, others, scale, held_out.slide, settings)}
+    for name, groups in (("pooled", None), ("slide", held_out.slide)):
+        found = retrieval_scores(images, others, groups)
+        scores |= {f"{name}_{key}": float(value) for key, value in found.items()}
+    labels, known = held_out.labels, train.labels
+    rows = np.flatnonzero(is_label(known))
+    rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: settings.probe_spots])
+    test = np.flatnonzero(is_label(labels) & np.isin(labels, np.unique(known[rows])))
+    if len(np.unique(known[rows])) > 1 and len(np.unique(labels[test])) > 1:
+        vectors = embed(accelerator, towers, held_out_as_is(train), rows, settings.workers)[0]
+        scores["probe_f1"] = float(probe_f1(vectors, known[rows], images[test], labels[test]))
+    return scores
+
+
+def embed(
+    accelerator: Accelerator, towers: nn.Module, spots: Spots, rows: np.ndarray, workers: int
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Embed rows of a data set, shared by all processes: images and others (n x d, float32), and the logit scale."""
+    batches = [rows[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
+    mine = range(accelerator.process_index, len(batches), accelerator.num_processes)
+    found = []
+    towers.eval()
+    with torch.no_grad():
+        for k, batch in zip(mine, loader(spots, [(0, batches[k]) for k in mine], workers)):
+            images, others, scale = accelerator.unwrap_model(towers)(**to_device(batch, accelerator))
+            found.append((k, images.float().cpu().numpy(), others.float().cpu().numpy(), float(scale)))
+    towers.train()
+    found = sorted(gather_object(found), key=lambda part: part[0])
+    return (*(np.concatenate([part[i] for part in found]) for i in (1, 2)), found[0][3])
+
+
+def loader(spots: Spots, batches: list[tuple[int, np.ndarray]], workers: int) -> Iterable[dict[str, torch.Tensor]]:
+    """Read batches of rows, in their order, in processes of their own."""
+    return DataLoader(spots, batch_size=None, sampler=batches, num_workers=min(workers, len(batches)))
+
+
+def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[str, torch.Tensor]:
+    """Send a batch where the model is."""
+    return {name: part.to(accelerator.device, non_blocking=True) for name, part in batch.items()}
+
+
+def _loss(images: np.ndarray, others: np.ndarray, scale: float, slide: np.ndarray, settings: Settings) -> float:
+    size = min(settings.batch_size, len(images))
+    losses: Iterator[torch.Tensor] = (
+        contrastive_loss(torch.from_numpy(images[rows]), torch.from_numpy(others[rows]), torch.tensor(scale))
+        for rows in global_batches(slide, size, settings.seed, 0, settings.slides_per_batch)
+    )
+    return float(np.mean([float(loss) for loss in losses]))
