@@ -202,6 +202,8 @@ def _expression(table: pa.Table) -> dict[str, torch.Tensor]:
     if "expression" in table.column_names:
         values = table["expression"].combine_chunks()
         return {"expression": _tensor(values.flatten()).reshape(len(table), -1)}
+    if "gene_ids" not in table.column_names:
+        return {}  # images alone were asked for
     ids, counts = (table[name].combine_chunks() for name in ("gene_ids", "counts"))
     offsets = ids.offsets.to_numpy().astype(np.int64)
     return {

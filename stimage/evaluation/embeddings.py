@@ -1,0 +1,175 @@
+"""Embeddings of spots as files: one vector a spot, with the spot's slide and the model's name."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stimage.errors import DataError
+
+COLUMNS = ("spot_id", "slide", "embedding")
+MODEL = b"model"  # the key of the schema's metadata
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Vectors of n spots, float32 (n, d), in the order of their ids; ``model`` is None where the files don't name it.
+
+    ``spot_ids`` and ``slides`` are arrays of str (n,).
+    """
+
+    spot_ids: np.ndarray
+    slides: np.ndarray
+    vectors: np.ndarray
+    model: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.spot_ids)
+
+    def take(self, rows: np.ndarray) -> "Embeddings":
+        """Return some of them: numbers of rows, or a bool for each."""
+        return Embeddings(self.spot_ids[rows], self.slides[rows], self.vectors[rows], self.model)
+
+
+def read_embeddings(path: str | os.PathLike, slide_names: Iterable[str] | None = None) -> Embeddings:
+    """Read embeddings and put them in the order of their spot ids, whatever that of the files.
+
+    Parameters
+    ----------
+    path
+        A folder of Parquet files, one a slide; one Parquet file, as `write_embeddings` makes it; or a CSV with the spot
+        ids in the first column, the slide in a column ``slide`` if there is one, and the vector in all others.
+    slide_names
+        The slides that there are: where a CSV has no column ``slide``, the longest name that a spot id begins with.
+
+    Raises
+    ------
+    DataError
+        If there is no such file or nothing in it; for a value that is no number, a spot that occurs twice, a spot
+        whose slide can't be told, and files of several models or of vectors of several lengths.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = sorted(path.glob("*.parquet"))
+        if not files:
+            raise DataError(f"{path}: has no .parquet file; make embeddings first, or name the folder that has them")
+        parts = [_read_parquet(file) for file in files]
+    elif not path.is_file():
+        raise DataError(f"{path}: there is no such file or folder of embeddings")
+    else:
+        files, is_csv = [path], path.suffix.lower() == ".csv"
+        parts = [_read_csv(path, slide_names) if is_csv else _read_parquet(path)]
+    return _joined(path, files, parts)
+
+
+def write_embeddings(
+    path: str | os.PathLike, spot_ids: Sequence[str], slide: str, vectors: np.ndarray, model: str
+) -> None:
+    """Write a slide's embeddings into one Parquet file; the same input gives the same bytes.
+
+    Parameters
+    ----------
+    path
+        The file. It is there once it is whole.
+    spot_ids, vectors
+        n ids, and float (n, d), written as float32.
+
+    Raises
+    ------
+    DataError
+        If there are not as many ids as vectors.
+    """
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(spot_ids):
+        raise DataError(f"{slide}: {len(spot_ids)} spot ids and vectors of shape {vectors.shape} do not match")
+    columns = [
+        pa.array(list(map(str, spot_ids)), pa.string()),
+        pa.repeat(pa.scalar(slide, pa.string()), len(vectors)),
+        pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
+    ]
+    table = pa.table(columns, names=list(COLUMNS)).replace_schema_metadata({MODEL: model.encode()})
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    pq.write_table(table, half)
+    half.replace(path)
+
+
+def _read_parquet(path: Path) -> Embeddings:
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path}: is no Parquet file that can be read ({error}); make it again") from None
+    if missing := [name for name in COLUMNS if name not in table.column_names]:
+        found = ", ".join(table.column_names)
+        raise DataError(f"{path}: has no column {missing[0]!r}, but {found}; expected {', '.join(COLUMNS)}")
+    lists = table["embedding"].combine_chunks()
+    lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
+    if len(lengths) > 1 or None in lengths:
+        raise DataError(f"{path}: vectors have the lengths {sorted(map(str, lengths))}; they must have one")
+    values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).astype(np.float32)
+    vectors = values.reshape(len(table), lengths[0] if lengths else 0)
+    model = (table.schema.metadata or {}).get(MODEL)
+    texts = (np.array(table[name].to_pylist(), dtype=str) for name in COLUMNS[:2])
+    return Embeddings(*texts, vectors, model.decode() if model else None)
+
+
+def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
+    try:
+        table = pd.read_csv(path, index_col=0, dtype={0: str, "slide": str}, float_precision="round_trip")
+    except (UnicodeDecodeError, ValueError) as error:
+        raise DataError(f"{path}: is no comma-separated table ({error})") from None
+    ids = table.index.astype(str).to_numpy(dtype=str)
+    slides = table.pop("slide").fillna("").to_numpy(dtype=str) if "slide" in table else None
+    if text := [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]:
+        raise DataError(
+            f"{path}: column {text[0]!r} is not of numbers; only spot ids, slide and the vector belong here"
+        )
+    if slides is None:
+        slides = _slides_of(path, ids, slide_names)
+    return Embeddings(ids, slides, table.to_numpy(np.float32))
+
+
+def _slides_of(path: Path, spot_ids: np.ndarray, slide_names: Iterable[str] | None) -> np.ndarray:
+    """Tell each spot's slide from the beginning of its id."""
+    longest_first = sorted(slide_names or (), key=lambda name: (-len(name), name))
+    slides = []
+    for number, spot in enumerate(spot_ids.tolist(), 1):
+        slide = next((name for name in longest_first if spot.startswith(f"{name}_")), None)
+        if slide is None:
+            raise DataError(f"{path}: row {number}: no slide's name begins spot id {spot!r}; add a column 'slide', "
+                            "or name the root whose slides these are")  # fmt: skip
+        slides.append(slide)
+    return np.array(slides, dtype=str)
+
+
+def _joined(path: Path, files: list[Path], parts: list[Embeddings]) -> Embeddings:
+    for what, values in (
+        ("models", [part.model for part in parts]),
+        ("lengths of vector", [part.vectors.shape[1] for part in parts]),
+    ):
+        other = next((k for k, value in enumerate(values) if value != values[0]), None)
+        if other is not None:
+            raise DataError(f"{path}: two {what} are mixed: {files[0].name} has {values[0]}, {files[other].name} has "
+                            f"{values[other]}; keep one folder a model")  # fmt: skip
+    ids, slides, vectors = (
+        np.concatenate([getattr(p, name) for p in parts]) for name in ("spot_ids", "slides", "vectors")
+    )
+    if not vectors.size:
+        raise DataError(f"{path}: has no embeddings; make them first")
+    bad = np.flatnonzero(~np.isfinite(vectors).all(1))
+    if len(bad):
+        raise DataError(f"{path}: the vector of spot {ids[bad[0]]!r} has a value that is no finite number "
+                        f"({len(bad)} of {len(ids)} spots); embed them again")  # fmt: skip
+    order = np.argsort(ids, kind="stable")
+    ids = ids[order]
+    same = np.flatnonzero(ids[1:] == ids[:-1])
+    if len(same):
+        raise DataError(f"{path}: spot {ids[same[0]]!r} occurs twice; keep one of its rows")
+    return Embeddings(ids, slides[order], vectors[order], parts[0].model)

@@ -1,0 +1,106 @@
+"""Results as protocol cards: figures with all that must be known to compare them."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from stimage.errors import DataError
+
+RESULTS = "results.json"
+KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")
+
+
+def write_results(
+    out: str | os.PathLike,
+    name: str,
+    number: int,
+    config: Mapping,
+    data: Mapping,
+    seeds: Iterable[int],
+    packages: Iterable[str],
+    seconds: float,
+    slides: Mapping[str, Mapping],
+    overall: Mapping,
+) -> Path:
+    """Write ``results.json`` into a folder, and return its path.
+
+    Parameters
+    ----------
+    name, number
+        The protocol and its version; a change that changes figures makes a new version.
+    config
+        What decides the figures beside the data; no paths. Its digest is written as ``sha256``.
+    data
+        What was measured: see `data_identity`.
+    packages
+        Distributions whose versions are recorded.
+    slides, overall
+        Figures by slide, and of all slides. NaN and infinity are written as null.
+    """
+    protocol = {"name": name, "version": number, "config": _plain(config)}
+    results = {
+        "protocol": protocol | {"sha256": digest_of(protocol)},
+        "data": data,
+        "seeds": list(seeds),
+        "versions": {package: version(package) for package in packages},
+        "seconds": round(seconds, 3),
+        "slides": slides,
+        "overall": overall,
+    }
+    path = Path(out) / RESULTS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{RESULTS}.{os.getpid()}.tmp")
+    half.write_text(json.dumps(_plain(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    half.replace(path)
+    return path
+
+
+def read_results(path: str | os.PathLike) -> dict:
+    """Read a ``results.json``, or the one in a folder.
+
+    Raises
+    ------
+    DataError
+        If it is no such file.
+    """
+    path = Path(path)
+    path = path / RESULTS if path.is_dir() else path
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read as results ({error})") from None
+    if missing := [key for key in KEYS if key not in results]:
+        raise DataError(f"{path}: has no {missing[0]!r}: it is not of this project's evaluation")
+    return results
+
+
+def data_identity(spot_ids: np.ndarray, *values: np.ndarray, **facts) -> dict:
+    """Return what identifies data: the number of spots, a digest of their ids, vectors and labels, and other facts."""
+    digest = hashlib.sha256("\n".join(np.asarray(spot_ids).tolist()).encode())
+    for some in values:
+        some = np.asarray(some)
+        digest.update("\n".join(map(str, some.tolist())).encode() if some.dtype.kind in "OU" else some.tobytes())
+    return {"spots": len(spot_ids), "sha256": digest.hexdigest(), **facts}
+
+
+def digest_of(value: Mapping) -> str:
+    """Return the SHA-256 of a value as JSON with sorted keys."""
+    text = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value):
+    """Turn numpy's values into JSON's, and what is not finite into None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [_plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,95 @@
+"""Where spots come from: a root or a published folder, here or on the Hub; one streamed data set for each slide."""
+
+import os
+import re
+from dataclasses import dataclass
+from functools import cache
+
+import datasets
+import pyarrow.parquet as pq
+
+from stimage.errors import DataError
+from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
+from stimage.slides.storage import is_local, list_folder, local_copy, normal_root
+
+PUBLISHED = "slides.parquet"  # tells a published folder from a root
+SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A root, or a folder that build_shards made.
+
+    Attributes
+    ----------
+    location
+        Path or URL; ``user/repo`` where there is no such folder is a data set of the Hub.
+    reading
+        The builder's options for cutting patches (``patch``, ``on_mismatch``, ``max_image_pixels``): of a root only.
+    """
+
+    location: str
+    published: bool
+    reading: dict
+
+    def slides(self, techs: tuple[str, ...] = TECHS, filters: Filters | None = None) -> list[Slide]:
+        """Return the slides that match; raises `DataError` as `Catalog.select` does."""
+        catalog = _published_catalog(self.location) if self.published else read_catalog(self.location)
+        return catalog.of_techs(techs).select(filters or Filters(), self.reading.get("on_mismatch", "error"))
+
+    def spots(self, slide: Slide) -> datasets.IterableDataset:
+        """Stream one slide's spots, in the same order from a root and from shards."""
+        if self.published:
+            files = _shards(self.location).get(slide.name)
+            if not files:
+                raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
+            return datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+        options = {"root": self.location, "slides": [slide.name], **self.reading}
+        return datasets.load_dataset("stimage_1k4m", slide.tech, split="train", streaming=True, **options)
+
+
+def open_source(location: str, **reading) -> Source:
+    """Tell a root from a published folder.
+
+    Raises
+    ------
+    DataError
+        If patches are to be cut anew from shards, in which they are cut already.
+    """
+    if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
+        location = f"hf://datasets/{location}"
+    location = normal_root(location)
+    published = PUBLISHED in list_folder(location, "")
+    patch = reading.get("patch")
+    if published and patch not in (None, "original"):
+        raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out --patch-um and "
+                        "--patch-px, or pass the root that it was made of")  # fmt: skip
+    return Source(location, published, {} if published else reading)
+
+
+def _published_catalog(location: str) -> Catalog:
+    path = local_copy(f"{location}/{PUBLISHED}")
+    names = ["slide", "tech", "species", "tissue", "pmid", "involve_cancer", "spots", "left_out"]
+    try:
+        rows = pq.read_table(path, columns=names).to_pylist()
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path}: is no table of slides as build_shards writes it ({error})") from None
+    slides = tuple(
+        Slide(row["slide"], row["tech"], "", "", "", None, *(row[name] for name in names[2:6]), spot_num=row["spots"])
+        for row in sorted(rows, key=lambda row: (TECHS.index(row["tech"]), row["slide"].casefold()))
+        if not row["left_out"]
+    )
+    return Catalog(location, slides, meta={})
+
+
+@cache
+def _shards(location: str) -> dict[str, list[str]]:
+    """Return slide name → its shards in order; a folder is listed once."""
+    found: dict[str, list[str]] = {}
+    splits = (f"data/{tech}/{split}" for tech in TECHS for split in ("train", "validation", "test"))
+    for folder in splits:
+        for name, file in sorted(list_folder(location, folder).items()):
+            if match := SHARD.fullmatch(name):
+                found.setdefault(match[1], []).append(file["url"])
+    return found
