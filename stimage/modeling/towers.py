@@ -42,10 +42,13 @@ class TwoTowers(nn.Module):
         return output.image_embeds, others, self.model.logit_scale
 
 
-def gene_towers(checkpoint: str, genes: Sequence[str], kind: str, latent_dim: int) -> TwoTowers:
+def gene_towers(
+    checkpoint: str, genes: Sequence[str], kind: str, latent_dim: int, pretrained: bool = True
+) -> TwoTowers:
     """Return a checkpoint's vision tower beside a new gene tower ("linear" or "mlp").
 
-    A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same.
+    A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same. Without ``pretrained`` only its
+    configuration is read, and the weights are random.
 
     Raises
     ------
@@ -61,16 +64,21 @@ def gene_towers(checkpoint: str, genes: Sequence[str], kind: str, latent_dim: in
         vision = getattr(config, "vision_config", config)
         config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,
                                 genes=list(genes), gene_tower=kind, latent_dim=latent_dim)  # fmt: skip
+    if not pretrained:
+        return TwoTowers(SpotClipModel(config), *mean_and_std(checkpoint))
     model, info = _load(SpotClipModel, checkpoint, config)
     if lost := [name for name in info["missing_keys"] if name.startswith(("vision_model.", "visual_projection."))]:
         raise DataError(f"{checkpoint}: has no vision tower with projection: it lacks {sorted(lost)[0]}")
     return TwoTowers(model, *mean_and_std(checkpoint))
 
 
-def text_towers(checkpoint: str) -> TwoTowers:
+def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:
     """Return a CLIP checkpoint with both its towers, to be trained with sentences; raises as `gene_towers`."""
-    if read_config(checkpoint).model_type != "clip":
+    config = read_config(checkpoint)
+    if config.model_type != "clip":
         raise DataError(f"{checkpoint}: has no text tower; a text tower needs a whole CLIP checkpoint")
+    if not pretrained:
+        return TwoTowers(CLIPModel(config), *mean_and_std(checkpoint))
     model, info = _load(CLIPModel, checkpoint, None)
     if info["missing_keys"]:
         raise DataError(f"{checkpoint}: is no whole CLIP checkpoint: it lacks {sorted(info['missing_keys'])[0]}")

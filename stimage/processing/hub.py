@@ -1,4 +1,4 @@
-"""Publishing a folder as a data set on the Hugging Face Hub.
+"""Publishing a folder as a data set, or a model, on the Hugging Face Hub.
 
 The token is that of ``hf auth login`` or of HF_TOKEN; it is read and sent by the Hub's client alone.
 """
@@ -16,19 +16,19 @@ LOG_IN = "log in with a token that may write there: run 'hf auth login', or set 
 AGAIN = "run the same command again to go on"
 
 
-def open_repository(repo: str, public: bool = False) -> str:
-    """Make a data set on the Hub unless it is there, and return its full name; before the work, as it may be refused.
+def open_repository(repo: str, public: bool = False, kind: str = "dataset") -> str:
+    """Make a repository (a "dataset" or "model") unless it is there, and return its full name; first, as it may be refused.
 
     Raises
     ------
     DataError
-        If nobody is logged in, the Hub refuses or cannot be reached, or the data set is there and is public where
+        If nobody is logged in, the Hub refuses or cannot be reached, or the repository is there and is public where
         private was asked for, or the other way round.
     """
     with _explained(repo):
         api = HfApi()
-        name = api.create_repo(repo, repo_type="dataset", private=not public, exist_ok=True).repo_id
-        private = api.repo_info(name, repo_type="dataset").private
+        name = api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True).repo_id
+        private = api.repo_info(name, repo_type=kind).private
     if not private and not public:
         raise DataError(f"{name}: is public already; pass --public if all may see the data, or another name")
     if private and public:
@@ -36,8 +36,8 @@ def open_repository(repo: str, public: bool = False) -> str:
     return name
 
 
-def push_folder(out: Path, repo: str) -> str:
-    """Upload a finished folder as a data set that `open_repository` opened, and return its address.
+def push_folder(out: Path, repo: str, kind: str = "dataset", message: str = "Add spots") -> str:
+    """Upload a finished folder as a repository that `open_repository` opened, and return its address.
 
     What the Hub has already is not sent again, so a broken upload goes on when it is repeated. Shards that the folder
     no longer has are removed; hidden files are not uploaded.
@@ -50,10 +50,10 @@ def push_folder(out: Path, repo: str) -> str:
     with _explained(repo):
         api = HfApi()
         api.upload_folder(
-            repo_id=repo, repo_type="dataset", folder_path=out, commit_message="Add spots",
+            repo_id=repo, repo_type=kind, folder_path=out, commit_message=message,
             ignore_patterns=[".*"], delete_patterns=["data/**"],
         )  # fmt: skip
-        return f"{api.endpoint}/datasets/{repo}"
+        return f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repo}"
 
 
 @contextmanager

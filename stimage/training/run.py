@@ -1,6 +1,5 @@
 """A training run, from start to end, as the original's, but with what it lacked: held-out slides, resume, many GPUs."""
 
-import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +23,8 @@ from stimage.training.spots import load_spots
 from stimage.training.validation import loader, to_device, validate
 
 MAX_LOGIT_SCALE = float(np.log(100))
-log = logging.getLogger(__name__)
+SHOWN = ("epoch", "train_loss", "loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "probe_f1",
+         "spots_per_second", "waiting_share")  # fmt: skip
 
 
 class Run:
@@ -82,8 +82,13 @@ class Run:
             self._validate(0)
         while (epoch := progress.step // self.steps_per_epoch) < settings.epochs and not self._is_late(epoch):
             self._epoch(epoch)
-        accelerator.end_training()
         return progress
+
+    def close(self) -> None:
+        """Finish the trackers and leave the process group; the model is gone then."""
+        self.towers = self.optimizer = None
+        self.accelerator.free_memory()  # processes that leave while DDP is there wait for ever
+        self.accelerator.end_training()
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         s = self.settings
@@ -141,7 +146,8 @@ class Run:
         if self.held_out:
             scores |= validate(accelerator, self.towers, self.train, self.held_out, self.settings)
         progress.history.append({**scores, **measured})
-        accelerator.print(", ".join(f"{k} {v:.4g}" for k, v in progress.history[-1].items() if v is not None))
+        shown = {k: v for k, v in progress.history[-1].items() if k in SHOWN and v is not None}
+        accelerator.print(", ".join(f"{k} {v:.4g}" for k, v in shown.items()), flush=True)
         if self.settings.trackers:
             numbers = {f"validation/{k}": v for k, v in progress.history[-1].items() if v is not None}
             accelerator.log(numbers, step=progress.step)
@@ -159,10 +165,10 @@ class Run:
 def make_towers(settings: Settings) -> TwoTowers:
     """Return the towers that the settings ask for, ready to be trained."""
     if settings.tower == "text":
-        towers = text_towers(settings.vision)
+        towers = text_towers(settings.vision, settings.pretrained)
     else:
         genes = Panel.of(settings.panel).genes
-        towers = gene_towers(settings.vision, genes, settings.tower, settings.latent_dim)
+        towers = gene_towers(settings.vision, genes, settings.tower, settings.latent_dim, settings.pretrained)
     freeze(towers, settings.freeze_layers)
     if settings.gradient_checkpointing:
         towers.model.gradient_checkpointing_enable()

@@ -34,8 +34,8 @@ class Settings:
         Physical patch of a root's spots; null takes the original's square of 2r.
     panel, gene_table, normalise
         Panel file, and how counts become expression; see the builder.
-    vision, tower, latent_dim
-        CLIP-family checkpoint by name or path; the second tower: "linear", "mlp", or "text", the checkpoint's own over
+    vision, pretrained, tower, latent_dim
+        CLIP-family checkpoint by name or path, of which ``pretrained: false`` takes the configuration only; the second tower: "linear", "mlp", or "text", the checkpoint's own over
         sentences of top genes; width of the common space (not of "text").
     sentence_genes, above_mean, exclude
         Sentences: how many genes, whether by log-fold over the slide's mean, and kinds of genes left out.
@@ -76,6 +76,7 @@ class Settings:
     gene_table: str | None = None
     normalise: str = "median-log1p"
     vision: str = "openai/clip-vit-base-patch32"
+    pretrained: bool = True
     tower: str = "linear"
     latent_dim: int = 32
     sentence_genes: int = 50

@@ -12,15 +12,15 @@ import torch
 
 import stimage_1k4m
 from stimage.errors import DataError
+from stimage.evaluation.labels import UNLABELLED
 from stimage.modeling.batches import SpotBatch, to_batch
 from stimage.modeling.pixels import augment
 from stimage.processing.normalise import Normalisation
 from stimage.processing.panels import Panel
 from stimage.processing.sentences import TopGenes, top_genes
-from stimage.slides import TECHS
+from stimage.slides import TECHS, read_catalog
 from stimage.training.settings import Settings
 
-NO_LABEL = (None, "", "undetermined", "Exclude")
 COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
 
 
@@ -109,8 +109,9 @@ def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset |
         held_out = _root(settings, "train", **options | {"slides": settings.validation_slides})
         names = set(held_out.unique("slide"))
         if options["slides"] is None:
-            catalog = stimage_1k4m.read_catalog(settings.data)
-            options["slides"] = [slide.name for slide in catalog.slides if slide.name not in names]
+            techs = TECHS if settings.config == "all" else (settings.config,)
+            slides = read_catalog(settings.data).of_techs(techs).slides
+            options["slides"] = [slide.name for slide in slides if slide.name not in names]
         return _root(settings, "train", **options), held_out
     if not settings.split_by:
         return _root(settings, "train", **options), None
@@ -264,7 +265,7 @@ def _slide_means(table, slides, slide, genes: int) -> dict[str, np.ndarray]:
 
 def is_label(labels: np.ndarray) -> np.ndarray:
     """Return which annotations (n, text or None) are labels: not missing, empty, undetermined or Exclude."""
-    return np.array([label not in NO_LABEL for label in labels], bool)
+    return np.array([(label or "").strip().lower() not in UNLABELLED for label in labels], bool)
 
 
 def held_out_as_is(spots: Spots) -> Spots:

@@ -17,6 +17,7 @@ from stimage.training.settings import Settings
 from stimage.training.spots import Spots, held_out_as_is, is_label
 
 AT_ONCE = 256
+WAYS = {"a_to_b": "image_to_other", "b_to_a": "other_to_image"}
 
 
 def validate(
@@ -27,8 +28,8 @@ def validate(
     Returns
     -------
     dict
-        ``loss`` over batches as in training; ``image_to_gene_recall@k`` and the other way, over all spots
-        (``pooled_…``) and among the spots of a slide (``slide_…``), with the recall that chance would give;
+        ``loss`` over batches as in training; recall@k and median rank both ways (``image_to_other``: genes or text),
+        over all spots (``pooled_…``) and among the spots of a slide (``slide_…``), with the recall of chance;
         ``probe_f1``, the macro-F1 of a linear probe fitted on labelled spots of the training slides, where both have
         labels.
     """
@@ -36,7 +37,9 @@ def validate(
     scores = {"loss": _loss(images, others, scale, held_out.slide, settings)}
     for name, groups in (("pooled", None), ("slide", held_out.slide)):
         found = retrieval_scores(images, others, groups)
-        scores |= {f"{name}_{key}": float(value) for key, value in found.items()}
+        for way in WAYS:
+            scores |= {f"{name}_{WAYS[way]}_{key}": value for key, value in found[way].items()}
+        scores |= {f"{name}_chance_{key}": value for key, value in found["chance"].items()}
     labels, known = held_out.labels, train.labels
     rows = np.flatnonzero(is_label(known))
     rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: settings.probe_spots])

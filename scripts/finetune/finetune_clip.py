@@ -1,0 +1,69 @@
+"""Fine-tune a CLIP-family model on spots: images with gene expression, or with sentences of top genes.
+
+    accelerate launch scripts/finetune/finetune_clip.py --config configs/finetune/clip_vit_b32_hvg.yaml ROOT --out DIR
+
+The same command goes on where an earlier run was interrupted, exactly. DIR/model is the best model on held-out slides
+so far, with its card; DIR/results.json and DIR/curves.png are the scores.
+"""
+
+import argparse
+import dataclasses
+import logging
+import os
+from pathlib import Path
+
+import datasets
+import transformers
+
+from stimage.arguments import run
+from stimage.processing.hub import open_repository, push_folder
+from stimage.training.results import ModelFolder, write_results
+from stimage.training.run import Run
+from stimage.training.settings import Settings, read_settings
+
+
+def main() -> None:
+    args = parse_arguments()
+    settings = read_settings(args.config, args.override, args.data)
+    quieten()
+    is_main = int(os.environ.get("RANK", 0)) == 0
+    repo = open_repository(args.push_to_hub, args.public, "model") if args.push_to_hub and is_main else None
+    training = Run(settings, args.out, ModelFolder(repo, args.push_checkpoints))
+    training.fit()
+    if training.accelerator.is_main_process:
+        write_results(args.out, training)
+        print(f"done: the model is {args.out}/model, its scores {args.out}/results.json and {args.out}/curves.png")
+        if repo:
+            print(f"uploaded: {push_folder(args.out / 'model', repo, 'model', 'Add model')}")
+    training.close()
+
+
+def quieten() -> None:
+    """Leave the terminal to the run's own lines; a spot's image is decoded in forked processes, tokens too."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("datasets").setLevel(logging.ERROR)
+    if int(os.environ.get("RANK", 0)):
+        datasets.disable_progress_bars()
+
+
+def parse_arguments() -> argparse.Namespace:
+    settings = "\n".join(f"  {f.name}: {f.default!r}" for f in dataclasses.fields(Settings))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"settings and their defaults (what they mean: stimage/training/settings.py):\n{settings}",
+    )  # fmt: skip
+    parser.add_argument("data", nargs="?", help="a root, a published folder, or a data set on the Hub")
+    parser.add_argument("--config", type=Path, required=True, help="YAML file of settings, such as those in configs/finetune")
+    parser.add_argument("--override", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="of a setting")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run; new, or of an interrupted one")
+    hub = parser.add_argument_group("Hub")
+    hub.add_argument("--push-to-hub", metavar="REPO", help="upload the model, private if it is new")
+    hub.add_argument("--push-checkpoints", action="store_true", help="also each time that it is the best so far")
+    hub.add_argument("--public", action="store_true", help="of a model that all may see")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

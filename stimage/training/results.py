@@ -1,0 +1,151 @@
+"""What comes out of a run: the model with its card, results as JSON, the curves as a picture."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from huggingface_hub import ModelCard, ModelCardData
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+from stimage.processing.hub import push_folder
+from stimage.training.checkpoints import Progress, save_folder, write_text
+from stimage.training.run import Run
+
+SHOWN = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
+         "probe_f1")  # fmt: skip
+VERSIONS = ("torch", "transformers", "accelerate", "datasets", "stimage-1k4m")
+LOAD = {
+    True: '''\
+from transformers import CLIPModel
+
+model = CLIPModel.from_pretrained("{repo}")''',
+    False: '''\
+from transformers import AutoModel, CLIPVisionModelWithProjection
+
+vision = CLIPVisionModelWithProjection.from_pretrained("{repo}")  # the tuned vision tower alone
+import stimage.modeling.spot_clip  # of the project stimage-1k4m, for the gene tower
+model = AutoModel.from_pretrained("{repo}")  # get_image_features, get_gene_features''',
+}
+TEXT = """\
+# {vision}, fine-tuned on tissue spots
+
+Images of tissue spots beside {other}, in one space; tuned from `{vision}` on {spots:,} spots of {slides} slides of
+`{data}` ({config}), by the contrastive loss over batches of {batch}.
+
+```python
+{load}
+```
+
+Images are normalised by the image processor in this repository; patches are {patch}.
+
+{panel}
+## On held-out slides
+
+{held_out}
+
+| epoch | {heads} |
+| --- | {rule} |
+{rows}
+
+Recall@10 is of finding a spot's {other} by its image: pooled, among all held-out spots; slide, among the spots of its own
+slide, where stain and scanner tell nothing. Epoch 0 is the model before training. Spots of one slide are never on both
+sides.
+
+Settings: `settings.json`. Method and data: Chen et al., *STimage-1K4M*, NeurIPS 2024 Datasets and Benchmarks,
+[arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
+"""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """Writes a run's model into OUT/model, and pushes it if a repository was opened."""
+
+    repo: str | None = None
+    push_each: bool = False
+
+    def __call__(self, run: Run) -> None:
+        save_folder(run.out / "model", lambda folder: self._write(run, folder))
+        if self.repo and self.push_each:
+            push_folder(run.out / "model", self.repo, "model", f"After step {run.progress.step}")
+
+    def _write(self, run: Run, folder: Path) -> None:
+        towers = run.model
+        towers.model.save_pretrained(folder)
+        size = towers.image_size
+        CLIPImageProcessorPil(
+            size={"shortest_edge": size}, crop_size={"height": size, "width": size},
+            image_mean=(towers.mean / 255).tolist(), image_std=(towers.std / 255).tolist(),
+        ).save_pretrained(folder)  # fmt: skip
+        if run.tokenizer:
+            run.tokenizer.save_pretrained(folder)
+        (folder / "settings.json").write_text(json.dumps(run.settings.record, indent=1))
+        model_card(run, self.repo or str(run.out / "model")).save(folder / "README.md")
+
+
+def model_card(run: Run, repo: str) -> ModelCard:
+    """Return the card of a run's model: data, panel, split, scores, how to load it."""
+    settings, history, text = run.settings, run.progress.history, run.settings.tower == "text"
+    heads = [name for name in SHOWN if any(name in scores for scores in history)]
+    rows = [" | ".join([f"| {s['epoch']}", *(f"{s[name]:.4g}" if name in s else "" for name in heads)]) for s in history]
+    data = ModelCardData(
+        base_model=settings.vision if "/" in settings.vision and not Path(settings.vision).exists() else None,
+        library_name="transformers", pipeline_tag="zero-shot-image-classification" if text else "image-feature-extraction",
+        tags=["histology", "spatial-transcriptomics", "gene-expression", "clip"],
+    )  # fmt: skip
+    genes = [] if text else run.model.model.config.genes
+    held_out = run.held_out
+    body = TEXT.format(
+        vision=settings.vision, other="sentence of top genes" if text else "gene expression", spots=len(run.train),
+        slides=len(run.train.slides), data=settings.data, config=settings.config, batch=settings.batch_size,
+        load=LOAD[text].format(repo=repo), heads=" | ".join(heads) or "", rule=" | ".join("---" for _ in heads),
+        patch=f"{settings.patch_um:g} µm" if settings.patch_um else "as the data has them",
+        panel=f"The panel, expression by `{settings.normalise}`: {', '.join(genes)}.\n" if genes else "",
+        held_out=f"{len(held_out):,} spots of {', '.join(held_out.slides[:20])}." if held_out else "None was held out.",
+        rows="\n".join(f"{row} |" for row in rows),
+    )  # fmt: skip
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
+
+
+def write_results(out: Path, run: Run) -> None:
+    """Write OUT/results.json and OUT/curves.png."""
+    progress, settings = run.progress, run.settings
+    best = next((s for s in progress.history if s["epoch"] == progress.best_epoch), {})
+    record = {
+        "settings": settings.record,
+        "versions": {name: version(name) for name in VERSIONS},
+        "processes": run.accelerator.num_processes,
+        "spots": {"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
+        "slides": {"train": run.train.slides, "held_out": run.held_out.slides if run.held_out else ()},
+        "overall": best,
+        "history": progress.history,
+        "losses": progress.losses,
+    }
+    write_text(out / "results.json", json.dumps(record, indent=1))
+    draw_curves(progress, out / "curves.png")
+
+
+def draw_curves(progress: Progress, path: Path) -> None:
+    """Draw the loss of each step and of the held-out spots, and their recall and probe, by epoch."""
+    from matplotlib.figure import Figure
+
+    figure = Figure((10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(range(1, len(progress.losses) + 1), progress.losses, color="0.6", lw=0.8, label="training, each step")
+    steps = [s["step"] for s in progress.history]
+    for name, label, axes, colour, style in (
+        ("loss", "held-out slides", left, "#0072B2", "o-"),
+        ("pooled_image_to_other_recall@10", "recall@10, pooled", right, "#0072B2", "o-"),
+        ("slide_image_to_other_recall@10", "recall@10 within a slide", right, "#D55E00", "o--"),
+        ("slide_chance_recall@10", "that of chance", right, "#D55E00", ":"),
+        ("probe_f1", "macro-F1 of the linear probe", right, "#009E73", "s-"),
+    ):
+        if values := [(step, s[name]) for step, s in zip(steps, progress.history) if name in s]:
+            axes.plot(*zip(*values), style, color=colour, label=label, ms=4)
+    left.set(xlabel="step", ylabel="contrastive loss")
+    right.set(xlabel="step", ylabel="score, on held-out slides", ylim=(0, 1))
+    for axes in (left, right):
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,209 @@
+"""`finetune_clip.py` as a user runs it: what it makes, interrupted, on two processes, and with what does not fit."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection
+
+import stimage.modeling.spot_clip  # noqa: F401
+from stimage.sample import make_sample
+from tests.modeling.towers import write_clip
+from tests.test_scripts import SCRIPTS, run
+
+SCRIPT = SCRIPTS / "finetune/finetune_clip.py"
+SETTINGS = {
+    "config": "Visium", "species": "human", "split_by": None, "batch_size": 32, "epochs": 2, "lr": 1e-3, "workers": 1,
+    "validation_slides": ["Human_Breast_Sample3_Visium_B1"],
+}  # fmt: skip
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A root with two human Visium slides, a checkpoint, a panel and settings."""
+    folder = tmp_path_factory.mktemp("finetune")
+    make_sample(folder / "root", genes=300, slides_per_study=2, st_side=4, visium_side=14, hd_side=4)
+    write_clip(folder / "clip")
+    done = run("data_process/select_genes.py", folder / "root", "--config", "Visium", "--species", "human",
+               "--method", "hvg-consensus", "--n", 40, "--out", folder / "panel.json")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    settings = {**SETTINGS, "vision": str(folder / "clip"), "panel": str(folder / "panel.json")}
+    (folder / "settings.yaml").write_text(json.dumps(settings))
+    return folder
+
+
+def command(folder: Path, out: Path, *overrides: str, data=None, launcher=(), options=()) -> list[str]:
+    return [sys.executable, *launcher, str(SCRIPT), str(data or folder / "root"), "--config",
+            str(folder / "settings.yaml"), "--out", str(out), *options, "--override", "keep=2", *overrides]  # fmt: skip
+
+
+def finetune(*args, env=None, **more) -> subprocess.CompletedProcess:
+    return subprocess.run(command(*args, **more), capture_output=True, text=True, timeout=250, env=env)
+
+
+def losses(out: Path) -> list[float]:
+    return json.loads((out / "results.json").read_text())["losses"]
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a run's last checkpoint."""
+    return load_file(max((out / "checkpoints").glob("step-*")) / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def tuned(folder, tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("tuned") / "run"
+    done = finetune(folder, out)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_run_learns_and_says_what_it_did(tuned, folder):
+    results = json.loads((tuned / "results.json").read_text())
+    history = results["history"]
+    assert [scores["epoch"] for scores in history] == [0, 1, 2]
+    assert history[-1]["loss"] < history[0]["loss"] - 0.1
+    assert {"pooled_image_to_other_recall@10", "slide_other_to_image_median_rank", "probe_f1"} <= history[-1].keys()
+    assert results["slides"]["held_out"] == SETTINGS["validation_slides"]
+    model = AutoModel.from_pretrained(tuned / "model")
+    assert list(model.config.genes) == json.loads((folder / "panel.json").read_text())["genes"]
+    CLIPVisionModelWithProjection.from_pretrained(tuned / "model")
+    card = (tuned / "model/README.md").read_text()
+    assert "Human_Breast_Sample3_Visium_B1" in card and f"| 2 | {history[-1]['loss']:.4g}" in card
+    assert (tuned / "curves.png").stat().st_size > 10_000
+    assert not [p for p in tuned.rglob("*") if p.name.startswith((".", "unfinished"))]
+
+
+def test_published_spots_give_the_same_run(tuned, folder, tmp_path):
+    done = run("data_process/build_shards.py", folder / "root", tmp_path / "shards", "--config", "Visium",
+               "--species", "human", "--workers", 1)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = finetune(folder, tmp_path / "run", "species=null", data=tmp_path / "shards")
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(tuned), abs=1e-5)
+
+
+def test_two_processes_give_the_same_losses(tuned, folder, tmp_path):
+    done = finetune(folder, tmp_path / "run", "processes=2", launcher=TORCHRUN)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run/results.json").read_text())["processes"] == 2
+    assert losses(tmp_path / "run") == pytest.approx(losses(tuned), abs=1e-4)
+
+
+def test_chunks_and_few_slides_and_frozen_layers(tuned, folder, tmp_path):
+    done = finetune(folder, tmp_path / "chunks", "chunk=8")
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / "chunks") == pytest.approx(losses(tuned), abs=1e-4)
+    done = finetune(folder, tmp_path / "run", "slides_per_batch=1", "freeze_layers=1", "optimizer=adam", "cosine=false",
+                    "mixed_precision=bf16", "tower=mlp", "trackers=[tensorboard]", "epochs=1")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    before, after = load_file(folder / "clip/model.safetensors"), weights(tmp_path / "run")
+    same = [n for n in before if n.startswith("vision_model.") and torch.equal(before[n], after[f"model.{n}"])]
+    assert all(n.startswith(("vision_model.embeddings", "vision_model.pre", "vision_model.encoder.layers.0")) for n in same)
+    assert len(same) > 15
+    assert list(tmp_path.rglob("events.out.tfevents*"))
+
+
+def test_killed_at_some_steps_and_run_again_ends_in_the_same_weights(tuned, folder, tmp_path):
+    out = tmp_path / "run"
+    for step in (1, 3, 4):
+        child = subprocess.Popen(command(folder, out, "checkpoint_steps=1"), stderr=subprocess.PIPE, text=True)
+        while child.poll() is None and not (out / f"checkpoints/step-{step:08d}").exists():
+            time.sleep(0.005)
+        assert child.poll() is None, child.stderr.read()
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+    done = finetune(folder, out, "checkpoint_steps=1")
+    assert done.returncode == 0 and "going on after step" in done.stdout, done.stderr
+    assert losses(out) == losses(tuned)
+    ours, theirs = weights(out), weights(tuned)
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_text(folder, tmp_path):
+    done = finetune(folder, tmp_path / "run", "tower=text", "sentence_genes=6", "panel=null", "epochs=1")
+    assert done.returncode == 0, done.stderr
+    CLIPModel.from_pretrained(tmp_path / "run/model")
+    assert "sentence of top genes" in (tmp_path / "run/model/README.md").read_text()
+
+
+def test_pushed_to_the_hub(hub, folder, tmp_path):
+    options = ("--push-to-hub", "tester/tuned", "--push-checkpoints")
+    done = finetune(folder, tmp_path / "run", "epochs=1", options=options, env=hub.env(True))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == f"uploaded: {hub.url}/tester/tuned"
+    found = hub.run("""
+        import sys
+        from transformers import CLIPVisionModelWithProjection
+        print(float(CLIPVisionModelWithProjection.from_pretrained("tester/tuned").visual_projection.weight.sum()))
+    """)
+    model = CLIPVisionModelWithProjection.from_pretrained(tmp_path / "run/model")
+    assert str(float(model.visual_projection.weight.sum())) in str(getattr(found, "stdout", found))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["lr=1e30", "head_lr=1e30"], "the loss is nan; the last good state is"),
+        (["batch_size=100000"], "batch_size: is 100000, but there are"),
+        (["panell=x"], "knows no setting 'panell'; did you mean 'panel'?"),
+        (["epochs=many"], "epochs is 'many'; must be int"),
+        (["processes=2"], "2 processes were asked for, but 1 run"),
+        (["vision=nowhere/at_all"], "cannot be read as a checkpoint"),
+        (["slides=Human_Breast_Sample3_Visium_B1"], "is trained on and held out"),
+        (["validation_slides=[Nobody]"], "has no slide 'Nobody'"),
+        (["species=mouse"], "lacks"),
+        (["trackers=[nobody]"], "trackers"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_a_line(folder, tmp_path, overrides, message):
+    done = finetune(folder, tmp_path / "run", *overrides, env=os.environ | {"HF_HUB_OFFLINE": "1"})
+    assert done.returncode == 1
+    assert message in done.stderr and "Traceback" not in done.stderr
+
+
+def test_accelerate_that_runs_fewer_processes_than_asked(folder, tmp_path):
+    launcher = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
+    done = finetune(folder, tmp_path / "run", launcher=launcher)
+    assert done.returncode != 0 and "2 processes were asked for, but 1 run" in done.stderr
+
+
+def test_another_runs_folder_is_refused(tuned, folder, tmp_path):
+    done = finetune(folder, tuned, "lr=0.5")
+    assert done.returncode == 1 and "has a run with lr=0.001, not 0.5" in done.stderr
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/file").touch()
+    assert "is not empty" in finetune(folder, tmp_path / "run").stderr
+
+
+def test_an_unreachable_hub_is_told_before_the_work(folder, tmp_path):
+    env = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_dummy"}
+    done = finetune(folder, tmp_path / "run", options=("--push-to-hub", "tester/tuned"), env=env)
+    assert done.returncode == 1 and "tester/tuned: the Hub said" in done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
+
+
+def test_full_disk_keeps_the_last_checkpoint(tuned, folder, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", small], capture_output=True).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        done = finetune(folder, small / "run", "checkpoint_steps=1")
+        assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
+        subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
+        done = finetune(folder, small / "run", "checkpoint_steps=1")
+        assert done.returncode == 0, done.stderr
+        assert losses(small / "run") == losses(tuned)
+        shutil.rmtree(small / "run")
+    finally:
+        subprocess.run(["umount", small], check=True)
