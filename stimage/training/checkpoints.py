@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
+from safetensors import SafetensorError
 
 from stimage.errors import DataError
 
@@ -120,7 +121,7 @@ class _room:
         if error is None:
             return
         shutil.rmtree(self.unfinished, ignore_errors=True)
-        if isinstance(error, OSError) or "file write failed" in str(error) or "No space left" in str(error):
+        if isinstance(error, OSError | RuntimeError | SafetensorError):  # torch tells a failed write by the second
             raise DataError(
                 f"{self.out}: cannot be written ({' '.join(str(error).split())[:150]}); the last whole checkpoint is "
                 "kept: make room and run the same command again"

@@ -42,6 +42,7 @@ class Run:
     def __init__(self, settings: Settings, out: Path, on_better: Callable[["Run"], None]):
         self.settings, self.out, self.on_better, self.progress = settings, out, on_better, Progress()
         self.accelerator = Accelerator(
+            cpu=not torch.accelerator.is_available(),  # or torchrun's processes would each run alone
             mixed_precision=settings.mixed_precision,
             log_with=list(settings.trackers) or None,
             project_dir=str(out),

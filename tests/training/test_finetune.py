@@ -161,11 +161,14 @@ def test_pushed_to_the_hub(hub, folder, tmp_path):
         (["vision=nowhere/at_all"], "cannot be read as a checkpoint"),
         (["slides=Human_Breast_Sample3_Visium_B1"], "is trained on and held out"),
         (["validation_slides=[Nobody]"], "has no slide 'Nobody'"),
-        (["species=mouse"], "lacks"),
-        (["trackers=[nobody]"], "trackers"),
+        (["species=mouse"], "no slide is left"),
+        (["panel={folder}/other.txt"], "lacks 1 of the panel's 2 genes: NO_SUCH_GENE"),
+        (["trackers=[nobody]"], "Unsupported logging capability: nobody"),
     ],
 )
 def test_what_does_not_fit_is_told_in_a_line(folder, tmp_path, overrides, message):
+    (folder / "other.txt").write_text("ERBB2\nNO_SUCH_GENE\n")
+    overrides = [override.format(folder=folder) for override in overrides]
     done = finetune(folder, tmp_path / "run", *overrides, env=os.environ | {"HF_HUB_OFFLINE": "1"})
     assert done.returncode == 1
     assert message in done.stderr and "Traceback" not in done.stderr
