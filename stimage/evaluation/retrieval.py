@@ -35,8 +35,8 @@ def retrieval_scores(
     Returns
     -------
     dict
-        ``n``; ``candidates``, their mean number; ``chance``, the recalls of guessing; ``a_to_b`` and ``b_to_a``, each with
-        ``recall@k`` and ``median_rank``.
+        ``n``; ``candidates``, their mean number; ``chance``, the recalls of guessing; ``a_to_b`` and ``b_to_a``, each
+        with ``recall@k`` and ``median_rank``.
 
     Raises
     ------
