@@ -49,14 +49,14 @@ def colour_only(colours: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) 
     return converged(colours, labels, folds, prepare=standard)
 
 
-def colour_statistics(spots: Labelled, patch: Patch = Patch()) -> np.ndarray:
-    """Return the mean and the standard deviation of red, green and blue over each spot's patch, float32 (n, 6)."""
+def colour_statistics(spots: Labelled) -> np.ndarray:
+    """Return mean and standard deviation of red, green and blue over each spot's square of 2r, float32 (n, 6)."""
     table = np.empty((len(spots), 6), np.float32)
     for name, slide in spots.slides.items():
         rows = np.flatnonzero(spots.embeddings.slides == name)
         rows = rows[np.argsort(spots.y[rows], kind="stable")]  # the order that images are read in
         scale = estimate_scale(_coordinates(slide), slide.tech)
-        cut = patch.cut(local_copy(slide.image), spots.x[rows], spots.y[rows], spots.r[rows], scale)
+        cut = Patch().cut(local_copy(slide.image), spots.x[rows], spots.y[rows], spots.r[rows], scale)
         for row, pixels in zip(rows, cut):
             table[row] = np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1))])
     return table

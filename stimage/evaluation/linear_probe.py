@@ -1,6 +1,5 @@
 """The linear probe: how well a linear classifier on embeddings tells the pathologist's labels apart."""
 
-import logging
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -18,7 +17,6 @@ ALPHAS = tuple(10.0**-e for e in range(7))
 SEARCH = 1e-5  # tolerance where alpha is chosen, in float32; the fit that is tested is to 1e-6 in float64
 PROTOCOLS = ("original", "converged")
 Prepare = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
-log = logging.getLogger(__name__)
 
 
 def predict(protocol: str, x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
@@ -26,8 +24,8 @@ def predict(protocol: str, x: np.ndarray, labels: np.ndarray, folds: Sequence[Fo
 
     ``original`` is the data set authors': stochastic gradient descent on the embeddings as they are, with the alpha of
     1 to 1e-4 whose macro-F1 on validation is best on the mean over folds. ``converged`` minimises the same objective to
-    convergence, on embeddings centred by the training part and scaled to unit norm, with the alpha of 1 to 1e-6 that is best on
-    the fold's own validation; it is then fitted on training and validation together.
+    convergence, on embeddings centred by the training part and scaled to unit norm, with the alpha of 1 to 1e-6 that is
+    best on the fold's own validation; it is then fitted on training and validation together.
 
     Parameters
     ----------

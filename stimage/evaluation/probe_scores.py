@@ -40,9 +40,9 @@ def summarise(predicted: Predicted, labels: np.ndarray, groups: np.ndarray, all_
     Returns
     -------
     dict
-        For each of `METRICS` its ``mean``, sample ``std`` and values ``by_fold``; ``confusion``, summed over folds, rows
-        being true classes; ``alpha``; ``bootstrap``: the 95 % interval of the macro-F1 of all test spots together over
-        1,000 draws of groups, null where there is one group.
+        For each of `METRICS` its ``mean``, sample ``std`` and values ``by_fold``; ``confusion``, summed over folds,
+        rows being true classes; ``alpha``; ``bootstrap``: the 95 % interval of the macro-F1 of all test spots together
+        over 1,000 draws of groups, null where there is one group.
     """
     by_fold = {name: [] for name in METRICS}
     matrices = []

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from stimage.evaluation.folds import Fold
 
 ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.0001)
-ALONE = 300_000  # numbers in the table; below, processes take longer to start than to fit
+ALONE = 5_000  # numbers in the table; below, processes take longer to start than to fit
 
 
 def sgd_scores(
