@@ -57,7 +57,7 @@ def score(spots: Labelled, norm: str, most: int) -> tuple[dict[str, dict], dict]
             by_slide[slide] = embedding_scores(x[mine], spots.labels[mine], most)
         except DataError as error:  # one class on this slide; others can be scored
             by_slide[slide] = {"spots": int(mine.sum()), "left_out": str(error)}
-    scored = [dict((name, value) for name, value, _ in figures(entry)) for entry in by_slide.values()]
+    scored = [{name: value for name, value, _ in figures(entry)} for entry in by_slide.values()]
     scored = [entry for entry in scored if "silhouette" in entry]
     mean = {name: _spread([entry[name] for entry in scored]) for name in SHOWN} if scored else {}
     mixing = batch_mixing(x, spots.labels, of_slide, most)

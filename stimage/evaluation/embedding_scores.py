@@ -38,9 +38,9 @@ def embedding_scores(x: np.ndarray, labels: np.ndarray, most: int = MOST, seed: 
     -------
     dict
         ``spots`` and ``classes``, their numbers; ``sampled``, null or how many; ``silhouette`` (-1 to 1),
-        ``calinski_harabasz`` (more is better) and ``davies_bouldin`` (less is better), as scikit-learn has them; ``kmeans``
-        (as many clusters as classes, 10 starts) and ``leiden`` (Traag et al. 2019; modularity, resolution 1, on the
-        graph of 15 nearest neighbours), each with ``ari`` and ``nmi`` of its clusters with the labels.
+        ``calinski_harabasz`` (more is better) and ``davies_bouldin`` (less is better), as scikit-learn has them;
+        ``kmeans`` (as many clusters as classes, 10 starts) and ``leiden`` (Traag et al. 2019; modularity,
+        resolution 1, on the graph of 15 nearest neighbours), each with ``ari`` and ``nmi`` of its clusters with the labels.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def embedding_scores(x: np.ndarray, labels: np.ndarray, most: int = MOST, seed: 
 
 
 def batch_mixing(x: np.ndarray, labels: np.ndarray, slides: np.ndarray, most: int = MOST, seed: int = SEED) -> float:
-    """Return how well slides mix within labels: 1 if spots of a label are as near to any slide's, 0 if slides are apart.
+    """Return how well slides mix within labels: 1 if a label's spots lie together whatever their slide, 0 if apart.
 
     This is batch ASW (Luecken et al., Nature Methods 2022): for each label that is on several slides, the mean of
     1 - |silhouette of slides among its spots|; then the mean over labels. NaN where no label is on several slides.
