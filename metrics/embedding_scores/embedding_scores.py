@@ -6,8 +6,8 @@ import numpy as np
 
 from stimage.evaluation.embedding_scores import MOST, batch_mixing, embedding_scores, unit_norm
 
-DESCRIPTION = """How embeddings of spots lie by label: silhouette, Calinski-Harabasz, Davies-Bouldin, and how the clusters of
-k-means and Leiden agree with the labels, the same as scripts/evaluation/embedding_scores.py has."""
+DESCRIPTION = """How embeddings of spots lie by label: silhouette, Calinski-Harabasz, Davies-Bouldin, and how the clusters
+of k-means and Leiden agree with the labels, the same as scripts/evaluation/embedding_scores.py has."""
 INPUTS = """
 Args:
     predictions: embeddings, a list of numbers each.

@@ -40,7 +40,8 @@ def embedding_scores(x: np.ndarray, labels: np.ndarray, most: int = MOST, seed: 
         ``spots`` and ``classes``, their numbers; ``sampled``, null or how many; ``silhouette`` (-1 to 1),
         ``calinski_harabasz`` (more is better) and ``davies_bouldin`` (less is better), as scikit-learn has them;
         ``kmeans`` (as many clusters as classes, 10 starts) and ``leiden`` (Traag et al. 2019; modularity,
-        resolution 1, on the graph of 15 nearest neighbours), each with ``ari`` and ``nmi`` of its clusters with the labels.
+        resolution 1, on the graph of 15 nearest neighbours), each with ``ari`` and ``nmi``
+        of its clusters with the labels.
 
     Raises
     ------
