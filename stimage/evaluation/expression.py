@@ -63,11 +63,13 @@ def original_on_slide(vectors: np.ndarray, target: np.ndarray) -> dict:
             error[i, j] = np.mean((predicted - truth) ** 2)
             r[i, j] = pearson(truth[:, None], predicted[:, None])[0]
     best = int(validation.mean(1).argmin())
-    return {"best_alpha": ALPHAS[best], "n": n} | {
-        key: value
-        for name, row in (("mse", error[best]), ("pearson", r[best]))
-        for key, value in ((name, float(row.mean())), (f"{name}_std", float(row.std(ddof=1))))
-    }
+    return {"best_alpha": ALPHAS[best], "n": n, "mse": mean_and_std(error[best]), "pearson": mean_and_std(r[best])}
+
+
+def mean_and_std(values: Sequence[float]) -> dict:
+    """Return the mean and the sample standard deviation (NaN of fewer than two)."""
+    mean = float(np.mean(values)) if len(values) else float("nan")
+    return {"mean": mean, "std": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")}
 
 
 def original_ridge(alpha: float) -> Ridge:

@@ -17,21 +17,23 @@ STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "
          "axes.titlesize": 9, "legend.frameon": False, "svg.hashsalt": "stimage"}  # fmt: skip
 
 
+styled = matplotlib.rc_context(STYLE)  # a decorator of what draws
+
+
+@styled
 def save(figure: Figure, path: Path) -> list[Path]:
     """Write a figure as PNG and as PDF, both without the date, so that the same figure has the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     paths = [path.with_name(path.name + suffix) for suffix in (".png", ".pdf")]
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(paths[0], metadata={"Software": None})
-        figure.savefig(paths[1], metadata={"CreationDate": None})
+    figure.savefig(paths[0], metadata={"Software": None})
+    figure.savefig(paths[1], metadata={"CreationDate": None})
     return paths
 
 
 def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, np.ndarray]:
     """Return a figure of so many inches, and its axes (rows x columns)."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure((width, height), layout="constrained")
-        return figure, figure.subplots(rows, columns, squeeze=False, **options)
+    figure = Figure((width, height), layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
 def label_styles(labels: Sequence[str | None]) -> dict[str, tuple[str, str]]:
@@ -52,6 +54,7 @@ def scatter_by_label(axes, points: np.ndarray, labels: Sequence[str | None], sty
         axes.scatter(*points[labels == name].T, s=size, c=colour, marker=marker, linewidths=0, rasterized=True)
 
 
+@styled
 def projection_figure(
     points: Mapping[str, np.ndarray], labels: Mapping[str, Sequence[str | None]], method: str
 ) -> Figure:

@@ -6,10 +6,11 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from stimage.evaluation.figures import GREY, add_legend, canvas, draw_spots, label_styles, shortened
+from stimage.evaluation.figures import GREY, add_legend, canvas, draw_spots, label_styles, shortened, styled
 from stimage.evaluation.ridge import fair_pearson
 
 
+@styled
 def label_maps(
     title: str, xy: np.ndarray, r: np.ndarray, labels: Mapping[str, Sequence[str | None]], square: bool = False
 ) -> Figure:
@@ -32,6 +33,7 @@ def label_maps(
     return figure
 
 
+@styled
 def gene_maps(
     title: str, xy: np.ndarray, r: np.ndarray, genes: Mapping[str, np.ndarray], unit: str, square: bool = False
 ) -> Figure:
@@ -44,6 +46,7 @@ def gene_maps(
     return figure
 
 
+@styled
 def prediction_maps(
     title: str,
     xy: np.ndarray,
@@ -92,4 +95,4 @@ def _inches(xy: np.ndarray, columns: int, rows: int, beside: float = 0.0) -> tup
     """Return a figure's size for maps of the slide's shape, and room for titles and legend."""
     width, height = np.maximum(np.ptp(xy, axis=0), 1)
     tall = float(np.clip(height / width, 0.5, 2))
-    return max((2.6 + 2.6 * beside) * columns, 2.6) + (0.0 if beside else 1.8), 2.6 * tall * rows + 0.7
+    return max((2.6 + 2.6 * beside) * columns + (0.0 if beside else 1.8), 4.0), 2.6 * tall * rows + 0.8

@@ -12,6 +12,7 @@ from stimage.evaluation.expression import (
     fit_fixed,
     hest_fold,
     leave_out,
+    mean_and_std,
     original_on_slide,
     original_ridge,
     place_features,
@@ -56,7 +57,7 @@ def run_original(slides: Sequence[EmbeddedSlide], gene: str, gene_table: str | N
         transfer.append({"trained_on": source.slide.name, "tested_on": one.slide.name, "alpha": alpha, "n": len(one),
                          "mse": float(error), "pearson": float(r)})  # fmt: skip
         outcome.predictions.append(Prediction(one, panel.genes, values, predicted, source.slide.name))
-    means = {key: float(np.mean([s[key] for s in outcome.slides.values()])) for key in ("mse", "pearson")}
+    means = {key: mean_and_std([s[key]["mean"] for s in outcome.slides.values()]) for key in ("mse", "pearson")}
     outcome.overall = {"gene": gene, **means, "transfer": transfer}
     return outcome
 
@@ -93,8 +94,8 @@ def run_hest(
             outcome.slides[one.slide.name] = {"n": len(one), "pearson": float(pearson(own, part).mean())}
             outcome.predictions.append(Prediction(one, panel.genes, own, part, f"{len(train)} slides"))
     means = [fold["pearson"] for fold in by_fold]
-    outcome.overall = {"pearson": float(np.mean(means)), "pearson_std": float(np.std(means)),
-                       "genes": list(panel.genes), "folds": by_fold}  # fmt: skip
+    spread = {"mean": float(np.mean(means)), "std": float(np.std(means))}  # of the population, as there
+    outcome.overall = {"pearson": spread, "genes": list(panel.genes), "folds": by_fold}
     return outcome
 
 
@@ -183,10 +184,7 @@ def _means(by_slide, by_fold) -> dict:
 
 
 def _mean_of(many: Sequence[Mapping[str, float]]) -> dict:
-    values = {key: [scores[key] for scores in many] for key in ("pearson", "mse")}
-    result = {key: float(np.mean(numbers)) if numbers else float("nan") for key, numbers in values.items()}
-    spread = float(np.std(values["pearson"], ddof=1)) if len(many) > 1 else float("nan")
-    return result | {"pearson_std": spread}
+    return {key: mean_and_std([scores[key] for scores in many]) for key in ("pearson", "mse")}
 
 
 def split_groups(
