@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
-from threadpoolctl import threadpool_limits
 
 from stimage.evaluation.folds import Fold, positions
 from stimage.evaluation.labels import Labelled
 from stimage.evaluation.linear_probe import converged, standard
 from stimage.evaluation.probe_scores import Predicted
+from stimage.evaluation.threads import one_thread
 from stimage.slides import Patch, Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
 from stimage.slides.scale import estimate_scale
@@ -36,7 +36,7 @@ def position_only(spots: Labelled, labels: np.ndarray, folds: Sequence[Fold]) ->
     k, places, scores = int(labels.max()) + 1, positions(spots, APART), []
     for fold in folds:
         nearest = KNeighborsClassifier(min(NEIGHBOURS, len(fold.train)))
-        with threadpool_limits(1):
+        with one_thread():
             said = nearest.fit(places[fold.train], labels[fold.train]).predict_proba(places[fold.test])
         wide = np.zeros((len(fold.test), k))
         wide[:, nearest.classes_] = said

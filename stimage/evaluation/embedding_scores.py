@@ -12,10 +12,10 @@ from sklearn.metrics import (
     normalized_mutual_info_score,
 )
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
 
 from stimage.errors import DataError
 from stimage.evaluation.silhouette import silhouette_samples
+from stimage.evaluation.threads import one_thread
 
 MOST = 50_000  # spots; of more, a sample is scored
 NEIGHBOURS = 15
@@ -49,7 +49,7 @@ def embedding_scores(x: np.ndarray, labels: np.ndarray, most: int = MOST, seed: 
         If there are too few or too many classes.
     """
     x, labels, sampled = _sampled(np.asarray(x, np.float32), np.asarray(labels), most, seed)
-    with threadpool_limits(1):  # so that the sums are the same whatever the machine
+    with one_thread():
         return {
             "spots": len(labels),
             "classes": len(np.unique(labels)),

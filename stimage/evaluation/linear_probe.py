@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 from sklearn.model_selection import StratifiedKFold
-from threadpoolctl import threadpool_limits
 
 from stimage.errors import DataError
 from stimage.evaluation import sgd_probe
 from stimage.evaluation.folds import Fold
 from stimage.evaluation.logistic import fit_one_vs_rest
 from stimage.evaluation.probe_scores import Predicted, confusion, macro_f1
+from stimage.evaluation.threads import one_thread
 
 ALPHAS = tuple(10.0**-e for e in range(7))
 SEARCH = 1e-5  # tolerance where alpha is chosen, in float32; the fit that is tested is to 1e-6 in float64
@@ -143,7 +143,7 @@ def _original(x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> Predi
 
 
 def _apply(model: np.ndarray, x: np.ndarray) -> np.ndarray:
-    with threadpool_limits(1):  # so that the sums are the same whatever the machine
+    with one_thread():
         return x @ model[:-1] + model[-1]
 
 

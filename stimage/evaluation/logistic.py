@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from stimage.evaluation.threads import one_thread
+
 MEMORY = 10  # steps that the curvature is estimated from
 STEPS = 500
 TOLERANCE = 1e-6  # of the gradient's norm, against where it started
@@ -40,6 +42,11 @@ def fit_one_vs_rest(
         (d + 1, alphas · classes): weights, then the intercept; alpha by alpha. A class that is not there gets a column
         that never wins.
     """
+    with one_thread():
+        return _fit(x, labels, classes, alphas, tolerance)
+
+
+def _fit(x: torch.Tensor, labels: np.ndarray, classes: int, alphas: Sequence[float], tolerance: float) -> torch.Tensor:
     n = len(x)
     centre = x.mean(0)
     variance, axes = torch.linalg.eigh(((x - centre).T @ (x - centre)).double() / n)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 from sklearn.linear_model import SGDClassifier
-from threadpoolctl import threadpool_limits
 
 from stimage.evaluation.folds import Fold
+from stimage.evaluation.threads import one_thread
 
 ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.0001)
 ALONE = 5_000  # numbers in the table; below, processes take longer to start than to fit
@@ -49,7 +49,7 @@ def _fit(x: np.ndarray, labels: np.ndarray, fold: Fold, alpha: float, k: int) ->
     model = SGDClassifier(
         loss="log_loss", penalty="l2", alpha=alpha, class_weight="balanced", max_iter=10_000, random_state=1
     )
-    with threadpool_limits(1):
+    with one_thread():
         model.fit(x[fold.train], labels[fold.train])
         return tuple(_spread(_decisions(model, x[rows]), seen, k) for rows in (fold.validation, fold.test))
 
