@@ -63,7 +63,7 @@ def draw_scores(args: argparse.Namespace) -> dict:
 
 
 def named_results(args: argparse.Namespace) -> dict:
-    names = args.names or [path.name if path.is_dir() else path.parent.name for path in args.results]
+    names = args.names or [(path.parent if path.suffix == ".json" else path).name for path in args.results]
     if len(set(names)) != len(args.results):
         raise DataError(f"{len(args.results)} results have the names {', '.join(names)}; pass --names, one each")
     return dict(zip(names, map(read_results, args.results)))
@@ -78,7 +78,7 @@ def draw_labels(args: argparse.Namespace) -> dict:
         embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
         said = predicted_labels(embeddings, args, spots)
         right = np.mean([said[spot] == truth[spot] for spot in said])
-        title = f"predicted from other slides ({100 * right:.0f} % right)"
+        title = f"predicted from other slides\n({100 * right:.0f} % right)"
         shown[title] = [said.get(spot) for spot in ids]
     return {f"labels_{spots.slide.name}": label_maps(spots.slide.name, *places(spots), shown, square(spots))}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.collections import EllipseCollection
+from matplotlib.collections import EllipseCollection, PolyCollection
 from matplotlib.figure import Figure
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
@@ -36,14 +36,12 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **optio
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def label_styles(labels: Sequence[str | None]) -> dict[str, tuple[str, str]]:
+def label_styles(labels: Sequence[str | None], most: int = LABELS) -> dict[str, tuple[str, str]]:
     """Return a colour and a marker for each label, the commonest first; of the ninth on the marker tells, too."""
     labels = np.array([label or "" for label in labels])
     names, counts = np.unique(labels[labels != ""], return_counts=True)
     order = names[np.lexsort((names, -counts))].tolist()
-    return {
-        name: (OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k // len(OKABE_ITO)]) for k, name in enumerate(order[:LABELS])
-    }
+    return {name: (OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k // len(OKABE_ITO)]) for k, name in enumerate(order[:most])}
 
 
 def scatter_by_label(axes, points: np.ndarray, labels: Sequence[str | None], styles: Mapping, size: float) -> None:
@@ -72,7 +70,7 @@ def projection_figure(
     for one in axes.flat:
         one.set_axis_off()
     for one, (model, where) in zip(axes.flat, points.items()):
-        scatter_by_label(one, where, labels[model], styles, float(np.clip(20_000 / len(where), 2, 30)))
+        scatter_by_label(one, where, labels[model], styles, float(np.clip(8_000 / len(where), 2, 20)))
         one.set_title(f"{model}, {len(where):,} spots")
     add_legend(figure, styles, any(label not in styles for many in labels.values() for label in many))
     figure.suptitle(method, fontsize=10)
@@ -97,11 +95,12 @@ def draw_spots(axes, xy: np.ndarray, r: np.ndarray, colours: np.ndarray, square:
     """Draw spots where they are on the slide, y downwards; x, y and r in pixels, colours as matplotlib's."""
     some = np.unique(np.linspace(0, len(xy) - 1, min(len(xy), DRAWN)).astype(int))
     xy, r, colours = xy[some], visible_radius(xy[some], r[some]), np.asarray(colours)[some]
-    if square:
-        axes.scatter(*xy.T, s=4, c=colours, marker="s", linewidths=0, rasterized=True)
-    else:
-        axes.add_collection(EllipseCollection(2 * r, 2 * r, np.zeros(len(r)), units="x", offsets=xy, linewidths=0,
-                                              offset_transform=axes.transData, facecolors=colours))  # fmt: skip
+    corners = xy[:, None] + r[:, None, None] * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
+    axes.add_collection(
+        PolyCollection(corners, linewidths=0, facecolors=colours, rasterized=True) if square
+        else EllipseCollection(2 * r, 2 * r, np.zeros(len(r)), units="x", linewidths=0, facecolors=colours,
+                               offsets=xy, offset_transform=axes.transData, rasterized=len(r) > 3000)
+    )  # fmt: skip
     edge = 2 * r.max()
     axes.set_xlim(xy[:, 0].min() - edge, xy[:, 0].max() + edge)
     axes.set_ylim(xy[:, 1].max() + edge, xy[:, 1].min() - edge)

@@ -106,7 +106,7 @@ def read_collection(meta: str) -> list[tuple[str, str, str, int]]:
 @styled
 def collection_pies(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
     """Draw pies of slides and of spots, by technology and by species."""
-    figure, axes = canvas(8.5, 6, 2, 2)
+    figure, axes = canvas(9, 4.6, 2, 2)
     techs = [name for name in TECHS if any(slide[0] == name for slide in slides)]
     for column, (title, parts) in enumerate((
         ("technology", [(slide[0], slide[3]) for slide in slides]),
@@ -118,7 +118,7 @@ def collection_pies(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
             for name, spots in parts:
                 totals[name] += spots if row else 1
             _pie(axes[row, column], {name: totals[name] for name in order if totals[name]})
-            axes[row, column].set_title(f"{sum(totals.values()):,} {what} by {title}", pad=12)
+            axes[row, column].set_title(f"{sum(totals.values()):,} {what} by {title}", pad=2)
     return figure
 
 

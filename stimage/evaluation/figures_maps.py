@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from stimage.evaluation.figures import GREY, add_legend, canvas, draw_spots, label_styles, shortened, styled
+from stimage.evaluation.figures import GREY, OKABE_ITO, add_legend, canvas, draw_spots, label_styles, styled
 from stimage.evaluation.ridge import fair_pearson
 
 
@@ -14,7 +14,7 @@ from stimage.evaluation.ridge import fair_pearson
 def label_maps(
     title: str, xy: np.ndarray, r: np.ndarray, labels: Mapping[str, Sequence[str | None]], square: bool = False
 ) -> Figure:
-    """Draw a slide's labels, one map for each kind of them (such as truth and prediction).
+    """Draw a slide's labels, one map for each kind of them (such as truth and prediction); the eight commonest.
 
     Parameters
     ----------
@@ -23,11 +23,11 @@ def label_maps(
     labels
         By the map's title: n labels.
     """
-    styles = label_styles([label for many in labels.values() for label in many])
+    styles = label_styles([label for many in labels.values() for label in many], len(OKABE_ITO))
     figure, axes = canvas(*_inches(xy, len(labels), 1), 1, len(labels))
     for one, (name, many) in zip(axes.flat, labels.items()):
         draw_spots(one, xy, r, np.array([styles.get(label, (GREY,))[0] for label in many]), square)
-        one.set_title(shortened(name))
+        one.set_title(name)
     add_legend(figure, styles, any(label not in styles for many in labels.values() for label in many))
     figure.suptitle(title, fontsize=10)
     return figure
