@@ -31,8 +31,9 @@ SHOWN = ("silhouette", "calinski_harabasz", "davies_bouldin", "kmeans.ari", "lei
 def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
-    slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
-    embeddings = read_embeddings(args.embeddings, [slide.name for slide in slides])
+    catalog = read_catalog(args.root)
+    slides = catalog.of_techs(techs_of(args)).select(filters_of(args))
+    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
     spots = read_labelled(embeddings, slides, args.on_mismatch)
     for reason, n in spots.left_out.items():
         print(f"note: {n} spots left out: {reason}")

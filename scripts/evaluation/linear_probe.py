@@ -32,8 +32,9 @@ PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
 def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
-    slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
-    embeddings = read_embeddings(args.embeddings, [slide.name for slide in slides])
+    catalog = read_catalog(args.root)
+    slides = catalog.of_techs(techs_of(args)).select(filters_of(args))
+    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
     spots = read_labelled(embeddings, slides, args.on_mismatch)
     for note in [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()] + rare(spots.labels):
         print(f"note: {note}")

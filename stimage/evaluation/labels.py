@@ -101,8 +101,8 @@ def _slide_rows(
     ]
     for row, *_ in rows:
         if embeddings.slides[row] != slide.name:
-            raise DataError(f"the embedding of spot {embeddings.spot_ids[row]!r} is filed under slide "
-                            f"{embeddings.slides[row]!r}, but {slide.coord} lists it; make it again")  # fmt: skip
+            raise DataError(f"the embedding of spot {str(embeddings.spot_ids[row])!r} is filed under slide "
+                            f"{str(embeddings.slides[row])!r}, but {slide.coord} lists it; make it again")  # fmt: skip
     _count(left_out, "without a label", int(mine.sum()) - len(rows))
     return rows
 

@@ -61,7 +61,7 @@ def probe(
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: pass one of {SPLITS}")
     if len(np.unique(spots.labels)) < 2:
-        raise DataError(f"all {len(spots)} labelled spots have one label, {spots.labels[0]!r}, so there is nothing to "
+        raise DataError(f"all {len(spots)} labelled spots have one label, {str(spots.labels[0])!r}, so there is nothing to "
                         "tell apart: add slides")  # fmt: skip
     colours = colour_statistics(spots) if with_colour else None
     if split in ("random", "block"):
@@ -73,7 +73,7 @@ def rare(labels: np.ndarray, least: int = 10) -> list[str]:
     """Say which classes have so few spots that a tenth may have none."""
     names, sizes = np.unique(labels, return_counts=True)
     return [f"class {name!r} has {n} spot{'s' * (n > 1)}: some parts of a split have none of it"
-            for name, n in zip(names, sizes) if n < least]  # fmt: skip
+            for name, n in zip(names.tolist(), sizes.tolist()) if n < least]  # fmt: skip
 
 
 def _within(spots: Labelled, colours: np.ndarray | None, protocol: str, split: str, progress: Callable) -> Probed:
