@@ -28,7 +28,7 @@ PROBE = "linear_probe.py"
 def made(tmp_path_factory):
     """A made root of eight annotated slides, and noise as its embeddings."""
     folder = tmp_path_factory.mktemp("probe")
-    make_sample(folder / "root", genes=60, hd_side=8)
+    make_sample(folder / "root", genes=40, st_side=12, visium_side=14, hd_side=8)
     return folder / "root", embed(folder / "root", folder / "noise")
 
 
@@ -40,11 +40,11 @@ def clusters(n=600, d=32, k=7, seed=0):
 
 def test_original_on_real_slides_is_near_the_golden_draw(shared, tmp_path, capsys):
     golden = json.loads((shared / "golden/golden.json").read_text())["linear_probe"]
-    done = run(capsys, PROBE, "--embeddings", shared / "golden/descriptor_embedding.csv", "--root", shared / "real",
-               "--slides", *GOLDEN, "--protocol", "original", "--split", "random", "--no-colour",
-               out=tmp_path)  # fmt: skip
-    assert not done.error, done.error
     for slide in GOLDEN:
+        done = run(capsys, PROBE, "--embeddings", shared / "golden/descriptor_embedding.csv", "--root", shared / "real",
+                   "--slides", slide, "--protocol", "original", "--split", "random", "--no-colour",
+                   out=tmp_path / slide)  # fmt: skip
+        assert not done.error, done.error
         found = done.results["slides"][slide]["embedding"]["macro_f1"]
         # one draw of five splits against another; C2 is 1.3 of the golden draw's own deviations above it
         assert abs(found["mean"] - golden[slide]["mean_f1"]) < 1.5 * golden[slide]["std_f1"], slide
@@ -170,7 +170,7 @@ def test_classes_of_one_spot_and_words_that_are_no_label(tmp_path, capsys, proto
                "--protocol", protocol, "--slides", "Slide_A", out=tmp_path / "out")  # fmt: skip
     assert not done.error, done.error
     assert "class 'lone' has 1 spot:" in done.printed
-    assert done.results["slides"]["Slide_A"]["classes"] == {"lone": 1, "stroma": 10, "tumour": 11}
+    assert done.results["slides"]["Slide_A"]["classes"] == {"lone": 1, "stroma": 11, "tumour": 10}
     assert done.results["data"]["left_out"]["without a label"] == 3
 
 
