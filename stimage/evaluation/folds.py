@@ -61,8 +61,8 @@ def group_folds(groups: np.ndarray, inner: np.ndarray, seed: int = 0) -> list[Fo
     part = _deal(groups, seed)
     k = part.max() + 1
     if k < 2:
-        raise DataError(f"all labelled spots are of one group, {str(groups[0])!r}, so none can be held out: add slides, "
-                        "or split by block")  # fmt: skip
+        raise DataError(f"all labelled spots are of one group, {str(groups[0])!r}, so none can be held out: add "
+                        "slides, or split by block")  # fmt: skip
     folds = []
     for test in range(k):
         validation = part == (test + 1) % k

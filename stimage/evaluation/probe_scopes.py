@@ -61,8 +61,8 @@ def probe(
     if split not in SPLITS:
         raise ValueError(f"split={split!r}: pass one of {SPLITS}")
     if len(np.unique(spots.labels)) < 2:
-        raise DataError(f"all {len(spots)} labelled spots have one label, {str(spots.labels[0])!r}, so there is nothing "
-                        "to tell apart: add slides")  # fmt: skip
+        raise DataError(f"all {len(spots)} labelled spots have one label, {str(spots.labels[0])!r}, so there is "
+                        "nothing to tell apart: add slides")  # fmt: skip
     colours = colour_statistics(spots) if with_colour else None
     if split in ("random", "block"):
         return _within(spots, colours, protocol, split, progress)
