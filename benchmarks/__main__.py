@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks import inputs
 from benchmarks.measure import measure
 
-PACKAGES = ("datasets", "numpy", "pandas", "pillow", "polars", "pyarrow", "pyvips")
+PACKAGES = ("datasets", "numpy", "pandas", "pillow", "polars", "pyarrow", "pyvips", "scikit-learn", "torch")
 
 
 @dataclass
@@ -161,6 +163,27 @@ def panels(folder: Path) -> list[Row]:
     return rows
 
 
+def probe(folder: Path, n: int = 3000, d: int = 512) -> list[Row]:
+    plain = measure("evaluation.probe_plain", n, d)
+    original = measure("evaluation.probe_original", n, d, cores=2)
+    converged = measure("evaluation.probe_converged", n, d, repeats=3)
+    job = f"linear probe of {n:,} x {d}, 7 classes"
+    shown = f"plain scikit-learn; F1 {plain['found']['macro_f1']:.3f}, ours {converged['found']['macro_f1']:.3f}"
+    return [
+        Row(f"{job}, original, two cores", "spots", n, original, "plain scikit-learn, one core", plain, "the same F1"),
+        Row(f"{job}, converged", "spots", n, converged, shown, plain | {"found": converged["found"]}, "6 x"),
+    ]
+
+
+def silhouette(folder: Path, n: int = 50_000) -> list[Row]:
+    files = folder / "silhouette_ours.npy", folder / "silhouette_plain.npy"
+    ours = measure("evaluation.silhouette_ours", n, files[0], repeats=3)
+    plain = measure("evaluation.silhouette_plain", n, files[1])
+    error = np.abs(np.load(files[0]) - np.load(files[1])).max()
+    aim = f"8 x, 1/2 of the memory, error 1e-6 (is {error:.1e})"
+    return [Row(f"silhouette of {n:,} x 32, 7 classes", "spots", n, ours, "scikit-learn", plain, aim)]
+
+
 BENCHMARKS = {
     "counts": counts,
     "patches": patches,
@@ -171,6 +194,8 @@ BENCHMARKS = {
     "build": build,
     "read": read,
     "panels": panels,
+    "probe": probe,
+    "silhouette": silhouette,
 }
 HEAD = ["job", "time", "memory¹", "beside", "its time", "its memory¹", "ratio", "aim"]
 

@@ -24,6 +24,8 @@ IMPORTS = {  # loaded before the clock starts and the memory is read
     "build": ("pandas", "PIL.Image", "stimage_1k4m", "stimage.processing.publish"),
     "read": ("stimage.modeling.batches", "PIL.Image"),
     "select": ("stimage.processing.select_genes", "scanpy", "pandas"),
+    "probe": ("stimage.evaluation.linear_probe", "sklearn.metrics"),
+    "silhouette": ("stimage.evaluation.silhouette", "sklearn.metrics"),
     "first": ("stimage_1k4m", "pandas", "torch"),
 }
 

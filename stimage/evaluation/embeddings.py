@@ -122,7 +122,7 @@ def _read_parquet(path: Path) -> Embeddings:
 
 def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
     try:
-        table = pd.read_csv(path, index_col=0, dtype={0: str, "slide": str}, float_precision="round_trip")
+        table = pd.read_csv(path, index_col=0, dtype={0: str, "slide": str})
     except (UnicodeDecodeError, ValueError) as error:
         raise DataError(f"{path}: is no comma-separated table ({error})") from None
     ids = table.index.astype(str).to_numpy(dtype=str)
@@ -165,11 +165,11 @@ def _joined(path: Path, files: list[Path], parts: list[Embeddings]) -> Embedding
         raise DataError(f"{path}: has no embeddings; make them first")
     bad = np.flatnonzero(~np.isfinite(vectors).all(1))
     if len(bad):
-        raise DataError(f"{path}: the vector of spot {ids[bad[0]]!r} has a value that is no finite number "
+        raise DataError(f"{path}: the vector of spot {str(ids[bad[0]])!r} has a value that is no finite number "
                         f"({len(bad)} of {len(ids)} spots); embed them again")  # fmt: skip
     order = np.argsort(ids, kind="stable")
     ids = ids[order]
     same = np.flatnonzero(ids[1:] == ids[:-1])
     if len(same):
-        raise DataError(f"{path}: spot {ids[same[0]]!r} occurs twice; keep one of its rows")
+        raise DataError(f"{path}: spot {str(ids[same[0]])!r} occurs twice; keep one of its rows")
     return Embeddings(ids, slides[order], vectors[order], parts[0].model)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from stimage.errors import DataError
+from stimage.evaluation.embeddings import Embeddings
 
 RESULTS = "results.json"
 KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")
@@ -80,13 +81,36 @@ def read_results(path: str | os.PathLike) -> dict:
     return results
 
 
-def data_identity(spot_ids: np.ndarray, *values: np.ndarray, **facts) -> dict:
-    """Return what identifies data: the number of spots, a digest of their ids, vectors and labels, and other facts."""
-    digest = hashlib.sha256("\n".join(np.asarray(spot_ids).tolist()).encode())
-    for some in values:
-        some = np.asarray(some)
-        digest.update("\n".join(map(str, some.tolist())).encode() if some.dtype.kind in "OU" else some.tobytes())
-    return {"spots": len(spot_ids), "sha256": digest.hexdigest(), **facts}
+def data_identity(spot_ids: np.ndarray, *values: np.ndarray, embeddings: Embeddings | None = None, **facts) -> dict:
+    """Return what identifies data.
+
+    Parameters
+    ----------
+    spot_ids
+        The n spots that figures are of.
+    *values
+        What is the same whatever the model: labels, expression. Results of other spots or values are not comparable.
+    embeddings
+        What is the model's own: its name and a digest of its vectors stand apart.
+
+    Returns
+    -------
+    dict
+        ``spots``, their number; ``sha256`` of ids and values; ``model``, ``dimensions`` and ``embeddings_sha256``;
+        other facts.
+    """
+    identity = {"spots": len(spot_ids), "sha256": _digest(np.asarray(spot_ids), *values)}
+    if embeddings is not None:
+        identity |= {"model": embeddings.model, "dimensions": embeddings.vectors.shape[1]}
+        identity |= {"embeddings_sha256": _digest(embeddings.spot_ids, embeddings.vectors)}
+    return identity | facts
+
+
+def _digest(*arrays: np.ndarray) -> str:
+    digest = hashlib.sha256()
+    for array in map(np.asarray, arrays):
+        digest.update("\n".join(map(str, array.tolist())).encode() if array.dtype.kind in "OU" else array.tobytes())
+    return digest.hexdigest()
 
 
 def digest_of(value: Mapping) -> str:

@@ -35,8 +35,8 @@ def retrieval_scores(
     Returns
     -------
     dict
-        ``n``; ``candidates``, their mean number; ``chance``, the recalls of guessing; ``a_to_b`` and ``b_to_a``, each with
-        ``recall@k`` and ``median_rank``.
+        ``n``; ``candidates``, their mean number; ``chance``, the recalls of guessing; ``a_to_b`` and ``b_to_a``, each
+        with ``recall@k`` and ``median_rank``.
 
     Raises
     ------
@@ -61,7 +61,8 @@ def retrieval_scores(
 
 
 def _unit(values: np.ndarray | torch.Tensor, name: str) -> torch.Tensor:
-    values = torch.as_tensor(values).detach().to(torch.float32)
+    values = values if isinstance(values, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(values))
+    values = values.detach().to(torch.float32)
     if values.ndim != 2 or not torch.isfinite(values).all():
         raise DataError(f"retrieval: {name} must be a table (n, d) of finite numbers")
     return torch.nn.functional.normalize(values, dim=1)

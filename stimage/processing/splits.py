@@ -94,7 +94,7 @@ def split_slides(
     """
     if splitting.by is None:
         return {slide.name: Placed(slide, slide.name, "train") for slide in wanted}
-    group_of = _groups(slides, splitting)
+    group_of = slide_groups(slides, splitting)
     if lost := [slide.name for slide in wanted if not group_of.get(slide.name)]:
         raise DataError(
             f"the {splitting.by} of {len(lost)} of {len(wanted)} slides is not known: {', '.join(lost[:20])}"
@@ -162,8 +162,8 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
     return same
 
 
-def _groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:
-    """Return slide name → group, of the slides that have one."""
+def slide_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:
+    """Return slide name → group (slide, study or patient, as ``splitting.by`` says), of the slides that have one."""
     if splitting.by == "slide":
         return {slide.name: slide.name for slide in slides}
     return _studies(slides) if splitting.by == "study" else _patients(splitting.patients)

@@ -1,0 +1,99 @@
+"""Score embeddings by the pathologists' labels: silhouette, Calinski-Harabasz, Davies-Bouldin, clusters, mixing.
+
+Each slide is scored on its own and all spots together; batch_mixing says how well slides mix within labels. Distances
+are Euclidean, on the vectors as they are (the data set authors' way) or at unit norm. Up to 50,000 spots the scores are
+exact; of more, a seeded sample is scored, and results.json says so. Spots without a label, or labelled "undetermined"
+or "Exclude", are left out. Writes results.json and results.csv.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.errors import DataError
+from stimage.evaluation.embedding_scores import MOST, NEIGHBOURS, SEED, batch_mixing, embedding_scores, unit_norm
+from stimage.evaluation.embeddings import read_embeddings
+from stimage.evaluation.labels import Labelled, read_labelled
+from stimage.evaluation.results import data_identity, read_results, write_results
+from stimage.evaluation.tables import figures, write_csv
+from stimage.slides import read_catalog
+from stimage.slides.catalog import ON_MISMATCH
+
+VERSION = 1
+PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "igraph", "numpy")
+SHOWN = ("silhouette", "calinski_harabasz", "davies_bouldin", "kmeans.ari", "leiden.ari")
+
+
+def main() -> None:
+    args = parse_arguments()
+    began = time.perf_counter()
+    catalog = read_catalog(args.root)
+    slides = catalog.of_techs(techs_of(args)).select(filters_of(args))
+    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+    spots = read_labelled(embeddings, slides, args.on_mismatch)
+    for reason, n in spots.left_out.items():
+        print(f"note: {n} spots left out: {reason}")
+    by_slide, overall = score(spots, args.norm, args.most)
+    config = {"norm": args.norm, "most": args.most, "neighbours": NEIGHBOURS}
+    data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out)
+    path = write_results(args.out, "embedding_scores", VERSION, config, data, [SEED], PACKAGES,
+                         time.perf_counter() - began, by_slide, overall)  # fmt: skip
+    write_csv(path.with_suffix(".csv"), read_results(path))
+    print(table({**by_slide, "pooled": overall["pooled"]}))
+    print(f"batch mixing {overall['batch_mixing']:.3f}; results: {path}, and {path.with_suffix('.csv').name} beside it")
+
+
+def score(spots: Labelled, norm: str, most: int) -> tuple[dict[str, dict], dict]:
+    """Return scores by slide, and of all: pooled, mean and standard deviation over slides, and mixing."""
+    x = unit_norm(spots.embeddings.vectors) if norm == "unit" else spots.embeddings.vectors
+    of_slide, by_slide = spots.embeddings.slides, {}
+    pooled = embedding_scores(x, spots.labels, most)
+    for slide in tqdm(spots.slides, unit="slide", disable=None):
+        mine = of_slide == slide
+        try:
+            by_slide[slide] = embedding_scores(x[mine], spots.labels[mine], most)
+        except DataError as error:  # one class on this slide; others can be scored
+            by_slide[slide] = {"spots": int(mine.sum()), "left_out": str(error)}
+    scored = [{name: value for name, value, _ in figures(entry)} for entry in by_slide.values()]
+    scored = [entry for entry in scored if "silhouette" in entry]
+    mean = {name: _spread([entry[name] for entry in scored]) for name in SHOWN} if scored else {}
+    mixing = batch_mixing(x, spots.labels, of_slide, most)
+    return by_slide, {"pooled": pooled, "over_slides": mean, "batch_mixing": mixing}
+
+
+def table(entries: dict[str, dict]) -> str:
+    """Return the scores of each slide as lines of text."""
+    width = max(map(len, entries))
+    lines = [f"{'':{width}}  spots  " + "  ".join(f"{name:>17}" for name in SHOWN)]
+    for name, entry in entries.items():
+        found = {figure: value for figure, value, _ in figures(entry)}
+        cells = entry.get("left_out") or "  ".join(f"{found[figure]:17.4f}" for figure in SHOWN)
+        lines.append(f"{name:{width}}  {entry['spots']:>5}  {cells}")
+    return "\n".join(lines)
+
+
+def _spread(values: list[float]) -> dict:
+    return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--embeddings", type=Path, required=True, help="folder of Parquet files, one Parquet file, or a CSV"
+    )
+    parser.add_argument("--root", required=True, help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("--norm", choices=("none", "unit"), default="none", help="of the vectors (%(default)s)")
+    parser.add_argument("--most", type=positive, default=MOST, help="spots; of more, a sample is scored (%(default)s)")
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
+                        help="labelled spots without an embedding: stop, or leave them out (%(default)s)")  # fmt: skip
+    add_filters(parser)
+    parser.add_argument("--out", type=Path, default=Path("out/embedding_scores"), help="folder to write (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

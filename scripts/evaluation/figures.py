@@ -1,0 +1,174 @@
+"""Draw figures, each as PNG and PDF, in colours that the colour-blind tell apart.
+
+figures.py projection --embeddings A B --root ROOT --method UMAP --out FIGURES     a panel for each model
+figures.py f1 --results A B --out FIGURES            bars of linear_probe's results
+figures.py scores --results A B --out FIGURES        boxes of embedding_scores' results
+figures.py labels --root ROOT --slide S [--embeddings A] --out FIGURES     labels over the slide, and predicted ones
+figures.py genes --root ROOT --slide S --genes ERBB2 CD3E --out FIGURES    expression over the slide
+figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     pies and bars of slides and spots
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.errors import DataError
+from stimage.evaluation.embeddings import Embeddings, read_embeddings
+from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_expression
+from stimage.evaluation.figures import projection_figure, save
+from stimage.evaluation.figures_charts import collection_bars, collection_pies, f1_bars, read_collection, score_boxes
+from stimage.evaluation.figures_maps import gene_maps, label_maps
+from stimage.evaluation.folds import blocks, group_folds
+from stimage.evaluation.labels import UNLABELLED, read_labelled
+from stimage.evaluation.linear_probe import predict
+from stimage.evaluation.projection import METHODS, draw_some, project
+from stimage.evaluation.results import read_results
+from stimage.processing.panels import Panel
+from stimage.slides import Filters, Spots, open_spots, read_catalog
+
+
+def main() -> None:
+    args = parse_arguments()
+    for name, figure in args.draw(args).items():
+        for path in save(figure, args.out / name):
+            print(path)
+
+
+def draw_projection(args: argparse.Namespace) -> dict:
+    catalog = read_catalog(args.root)
+    wanted = catalog.of_techs(techs_of(args)).select(filters_of(args))
+    points, labels = {}, {}
+    for path in args.embeddings:
+        every = read_embeddings(path, [slide.name for slide in catalog.slides])
+        slides, _ = embedded_slides(every, catalog.slides, wanted)
+        ids, vectors = (np.concatenate([getattr(one, name) for one in slides]) for name in ("spot_ids", "vectors"))
+        some = draw_some(len(ids), args.spots, args.seed)
+        name = every.model or path.stem
+        if name in points:
+            raise DataError(f"{path}: is of model {name}, as another of --embeddings is; pass each model once")
+        points[name] = project(vectors[some], args.method, args.seed)
+        of_spot = {spot: label for one in slides for spot, label in labels_of(open_spots(one.slide)).items()}
+        labels[name] = [of_spot.get(spot) for spot in ids[some].tolist()]
+    return {f"projection_{args.method.lower()}": projection_figure(points, labels, args.method)}
+
+
+def draw_f1(args: argparse.Namespace) -> dict:
+    return {f"{args.metric}_bars": f1_bars(named_results(args), args.metric)}
+
+
+def draw_scores(args: argparse.Namespace) -> dict:
+    return {"score_boxes": score_boxes(named_results(args))}
+
+
+def named_results(args: argparse.Namespace) -> dict:
+    names = args.names or [(path.parent if path.suffix == ".json" else path).name for path in args.results]
+    if len(set(names)) != len(args.results):
+        raise DataError(f"{len(args.results)} results have the names {', '.join(names)}; pass --names, one each")
+    return dict(zip(names, map(read_results, args.results)))
+
+
+def draw_labels(args: argparse.Namespace) -> dict:
+    spots, ids = one_slide(args)
+    truth = labels_of(spots)
+    shown = {"annotation": [truth.get(spot) for spot in ids]}
+    if args.embeddings:
+        catalog = read_catalog(args.root)
+        embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+        said = predicted_labels(embeddings, args, spots)
+        right = np.mean([said[spot] == truth[spot] for spot in said])
+        title = f"predicted from other slides\n({100 * right:.0f} % right)"
+        shown[title] = [said.get(spot) for spot in ids]
+    return {f"labels_{spots.slide.name}": label_maps(spots.slide.name, *places(spots), shown, square(spots))}
+
+
+def predicted_labels(embeddings: Embeddings, args: argparse.Namespace, spots: Spots) -> dict[str, str]:
+    """Return spot id → label that the converged linear probe, trained on the other slides, predicts."""
+    catalog = read_catalog(args.root).select()
+    present = set(embeddings.slides.tolist())
+    labelled = read_labelled(embeddings, [slide for slide in catalog if slide.name in present])
+    slides, names = labelled.embeddings.slides, np.unique(labelled.labels)
+    if spots.slide.name not in labelled.slides or len(labelled.slides) < 2:
+        raise DataError(f"{spots.slide.name}: can't be predicted from the {len(labelled.slides)} slides that have both "
+                        "labels and embeddings; it and others must")  # fmt: skip
+    labels = np.unique(labelled.labels, return_inverse=True)[1]
+    predicted = predict("converged", labelled.embeddings.vectors, labels, group_folds(slides, blocks(labelled)))
+    rows, scores = np.concatenate(predicted.rows), np.concatenate(predicted.scores)
+    said = zip(labelled.embeddings.spot_ids[rows].tolist(), slides[rows].tolist(), names[scores.argmax(1)].tolist())
+    return {spot: label for spot, slide, label in said if slide == spots.slide.name}
+
+
+def draw_genes(args: argparse.Namespace) -> dict:
+    spots, ids = one_slide(args)
+    one = EmbeddedSlide(spots.slide, np.array(ids), np.zeros((len(ids), 0), np.float32))
+    values, _ = read_expression(one, Panel(tuple(args.genes)), "median-log1p")
+    genes = dict(zip(args.genes, values.T))
+    figure = gene_maps(spots.slide.name, *places(spots), genes, "log1p, normalised", square(spots))
+    return {f"genes_{spots.slide.name}": figure}
+
+
+def draw_collection(args: argparse.Namespace) -> dict:
+    slides = read_collection(args.meta)
+    return {"collection_pies": collection_pies(slides), "collection_bars": collection_bars(slides)}
+
+
+def one_slide(args: argparse.Namespace) -> tuple[Spots, list[str]]:
+    (slide,) = read_catalog(args.root).select(Filters([args.slide]))
+    spots = open_spots(slide, "drop")
+    return spots, spots.ids.to_pylist()
+
+
+def labels_of(spots: Spots) -> dict[str, str]:
+    """Return spot id → label, of the spots that have one."""
+    pairs = zip(spots.ids.to_pylist(), spots.annotation.to_pylist())
+    return {spot: label for spot, label in pairs if label and label.strip().casefold() not in UNLABELLED}
+
+
+def places(spots: Spots) -> tuple[np.ndarray, np.ndarray]:
+    return np.stack([spots.x, spots.y], 1), spots.r
+
+
+def square(spots: Spots) -> bool:
+    return spots.slide.tech == "VisiumHD"
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    kinds = parser.add_subparsers(
+        required=True, metavar="KIND", help="projection, f1, scores, labels, genes, collection"
+    )
+
+    def kind(name: str, draw, root: bool = False) -> argparse.ArgumentParser:
+        one = kinds.add_parser(name)
+        one.set_defaults(draw=draw)
+        one.add_argument("--out", type=Path, required=True, help="the folder for the figures")
+        if root:
+            one.add_argument("--root", required=True, help="a folder laid out as the data set")
+        return one
+
+    one = kind("projection", draw_projection, True)
+    one.add_argument("--embeddings", type=Path, nargs="+", required=True, help="one for each model")
+    one.add_argument("--method", choices=METHODS, default="t-SNE", help="(%(default)s)")
+    one.add_argument("--spots", type=positive, default=5000, help="at most, drawn at random (%(default)s)")
+    one.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    add_filters(one)
+    for name, draw in (("f1", draw_f1), ("scores", draw_scores)):
+        one = kind(name, draw)
+        one.add_argument("--results", type=Path, nargs="+", required=True, help="results.json, or folders of one")
+        one.add_argument("--names", nargs="+", help="of the models; otherwise the folders' names")
+        if name == "f1":
+            one.add_argument("--metric", choices=("macro_f1", "balanced_accuracy", "auroc"), default="macro_f1")
+    one = kind("labels", draw_labels, True)
+    one.add_argument("--slide", required=True)
+    one.add_argument("--embeddings", type=Path, help="predict the slide's labels from other slides, too")
+    one = kind("genes", draw_genes, True)
+    one.add_argument("--slide", required=True)
+    one.add_argument("--genes", nargs="+", required=True)
+    one = kind("collection", draw_collection)
+    one.add_argument("--meta", required=True, help="the meta file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

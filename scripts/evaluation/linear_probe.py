@@ -1,0 +1,105 @@
+"""Probe embeddings: how well a linear classifier tells the pathologists' labels apart, beside its baselines.
+
+--protocol original is the data set authors' (scikit-learn's SGD, 5 seeds); converged minimises the same objective to
+convergence, on centred vectors of unit norm. Under --split random, neighbours on a slide are trained and tested on, and
+position alone scores high; slide, study and patient hold whole groups out, block parts of slides.
+
+Spots without a label, or labelled "undetermined" or "Exclude", are left out. Writes results.json and results.csv.
+"""
+
+import argparse
+import hashlib
+import time
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from stimage.arguments import add_filters, filters_of, run, techs_of
+from stimage.evaluation import folds, linear_probe, sgd_probe
+from stimage.evaluation.embeddings import read_embeddings
+from stimage.evaluation.labels import Labelled, read_labelled
+from stimage.evaluation.probe_scopes import CLASSIFIERS, Probed, probe, rare
+from stimage.evaluation.results import data_identity, read_results, write_results
+from stimage.evaluation.tables import write_csv
+from stimage.slides import read_catalog
+from stimage.slides.catalog import ON_MISMATCH
+
+VERSION = 1
+PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
+
+
+def main() -> None:
+    args = parse_arguments()
+    began = time.perf_counter()
+    catalog = read_catalog(args.root)
+    slides = catalog.of_techs(techs_of(args)).select(filters_of(args))
+    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+    spots = read_labelled(embeddings, slides, args.on_mismatch)
+    for note in [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()] + rare(spots.labels):
+        print(f"note: {note}")
+    probed = probe(spots, args.protocol, args.split, args.patients, not args.no_colour,
+                   lambda some: tqdm(some, disable=None))  # fmt: skip
+    path = write(args, spots, probed, time.perf_counter() - began)
+    print(table(probed))
+    if args.split == "random":
+        score = probed.pooled["position"]["macro_f1"]["mean"]
+        print(f"note: under this random split the position of a spot alone, without its image, scores {score:.3f}")
+    print(f"results: {path}, and {path.with_suffix('.csv').name} beside it")
+
+
+def write(args: argparse.Namespace, spots: Labelled, probed: Probed, seconds: float) -> Path:
+    """Write the protocol card, and its figures as a table."""
+    alphas = sgd_probe.ALPHAS if args.protocol == "original" else linear_probe.ALPHAS
+    config = {"protocol": args.protocol, "split": args.split, "alphas": alphas, "colour": not args.no_colour}
+    if args.split == "block":
+        config |= {"blocks": folds.BLOCKS, "near": folds.NEAR}
+    if args.patients:
+        config["patients_sha256"] = hashlib.sha256(args.patients.read_bytes()).hexdigest()
+    data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out)
+    seeds = folds.SEEDS if args.split == "random" else (0,)
+    path = write_results(args.out, f"linear_probe/{args.protocol}", VERSION, config, data, seeds, PACKAGES, seconds,
+                         probed.slides, {"pooled": probed.pooled, "studies": probed.studies})  # fmt: skip
+    write_csv(path.with_suffix(".csv"), read_results(path))
+    return path
+
+
+def table(probed: Probed) -> str:
+    """Return the macro-F1 of all scopes as lines of text."""
+    entries = {**probed.slides, **{f"study {name}": entry for name, entry in probed.studies.items()}}
+    shown = [name for name in CLASSIFIERS if name in probed.pooled]
+    width = max(map(len, [*entries, "macro-F1"]))
+    lines = [f"{'macro-F1':{width}}  spots  " + "  ".join(f"{name:>13}" for name in shown)]
+    for name, entry in [*entries.items(), ("pooled", probed.pooled)]:
+        cells = entry.get("left_out") or "  ".join(_cell(entry[one]["macro_f1"]) for one in shown)
+        lines.append(f"{name:{width}}  {entry['spots']:>5}  {cells}")
+    return "\n".join(lines)
+
+
+def _cell(figure: dict) -> str:
+    mean, std = (np.nan if figure[key] is None else figure[key] for key in ("mean", "std"))
+    return f"{mean:13.3f}" if np.isnan(std) else f"{mean:5.3f} ± {std:5.3f}"
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--embeddings", type=Path, required=True, help="folder of Parquet files, one Parquet file, or a CSV"
+    )
+    parser.add_argument("--root", required=True, help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("--protocol", choices=linear_probe.PROTOCOLS, default="converged", help="(%(default)s)")
+    parser.add_argument("--split", choices=folds.SPLITS, default="slide", help="what is held out (%(default)s)")
+    parser.add_argument("--patients", type=Path, help="CSV (slide, patient), for the split by patient")
+    parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
+                        help="labelled spots without an embedding: stop, or leave them out (%(default)s)")  # fmt: skip
+    add_filters(parser)
+    parser.add_argument("--out", type=Path, default=Path("out/linear_probe"), help="folder to write (%(default)s)")
+    args = parser.parse_args()
+    if (args.split == "patient") != (args.patients is not None):
+        parser.error("--split patient and --patients go together")
+    return args
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,108 @@
+"""Predict expression from embeddings, under one of three protocols; results.json and maps of predicted genes.
+
+original  one gene, ridge regression, random spots of each slide, then one slide from another: the data set's authors'
+          figures, of which those of random spots are too good: neighbours are on both sides.
+hest      HEST-Benchmark to the letter: (study, patient) groups held out, 50 genes chosen with the test slides in view.
+fixed     groups held out, genes and penalty chosen on training slides alone, baselines beside it.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.evaluation.embeddings import Embeddings, read_embeddings
+from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, Prediction
+from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_places
+from stimage.evaluation.figures import save
+from stimage.evaluation.figures_maps import prediction_maps
+from stimage.evaluation.folds import SEEDS
+from stimage.evaluation.predict import Outcome, hest_groups, run_fixed, run_hest, run_original, split_groups
+from stimage.evaluation.results import data_identity, write_results
+from stimage.processing.panels import Panel
+from stimage.slides import Slide, read_catalog
+
+PROTOCOLS = {"original": 1, "hest": 1, "fixed": 1}  # and their versions
+PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
+
+
+def main() -> None:
+    args, start = parse_arguments(), time.monotonic()
+    catalog = read_catalog(args.root)
+    wanted = catalog.of_techs(techs_of(args)).select(filters_of(args))
+    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+    slides, without = embedded_slides(embeddings, catalog.slides, wanted)
+    if without:
+        print(f"note: {len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}")
+    outcome = predict(args, slides, catalog.slides)
+    path = write(args, outcome, slides, embeddings, time.monotonic() - start)
+    for prediction in outcome.predictions[: args.maps]:
+        draw(prediction, args.out)
+    print(f"Pearson's r {outcome.overall['pearson']['mean']:.3f}: {path}")
+
+
+def predict(args: argparse.Namespace, slides: list[EmbeddedSlide], known: tuple[Slide, ...]) -> Outcome:
+    if args.protocol == "original":
+        return run_original(slides, args.gene, args.gene_table)
+    chosen = [one.slide for one in slides]
+    groups = hest_groups(known, chosen, args.patients) if args.protocol == "hest" else split_groups(
+        known, chosen, args.split, args.patients
+    )  # fmt: skip
+    panel = Panel.of(args.panel, args.gene_table) if args.panel else None
+    protocol = run_hest if args.protocol == "hest" else run_fixed
+    return protocol(slides, groups, args.folds, panel, args.n, args.gene_table)
+
+
+def write(
+    args: argparse.Namespace, outcome: Outcome, slides: list[EmbeddedSlide], embeddings: Embeddings, seconds: float
+) -> Path:
+    if args.protocol == "original":
+        config = {"gene": args.gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"}
+    else:
+        genes = list(Panel.of(args.panel).genes) if args.panel else None
+        config = {"genes": genes or args.n, "folds": args.folds}
+        config |= (
+            {"normalise": "log1p", "components": HEST_PCA, "split": "study and patient"} if args.protocol == "hest"
+            else {"normalise": "median-log1p", "alphas": WIDE_ALPHAS, "split": args.split,
+                  "nan": "genes constant in the truth are left out and counted; constant predictions score 0"}
+        )  # fmt: skip
+    used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
+    data = {"model": embeddings.model, "slides": len(slides)}
+    for one in used:
+        data.setdefault("by_slide", {})[str(one.slides[0])] = data_identity(one.spot_ids, one.vectors)
+    seeds = SEEDS if args.protocol == "original" else [0]
+    return write_results(args.out, f"expression-{args.protocol}", PROTOCOLS[args.protocol], config, data, seeds,
+                         PACKAGES, seconds, outcome.slides, outcome.overall)  # fmt: skip
+
+
+def draw(prediction: Prediction, out: Path) -> None:
+    """Map a slide that was not trained on: what was measured above what is predicted."""
+    one = prediction.spots
+    xy, r = read_places(one)
+    title = f"{one.slide.name}\npredicted from\n{prediction.trained_on}"
+    figure = prediction_maps(title, xy, r, prediction.genes, prediction.truth, prediction.predicted,
+                             one.slide.tech == "VisiumHD")  # fmt: skip
+    print(f"map: {save(figure, out / f'map_{one.slide.name}')[0]}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--embeddings", type=Path, required=True, help="folder or file of embed_spots, or a CSV")
+    parser.add_argument("--root", required=True, help="the root that they were made of: counts and coordinates")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="fixed", help="(%(default)s)")
+    parser.add_argument("--gene", default="ERBB2", help="of the original protocol (%(default)s)")
+    parser.add_argument("--panel", help="file of genes, instead of choosing them (hest, fixed)")
+    parser.add_argument("--n", type=positive, default=50, help="genes to choose (%(default)s)")
+    parser.add_argument("--split", choices=("slide", "study", "patient"), default="slide",
+                        help="what fixed holds out (%(default)s)")  # fmt: skip
+    parser.add_argument("--patients", help="CSV with the columns slide and patient")
+    parser.add_argument("--folds", type=positive, help="bins of groups; without it, one group is left out at a time")
+    parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, as select_genes takes it")
+    parser.add_argument("--maps", type=int, default=3, help="slides to draw (%(default)s)")
+    add_filters(parser)
+    parser.add_argument("--out", type=Path, required=True, help="the folder for results.json and the maps")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,66 @@
+"""What a probe must beat: the commonest label, the position of the spot, the colours of its patch."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.neighbors import KNeighborsClassifier
+
+from stimage.evaluation.folds import Fold, positions
+from stimage.evaluation.labels import Labelled
+from stimage.evaluation.linear_probe import converged, standard
+from stimage.evaluation.probe_scores import Predicted
+from stimage.evaluation.threads import one_thread
+from stimage.slides import Patch, Slide
+from stimage.slides.coordinates import Coordinates, read_coordinates
+from stimage.slides.scale import estimate_scale
+from stimage.slides.storage import local_copy
+
+NEIGHBOURS = 5
+APART = 1e4  # pitches: farther than a slide is wide, so that spots of a spot's own slide are nearest
+
+
+def majority(labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
+    """Say the commonest label of the training part, always."""
+    k = int(labels.max()) + 1
+    shares = [np.bincount(labels[fold.train], minlength=k) / len(fold.train) for fold in folds]
+    scores = [np.tile(share, (len(fold.test), 1)) for share, fold in zip(shares, folds)]
+    return Predicted([fold.test for fold in folds], scores)
+
+
+def position_only(spots: Labelled, labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
+    """Say what the 5 nearest training spots are, by slide and place on it, with no look at the tissue.
+
+    Where the slide was trained on, these are its own spots; else those at the same place of other slides. What it
+    scores is the part of a probe's score that needs no embedding.
+    """
+    k, places, scores = int(labels.max()) + 1, positions(spots, APART), []
+    for fold in folds:
+        nearest = KNeighborsClassifier(min(NEIGHBOURS, len(fold.train)))
+        with one_thread():
+            said = nearest.fit(places[fold.train], labels[fold.train]).predict_proba(places[fold.test])
+        wide = np.zeros((len(fold.test), k))
+        wide[:, nearest.classes_] = said
+        scores.append(wide)
+    return Predicted([fold.test for fold in folds], scores)
+
+
+def colour_only(colours: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
+    """Probe the six numbers of `colour_statistics`, standardised, as the protocol ``converged`` does."""
+    return converged(colours, labels, folds, prepare=standard)
+
+
+def colour_statistics(spots: Labelled) -> np.ndarray:
+    """Return mean and standard deviation of red, green and blue over each spot's square of 2r, float32 (n, 6)."""
+    table = np.empty((len(spots), 6), np.float32)
+    for name, slide in spots.slides.items():
+        rows = np.flatnonzero(spots.embeddings.slides == name)
+        rows = rows[np.argsort(spots.y[rows], kind="stable")]  # the order that images are read in
+        scale = estimate_scale(_coordinates(slide), slide.tech)
+        cut = Patch().cut(local_copy(slide.image), spots.x[rows], spots.y[rows], spots.r[rows], scale)
+        for row, pixels in zip(rows, cut):
+            table[row] = np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1))])
+    return table
+
+
+def _coordinates(slide: Slide) -> Coordinates:
+    return read_coordinates(local_copy(slide.coord))

@@ -1,0 +1,196 @@
+"""Expression from embeddings: the original's protocol, HEST-Benchmark's, and one that holds slides out properly."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+from stimage.errors import DataError
+from stimage.evaluation.expression_data import EmbeddedSlide, read_expression
+from stimage.evaluation.folds import random_folds
+from stimage.evaluation.ridge import fair_pearson, pearson, ridge_path
+from stimage.processing.panels import Panel
+
+ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.0001)  # the original's
+WIDE_ALPHAS = tuple(10.0**k for k in range(-4, 4))
+HEST_PCA = 256
+BLOCKS = 5  # of a lone training slide
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Of a slide that was not trained on: truth and prediction (n x genes), and whence it was predicted."""
+
+    spots: EmbeddedSlide
+    genes: tuple[str, ...]
+    truth: np.ndarray
+    predicted: np.ndarray
+    trained_on: str
+
+
+def original_on_slide(vectors: np.ndarray, target: np.ndarray) -> dict:
+    """Score one gene on one slide as the original does.
+
+    Parameters
+    ----------
+    vectors, target
+        float32 (n x d), float32 (n); spots in sorted order.
+
+    Returns
+    -------
+    dict
+        ``best_alpha``, by the mean validation error over five random splits; and there mean and sample deviation of the
+        test error and of Pearson's r, NaN where a test part's truth does not vary.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than 20 spots.
+    """
+    n = len(target)
+    if n < 20:
+        raise DataError(f"{n} spots are too few for a split of 80/10/10: at least 20 are needed")
+    folds = random_folds(n)
+    validation, error, r = (np.zeros((len(ALPHAS), len(folds))) for _ in range(3))
+    for i, alpha in enumerate(ALPHAS):
+        for j, fold in enumerate(folds):
+            model = original_ridge(alpha).fit(vectors[fold.train], target[fold.train])
+            validation[i, j] = np.mean((model.predict(vectors[fold.validation]) - target[fold.validation]) ** 2)
+            truth, predicted = target[fold.test], model.predict(vectors[fold.test])
+            error[i, j] = np.mean((predicted - truth) ** 2)
+            r[i, j] = pearson(truth[:, None], predicted[:, None])[0]
+    best = int(validation.mean(1).argmin())
+    return {"best_alpha": ALPHAS[best], "n": n, "mse": mean_and_std(error[best]), "pearson": mean_and_std(r[best])}
+
+
+def mean_and_std(values: Sequence[float]) -> dict:
+    """Return the mean and the sample standard deviation (NaN of fewer than two)."""
+    mean = float(np.mean(values)) if len(values) else float("nan")
+    return {"mean": mean, "std": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")}
+
+
+def original_ridge(alpha: float) -> Ridge:
+    """Return the regression that the original, and HEST, fit."""
+    return Ridge(alpha=alpha, solver="lsqr", fit_intercept=False, max_iter=1000, random_state=0)
+
+
+def hest_fold(
+    train: np.ndarray, train_targets: np.ndarray, test: np.ndarray, components: int = HEST_PCA
+) -> tuple[np.ndarray, dict]:
+    """Predict a fold as HEST-Benchmark does (Jaume et al., NeurIPS 2024).
+
+    Parameters
+    ----------
+    train, train_targets, test
+        Embeddings (float32, n x d), log1p of raw counts (n x genes), embeddings (m x d).
+
+    Returns
+    -------
+    predicted, facts
+        m x genes; and how many components there were (fewer than 256 where spots or dimensions are) and alpha.
+    """
+    scaler = StandardScaler().fit(train)
+    components = min(components, *train.shape)
+    pca = PCA(components, random_state=0).fit(scaler.transform(train))
+    inner, outer = (pca.transform(scaler.transform(part)) for part in (train, test))
+    alpha = 100 / (components * train_targets.shape[1])
+    predicted = original_ridge(alpha).fit(inner, train_targets).predict(outer)
+    return predicted.reshape(len(test), -1), {"components": components, "alpha": alpha}
+
+
+def leave_out(groups: Mapping[str, str], folds: int | None = None) -> list[list[str]]:
+    """Return the slides that each fold tests: one group left out at a time, or groups in bins.
+
+    Bins are filled as HEST does: from the largest group on, each goes where fewest slides are.
+
+    Parameters
+    ----------
+    groups
+        Slide name → group.
+    folds
+        How many bins; without it, as many as groups.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than two groups, or fewer groups than folds.
+    """
+    members: dict[str, list[str]] = {}
+    for name, group in groups.items():
+        members.setdefault(group, []).append(name)
+    folds = folds or len(members)
+    if len(members) < 2 or not 2 <= folds <= len(members):
+        raise DataError(f"{len(groups)} slides are of {len(members)} groups, so there are no {max(folds, 2)} folds; "
+                        "add slides of others, pass --patients, or --split slide")  # fmt: skip
+    bins: list[list[str]] = [[] for _ in range(folds)]
+    for group in sorted(members, key=lambda group: (-len(members[group]), group)):
+        min(bins, key=len).extend(members[group])
+    return bins
+
+
+def fit_fixed(parts: Sequence[tuple[np.ndarray, np.ndarray]], groups: Sequence[str], order: Sequence[np.ndarray]):
+    """Fit a ridge regression whose penalty is chosen inside the training part.
+
+    By the squared error when each training group is left out in turn, each group weighing the same; of a lone group,
+    each of five blocks of spots, cut across the slide.
+
+    Parameters
+    ----------
+    parts
+        Features (n x d) and targets (n x genes) of each training slide.
+    groups
+        Each slide's group.
+    order
+        Each slide's place of spots along x (n), by which blocks are cut.
+
+    Returns
+    -------
+    model, alpha
+    """
+    features, targets = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
+    own = np.repeat(np.unique(groups, return_inverse=True)[1], [len(part[0]) for part in parts])
+    if not own.any():
+        own = np.concatenate([np.argsort(np.argsort(x, kind="stable")) * BLOCKS // len(x) for x in order])
+    errors = np.zeros(len(WIDE_ALPHAS))
+    for group in np.unique(own):
+        out = own == group
+        for k, model in enumerate(ridge_path(features[~out], targets[~out], WIDE_ALPHAS)):
+            errors[k] += np.mean((model(features[out]) - targets[out]) ** 2)
+    alpha = WIDE_ALPHAS[int(errors.argmin())]
+    return ridge_path(features, targets, [alpha])[0], alpha
+
+
+def place_features(xy: np.ndarray) -> np.ndarray:
+    """Return what the baseline of coordinates knows (n x 9): x and y within the slide's spots, to the third power."""
+    low, high = xy.min(0), xy.max(0)
+    x, y = ((xy - low) / np.where(high > low, high - low, 1) * 2 - 1).T
+    return np.stack([x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3], 1)
+
+
+def fair_scores(truth: np.ndarray, predicted: np.ndarray) -> dict:
+    """Score predictions of many genes (n x genes).
+
+    A gene that does not vary in the truth is left out of the mean, and counted; a prediction that does not vary where
+    the truth does scores 0. So the mean is NaN only if no gene varies.
+    """
+    r = fair_pearson(truth, predicted)
+    known = ~np.isnan(r)
+    return {
+        "n": len(truth),
+        "pearson": float(r[known].mean()) if known.any() else float("nan"),
+        "mse": float(np.mean((np.asarray(truth, np.float64) - predicted) ** 2)),
+        "genes": int(known.sum()),
+        "constant_genes": int((~known).sum()),
+    }
+
+
+def with_counts(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[EmbeddedSlide, np.ndarray]:
+    """Return the spots of a slide that have a count at all, and their expression of a panel."""
+    values, totals = read_expression(one, panel, kind)
+    kept = totals > 0
+    if not kept.any():
+        raise DataError(f"{one.slide.counts}: no spot that has an embedding has a count")
+    return one.take(kept), values[kept]

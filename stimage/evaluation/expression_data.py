@@ -1,0 +1,110 @@
+"""What expression is predicted from and held against: a slide's embeddings, places and counts, spot by spot."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stimage.errors import DataError
+from stimage.evaluation.embeddings import Embeddings
+from stimage.processing.normalise import fit
+from stimage.processing.panels import Panel
+from stimage.slides import Slide
+from stimage.slides.coordinates import read_coordinates
+from stimage.slides.counts import read_header, read_rows
+from stimage.slides.storage import local_copy
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedSlide:
+    """The n spots of a slide that have embeddings, by spot id: ids (n str) and vectors (float32, n x d)."""
+
+    slide: Slide
+    spot_ids: np.ndarray
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.spot_ids)
+
+    def take(self, rows: np.ndarray) -> "EmbeddedSlide":
+        return EmbeddedSlide(self.slide, self.spot_ids[rows], self.vectors[rows])
+
+
+def embedded_slides(
+    embeddings: Embeddings, known: Sequence[Slide], wanted: Sequence[Slide]
+) -> tuple[list[EmbeddedSlide], list[str]]:
+    """Take embeddings apart by slide, in the order of ``wanted``; and name wanted slides that have none.
+
+    Raises
+    ------
+    DataError
+        If embeddings are of slides that the root (``known``) lacks, or none is left.
+    """
+    names = {slide.name for slide in known}
+    present = np.unique(embeddings.slides).tolist()
+    if strange := [name for name in present if name not in names]:
+        raise DataError(f"{len(strange)} of the embeddings' {len(present)} slides are not in the root, such as "
+                        f"{strange[0]!r}; pass the root that they were made of")  # fmt: skip
+    found, without = [], []
+    for slide in wanted:
+        rows = np.flatnonzero(embeddings.slides == slide.name)
+        if len(rows):
+            found.append(EmbeddedSlide(slide, embeddings.spot_ids[rows], embeddings.vectors[rows]))
+        else:
+            without.append(slide.name)
+    if not found:
+        raise DataError("no wanted slide has embeddings; embed them first, or loosen the filters")
+    return found, without
+
+
+def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.ndarray, np.ndarray]:
+    """Read a panel's expression of a slide's spots, in the memory of a block of the file and of the result.
+
+    Parameters
+    ----------
+    kind
+        How counts are normalised; see `stimage.processing.normalise.Normalisation`.
+
+    Returns
+    -------
+    values, totals
+        float32 (n x genes), and each spot's total count over all genes (n).
+
+    Raises
+    ------
+    DataError
+        If the slide lacks a gene, or its count file one of the spots.
+    """
+    path = local_copy(one.slide.counts)
+    places = panel.places_in(read_header(path)[0], path, one.slide.species)
+    normal = fit(kind, path, places)
+    ids = pa.array(one.spot_ids.tolist(), pa.string())
+    values, totals = np.zeros((len(one), len(panel.genes)), np.float32), np.full(len(one), np.nan)
+    for rows in read_rows(path):
+        at = pc.fill_null(pc.index_in(pa.array(rows.ids, pa.string()), ids), -1).to_numpy()
+        row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
+        counts, inside = np.zeros((len(rows.ids), len(panel.genes))), column >= 0
+        np.add.at(counts, (row[inside], column[inside]), rows.values[inside])
+        total = np.bincount(row, rows.values, len(rows.ids))
+        values[at[at >= 0]] = normal(counts, total)[at >= 0]
+        totals[at[at >= 0]] = total[at >= 0]
+    _check_all_there(path, one, np.isnan(totals))
+    return values, totals
+
+
+def read_places(one: EmbeddedSlide) -> tuple[np.ndarray, np.ndarray]:
+    """Return where a slide's spots are (n x 2: x and y, pixels of the slide image), and their radii (n)."""
+    path = local_copy(one.slide.coord)
+    coordinates = read_coordinates(path)
+    at = pc.fill_null(pc.index_in(pa.array(one.spot_ids.tolist(), pa.string()), coordinates.ids), -1).to_numpy()
+    _check_all_there(path, one, at < 0)
+    return np.stack([coordinates.x, coordinates.y], 1)[at], coordinates.r[at]
+
+
+def _check_all_there(path: str, one: EmbeddedSlide, missing: np.ndarray) -> None:
+    if missing.any():
+        spot = one.spot_ids[int(missing.argmax())]
+        raise DataError(f"{path}: has no spot {spot!r}, of which there is an embedding ({missing.sum()} of {len(one)} "
+                        "such spots); pass the root that the embeddings were made of")  # fmt: skip

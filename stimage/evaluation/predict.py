@@ -1,0 +1,211 @@
+"""Running the protocols of expression prediction over slides: figures by slide and overall, and predicted slides."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from stimage.errors import DataError
+from stimage.evaluation.expression import (
+    Prediction,
+    fair_scores,
+    fit_fixed,
+    hest_fold,
+    leave_out,
+    mean_and_std,
+    original_on_slide,
+    original_ridge,
+    place_features,
+    with_counts,
+)
+from stimage.evaluation.expression_data import EmbeddedSlide, read_expression, read_places
+from stimage.evaluation.ridge import fair_pearson, pearson
+from stimage.processing.dispersion import common_genes
+from stimage.processing.gene_names import Naming
+from stimage.processing.panels import Panel
+from stimage.processing.select_genes import hest_genes
+from stimage.processing.splits import Splitting, slide_groups
+from stimage.slides import Slide
+
+
+@dataclass
+class Outcome:
+    """Figures by slide and of all, and predictions of slides that were not trained on, for maps."""
+
+    slides: dict = field(default_factory=dict)
+    overall: dict = field(default_factory=dict)
+    predictions: list[Prediction] = field(default_factory=list)
+
+
+def run_original(slides: Sequence[EmbeddedSlide], gene: str, gene_table: str | None = None) -> Outcome:
+    """Predict one gene as the data set's authors do: by random spots of each slide, then one slide from another.
+
+    Each slide is predicted from the one before it, with the alpha that was best there.
+    """
+    panel, outcome = Panel((gene,), gene_table), Outcome()
+    read = [with_counts(one, panel, "median-log1p") for one in slides]
+    for one, values in read:
+        try:
+            outcome.slides[one.slide.name] = original_on_slide(one.vectors, values[:, 0])
+        except DataError as error:
+            raise DataError(f"{one.slide.name}: {error}") from None
+    transfer = []
+    for (source, known), (one, values) in zip([read[-1], *read[:-1]], read) if len(read) > 1 else ():
+        alpha = outcome.slides[source.slide.name]["best_alpha"]
+        predicted = original_ridge(alpha).fit(source.vectors, known).predict(one.vectors).reshape(values.shape)
+        r, error = pearson(values, predicted)[0], np.mean((predicted - values) ** 2)
+        transfer.append({"trained_on": source.slide.name, "tested_on": one.slide.name, "alpha": alpha, "n": len(one),
+                         "mse": float(error), "pearson": float(r)})  # fmt: skip
+        outcome.predictions.append(Prediction(one, panel.genes, values, predicted, source.slide.name))
+    means = {key: mean_and_std([s[key]["mean"] for s in outcome.slides.values()]) for key in ("mse", "pearson")}
+    outcome.overall = {"gene": gene, **means, "transfer": transfer}
+    return outcome
+
+
+def run_hest(
+    slides: Sequence[EmbeddedSlide],
+    groups: Mapping[str, str],
+    folds: int | None = None,
+    panel: Panel | None = None,
+    n_genes: int = 50,
+    gene_table: str | None = None,
+) -> Outcome:
+    """Predict as HEST-Benchmark does, quirks included: genes are chosen with the test slides in view.
+
+    One constant gene makes the means NaN; which genes are, is told.
+    """
+    panel = panel or _panel(slides, slides, n_genes, gene_table)
+    targets = {one.slide.name: read_expression(one, panel, "log1p")[0] for one in slides}
+    outcome, by_fold = Outcome(), []
+    for held in leave_out(groups, folds):
+        test = [one for one in slides if one.slide.name in held]
+        train = [one for one in slides if one.slide.name not in held]
+        truth = np.concatenate([targets[one.slide.name] for one in test])
+        predicted, facts = hest_fold(
+            np.concatenate([one.vectors for one in train]),
+            np.concatenate([targets[one.slide.name] for one in train]),
+            np.concatenate([one.vectors for one in test]),
+        )
+        r = pearson(truth, predicted)
+        constant = [gene for gene, value in zip(panel.genes, r) if np.isnan(value)]
+        by_fold.append({"test": held, "n": len(truth), "pearson": float(r.mean()), "constant": constant, **facts})
+        for one, part in zip(test, np.split(predicted, np.cumsum([len(one) for one in test])[:-1])):
+            own = targets[one.slide.name]
+            outcome.slides[one.slide.name] = {"n": len(one), "pearson": float(pearson(own, part).mean())}
+            outcome.predictions.append(Prediction(one, panel.genes, own, part, f"{len(train)} slides"))
+    means = [fold["pearson"] for fold in by_fold]
+    spread = {"mean": float(np.mean(means)), "std": float(np.std(means))}  # of the population, as there
+    outcome.overall = {"pearson": spread, "genes": list(panel.genes), "folds": by_fold}
+    return outcome
+
+
+def run_fixed(
+    slides: Sequence[EmbeddedSlide],
+    groups: Mapping[str, str],
+    folds: int | None = None,
+    panel: Panel | None = None,
+    n_genes: int = 50,
+    gene_table: str | None = None,
+) -> Outcome:
+    """Predict with nothing of the test slides in view but which genes they measured.
+
+    Of each fold: the panel by HEST's rule on the training slides alone; counts normalised to the slide's median total
+    and log1p; ridge regression with an intercept, its penalty chosen by leaving out training groups; beside it, the
+    genes' training means and the same regression on places within the slide.
+    """
+    outcome, by_fold = Outcome(), []
+    for held in leave_out(groups, folds):
+        train = [one for one in slides if one.slide.name not in held]
+        chosen = panel or _panel(train, slides, n_genes, gene_table)
+        known = [with_counts(one, chosen, "median-log1p") for one in train]
+        tested = [with_counts(one, chosen, "median-log1p") for one in slides if one.slide.name in held]
+        models = _fit_all(known, [groups[one.slide.name] for one, _ in known])
+        predicted = {name: [model(features(one)) for one, _ in tested] for name, (model, _, features) in models.items()}
+        facts = {"test": held, "alphas": {name: alpha for name, (_, alpha, _) in models.items() if alpha}}
+        by_fold.append(facts | _of_fold([values for _, values in tested], predicted, chosen))
+        for k, (one, values) in enumerate(tested):
+            outcome.slides[one.slide.name] = _beside({name: fair_scores(values, p[k]) for name, p in predicted.items()})
+            outcome.predictions.append(
+                Prediction(one, chosen.genes, values, predicted["embeddings"][k], f"{len(train)} slides")
+            )
+    outcome.overall = _means(outcome.slides.values(), by_fold) | {"folds": by_fold}
+    return outcome
+
+
+def _panel(
+    chosen_on: Sequence[EmbeddedSlide], measured_on: Sequence[EmbeddedSlide], n: int, gene_table: str | None
+) -> Panel:
+    """Choose by HEST's rule on some slides, among the genes that all of the others have in their files too."""
+    naming = Naming(gene_table, "symbol") if gene_table else None
+    common = common_genes([one.slide for one in measured_on], naming)
+    if not common:
+        raise DataError(f"{len(measured_on)} slides have no gene in common; choose slides of one species, or pass "
+                        "--gene-table if they name genes differently")  # fmt: skip
+    return Panel(tuple(hest_genes([one.slide for one in chosen_on], common, n, naming=naming)), gene_table)
+
+
+def _fit_all(known: Sequence[tuple[EmbeddedSlide, np.ndarray]], groups: Sequence[str]) -> dict:
+    """Return what predicts, by name: the model, its alpha, and what makes its features of a slide."""
+    places = [read_places(one)[0] for one, _ in known]
+    order, mean = [xy[:, 0] for xy in places], np.concatenate([values for _, values in known]).mean(0, np.float64)
+    embedded = fit_fixed([(one.vectors, values) for one, values in known], groups, order)
+    placed = fit_fixed([(place_features(xy), values) for xy, (_, values) in zip(places, known)], groups, order)
+    return {
+        "embeddings": (*embedded, lambda one: one.vectors),
+        "gene_mean": (lambda n: np.tile(mean, (n, 1)), None, len),
+        "coordinates": (*placed, lambda one: place_features(read_places(one)[0])),
+    }
+
+
+def _of_fold(truth: Sequence[np.ndarray], predicted: Mapping[str, Sequence[np.ndarray]], panel: Panel) -> dict:
+    """Score a fold's test spots together, and by gene."""
+    whole, joined = np.concatenate(truth), {name: np.concatenate(parts) for name, parts in predicted.items()}
+    by_gene = dict(zip(panel.genes, fair_pearson(whole, joined["embeddings"]).tolist()))
+    return _beside({name: fair_scores(whole, part) for name, part in joined.items()}) | {"by_gene": by_gene}
+
+
+def _beside(scores: Mapping[str, dict]) -> dict:
+    """Put the baselines' scores beside the embeddings'."""
+    rest = {name: {key: values[key] for key in ("pearson", "mse")} for name, values in scores.items()}
+    return scores["embeddings"] | {"baselines": {name: rest[name] for name in rest if name != "embeddings"}}
+
+
+def _means(by_slide, by_fold) -> dict:
+    """Average over slides, and over folds; a slide none of whose genes varies is left out, and counted."""
+    result = {}
+    for name, many in (("per_slide", list(by_slide)), ("pooled", list(by_fold))):
+        known = [scores for scores in many if np.isfinite(scores["pearson"])]
+        result[name] = {"of": len(known), "left_out": len(many) - len(known), **_mean_of(known)}
+        result[name]["baselines"] = {
+            baseline: _mean_of([scores["baselines"][baseline] for scores in known])
+            for baseline in ("gene_mean", "coordinates")
+        }
+    return {"pearson": result["per_slide"]["pearson"], **result}
+
+
+def _mean_of(many: Sequence[Mapping[str, float]]) -> dict:
+    return {key: mean_and_std([scores[key] for scores in many]) for key in ("pearson", "mse")}
+
+
+def split_groups(
+    known: Sequence[Slide], chosen: Sequence[Slide], by: str, patients: str | None = None
+) -> dict[str, str]:
+    """Return slide name → what is held out as a whole ("slide", "study", "patient").
+
+    Raises
+    ------
+    DataError
+        If a slide's group is not known.
+    """
+    of = slide_groups(known, Splitting(by, patients=patients))
+    if lost := [slide.name for slide in chosen if not of.get(slide.name)]:
+        raise DataError(f"the {by} of {len(lost)} of {len(chosen)} slides is not known: {', '.join(lost[:10])}; leave "
+                        "them out by --slides, or split by slide or by a table of patients")  # fmt: skip
+    return {slide.name: of[slide.name] for slide in chosen}
+
+
+def hest_groups(known: Sequence[Slide], chosen: Sequence[Slide], patients: str | None = None) -> dict[str, str]:
+    """Return slide name → study and patient, who is called "Patient 1" where the table has none, as HEST does."""
+    studies = split_groups(known, chosen, "study")
+    names = slide_groups(known, Splitting("patient", patients=patients)) if patients else {}
+    return {name: f"{study} {names.get(name) or 'Patient 1'}" for name, study in studies.items()}

@@ -1,0 +1,153 @@
+"""The linear probe slide by slide, study by study and pooled, always beside its baselines."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+
+import numpy as np
+
+from stimage.errors import DataError
+from stimage.evaluation.baselines import colour_only, colour_statistics, majority, position_only
+from stimage.evaluation.folds import SPLITS, Fold, block_folds, blocks, group_folds, groups_of, random_folds
+from stimage.evaluation.labels import Labelled
+from stimage.evaluation.linear_probe import check_folds, predict
+from stimage.evaluation.probe_scores import Predicted, summarise
+from stimage.processing.splits import Splitting, slide_groups
+
+CLASSIFIERS = ("embedding", "majority", "position", "colour")
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Figures by slide, by study and of all spots; see `stimage.evaluation.probe_scores.summarise`.
+
+    Each has ``spots``, ``classes`` (label → spots) and one entry a classifier; or ``left_out``, why there are none.
+    """
+
+    slides: Mapping[str, dict] = field(default_factory=dict)
+    studies: Mapping[str, dict] = field(default_factory=dict)
+    pooled: Mapping[str, dict] = field(default_factory=dict)
+
+
+def probe(
+    spots: Labelled,
+    protocol: str,
+    split: str,
+    patients: str | PathLike | None = None,
+    with_colour: bool = True,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> Probed:
+    """Probe embeddings by a protocol and a split.
+
+    With ``random`` and ``block``, each slide, each study of several slides and all spots together are probed on their
+    own, trained and tested within; what can't be (one class, too few spots) says why. With ``slide``, ``study`` and
+    ``patient``, probes are trained on all spots but those of the groups held out, and figures by slide and by study are
+    of the spots held out.
+
+    Parameters
+    ----------
+    patients
+        CSV file with the columns ``slide`` and ``patient``, for the split by patient.
+    with_colour
+        False spares reading the images.
+    progress
+        Wraps what is to be probed, such as by tqdm.
+
+    Raises
+    ------
+    DataError
+        If all spots together can't be probed: one class, one group, too few spots.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split={split!r}: pass one of {SPLITS}")
+    if len(np.unique(spots.labels)) < 2:
+        raise DataError(f"all {len(spots)} labelled spots have one label, {str(spots.labels[0])!r}, so there is "
+                        "nothing to tell apart: add slides")  # fmt: skip
+    colours = colour_statistics(spots) if with_colour else None
+    if split in ("random", "block"):
+        return _within(spots, colours, protocol, split, progress)
+    return _held_out(spots, colours, protocol, groups_of(spots, split, patients))
+
+
+def rare(labels: np.ndarray, least: int = 10) -> list[str]:
+    """Say which classes have so few spots that a tenth may have none."""
+    names, sizes = np.unique(labels, return_counts=True)
+    return [f"class {name!r} has {n} spot{'s' * (n > 1)}: some parts of a split have none of it"
+            for name, n in zip(names.tolist(), sizes.tolist()) if n < least]  # fmt: skip
+
+
+def _within(spots: Labelled, colours: np.ndarray | None, protocol: str, split: str, progress: Callable) -> Probed:
+    studies = {s: names for s, names in _studies(spots).items() if len(names) > 1}
+    every = tuple(spots.slides)
+    done = {}
+    for names in progress(list(dict.fromkeys([(name,) for name in every] + [*studies.values(), every]))):
+        mine = np.isin(spots.embeddings.slides, names)
+        some = spots.take(mine)
+        groups = blocks(some) if len(names) == 1 else some.embeddings.slides
+        try:
+            folds = random_folds(len(some)) if split == "random" else block_folds(some)
+            predicted, labels = _predict_all(some, colours[mine] if colours is not None else None, protocol, folds)
+            done[names] = _entry(some.labels, labels, predicted, groups, protocol)
+        except DataError as error:
+            if names == every:
+                raise
+            done[names] = {"spots": len(some), "left_out": str(error)}
+    return Probed(
+        {name: done[name,] for name in every}, {study: done[names] for study, names in studies.items()}, done[every]
+    )
+
+
+def _held_out(spots: Labelled, colours: np.ndarray | None, protocol: str, groups: np.ndarray) -> Probed:
+    predicted, labels = _predict_all(spots, colours, protocol, group_folds(groups, blocks(spots)))
+
+    def part(names: tuple[str, ...]) -> dict:
+        mine = np.isin(spots.embeddings.slides, names)
+        some = {name: one.of(mine) for name, one in predicted.items()}
+        units = blocks(spots) if len(names) == 1 else spots.embeddings.slides
+        return _entry(spots.labels, labels, some, units, protocol, mine)
+
+    return Probed(
+        {name: part((name,)) for name in spots.slides},
+        {study: part(names) for study, names in _studies(spots).items()},
+        _entry(spots.labels, labels, predicted, groups, protocol),
+    )
+
+
+def _predict_all(
+    spots: Labelled, colours: np.ndarray | None, protocol: str, folds: list[Fold]
+) -> tuple[dict[str, Predicted], np.ndarray]:
+    """Return what each classifier predicts, and the labels as numbers."""
+    labels = np.unique(spots.labels, return_inverse=True)[1]
+    check_folds(labels, folds)
+    predicted = {
+        "embedding": predict(protocol, spots.embeddings.vectors, labels, folds),
+        "majority": majority(labels, folds),
+        "position": position_only(spots, labels, folds),
+    }
+    if colours is not None:
+        predicted["colour"] = colour_only(colours, labels, folds)
+    return predicted, labels
+
+
+def _entry(
+    names: np.ndarray,
+    labels: np.ndarray,
+    predicted: Mapping[str, Predicted],
+    groups: np.ndarray,
+    protocol: str,
+    mine: np.ndarray | None = None,
+) -> dict:
+    counted = labels if mine is None else labels[mine]
+    sizes = np.bincount(counted, minlength=labels.max() + 1).tolist()
+    return {"spots": len(counted), "classes": dict(zip(np.unique(names).tolist(), sizes))} | {
+        name: summarise(one, labels, groups, all_named=protocol == "original") for name, one in predicted.items()
+    }
+
+
+def _studies(spots: Labelled) -> dict[str, tuple[str, ...]]:
+    """Return study → its slides, of the studies that are known."""
+    of_slide, members = slide_groups(list(spots.slides.values()), Splitting("study")), {}
+    for name in spots.slides:
+        if study := of_slide.get(name):
+            members[study] = (*members.get(study, ()), name)
+    return members

@@ -1,0 +1,118 @@
+"""Results as rows and tables: CSV, Markdown and LaTeX."""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from stimage.errors import DataError
+from stimage.evaluation.results import read_results
+
+LEFT_OUT = ("by_fold", "confusion", "alpha", "classes", "bootstrap")  # not figures of their own
+FORMATS = ("markdown", "latex", "csv")
+
+
+def figures(entry: Mapping, prefix: str = "") -> Iterator[tuple[str, float | None, float | None]]:
+    """Yield (name, value, std) of all figures in a part of results; names of nested ones are joined by dots."""
+    for key, value in entry.items():
+        name = f"{prefix}{key}"
+        if key in LEFT_OUT or isinstance(value, str | list | bool):
+            continue
+        if not isinstance(value, Mapping):
+            yield name, value, None
+        elif "mean" in value and "std" in value:
+            yield name, value["mean"], value["std"]
+        else:
+            yield from figures(value, f"{name}.")
+
+
+def write_csv(path: Path, results: Mapping) -> None:
+    """Write all figures of results as a table: scope (a slide, or "overall"), figure, value, std."""
+    rows = [(scope, *row) for scope, entry in results["slides"].items() for row in figures(entry)]
+    rows += [("overall", *row) for row in figures(results["overall"])]
+    path.write_text(_csv([("scope", "figure", "value", "std"), *rows]), encoding="utf-8")
+
+
+def compare(
+    paths: Sequence[Path], names: Sequence[str], wanted: Sequence[str] | None
+) -> tuple[list[list[str]], list[str]]:
+    """Return a table, a line a results file and a column a figure of ``overall``; and notes of what differs.
+
+    Parameters
+    ----------
+    names
+        What to call the results: one each.
+    wanted
+        Names of figures, or how they begin; None takes all.
+
+    Raises
+    ------
+    DataError
+        If the results are of several protocols, configurations, spots or seeds, or lack a figure.
+    """
+    all_results = [read_results(path) for path in paths]
+    for path, results in zip(paths, all_results):
+        _check_same(paths[0], all_results[0], path, results)
+    tables = [{name: (value, std) for name, value, std in figures(results["overall"])} for results in all_results]
+    columns = [name for name in tables[0] if wanted is None or any(_begins(name, w) for w in wanted)]
+    unknown = [w for w in wanted or () if not any(_begins(name, w) for name in tables[0])]
+    if unknown:
+        raise DataError(f"{paths[0]}: has no figure {unknown[0]!r}; it has {', '.join(tables[0])}")
+    for path, table in zip(paths, tables):
+        if lost := [name for name in columns if name not in table]:
+            raise DataError(f"{path}: has no figure {lost[0]!r}, but {paths[0]} has; choose figures with --figures")
+    lines = [[name, *(_cell(*table[column]) for column in columns)] for name, table in zip(names, tables)]
+    return [["", *columns], *lines], list(_notes(paths, all_results))
+
+
+def render(table: Sequence[Sequence[str]], form: str) -> str:
+    """Return a table as text in one of `FORMATS`."""
+    if form == "csv":
+        return _csv(table)
+    if form == "markdown":
+        lines = [table[0], ["---", *["---:"] * (len(table[0]) - 1)], *table[1:]]
+        return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
+    rows = [" & ".join(map(_latex, line)) + r" \\" for line in table]
+    head = rf"\begin{{tabular}}{{l{'r' * (len(table[0]) - 1)}}}"
+    return "\n".join([head, r"\hline", rows[0], r"\hline", *rows[1:], r"\hline", r"\end{tabular}", ""])
+
+
+def _check_same(first: Path, ours: Mapping, path: Path, theirs: Mapping) -> None:
+    for what, one, other in (
+        ("protocols", *(f"{r['protocol']['name']} {r['protocol']['version']}" for r in (ours, theirs))),
+        ("configurations", ours["protocol"]["config"], theirs["protocol"]["config"]),
+        ("sets of spots", ours["data"].get("sha256"), theirs["data"].get("sha256")),
+        ("sets of seeds", ours["seeds"], theirs["seeds"]),
+    ):
+        if one != other:
+            raise DataError(f"two {what} can't be compared: {first} has {one}, {path} has {other}")
+
+
+def _notes(paths: Sequence[Path], all_results: Sequence[Mapping]) -> Iterator[str]:
+    for path, results in zip(paths[1:], all_results[1:]):
+        for package, number in results["versions"].items():
+            if (first := all_results[0]["versions"].get(package)) != number:
+                yield f"{paths[0]} was made with {package} {first}, {path} with {number}"
+
+
+def _begins(name: str, wanted: str) -> bool:
+    return name == wanted or name.startswith(f"{wanted}.")
+
+
+def _cell(value: float | None, std: float | None) -> str:
+    if value is None:
+        return "–"
+    text = str(value) if isinstance(value, int) else f"{value:.3f}"
+    return text if std is None else f"{text} ± {std:.3f}"
+
+
+def _csv(rows: Sequence[Sequence]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
+def _latex(cell: str) -> str:
+    for mark in "&%$#_{}":
+        cell = cell.replace(mark, f"\\{mark}")
+    return cell.replace("±", r"$\pm$").replace("–", "--")
