@@ -32,7 +32,7 @@ def table(request, tmp_path):
 
 
 def test_to_symbols(table):
-    found = map_genes([f"{A}.2", B, C, D, "ENSG00000000009", "XYZ"], table, "symbol")
+    found = map_genes([f"{A}.2", B, C, D, "ENSG00000000009", "XYZ"], table, "symbol", "S_count.csv")
     assert found.names == ("AAA", "BBB", D, "XYZ") and found.target.tolist() == [0, 1, 1, 2, -1, 3]
     assert found.merged == {"BBB": (B, C)} and found.lost == ("ENSG00000000009",)
     assert (found.mapped, found.kept) == (3, 2)
@@ -40,13 +40,13 @@ def test_to_symbols(table):
 
 
 def test_to_ensembl(table):
-    found = map_genes(["AAA", "BBB", f"{A}.3", "XYZ"], table, "ensembl")
+    found = map_genes(["AAA", "BBB", f"{A}.3", "XYZ"], table, "ensembl", "S_count.csv")
     assert found.names == (A, B) and found.target.tolist() == [0, 1, 0, -1] and found.lost == ("XYZ",)
 
 
 def test_another_species_is_refused(table):
-    with pytest.raises(DataError, match="knows none of 2 genes, such as 'Aaa'; is the species right"):
-        map_genes(["Aaa", "Bbb"], table, "ensembl")
+    with pytest.raises(DataError, match=r"^S_count.csv: the gene table .* knows none of its 2 genes, such as 'Aaa'"):
+        map_genes(["Aaa", "Bbb"], table, "ensembl", "S_count.csv")
     with pytest.raises(ValueError, match="to='entrez': pass one of"):
         Naming("table", "entrez")
 
@@ -114,7 +114,7 @@ def test_a_panel_is_found_under_other_names(mixed, panel):
 
 def test_choosing_and_exporting_by_symbols(mixed, tmp_path):
     root, table = mixed
-    assert "have no gene in common" in run("data_process/select_genes.py", root, "--method", "overlap-hvg",
+    assert "has no gene in common" in run("data_process/select_genes.py", root, "--method", "overlap-hvg",
                                            "--out", tmp_path / "p.json").stderr  # fmt: skip
     for method in ("overlap-hvg", "hvg-union"):
         done = run("data_process/select_genes.py", root, "--method", method, "--n", 3, "--gene-table", table,
@@ -150,6 +150,6 @@ def test_the_wrong_species_and_no_table(mixed, tmp_path, script):
     root, table = mixed
     table.write_text("ENSMUSG00000000001\tErbb2\n")
     more = ("--method", "overlap-hvg") if script == "select_genes" else ()
-    for path, words in ((table, "knows none of 4 genes"), (tmp_path / "no.tsv", "no.tsv")):
-        done = run(f"data_process/{script}.py", root, *more, "--gene-table", path, "--out", tmp_path / "out")
+    for path, words in ((table, "knows none of its 4 genes"), (tmp_path / "no.tsv", "no.tsv")):
+        done = run(f"data_process/{script}.py", root, *more, "--gene-table", path, "--out", tmp_path / "out.json")
         assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
