@@ -83,7 +83,7 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
     """
     lines = [(number, text) for number, text in read_lines(path) if text.strip() and not text.startswith("#")]
     if not lines:
-        raise DataError(f"{path}: has no gene")
+        raise DataError(f"{path}: has no row; expected Ensembl ids and symbols")
     separator = "\t" if "\t" in lines[0][1] else ","
     rows = [(number, next(csv.reader([text], delimiter=separator))) for number, text in lines]
     at, rows = _columns(path, rows)
@@ -104,7 +104,8 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
             raise DataError(f"{where}: {found[1]} is {symbol!r} here and {symbols[found[1]]!r} before; keep one")
         ids[symbol] = tuple(dict.fromkeys((*ids.get(symbol, ()), found[1])))
     if not symbols:
-        raise DataError(f"{path}: has no gene of species {species!r}, but of {', '.join(sorted(others))}; call it so")
+        remedy = f"write {species!r} if it is one of them" if species else "add the slide's species to the meta file"
+        raise DataError(f"{path}: has no gene of species {species!r}, but of {', '.join(sorted(others))}; {remedy}")
     return GeneTable(str(path), symbols, ids)
 
 

@@ -105,5 +105,8 @@ def _parse(path: Path) -> object:
     except OSError as error:
         raise DataError(f"{path}: can't be read as a panel ({error.strerror})") from None
     except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        reason = " ".join(repr(error).split())
-        raise DataError(f"{path}: is no panel; expected a list of names under the key 'genes' ({reason})") from None
+        reason = " ".join(str(error).split())  # YAML's has lines
+        raise DataError(
+            f"{path}: is no panel; expected JSON or YAML with names under the key 'genes', or UTF-8 text with a name a "
+            f"line ({reason})"
+        ) from None

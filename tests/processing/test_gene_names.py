@@ -153,3 +153,36 @@ def test_the_wrong_species_and_no_table(mixed, tmp_path, script):
     for path, words in ((table, "knows none of its 4 genes"), (tmp_path / "no.tsv", "no.tsv")):
         done = run(f"data_process/{script}.py", root, *more, "--gene-table", path, "--out", tmp_path / "out.json")
         assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_tables_of_several_species_and_of_10x(mixed, tmp_path):
+    root, table = mixed
+    head, script = (
+        "Gene stable ID,Gene name,Species\n",
+        ("data_process/map_genes.py", root, "--out", tmp_path / "n.csv"),
+    )
+    table.write_text(f"{head}ENSMUSG00000000001,Erbb2,mouse\n" + "".join(
+        f"{i},{symbol},human\n" for symbol, ids in IDS.items() for i in ids))  # fmt: skip
+    done = run(*script, "--gene-table", table)
+    assert "E: 4 mapped, 0 kept, 2 merged into 1, 0 lost" in done.stdout, done.stderr
+    table.write_text(f"{A}\tERBB2\tGene Expression\nCD3_TotalSeqB\tCD3\tAntibody Capture\n")
+    assert "E: 1 mapped, 0 kept, 0 merged into 0, 3 lost" in run(*script, "--gene-table", table).stdout
+    before = (tmp_path / "n.csv").read_bytes()
+    for text, words in (
+        (f"{head}{A},ERBB2,Homo sapiens\n", "has no gene of species 'human', but of Homo sapiens; write 'human' if"),
+        ("\n# nothing\n", "has no row; expected Ensembl ids and symbols"),
+    ):
+        table.write_text(text)
+        done = run(*script, "--gene-table", table)
+        assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert (tmp_path / "n.csv").read_bytes() == before
+    meta = root / "meta/meta_all_gene.csv"
+    meta.write_text(meta.read_text().replace("human", ""))
+    table.write_text(f"{head}{A},ERBB2,human\n")
+    assert "add the slide's species to the meta file" in run(*script, "--gene-table", table).stderr
+
+
+def test_the_builder_names_a_table_that_is_not_there(mixed, tmp_path):
+    options = {"data_dir": str(mixed[0]), "split": "train", "streaming": True, "panel": ["ERBB2"]}
+    with pytest.raises(DataError, match=r"no.tsv: can't be read"):
+        load_dataset("stimage_1k4m", "ST", gene_table=str(tmp_path / "no.tsv"), **options)
