@@ -21,6 +21,7 @@ from datasets import Features
 from datasets import Image
 from datasets import Value
 
+from stimage.collection.texts import read_lines
 from stimage.errors import DataError
 from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.encoders import encoder
@@ -40,6 +41,7 @@ from stimage.slides import open_spots
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
 from stimage.slides.catalog import slide_names
+from stimage.slides.storage import read_table
 
 NAME = "stimage_1k4m"
 SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
@@ -116,8 +118,8 @@ class SpotsConfig(datasets.BuilderConfig):
     def create_config_id(self, config_kwargs, custom_features=None):
         """Name the prepared data set's cache by its files, the panel and the patients: it is never stale."""
         panel = Panel.of(self.panel).genes if self.panel is not None else None
-        gene_table = Path(self.gene_table).read_bytes() if self.gene_table else None
-        patients = Path(self.patients).read_text() if self.patients else None
+        gene_table = "\n".join(text for _, text in read_lines(self.gene_table)) if self.gene_table else None
+        patients = read_table(str(self.patients)) if self.patients else None
         slides = slide_names(self.slides) if self.slides is not None else None
         known = {
             "root": self.location,

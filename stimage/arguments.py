@@ -81,5 +81,7 @@ def run(main: Callable[[], int | None]) -> None:
         sys.exit(main())
     except (DataError, ValueError) as error:
         sys.exit(f"error: {error}")
+    except OSError as error:  # such as a full disk
+        sys.exit(f"error: {error.filename or 'reading or writing'}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -8,6 +8,7 @@ import csv
 from pathlib import Path
 
 from stimage.arguments import add_filters, add_naming, filters_of, naming_of, run, techs_of
+from stimage.files import replacing
 from stimage.slides import read_catalog
 from stimage.slides.counts import read_header
 from stimage.slides.storage import local_copy
@@ -16,13 +17,12 @@ from stimage.slides.storage import local_copy
 def main() -> None:
     args = parse_arguments()
     slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    with args.out.open("w", newline="", encoding="utf-8") as file:
+    with replacing(args.out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("slide", "gene", "name", "fate"))
         for slide in slides:
             genes = read_header(local_copy(slide.counts))[0]
-            mapping = naming_of(args).of(genes, slide.species)
+            mapping = naming_of(args).of(genes, slide.species, slide.counts)
             rows.writerows((slide.name, *row) for row in mapping.rows(genes))
             print(f"{slide.name}: {mapping.report()}")
     print(f"{len(slides)} slides: {args.out}")

@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from stimage.arguments import add_filters, add_naming, filters_of, naming_of, positive, run, techs_of
 from stimage.errors import DataError
+from stimage.files import replacing
 from stimage.processing.dispersion import common_genes
 from stimage.processing.gene_names import Naming
-from stimage.processing.panels import Panel, write_panel
+from stimage.processing.panels import SUFFIXES, Panel, write_panel
 from stimage.processing.select_genes import DEFAULT_N, Chosen, select_genes
 from stimage.slides import Slide, read_catalog
 
@@ -23,13 +24,27 @@ VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
 def main() -> None:
     args = parse_arguments()
     slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
-    chosen = own_list(args.genes, slides, naming_of(args)) if args.method == "list" else select_genes(
+    with replacing(args.out) as unfinished:  # before what may take long
+        chosen = choose(args, slides)
+        write_panel(unfinished, chosen.genes, record(args, slides))
+    for note in chosen.notes:
+        print(f"note: {note}")
+    print(f"{len(chosen.genes)} genes of {len(slides)} slides: {args.out}")
+
+
+def choose(args: argparse.Namespace, slides: list[Slide]) -> Chosen:
+    """Choose as the options say."""
+    if args.method == "list":
+        return own_list(args.genes, slides, naming_of(args))
+    return select_genes(
         slides, args.method, args.n, args.allow_normalised, lambda some: tqdm(some, unit="slide", disable=None),
         naming_of(args),
     )  # fmt: skip
-    for note in chosen.notes:
-        print(f"note: {note}")
-    made = {
+
+
+def record(args: argparse.Namespace, slides: list[Slide]) -> dict[str, object]:
+    """Say how the genes were chosen."""
+    return {
         "method": args.method,
         "parameters": {
             "n": args.n or DEFAULT_N.get(args.method),
@@ -41,8 +56,6 @@ def main() -> None:
         "species": sorted({slide.species for slide in slides if slide.species}),
         "versions": {name: version(name) for name in VERSIONS},
     }
-    write_panel(args.out, chosen.genes, made)
-    print(f"{len(chosen.genes)} genes of {len(slides)} slides: {args.out}")
 
 
 def own_list(path: Path, slides: list[Slide], naming: Naming | None) -> Chosen:
@@ -65,10 +78,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
     add_filters(parser)
     add_naming(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the panel file to write (JSON)")
+    parser.add_argument("--out", type=Path, required=True, help="the panel file to write: JSON, or .yaml")
     args = parser.parse_args()
     if (args.method == "list") != (args.genes is not None):
         parser.error("--method list and --genes go together")
+    if args.out.suffix not in SUFFIXES:
+        parser.error(f"--out {args.out}: a panel file ends in {', '.join(SUFFIXES)}")
     return args
 
 

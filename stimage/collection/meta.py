@@ -1,7 +1,6 @@
 """The meta file: a row for each slide, from what GEO, publications and a curator say, and what its files have."""
 
 import csv
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import astuple, dataclass, field, fields, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from stimage.collection.name_maps import SPECIES, STUDIES, TISSUES, Maps
 from stimage.collection.publications import TEXTS, Publication, involves_cancer, joined
 from stimage.collection.slide_table import SlideEntry
 from stimage.errors import DataError
+from stimage.files import replacing
 from stimage.slides import Slide, read_catalog
 from stimage.slides.counts import index_rows, read_header
 from stimage.slides.storage import local_copy
@@ -103,15 +103,8 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
 
 def write_meta(rows: Iterable[MetaRow], path: str | Path) -> None:
     """Write a meta file as the data set's, every cell quoted; it appears whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with unfinished.open("w", newline="", encoding="utf-8") as file:
-            csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([COLUMNS, *map(astuple, rows)])
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(Path(path)) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([COLUMNS, *map(astuple, rows)])
 
 
 def _collect(made: Iterable[tuple[MetaRow, list[Unknown]]]) -> Meta:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import coo_matrix
 
+from stimage.errors import DataError
 from stimage.processing.gene_names import Naming, named, places_among
 from stimage.slides import Slide
 from stimage.slides.counts import Rows, read_header, read_rows
@@ -63,20 +64,35 @@ def most_variable(mean: np.ndarray, variance: np.ndarray, n: int) -> np.ndarray:
 
 
 def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[str]:
-    """Return the genes that all slides have, in the order of the first slide's file."""
-    first, *others = (named(read_header(local_copy(s.counts))[0], naming, s.species)[0] for s in slides)
-    for genes in others:
-        there = set(genes)
-        first = [gene for gene in first if gene in there]
-    return list(first)
+    """Return the genes that all slides have, in the order of the first slide's file.
+
+    Raises
+    ------
+    DataError
+        If there is none; naming the slide that has none of those before it.
+    """
+    common = list(genes_of(slides[0], naming)[0])
+    for slide in slides[1:]:  # the names of one slide at a time
+        there = set(genes_of(slide, naming)[0])
+        before, common = common, [gene for gene in common if gene in there]
+        if not common:
+            raise DataError(
+                f"{slide.counts}: has no gene in common with the slides before, which have {before[0]!r}: take slides "
+                "of one species, and pass --gene-table if some have symbols and some Ensembl ids"
+            )
+    return common
+
+
+def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str], np.ndarray]:
+    """Return what a slide's genes are called, and each one's place among these names, -1 if it is lost."""
+    return named(read_header(local_copy(slide.counts))[0], naming, slide.species, slide.counts)
 
 
 def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None):
     """Yield a slide's counts of these genes by block: spots, and row, column (of ``genes``) and value of each count."""
-    path = local_copy(slide.counts)
-    names, target = named(read_header(path)[0], naming, slide.species)
+    names, target = genes_of(slide, naming)
     places, merged = places_among(genes, names, target), len(names) < np.count_nonzero(target >= 0)
-    for rows in read_rows(path):
+    for rows in read_rows(local_copy(slide.counts)):
         row, column, values = _of_genes(rows, places)
         if merged:
             summed = coo_matrix((values, (row, column)), (len(rows.ids), len(genes))).tocsr().tocoo()

@@ -94,6 +94,6 @@ def _dense(rows: Rows, places: np.ndarray, width: int, normal: Normalisation) ->
     place = places.take(rows.columns)
     row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
     inside, size = place >= 0, len(rows.ids) * width
-    counts = np.bincount(row[inside] * width + place[inside], rows.values[inside], size).reshape(-1, width)
-    expression = normal(counts, np.bincount(row, rows.values, len(rows.ids)))
-    return {"expression": pa.FixedSizeListArray.from_arrays(expression.ravel(), width)}
+    counts = np.bincount(row[inside] * width + place[inside], rows.values[inside], size)
+    spot, totals = np.repeat(np.arange(len(rows.ids)), width), np.bincount(row, rows.values, len(rows.ids))
+    return {"expression": pa.FixedSizeListArray.from_arrays(normal(counts, spot, totals), width)}

@@ -78,18 +78,22 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
     Raises
     ------
     DataError
-        If there is no such column, an id is none, one id has two symbols, or no row is of the species; with the line.
+        If there is no such column, an id is none, one id has two symbols, no row is of the species, or it is not known
+        which of several; with the line.
     """
     lines = [(number, text) for number, text in read_lines(path) if text.strip() and not text.startswith("#")]
+    if not lines:
+        raise DataError(f"{path}: has no row; expected Ensembl ids and symbols")
     separator = "\t" if "\t" in lines[0][1] else ","
     rows = [(number, next(csv.reader([text], delimiter=separator))) for number, text in lines]
     at, rows = _columns(path, rows)
-    symbols, ids = {}, {}
+    symbols, ids, others = {}, {}, set()
     for number, cells in rows:
         where = f"{path}: line {number}"
         if len(cells) <= max(at.values()):
             raise DataError(f"{where}: has {len(cells)} cells; is the row cut off?")
-        if species and "species" in at and cells[at["species"]].strip().lower() != species.lower():
+        if "species" in at and (of := cells[at["species"]].strip()).lower() != (species or "").lower():
+            others.add(of)
             continue
         gene, symbol = cells[at["id"]].strip(), cells[at["symbol"]].strip()
         found = ENSEMBL.match(gene)
@@ -100,7 +104,8 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
             raise DataError(f"{where}: {found[1]} is {symbol!r} here and {symbols[found[1]]!r} before; keep one")
         ids[symbol] = tuple(dict.fromkeys((*ids.get(symbol, ()), found[1])))
     if not symbols:
-        raise DataError(f"{path}: has no gene" + (f" of species {species!r}" if species else ""))
+        remedy = f"write {species!r} if it is one of them" if species else "add the slide's species to the meta file"
+        raise DataError(f"{path}: has no gene of species {species!r}, but of {', '.join(sorted(others))}; {remedy}")
     return GeneTable(str(path), symbols, ids)
 
 
@@ -115,18 +120,22 @@ class Naming:
         if self.to not in KINDS:
             raise ValueError(f"to={self.to!r}: pass one of {KINDS}")
 
-    def of(self, genes: Sequence[str], species: str | None) -> Mapping:
+    def of(self, genes: Sequence[str], species: str | None, where: str) -> Mapping:
         """Map a slide's genes, by the table's rows of the slide's species; see `map_genes`."""
-        return map_genes(
-            genes, _table(self.path, species, Path(self.path).exists() and os.stat(self.path).st_mtime_ns), self.to
-        )
+        changed = Path(self.path).exists() and os.stat(self.path).st_mtime_ns
+        return map_genes(genes, _table(self.path, species, changed), self.to, where)
 
 
-def named(genes: Sequence[str], naming: Naming | None, species: str | None) -> tuple[Sequence[str], np.ndarray]:
-    """Return what a slide's genes are called, each once, and each gene's place among these names, -1 if it is lost."""
+def named(
+    genes: Sequence[str], naming: Naming | None, species: str | None, where: str
+) -> tuple[Sequence[str], np.ndarray]:
+    """Return what a slide's genes are called, each once, and each gene's place among these names, -1 if it is lost.
+
+    ``where`` is the slide's count file, for the error.
+    """
     if naming is None:
         return genes, np.arange(len(genes))
-    found = naming.of(genes, species)
+    found = naming.of(genes, species, where)
     return found.names, found.target
 
 
@@ -136,7 +145,7 @@ def places_among(wanted: Sequence[str], names: Sequence[str], target: np.ndarray
     return np.array([*(place.get(name, -1) for name in names), -1])[target]
 
 
-def map_genes(genes: Sequence[str], table: GeneTable, to: str) -> Mapping:
+def map_genes(genes: Sequence[str], table: GeneTable, to: str, where: str) -> Mapping:
     """Give a slide's genes names of one kind.
 
     The rule: an Ensembl id loses its version; a symbol with several ids takes the table's first; genes that come to
@@ -147,6 +156,8 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str) -> Mapping:
     ----------
     to
         "symbol" or "ensembl".
+    where
+        The slide's count file, for the error.
 
     Raises
     ------
@@ -156,7 +167,10 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str) -> Mapping:
     new = [_rename(gene, table, to) for gene in genes]
     known = [gene for gene in genes if _bare(gene) in table.symbols or gene in table.ids]
     if not known:
-        raise DataError(f"{table.path}: knows none of {len(genes)} genes, such as {genes[0]!r}; is the species right?")
+        raise DataError(
+            f"{where}: the gene table {table.path} knows none of its {len(genes)} genes, such as {genes[0]!r}; "
+            "is it of the same species?"
+        )
     names = tuple(dict.fromkeys(name for name in new if name))
     place = {name: i for i, name in enumerate(names)}
     times = Counter(name for name in new if name)
@@ -190,10 +204,10 @@ def _bare(gene: str) -> str | None:
 
 
 def _columns(path: str | Path, rows: list[tuple[int, list[str]]]) -> tuple[dict[str, int], list]:
-    """Return where the columns are, and the rows behind the header, if there is one."""
+    """Return where the columns are, and the rows of genes: without a header, and 10x's antibodies and the like."""
     number, first = rows[0]
     if ENSEMBL.match(first[0].strip()) and len(first) > 1:
-        return {"id": 0, "symbol": 1}, rows
+        return {"id": 0, "symbol": 1}, [row for row in rows if row[1][2:3] in ([], ["Gene Expression"])]
     heads = [re.sub(r"[\s_]+", "", cell).lower() for cell in first]
     at = {what: next((heads.index(n) for n in names if n in heads), None) for what, names in HEADS.items()}
     for what in ("id", "symbol"):

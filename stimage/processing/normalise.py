@@ -1,4 +1,4 @@
-"""Normalisation of a panel's counts, spot by spot; what it needs to know of the whole slide is found in one pass."""
+"""Normalisation of counts, spot by spot; what it needs to know of the whole slide is found in one pass."""
 
 import os
 from dataclasses import dataclass
@@ -33,8 +33,15 @@ class Normalisation:
     path: str
     median: float = 1.0
 
-    def __call__(self, counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
-        """Normalise the panel's counts (n x genes) of spots with these totals over all genes (n); float32.
+    def __call__(self, counts: np.ndarray, row: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """Normalise counts of the panel's genes, each of the spot ``row``; float32. A count of 0 stays 0.
+
+        Parameters
+        ----------
+        counts, row
+            Of one length; those that are 0 may be left out.
+        totals
+            Each spot's total over all genes.
 
         Raises
         ------
@@ -44,13 +51,14 @@ class Normalisation:
         if self.kind == "counts":
             return counts.astype(np.float32)
         if (totals % 1).any() or (counts % 1).any():
-            raise DataError(NOT_RAW.format(self.path, "pass normalise='counts' to take them as they are"))
+            remedy = "take them as they are with normalise='counts' (in scripts: --normalise counts)"
+            raise DataError(NOT_RAW.format(self.path, remedy))
         if self.kind == "log1p":
             return np.log1p(counts).astype(np.float32)
         if self.kind == "original":
-            totals = counts.sum(1)
+            totals = np.bincount(row, counts, len(totals))
         scale = np.divide(self.median, totals, out=np.zeros(len(totals)), where=totals > 0)
-        return np.log1p(counts * scale[:, None]).astype(np.float32)
+        return np.log1p(counts * scale[row]).astype(np.float32)
 
 
 def fit(kind: str, path: str, places: np.ndarray) -> Normalisation:

@@ -2,16 +2,19 @@
 
 import hashlib
 import json
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 
 from stimage.errors import DataError
 from stimage.processing.gene_names import ENSEMBL, Naming, named, places_among
+
+YAML = (".yaml", ".yml")
+SUFFIXES = (".json", *YAML)
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,7 @@ class Panel:
     gene_table: str | None = None
 
     def __post_init__(self):
-        if not self.genes:
-            raise ValueError("panel: is empty; name at least one gene")
-        gene, times = Counter(self.genes).most_common(1)[0]
-        if times > 1:
-            raise ValueError(f"panel: names gene {gene!r} {times} times; name each once")
+        _check(self.genes, "panel")
 
     @classmethod
     def of(cls, value: "Panel | Sequence[str] | str | Path", gene_table: str | None = None) -> "Panel":
@@ -35,7 +34,7 @@ class Panel:
         Parameters
         ----------
         value
-            Gene names, or the path of a file of them: JSON with the key "genes", or text with a name a line.
+            Gene names, or the path of a file of them: JSON or YAML with the key "genes", or text with a name a line.
         gene_table
             Of symbols and Ensembl ids; see `stimage.processing.gene_names.read_gene_table`.
         """
@@ -59,11 +58,11 @@ class Panel:
         DataError
             If the slide lacks genes of the panel; naming them.
         """
-        names, target = named(genes, self.naming, species)
+        names, target = named(genes, self.naming, species, where)
         there = set(names)
         if missing := [gene for gene in self.genes if gene not in there]:
             shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
-            remedy = "leave them out of the panel, or leave the slide out (on_mismatch='drop' does)"
+            remedy = "leave them out of the panel, or leave the slide out (the builder's on_mismatch='drop' does)"
             if len(missing) == len(self.genes):
                 remedy = f"it has {names[0]!r}: are the species and the kind of names the same? (see gene_table=)"
             raise DataError(f"{where}: lacks {len(missing)} of the panel's {len(self.genes)} genes: {shown}; {remedy}")
@@ -71,22 +70,43 @@ class Panel:
 
 
 def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) -> None:
-    """Write a panel file, whole or not at all: the genes, how they were chosen (``made``), and a digest of both."""
+    """Write a panel file, as YAML if it is called so, else JSON: genes, how they were chosen, and a digest of both."""
     record = {"genes": list(Panel(tuple(genes)).genes), **made}
     record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    if path.suffix in YAML:
+        text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
+    else:
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def _check(genes: Sequence[str], where: str | Path) -> None:
+    if not genes:
+        raise DataError(f"{where}: is empty; name at least one gene")
+    gene, times = Counter(genes).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{where}: names gene {gene!r} {times} times; name each once")
 
 
 def _read(path: Path) -> list[str]:
+    genes = _parse(path)
+    if not isinstance(genes, list) or not all(isinstance(gene, str) for gene in genes):
+        raise DataError(f"{path}: under the key 'genes' is no list of names: {genes!r:.60}; put each name in quotes")
+    _check(genes, path)
+    return genes
+
+
+def _parse(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        if path.suffix == ".json":
-            return json.loads(text)["genes"]
+        if path.suffix not in SUFFIXES:
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))["genes"]
     except OSError as error:
         raise DataError(f"{path}: can't be read as a panel ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: is no panel; expected JSON with a list under the key 'genes' ({error!r})") from None
-    return [line.strip() for line in text.splitlines() if line.strip()]
+    except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())  # YAML's has lines
+        raise DataError(
+            f"{path}: is no panel; expected JSON or YAML with names under the key 'genes', or UTF-8 text with a name a "
+            f"line ({reason})"
+        ) from None

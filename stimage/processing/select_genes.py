@@ -6,12 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from stimage.errors import DataError
-from stimage.processing.dispersion import Moments, blocks, common_genes, most_variable
-from stimage.processing.gene_names import Naming, named
+from stimage.processing.dispersion import Moments, blocks, common_genes, genes_of, most_variable
+from stimage.processing.gene_names import Naming
 from stimage.processing.normalise import NOT_RAW
 from stimage.slides import Slide
-from stimage.slides.counts import read_header
-from stimage.slides.storage import local_copy
 
 DEFAULT_N = {"hvg": 128, "hvg-union": 128, "hvg-consensus": 128, "overlap-hvg": 100, "hest": 50}
 HEST_SHARE = 0.1  # of spots, on every slide, that must have a gene
@@ -68,8 +66,6 @@ def select_genes(
             )
         return Chosen(tuple(pearson_genes(slides[0], n, allow_normalised, naming)))
     common = common_genes(slides, naming)
-    if not common:
-        raise DataError(f"{len(slides)} slides have no gene in common: are their names of one kind and species?")
     if method in ("hvg-union", "hvg-consensus"):
         ranks = [pearson_genes(slide, n, allow_normalised, naming) for slide in progress(slides)]
         return _union(ranks, common) if method == "hvg-union" else _consensus(ranks, common, n)
@@ -84,15 +80,14 @@ def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: 
     import scanpy
     from scipy.sparse import csr_matrix, vstack
 
-    path = local_copy(slide.counts)
-    genes, parts = named(read_header(path)[0], naming, slide.species)[0], []
+    genes, parts = genes_of(slide, naming)[0], []
     for spots, row, column, values in blocks(slide, genes, naming):
         _check_whole(slide, values, allow_normalised)
         part = csr_matrix((values.astype(np.float32), (row, column)), (spots, len(genes)))
         parts.append(part[np.diff(part.indptr) > 0])
     counts = anndata.AnnData(vstack(parts, "csr"), var=pd.DataFrame(index=genes))
     if not counts.n_obs:
-        raise DataError(f"{path}: no spot has a count")
+        raise DataError(f"{slide.counts}: no spot has a count; leave the slide out")
     scanpy.experimental.pp.highly_variable_genes(
         counts, flavor="pearson_residuals", n_top_genes=min(n, len(genes)), check_values=not allow_normalised
     )

@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from stimage.errors import DataError
+from stimage.processing.gene_names import ENSEMBL
 from stimage.slides.counts import read_header, read_rows
 
 # reference genes of Eisenberg and Levanon (Trends Genet. 29, 569, 2013) and Vandesompele et al. (Genome Biol. 3, 2002)
@@ -18,7 +19,7 @@ HOUSEKEEPING = frozenset(
 )
 PATTERNS = {
     "mitochondrial": re.compile(r"MT[-.]", re.IGNORECASE),
-    "ribosomal": re.compile(r"RP[SL]\d|RPLP\d|RPSA(\W|$)", re.IGNORECASE),
+    "ribosomal": re.compile(r"RP[SL](?!6K)\d|RPLP\d|RPSA(\W|$)", re.IGNORECASE),  # RPS6K… are kinases
 }
 EXCLUDABLE = (*PATTERNS, "housekeeping")
 
@@ -49,7 +50,15 @@ class TopGenes:
 
 
 def excluded(genes: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
-    """Return which genes (bool) are of these kinds."""
+    """Return which genes (bool) are of these kinds.
+
+    Raises
+    ------
+    DataError
+        If the genes have no symbols, by which the kinds are known.
+    """
+    if kinds and all(map(ENSEMBL.match, genes)):
+        raise DataError(f"genes such as {genes[0]!r} are Ensembl ids: {kinds[0]} genes are known by their symbols")
     found = np.zeros(len(genes), bool)
     for kind in kinds:
         matches = PATTERNS[kind].match if kind in PATTERNS else lambda gene: gene.upper() in HOUSEKEEPING

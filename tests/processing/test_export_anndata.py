@@ -95,11 +95,56 @@ def test_nothing_by_halves(tmp_path):
     text = counts.read_text()
     counts.write_text(",a,b,c,d\n" + text.split("\n", 1)[1])
     done = run(SCRIPT, tmp_path / "root", "--one-file", "--out", tmp_path / "out/all.h5ad")
-    assert done.returncode == 1 and "2 slides have no gene in common" in done.stderr
+    assert done.returncode == 1 and "B_count.csv: has no gene in common" in done.stderr
     counts.write_text(text.replace(",1", ",x"))
     done = run(SCRIPT, tmp_path / "root", "--out", tmp_path / "out")
     assert done.returncode == 1 and "B_count.csv" in done.stderr and "Traceback" not in done.stderr
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["A.h5ad"]
+
+
+@pytest.mark.parametrize("kind", ["log1p", "median-log1p", "original"])
+def test_a_panel_normalised_is_what_the_builder_gives(sample, tmp_path, kind):
+    filters = {"species": "mouse", "slides": "Mouse_Brain_Sample2_ST_A1"}
+    panel = tmp_path / "panel.txt"
+    panel.write_text("Nrgn\nMbp\nSatb2\n")
+    done = run(SCRIPT, sample, "--slides", filters["slides"], "--panel", panel, "--normalise", kind, "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    data = anndata.read_h5ad(tmp_path / f"{filters['slides']}.h5ad")
+    assert data.var_names.tolist() == ["Nrgn", "Mbp", "Satb2"]
+    options = {"data_dir": str(sample), "split": "train", "streaming": True, "panel": str(panel), "normalise": kind}
+    got = {e["spot_id"]: e["expression"] for e in load_dataset("stimage_1k4m", "ST", **filters, **options)}
+    np.testing.assert_array_equal(data.X.toarray(), np.float32([got[spot] for spot in data.obs_names]))
+
+
+def test_all_genes_normalised_are_scanpys(sample, tmp_path):
+    more = ("--slides", "Mouse_Brain_Sample2_ST_A1", "--out")
+    for kind in ("counts", "median-log1p"):
+        assert run(SCRIPT, sample, "--normalise", kind, *more, tmp_path / kind).returncode == 0
+    want, got = (anndata.read_h5ad(next((tmp_path / kind).iterdir())) for kind in ("counts", "median-log1p"))
+    scanpy.pp.normalize_total(want)
+    scanpy.pp.log1p(want)
+    np.testing.assert_allclose(got.X.toarray(), want.X.toarray(), rtol=1e-5)
+    done = run(SCRIPT, sample, "--normalise", "original", *more, tmp_path / "x")
+    assert done.returncode == 2 and "pass --panel too" in done.stderr
+
+
+def test_options_that_cannot_be(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "out"
+    write_slide(root, "A", "ST")
+    (tmp_path / "panel.txt").write_text("ERBB2\nNOPE\n")
+    (tmp_path / "file").touch()
+    counts = root / "ST/gene_exp/A_count.csv"
+    counts.write_text(counts.read_text().replace(",1", ",1.5"))
+    for options, words in (
+        (("--panel", tmp_path / "panel.txt", "--out", out), "A_count.csv: lacks 1 of the panel's 2 genes: NOPE"),
+        (("--panel", tmp_path / "no.json", "--out", out), "no.json: can't be read as a panel"),
+        (("--normalise", "log1p", "--out", out), "A_count.csv: has counts that are no whole numbers"),
+        (("--out", tmp_path / "file/out"), "cannot be written (Not a directory)"),
+        (("--one-file", "--out", tmp_path), "cannot be written (it is a folder)"),
+    ):
+        done = run(SCRIPT, root, *options)
+        assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        assert not out.exists() or not list(out.iterdir())
 
 
 def test_real_slides(shared, tmp_path):

@@ -32,7 +32,7 @@ def table(request, tmp_path):
 
 
 def test_to_symbols(table):
-    found = map_genes([f"{A}.2", B, C, D, "ENSG00000000009", "XYZ"], table, "symbol")
+    found = map_genes([f"{A}.2", B, C, D, "ENSG00000000009", "XYZ"], table, "symbol", "S_count.csv")
     assert found.names == ("AAA", "BBB", D, "XYZ") and found.target.tolist() == [0, 1, 1, 2, -1, 3]
     assert found.merged == {"BBB": (B, C)} and found.lost == ("ENSG00000000009",)
     assert (found.mapped, found.kept) == (3, 2)
@@ -40,13 +40,13 @@ def test_to_symbols(table):
 
 
 def test_to_ensembl(table):
-    found = map_genes(["AAA", "BBB", f"{A}.3", "XYZ"], table, "ensembl")
+    found = map_genes(["AAA", "BBB", f"{A}.3", "XYZ"], table, "ensembl", "S_count.csv")
     assert found.names == (A, B) and found.target.tolist() == [0, 1, 0, -1] and found.lost == ("XYZ",)
 
 
 def test_another_species_is_refused(table):
-    with pytest.raises(DataError, match="knows none of 2 genes, such as 'Aaa'; is the species right"):
-        map_genes(["Aaa", "Bbb"], table, "ensembl")
+    with pytest.raises(DataError, match=r"^S_count.csv: the gene table .* knows none of its 2 genes, such as 'Aaa'"):
+        map_genes(["Aaa", "Bbb"], table, "ensembl", "S_count.csv")
     with pytest.raises(ValueError, match="to='entrez': pass one of"):
         Naming("table", "entrez")
 
@@ -114,7 +114,7 @@ def test_a_panel_is_found_under_other_names(mixed, panel):
 
 def test_choosing_and_exporting_by_symbols(mixed, tmp_path):
     root, table = mixed
-    assert "have no gene in common" in run("data_process/select_genes.py", root, "--method", "overlap-hvg",
+    assert "has no gene in common" in run("data_process/select_genes.py", root, "--method", "overlap-hvg",
                                            "--out", tmp_path / "p.json").stderr  # fmt: skip
     for method in ("overlap-hvg", "hvg-union"):
         done = run("data_process/select_genes.py", root, "--method", method, "--n", 3, "--gene-table", table,
@@ -150,6 +150,39 @@ def test_the_wrong_species_and_no_table(mixed, tmp_path, script):
     root, table = mixed
     table.write_text("ENSMUSG00000000001\tErbb2\n")
     more = ("--method", "overlap-hvg") if script == "select_genes" else ()
-    for path, words in ((table, "knows none of 4 genes"), (tmp_path / "no.tsv", "no.tsv")):
-        done = run(f"data_process/{script}.py", root, *more, "--gene-table", path, "--out", tmp_path / "out")
+    for path, words in ((table, "knows none of its 4 genes"), (tmp_path / "no.tsv", "no.tsv")):
+        done = run(f"data_process/{script}.py", root, *more, "--gene-table", path, "--out", tmp_path / "out.json")
         assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
+
+
+def test_tables_of_several_species_and_of_10x(mixed, tmp_path):
+    root, table = mixed
+    head, script = (
+        "Gene stable ID,Gene name,Species\n",
+        ("data_process/map_genes.py", root, "--out", tmp_path / "n.csv"),
+    )
+    table.write_text(f"{head}ENSMUSG00000000001,Erbb2,mouse\n" + "".join(
+        f"{i},{symbol},human\n" for symbol, ids in IDS.items() for i in ids))  # fmt: skip
+    done = run(*script, "--gene-table", table)
+    assert "E: 4 mapped, 0 kept, 2 merged into 1, 0 lost" in done.stdout, done.stderr
+    table.write_text(f"{A}\tERBB2\tGene Expression\nCD3_TotalSeqB\tCD3\tAntibody Capture\n")
+    assert "E: 1 mapped, 0 kept, 0 merged into 0, 3 lost" in run(*script, "--gene-table", table).stdout
+    before = (tmp_path / "n.csv").read_bytes()
+    for text, words in (
+        (f"{head}{A},ERBB2,Homo sapiens\n", "has no gene of species 'human', but of Homo sapiens; write 'human' if"),
+        ("\n# nothing\n", "has no row; expected Ensembl ids and symbols"),
+    ):
+        table.write_text(text)
+        done = run(*script, "--gene-table", table)
+        assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert (tmp_path / "n.csv").read_bytes() == before
+    meta = root / "meta/meta_all_gene.csv"
+    meta.write_text(meta.read_text().replace("human", ""))
+    table.write_text(f"{head}{A},ERBB2,human\n")
+    assert "add the slide's species to the meta file" in run(*script, "--gene-table", table).stderr
+
+
+def test_the_builder_names_a_table_that_is_not_there(mixed, tmp_path):
+    options = {"data_dir": str(mixed[0]), "split": "train", "streaming": True, "panel": ["ERBB2"]}
+    with pytest.raises(DataError, match=r"no.tsv: can't be read"):
+        load_dataset("stimage_1k4m", "ST", gene_table=str(tmp_path / "no.tsv"), **options)

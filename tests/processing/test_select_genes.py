@@ -1,6 +1,7 @@
 """Panels: chosen as scanpy and the original choose, slide by slide, and taken by the builder."""
 
 import json
+import tracemalloc
 from pathlib import Path
 
 import anndata
@@ -11,7 +12,10 @@ import scanpy
 from datasets import load_dataset
 
 import stimage_1k4m  # noqa: F401
-from stimage.processing.dispersion import normalised_dispersion
+from stimage.errors import DataError
+from stimage.processing.dispersion import common_genes, normalised_dispersion
+from stimage.processing.panels import Panel
+from stimage.slides import read_catalog
 from tests.roots import GENES, write_slide
 from tests.test_scripts import run
 
@@ -156,7 +160,7 @@ def test_bad_input(tmp_path):
     assert "1 of 2 genes are not on all 2 slides: NOPE" in refused(
         root, out, "--method", "list", "--genes", tmp_path / "list.txt")  # fmt: skip
     (tmp_path / "list.txt").write_text("\n")
-    assert "panel: is empty" in refused(root, out, "--method", "list", "--genes", tmp_path / "list.txt")
+    assert "list.txt: is empty" in refused(root, out, "--method", "list", "--genes", tmp_path / "list.txt")
     assert "hvg takes one slide, and 2 are chosen" in refused(root, out, "--method", "hvg")
     counts = root / "ST/gene_exp/B_count.csv"
     whole = counts.read_text()
@@ -172,11 +176,59 @@ def test_bad_input(tmp_path):
     out.unlink()
     rows = whole.splitlines()[1:]
     counts.write_text("\n".join([",a,b,c,d", *rows]) + "\n")
-    assert "2 slides have no gene in common" in refused(root, out, "--method", "overlap-hvg")
+    assert "B_count.csv: has no gene in common" in refused(root, out, "--method", "overlap-hvg")
     with pytest.raises(ValueError, match="normalise='log1p' is of a panel's genes"):
         load_dataset("stimage_1k4m", "ST", data_dir=str(root), streaming=True, normalise="log1p")
     with pytest.raises(ValueError, match="normalise='cpm': pass one of"):
         load_dataset("stimage_1k4m", "ST", data_dir=str(root), streaming=True, panel=["a"], normalise="cpm")
+
+
+def test_a_panel_as_yaml(root, tmp_path):
+    write_slide(tmp_path / "root", "A", "ST")
+    counts = tmp_path / "root/ST/gene_exp/A_count.csv"
+    counts.write_text(counts.read_text().replace("CD3E", "NO").replace("MKI67", "1-Mar"))  # what YAML and Excel change
+    (tmp_path / "list.txt").write_text("NO\n1-Mar\nERBB2\n")
+    done = run(SCRIPT, tmp_path / "root", "--method", "list", "--genes", tmp_path / "list.txt",
+               "--out", tmp_path / "p.yaml")  # fmt: skip
+    assert done.returncode == 0 and (tmp_path / "p.yaml").read_text().startswith("genes:\n"), done.stderr
+    data = load_dataset("stimage_1k4m", "ST", data_dir=str(tmp_path / "root"), split="train", streaming=True,
+                        panel=str(tmp_path / "p.yaml"))  # fmt: skip
+    table = pd.read_csv(counts, index_col=0)[["NO", "1-Mar", "ERBB2"]]
+    assert all(e["expression"] == table.loc[e["spot_id"]].tolist() for e in data)
+    assert "ends in .json" in run(SCRIPT, root, "--method", "hvg", "--out", tmp_path / "p.txt").stderr
+
+
+@pytest.mark.parametrize(
+    "name, text, words",
+    [("p.yaml", "genes: [ERBB2, NO]", "no list of names"), ("p.json", '{"genes": "ERBB2"}', "no list of names"),
+     ("p.yml", "genes: [", "is no panel"), ("p.json", "[1", "is no panel"), ("p.json", "{}", "is no panel"),
+     ("p.yaml", "genes: []", "is empty"), ("p.txt", "a\nb\na", "names gene 'a' 2 times"),
+     ("no.json", None, "can't be read")],
+)  # fmt: skip
+def test_files_that_are_no_panel(tmp_path, name, text, words):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=f"{name}: .*{words}") as raised:
+        Panel.of(tmp_path / name)
+    assert "\n" not in str(raised.value)
+
+
+def test_memory_is_flat_over_slides(tmp_path):
+    for k in range(60):
+        write_slide(tmp_path, f"S{k}", "ST", side=2)
+        header = [f"GENE{g:05d}" for g in range(5000)]
+        path = tmp_path / f"ST/gene_exp/S{k}_count.csv"
+        ids = [row.split(",")[0] for row in path.read_text().splitlines()[1:]]
+        path.write_text("\n".join([",".join(["", *header]), *(f"{i}" + ",1" * 5000 for i in ids)]) + "\n")
+    slides = read_catalog(str(tmp_path)).slides
+    common_genes(slides[:2])
+    peaks = []
+    for n in (6, 60):
+        tracemalloc.start()
+        assert len(common_genes(slides[:n])) == 5000
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.2 * peaks[0]
 
 
 def test_golden_numbers(shared, tmp_path):
@@ -193,4 +245,9 @@ def test_golden_numbers(shared, tmp_path):
         first = text.splitlines()[1].split(",")[0].strip('"')
         assert rows[first][:8] == pytest.approx(want["row0"], abs=1e-4)
     want = golden["overlap_hvg"]
-    assert select(shared / "real", tmp_path / "p.json", "overlap-hvg", "--slides", *want["slides"]) == want["genes"]
+    genes = select(shared / "real", tmp_path / "p.json", "overlap-hvg", "--slides", *want["slides"])
+    assert genes == want["genes"]
+    tables = [pd.read_csv(shared / f"real/ST/gene_exp/{slide}_count.csv", index_col=0) for slide in want["slides"]]
+    stack = pd.concat(tables, join="inner")
+    assert [len(stack), len(genes)] == want["shape"] and stack.shape[1] == want["n_common"]
+    assert (stack.sum() > 0).sum() == want["n_kept"]

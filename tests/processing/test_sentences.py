@@ -1,14 +1,21 @@
 """Sentences of gene names: the order of counts, whatever is left out, and how many genes a tokenizer keeps."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from datasets import load_dataset
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.sparse import csr_matrix
 
+import stimage_1k4m
+from stimage.errors import DataError
+from stimage.modeling.batches import spot_loader
 from stimage.processing.sentences import TopGenes, excluded, genes_that_fit, slide_means, top_genes
+from stimage.slides.counts import read_header
 from tests.roots import write_slide
 
+KINDS = ("mitochondrial", "ribosomal", "housekeeping")
 NAMES = ["MT-CO1", "RPL3", "ACTB", "b", "a", "Rps27a", "mt-Nd1", "RPSAP1", "KRT8"]
 
 
@@ -28,7 +35,10 @@ def test_kinds_are_left_out():
     assert excluded(NAMES, ["mitochondrial"]).nonzero()[0].tolist() == [0, 6]
     assert excluded(NAMES, ["ribosomal"]).nonzero()[0].tolist() == [1, 5]
     assert excluded(NAMES, ["housekeeping"]).nonzero()[0].tolist() == [2]
-    got = sentences(np.arange(9, 0, -1), k=3, exclude=("mitochondrial", "ribosomal", "housekeeping"))
+    assert not excluded(["RPS6KA1", "Rps6kb1"], ["ribosomal"]).any()  # kinases
+    with pytest.raises(DataError, match="are Ensembl ids: ribosomal genes are known by their symbols"):
+        excluded(["ENSG00000000001", "ENSG00000000002.4"], ["ribosomal"])
+    got = sentences(np.arange(9, 0, -1), k=3, exclude=KINDS)
     assert got == [["b", "a", "RPSAP1"]]
 
 
@@ -58,6 +68,21 @@ def test_genes_that_fit():
     assert genes_that_fit(some, tokenize, 5).tolist() == [2, 1, 0]
     assert genes_that_fit(some, tokenize, 4).tolist() == [1, 0, 0]
     assert genes_that_fit(some, tokenize).tolist() == [3, 1, 0]
+
+
+def test_a_batch_of_the_builder(sample):
+    spots = load_dataset("stimage_1k4m", "ST", data_dir=str(sample), split="train", streaming=True)
+    names, tables = stimage_1k4m.gene_names(sample), {}
+    for batch in spot_loader(spots, 16, workers=0, image_size=8):
+        rule = TopGenes(5, exclude=KINDS)
+        got = top_genes(batch.offsets.numpy(), batch.gene_ids.numpy(), batch.counts.numpy(), names, rule)
+        for spot, slide, sentence in zip(batch.spot_ids, batch.slides, got):
+            if slide not in tables:
+                path = sample / f"ST/gene_exp/{slide}_count.csv"
+                tables[slide] = pd.read_csv(path, index_col=0).set_axis(read_header(str(path))[0], axis=1)
+            row = {name: n for name, n in tables[slide].loc[spot].items() if n and not excluded([name], KINDS)[0]}
+            assert sentence == sorted(row, key=lambda name: (-row[name], name))[:5]
+    assert {slide.split("_")[0] for slide in tables} == {"Human", "Mouse"}
 
 
 @pytest.mark.parametrize("rule", [{"k": 0}, {"exclude": ("sex",)}])
