@@ -55,7 +55,9 @@ def parse_arguments() -> argparse.Namespace:
         epilog=f"settings and their defaults (what they mean: stimage/training/settings.py):\n{settings}",
     )  # fmt: skip
     parser.add_argument("data", nargs="?", help="a root, a published folder, or a data set on the Hub")
-    parser.add_argument("--config", type=Path, required=True, help="YAML file of settings, such as those in configs/finetune")
+    parser.add_argument(
+        "--config", type=Path, required=True, help="YAML file of settings, such as those in configs/finetune"
+    )
     parser.add_argument("--override", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="of a setting")
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; new, or of an interrupted one")
     hub = parser.add_argument_group("Hub")

@@ -17,7 +17,9 @@ AGAIN = "run the same command again to go on"
 
 
 def open_repository(repo: str, public: bool = False, kind: str = "dataset") -> str:
-    """Make a repository (a "dataset" or "model") unless it is there, and return its full name; first, as it may be refused.
+    """Make a repository unless it is there, and return its full name; before the work, as it may be refused.
+
+    ``kind`` is "dataset" or "model".
 
     Raises
     ------

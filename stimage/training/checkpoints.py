@@ -48,9 +48,7 @@ def claim(out: Path, record: Mapping[str, Any]) -> None:
         other = [k for k in record if k not in FREE and before.get(k) != record[k]]
         if other:
             key = other[0]
-            raise DataError(
-                f"{out}: has a run with {key}={before.get(key)!r}, not {record[key]!r}; pass another --out"
-            )
+            raise DataError(f"{out}: has a run with {key}={before.get(key)!r}, not {record[key]!r}; pass another --out")
         return
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty, and has no run to go on with; pass another --out")

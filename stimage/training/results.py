@@ -16,16 +16,16 @@ SHOWN = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall
          "probe_f1")  # fmt: skip
 VERSIONS = ("torch", "transformers", "accelerate", "datasets", "stimage-1k4m")
 LOAD = {
-    True: '''\
+    True: """\
 from transformers import CLIPModel
 
-model = CLIPModel.from_pretrained("{repo}")''',
-    False: '''\
+model = CLIPModel.from_pretrained("{repo}")""",
+    False: """\
 from transformers import AutoModel, CLIPVisionModelWithProjection
 
 vision = CLIPVisionModelWithProjection.from_pretrained("{repo}")  # the tuned vision tower alone
 import stimage.modeling.spot_clip  # of the project stimage-1k4m, for the gene tower
-model = AutoModel.from_pretrained("{repo}")  # get_image_features, get_gene_features''',
+model = AutoModel.from_pretrained("{repo}")  # get_image_features, get_gene_features""",
 }
 TEXT = """\
 # {vision}, fine-tuned on tissue spots
@@ -48,9 +48,9 @@ Images are normalised by the image processor in this repository; patches are {pa
 | --- | {rule} |
 {rows}
 
-Recall@10 is of finding a spot's {other} by its image: pooled, among all held-out spots; slide, among the spots of its own
-slide, where stain and scanner tell nothing. Epoch 0 is the model before training. Spots of one slide are never on both
-sides.
+Recall@10 is of finding a spot's {other} by its image: pooled, among all held-out spots; slide, among the spots of its
+own slide, where stain and scanner tell nothing. Epoch 0 is the model before training. Spots of one slide are never on
+both sides.
 
 Settings: `settings.json`. Method and data: Chen et al., *STimage-1K4M*, NeurIPS 2024 Datasets and Benchmarks,
 [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
@@ -87,10 +87,13 @@ def model_card(run: Run, repo: str) -> ModelCard:
     """Return the card of a run's model: data, panel, split, scores, how to load it."""
     settings, history, text = run.settings, run.progress.history, run.settings.tower == "text"
     heads = [name for name in SHOWN if any(name in scores for scores in history)]
-    rows = [" | ".join([f"| {s['epoch']}", *(f"{s[name]:.4g}" if name in s else "" for name in heads)]) for s in history]
+    rows = [
+        " | ".join([f"| {s['epoch']}", *(f"{s[name]:.4g}" if name in s else "" for name in heads)]) for s in history
+    ]
     data = ModelCardData(
         base_model=settings.vision if "/" in settings.vision and not Path(settings.vision).exists() else None,
-        library_name="transformers", pipeline_tag="zero-shot-image-classification" if text else "image-feature-extraction",
+        library_name="transformers",
+        pipeline_tag="zero-shot-image-classification" if text else "image-feature-extraction",
         tags=["histology", "spatial-transcriptomics", "gene-expression", "clip"],
     )  # fmt: skip
     genes = [] if text else run.model.model.config.genes

@@ -123,9 +123,9 @@ class Run:
         settings, accelerator = self.settings, self.accelerator
         loss = float(backward(accelerator, self.towers, batch, settings.chunk))
         if not np.isfinite(loss):
-            kept = newest(self.out)
-            raise DataError(f"step {self.progress.step + 1}: the loss is {loss}; the last good state is "
-                            f"{kept or 'the checkpoint that it began with'}; try a lower lr or mixed_precision=no")  # fmt: skip
+            kept = newest(self.out) or "the checkpoint that it began with"
+            raise DataError(f"step {self.progress.step + 1}: the loss is {loss}; the last good state is {kept}; "
+                            "try a lower lr, or mixed_precision=no")  # fmt: skip
         if settings.clip_norm:
             accelerator.clip_grad_norm_(self.towers.parameters(), settings.clip_norm)
         self.optimizer.step()

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -35,8 +36,9 @@ class Settings:
     panel, gene_table, normalise
         Panel file, and how counts become expression; see the builder.
     vision, pretrained, tower, latent_dim
-        CLIP-family checkpoint by name or path, of which ``pretrained: false`` takes the configuration only; the second tower: "linear", "mlp", or "text", the checkpoint's own over
-        sentences of top genes; width of the common space (not of "text").
+        CLIP-family checkpoint by name or path, of which ``pretrained: false`` takes the configuration only; the second
+        tower: "linear", "mlp", or "text", the checkpoint's own over sentences of top genes; width of the common space
+        (not of "text").
     sentence_genes, above_mean, exclude
         Sentences: how many genes, whether by log-fold over the slide's mean, and kinds of genes left out.
     epochs, batch_size, chunk, slides_per_batch
@@ -124,7 +126,9 @@ class Settings:
         if not self.data:
             raise DataError("data: is not given; name a root or published spots, as argument or in the configuration")
         if self.tower != "text" and not self.panel:
-            raise DataError("panel: is not given; make one with scripts/data_process/select_genes.py, or pass tower=text")
+            raise DataError(
+                "panel: is not given; make one with scripts/data_process/select_genes.py, or pass tower=text"
+            )
 
     @property
     def record(self) -> dict[str, Any]:
@@ -165,10 +169,8 @@ def _typed(name: str, value: Any, where: str) -> Any:
         raise DataError(f"{where}: knows no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     kinds = get_args(hints[name]) or (hints[name],)
     if float in kinds and isinstance(value, int | str) and not isinstance(value, bool):
-        try:
+        with suppress(ValueError):  # what is no number is refused below
             value = float(value)  # YAML takes 1e-4 for text
-        except ValueError:
-            pass
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
         raise DataError(f"{where}: {name} is {value!r}; must be {names}")
