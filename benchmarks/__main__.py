@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks import inputs
 from benchmarks.measure import measure
+from benchmarks.training import patches as patches_of_training
 
 PACKAGES = ("datasets", "numpy", "pandas", "pillow", "polars", "pyarrow", "pyvips", "scikit-learn", "torch")
 
@@ -184,6 +185,22 @@ def silhouette(folder: Path, n: int = 50_000) -> list[Row]:
     return [Row(f"silhouette of {n:,} x 32, 7 classes", "spots", n, ours, "scikit-learn", plain, aim)]
 
 
+def training(folder: Path) -> list[Row]:
+    n, rows = 2000, []
+    patches_of_training(folder)
+    for what, other, aim in (
+        ("data", "PNG and processor, one by one", "5 x"), ("pixels", "image processor, one by one", "9 x")
+    ):  # fmt: skip
+        usual = "original" if what == "data" else "processor"
+        ours = measure(f"training.{what}_ours", folder, repeats=3)
+        job = {"data": "2,000 patches of 112 px, decoded and made 224 px", "pixels": "the same, without decoding"}[what]
+        rows.append(Row(job, "spots", n, ours, other, measure(f"training.{what}_{usual}", folder), aim))
+    parts = measure("training.step_parts", folder)
+    shown = ", ".join(f"{name} {ms:.2f}" for name, ms in parts["found"].items())
+    rows.append(Row("a step of ViT-B/32 over 64 spots, on one core", "spots", 64, parts, f"ms a spot: {shown}"))
+    return rows
+
+
 BENCHMARKS = {
     "counts": counts,
     "patches": patches,
@@ -196,6 +213,7 @@ BENCHMARKS = {
     "panels": panels,
     "probe": probe,
     "silhouette": silhouette,
+    "training": training,
 }
 HEAD = ["job", "time", "memory¹", "beside", "its time", "its memory¹", "ratio", "aim"]
 

@@ -26,6 +26,18 @@ IMPORTS = {  # loaded before the clock starts and the memory is read
     "select": ("stimage.processing.select_genes", "scanpy", "pandas"),
     "probe": ("stimage.evaluation.linear_probe", "sklearn.metrics"),
     "silhouette": ("stimage.evaluation.silhouette", "sklearn.metrics"),
+    "data": (
+        "stimage.modeling.batches",
+        "transformers.models.clip.image_processing_pil_clip",
+        "PIL.Image",
+        "pyarrow.parquet",
+    ),
+    "pixels": (
+        "stimage.modeling.batches",
+        "transformers.models.clip.image_processing_pil_clip",
+        "PIL.Image",
+        "pyarrow.parquet",
+    ),
     "first": ("stimage_1k4m", "pandas", "torch"),
 }
 

@@ -19,6 +19,7 @@ from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from stimage.errors import DataError
+from stimage.modeling.pixels import resize
 
 READ = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
 JPEG_SIGNATURE = b"\xff\xd8\xff"
@@ -73,7 +74,7 @@ def spot_loader(
     workers
         Processes; 0 reads in this one. A data set of fewer shards is cut finer, if its files allow that.
     image_size
-        Pixels along a side, to which each image is resized as CLIP's image processor does (bicubic, antialiased).
+        Pixels along a side, to which each image is resized as CLIP's image processor does (see `resize`).
         Without it, all images must have one size: those of a physical patch do, original ones differ by a pixel.
     drop_last
         Leave out each worker's last batch if it is not full.
@@ -163,19 +164,19 @@ def to_batch(table: pa.Table, image_size: int | None = None) -> SpotBatch:
     """
     ids = table["spot_id"].to_pylist()
     encoded = table["image"].combine_chunks().field("bytes")
-    images = [_decode(data.as_py(), spot, image_size) for data, spot in zip(encoded, ids)]
-    if len(sizes := sorted({image.shape[:2] for image in images})) > 1:
+    images = [_decode(data.as_py(), spot) for data, spot in zip(encoded, ids)]
+    if image_size is None and len(sizes := sorted({image.shape[:2] for image in images})) > 1:
         raise DataError(f"spots {ids[0]} to {ids[-1]}: images of sizes {sizes} in one batch; pass image_size")
     return SpotBatch(
         ids,
         table["slide"].to_pylist(),
         table["annotation"].to_pylist(),
-        torch.from_numpy(np.stack(images)),
+        resize(images, image_size) if image_size else torch.from_numpy(np.stack(images)),
         **_expression(table),
     )
 
 
-def _decode(data: bytes | None, spot: str, size: int | None) -> np.ndarray:
+def _decode(data: bytes | None, spot: str) -> np.ndarray:
     if data is None:
         raise DataError(f"spot {spot}: has no image bytes")
     pixels = _decode_jpeg(data) if data.startswith(JPEG_SIGNATURE) else None
@@ -184,8 +185,6 @@ def _decode(data: bytes | None, spot: str, size: int | None) -> np.ndarray:
             pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
         except (OSError, SyntaxError) as error:  # Pillow tells a broken PNG by the latter
             raise DataError(f"spot {spot}: its image is damaged ({error}); make its shard again") from None
-    if size is not None and pixels.shape[:2] != (size, size):
-        pixels = np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
     return pixels
 
 

@@ -16,19 +16,25 @@ def resize(images: Sequence[np.ndarray], size: int) -> torch.Tensor:
     Bicubic with antialiasing on whole bytes: within one or two grey levels of Pillow, which CLIP's image processor
     uses, and several times as fast, since images of one size are resized together.
     """
-    out = torch.empty((len(images), size, size, 3), dtype=torch.uint8)
     by_size: dict[tuple[int, ...], list[int]] = {}
     for i, image in enumerate(images):
         by_size.setdefault(image.shape, []).append(i)
-    for shape, places in by_size.items():
-        for k in range(0, len(places), AT_ONCE):
-            some = places[k : k + AT_ONCE]
-            pixels = torch.from_numpy(np.stack([images[i] for i in some]))
-            if shape[:2] != (size, size):
-                pixels = interpolate(
-                    pixels.permute(0, 3, 1, 2), (size, size), mode="bicubic", antialias=True
-                ).permute(0, 2, 3, 1)  # fmt: skip
-            out[some] = pixels
+    parts = [_resize_alike([images[i] for i in places], size) for places in by_size.values()]
+    if len(parts) == 1:
+        return parts[0]
+    order = torch.tensor([i for places in by_size.values() for i in places])
+    return torch.cat(parts)[order.argsort()]
+
+
+def _resize_alike(images: Sequence[np.ndarray], size: int) -> torch.Tensor:
+    """Resize images of one size, a few at a time, each time into the same tensor."""
+    if images[0].shape[:2] == (size, size):
+        return torch.from_numpy(np.stack(images))
+    out = torch.empty((len(images), size, size, 3), dtype=torch.uint8)
+    for k in range(0, len(images), AT_ONCE):
+        pixels = torch.from_numpy(np.stack(images[k : k + AT_ONCE])).permute(0, 3, 1, 2)
+        resized = interpolate(pixels, (size, size), mode="bicubic", antialias=True)
+        out[k : k + AT_ONCE] = resized.permute(0, 2, 3, 1)
     return out
 
 

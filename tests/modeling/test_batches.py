@@ -87,7 +87,8 @@ def test_images_are_resized_as_the_image_processor_of_clip_does(root):
     first = next(iter(streamed(root)))["image"]
     (batch, *_) = spot_loader(streamed(root), 5, 0, image_size=32)
     assert batch.images.shape == (5, 32, 32, 3)
-    assert np.array_equal(batch.images[0], np.asarray(first.resize((32, 32), Image.Resampling.BICUBIC)))
+    theirs = np.asarray(first.resize((32, 32), Image.Resampling.BICUBIC), int)
+    assert np.abs(batch.images[0].numpy().astype(int) - theirs).max() <= 1
 
 
 def test_only_full_batches(root):
