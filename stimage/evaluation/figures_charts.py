@@ -128,7 +128,7 @@ def _pie(axes, totals: Mapping[str, int]) -> None:
     wedges, *_ = axes.pie(list(totals.values()), colors=OKABE_ITO, startangle=90, counterclock=False,
                           wedgeprops={"linewidth": 0.6, "edgecolor": "white"})  # fmt: skip
     names = [f"{name}: {n:,} ({100 * n / whole:.1f} %)" for name, n in totals.items()]
-    axes.legend(wedges, names, loc="center left", bbox_to_anchor=(0.98, 0.5), fontsize=8)
+    axes.legend(wedges, names, loc="center left", bbox_to_anchor=(0.93, 0.5), fontsize=8)
 
 
 @styled

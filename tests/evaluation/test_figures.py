@@ -34,10 +34,10 @@ def drawn(folder, *names) -> None:
 
 
 def inside(figure) -> bool:
-    """Say whether all text is within the figure."""
+    """Say whether all words are within the figure; ticks that are out of view are not drawn."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    box, texts = figure.bbox, figure.findobj(lambda part: hasattr(part, "get_text") and part.get_text().strip())
+    box, texts = figure.bbox, figure.findobj(lambda part: sum(map(str.isalpha, getattr(part, "get_text", str)())) > 1)
     extents = [text.get_window_extent(canvas.get_renderer()) for text in texts if text.get_visible()]
     return all(e.x0 >= -1 and e.y0 >= -1 and e.x1 <= box.x1 + 1 and e.y1 <= box.y1 + 1 for e in extents)
 
