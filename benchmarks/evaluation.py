@@ -6,12 +6,12 @@ CLASSES = 7
 
 
 def _spots(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings with a few strong directions, as networks make them, of norms of about 1.5, and labels."""
+    """Embeddings with a few strong directions, as networks make them, of norm 10 as CLIP's, and labels."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, CLASSES, n)
     mix = rng.normal(size=(d, d)) * np.exp(-np.arange(d) / (d / 6))[:, None] / d**0.5
-    x = (rng.normal(size=(CLASSES, d)) * 0.25)[y] @ mix + rng.normal(size=(n, d)) @ mix * 0.5
-    return (x + rng.normal(size=(n, d)) / d**0.5).astype(np.float32), y
+    x = (rng.normal(size=(CLASSES, d)) * 0.14)[y] @ mix + rng.normal(size=(n, d)) @ mix * 0.5
+    return (3 * (x + rng.normal(size=(n, d)) / d**0.5)).astype(np.float32), y
 
 
 def _mean_f1(predicted, y: np.ndarray) -> float:

@@ -3,7 +3,8 @@
     accelerate launch scripts/evaluation/embed_spots.py ROOT --model openai/clip-vit-base-patch32 --out EMBEDDINGS
     torchrun --nproc_per_node 2 scripts/evaluation/embed_spots.py …     several processes without a GPU
 
-Run again, it goes on where it stopped. Every spot's patch is resized whole to the tower's size (bicubic).
+Run again, it goes on where it stopped; a slide that fails does not stop the others.
+Every spot's patch is resized whole to the tower's size (bicubic).
 """
 
 import argparse
@@ -38,9 +39,13 @@ def main() -> None:
         mine = left[state.process_index :: state.num_processes]
         if state.is_main_process:
             print(f"{len(slides)} slides, {len(slides) - len(left)} of them done; {tower.width} numbers a spot")
-        for slide, spots in embed_slides(source, mine, tower, args.out, args.batch_size, args.workers):
-            print(f"{slide.name}: {spots:,} spots", flush=True)
+        failed = []
+        for slide, spots, error in embed_slides(source, mine, tower, args.out, args.batch_size, args.workers):
+            print(f"{slide.name}: {error or f'{spots:,} spots'}", flush=True)
+            failed += [str(error)] if error else []
         state.wait_for_everyone()
+        if failed:
+            raise DataError(f"{len(failed)} of {len(mine)} slides failed, such as: {failed[0]}")
         if state.is_main_process:
             print(f"embeddings: {args.out}")
     except DataError as error:

@@ -50,7 +50,7 @@ def pairs(args: argparse.Namespace, wanted: Sequence[str]) -> tuple[Embeddings, 
     if not len(both):
         raise DataError(f"{args.embeddings} and {args.other}: have no spot of the wanted slides in common")
     if lone and args.on_mismatch == "error":
-        spot = np.setxor1d(a.spot_ids, b.spot_ids)[0]
+        spot = str(np.setxor1d(a.spot_ids, b.spot_ids)[0])
         raise DataError(f"{lone} spots, such as {spot!r}, have only one of the embeddings; make the other, or pass "
                         "--on-mismatch drop to leave them out")  # fmt: skip
     return a.take(of_a), b.take(of_b), lone

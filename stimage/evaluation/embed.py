@@ -6,6 +6,7 @@ neither on what else is embedded, nor on the order, nor on the number of process
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,20 +29,26 @@ ROW_GROUP = 4096  # spots
 class SlideBatches(IterableDataset):
     """Batches of images, slide by slide; with workers, each reads whole slides, so batches are the same.
 
-    Yields the number of a slide and a batch of it, and the number and None when the slide is finished.
+    Yields the number of a slide and a batch of it, or None when the slide is finished, or the error that ended it.
     """
 
     def __init__(self, source: Source, slides: Sequence[Slide], batch_size: int, image_size: int):
         self.source, self.slides, self.batch_size, self.image_size = source, slides, batch_size, image_size
 
-    def __iter__(self) -> Iterator[tuple[int, SpotBatch | None]]:
+    def __iter__(self) -> Iterator[tuple[int, SpotBatch | DataError | None]]:
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
         for k in range(first, len(self.slides), step):
-            spots = self.source.spots(self.slides[k]).select_columns(["spot_id", "slide", "annotation", "image"])
-            for table in spots.with_format("arrow").iter(self.batch_size):
-                yield k, to_batch(table, self.image_size)
-            yield k, None
+            try:
+                for table in self._tables(self.slides[k]):
+                    yield k, to_batch(table, self.image_size)
+                yield k, None
+            except DataError as error:  # raised in a worker, it would come with a traceback as its text
+                yield k, error
+
+    def _tables(self, slide: Slide) -> Iterator[pa.Table]:
+        spots = self.source.spots(slide).select_columns(["spot_id", "slide", "annotation", "image"])
+        return spots.with_format("arrow").iter(self.batch_size)
 
 
 class EmbeddingWriter:
@@ -120,35 +127,41 @@ def slides_left(slides: Sequence[Slide], out: Path) -> list[Slide]:
 
 def embed_slides(
     source: Source, slides: Sequence[Slide], tower: VisionTower, out: Path, batch_size: int = 64, workers: int = 1
-) -> Iterator[tuple[Slide, int]]:
-    """Embed slides and yield each, with its number of spots, when its file is there.
+) -> Iterator[tuple[Slide, int, DataError | None]]:
+    """Embed slides; yield each with its number of spots when its file is there, or with why there is none.
 
     Parameters
     ----------
     workers
         Processes that read and decode, each a slide; 0 reads in this one.
-
-    Raises
-    ------
-    DataError
-        As reading a slide does; files of slides that are finished stay.
     """
     batches = SlideBatches(source, slides, batch_size, tower.size)
     loader = DataLoader(batches, batch_size=None, num_workers=min(workers, len(slides)))
-    writers, spots = {}, dict.fromkeys(range(len(slides)), 0)
+    writers, spots, failed = {}, Counter(), set()
     try:
         for k, batch in loader:
-            if batch is None:
+            if k in failed:
+                continue
+            try:
+                if isinstance(batch, DataError):
+                    raise batch
+                if batch is not None:
+                    vectors = _finite(tower(batch.images).numpy(), batch, tower)
+                    if k not in writers:
+                        path = out / f"{slides[k].name}.parquet"
+                        writers[k] = EmbeddingWriter(path, slides[k].name, model_name(tower), tower.width)
+                    writers[k].add(batch.spot_ids, vectors)
+                    spots[k] += len(batch)
+                    continue
                 if k not in writers:
                     raise DataError(f"{slides[k].name}: has no spots")
                 writers.pop(k).finish()
-                yield slides[k], spots[k]
-                continue
-            if k not in writers:
-                path = out / f"{slides[k].name}.parquet"
-                writers[k] = EmbeddingWriter(path, slides[k].name, model_name(tower), tower.width)
-            writers[k].add(batch.spot_ids, _finite(tower(batch.images).numpy(), batch, tower))
-            spots[k] += len(batch)
+                yield slides[k], spots[k], None
+            except DataError as error:
+                failed.add(k)
+                if k in writers:
+                    writers.pop(k).discard()
+                yield slides[k], 0, error
     finally:
         for writer in writers.values():
             writer.discard()

@@ -105,6 +105,6 @@ def read_places(one: EmbeddedSlide) -> tuple[np.ndarray, np.ndarray]:
 
 def _check_all_there(path: str, one: EmbeddedSlide, missing: np.ndarray) -> None:
     if missing.any():
-        spot = one.spot_ids[int(missing.argmax())]
+        spot = str(one.spot_ids[int(missing.argmax())])
         raise DataError(f"{path}: has no spot {spot!r}, of which there is an embedding ({missing.sum()} of {len(one)} "
                         "such spots); pass the root that the embeddings were made of")  # fmt: skip

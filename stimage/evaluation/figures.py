@@ -67,11 +67,13 @@ def projection_figure(
     columns = min(3, len(points))
     rows = -(-len(points) // columns)
     figure, axes = canvas(3.2 * columns + 1.8, 3.2 * rows, rows, columns)
-    for one in axes.flat:
+    for one in axes.flat[len(points) :]:
         one.set_axis_off()
     for one, (model, where) in zip(axes.flat, points.items()):
         scatter_by_label(one, where, labels[model], styles, float(np.clip(8_000 / len(where), 2, 20)))
         one.set_title(f"{model}, {len(where):,} spots")
+        one.set(xticks=[], yticks=[])
+        one.spines[:].set(visible=True, color=GREY)
     add_legend(figure, styles, any(label not in styles for many in labels.values() for label in many))
     figure.suptitle(method, fontsize=10)
     return figure

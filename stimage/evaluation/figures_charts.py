@@ -41,7 +41,7 @@ def f1_bars(results: Mapping[str, Mapping], metric: str = "macro_f1") -> Figure:
         places = np.arange(len(known)) + (k - (len(names) - 1) / 2) * width
         one.bar(places, means, width, yerr=stds, color=GREY if name == "majority" else OKABE_ITO[k], capsize=2,
                 error_kw={"linewidth": 0.8}, label=CLASSIFIERS[name])  # fmt: skip
-    one.set_xticks(range(len(pooled)), [shortened(model, 20) for model in pooled], rotation=30 * (len(pooled) > 2))
+    one.set_xticks(range(len(pooled)), [shortened(model, 26) for model in pooled], rotation=30 * (len(pooled) > 2))
     one.set_ylim(0, 1)
     one.set_ylabel(metric.replace("_", " ").replace("f1", "F1"))
     figure.legend(*one.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
@@ -79,7 +79,7 @@ def score_boxes(results: Mapping[str, Mapping]) -> Figure:
                             flierprops={"markersize": 3})  # fmt: skip
         for k, box in enumerate(boxes["boxes"]):
             box.set_facecolor(OKABE_ITO[k % 7])  # the eighth is black, as the medians are
-        one.set_xticks(range(1, len(values) + 1), [shortened(model, 20) for model in results], rotation=30,
+        one.set_xticks(range(1, len(values) + 1), [shortened(model, 26) for model in results], rotation=30,
                        horizontalalignment="right", rotation_mode="anchor")  # fmt: skip
         one.set_title(name)
     figure.suptitle(f"scores by slide, {max(len(r['slides']) for r in results.values())} slides", fontsize=10)
@@ -106,7 +106,7 @@ def read_collection(meta: str) -> list[tuple[str, str, str, int]]:
 @styled
 def collection_pies(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
     """Draw pies of slides and of spots, by technology and by species."""
-    figure, axes = canvas(9, 4.6, 2, 2)
+    figure, axes = canvas(9.8, 5, 2, 2)
     techs = [name for name in TECHS if any(slide[0] == name for slide in slides)]
     for column, (title, parts) in enumerate((
         ("technology", [(slide[0], slide[3]) for slide in slides]),
@@ -128,7 +128,7 @@ def _pie(axes, totals: Mapping[str, int]) -> None:
     wedges, *_ = axes.pie(list(totals.values()), colors=OKABE_ITO, startangle=90, counterclock=False,
                           wedgeprops={"linewidth": 0.6, "edgecolor": "white"})  # fmt: skip
     names = [f"{name}: {n:,} ({100 * n / whole:.1f} %)" for name, n in totals.items()]
-    axes.legend(wedges, names, loc="center left", bbox_to_anchor=(0.98, 0.5), fontsize=8)
+    axes.legend(wedges, names, loc="center left", bbox_to_anchor=(0.93, 0.5), fontsize=8)
 
 
 @styled

@@ -87,9 +87,13 @@ def load_tower(name: str, device: str | torch.device = "cpu", dtype: str = "floa
 def _transformers_tower(name: str) -> tuple[nn.Module, Callable]:
     import transformers
 
-    kind = _model_type(name)
+    config = _config(name)
+    kind = _kind(config)
     if kind in CLIP:
-        model, _ = _load(transformers.CLIPVisionModelWithProjection, name)
+        vision = transformers.CLIPVisionConfig.from_pretrained(name)
+        if config.get("model_type") == "clip":  # CLIPModel goes by the outer one
+            vision.projection_dim = config.get("projection_dim", vision.projection_dim)
+        model, _ = _load(transformers.CLIPVisionModelWithProjection, name, config=vision)
         return model, lambda pixels: model(pixel_values=pixels).image_embeds
     if kind in SIGLIP:
         model, _ = _load(transformers.SiglipVisionModel, name)
@@ -107,22 +111,24 @@ def _pooled(output: object, pooler_is_trained: bool) -> torch.Tensor:
     return pooled.flatten(1) if pooled is not None and pooler_is_trained else output.last_hidden_state[:, 0]
 
 
-def _model_type(name: str) -> str:
-    """Return what kind of vision tower the checkpoint has, by its config alone."""
+def _config(name: str) -> dict:
     from transformers import PreTrainedConfig
 
     try:
-        config, _ = PreTrainedConfig.get_config_dict(name)
+        return PreTrainedConfig.get_config_dict(name)[0]
     except (OSError, ValueError) as error:
         raise DataError(f"{name}: has no readable config.json of a transformers checkpoint ({_line(error)}); check the "
                         "path or the Hub name, or pass timm:NAME for a model of timm") from None  # fmt: skip
-    kind = str(config.get("model_type"))
+
+
+def _kind(config: dict) -> str:
+    """Return what kind of vision tower a checkpoint has; ours are CLIP's within."""
     inner = config.get("vision_config")
     within = inner.get("model_type") if isinstance(inner, dict) else None
-    return "clip_vision_model" if within == "clip_vision_model" or kind in CLIP else kind
+    return "clip" if within == "clip_vision_model" else str(config.get("model_type"))
 
 
-def _load(cls: type, name: str) -> tuple[nn.Module, set[str]]:
+def _load(cls: type, name: str, **options) -> tuple[nn.Module, set[str]]:
     """Load a checkpoint; of its weights only those of a pooler may be missing."""
     from transformers import logging
 
@@ -130,7 +136,7 @@ def _load(cls: type, name: str) -> tuple[nn.Module, set[str]]:
     logging.set_verbosity_error()  # weights that are not the vision tower's are left out on purpose
     logging.disable_progress_bar()
     try:
-        model, found = cls.from_pretrained(name, output_loading_info=True, dtype=torch.float32)
+        model, found = cls.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise DataError(f"{name}: can't be loaded as {cls.__name__} ({_line(error)})") from None
     finally:

@@ -88,7 +88,7 @@ def test_the_same_whatever_the_hash_seed(made, tmp_path):
 def test_converged_minimises_the_objective():
     x, y = clusters(300, 20, 3)
     alphas = (0.1, 0.001)
-    found = fit_one_vs_rest(torch.from_numpy(x.astype(float)), y, 3, alphas).numpy()
+    found = fit_one_vs_rest(torch.from_numpy(x.astype(float)), y, 3, alphas, 1e-7).numpy()
     for column, (alpha, k) in enumerate((alpha, k) for alpha in alphas for k in range(3)):
         weight = np.where(y == k, len(y) / (3 * (y == k).sum()), 1)
         model = LogisticRegression(C=1 / (len(y) * alpha), tol=1e-10, max_iter=10000)
