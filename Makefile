@@ -20,7 +20,7 @@ demo: $(VENV)/installed
 	$(BIN)/python scripts/demo.py $(ROOT) --out $(OUT)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
