@@ -81,11 +81,16 @@ def _check_same(first: Path, ours: Mapping, path: Path, theirs: Mapping) -> None
     for what, one, other in (
         ("protocols", *(f"{r['protocol']['name']} {r['protocol']['version']}" for r in (ours, theirs))),
         ("configurations", ours["protocol"]["config"], theirs["protocol"]["config"]),
-        ("sets of spots", ours["data"].get("sha256"), theirs["data"].get("sha256")),
+        ("sets of spots", *(_spots_of(r["data"]) for r in (ours, theirs))),
         ("sets of seeds", ours["seeds"], theirs["seeds"]),
     ):
         if one != other:
             raise DataError(f"two {what} can't be compared: {first} has {one}, {path} has {other}")
+
+
+def _spots_of(data: Mapping) -> str | dict:
+    """Return the digest of the spots; where each slide has its own, how many spots each has."""
+    return data.get("sha256") or {slide: one["spots"] for slide, one in data.get("by_slide", {}).items()}
 
 
 def _notes(paths: Sequence[Path], all_results: Sequence[Mapping]) -> Iterator[str]:
