@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stimage.errors import DataError
-from stimage.processing.shards import FORMAT, WORK, Done, Options, OutputError, Shard, find_done
+from stimage.processing.shards import FORMAT, WORK, Done, Options, Shard, find_done, writing
 from stimage.processing.splits import Placed, Splitting, report, split_slides
 from stimage.processing.vocabulary import NAME as GENES
 from stimage.processing.vocabulary import load_vocabulary, root_vocabulary
@@ -36,7 +36,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a published folder is to have: slides with their splits, and shards in order."""
+    """All that a published folder is to have: slides with their splits, and shards in order.
+
+    ``excluded`` are names as ``str.casefold`` gives them, be they in the root or not.
+    """
 
     out: Path
     catalog: Catalog
@@ -81,30 +84,29 @@ def make_plan(selection: Selection, out: str | os.PathLike, options: Options, sp
     excluded = {name.casefold() for name in selection.exclude}
     slides = catalog.of_techs(selection.techs).select(selection.filters, options.on_mismatch)
     slides = [slide for slide in slides if slide.name.casefold() not in excluded]
-    not_wanted = frozenset(slide.name for slide in catalog.slides if slide.name.casefold() in excluded)
-    if absent := len(excluded) - len(not_wanted):
+    if absent := len(excluded.difference(slide.name.casefold() for slide in catalog.slides)):
         log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), selection.root)
     if not slides:
         raise DataError(f"{selection.root}: all slides that match are excluded")
-    try:
+    with writing(out):
         (out / WORK).mkdir(parents=True, exist_ok=True)
         settings = _agree(out, options, splitting)
         placed = split_slides(catalog.slides, slides, splitting, _known_splits(out))
         vocabulary = _number_genes(out, catalog)
         write_atomically(out / WORK / OPTIONS_FILE, settings)
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror or error})") from None
     shards = [
         Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
         for slide in slides
         for parts in [slide.parts(options.spots_per_shard)]
         for part in range(parts)
     ]
-    return Plan(out, catalog, not_wanted, placed, shards, splitting, options)
+    return Plan(out, catalog, frozenset(excluded), placed, shards, splitting, options)
 
 
 def drop_stale(plan: Plan) -> None:
     """Remove shards that the plan replaces: of slides that have another split or number of parts, or are excluded.
+
+    The card goes first, so that a folder that has one is whole.
 
     Raises
     ------
@@ -114,13 +116,15 @@ def drop_stale(plan: Plan) -> None:
     wanted = {shard.path for shard in plan.shards}
     stale = [path for path in plan.out.glob("data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]
     slides = {path: path.name[: -len("-00000-of-00001.parquet")] for path in stale}
-    if others := sorted({name for name in slides.values() if name not in plan.placed and name not in plan.excluded}):
+    known = plan.excluded.union(name.casefold() for name in plan.placed)
+    if others := sorted({name for name in slides.values() if name.casefold() not in known}):
         raise DataError(
             f"{plan.out}: has shards of {len(others)} slides that are not selected now: {', '.join(others[:5])}"
             f"{', …' if len(others) > 5 else ''}; select them too, or name them in a file for --exclude"
         )
-    for path in stale:
-        path.unlink()
+    with writing(plan.out):
+        for path in [plan.out / CARD, *stale] if stale else []:
+            path.unlink(missing_ok=True)
 
 
 def write_atomically(path: Path, content: str) -> None:

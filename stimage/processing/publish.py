@@ -16,7 +16,7 @@ from stimage.errors import DataError
 from stimage.processing.build import CARD, SPLITS_FILE, Plan, write_atomically
 from stimage.processing.card import card
 from stimage.processing.facts import SlideFacts
-from stimage.processing.shards import Done
+from stimage.processing.shards import Done, writing
 from stimage.processing.splits import check_leaks
 from stimage.processing.vocabulary import NAME as GENES
 from stimage.processing.vocabulary import load_vocabulary
@@ -50,6 +50,8 @@ def finish(plan: Plan, done: Mapping[str, Done], repo: str, licence: str | None 
     ------
     DataError
         If slides of two splits have the same image or counts, or all slides are left out.
+    OutputError
+        If the folder cannot be written.
     """
     left_out = plan.left_out(done)
     if len(left_out) == len(plan.placed):
@@ -57,10 +59,11 @@ def finish(plan: Plan, done: Mapping[str, Done], repo: str, licence: str | None 
     split_of = {name: placed.split for name, placed in plan.placed.items()}
     warnings = [f"slide left out: {reason}" for reason in left_out.values()]
     warnings += check_leaks(_digests(plan, done), split_of)
-    write_atomically(plan.out / SPLITS_FILE, _splits_csv(plan))
-    _replace(plan, SLIDES, slides_table(plan, done))
-    _replace(plan, GENES, genes_table(plan))
-    write_atomically(plan.out / CARD, card(plan, done, warnings, repo, licence))
+    with writing(plan.out):
+        write_atomically(plan.out / SPLITS_FILE, _splits_csv(plan))
+        _replace(plan, SLIDES, slides_table(plan, done))
+        _replace(plan, GENES, genes_table(plan))
+        write_atomically(plan.out / CARD, card(plan, done, warnings, repo, licence))
     return warnings
 
 

@@ -5,7 +5,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -100,6 +100,21 @@ class Done:
     facts: SlideFacts
 
 
+@contextlib.contextmanager
+def writing(out: str | os.PathLike, numbers: Collection[int] | None = None) -> Iterator[None]:
+    """Turn errors of the file system, or those with these numbers, into an `OutputError` that names the folder."""
+    try:
+        yield
+    except OSError as error:
+        if numbers is not None and error.errno not in numbers:
+            raise
+        why = os.strerror(error.errno) if error.errno else error
+        raise OutputError(
+            f"{out}: cannot be written ({why}); what is done is kept: make it writable, with room, and run the same "
+            "command again"
+        ) from error
+
+
 def find_done(shard: Shard) -> Done | None:
     """Return what the marker says, if the shard is there and was made of the same files with the same options."""
     try:
@@ -122,15 +137,8 @@ def write_shard(shard: Shard) -> Done:
     DataError
         As `open_spots` and `read_batches` do; if the slide's files change meanwhile.
     """
-    try:
+    with writing(shard.out, FULL):  # another error may be of a file that is read
         return _write_shard(shard)
-    except OSError as error:
-        if error.errno not in FULL:
-            raise
-        raise OutputError(
-            f"{shard.out}: cannot be written ({os.strerror(error.errno)}); what is done is kept: "
-            "make room and run the same command again"
-        ) from error
 
 
 def _write_shard(shard: Shard) -> Done:
