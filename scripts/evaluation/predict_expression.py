@@ -69,7 +69,7 @@ def write(
     used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
     data = {"model": embeddings.model, "slides": len(slides)}
     for one in used:
-        data.setdefault("by_slide", {})[str(one.slides[0])] = data_identity(one.spot_ids, one.vectors)
+        data.setdefault("by_slide", {})[str(one.slides[0])] = data_identity(one.spot_ids, embeddings=one)
     seeds = SEEDS if args.protocol == "original" else [0]
     return write_results(args.out, f"expression-{args.protocol}", PROTOCOLS[args.protocol], config, data, seeds,
                          PACKAGES, seconds, outcome.slides, outcome.overall)  # fmt: skip

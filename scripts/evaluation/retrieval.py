@@ -32,7 +32,7 @@ def main() -> None:
         slides[name] = retrieval_scores(a.vectors[mine], b.vectors[mine], ks=args.k)
     within = retrieval_scores(a.vectors, b.vectors, a.slides, args.k)
     overall = {"within": within, "across": retrieval_scores(a.vectors, b.vectors, ks=args.k)}
-    data = data_identity(a.spot_ids, a.vectors, b.vectors, models=[a.model, b.model], left_out=left_out)
+    data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out)
     path = write_results(args.out, "retrieval", 1, {"k": args.k, "similarity": "cosine"}, data, [], PACKAGES,
                          time.monotonic() - start, slides, overall)  # fmt: skip
     for name, scores in overall.items():

@@ -90,7 +90,7 @@ def _check_same(first: Path, ours: Mapping, path: Path, theirs: Mapping) -> None
 
 def _spots_of(data: Mapping) -> str | dict:
     """Return the digest of the spots; where each slide has its own, how many spots each has."""
-    return data.get("sha256") or {slide: one["spots"] for slide, one in data.get("by_slide", {}).items()}
+    return data.get("sha256") or {slide: one["sha256"] for slide, one in data.get("by_slide", {}).items()}
 
 
 def _notes(paths: Sequence[Path], all_results: Sequence[Mapping]) -> Iterator[str]:
