@@ -181,8 +181,8 @@ def check_world(ranks: int, settings: Settings) -> None:
 
     On CPUs without MPI, ``accelerate launch --cpu --num_processes 2`` starts one, and says nothing.
     """
-    command = psutil.Process().parent().cmdline()
-    asked = settings.processes
+    launcher, asked = psutil.Process().parent(), settings.processes
+    command = launcher.cmdline() if launcher else []
     for option in ("--num_processes", "--num-processes"):
         if option in command[:-1]:
             asked = int(command[command.index(option) + 1])
