@@ -20,7 +20,7 @@ demo: $(VENV)/installed
 	$(BIN)/python scripts/demo.py $(ROOT) --out $(OUT)
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

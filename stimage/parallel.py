@@ -15,6 +15,8 @@ def in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result | None, str | None]]:
     """Yield each item with the function's result, or with why its process died, as they are done."""
+    items = list(items)
+    workers = max(1, min(workers, len(items)))  # one that is still starting when all is done would say so at length
     with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
         futures = {pool.schedule(function, args=(item,)): item for item in items}
         try:

@@ -88,7 +88,8 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
         counts, inside = np.zeros((len(rows.ids), len(panel.genes))), column >= 0
         np.add.at(counts, (row[inside], column[inside]), rows.values[inside])
         total = np.bincount(row, rows.values, len(rows.ids))
-        values[at[at >= 0]] = normal(counts, total)[at >= 0]
+        spot = np.repeat(np.arange(len(counts)), counts.shape[1])
+        values[at[at >= 0]] = normal(counts.ravel(), spot, total).reshape(counts.shape)[at >= 0]
         totals[at[at >= 0]] = total[at >= 0]
     _check_all_there(path, one, np.isnan(totals))
     return values, totals

@@ -72,7 +72,8 @@ class PanelOfCounts:
         slides = np.array(batch.slides)
         for name in set(batch.slides):
             rows = slides == name
-            out[rows] = self.normal[name](counts[rows], totals[rows])
+            spot = np.repeat(np.arange(rows.sum()), self.width)
+            out[rows] = self.normal[name](counts[rows].ravel(), spot, totals[rows]).reshape(-1, self.width)
         return {"expression": torch.from_numpy(out)}
 
 
