@@ -138,7 +138,8 @@ def test_retrieval(root, tmp_path, capsys):
     embed(root, tmp_path / "b", lambda slide, ids: 3 * vectors(slide, ids), "gene")
     start = ("--embeddings", tmp_path / "a", "--root", root, "--k", 1, 5, "--other")
     done = run(capsys, "retrieval.py", *start, tmp_path / "b", out=tmp_path / "out")
-    assert not done.error and done.results["data"]["models"] == ["image", "gene"]
+    assert not done.error
+    assert [done.results["data"][key] for key in ("model", "other_model")] == ["image", "gene"]
     for scope, candidates in (("within", 25), ("across", 50)):
         found = done.results["overall"][scope]
         assert found["candidates"] == candidates and found["a_to_b"] == found["b_to_a"]
