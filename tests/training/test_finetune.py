@@ -92,11 +92,15 @@ def test_published_spots_give_the_same_run(tuned, folder, tmp_path):
     assert losses(tmp_path / "run") == pytest.approx(losses(tuned), abs=1e-5)
 
 
-def test_two_processes_give_the_same_losses(tuned, folder, tmp_path):
-    done = finetune(folder, tmp_path / "run", "processes=2", launcher=TORCHRUN)
+@pytest.mark.parametrize("launcher", [TORCHRUN, (*TORCHRUN, str(Path(__file__).with_name("fsdp_on_cpus.py")))])
+def test_two_processes_give_the_same_run(tuned, folder, tmp_path, launcher):
+    done = finetune(folder, tmp_path / "run", "processes=2", launcher=launcher)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "run/results.json").read_text())["processes"] == 2
     assert losses(tmp_path / "run") == pytest.approx(losses(tuned), abs=1e-4)
+    ours, theirs = (load_file(run / "model/model.safetensors") for run in (tmp_path / "run", tuned))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.allclose(ours[name], theirs[name], atol=1e-3) for name in ours)
 
 
 def test_chunks_and_few_slides_and_frozen_layers(tuned, folder, tmp_path):
