@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import inf
 
 from benchmarks.measure import measure
 
@@ -82,9 +83,8 @@ def run_side(side: Side, arguments: tuple, once: bool = True) -> tuple[dict, Fou
 
     The figures are ``name``, ``cores``, the ``runs`` as they came, and the medians ``seconds`` and ``mb``.
     """
-    runs: list[dict] = []
-    while len(runs) < REPEATS and not (once and runs and runs[0]["seconds"] > LONG):
-        runs.append(measure(side.job, *arguments, *side.more, cores=side.cores))
+    long = LONG if once else inf
+    runs = measure(side.job, *arguments, *side.more, cores=side.cores, repeats=REPEATS, long=long)
     found = [run.pop("found") for run in runs][-1]
     medians = {key: statistics.median(run[key] for run in runs) for key in ("seconds", "mb")}
     return {"name": side.name, "cores": side.cores, **medians, "runs": runs}, found

@@ -118,8 +118,8 @@ def close(ours: Found, other: Found, within: float) -> str:
 
 
 def scores(ours: Found, other: Found) -> str:
-    """Agree, saying so, if our score is no worse."""
-    if ours["macro_f1"] < other["macro_f1"] - 0.01:
+    """Say both scores, and agree if ours is no worse by two standard errors of so many spots, at most."""
+    if ours["macro_f1"] < other["macro_f1"] - ours["spots"] ** -0.5:
         raise ValueError(f"macro-F1 {ours['macro_f1']:.3f}, but {other['macro_f1']:.3f}")
     return f"F1 {other['macro_f1']:.3f}, ours {ours['macro_f1']:.3f}"
 

@@ -14,7 +14,7 @@ SERIES = (
     ("building shards", Side("building shards", "publishing.build_ours")),
     ("pandas, Pillow", Side("pandas, Pillow", "reading.stream_plain", ("VisiumHD",))),
 )
-STEADY = 10_000  # spots from which on the slope of time is fitted: below, starting is most of it
+STEADY = 30_000  # spots from which on slopes are fitted: below, starting is most of it
 
 
 def measure_growth(inputs: Inputs, say: Callable[[str], None]) -> dict:
@@ -24,7 +24,8 @@ def measure_growth(inputs: Inputs, say: Callable[[str], None]) -> dict:
     -------
     dict
         ``genes``, and ``series``, each with its ``name``, ``points`` (``spots`` and what `run_side` gives),
-        ``time_slope``, of log time by log spots, and ``bytes_per_spot``, of a line through the memory.
+        ``time_slope``, of log time by log spots, and ``bytes_per_spot``, of a line through the memory, both of the
+        larger sizes.
     """
     series = []
     for name, side in SERIES:
@@ -49,16 +50,18 @@ def slopes(points: list[dict]) -> dict:
     steady = spots >= min(STEADY, spots[-2])
     return {
         "time_slope": float(np.polyfit(np.log(spots[steady]), np.log(seconds[steady]), 1)[0]),
-        "bytes_per_spot": float(np.polyfit(spots, mb * 1e6, 1)[0]),
+        "bytes_per_spot": float(np.polyfit(spots[steady], mb[steady] * 1e6, 1)[0]),
     }
 
 
 def draw(growth: dict, path: Path) -> None:
     """Draw time and memory over spots, both on logarithmic axes."""
+    from matplotlib.ticker import NullFormatter
+
     from stimage.evaluation.figures import GREY, OKABE_ITO, canvas, styled
 
     with styled:
-        figure, axes = canvas(8, 3.4, 1, 2)
+        figure, axes = canvas(8, 3.8, 1, 2)
         for k, one in enumerate(growth["series"]):
             spots = [point["spots"] for point in one["points"]]
             labels = f"slope {one['time_slope']:.2f}", f"{one['bytes_per_spot']:,.0f} bytes a spot"
@@ -69,13 +72,15 @@ def draw(growth: dict, path: Path) -> None:
         ends = np.array([min(STEADY, spots_of(growth)[-2]), spots_of(growth)[-1]])
         last = growth["series"][0]["points"][-1]["seconds"]
         axes[0, 0].plot(ends, last / 3 * ends / ends[-1], "--", color=GREY, linewidth=1, label="in proportion: slope 1")
-        titles = f"time, slope from {ends[0]:,} spots on", "memory at the peak, over the interpreter with its imports"
+        titles = "time", "memory at the peak, beyond the interpreter's"
         for axis, title, unit in zip(axes[0], titles, ("seconds", "MB")):
             axis.set(xscale="log", yscale="log", title=title, ylabel=unit)
             axis.set_xlabel(f"Visium HD bins, {growth['genes']:,} genes")
             axis.grid(color="#EEEEEE", linewidth=0.6)
             axis.set_axisbelow(True)
-            axis.legend(fontsize=8, loc="upper left")
+            axis.xaxis.set_minor_formatter(NullFormatter())
+            axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18))
+        figure.suptitle(f"slopes from {ends[0]:,} spots on", fontsize=8)
         figure.savefig(path, metadata={"Software": None})
 
 

@@ -27,12 +27,13 @@ class Sizes:
     spots: int = 2261  # of a Visium slide, with so many genes
     genes: int = 32285
     st: tuple[int, int] = (14, 13)  # spots of an ST slide, down and across
+    margin: int = 2700  # pixels around them
     huge: int = 400  # bins along a side of the huge image
     slides: int = 6  # of a collection; the larger has twice as many
     small_slides: tuple[int, int] = (10, 200)
     bins: tuple[int, ...] = (1_000, 3_000, 10_000, 30_000, 100_000, 200_000)  # of Visium HD slides, with so many genes
     bins_genes: int = 3000
-    bins_plain: int = 30_000  # the largest that is read by pandas and Pillow, too
+    bins_plain: int = 100_000  # the largest that is read by pandas and Pillow, too
     patches: int = 2000
     step: int = 32
     vision: str = "ViT-B/32"
@@ -40,9 +41,9 @@ class Sizes:
     silhouette: int = 50_000
 
 
-QUICK = Sizes(spots=300, genes=2000, st=(3, 4), huge=20, slides=2, small_slides=(2, 4), bins=(300, 1000, 3000),
-              bins_genes=200, bins_plain=1000, patches=128, step=16, vision="tiny", probe=(300, 32),
-              silhouette=1000)  # fmt: skip
+QUICK = Sizes(spots=300, genes=2000, st=(3, 4), margin=300, huge=20, slides=2, small_slides=(2, 4),
+              bins=(300, 1000, 3000), bins_genes=200, bins_plain=1000, patches=128, step=16, vision="tiny",
+              probe=(300, 32), silhouette=1000)  # fmt: skip
 
 
 class Inputs:
@@ -80,11 +81,11 @@ class Inputs:
         return root / f"ST/image/{name}.png", root / f"ST/coord/{name}_coord.csv"
 
     def _st_slide(self, root: Path, name: str) -> None:
-        down, across = self.sizes.st
+        (down, across), margin = self.sizes.st, self.sizes.margin
         i, j = (a.ravel() for a in np.mgrid[0:down, 0:across])
         ids = [f"{name}_{a}x{b}" for a, b in zip(j, i)]
-        write_image(root / f"ST/image/{name}.png", 5504 + 290 * across, 5151 + 340 * down)
-        write_coord(root / f"ST/coord/{name}_coord.csv", ids, 2500 + j * 290.0, 3500 + i * 340.0, 67.86)
+        write_image(root / f"ST/image/{name}.png", 2 * margin + 290 * across, 2 * margin + 340 * down)
+        write_coord(root / f"ST/coord/{name}_coord.csv", ids, margin + j * 290.0, margin + i * 340.0, 67.86)
 
     def huge(self) -> tuple[Path, int]:
         """A JPEG, and the bins along its sides."""

@@ -1,4 +1,4 @@
-"""Running one job in a process of its own, on as many cores as are asked for, and saying what it took."""
+"""Running one job in processes of its own, on as many cores as are asked for, and saying what it took."""
 
 import json
 import os
@@ -6,10 +6,12 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
 from inspect import isgeneratorfunction
+from math import inf
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -18,40 +20,56 @@ THREADS = dict.fromkeys(
 )
 
 
-def measure(job: str, *arguments: object, cores: int = 1) -> dict:
-    """Run a job, "module.function" of `benchmarks.jobs`, once.
+def measure(job: str, *arguments: object, cores: int = 1, repeats: int = 1, long: float = inf) -> list[dict]:
+    """Run a job, "module.function" of `benchmarks.jobs`, some times, but once if it takes ``long`` seconds.
 
     Returns
     -------
-    dict
-        ``seconds``; ``peak_mb``, what the process and its children had allocated at most; ``mb``, how much of that came
-        after the imports; ``found``. A forked child's memory counts whole, shared or not.
+    list of dict
+        Of each run ``seconds``; ``peak_mb``, what its process and the processes that it started had allocated at most;
+        ``mb``, how much of that came after the imports; ``found``. A child's memory counts whole, shared or not.
 
     Raises
     ------
     RuntimeError
         If the process fails.
     """
-    command = [sys.executable, "-m", "benchmarks.measure", str(cores), job, *map(str, arguments)]
+    command = [sys.executable, "-m", "benchmarks.measure", *map(str, (cores, repeats, long, job, *arguments))]
     environment = os.environ | THREADS | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        child = subprocess.Popen(command, env=environment, stdout=output, stderr=errors)
-        peak = _watch(child)
-        for file in (output, errors):
-            file.seek(0)
-        if child.returncode:
-            raise RuntimeError(f"{job}: {errors.read().strip()[-2000:]}")
-        run = json.loads(output.read().splitlines()[-1])
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{job}: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _run_apart(job: str, arguments: list[str]) -> dict:
+    """Run a job in a fork of this process, which has nothing but the imports, and watch its memory."""
+    with tempfile.TemporaryFile("w+") as result:
+        if not (child := os.fork()):
+            status = 1
+            try:
+                json.dump(run_here(job, *arguments), result)
+                result.flush()
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        peak, status = _watch(child)
+        if status:
+            sys.exit(1)
+        result.seek(0)
+        run = json.load(result)
     return run | {"peak_mb": peak, "mb": max(peak - run.pop("before_mb"), 0.0)}
 
 
-def _watch(child: subprocess.Popen) -> float:
-    """Look at a process a hundred times a second until it ends, and return its largest memory in MB."""
+def _watch(child: int) -> tuple[float, int]:
+    """Look at a process a hundred times a second until it ends; return its largest memory in MB, and its status."""
     peak = 0.0
-    while child.poll() is None:
-        peak = max(peak, sum(map(memory_mb, _family(child.pid))))
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        peak = max(peak, sum(map(memory_mb, _family(child))))
         time.sleep(0.01)
-    return peak
+    return peak, ended[1]
 
 
 def _family(process: int) -> Iterator[int]:
@@ -81,8 +99,6 @@ def find_job(job: str) -> Callable:
 def run_here(job: str, *arguments: object) -> dict:
     """Run a job in this process; returns its ``seconds``, ``before_mb`` and ``found``."""
     function, arguments = find_job(job), [str(argument) for argument in arguments]
-    for name in function.modules:
-        import_module(name)
     if isgeneratorfunction(function):
         steps = function(*arguments)
         next(steps)
@@ -92,9 +108,14 @@ def run_here(job: str, *arguments: object) -> dict:
 
 
 def main() -> None:
-    cores, job, arguments = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
-    print(json.dumps(run_here(job, *arguments)))
+    cores, repeats, long, job, *arguments = sys.argv[1:]
+    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: int(cores)]))
+    for name in find_job(job).modules:
+        import_module(name)
+    runs: list[dict] = []
+    while len(runs) < int(repeats) and not (runs and runs[0]["seconds"] > float(long)):
+        runs.append(_run_apart(job, arguments))
+    print(json.dumps(runs))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,11 @@ def table(results: dict) -> str:
 
 def _beside(side: dict, ours: dict) -> list[str]:
     name = f"{side['name']} ({side['remark']})" if side["remark"] else side["name"]
-    return [name, seconds(side["seconds"]), megabytes(side["mb"]), f"{side['seconds'] / ours['seconds']:.3g} x"]
+    return [name, seconds(side["seconds"]), megabytes(side["mb"]), _times(side["seconds"] / ours["seconds"])]
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f} x" if ratio >= 9.95 else f"{ratio:.1f} x"
 
 
 def growth_line(results: dict) -> str:

@@ -29,7 +29,7 @@ def _probe(protocol: str, n: str, d: str) -> Iterator[dict | None]:
     yield None
     predicted = predict(protocol, x, y, random_folds(len(x)))
     scores = summarise(predicted, y, np.zeros(len(y)).astype(str), all_named=True)
-    yield {"macro_f1": scores["macro_f1"]["mean"]}
+    yield {"spots": len(y), "macro_f1": scores["macro_f1"]["mean"]}
 
 
 @loads("stimage.evaluation.linear_probe", "sklearn.metrics")
@@ -61,7 +61,7 @@ def probe_plain(n: str, d: str) -> Iterator[dict | None]:
             model.fit(x[fold.train], y[fold.train])
             for part, rows in enumerate((fold.validation, fold.test)):
                 f1[i, j, part] = f1_score(y[rows], model.predict(x[rows]), average="macro")
-    yield {"macro_f1": float(f1[:, f1[:, :, 0].mean(0).argmax(), 1].mean())}
+    yield {"spots": len(y), "macro_f1": float(f1[:, f1[:, :, 0].mean(0).argmax(), 1].mean())}
 
 
 def _points(n: str) -> tuple[np.ndarray, np.ndarray]:

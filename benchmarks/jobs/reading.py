@@ -193,7 +193,7 @@ def decode(path: str | Path, rows: int | None = None) -> int:
     image = pyvips.Image.new_from_file(str(path), access="sequential")
     region, rows = pyvips.Region.new(image), min(rows or image.height, image.height)
     for top in range(0, rows, 16):
-        region.fetch(0, top, image.width, min(16, image.height - top))
+        region.fetch(0, top, 1, min(16, image.height - top))  # whole rows are decoded, but not copied
     return rows
 
 
