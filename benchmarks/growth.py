@@ -25,7 +25,7 @@ def measure_growth(inputs: Inputs, say: Callable[[str], None]) -> dict:
     dict
         ``genes``, and ``series``, each with its ``name``, ``points`` (``spots`` and what `run_side` gives),
         ``time_slope``, of log time by log spots, and ``bytes_per_spot``, of a line through the memory, both of the
-        larger sizes.
+        sizes that are ``fitted_from``.
     """
     series = []
     for name, side in SERIES:
@@ -45,10 +45,11 @@ def measure_growth(inputs: Inputs, say: Callable[[str], None]) -> dict:
 
 
 def slopes(points: list[dict]) -> dict:
-    """Fit ``time_slope`` and ``bytes_per_spot``."""
+    """Fit ``time_slope`` and ``bytes_per_spot`` to the larger of some points, at least two."""
     spots, seconds, mb = (np.array([point[key] for point in points]) for key in ("spots", "seconds", "mb"))
     steady = spots >= min(STEADY, spots[-2])
     return {
+        "fitted_from": int(spots[steady][0]),
         "time_slope": float(np.polyfit(np.log(spots[steady]), np.log(seconds[steady]), 1)[0]),
         "bytes_per_spot": float(np.polyfit(spots[steady], mb[steady] * 1e6, 1)[0]),
     }
@@ -68,7 +69,7 @@ def draw(growth: dict, path: Path) -> None:
             for axis, key, label in zip(axes[0], ("seconds", "mb"), labels):
                 values = [point[key] for point in one["points"]]
                 axis.plot(spots, values, marker="os^"[k], color=OKABE_ITO[k], markersize=4, linewidth=1.2,
-                          label=f"{one['name']}: {label}")  # fmt: skip
+                          label=f"{one['name']}: {label}, from {one['fitted_from']:,}")  # fmt: skip
         ends = np.array([min(STEADY, spots_of(growth)[-2]), spots_of(growth)[-1]])
         last = growth["series"][0]["points"][-1]["seconds"]
         axes[0, 0].plot(ends, last / 3 * ends / ends[-1], "--", color=GREY, linewidth=1, label="in proportion: slope 1")
@@ -80,7 +81,6 @@ def draw(growth: dict, path: Path) -> None:
             axis.set_axisbelow(True)
             axis.xaxis.set_minor_formatter(NullFormatter())
             axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18))
-        figure.suptitle(f"slopes from {ends[0]:,} spots on", fontsize=8)
         figure.savefig(path, metadata={"Software": None})
 
 
