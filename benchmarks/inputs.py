@@ -33,7 +33,7 @@ class Sizes:
     small_slides: tuple[int, int] = (10, 200)
     bins: tuple[int, ...] = (1_000, 3_000, 10_000, 30_000, 100_000, 200_000)  # of Visium HD slides, with so many genes
     bins_genes: int = 3000
-    bins_plain: int = 10_000  # the largest that is read by pandas and Pillow, too
+    bins_plain: int = 30_000  # the largest that is read by pandas and Pillow, too
     patches: int = 2000
     step: int = 32
     vision: str = "ViT-B/32"
