@@ -39,7 +39,7 @@ def build_original(root: str, out: str) -> dict:
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None
-    pngs, spots = Path(f"{out}-png"), 0
+    pngs, spots = Path(out, "png"), 0
     pngs.mkdir(parents=True, exist_ok=True)
     for path in sorted(Path(root, "Visium/gene_exp").glob("*_count.csv")):
         name = path.name.removesuffix("_count.csv")
