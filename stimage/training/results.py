@@ -59,7 +59,10 @@ Settings: `settings.json`. Method and data: Chen et al., *STimage-1K4M*, NeurIPS
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Writes a run's model into OUT/model, and pushes it if a repository was opened."""
+    """Writes a run's model into OUT/model, and pushes it if a repository was opened.
+
+    A model that begins with random weights is written into OUT/untrained, too, before training: to compare with.
+    """
 
     repo: str | None = None
     push_each: bool = False
@@ -68,6 +71,9 @@ class ModelFolder:
         save_folder(run.out / "model", lambda folder: self._write(run, folder))
         if self.repo and self.push_each:
             push_folder(run.out / "model", self.repo, "model", f"After step {run.progress.step}")
+
+    def write_untrained(self, run: Run) -> None:
+        save_folder(run.out / "untrained", lambda folder: self._write(run, folder))
 
     def _write(self, run: Run, folder: Path) -> None:
         towers = run.model
