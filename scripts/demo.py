@@ -43,7 +43,7 @@ def main() -> None:
     page = write_report(args.out, choice, steps)
     print(f"\n== done in {time.monotonic() - began:.0f} s. The report is {page}; what it shows is beside it:")
     for step in steps.done:
-        print(f"   {step.left_out and 'left out' or step.makes}  ({step.name})")
+        print(f"   {'left out' if step.left_out else step.makes}  ({step.name})")
 
 
 def sample(out: Path):
@@ -107,8 +107,8 @@ def recipe(choice, out: Path, overrides: list[str]) -> list:
         *before_and_after("embedding scores", "evaluation/embedding_scores.py", "scores", left_out=no_labels),
         *before_and_after("predict expression", "evaluation/predict_expression.py", "prediction", "--maps",
                           len(choice.slides), left_out=alone),
-        figure("the embeddings", "projection", "projection_umap", "--embeddings", *embeddings, "--root", root, *these,
-               "--method", "UMAP"),
+        figure("the embeddings", "projection", "projection_umap", "--embeddings", *embeddings, *named, "--root", root,
+               *these, "--method", "UMAP"),
         figure("the probes", "f1", "macro_f1_bars", "--results", out / "probe/untrained", out / "probe/tuned", *named,
                left_out=no_labels),
         figure("the scores", "scores", "score_boxes", "--results", out / "scores/untrained", out / "scores/tuned",

@@ -39,13 +39,13 @@ def main() -> None:
 def draw_projection(args: argparse.Namespace) -> dict:
     catalog = read_catalog(args.root)
     wanted = catalog.of_techs(techs_of(args)).select(filters_of(args))
-    points, labels = {}, {}
-    for path in args.embeddings:
+    points, labels, names = {}, {}, names_of(args, args.embeddings)
+    for path, name in zip(args.embeddings, names or [None] * len(args.embeddings)):
         every = read_embeddings(path, [slide.name for slide in catalog.slides])
         slides, _ = embedded_slides(every, catalog.slides, wanted)
         ids, vectors = (np.concatenate([getattr(one, name) for one in slides]) for name in ("spot_ids", "vectors"))
         some = draw_some(len(ids), args.spots, args.seed)
-        name = every.model or path.stem
+        name = name or every.model or path.stem
         if name in points:
             raise DataError(f"{path}: is of model {name}, as another of --embeddings is; pass each model once")
         points[name] = project(vectors[some], args.method, args.seed)
@@ -63,10 +63,16 @@ def draw_scores(args: argparse.Namespace) -> dict:
 
 
 def named_results(args: argparse.Namespace) -> dict:
-    names = args.names or [(path.parent if path.suffix == ".json" else path).name for path in args.results]
-    if len(set(names)) != len(args.results):
-        raise DataError(f"{len(args.results)} results have the names {', '.join(names)}; pass --names, one each")
-    return dict(zip(names, map(read_results, args.results)))
+    folders = [(path.parent if path.suffix == ".json" else path).name for path in args.results]
+    return dict(zip(names_of(args, args.results, folders), map(read_results, args.results)))
+
+
+def names_of(args: argparse.Namespace, paths: list[Path], otherwise: list[str] | None = None) -> list[str] | None:
+    """Return the models' names: one each, and no two alike."""
+    names = args.names or otherwise
+    if names and (len(names) != len(paths) or len(set(names)) != len(names)):
+        raise DataError(f"{len(paths)} models have the names {', '.join(names)}; pass --names, one each")
+    return names
 
 
 def draw_labels(args: argparse.Namespace) -> dict:
@@ -149,6 +155,7 @@ def parse_arguments() -> argparse.Namespace:
 
     one = kind("projection", draw_projection, True)
     one.add_argument("--embeddings", type=Path, nargs="+", required=True, help="one for each model")
+    one.add_argument("--names", nargs="+", help="of the models; otherwise as their embeddings say")
     one.add_argument("--method", choices=METHODS, default="t-SNE", help="(%(default)s)")
     one.add_argument("--spots", type=positive, default=5000, help="at most, drawn at random (%(default)s)")
     one.add_argument("--seed", type=int, default=0, help="(%(default)s)")

@@ -3,8 +3,8 @@
     accelerate launch scripts/finetune/finetune_clip.py --config configs/finetune/clip_vit_b32_hvg.yaml ROOT --out DIR
 
 The same command goes on where an earlier run was interrupted, exactly. DIR/model is the best model on held-out slides
-so far, with its card; DIR/results.json and DIR/curves.png are the scores. With `pretrained: false`, DIR/untrained is the
-model before training.
+so far, with its card; DIR/results.json and DIR/curves.png are the scores. With `pretrained: false`, DIR/untrained is
+the model before training.
 """
 
 import argparse

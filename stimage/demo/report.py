@@ -28,7 +28,7 @@ WIDEST = 1600  # pixels of a figure
 def write_report(out: Path, choice: Choice, steps: Steps) -> Path:
     """Write OUT/report.html of what the steps have made, and return its path; links in it are relative."""
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    page.filters |= {"number": number, "data": lambda path: inline(out / path)}
+    page.filters |= {"number": number, "data": lambda path: figure_data(out / path)}
     checks = read(out, "check_spots")
     shown = {
         "choice": choice,
@@ -120,16 +120,21 @@ def patches_of(out: Path, choice: Choice) -> list[tuple[str, str]]:
         rank[np.random.default_rng(0).permutation(mine)] = np.arange(len(mine))
     some = np.lexsort((labels, rank))[:PATCHES]
     some = some[np.argsort(labels[some], kind="stable")]
-    return [(labels[k], inline(io.BytesIO(table["image"][int(k)]["bytes"].as_py()))) for k in some]
+    cells = [io.BytesIO(table["image"][int(k)]["bytes"].as_py()) for k in some]
+    return [(label, inline(Image.open(cell).convert("RGB"))) for label, cell in zip(labels[some].tolist(), cells)]
 
 
-def inline(source) -> str:
-    """Return an image as a data URI: PNG of at most 256 colours and 1,600 pixels, so that the page stays small."""
-    image = Image.open(source).convert("RGB")
+def figure_data(path: Path) -> str:
+    """Return a figure as a data URI: a PNG of 256 colours, or, of a photograph, a JPEG: so the page is small."""
+    image = Image.open(path).convert("RGB")
+    return inline(image if path.suffix == ".jpg" else image.quantize(256, dither=Image.Dither.NONE))
+
+
+def inline(image: Image.Image) -> str:
+    kind, buffer = ("PNG" if image.mode == "P" else "JPEG"), io.BytesIO()
     image.thumbnail((WIDEST, WIDEST))
-    buffer = io.BytesIO()
-    image.quantize(256, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    image.save(buffer, kind, quality=90, optimize=True)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def link(path: Path, out: Path) -> str:
