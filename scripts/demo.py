@@ -61,8 +61,8 @@ def recipe(choice, out: Path, overrides: list[str]) -> list:
     root, shards, run, panel = choice.root, out / "shards", out / "tuned", out / "panel.json"
     these = ("--slides", *choice.names)
     labels = set().union(*choice.labels.values())
-    no_labels = "" if len(labels) > 1 else "no two labels in the annotation of these slides"
-    alone = "" if len(choice.slides) > 1 else "there is one slide: none can be predicted from others"
+    no_labels = "" if len(labels) > 1 else "the annotation of these slides does not have two labels"
+    alone = "" if len(choice.slides) > 1 else "one slide can't be predicted from others"
     split = "slide" if len(choice.labels) > 1 else "block"
     settings = {
         "vision": str(TOWER), "panel": str(panel), "config": choice.tech, "species": None, "split_by": None,
@@ -108,7 +108,7 @@ def recipe(choice, out: Path, overrides: list[str]) -> list:
         *before_and_after("predict expression", "evaluation/predict_expression.py", "prediction", "--maps",
                           len(choice.slides), left_out=alone),
         figure("the embeddings", "projection", "projection_umap", "--embeddings", *embeddings, *named, "--root", root,
-               *these, "--method", "UMAP"),
+               *these, "--method", "UMAP", left_out=no_labels),
         figure("the probes", "f1", "macro_f1_bars", "--results", out / "probe/untrained", out / "probe/tuned", *named,
                left_out=no_labels),
         figure("the scores", "scores", "score_boxes", "--results", out / "scores/untrained", out / "scores/tuned",

@@ -5,6 +5,7 @@ figures.py f1 --results A B --out FIGURES            bars of linear_probe's resu
 figures.py scores --results A B --out FIGURES        boxes of embedding_scores' results
 figures.py labels --root ROOT --slide S [--embeddings A] --out FIGURES     labels over the slide, and predicted ones
 figures.py genes --root ROOT --slide S --genes ERBB2 CD3E --out FIGURES    expression over the slide
+figures.py overview --root ROOT --slide S --embeddings A --gene ERBB2 --out FIGURES    spots, patches, a gene predicted
 figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     pies and bars of slides and spots
 """
 
@@ -20,9 +21,11 @@ from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, r
 from stimage.evaluation.figures import projection_figure, save
 from stimage.evaluation.figures_charts import collection_bars, collection_pies, f1_bars, read_collection, score_boxes
 from stimage.evaluation.figures_maps import gene_maps, label_maps
+from stimage.evaluation.figures_overview import overview
 from stimage.evaluation.folds import blocks, group_folds
 from stimage.evaluation.labels import UNLABELLED, read_labelled
 from stimage.evaluation.linear_probe import predict
+from stimage.evaluation.predict import run_fixed
 from stimage.evaluation.projection import METHODS, draw_some, project
 from stimage.evaluation.results import read_results
 from stimage.processing.panels import Panel
@@ -114,6 +117,19 @@ def draw_genes(args: argparse.Namespace) -> dict:
     return {f"genes_{spots.slide.name}": figure}
 
 
+def draw_overview(args: argparse.Namespace) -> dict:
+    spots, ids = one_slide(args)
+    catalog, truth = read_catalog(args.root), labels_of(spots)
+    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+    slides, _ = embedded_slides(embeddings, catalog.slides, catalog.slides)
+    if spots.slide not in [one.slide for one in slides] or len(slides) < 2:
+        raise DataError(f"{args.embeddings}: {args.slide} can't be predicted: it and other slides must be embedded")
+    groups = {one.slide.name: one.slide.name for one in slides}
+    predictions = run_fixed(slides, groups, panel=Panel((args.gene,))).predictions
+    (mine,) = (one for one in predictions if one.spots.slide == spots.slide)
+    return {f"overview_{spots.slide.name}": overview(spots, [truth.get(spot) for spot in ids], mine)}
+
+
 def draw_collection(args: argparse.Namespace) -> dict:
     slides = read_collection(args.meta)
     return {"collection_pies": collection_pies(slides), "collection_bars": collection_bars(slides)}
@@ -142,7 +158,7 @@ def square(spots: Spots) -> bool:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(
-        required=True, metavar="KIND", help="projection, f1, scores, labels, genes, collection"
+        required=True, metavar="KIND", help="projection, f1, scores, labels, genes, overview, collection"
     )
 
     def kind(name: str, draw, root: bool = False) -> argparse.ArgumentParser:
@@ -172,6 +188,10 @@ def parse_arguments() -> argparse.Namespace:
     one = kind("genes", draw_genes, True)
     one.add_argument("--slide", required=True)
     one.add_argument("--genes", nargs="+", required=True)
+    one = kind("overview", draw_overview, True)
+    one.add_argument("--slide", required=True)
+    one.add_argument("--embeddings", type=Path, required=True, help="of the slide and of those to predict it from")
+    one.add_argument("--gene", required=True)
     one = kind("collection", draw_collection)
     one.add_argument("--meta", required=True, help="the meta file")
     return parser.parse_args()

@@ -34,7 +34,7 @@ def write_report(out: Path, choice: Choice, steps: Steps) -> Path:
         "choice": choice,
         "style": PAGE.joinpath("report.css").read_text("utf-8"),
         "steps": [(step, steps.state.get(step.name, {}).get("seconds"), link(step.makes, out)) for step in steps.done],
-        "left_out": {step.name.split(",")[0]: step.left_out for step in steps.done if step.left_out},
+        "left_out": left_out(steps),
         "seconds": sum(steps.state[step.name]["seconds"] for step in steps.done if not step.left_out),
         "slides": slides_of(out, choice),
         "patches": patches_of(out, choice),
@@ -55,6 +55,15 @@ def write_report(out: Path, choice: Choice, steps: Steps) -> Path:
     with replacing(path) as unfinished:
         unfinished.write_text(page.from_string(PAGE.joinpath("report.html").read_text("utf-8")).render(shown), "utf-8")
     return path
+
+
+def left_out(steps: Steps) -> dict[str, list[str]]:
+    """Return reason → what was not done for it."""
+    reasons = {}
+    for step in steps.done:
+        if step.left_out:
+            reasons.setdefault(step.left_out, {})[step.name.split(",")[0]] = None
+    return {reason: list(names) for reason, names in reasons.items()}
 
 
 def read(out: Path, folder: str) -> dict:
