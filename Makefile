@@ -17,7 +17,7 @@ $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/python scripts/demo.py $(ROOT) --out $(OUT)/demo
+	$(BIN)/python scripts/demo.py $(if $(ROOT),"$(ROOT)") --out $(OUT)/demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest

@@ -156,5 +156,7 @@ def draw_curves(progress: Progress, path: Path) -> None:
     for axes in (left, right):
         if axes.lines:
             axes.legend(frameon=False, fontsize=8)
+        else:  # nothing was held out
+            axes.set_axis_off()
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
