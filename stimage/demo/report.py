@@ -96,9 +96,10 @@ def measured(out: Path, what: str, choice: Choice) -> dict[str, dict] | None:
 
 
 def averages(entries: dict[str, dict], names: Sequence[str]) -> dict[str, float]:
-    """Return the mean over slides of each number, by its names joined by points."""
+    """Return the mean over slides of each number, by its names joined by points; of those that have it."""
     flat = [dict(numbers(entries[name])) for name in names]
-    return {key: float(np.mean([one[key] for one in flat])) for key in flat[0] if all(key in one for one in flat)}
+    keys = dict.fromkeys(key for one in flat for key in one)
+    return {key: float(np.mean([one[key] for one in flat if key in one])) for key in keys}
 
 
 def numbers(entry: dict, prefix: str = ""):

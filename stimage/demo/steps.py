@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -125,7 +126,9 @@ def run_script(command: tuple[str, ...]) -> int:
     try:
         script.join()
     except KeyboardInterrupt:
-        os.killpg(script.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):  # it has only just begun, or has ended
+            os.killpg(script.pid, signal.SIGTERM)
+        script.terminate()
         script.join()
         raise
     return script.exitcode
