@@ -72,7 +72,7 @@ def test_a_killed_demo_goes_on(tmp_path):
     assert len(finished) == 3 and not (out / "report.html").exists()
 
     demo = start(tmp_path / "root", out, *slides)
-    said = demo.communicate(timeout=200)[0]
+    said = demo.communicate(timeout=280)[0]
     assert demo.returncode == 0, said
     assert said.count("is there already") == 3 and "left out" not in said
     after = {name: entry["seconds"] for name, entry in json.loads((out / "demo.json").read_text()).items()}
@@ -92,7 +92,7 @@ def test_one_slide_without_annotation_and_interrupted(tmp_path):
     said = stop_at(demo, "== 2 of ", signal.SIGINT)
     assert demo.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
     demo = start(root, out)
-    said = demo.communicate(timeout=200)[0]
+    said = demo.communicate(timeout=280)[0]
     assert demo.returncode == 0, said
     assert "left out: one slide can't be predicted" in said and "left out: the annotation" in said
     page = check_page(out)
