@@ -72,6 +72,11 @@ def test_maps_of_a_slide(root, tmp_path, capsys):
                out=tmp_path / "genes")  # fmt: skip
     assert not done.error
     drawn(tmp_path / "genes", "genes_Slide_A")
+    start = (SCRIPT, "overview", "--root", root, "--slide", "Slide_A", "--embeddings")
+    assert not run(capsys, *start, tmp_path / "e", "--gene", "ERBB2", out=tmp_path / "overview").error
+    drawn(tmp_path / "overview", "overview_Slide_A")
+    (tmp_path / "e/Slide_B.parquet").unlink()
+    assert "Slide_A can't be predicted" in run(capsys, *start, tmp_path / "e", "--gene", "ERBB2", out=tmp_path).error
     done = run(capsys, SCRIPT, "genes", "--root", root, "--slide", "Slide_A", "--genes", "NOPE", out=tmp_path / "no")
     assert "lacks 1 of the panel's 1 genes" in done.error
 
