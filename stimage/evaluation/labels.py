@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """n annotated spots with their embeddings, in the order of their ids.
+    """n annotated spots with their embeddings, slide by slide in the order of the annotation files.
 
     ``labels`` are str (n,); ``x``, ``y`` and ``r`` float64 (n,), pixels of the slide's image; ``slides`` those that
     have such a spot, by name; ``left_out`` counts the spots that are not here, by reason.
@@ -71,7 +71,6 @@ def read_labelled(embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: 
     if not found:
         raise DataError("no spot has both an embedding and a label: name the root that has the annotation of these "
                         f"slides ({', '.join(np.unique(embeddings.slides)[:5].tolist())})")  # fmt: skip
-    found.sort()
     rows, labels, x, y, r = zip(*found)
     named = {slide.name: slide for slide, part in zip(slides, parts) if part}
     numbers = (np.array(values, float) for values in (x, y, r))
