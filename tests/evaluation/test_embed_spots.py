@@ -90,6 +90,23 @@ def test_any_source_order_and_number_of_processes(root, published, embed, files,
     assert found.vectors.shape == (131, 16) and found.model.startswith("clip@")
 
 
+def test_model_and_spots_of_the_hub_by_name(root, hub, towers, embed, files, tmp_path):  # noqa: F811
+    code = """
+        import runpy, sys
+        from huggingface_hub import create_repo, upload_folder
+        model, root, script, out = sys.argv[1:]
+        for name, kind, folder in (("tester/tower", "model", model), ("tester/slides", "dataset", root)):
+            create_repo(name, repo_type=kind, private=True)
+            upload_folder(folder_path=folder, repo_id=name, repo_type=kind)
+        sys.argv = [script, "tester/slides", "--model", "tester/tower", "--slides", "S1", "--out", out]
+        runpy.run_path(script, run_name="__main__")
+    """
+    hub.run(code, towers["clip"], root, SCRIPTS / "embed_spots.py", tmp_path / "hub")
+    assert not embed(root, tmp_path / "here", "clip", "--slides", "S1").error
+    there, here = (read_embeddings(tmp_path / where) for where in ("hub", "here"))
+    assert there.model == here.model.replace("clip", "tester/tower") and np.array_equal(there.vectors, here.vectors)
+
+
 def test_it_goes_on_where_it_stopped(root, embed, files, tmp_path):
     embed(root, tmp_path)
     want = files(tmp_path)
