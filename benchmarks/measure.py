@@ -25,6 +25,7 @@ IMPORTS = {  # loaded before the clock starts and the memory is read
     "read": ("stimage.modeling.batches", "PIL.Image"),
     "select": ("stimage.processing.select_genes", "scanpy", "pandas"),
     "probe": ("stimage.evaluation.linear_probe", "sklearn.metrics"),
+    "clusters": ("stimage.evaluation.embedding_scores",),
     "silhouette": ("stimage.evaluation.silhouette", "sklearn.metrics"),
     "data": (
         "stimage.modeling.batches",

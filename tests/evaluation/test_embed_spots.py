@@ -90,15 +90,14 @@ def test_any_source_order_and_number_of_processes(root, published, embed, files,
     assert found.vectors.shape == (131, 16) and found.model.startswith("clip@")
 
 
-def test_model_and_spots_of_the_hub_by_name(root, hub, towers, embed, files, tmp_path):  # noqa: F811
+def test_a_model_of_the_hub_by_name(root, hub, towers, embed, files, tmp_path):  # noqa: F811
     code = """
         import runpy, sys
         from huggingface_hub import create_repo, upload_folder
         model, root, script, out = sys.argv[1:]
-        for name, kind, folder in (("tester/tower", "model", model), ("tester/slides", "dataset", root)):
-            create_repo(name, repo_type=kind, private=True)
-            upload_folder(folder_path=folder, repo_id=name, repo_type=kind)
-        sys.argv = [script, "tester/slides", "--model", "tester/tower", "--slides", "S1", "--out", out]
+        create_repo("tester/tower", private=True)
+        upload_folder(folder_path=model, repo_id="tester/tower")
+        sys.argv = [script, root, "--model", "tester/tower", "--slides", "S1", "--out", out]
         runpy.run_path(script, run_name="__main__")
     """
     hub.run(code, towers["clip"], root, SCRIPTS / "embed_spots.py", tmp_path / "hub")
