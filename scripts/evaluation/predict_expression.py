@@ -7,6 +7,7 @@ fixed     groups held out, genes and penalty chosen on training slides alone, ba
 """
 
 import argparse
+import hashlib
 import time
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def write(
             else {"normalise": "median-log1p", "alphas": WIDE_ALPHAS, "split": args.split,
                   "nan": "genes constant in the truth are left out and counted; constant predictions score 0"}
         )  # fmt: skip
+    if args.patients:
+        config["patients_sha256"] = hashlib.sha256(Path(args.patients).read_bytes()).hexdigest()
     used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
     data = {"model": embeddings.model, "slides": len(slides)}
     for one in used:
