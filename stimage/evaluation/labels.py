@@ -112,7 +112,11 @@ def _labels(slide: Slide, places: Mapping[str, int], left_out: dict[str, int]) -
     columns, table = read_table(path)
     if len(columns) < 2 or "V2" not in columns:
         raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
-    labels = {row[columns[0]]: row["V2"].strip() for row in table}
+    labels = {}
+    for number, row in enumerate(table, 2):
+        if labels.setdefault(row[columns[0]], label := row["V2"].strip()) != label:
+            raise DataError(f"{path}: row {number}: spot {row[columns[0]]!r} has two labels, "
+                            f"{labels[row[columns[0]]]!r} and {label!r}; keep one of its rows")  # fmt: skip
     unknown = [spot for spot in labels if spot not in places]
     if 2 * len(unknown) > len(labels):
         raise DataError(f"{path}: {len(unknown)} of {len(labels)} spots, such as {unknown[0]!r}, are not of slide "
