@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -149,6 +150,11 @@ def test_retrieval(root, tmp_path, capsys):
         found = done.results["overall"][scope]
         assert found["candidates"] == candidates and found["a_to_b"] == found["b_to_a"]
         assert found["a_to_b"] == {"recall@1": 1.0, "recall@5": 1.0, "median_rank": 1.0}
+    csv = tmp_path / "both.csv"
+    pd.DataFrame(np.eye(50, 8), [f"Slide_{s}_{i}x{j}" for s in "AB" for i in range(5) for j in range(5)]).to_csv(csv)
+    done = run(capsys, "retrieval.py", "--embeddings", csv, "--other", csv, "--root", root, "--slides", "Slide_A",
+               out=tmp_path / "csv")  # fmt: skip
+    assert not done.error and set(done.results["slides"]) == {"Slide_A"}
     embed(root, tmp_path / "noise", model="gene")
     done = run(capsys, "retrieval.py", *start, tmp_path / "noise", out=tmp_path / "out")
     assert set(done.results["slides"]) == {"Slide_A", "Slide_B"}
