@@ -106,7 +106,8 @@ def evaluation(inputs: Inputs) -> list[Case]:
         Case("silhouette", f"silhouette of {many:,} x 32, 7 classes", 2, lambda: (many,),
              Side("ours", "evaluation.silhouette_ours"), (Side("scikit-learn", "evaluation.silhouette_plain"),),
              Side("the products of all pairs", "evaluation.silhouette_limit"), partial(close, within=1e-6)),
-        Case("clusters", f"k-means and Leiden of {many:,} x 32", 1, lambda: (many,), Side("ours", "evaluation.clusters")),
+        Case("clusters", f"k-means and Leiden of {many:,} x 32", 1, lambda: (many,),
+             Side("ours", "evaluation.clusters")),
     ]  # fmt: skip
 
 
