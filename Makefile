@@ -2,7 +2,7 @@
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
 # make bench                speed and memory beside the usual tools
-# make lint                 ruff
+# make lint                 ruff and mypy
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -25,6 +25,7 @@ test: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench

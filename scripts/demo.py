@@ -39,14 +39,14 @@ def main() -> None:
     print(f"== done. Contact sheets are in {args.out / 'show_spots'}; the root is {root}")
 
 
-def run(script: str, *arguments) -> None:
+def run(script: str, *arguments: object) -> None:
     """Run one of the scripts as a user would."""
     subprocess.run([sys.executable, JOBS / script, *map(str, arguments)], check=True)
 
 
 def stream(root: str | Path, techs: list[str]) -> None:
     """Stream all spots, and say what they are."""
-    genes = stimage_1k4m.gene_names(root)
+    genes = stimage_1k4m.gene_names(str(root))
     for tech in techs:
         spots = load_dataset("stimage_1k4m", tech, data_dir=str(root), split="train", streaming=True)
         began, n, counts = time.perf_counter(), 0, np.zeros(len(genes))

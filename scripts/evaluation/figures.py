@@ -9,6 +9,7 @@ figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     pies 
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,7 @@ def parse_arguments() -> argparse.Namespace:
         required=True, metavar="KIND", help="projection, f1, scores, labels, genes, collection"
     )
 
-    def kind(name: str, draw, root: bool = False) -> argparse.ArgumentParser:
+    def kind(name: str, draw: Callable, root: bool = False) -> argparse.ArgumentParser:
         one = kinds.add_parser(name)
         one.set_defaults(draw=draw)
         one.add_argument("--out", type=Path, required=True, help="the folder for the figures")

@@ -57,9 +57,9 @@ def check_folds(labels: np.ndarray, folds: Sequence[Fold]) -> None:
 
 def probe_f1(
     train_x: np.ndarray,
-    train_labels: Sequence[str],
+    train_labels: Sequence[str] | np.ndarray,
     test_x: np.ndarray,
-    test_labels: Sequence[str],
+    test_labels: Sequence[str] | np.ndarray,
     alphas: Sequence[float] = ALPHAS,
 ) -> float:
     """Return the macro-F1 of the ``converged`` probe, over the classes that the test part has.

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoTokenizer,
+    CLIPModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from stimage.errors import DataError
 from stimage.modeling.spot_clip import SpotClipConfig, SpotClipModel
@@ -22,6 +30,9 @@ class TwoTowers(nn.Module):
     model
         `SpotClipModel`, or transformers' `CLIPModel`, which is then trained with sentences.
     """
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, model: PreTrainedModel, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
@@ -96,7 +107,7 @@ def read_config(checkpoint: str) -> PreTrainedConfig:
     return config
 
 
-def tokenizer_of(checkpoint: str):
+def tokenizer_of(checkpoint: str) -> PreTrainedTokenizerBase:
     """Return a checkpoint's tokenizer; `DataError` if it has none."""
     try:
         return AutoTokenizer.from_pretrained(checkpoint)

@@ -42,7 +42,7 @@ class TopGenes:
     above_mean: bool = False
     exclude: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"k={self.k}: a sentence has at least one gene")
         if unknown := [kind for kind in self.exclude if kind not in EXCLUDABLE]:
@@ -125,12 +125,8 @@ def genes_that_fit(
     tokens
         What the text tower takes; CLIP's 77.
     """
-    return np.array(
-        [
-            bisect_right(
-                range(1, len(names) + 1), tokens, key=lambda n, names=names: len(tokenize(" ".join(names[:n])))
-            )
-            for names in sentences
-        ],
-        int,
-    )
+
+    def fitting(names: Sequence[str]) -> int:
+        return bisect_right(range(1, len(names) + 1), tokens, key=lambda n: len(tokenize(" ".join(names[:n]))))
+
+    return np.array([fitting(names) for names in sentences], int)

@@ -64,7 +64,7 @@ def embed(
             found.append((k, images.float().cpu().numpy(), others.float().cpu().numpy(), float(scale)))
     towers.train()
     found = sorted(gather_object(found), key=lambda part: part[0])
-    return (*(np.concatenate([part[i] for part in found]) for i in (1, 2)), found[0][3])
+    return np.concatenate([part[1] for part in found]), np.concatenate([part[2] for part in found]), found[0][3]
 
 
 def loader(spots: Spots, batches: list[tuple[int, np.ndarray]], workers: int) -> Iterable[dict[str, torch.Tensor]]:
