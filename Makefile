@@ -3,12 +3,14 @@
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
 # make bench                speed and memory beside the usual tools
 # make lint                 ruff and mypy
+# make docs                 the API, from the docstrings, as pages in out/docs
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
+SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
 
-.PHONY: demo test lint bench test-datasets3 clean
+.PHONY: demo test lint docs bench test-datasets3 clean
 
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -26,6 +28,9 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory $(OUT)/docs stimage_1k4m stimage $(SLIDES)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench
