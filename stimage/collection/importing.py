@@ -60,9 +60,8 @@ def read_space_ranger(outs: Path, image: Path | None = None) -> Found:
     spatial, matrix = outs / "spatial", outs / f"{MATRIX}.h5"
     if not matrix.exists() and not matrix.with_suffix("").is_dir():
         raise DataError(f"{outs}: has no {MATRIX}.h5 and no folder {MATRIX}; name Space Ranger's folder outs")
-    with warnings.catch_warnings(
-        action="ignore", category=UserWarning
-    ):  # of symbols that occur twice: reading tells them apart
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of symbols that occur twice: `read_header` tells them apart
         counts = scanpy.read_10x_h5(matrix) if matrix.exists() else scanpy.read_10x_mtx(matrix.with_suffix(""))
     path = next((spatial / name for name in POSITIONS if (spatial / name).exists()), None)
     if path is None or not (spatial / "scalefactors_json.json").exists():
