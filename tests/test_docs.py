@@ -42,6 +42,8 @@ STAND_INS = {  # first words of a command: what is run instead
     "--engine slurm": "submission to an sbatch that runs nothing; tests/processing/test_engines.py has one that does",
     "--engine ray": "--engine local; tests/processing/test_engines.py runs Ray, and finds the same bytes",
     "--push-to-hub": "a local Hub, in a process of its own; tests/hub has the rest",
+    "--workers": "all in this process; tests of the build and of the checks have processes",
+    "make_sample.py": "a smaller one than its default",
     ".venv/bin/pre-commit": "pre-commit validate-config; installing it would change this repository",
 }
 COMMANDS = ("python ", "accelerate ", "torchrun ", "make ", "sbatch ", ".venv/bin/")
@@ -50,7 +52,7 @@ COMMANDS = ("python ", "accelerate ", "torchrun ", "make ", "sbatch ", ".venv/bi
 def blocks(document: str) -> list[tuple[str, str]]:
     """Return a document's fenced blocks in order: language and text; commands in cells of a table are such, too."""
     text = (PROJECT / document).read_text(encoding="utf-8")
-    parts = re.findall(r"^```(\w*)\n(.*?)^```$|^(\|.*)$", text, re.MULTILINE | re.DOTALL)
+    parts = re.findall(r"^```(\w*)\n(.*?)^```$|^(\|[^\n]*)$", text, re.MULTILINE | re.DOTALL)
     found = [(language, body) for language, body, row in parts if not row]
     for *_, row in parts:
         found += [("sh", code) for code in re.findall(r"`([^`]+)`", row) if code.startswith(COMMANDS)]
@@ -68,7 +70,7 @@ def commands(document: str) -> list[list[str]]:
 def inputs(tmp_path_factory) -> Path:
     """A folder with everything that documents name."""
     folder = tmp_path_factory.mktemp("inputs")
-    make_sample(folder / "ROOT", genes=120, slides_per_study=2, st_side=8, visium_side=10, hd_side=16)
+    make_sample(folder / "ROOT", genes=120, slides_per_study=2, st_side=6, visium_side=8, hd_side=10)
     write_outs(folder)
     slides = read_catalog(str(folder / "ROOT")).slides
     slide = next(slide for slide in slides if slide.name == NAMES["SLIDE"])
@@ -78,6 +80,7 @@ def inputs(tmp_path_factory) -> Path:
     (folder / "features.tsv.gz").write_bytes(gzip.compress(rows.encode()))
     (folder / "GSE1_series_matrix.txt").write_text(MATRIX)
     (folder / "bib.txt").write_text(BIB)
+    (folder / "no_study.txt").write_text("".join(f"{slide.name}\n" for slide in slides if not slide.pmid))
     clip = write_clip(folder / "openai/clip-vit-base-patch32")
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(clip)
     shutil.copytree(PROJECT / "configs", folder / "configs")
@@ -123,7 +126,8 @@ def run_command(words: list[str], monkeypatch, hub) -> None:
         subprocess.run([sys.executable, *words[1:]], check=True, env=hub.env(), timeout=120)
     else:
         assert words[0] == "python", f"{shlex.join(words)}: add to STAND_INS what is run in its place"
-        run_script(["local" if word == "ray" else word for word in words[1:]], monkeypatch)
+        small = ["--visium-side", "8", "--hd-side", "8"] if "make_sample.py" in words[1] else []
+        run_script([*("local" if word == "ray" else word for word in words[1:]), *small], monkeypatch)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -133,6 +137,8 @@ def test_every_block_runs(document, inputs, tmp_path, monkeypatch, hub):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{inputs / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.syspath_prepend(str(PROJECT))
+    for user in ("stimage.collection.check_all", "stimage.processing.engines"):
+        monkeypatch.setattr(f"{user}.in_processes", lambda do, items, workers: ((item, do(item), "") for item in items))
     names, done = {}, []
     for language, body in blocks(document):
         if language == "python":
