@@ -26,6 +26,7 @@ import stimage_1k4m
 from stimage.processing.anndata_files import write_h5ad
 from stimage.sample import make_sample
 from stimage.slides import read_catalog
+from stimage.training.settings import read_settings
 from tests.collection.test_make_meta import BIB, MATRIX
 from tests.modeling.towers import write_clip
 from tests.outs import write_outs
@@ -36,8 +37,9 @@ NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/stimage-1k4m": "tester
 SMALL = {"batch_size": 16, "chunk": 8, "epochs": 1, "workers": 0}  # of every configuration for fine-tuning
 STAND_INS = {  # first words of a command: what is run instead
     "make": "make -n, which knows whether there is such a target; CI makes lint, test and test-datasets3",
-    "accelerate launch": "its parser, then the script as one process; tests/training has more",
-    "torchrun": "its parser, then the script as one process; tests/training has two",
+    "accelerate launch": "its parser, then the script in this process",
+    "--config_file": "of several GPUs: accelerate's parser, the script's, and its settings; there are no GPUs",
+    "torchrun": "its parser, the script's, and its settings; tests/training trains on two processes",
     "sbatch": "bash -n and a look for the files that are named; there is no cluster",
     "--engine slurm": "submission to an sbatch that runs nothing; tests/processing/test_engines.py has one that does",
     "--engine ray": "--engine local; tests/processing/test_engines.py runs Ray, and finds the same bytes",
@@ -59,11 +61,9 @@ def blocks(document: str) -> list[tuple[str, str]]:
     return found
 
 
-def commands(document: str) -> list[list[str]]:
-    """Return the commands of a document, in order, as words."""
-    lines = [line for language, body in blocks(document) if language == "sh"
-             for line in body.replace("\\\n", " ").splitlines()]  # fmt: skip
-    return [words for line in lines if (words := shlex.split(line, comments=True))]
+def test_stand_ins_are_needed():
+    said = "\n".join((PROJECT / document).read_text(encoding="utf-8") for document in DOCUMENTS)
+    assert not [words for words in STAND_INS if words not in said]
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +104,13 @@ def run_script(words: list[str], monkeypatch) -> None:
         assert end.code in (0, None), f"{shlex.join(words)}: {end.code}"
 
 
+def check_settings(words: list[str], monkeypatch) -> None:
+    """Parse a fine-tuning script's arguments, and read the settings that they name."""
+    monkeypatch.setattr(sys, "argv", words)
+    args = runpy.run_path(words[0])["parse_arguments"]()
+    assert read_settings(args.config, args.override, args.data).data == args.data
+
+
 def run_command(words: list[str], monkeypatch, hub) -> None:
     """Run one command, or what `STAND_INS` has in its place."""
     if words[0] == "make":
@@ -115,13 +122,11 @@ def run_command(words: list[str], monkeypatch, hub) -> None:
         subprocess.run(
             [sys.executable, "-m", "pre_commit", "validate-config", PROJECT / ".pre-commit-config.yaml"], check=True
         )
-    elif words[:2] == ["accelerate", "launch"]:
-        arguments = launch_command_parser().parse_args(words[2:])
-        assert not arguments.config_file or yaml.safe_load(Path(arguments.config_file).read_text())["num_processes"]
-        run_script([arguments.training_script, *arguments.training_script_args], monkeypatch)
-    elif words[0] == "torchrun":
-        arguments = get_args_parser().parse_args(words[1:])
-        run_script([arguments.training_script, *arguments.training_script_args], monkeypatch)
+    elif words[0] in ("accelerate", "torchrun"):
+        accelerate = words[:2] == ["accelerate", "launch"]
+        launch = (launch_command_parser() if accelerate else get_args_parser()).parse_args(words[1 + accelerate :])
+        several = not accelerate or launch.config_file
+        (check_settings if several else run_script)([launch.training_script, *launch.training_script_args], monkeypatch)
     elif "--push-to-hub" in words:
         subprocess.run([sys.executable, *words[1:]], check=True, env=hub.env(), timeout=120)
     else:
