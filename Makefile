@@ -1,7 +1,8 @@
 # make demo [ROOT=folder]   the main job from start to end, on a made sample or on your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
-# make bench                speed and memory beside the usual tools
+# make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
+# make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
 # make docs                 the API, from the docstrings, as pages in out/docs
 PYTHON ?= python3
@@ -9,8 +10,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
 SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
+THRESHOLD ?= 25
 
-.PHONY: demo test lint docs bench test-datasets3 clean
+.PHONY: demo test lint docs bench bench-compare test-datasets3 clean
 
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -34,6 +36,9 @@ docs: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench
+
+bench-compare: $(VENV)/installed
+	$(BIN)/python -m benchmarks.compare $(OLD) $(NEW) --threshold $(THRESHOLD)
 
 test-datasets3: .venv-datasets3/installed
 	.venv-datasets3/bin/python -m pytest tests/test_loading_script.py

@@ -1,1 +1,1 @@
-"""Each headline figure of the project beside what a user would otherwise run, on the same file, on one core."""
+"""Each headline figure of the project beside what a user would otherwise run on the same file, and beside its limit."""

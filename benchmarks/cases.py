@@ -1,196 +1,130 @@
-"""What is measured: each function does one job in a process of its own, and returns what it found, to be compared."""
+"""The cases."""
 
-import hashlib
-import io
-from collections.abc import Iterator
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 
-GRID = 400  # bins along a side of the huge image: 160,000
+from benchmarks.case import Case, Found, Side, equal
+from benchmarks.inputs import Inputs
+
+PANDAS, POLARS, PYARROW = (Side(name, f"reading.counts_{name}") for name in ("pandas", "polars", "pyarrow"))
 
 
-def counts_ours(path: str) -> dict:
-    from stimage.slides.counts import read_rows
-
-    filled = total = 0
-    for rows in read_rows(path):
-        filled, total = filled + len(rows.values), total + rows.values.sum()
-    return {"filled": filled, "total": float(total)}
+def make_cases(inputs: Inputs) -> list[Case]:
+    """Return all cases on inputs of some size."""
+    return [*reading(inputs), *publishing(inputs), *genes(inputs), *training(inputs), *evaluation(inputs)]
 
 
-def counts_pandas(path: str) -> dict:
-    import pandas as pd
-
-    values = pd.read_csv(path, index_col=0).to_numpy()
-    return {"filled": int(np.count_nonzero(values)), "total": float(values.sum())}
-
-
-def counts_polars(path: str) -> dict:
-    import polars as pl
-
-    # told the types, and that they are small: polars' fastest way
-    table = pl.read_csv(path, schema_overrides=[pl.String] + [pl.UInt16] * (_columns(path) - 1))
-    values = table[:, 1:].to_numpy()
-    return {"filled": int(np.count_nonzero(values)), "total": float(values.sum(dtype=np.int64))}
-
-
-def counts_pyarrow(path: str) -> dict:
-    from pyarrow import csv
-
-    options = csv.ReadOptions(use_threads=False, block_size=1 << 24)
-    table = csv.read_csv(path, options)
-    filled = total = 0
-    for column in table.columns[1:]:
-        values = column.to_numpy()
-        filled, total = filled + int(np.count_nonzero(values)), total + int(values.sum())
-    return {"filled": filled, "total": float(total)}
-
-
-def _columns(path: str) -> int:
-    with open(path, "rb") as file:
-        return file.readline().count(b",") + 1
+def reading(inputs: Inputs) -> list[Case]:
+    s = inputs.sizes
+    slide = "a real ST slide" if inputs.real else "an ST slide"
+    spots = 187 if inputs.real else s.st[0] * s.st[1]
+    plain = (Side("pandas, Pillow", "reading.stream_plain"),)
+    all_limit = Side("decoding the image, reading the bytes", "reading.stream_limit")
+    return [
+        Case("counts", f"counts of a Visium slide, {s.spots:,} x {s.genes:,}", 1, inputs.counts,
+             Side("ours", "reading.counts_ours"), (PANDAS, POLARS, PYARROW),
+             Side("reading the bytes, finding line ends", "reading.counts_limit")),
+        Case("patches", f"{spots} patches of {slide}, a JPEG", 0.4, inputs.st,
+             Side("ours", "reading.patches_ours"),
+             (Side("Pillow", "reading.patches_pillow"), Side("Pillow, a PNG each", "reading.patches_pillow_png")),
+             Side("decoding down to the last patch", "reading.patches_limit")),
+        Case("physical", "the same at 112 µm = 224 px", 0.2, inputs.st,
+             Side("ours", "reading.physical_ours"), (Side("Pillow", "reading.physical_pillow"),),
+             Side("decoding down to the last patch", "reading.patches_limit"), partial(close, within=1)),
+        Case("huge", f"{s.huge**2:,} bins of a JPEG of {200 + 62 * s.huge:,} px", 0.8, inputs.huge,
+             Side("ours", "reading.huge_ours"), (Side("Pillow", "reading.huge_pillow"),),
+             Side("decoding", "reading.huge_limit")),
+        Case("first", "first example of the Visium slide", 0.4, inputs.visium,
+             Side("ours", "reading.first_ours"), (Side("pandas, Pillow", "reading.first_plain"),)),
+        Case("stream", "all its examples, Arrow format", 0.4, inputs.visium,
+             Side("ours", "reading.stream_arrow"), plain, all_limit),
+        Case("rows", "all its examples, Python format", 0.5, inputs.visium,
+             Side("ours", "reading.stream_python"), plain, all_limit),
+    ]  # fmt: skip
 
 
-def _spots(coord: str) -> np.ndarray:
-    return np.loadtxt(coord, delimiter=",", skiprows=1, usecols=(2, 1, 3))
+def publishing(inputs: Inputs) -> list[Case]:
+    few = inputs.sizes.slides
+    n = 2 * few * inputs.sizes.spots
+    return [
+        Case("build", f"{few} Visium slides into Parquet, PNG", 4, inputs.few_slides,
+             Side("ours", "publishing.build_ours", (1,)),
+             (Side("pandas, Pillow, PNG files", "publishing.build_original"),),
+             Side("decoding, and writing as many bytes", "publishing.build_limit")),
+        Case("workers", f"{2 * few} of them, two workers", 1.2, inputs.more_slides,
+             Side("ours", "publishing.build_ours", (2,), cores=2),
+             (Side("ours, one worker", "publishing.build_ours", (1,), cores=2),)),
+        Case("read", f"{n:,} published JPEGs of 224 px and their genes in batches, two workers", 2, inputs.shards,
+             Side("ours", "publishing.read_ours", cores=2),
+             (Side("rows through a DataLoader", "publishing.read_rows", cores=2),),
+             Side("decoding in two processes", "publishing.read_limit", cores=2)),
+    ]  # fmt: skip
 
 
-def _grid_boxes() -> np.ndarray:
-    i, j = (a.ravel() for a in np.mgrid[0:GRID, 0:GRID])
-    return np.stack([100 + j * 60, 100 + i * 60, 116 + j * 60, 116 + i * 60], 1)
+def genes(inputs: Inputs) -> list[Case]:
+    few = inputs.sizes.slides
+    limit = Side("reading the bytes, finding line ends", "genes.limit")
+    ours = Side("ours", "genes.ours")
+    cases = [
+        Case("panel", f"overlap-hvg of {few} Visium slides", 1.5, inputs.few_roots, ours,
+             (Side("pandas, scanpy on the stacked slides", "genes.scanpy"),), limit)
+    ]  # fmt: skip
+    for n in inputs.sizes.small_slides:
+        arguments = partial(inputs.small_slides, n)
+        cases.append(Case(f"panel-{n}", f"overlap-hvg of {n} small slides", 0.2, arguments, ours, (), limit))
+    return cases
 
 
-def _digest(patches: Iterator[np.ndarray]) -> dict:
-    """Digest patches whatever their order: the sum of their digests."""
-    n = total = 0
-    for patch in patches:
-        n += 1
-        total += int.from_bytes(hashlib.blake2b(patch.tobytes(), digest_size=8).digest(), "little")
-    return {"patches": n, "digest": total}
+def training(inputs: Inputs) -> list[Case]:
+    s = inputs.sizes
+    one_by_one = "PNG files and the image processor, one by one"
+    return [
+        Case("preprocess", f"{s.patches:,} decoded patches of 112 px made 224 px", 0.7, inputs.patches,
+             Side("ours", "training.pixels_ours"), (Side("image processor, one by one", "training.pixels_processor"),),
+             Side("copying the output", "training.pixels_limit"), partial(close, within=1)),
+        Case("data", f"{s.patches:,} PNGs of 112 px decoded and made 224 px", 0.7, inputs.patches,
+             Side("ours", "training.data_ours"), (Side(one_by_one, "training.data_original"),),
+             Side("decoding", "training.data_limit"), partial(close, within=1)),
+        Case("step", f"a training step of {s.vision} over {s.step} spots, on one core", 2, inputs.patches,
+             Side("ours", "training.step_ours", (s.step, s.vision)),
+             (Side(one_by_one, "training.step_original", (s.step, s.vision)),),
+             Side("the step, its data at hand", "training.step_limit", (s.step, s.vision)), shares),
+    ]  # fmt: skip
 
 
-def patches_ours(image: str, coord: str) -> dict:
-    from stimage.slides.images import read_patches
-    from stimage.slides.patches import square_boxes
-
-    spots = _spots(coord)
-    return _digest(read_patches(image, square_boxes(*spots[np.argsort(spots[:, 1])].T)))
-
-
-def patches_pillow(image: str, coord: str) -> dict:
-    return _digest(_crops(image, _spots(coord)))
-
-
-def patches_pillow_png(image: str, coord: str) -> dict:
-    from PIL import Image
-
-    def saved() -> Iterator[np.ndarray]:
-        for patch in _crops(image, _spots(coord)):
-            Image.fromarray(patch).save(io.BytesIO(), "PNG")
-            yield patch
-
-    return _digest(saved())
+def evaluation(inputs: Inputs) -> list[Case]:
+    (n, d), many = inputs.sizes.probe, inputs.sizes.silhouette
+    plain = (Side("scikit-learn, one fit after the other", "evaluation.probe_plain"),)
+    return [
+        Case("probe", f"linear probe, original, {n:,} x {d}, 7 classes, two cores", 1.5, lambda: (n, d),
+             Side("ours", "evaluation.probe_original", cores=2), plain),
+        Case("converged", "the same, converged, one core", 1.2, lambda: (n, d),
+             Side("ours", "evaluation.probe_converged"), plain, None, scores),
+        Case("silhouette", f"silhouette of {many:,} x 32, 7 classes", 2, lambda: (many,),
+             Side("ours", "evaluation.silhouette_ours"), (Side("scikit-learn", "evaluation.silhouette_plain"),),
+             Side("the products of all pairs", "evaluation.silhouette_limit"), partial(close, within=1e-6)),
+    ]  # fmt: skip
 
 
-def _crops(path: str, spots: np.ndarray) -> Iterator[np.ndarray]:
-    """Crop as the data set's authors do."""
-    from PIL import Image
-
-    Image.MAX_IMAGE_PIXELS = None
-    image = Image.open(path).convert("RGB")
-    for x, y, r in spots.tolist():
-        yield np.asarray(image.crop((x - r, y - r, x + r, y + r)))
-
-
-def huge_ours(image: str) -> dict:
-    from stimage.slides.images import read_patches
-
-    return _digest(read_patches(image, _grid_boxes()))
+def close(ours: Found, other: Found, within: float) -> str:
+    """Agree if all numbers are as near each other as that."""
+    if ours.keys() != other.keys():
+        raise ValueError(f"found {list(ours)}, but {list(other)}")
+    error = max(float(np.abs(np.subtract(ours[name], other[name])).max()) for name in ours)
+    if not error <= within:
+        raise ValueError(f"differs by {error:.2g}, more than {within}")
+    return ""
 
 
-def huge_pillow(image: str) -> dict:
-    centres = _grid_boxes()[:, :2] + 8.0
-    return _digest(_crops(image, np.concatenate([centres, np.full((len(centres), 1), 8.0)], 1)))
+def scores(ours: Found, other: Found) -> str:
+    """Say both scores, and agree if ours is no worse by two standard errors of so many spots, at most."""
+    if ours["macro_f1"] < other["macro_f1"] - ours["spots"] ** -0.5:
+        raise ValueError(f"macro-F1 {ours['macro_f1']:.3f}, but {other['macro_f1']:.3f}")
+    return f"F1 {other['macro_f1']:.3f}, ours {ours['macro_f1']:.3f}"
 
 
-def physical_ours(image: str, coord: str) -> dict:
-    from stimage.slides.patches import Patch
-    from stimage.slides.scale import Scale
-
-    spots = _spots(coord)
-    scale = Scale(0.25, 0.25, None, "", None)
-    patches = Patch(112, 224).cut(image, *spots[np.argsort(spots[:, 1])].T, scale)
-    return {"patches": sum(1 for _ in patches)}
-
-
-def physical_pillow(image: str, coord: str) -> dict:
-    from PIL import Image
-
-    Image.MAX_IMAGE_PIXELS = None
-    whole, side = Image.open(image).convert("RGB"), 112 / 0.25
-    found = [
-        whole.resize((224, 224), Image.Resampling.BICUBIC, (x - side / 2, y - side / 2, x + side / 2, y + side / 2))
-        for x, y, _ in _spots(coord).tolist()
-    ]
-    return {"patches": len(found)}
-
-
-def _dataset(root: str, tech: str):
-    from datasets import load_dataset
-
-    import stimage_1k4m  # noqa: F401
-
-    return load_dataset("stimage_1k4m", tech, data_dir=root, split="train", streaming=True)
-
-
-def first_ours(root: str) -> dict:
-    example = next(iter(_dataset(root, "Visium")))
-    return {"pixels": hashlib.sha256(example["image"].tobytes()).hexdigest(), "counts": sum(example["counts"])}
-
-
-def first_plain(root: str) -> dict:
-    """The topmost spot, as pandas and Pillow give it."""
-    spot = next(_plain(root))
-    return {"pixels": hashlib.sha256(spot["pixels"]).hexdigest(), "counts": float(spot["counts"].sum())}
-
-
-def stream_arrow(root: str, tech: str = "Visium") -> dict:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    n, total = 0, 0.0
-    for table in _dataset(root, tech).with_format("arrow").iter(64):
-        some = table["counts"].take(pa.array(range(-n % 20, len(table), 20), pa.int64()))
-        n, total = n + len(table), total + (pc.sum(pc.list_flatten(some)).as_py() or 0)
-    return {"spots": n, "total": float(total)}
-
-
-def stream_python(root: str) -> dict:
-    n = total = 0
-    for example in _dataset(root, "Visium"):
-        n, total = n + 1, total + (sum(example["counts"]) if n % 20 == 0 else 0)
-        example["image"].load()
-    return {"spots": n, "total": float(total)}
-
-
-def stream_plain(root: str) -> dict:
-    n = total = 0
-    for spot in _plain(root):
-        n, total = n + 1, total + (spot["counts"].sum() if n % 20 == 0 else 0)
-    return {"spots": n, "total": float(total)}
-
-
-def _plain(root: str) -> Iterator[dict]:
-    """A plain loop over pandas rows and Pillow crops, from top to bottom."""
-    import pandas as pd
-    from PIL import Image
-
-    Image.MAX_IMAGE_PIXELS = None
-    folder = Path(root) / "Visium"
-    counts = pd.read_csv(folder / "gene_exp/Bench_Visium_count.csv", index_col=0)
-    coord = pd.read_csv(folder / "coord/Bench_Visium_coord.csv", index_col=0).sort_values(["yaxis", "xaxis"])
-    image = Image.open(folder / "image/Bench_Visium.png").convert("RGB")
-    for spot, y, x, r in coord[["yaxis", "xaxis", "r"]].itertuples():
-        pixels = image.crop((x - r, y - r, x + r, y + r)).tobytes()
-        yield {"pixels": pixels, "counts": counts.loc[spot].to_numpy()}
+def shares(ours: Found, other: Found) -> str:
+    """Say the data's share of the step."""
+    equal({"spots": ours["spots"]}, {"spots": other["spots"]})
+    return f"data's share {other['data_share']:.1%}, ours {ours['data_share']:.1%}"

@@ -1,81 +1,75 @@
-"""Running one case in a process of its own, on as many cores as are asked for, and saying what it took."""
+"""Running one job in processes of its own, on as many cores as are asked for, and saying what it took."""
 
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+import traceback
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
+from inspect import isgeneratorfunction
+from math import inf
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent
 THREADS = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS", "ARROW_NUM_THREADS", "VIPS_CONCURRENCY"), "1"
 )
-IMPORTS = {  # loaded before the clock starts and the memory is read
-    "pandas": ("pandas", "pyarrow", "PIL.Image"),
-    "plain": ("pandas", "pyarrow", "PIL.Image"),
-    "polars": ("polars",),
-    "pyarrow": ("pyarrow.csv", "pandas"),
-    "pillow": ("PIL.Image",),
-    "ours": ("stimage.slides.spots", "pandas"),
-    "stream": ("stimage_1k4m", "pyarrow.compute", "pandas", "torch", "scipy.io"),  # datasets loads scipy.io to patch it
-    "build": ("pandas", "PIL.Image", "stimage_1k4m", "stimage.processing.publish"),
-    "read": ("stimage.modeling.batches", "PIL.Image"),
-    "select": ("stimage.processing.select_genes", "scanpy", "pandas"),
-    "probe": ("stimage.evaluation.linear_probe", "sklearn.metrics"),
-    "silhouette": ("stimage.evaluation.silhouette", "sklearn.metrics"),
-    "data": (
-        "stimage.modeling.batches",
-        "transformers.models.clip.image_processing_pil_clip",
-        "PIL.Image",
-        "pyarrow.parquet",
-    ),
-    "pixels": (
-        "stimage.modeling.batches",
-        "transformers.models.clip.image_processing_pil_clip",
-        "PIL.Image",
-        "pyarrow.parquet",
-    ),
-    "first": ("stimage_1k4m", "pandas", "torch"),
-}
 
 
-def measure(case: str, *arguments: str, repeats: int = 1, cores: int = 1) -> dict:
-    """Run a function of `benchmarks.cases`, or of "module.function", and return its median time, memory, and find.
+def measure(job: str, *arguments: object, cores: int = 1, repeats: int = 1, long: float = inf) -> list[dict]:
+    """Run a job, "module.function" of `benchmarks.jobs`, some times, but once if it takes ``long`` seconds.
 
     Returns
     -------
-    dict
-        ``seconds``; ``peak_mb`` of the process and its children; ``over_mb``, how much of
-        that came after the imports; ``found``.
+    list of dict
+        Of each run ``seconds``; ``peak_mb``, what its process and the processes that it started had allocated at most;
+        ``mb``, how much of that came after the imports; ``found``. A child's memory counts whole, shared or not.
 
     Raises
     ------
     RuntimeError
         If the process fails.
     """
-    runs = []
-    for _ in range(repeats):
-        command = [sys.executable, "-m", "benchmarks.measure", str(cores), case, *map(str, arguments)]
-        child = subprocess.Popen(command, env=os.environ | THREADS, stdout=-1, stderr=-1, text=True)
-        peak = _watch(child)
-        output, errors = child.communicate()
-        if child.returncode:
-            raise RuntimeError(f"{case}: {errors.strip()[-2000:]}")
-        run = json.loads(output.splitlines()[-1])
-        runs.append(run | {"peak_mb": peak, "over_mb": peak - run.pop("before_mb")})
-    return sorted(runs, key=lambda run: run["seconds"])[len(runs) // 2]
+    command = [sys.executable, "-m", "benchmarks.measure", *map(str, (cores, repeats, long, job, *arguments))]
+    environment = os.environ | THREADS | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{job}: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def _watch(child: subprocess.Popen) -> float:
-    """Look at a process a hundred times a second until it ends, and return its largest memory in MB."""
+def _run_apart(job: str, arguments: list[str]) -> dict:
+    """Run a job in a fork of this process, which has nothing but the imports, and watch its memory."""
+    with tempfile.TemporaryFile("w+") as result:
+        if not (child := os.fork()):
+            status = 1
+            try:
+                json.dump(run_here(job, *arguments), result)
+                result.flush()
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        peak, status = _watch(child)
+        if status:
+            sys.exit(1)
+        result.seek(0)
+        run = json.load(result)
+    return run | {"peak_mb": peak, "mb": max(peak - run.pop("before_mb"), 0.0)}
+
+
+def _watch(child: int) -> tuple[float, int]:
+    """Look at a process a hundred times a second until it ends; return its largest memory in MB, and its status."""
     peak = 0.0
-    while child.poll() is None:
-        peak = max(peak, sum(map(memory_mb, _family(child.pid))))
+    while not (ended := os.waitpid(child, os.WNOHANG))[0]:
+        peak = max(peak, sum(map(memory_mb, _family(child))))
         time.sleep(0.01)
-    return peak
+    return peak, ended[1]
 
 
 def _family(process: int) -> Iterator[int]:
@@ -96,17 +90,32 @@ def memory_mb(process: int | str = "self") -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1.024e-3
 
 
-def main() -> None:
-    cores, case, arguments = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[:cores]))
-    module, _, case = case.rpartition(".")
-    for name in {name for part in case.split("_") for name in IMPORTS.get(part, ())}:
-        import_module(name)
-    function = getattr(import_module(f"benchmarks.{module or 'cases'}"), case)
+def find_job(job: str) -> Callable:
+    """Return a job's function."""
+    module, _, name = job.partition(".")
+    return getattr(import_module(f"benchmarks.jobs.{module}"), name)
+
+
+def run_here(job: str, *arguments: object) -> dict:
+    """Run a job in this process; returns its ``seconds``, ``before_mb`` and ``found``."""
+    function, arguments = find_job(job), [str(argument) for argument in arguments]
+    if isgeneratorfunction(function):
+        steps = function(*arguments)
+        next(steps)
     before, began = memory_mb(), time.perf_counter()
-    found = function(*arguments)
-    seconds = time.perf_counter() - began
-    print(json.dumps({"seconds": seconds, "before_mb": before, "found": found}))
+    found = next(steps) if isgeneratorfunction(function) else function(*arguments)
+    return {"seconds": time.perf_counter() - began, "before_mb": before, "found": found}
+
+
+def main() -> None:
+    cores, repeats, long, job, *arguments = sys.argv[1:]
+    os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: int(cores)]))
+    for name in find_job(job).modules:
+        import_module(name)
+    runs: list[dict] = []
+    while len(runs) < int(repeats) and not (runs and runs[0]["seconds"] > float(long)):
+        runs.append(_run_apart(job, arguments))
+    print(json.dumps(runs))
 
 
 if __name__ == "__main__":

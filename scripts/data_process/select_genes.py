@@ -16,33 +16,43 @@ from stimage.processing.dispersion import common_genes
 from stimage.processing.gene_names import Naming
 from stimage.processing.panels import SUFFIXES, Panel, write_panel
 from stimage.processing.select_genes import DEFAULT_N, Chosen, select_genes
-from stimage.slides import Slide, read_catalog
+from stimage.slides import Filters, Slide, read_catalog
 
 VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
 
 
 def main() -> None:
     args = parse_arguments()
-    slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
+    slides, held_out = slides_of(args)
     with replacing(args.out) as unfinished:  # before what may take long
-        chosen = choose(args, slides)
-        write_panel(unfinished, chosen.genes, record(args, slides))
+        chosen = choose(args, slides, held_out)
+        write_panel(unfinished, chosen.genes, record(args, slides, held_out))
     for note in chosen.notes:
         print(f"note: {note}")
     print(f"{len(chosen.genes)} genes of {len(slides)} slides: {args.out}")
 
 
-def choose(args: argparse.Namespace, slides: list[Slide]) -> Chosen:
+def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide]]:
+    """Return the slides to choose by, and those held out."""
+    catalog = read_catalog(args.root).of_techs(techs_of(args))
+    held_out = catalog.select(Filters(slides=args.held_out)) if args.held_out else []
+    slides = [slide for slide in catalog.select(filters_of(args)) if slide not in held_out]
+    if not slides:
+        raise DataError(f"{args.root}: all slides are held out; leave one to choose by")
+    return slides, held_out
+
+
+def choose(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide]) -> Chosen:
     """Choose as the options say."""
     if args.method == "list":
-        return own_list(args.genes, slides, naming_of(args))
+        return own_list(args.genes, [*slides, *held_out], naming_of(args))
     return select_genes(
         slides, args.method, args.n, args.allow_normalised, lambda some: tqdm(some, unit="slide", disable=None),
-        naming_of(args),
+        naming_of(args), held_out,
     )  # fmt: skip
 
 
-def record(args: argparse.Namespace, slides: list[Slide]) -> dict[str, object]:
+def record(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide]) -> dict[str, object]:
     """Say how the genes were chosen."""
     return {
         "method": args.method,
@@ -53,6 +63,7 @@ def record(args: argparse.Namespace, slides: list[Slide]) -> dict[str, object]:
             "names": args.names if args.gene_table else None,
         },
         "slides": [slide.name for slide in slides],
+        "held_out": [slide.name for slide in held_out],
         "species": sorted({slide.species for slide in slides if slide.species}),
         "versions": {name: version(name) for name in VERSIONS},
     }
@@ -77,6 +88,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--genes", type=Path, help="file of names, for the method list")
     parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
     add_filters(parser)
+    parser.add_argument("--held-out", nargs="+", metavar="SLIDE",
+                        help="slides to test on: they must have the genes, but their counts are not read")  # fmt: skip
     add_naming(parser)
     parser.add_argument("--out", type=Path, required=True, help="the panel file to write: JSON, or .yaml")
     args = parser.parse_args()

@@ -6,11 +6,13 @@ Here a worker reads its shards as Arrow tables, and what crosses to the trainer 
 
 import copy
 import io
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import datasets
+import imagecodecs
 import numpy as np
 import pyarrow as pa
 import simplejpeg
@@ -20,9 +22,11 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from stimage.errors import DataError
 from stimage.modeling.pixels import resize
+from stimage.processing.encoders import PNG_SIGNATURE
 
 READ = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
 JPEG_SIGNATURE = b"\xff\xd8\xff"
+PNG_RGB = b"\x08\x02"  # 8 bits, three colours, after the size in a PNG's header
 IN_ARROW = "call with_format('arrow') before filter or map, whose function then gets tables"
 
 
@@ -179,7 +183,7 @@ def to_batch(table: pa.Table, image_size: int | None = None) -> SpotBatch:
 def _decode(data: bytes | None, spot: str) -> np.ndarray:
     if data is None:
         raise DataError(f"spot {spot}: has no image bytes")
-    pixels = _decode_jpeg(data) if data.startswith(JPEG_SIGNATURE) else None
+    pixels = _decode_fast(data)
     if pixels is None:
         try:
             pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
@@ -188,13 +192,21 @@ def _decode(data: bytes | None, spot: str) -> np.ndarray:
     return pixels
 
 
-def _decode_jpeg(data: bytes) -> np.ndarray | None:
-    """Decode 1.6 times as fast as Pillow, to the same pixels; None where only Pillow can, or can tell what is wrong."""
+def _decode_fast(data: bytes) -> np.ndarray | None:
+    """Decode the usual JPEG or PNG faster than Pillow, to the same pixels; None where only Pillow can, or knows why."""
     try:
-        colours = simplejpeg.decode_jpeg_header(data)[2]
-        return simplejpeg.decode_jpeg(data, "RGB") if colours in ("YCbCr", "RGB", "Gray") else None
-    except ValueError:
+        if data.startswith(JPEG_SIGNATURE):
+            height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
+            usual, decode = colours in ("YCbCr", "RGB", "Gray"), simplejpeg.decode_jpeg
+        else:
+            usual, decode = data.startswith(PNG_SIGNATURE) and data[24:26] == PNG_RGB, imagecodecs.png_decode
+            width, height = struct.unpack(">II", data[16:24]) if usual else (0, 0)
+        if not usual or width * height > Image.MAX_IMAGE_PIXELS:  # Pillow refuses decompression bombs
+            return None
+        pixels = decode(data)
+    except (ValueError, imagecodecs.PngError):
         return None
+    return pixels if pixels.shape[2] == 3 else None
 
 
 def _expression(table: pa.Table) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
 """Two towers to be trained together, out of any CLIP-family checkpoint: images with genes, or images with text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -28,7 +28,8 @@ class TwoTowers(nn.Module):
     Attributes
     ----------
     model
-        `SpotClipModel`, or transformers' `CLIPModel`, which is then trained with sentences.
+        `SpotClipModel`, or transformers' `CLIPModel`, which is then trained with sentences. Its logit scale is a vector
+        of one here, since FSDP shards no scalars; `model_state` has it as the model's own class does.
     """
 
     mean: torch.Tensor
@@ -37,6 +38,7 @@ class TwoTowers(nn.Module):
     def __init__(self, model: PreTrainedModel, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
         self.model = model
+        model.logit_scale = nn.Parameter(model.logit_scale.detach().reshape(1))
         self.register_buffer("mean", 255 * torch.tensor(mean), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std), persistent=False)
 
@@ -51,6 +53,14 @@ class TwoTowers(nn.Module):
         output = self.model(pixel_values=pixels, **other)
         others = output.gene_embeds if "expression" in other else output.text_embeds
         return output.image_embeds, others, self.model.logit_scale
+
+
+def model_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights of the model out of those of its `TwoTowers`, as `save_pretrained` takes them."""
+    weights = {
+        name.removeprefix("_orig_mod.").removeprefix("model."): value for name, value in state.items()
+    }  # compiled
+    return weights | {"logit_scale": weights["logit_scale"].reshape(())}
 
 
 def gene_towers(

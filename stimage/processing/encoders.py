@@ -13,7 +13,7 @@ from PIL import Image
 IMAGE_FORMATS = ("ppm", "png", "jpeg")
 JPEG_QUALITY = 95
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-AVERAGE = 3  # PNG's filter that predicts a byte from the one to its left and the one above
+UP = 2  # PNG's filter that predicts a byte from the one above, the fastest to undo
 
 
 def encoder(image_format: str, jpeg_quality: int = JPEG_QUALITY) -> Callable[[np.ndarray], bytes]:
@@ -39,11 +39,10 @@ def encode_png(pixels: np.ndarray) -> bytes:
     """
     height, width, _ = pixels.shape
     bytes_ = pixels.reshape(height, 3 * width)
-    left, above = np.zeros_like(bytes_), np.zeros_like(bytes_)
-    left[:, 3:], above[1:] = bytes_[:, :-3], bytes_[:-1]
     rows = np.empty((height, 1 + 3 * width), np.uint8)
-    rows[:, 0] = AVERAGE
-    rows[:, 1:] = bytes_ - ((left >> 1) + (above >> 1) + (left & above & 1))  # the mean, rounded down, in 8 bits
+    rows[:, 0] = UP
+    rows[0, 1:] = bytes_[0]
+    np.subtract(bytes_[1:], bytes_[:-1], out=rows[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", isal_zlib.compress(rows.tobytes(), 1)), (b"IEND", b""))
     return PNG_SIGNATURE + b"".join(_chunk(*chunk) for chunk in chunks)

@@ -32,6 +32,7 @@ def select_genes(
     allow_normalised: bool = False,
     progress: Progress = iter,
     naming: Naming | None = None,
+    held_out: Sequence[Slide] = (),
 ) -> Chosen:
     """Choose genes.
 
@@ -52,6 +53,8 @@ def select_genes(
         Take counts that are no whole numbers.
     naming
         What genes are called before they are compared; without it, as in the files.
+    held_out
+        Slides that must have the genes too, but whose counts are not looked at.
 
     Raises
     ------
@@ -60,12 +63,10 @@ def select_genes(
     """
     n = n or DEFAULT_N[method]
     if method == "hvg":
-        if len(slides) != 1:
-            raise DataError(
-                f"method hvg takes one slide, and {len(slides)} are chosen; pass --slides, or hvg-consensus"
-            )
+        if len(every := [*slides, *held_out]) != 1:
+            raise DataError(f"method hvg takes one slide, and {len(every)} are chosen; pass --slides, or hvg-consensus")
         return Chosen(tuple(pearson_genes(slides[0], n, allow_normalised, naming)))
-    common = common_genes(slides, naming)
+    common = common_genes([*slides, *held_out], naming)
     if method in ("hvg-union", "hvg-consensus"):
         ranks = [pearson_genes(slide, n, allow_normalised, naming) for slide in progress(slides)]
         return _union(ranks, common) if method == "hvg-union" else _consensus(ranks, common, n)

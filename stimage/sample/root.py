@@ -12,7 +12,7 @@ def make_sample(
     out: Path,
     seed: int = 0,
     genes: int = 2000,
-    slides_per_study: int = 2,
+    slides_per_study: int = 6,
     st_side: int = 14,
     visium_side: int = 20,
     hd_side: int = 64,

@@ -91,7 +91,7 @@ def make_slide(name: str, study: Study, batch: Batch, side: int, rng: np.random.
     spots, shares = spots.take(on_tissue), shares[on_tissue]
     labels = np.array(list(study.tissue.regions))[shares.argmax(1)].tolist()
     counts = draw_counts(shares, batch.programme, TOTALS[study.tech] * len(batch.genes) / ZEROS_AT, rng)
-    image = paint(study.tissue, regions, um_per_px, batch.stain * rng.uniform(0.96, 1.04, 3), rng)
+    image = paint(study.tissue, regions, um_per_px, batch.stain * rng.uniform(0.8, 1.25, 3), rng)
     return MadeSlide(name, study, spots, labels, batch.genes, counts, image, um_per_px)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+import torch
 from huggingface_hub import ModelCard, ModelCardData
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -64,14 +65,14 @@ class ModelFolder:
     repo: str | None = None
     push_each: bool = False
 
-    def __call__(self, run: Run) -> None:
-        save_folder(run.out / "model", lambda folder: self._write(run, folder))
+    def __call__(self, run: Run, weights: dict[str, torch.Tensor]) -> None:
+        save_folder(run.out / "model", lambda folder: self._write(run, weights, folder))
         if self.repo and self.push_each:
             push_folder(run.out / "model", self.repo, "model", f"After step {run.progress.step}")
 
-    def _write(self, run: Run, folder: Path) -> None:
+    def _write(self, run: Run, weights: dict[str, torch.Tensor], folder: Path) -> None:
         towers = run.model
-        towers.model.save_pretrained(folder)
+        towers.model.save_pretrained(folder, state_dict=weights)
         size = towers.image_size
         CLIPImageProcessorPil(
             size={"shortest_edge": size}, crop_size={"height": size, "width": size},

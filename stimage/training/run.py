@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from stimage.errors import DataError
 from stimage.modeling.contrastive import backward
-from stimage.modeling.towers import TwoTowers, gene_towers, text_towers, tokenizer_of
+from stimage.modeling.towers import TwoTowers, gene_towers, model_state, text_towers, tokenizer_of
 from stimage.processing.panels import Panel
 from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint
 from stimage.training.optimizer import freeze, make_optimizer, make_schedule
@@ -36,10 +36,10 @@ class Run:
         What to do, and the folder for it; of an earlier run with the same settings, it goes on.
     on_better
         Called in the main process whenever the held-out loss is the best so far (or, without held-out spots, after each
-        epoch) with the run; it saves the model.
+        epoch) with the run and the model's weights; it saves the model.
     """
 
-    def __init__(self, settings: Settings, out: Path, on_better: Callable[["Run"], None]):
+    def __init__(self, settings: Settings, out: Path, on_better: Callable[["Run", dict[str, torch.Tensor]], None]):
         self.settings, self.out, self.on_better, self.progress = settings, out, on_better, Progress()
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # or torchrun's processes would each run alone
@@ -154,8 +154,9 @@ class Run:
             accelerator.log(numbers, step=progress.step)
         if epoch and scores.get("loss", -epoch) < progress.best:
             progress.best, progress.best_epoch = scores.get("loss", -epoch), epoch
+            weights = accelerator.get_state_dict(self.towers)  # FSDP: all processes give theirs, the main one gets all
             if accelerator.is_main_process:
-                self.on_better(self)
+                self.on_better(self, model_state(weights))
             accelerator.wait_for_everyone()
 
     def _is_late(self, epoch: int) -> bool:

@@ -55,16 +55,18 @@ def embed(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Embed rows of a data set, shared by all processes: images and others (n x d, float32), and the logit scale."""
     batches = [rows[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
-    mine = range(accelerator.process_index, len(batches), accelerator.num_processes)
-    found = []
+    rank, ranks = accelerator.process_index, accelerator.num_processes
+    mine = [min(k, len(batches) - 1) for k in range(rank, len(batches) + rank, ranks)]  # FSDP: all ranks go forward
+    found = {}
     towers.eval()
     with torch.no_grad():
         for k, batch in zip(mine, loader(spots, [(0, batches[k]) for k in mine], workers)):
-            images, others, scale = accelerator.unwrap_model(towers)(**to_device(batch, accelerator))
-            found.append((k, images.float().cpu().numpy(), others.float().cpu().numpy(), float(scale)))
+            images, others, scale = towers(**to_device(batch, accelerator))
+            found[k] = (images.float().cpu().numpy(), others.float().cpu().numpy(), float(scale))
     towers.train()
-    found = sorted(gather_object(found), key=lambda part: part[0])
-    return np.concatenate([part[1] for part in found]), np.concatenate([part[2] for part in found]), found[0][3]
+    found = dict(sorted(gather_object(list(found.items())), key=lambda part: part[0]))
+    images, others, scales = zip(*found.values())
+    return np.concatenate(images), np.concatenate(others), scales[0]
 
 
 def loader(spots: Spots, batches: list[tuple[int, np.ndarray]], workers: int) -> Iterable[dict[str, torch.Tensor]]:

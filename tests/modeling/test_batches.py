@@ -8,10 +8,12 @@ import pytest
 import torch
 from datasets import Dataset, config, load_dataset
 from datasets.distributed import split_dataset_by_node
+from PIL import Image
 
 import stimage_1k4m  # noqa: F401
 from stimage.errors import DataError
 from stimage.modeling.batches import spot_loader
+from stimage.processing.encoders import encoder
 from tests.roots import write_slide
 from tests.test_scripts import run
 
@@ -82,8 +84,6 @@ def test_shuffled_each_worker_gives_its_own_and_all_come_once(published):
 
 
 def test_images_are_resized_as_the_image_processor_of_clip_does(root):
-    from PIL import Image
-
     first = next(iter(streamed(root)))["image"]
     (batch, *_) = spot_loader(streamed(root), 5, 0, image_size=32)
     assert batch.images.shape == (5, 32, 32, 3)
@@ -104,13 +104,20 @@ def test_sizes_that_differ_are_refused(root):
     assert next(iter(spot_loader(data, 2, 0, image_size=16))).images.shape == (2, 16, 16, 3)
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_jpegs_are_what_pillow_reads(root, mode):
-    from PIL import Image
-
+@pytest.mark.parametrize(
+    ("kind", "mode", "options"),
+    [
+        *[("JPEG", mode, {"quality": 70}) for mode in ("RGB", "L", "CMYK")],
+        *[("PNG", mode, {}) for mode in ("RGB", "L", "P", "RGBA", "I;16")],
+        ("PNG", "RGB", {"transparency": (9, 9, 9)}),
+    ],
+)
+def test_images_are_what_pillow_reads(root, kind, mode, options):
     rows = list(streamed(root).take(2))
     for row in rows:
-        row["image"].resize((33, 17)).convert(mode).save(file := io.BytesIO(), "JPEG", quality=70)
+        image = row["image"].resize((33, 17))
+        image = image.convert("L").convert("I").convert(mode) if mode == "I;16" else image.convert(mode)
+        image.save(file := io.BytesIO(), kind, **options)
         row["image"] = {"bytes": file.getvalue(), "path": None}
     data = Dataset.from_list(rows, features=streamed(root).features)
     (batch,) = spot_loader(data, 2, 0)
@@ -119,9 +126,11 @@ def test_jpegs_are_what_pillow_reads(root, mode):
 
 
 CUT_JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01"
+PNG = encoder("png")(np.zeros((20, 20, 3), np.uint8))
+HUGE_PNG = PNG[:16] + b"\x00\x01\x00\x00" * 2 + PNG[24:]
 
 
-@pytest.mark.parametrize("data", [CUT_JPEG, None, b"", b"\x89PNG\r\n\x1a\n broken"])
+@pytest.mark.parametrize("data", [CUT_JPEG, None, b"", b"\x89PNG\r\n\x1a\n broken", PNG[:60], HUGE_PNG])
 def test_a_damaged_image_is_named(root, data):
     rows = list(streamed(root).take(2))
     rows[1]["image"] = {"bytes": data, "path": None} if data is not None else None

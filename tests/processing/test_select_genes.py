@@ -1,6 +1,7 @@
 """Panels: chosen as scanpy and the original choose, slide by slide, and taken by the builder."""
 
 import json
+import shutil
 import tracemalloc
 from pathlib import Path
 
@@ -251,3 +252,21 @@ def test_golden_numbers(shared, tmp_path):
     stack = pd.concat(tables, join="inner")
     assert [len(stack), len(genes)] == want["shape"] and stack.shape[1] == want["n_common"]
     assert (stack.sum() > 0).sum() == want["n_kept"]
+
+
+def test_held_out_slides_must_have_the_genes_but_their_counts_are_not_read(root, tmp_path):
+    copy = tmp_path / "root"
+    shutil.copytree(root, copy)
+    path = sorted((copy / "ST/gene_exp").glob("Human*.csv"))[2]
+    header = path.read_text().split("\n", 1)[0]
+    path.write_text(f"{header}\nno counts\n")
+    slide = path.name.removesuffix("_count.csv")
+    options = ("--config", "ST", "--species", "human", "--method", "hvg-consensus", "--n", 50)
+    assert run(SCRIPT, copy, *options, "--out", tmp_path / "all.json").returncode == 1
+    done = run(SCRIPT, copy, *options, "--held-out", slide, "--out", tmp_path / "panel.json")
+    assert done.returncode == 0, done.stderr
+    panel = json.loads((tmp_path / "panel.json").read_text())
+    assert panel["held_out"] == [slide] and len(panel["slides"]) == 2
+    assert set(panel["genes"]) <= set(header.replace('"', "").split(","))
+    everyone = [s.name for s in read_catalog(copy).of_techs(["ST"]).slides]
+    assert "all slides are held out" in refused(copy, tmp_path / "none.json", *options, "--held-out", *everyone)

@@ -1,18 +1,23 @@
-"""What is measured of choosing genes: slide by slide, and by scanpy on the stacked slides."""
+"""Choosing genes: slide by slide, and by scanpy on the stacked slides."""
 
 from pathlib import Path
+
+from benchmarks.jobs import loads
+from benchmarks.jobs.reading import read_through
 
 N = 100
 
 
-def select_ours(root: str, method: str = "overlap-hvg") -> dict:
+@loads("stimage.processing.select_genes", "scanpy", "pandas")
+def ours(root: str, method: str = "overlap-hvg") -> dict:
     from stimage.processing.select_genes import select_genes
     from stimage.slides import read_catalog
 
     return {"genes": sorted(select_genes(read_catalog(root).slides, method, N).genes)}
 
 
-def select_scanpy(root: str) -> dict:
+@loads("anndata", "scanpy", "pandas")
+def scanpy(root: str) -> dict:
     """Read the slides with pandas, stack them, normalise, and choose."""
     import anndata
     import pandas as pd
@@ -20,7 +25,7 @@ def select_scanpy(root: str) -> dict:
     from scipy.sparse import csr_matrix
 
     slides = []
-    for path in sorted(Path(root, "Visium/gene_exp").glob("*_count.csv")):
+    for path in _counts(root):
         table = pd.read_csv(path, index_col=0)
         var, obs = pd.DataFrame(index=table.columns.astype(object)), pd.DataFrame(index=table.index.astype(object))
         slides.append(anndata.AnnData(csr_matrix(table.to_numpy("float32")), obs, var))
@@ -30,3 +35,13 @@ def select_scanpy(root: str) -> dict:
     scanpy.pp.log1p(stacked)
     scanpy.pp.highly_variable_genes(stacked, n_top_genes=N)
     return {"genes": sorted(stacked.var_names[stacked.var["highly_variable"]])}
+
+
+@loads()
+def limit(root: str) -> dict:
+    """Read the bytes of the count files, once."""
+    return {"lines": sum(map(read_through, _counts(root)))}
+
+
+def _counts(root: str) -> list[Path]:
+    return sorted(Path(root, "Visium/gene_exp").glob("*_count.csv"))

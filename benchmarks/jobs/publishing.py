@@ -1,13 +1,19 @@
-"""What is measured of published folders: making them, and reading them for training."""
+"""Published folders: making them, and reading them for training."""
 
-import io
 import shutil
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
+from benchmarks.jobs import loads
+from benchmarks.jobs.reading import PLAIN, decode, read_through
 
+READ = ("stimage.modeling.batches", "PIL.Image")
+
+
+@loads("pandas", "PIL.Image", "stimage_1k4m", "stimage.processing.publish")
 def build_ours(root: str, out: str, workers: str) -> dict:
     """Crop, encode and store all slides with their counts, as the script does."""
     from stimage.processing.build import Selection, make_plan
@@ -26,23 +32,37 @@ def build_ours(root: str, out: str, workers: str) -> dict:
     return {"spots": sum(one.spots for one in done.values())}
 
 
+@loads(*PLAIN)
 def build_original(root: str, out: str) -> dict:
     """Do what the data set's authors do: pandas for the tables, a Pillow crop and a PNG file for each spot."""
     import pandas as pd
     from PIL import Image
 
     Image.MAX_IMAGE_PIXELS = None
-    Path(out).mkdir(exist_ok=True)
-    spots = 0
+    pngs, spots = Path(out, "png"), 0
+    pngs.mkdir(parents=True, exist_ok=True)
     for path in sorted(Path(root, "Visium/gene_exp").glob("*_count.csv")):
         name = path.name.removesuffix("_count.csv")
         counts = pd.read_csv(path, index_col=0)
         coord = pd.read_csv(Path(root, f"Visium/coord/{name}_coord.csv"), index_col=0).loc[counts.index]
         image = Image.open(Path(root, f"Visium/image/{name}.png")).convert("RGB")
         for spot, y, x, r in coord[["yaxis", "xaxis", "r"]].itertuples():
-            image.crop((x - r, y - r, x + r, y + r)).save(Path(out, f"{spot}.png"))
+            image.crop((x - r, y - r, x + r, y + r)).save(pngs / f"{spot}.png")
         spots += len(counts)
     return {"spots": spots}
+
+
+@loads("pyvips")
+def build_limit(root: str, out: str) -> dict:
+    """Decode the images, read the counts' bytes, and write as many bytes as the shards have."""
+    size, block = sum(path.stat().st_size for path in Path(out).rglob("*.parquet")), bytes(1 << 20)
+    for folder, read in (("image", decode), ("gene_exp", read_through)):
+        for path in sorted(Path(root, "Visium", folder).iterdir()):
+            read(path)
+    with TemporaryFile(dir=out) as file:
+        for at in range(0, size, len(block)):
+            file.write(block[: size - at])
+    return {"bytes": size}
 
 
 def _shards(folder: str):
@@ -51,6 +71,7 @@ def _shards(folder: str):
     return load_dataset(folder, "Visium", split="train", streaming=True)
 
 
+@loads(*READ)
 def read_ours(folder: str) -> dict:
     from stimage.modeling.batches import spot_loader
 
@@ -60,6 +81,7 @@ def read_ours(folder: str) -> dict:
     return {"spots": spots, "genes": genes}
 
 
+@loads(*READ)
 def read_rows(folder: str) -> dict:
     """Read rows through a DataLoader, as the documentation of datasets shows it."""
     from torch.utils.data import DataLoader
@@ -71,8 +93,9 @@ def read_rows(folder: str) -> dict:
     return {"spots": spots, "genes": genes}
 
 
+@loads("pyarrow.parquet", "simplejpeg")
 def read_limit(folder: str) -> dict:
-    """Decode the same images with Pillow in two processes, each from its own file, and do nothing else."""
+    """Decode the same images in two processes, each from its own files, and do nothing else."""
     paths = sorted(Path(folder).glob("data/Visium/train/*.parquet"))
     with get_context("fork").Pool(2) as pool:
         return {"spots": sum(pool.map(_decode_all, paths, chunksize=1))}
@@ -80,11 +103,11 @@ def read_limit(folder: str) -> dict:
 
 def _decode_all(path: Path) -> int:
     import pyarrow.parquet as pq
-    from PIL import Image
+    import simplejpeg
 
     spots = 0
     for batch in pq.ParquetFile(path).iter_batches(500, columns=["image.bytes"]):
-        for data in batch["image"].field("bytes").to_pylist():
-            np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+        for data in batch["image"].field("bytes"):
+            simplejpeg.decode_jpeg(data.as_py(), "RGB")
             spots += 1
     return spots

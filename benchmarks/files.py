@@ -1,0 +1,65 @@
+"""Writing what inputs are made of: count and coord files, images, patches."""
+
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+
+def count_rows(n: int, genes: int, filled: float, seed: int = 0) -> list[bytes]:
+    """Return n rows of comma-separated counts as text, a share of them not 0."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for _ in range(n):
+        counts = np.where(rng.random(genes) < filled, rng.geometric(0.45, genes), 0)
+        rows.append(b"," + b",".join(b"%d" % c for c in counts.tolist()) + b"\n")
+    return rows
+
+
+def write_counts(path: Path, ids: list[str], genes: int, rows: list[bytes]) -> None:
+    """Write a count CSV; rows are repeated in turn."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        file.write(b"," + b",".join(b"GENE%05d" % i for i in range(genes)) + b"\n")
+        for k, spot in enumerate(ids):
+            file.write(spot.encode() + rows[k % len(rows)])
+
+
+def write_image(path: Path, width: int, height: int) -> None:
+    """Write a JPEG of coloured clouds, in strips, so that a huge one needs no memory."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    clouds = pyvips.Image.perlin(width, height, cell_size=96, uchar=True, seed=1)
+    across, down = width // 1024 + 1, height // 1024 + 1
+    grain = pyvips.Image.gaussnoise(1024, 1024, sigma=9, mean=0, seed=2).replicate(across, down)
+    image = clouds * [0.3, 0.5, 0.25] + [170, 110, 165] + grain.crop(0, 0, width, height)
+    image.cast("uchar").copy(interpretation="srgb").jpegsave(str(path), Q=85)
+
+
+def write_coord(path: Path, ids: list[str], x: np.ndarray, y: np.ndarray, r: float) -> None:
+    """Write a coord CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{i},{b:.3f},{a:.3f},{r}" for i, a, b in zip(ids, x.tolist(), y.tolist())]
+    path.write_text("\n".join([",yaxis,xaxis,r", *lines, ""]))
+
+
+def write_patches(out: Path, spots: int, px: int = 112) -> None:
+    """Write patches as PNG files, as the original does, in one Parquet file, as shards have them, and as one array."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    from stimage.processing.encoders import encode_png
+
+    out.mkdir(parents=True, exist_ok=True)
+    rng, files, decoded = np.random.default_rng(0), [], []
+    for i in range(spots):
+        small = Image.fromarray(rng.integers(90, 230, (px // 8, px // 8, 3), dtype=np.uint8))
+        pixels = np.asarray(small.resize((px, px), Image.Resampling.BICUBIC)) + rng.integers(0, 9, (px, px, 3))
+        decoded.append(pixels.clip(0, 255).astype(np.uint8))
+        Image.fromarray(decoded[-1]).save(out / f"{i:05d}.png")
+        files.append({"bytes": encode_png(decoded[-1]), "path": None})
+    np.save(out / "pixels.npy", np.stack(decoded))
+    names = [str(i) for i in range(spots)]
+    table = {"spot_id": names, "slide": names, "annotation": [None] * spots, "image": files}
+    table |= {"expression": pa.FixedSizeListArray.from_arrays(pa.array(rng.random(spots * 128), pa.float32()), 128)}
+    pq.write_table(pa.table(table), out / "spots.parquet")

@@ -1,0 +1,51 @@
+"""What was measured on: the machine, the versions, the commit; nothing that names a person, a host or a folder."""
+
+import os
+import platform
+import subprocess
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks.measure import ROOT
+
+PACKAGES = ("accelerate", "datasets", "numpy", "pandas", "pillow", "polars", "pyarrow", "pyvips", "pyvips-binary",
+            "scanpy", "scikit-learn", "simplejpeg", "torch", "transformers")  # fmt: skip
+HARDWARE = ("processor", "cores", "memory_gib", "system")
+
+
+def describe() -> dict:
+    """Return the machine's `HARDWARE`, ``python``, ``versions``, ``commit`` (null if this is no checkout), ``date``."""
+    return {
+        "processor": _first("/proc/cpuinfo", "model name") or platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "system": f"{_distribution()}, {platform.system()} {platform.release()}, {platform.machine()}",
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in PACKAGES},
+        "commit": _commit(),
+        "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
+    }
+
+
+def _distribution() -> str:
+    try:
+        return platform.freedesktop_os_release()["PRETTY_NAME"]
+    except OSError:  # it has no such file
+        return "unknown distribution"
+
+
+def _first(path: str, key: str) -> str:
+    lines = Path(path).read_text().splitlines() if Path(path).exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith(key)), "")
+
+
+def _commit() -> str | None:
+    """Return the commit of this checkout, with a + if files differ from it."""
+    if not (ROOT / ".git").exists():
+        return None
+    return _git("rev-parse", "--short=12", "HEAD") + ("+" if _git("status", "--porcelain") else "")
+
+
+def _git(*command: str) -> str:
+    return subprocess.run(["git", "-C", str(ROOT), *command], capture_output=True, text=True, check=True).stdout.strip()

@@ -1,0 +1,131 @@
+"""The benchmarks on tiny inputs, in this process: all sides agree, results have what they should, and are compared."""
+
+import copy
+import json
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from benchmarks import __main__ as program
+from benchmarks import compare, growth, report
+from benchmarks.case import Case, Side
+from benchmarks.cases import make_cases
+from benchmarks.inputs import QUICK, Inputs
+from benchmarks.measure import find_job, run_here
+
+TINY = replace(QUICK, spots=40, genes=60, st=(2, 2), huge=3, slides=2, small_slides=(2,), bins=(20, 40), bins_genes=50,
+               bins_plain=20, patches=24, step=4, probe=(300, 16), silhouette=300)  # fmt: skip
+ELSEWHERE = {"workers", "read", "build", "panel"}  # of other processes, or of more genes than there are here
+PACKAGES = "datasets pandas pillow polars pyarrow scanpy scikit-learn torch transformers".split()
+MACHINE = {"processor": "P", "cores": 2, "memory_gib": 24.0, "system": "S", "python": "3.11.7", "commit": "abc",
+           "date": "2025-01-01", "versions": dict.fromkeys(PACKAGES, "1.0")}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory) -> Inputs:
+    return Inputs(tmp_path_factory.mktemp("bench"), TINY)
+
+
+def _cases(inputs: Inputs) -> dict[str, Case]:
+    return {case.name: case for case in make_cases(inputs)}
+
+
+def _found(case: Case, side: Side) -> dict:
+    return run_here(side.job, *case.arguments(), *side.more)["found"]
+
+
+@pytest.mark.parametrize("name", [name for name in _cases(Inputs(Path(), TINY)) if name not in ELSEWHERE])
+def test_what_is_beside_finds_the_same(inputs, name):
+    case = _cases(inputs)[name]
+    ours = _found(case, case.ours)
+    for side in case.beside:
+        case.agree(ours, _found(case, side))
+    if case.limit:
+        assert _found(case, case.limit)
+
+
+def test_what_differs_is_refused(inputs):
+    case = _cases(inputs)["counts"]
+    with pytest.raises(ValueError, match="found"):
+        case.agree({"filled": 1}, {"filled": 2})
+    with pytest.raises(ValueError, match="differs by"):
+        _cases(inputs)["silhouette"].agree({"silhouettes": [0.1, 0.2]}, {"silhouettes": [0.1, 0.2001]})
+
+
+def test_every_job_is_there_and_its_modules_load(inputs):
+    sides = [side for case in make_cases(inputs) for side in (case.ours, *case.beside, case.limit) if side]
+    for job in {side.job for side in [*sides, *(side for _, side in growth.SERIES)]}:
+        assert all(map(import_module, find_job(job).modules)), job
+
+
+def test_results_are_written_and_fill_the_readme(tmp_path, capsys):
+    results = program.run(tmp_path, ["huge"], TINY)
+    assert json.loads((tmp_path / "benchmarks.json").read_text()) == results
+    assert results["machine"].keys() == MACHINE.keys() and str(tmp_path) not in json.dumps(results)
+    row = results["rows"][0]
+    assert [len(side["runs"]) for side in (row["ours"], *row["beside"], row["limit"])] == [3, 3, 3]
+    assert all(run["seconds"] > 0 and run["peak_mb"] > run["mb"] >= 0 for run in row["ours"]["runs"])
+
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    for _ in range(2):
+        assert program.main(["--out", str(tmp_path), "--readme", str(readme)]) == 0
+        text = readme.read_text()
+        assert text.count("| 9 bins of a JPEG") == 1 and "old" not in text
+        assert text.startswith("before\n") and text.endswith(f"{report.END}\nafter\n")
+    readme.write_text(f"{report.END} {report.BEGIN}")
+    assert program.main(["--out", str(tmp_path), "--readme", str(readme)]) == 1
+    assert readme.read_text() == f"{report.END} {report.BEGIN}" and "each once" in capsys.readouterr().err
+
+
+def _side(*seconds: float, mb: float = 100.0) -> dict:
+    runs = [{"seconds": second, "mb": mb, "peak_mb": mb + 50} for second in seconds]
+    return {"name": "a", "cores": 1, "seconds": sorted(seconds)[len(seconds) // 2], "mb": mb, "runs": runs}
+
+
+def _results() -> dict:
+    row = {"case": "counts", "job": "of a slide", "ours": _side(0.99, 1.0, 1.02), "limit": None}
+    points = [{"spots": n} | _side(n / 1e4, mb=50 + n / 1e4) for n in (10_000, 30_000, 100_000, 200_000)]
+    series = [{"name": "streaming", "points": points, **growth.slopes(points)}]
+    rows = [row | {"beside": [_side(9.0) | {"remark": ""}]}]
+    return {"machine": MACHINE, "rows": rows, "growth": {"genes": 10, "series": series}}
+
+
+def _compare(tmp_path, old: dict, new: dict, *more: str) -> int:
+    paths = tmp_path / "old.json", tmp_path / "new.json"
+    for path, results in zip(paths, (old, new)):
+        path.write_text(json.dumps(results))
+    return compare.main([*map(str, paths), *more])
+
+
+def test_compare_fails_what_became_worse_beyond_noise_and_threshold(tmp_path, capsys):
+    old, new = _results(), _results()
+    assert _compare(tmp_path, old, new) == 0
+    new["rows"][0]["ours"] = _side(1.19, 1.2, 1.21)
+    assert _compare(tmp_path, old, new) == 0 and "| worse |" in capsys.readouterr().out
+    assert _compare(tmp_path, old, new, "--threshold", "10") == 1
+    new["rows"][0]["ours"] = _side(1.0, 1.5, 2.0)  # the repeats differ by as much
+    assert _compare(tmp_path, old, new) == 0
+    new["rows"][0]["ours"] = _side(1.0, 1.0, 1.0, mb=200)
+    assert _compare(tmp_path, old, new) == 1 and "counts: of a slide (mb)" in capsys.readouterr().out
+    new = _results()
+    new["growth"]["series"][0]["points"][-1] |= _side(40.0, mb=70)
+    assert _compare(tmp_path, old, new) == 1 and "streaming, 200,000 spots (seconds)" in capsys.readouterr().out
+
+
+def test_compare_refuses_another_machine(tmp_path, capsys):
+    old, new = _results(), _results()
+    new["machine"] = MACHINE | {"processor": "Q", "versions": MACHINE["versions"] | {"torch": "2.0"}}
+    assert _compare(tmp_path, old, new) == 2 and "processor: P / Q" in capsys.readouterr().err
+    assert _compare(tmp_path, old, new, "--other-machine") == 0 and "torch: 1.0 / 2.0" in capsys.readouterr().out
+
+
+def test_growth_is_fitted_and_drawn(tmp_path):
+    results = copy.deepcopy(_results())
+    one = results["growth"]["series"][0]
+    assert one["time_slope"] == pytest.approx(1) and one["bytes_per_spot"] == pytest.approx(100)
+    program.write(results, tmp_path)
+    assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
+    assert "streaming: time as spots^1.00, 100 bytes a spot" in (tmp_path / "benchmarks.md").read_text()
