@@ -1,4 +1,4 @@
-# make demo [ROOT=folder]   the main job from start to end, on a made sample or on your own slides
+# make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a made sample or on a few of your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
@@ -21,7 +21,7 @@ $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	touch $@
 
 demo: $(VENV)/installed
-	$(BIN)/python scripts/demo.py $(ROOT) --out $(OUT)
+	$(BIN)/python scripts/demo.py $(if $(ROOT),"$(ROOT)") --out $(OUT)/demo
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest

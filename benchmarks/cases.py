@@ -97,13 +97,17 @@ def evaluation(inputs: Inputs) -> list[Case]:
     (n, d), many = inputs.sizes.probe, inputs.sizes.silhouette
     plain = (Side("scikit-learn, one fit after the other", "evaluation.probe_plain"),)
     return [
-        Case("probe", f"linear probe, original, {n:,} x {d}, 7 classes, two cores", 1.5, lambda: (n, d),
+        Case("probe", f"linear probe, original, {n:,} x {d}, 7 classes, two cores", 1.5, lambda: (n, d, 10.0),
              Side("ours", "evaluation.probe_original", cores=2), plain),
-        Case("converged", "the same, converged, one core", 1.2, lambda: (n, d),
+        Case("converged", "the same, converged, one core", 1.2, lambda: (n, d, 10.0),
+             Side("ours", "evaluation.probe_converged"), plain, None, scores),
+        Case("converged-3.5", "the same of embeddings of norm 3.5, not 10: SGD stops sooner", 0.5, lambda: (n, d, 3.5),
              Side("ours", "evaluation.probe_converged"), plain, None, scores),
         Case("silhouette", f"silhouette of {many:,} x 32, 7 classes", 2, lambda: (many,),
              Side("ours", "evaluation.silhouette_ours"), (Side("scikit-learn", "evaluation.silhouette_plain"),),
              Side("the products of all pairs", "evaluation.silhouette_limit"), partial(close, within=1e-6)),
+        Case("clusters", f"k-means and Leiden of {many:,} x 32", 1, lambda: (many,),
+             Side("ours", "evaluation.clusters")),
     ]  # fmt: skip
 
 

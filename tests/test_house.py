@@ -5,7 +5,15 @@ from pathlib import Path
 
 HOUSE = Path(__file__).parents[1] / "stimage"
 GROUND = {"errors", "files", "parallel", "sample"}  # know no room
-ROOMS = ("slides", "collection", "processing", "modeling", "evaluation", "training")  # each knows those before it
+ROOMS = (
+    "slides",
+    "collection",
+    "processing",
+    "modeling",
+    "evaluation",
+    "training",
+    "demo",
+)  # each knows those before it
 SEES = {room: {*ROOMS[:k], room} | GROUND for k, room in enumerate(ROOMS)}
 SEES |= {name: {"errors", name} for name in GROUND} | {"arguments": {"slides", "processing"} | GROUND}
 DOOR = {"training": {"stimage_1k4m"}}  # reads a root as any user does

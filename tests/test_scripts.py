@@ -66,9 +66,3 @@ def test_show_spots_of_real_slides(shared, tmp_path):
                "--out", tmp_path)  # fmt: skip
     for words in ("2,898", "19,465", "14.25 px, hexagonal", "7.016; trusted", "70 µm spot (CytAssist)"):
         assert words in done.stdout
-
-
-def test_demo(sample, tmp_path):
-    done = run("demo.py", sample, "--out", tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "== done" in done.stdout and len(list((tmp_path / "show_spots").glob("*.png"))) == 3

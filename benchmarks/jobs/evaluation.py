@@ -1,4 +1,4 @@
-"""The linear probe and the silhouette, beside a plain scikit-learn program."""
+"""The linear probe and the silhouette, beside a plain scikit-learn program; and clusters."""
 
 from collections.abc import Iterator
 
@@ -11,21 +11,22 @@ SHOWN = 50  # of so many silhouettes, one is compared
 TILE = 512
 
 
-def _spots(n: int, d: int) -> tuple[np.ndarray, np.ndarray]:
-    """Embeddings with a few strong directions, as networks make them, of norm 10 as CLIP's, and labels."""
+def _spots(n: int, d: int, norm: float) -> tuple[np.ndarray, np.ndarray]:
+    """Embeddings of a mean norm, with a few strong directions, as networks make them; and labels."""
     rng = np.random.default_rng(0)
     y = rng.integers(0, CLASSES, n)
     mix = rng.normal(size=(d, d)) * np.exp(-np.arange(d) / (d / 6))[:, None] / d**0.5
     x = (rng.normal(size=(CLASSES, d)) * 0.14)[y] @ mix + rng.normal(size=(n, d)) @ mix * 0.5
-    return (3 * (x + rng.normal(size=(n, d)) / d**0.5)).astype(np.float32), y
+    x += rng.normal(size=(n, d)) / d**0.5
+    return (norm * x / np.linalg.norm(x, axis=1).mean()).astype(np.float32), y
 
 
-def _probe(protocol: str, n: str, d: str) -> Iterator[dict | None]:
+def _probe(protocol: str, n: str, d: str, norm: str) -> Iterator[dict | None]:
     from stimage.evaluation.folds import random_folds
     from stimage.evaluation.linear_probe import predict
     from stimage.evaluation.probe_scores import summarise
 
-    x, y = _spots(int(n), int(d))
+    x, y = _spots(int(n), int(d), float(norm))
     yield None
     predicted = predict(protocol, x, y, random_folds(len(x)))
     scores = summarise(predicted, y, np.zeros(len(y)).astype(str), all_named=True)
@@ -33,24 +34,24 @@ def _probe(protocol: str, n: str, d: str) -> Iterator[dict | None]:
 
 
 @loads("stimage.evaluation.linear_probe", "sklearn.metrics")
-def probe_original(n: str, d: str) -> Iterator[dict | None]:
-    yield from _probe("original", n, d)
+def probe_original(n: str, d: str, norm: str) -> Iterator[dict | None]:
+    yield from _probe("original", n, d, norm)
 
 
 @loads("stimage.evaluation.linear_probe", "sklearn.metrics")
-def probe_converged(n: str, d: str) -> Iterator[dict | None]:
-    yield from _probe("converged", n, d)
+def probe_converged(n: str, d: str, norm: str) -> Iterator[dict | None]:
+    yield from _probe("converged", n, d, norm)
 
 
 @loads("stimage.evaluation.folds", "sklearn.linear_model", "sklearn.metrics")
-def probe_plain(n: str, d: str) -> Iterator[dict | None]:
+def probe_plain(n: str, d: str, norm: str) -> Iterator[dict | None]:
     """The data set authors' loop: 5 splits, 5 alphas, one fit after the other."""
     from sklearn.linear_model import SGDClassifier
     from sklearn.metrics import f1_score
 
     from stimage.evaluation.folds import random_folds
 
-    x, y = _spots(int(n), int(d))
+    x, y = _spots(int(n), int(d), float(norm))
     yield None
     x = x.astype(np.float64)
     f1 = np.zeros((5, 5, 2))
@@ -101,3 +102,13 @@ def silhouette_limit(n: str) -> Iterator[dict | None]:
             rows, columns = x[i : i + TILE], transposed[:, j : j + TILE]
             torch.mm(rows, columns, out=room[: len(rows) * columns.shape[1]].view(len(rows), -1))
     yield {"spots": len(x)}
+
+
+@loads("stimage.evaluation.embedding_scores")
+def clusters(n: str) -> Iterator[dict | None]:
+    """Cluster by k-means and by Leiden."""
+    from stimage.evaluation.embedding_scores import kmeans_clusters, leiden_clusters
+
+    x, _ = _points(n)
+    yield None
+    yield {"clusters": [len(np.unique(found)) for found in (kmeans_clusters(x, CLASSES), leiden_clusters(x))]}

@@ -85,7 +85,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("root", help="a root, a folder that build_shards made, the URL of one, or user/repo on the Hub")
     parser.add_argument("--model", required=True,
                         help="path or Hub name of a transformers checkpoint (CLIP, PLIP, SigLIP, DINOv2, one of "
-                        "finetune_clip); or timm:NAME, hf-hub:REPO for timm")  # fmt: skip
+                        "finetune_clip); for timm, timm:NAME, hf-hub:REPO (UNI: hf-hub:MahmoodLab/UNI) or "
+                        "local-dir:FOLDER")  # fmt: skip
     parser.add_argument("--batch-size", type=positive, default=64, help="spots at once (%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="reading processes, for each process (%(default)s)")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (%(default)s)")

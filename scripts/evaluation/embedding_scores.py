@@ -9,20 +9,17 @@ or "Exclude", are left out. Writes results.json and results.csv.
 import argparse
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.arguments import positive, run
 from stimage.errors import DataError
+from stimage.evaluation.arguments import add_labelled, labelled_of
 from stimage.evaluation.embedding_scores import MOST, NEIGHBOURS, SEED, batch_mixing, embedding_scores, unit_norm
-from stimage.evaluation.embeddings import read_embeddings
-from stimage.evaluation.labels import Labelled, read_labelled
+from stimage.evaluation.labels import Labelled
 from stimage.evaluation.results import data_identity, read_results, write_results
 from stimage.evaluation.tables import figures, write_csv
-from stimage.slides import read_catalog
-from stimage.slides.catalog import ON_MISMATCH
 
 VERSION = 1
 PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "igraph", "numpy")
@@ -32,12 +29,7 @@ SHOWN = ("silhouette", "calinski_harabasz", "davies_bouldin", "kmeans.ari", "lei
 def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
-    catalog = read_catalog(args.root)
-    slides = catalog.of_techs(techs_of(args)).select(filters_of(args))
-    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
-    spots = read_labelled(embeddings, slides, args.on_mismatch)
-    for reason, n in spots.left_out.items():
-        print(f"note: {n} spots left out: {reason}")
+    spots = labelled_of(args)
     by_slide, overall = score(spots, args.norm, args.most)
     config = {"norm": args.norm, "most": args.most, "neighbours": NEIGHBOURS}
     data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out)
@@ -83,16 +75,9 @@ def _spread(values: Sequence) -> dict:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--embeddings", type=Path, required=True, help="folder of Parquet files, one Parquet file, or a CSV"
-    )
-    parser.add_argument("--root", required=True, help="a folder laid out as the data set, or the URL of one")
+    add_labelled(parser, "out/embedding_scores")
     parser.add_argument("--norm", choices=("none", "unit"), default="none", help="of the vectors (%(default)s)")
     parser.add_argument("--most", type=positive, default=MOST, help="spots; of more, a sample is scored (%(default)s)")
-    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
-                        help="labelled spots without an embedding: stop, or leave them out (%(default)s)")  # fmt: skip
-    add_filters(parser)
-    parser.add_argument("--out", type=Path, default=Path("out/embedding_scores"), help="folder to write (%(default)s)")
     return parser.parse_args()
 
 

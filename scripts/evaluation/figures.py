@@ -5,11 +5,12 @@ figures.py f1 --results A B --out FIGURES            bars of linear_probe's resu
 figures.py scores --results A B --out FIGURES        boxes of embedding_scores' results
 figures.py labels --root ROOT --slide S [--embeddings A] --out FIGURES     labels over the slide, and predicted ones
 figures.py genes --root ROOT --slide S --genes ERBB2 CD3E --out FIGURES    expression over the slide
+figures.py overview --root ROOT --slide S --embeddings A --gene ERBB2 --out FIGURES    spots, patches, a gene predicted
 figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     pies and bars of slides and spots
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,11 @@ from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, r
 from stimage.evaluation.figures import projection_figure, save
 from stimage.evaluation.figures_charts import collection_bars, collection_pies, f1_bars, read_collection, score_boxes
 from stimage.evaluation.figures_maps import gene_maps, label_maps
+from stimage.evaluation.figures_overview import overview
 from stimage.evaluation.folds import blocks, group_folds
 from stimage.evaluation.labels import UNLABELLED, read_labelled
 from stimage.evaluation.linear_probe import predict
+from stimage.evaluation.predict import Task, run_fixed
 from stimage.evaluation.projection import METHODS, draw_some, project
 from stimage.evaluation.results import read_results
 from stimage.processing.panels import Panel
@@ -40,13 +43,13 @@ def main() -> None:
 def draw_projection(args: argparse.Namespace) -> dict:
     catalog = read_catalog(args.root)
     wanted = catalog.of_techs(techs_of(args)).select(filters_of(args))
-    points, labels = {}, {}
-    for path in args.embeddings:
+    points, labels, names = {}, {}, names_of(args, args.embeddings)
+    for path, name in zip(args.embeddings, names or [""] * len(args.embeddings)):
         every = read_embeddings(path, [slide.name for slide in catalog.slides])
         slides, _ = embedded_slides(every, catalog.slides, wanted)
         ids, vectors = (np.concatenate([getattr(one, name) for one in slides]) for name in ("spot_ids", "vectors"))
         some = draw_some(len(ids), args.spots, args.seed)
-        name = every.model or path.stem
+        name = name or every.model or path.stem
         if name in points:
             raise DataError(f"{path}: is of model {name}, as another of --embeddings is; pass each model once")
         points[name] = project(vectors[some], args.method, args.seed)
@@ -64,10 +67,16 @@ def draw_scores(args: argparse.Namespace) -> dict:
 
 
 def named_results(args: argparse.Namespace) -> dict:
-    names = args.names or [(path.parent if path.suffix == ".json" else path).name for path in args.results]
-    if len(set(names)) != len(args.results):
-        raise DataError(f"{len(args.results)} results have the names {', '.join(names)}; pass --names, one each")
-    return dict(zip(names, map(read_results, args.results)))
+    folders = [(path.parent if path.suffix == ".json" else path).name for path in args.results]
+    return dict(zip(names_of(args, args.results, folders), map(read_results, args.results)))
+
+
+def names_of(args: argparse.Namespace, paths: list[Path], otherwise: Sequence[str] = ()) -> list[str]:
+    """Return the models' names: one each, and no two alike."""
+    names = list(args.names or otherwise)
+    if names and (len(names) != len(paths) or len(set(names)) != len(names)):
+        raise DataError(f"{len(paths)} models have the names {', '.join(names)}; pass --names, one each")
+    return names
 
 
 def draw_labels(args: argparse.Namespace) -> dict:
@@ -109,6 +118,20 @@ def draw_genes(args: argparse.Namespace) -> dict:
     return {f"genes_{spots.slide.name}": figure}
 
 
+def draw_overview(args: argparse.Namespace) -> dict:
+    spots, ids = one_slide(args)
+    catalog, truth = read_catalog(args.root), labels_of(spots)
+    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+    slides, _ = embedded_slides(embeddings, catalog.slides, catalog.slides)
+    if spots.slide not in [one.slide for one in slides] or len(slides) < 2:
+        raise DataError(f"{args.embeddings}: {args.slide} can't be predicted: it and other slides must be embedded")
+    groups = {one.slide.name: one.slide.name for one in slides}
+    predictions: list = []
+    run_fixed(Task(slides, groups, panel=Panel((args.gene,)), show=predictions.append))
+    (mine,) = (one for one in predictions if one.spots.slide == spots.slide)
+    return {f"overview_{spots.slide.name}": overview(spots, [truth.get(spot) for spot in ids], mine)}
+
+
 def draw_collection(args: argparse.Namespace) -> dict:
     slides = read_collection(args.meta)
     return {"collection_pies": collection_pies(slides), "collection_bars": collection_bars(slides)}
@@ -137,7 +160,7 @@ def square(spots: Spots) -> bool:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(
-        required=True, metavar="KIND", help="projection, f1, scores, labels, genes, collection"
+        required=True, metavar="KIND", help="projection, f1, scores, labels, genes, overview, collection"
     )
 
     def kind(name: str, draw: Callable, root: bool = False) -> argparse.ArgumentParser:
@@ -150,6 +173,7 @@ def parse_arguments() -> argparse.Namespace:
 
     one = kind("projection", draw_projection, True)
     one.add_argument("--embeddings", type=Path, nargs="+", required=True, help="one for each model")
+    one.add_argument("--names", nargs="+", help="of the models; otherwise as their embeddings say")
     one.add_argument("--method", choices=METHODS, default="t-SNE", help="(%(default)s)")
     one.add_argument("--spots", type=positive, default=5000, help="at most, drawn at random (%(default)s)")
     one.add_argument("--seed", type=int, default=0, help="(%(default)s)")
@@ -166,6 +190,10 @@ def parse_arguments() -> argparse.Namespace:
     one = kind("genes", draw_genes, True)
     one.add_argument("--slide", required=True)
     one.add_argument("--genes", nargs="+", required=True)
+    one = kind("overview", draw_overview, True)
+    one.add_argument("--slide", required=True)
+    one.add_argument("--embeddings", type=Path, required=True, help="of the slide and of those to predict it from")
+    one.add_argument("--gene", required=True)
     one = kind("collection", draw_collection)
     one.add_argument("--meta", required=True, help="the meta file")
     return parser.parse_args()

@@ -15,28 +15,23 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, filters_of, run, techs_of
+from stimage.arguments import run
 from stimage.evaluation import folds, linear_probe, sgd_probe
-from stimage.evaluation.embeddings import read_embeddings
-from stimage.evaluation.labels import Labelled, read_labelled
+from stimage.evaluation.arguments import add_labelled, labelled_of
+from stimage.evaluation.labels import Labelled
 from stimage.evaluation.probe_scopes import CLASSIFIERS, Probed, probe, rare
 from stimage.evaluation.results import data_identity, read_results, write_results
 from stimage.evaluation.tables import write_csv
-from stimage.slides import read_catalog
-from stimage.slides.catalog import ON_MISMATCH
 
-VERSION = 1
+VERSION = 2  # 1 split spots in the order of their ids
 PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
 
 
 def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
-    catalog = read_catalog(args.root)
-    slides = catalog.of_techs(techs_of(args)).select(filters_of(args))
-    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
-    spots = read_labelled(embeddings, slides, args.on_mismatch)
-    for note in [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()] + rare(spots.labels):
+    spots = labelled_of(args)
+    for note in rare(spots.labels):
         print(f"note: {note}")
     probed = probe(spots, args.protocol, args.split, args.patients, not args.no_colour,
                    lambda some: tqdm(some, disable=None))  # fmt: skip
@@ -83,18 +78,11 @@ def _cell(figure: dict) -> str:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--embeddings", type=Path, required=True, help="folder of Parquet files, one Parquet file, or a CSV"
-    )
-    parser.add_argument("--root", required=True, help="a folder laid out as the data set, or the URL of one")
+    add_labelled(parser, "out/linear_probe")
     parser.add_argument("--protocol", choices=linear_probe.PROTOCOLS, default="converged", help="(%(default)s)")
     parser.add_argument("--split", choices=folds.SPLITS, default="slide", help="what is held out (%(default)s)")
     parser.add_argument("--patients", type=Path, help="CSV (slide, patient), for the split by patient")
     parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
-    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
-                        help="labelled spots without an embedding: stop, or leave them out (%(default)s)")  # fmt: skip
-    add_filters(parser)
-    parser.add_argument("--out", type=Path, default=Path("out/linear_probe"), help="folder to write (%(default)s)")
     args = parser.parse_args()
     if (args.split == "patient") != (args.patients is not None):
         parser.error("--split patient and --patients go together")

@@ -7,6 +7,7 @@ fixed     groups held out, genes and penalty chosen on training slides alone, ba
 """
 
 import argparse
+import hashlib
 import time
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, r
 from stimage.evaluation.figures import save
 from stimage.evaluation.figures_maps import prediction_maps
 from stimage.evaluation.folds import SEEDS
-from stimage.evaluation.predict import Outcome, hest_groups, run_fixed, run_hest, run_original, split_groups
+from stimage.evaluation.predict import Outcome, Task, hest_groups, run_fixed, run_hest, run_original, split_groups
 from stimage.evaluation.results import data_identity, write_results
 from stimage.processing.panels import Panel
 from stimage.slides import Slide, read_catalog
@@ -36,21 +37,24 @@ def main() -> None:
         print(f"note: {len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}")
     outcome = predict(args, slides, catalog.slides)
     path = write(args, outcome, slides, embeddings, time.monotonic() - start)
-    for prediction in outcome.predictions[: args.maps]:
-        draw(prediction, args.out)
     print(f"Pearson's r {outcome.overall['pearson']['mean']:.3f}: {path}")
 
 
 def predict(args: argparse.Namespace, slides: list[EmbeddedSlide], known: tuple[Slide, ...]) -> Outcome:
+    left = iter(range(args.maps))
+
+    def show(prediction: Prediction) -> None:
+        if next(left, None) is not None:
+            draw(prediction, args.out)
+
     if args.protocol == "original":
-        return run_original(slides, args.gene, args.gene_table)
+        return run_original(Task(slides, gene_table=args.gene_table, show=show), args.gene)
     chosen = [one.slide for one in slides]
-    groups = hest_groups(known, chosen, args.patients) if args.protocol == "hest" else split_groups(
-        known, chosen, args.split, args.patients
-    )  # fmt: skip
     panel = Panel.of(args.panel, args.gene_table) if args.panel else None
-    protocol = run_hest if args.protocol == "hest" else run_fixed
-    return protocol(slides, groups, args.folds, panel, args.n, args.gene_table)
+    rest = (args.folds, panel, args.n, args.gene_table, show)
+    if args.protocol == "hest":
+        return run_hest(Task(slides, hest_groups(known, chosen, args.patients), *rest))
+    return run_fixed(Task(slides, split_groups(known, chosen, args.split, args.patients), *rest))
 
 
 def write(
@@ -66,6 +70,8 @@ def write(
             else {"normalise": "median-log1p", "alphas": WIDE_ALPHAS, "split": args.split,
                   "nan": "genes constant in the truth are left out and counted; constant predictions score 0"}
         )  # fmt: skip
+    if args.patients:
+        config["patients_sha256"] = hashlib.sha256(Path(args.patients).read_bytes()).hexdigest()
     used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
     by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
     data = {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide}

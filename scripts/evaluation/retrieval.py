@@ -6,7 +6,6 @@ ways: a_to_b looks for partners in --other, b_to_a in --embeddings. A tie counts
 
 import argparse
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +23,7 @@ PACKAGES = ("stimage-1k4m", "torch", "numpy")
 
 def main() -> None:
     args, start = parse_arguments(), time.monotonic()
-    wanted = [slide.name for slide in read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))]
-    a, b, left_out = pairs(args, wanted)
+    a, b, left_out = pairs(args)
     slides = {}
     for name in np.unique(a.slides).tolist():
         mine = a.slides == name
@@ -41,9 +39,12 @@ def main() -> None:
     print(f"results: {path}")
 
 
-def pairs(args: argparse.Namespace, wanted: Sequence[str]) -> tuple[Embeddings, Embeddings, int]:
+def pairs(args: argparse.Namespace) -> tuple[Embeddings, Embeddings, int]:
     """Return both embeddings of the wanted slides, row by row of one spot, and how many spots only one of them has."""
-    a, b = (read_embeddings(path, wanted) for path in (args.embeddings, args.other))
+    catalog = read_catalog(args.root)
+    wanted = [slide.name for slide in catalog.of_techs(techs_of(args)).select(filters_of(args))]
+    known = [slide.name for slide in catalog.slides]
+    a, b = (read_embeddings(path, known) for path in (args.embeddings, args.other))
     a, b = (one.take(np.isin(one.slides, wanted)) for one in (a, b))
     both, of_a, of_b = np.intersect1d(a.spot_ids, b.spot_ids, assume_unique=True, return_indices=True)
     lone = len(a) + len(b) - 2 * len(both)

@@ -3,7 +3,8 @@
     accelerate launch scripts/finetune/finetune_clip.py --config configs/finetune/clip_vit_b32_hvg.yaml ROOT --out DIR
 
 The same command goes on where an earlier run was interrupted, exactly. DIR/model is the best model on held-out slides
-so far, with its card; DIR/results.json and DIR/curves.png are the scores.
+so far, with its card; DIR/results.json and DIR/curves.png are the scores. With `pretrained: false`, DIR/untrained is
+the model before training.
 """
 
 import argparse
@@ -28,7 +29,10 @@ def main() -> None:
     quieten()
     is_main = int(os.environ.get("RANK", 0)) == 0
     repo = open_repository(args.push_to_hub, args.public, "model") if args.push_to_hub and is_main else None
-    training = Run(settings, args.out, ModelFolder(repo, args.push_checkpoints))
+    folder = ModelFolder(repo, args.push_checkpoints)
+    training = Run(settings, args.out, folder)
+    if not settings.pretrained:
+        folder.write_untrained(training)
     training.fit()
     if training.accelerator.is_main_process:
         write_results(args.out, training)

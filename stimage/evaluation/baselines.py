@@ -7,7 +7,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from stimage.evaluation.folds import Fold, positions
 from stimage.evaluation.labels import Labelled
-from stimage.evaluation.linear_probe import converged, standard
+from stimage.evaluation.linear_probe import standard, tuned
 from stimage.evaluation.probe_scores import Predicted
 from stimage.evaluation.threads import one_thread
 from stimage.slides import Patch, Slide
@@ -46,7 +46,7 @@ def position_only(spots: Labelled, labels: np.ndarray, folds: Sequence[Fold]) ->
 
 def colour_only(colours: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
     """Probe the six numbers of `colour_statistics`, standardised, as the protocol ``converged`` does."""
-    return converged(colours, labels, folds, prepare=standard)
+    return tuned(colours, labels, folds, standard)
 
 
 def colour_statistics(spots: Labelled) -> np.ndarray:

@@ -86,7 +86,8 @@ class EmbeddingWriter:
 
 def model_name(tower: VisionTower) -> str:
     """Return how a tower is called in files: a folder's own name or the name on the Hub, and its weights' digest."""
-    name = Path(tower.name).resolve().name if Path(tower.name).exists() else tower.name
+    folder = Path(tower.name.removeprefix("local-dir:"))
+    name = folder.resolve().name if folder.exists() else tower.name
     return f"{name}@{tower.digest[:8]}"
 
 

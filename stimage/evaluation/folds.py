@@ -28,10 +28,11 @@ class Fold:
 
 
 def random_folds(n: int, seeds: Sequence[int] = SEEDS) -> list[Fold]:
-    """Split n spots, in the order of their ids, at random: 80 % train, 10 % test, the rest validation, for each seed.
+    """Split n spots at random: 80 % train, 10 % test, the rest validation, for each seed.
 
-    As the data set's authors, but drawn from sorted spots, where theirs changed with Python's hash seed. Neighbours
-    on a slide fall on both sides, so position alone scores high: see `stimage.evaluation.baselines`.
+    As the data set's authors: of annotated spots in the order of their files, the training part is the very one they
+    draw. What is left they put through a set, whose order changes with Python's hash seed; here it is sorted.
+    Neighbours on a slide fall on both sides, so position alone scores high: see `stimage.evaluation.baselines`.
     """
     folds = []
     for seed in seeds:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """n annotated spots with their embeddings, in the order of their ids.
+    """n annotated spots with their embeddings, slide by slide in the order of the annotation files.
 
     ``labels`` are str (n,); ``x``, ``y`` and ``r`` float64 (n,), pixels of the slide's image; ``slides`` those that
     have such a spot, by name; ``left_out`` counts the spots that are not here, by reason.
@@ -71,7 +71,6 @@ def read_labelled(embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: 
     if not found:
         raise DataError("no spot has both an embedding and a label: name the root that has the annotation of these "
                         f"slides ({', '.join(np.unique(embeddings.slides)[:5].tolist())})")  # fmt: skip
-    found.sort()
     rows, labels, x, y, r = zip(*found)
     named = {slide.name: slide for slide, part in zip(slides, parts) if part}
     x, y, r = (np.array(values, float) for values in (x, y, r))
@@ -113,7 +112,11 @@ def _labels(slide: str, annotation: str, places: Mapping[str, int], left_out: di
     columns, table = read_table(path)
     if len(columns) < 2 or "V2" not in columns:
         raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
-    labels = {row[columns[0]]: row["V2"].strip() for row in table}
+    labels = {}
+    for number, row in enumerate(table, 2):
+        if labels.setdefault(row[columns[0]], label := row["V2"].strip()) != label:
+            raise DataError(f"{path}: row {number}: spot {row[columns[0]]!r} has two labels, "
+                            f"{labels[row[columns[0]]]!r} and {label!r}; keep one of its rows")  # fmt: skip
     unknown = [spot for spot in labels if spot not in places]
     if 2 * len(unknown) > len(labels):
         raise DataError(f"{path}: {len(unknown)} of {len(labels)} spots, such as {unknown[0]!r}, are not of slide "

@@ -1,6 +1,6 @@
-"""Running the protocols of expression prediction over slides: figures by slide and overall, and predicted slides."""
+"""Running the protocols of expression prediction over slides: figures by slide and overall."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,27 +23,69 @@ from stimage.evaluation.ridge import fair_pearson, pearson
 from stimage.processing.dispersion import common_genes
 from stimage.processing.gene_names import Naming
 from stimage.processing.panels import Panel
-from stimage.processing.select_genes import hest_genes
+from stimage.processing.select_genes import hest_choice, slide_moments
 from stimage.processing.splits import Splitting, slide_groups
 from stimage.slides import Slide
 
 
+@dataclass(frozen=True)
+class Task:
+    """What is predicted, and which slides are held out together.
+
+    ``groups`` is slide name → group; with ``folds``, groups are dealt into so many bins. Without a ``panel``,
+    ``n_genes`` are chosen; ``gene_table`` tells symbols and Ensembl ids apart. ``show`` is called with the prediction
+    of each slide that was not trained on.
+    """
+
+    slides: Sequence[EmbeddedSlide]
+    groups: Mapping[str, str] = field(default_factory=dict)
+    folds: int | None = None
+    panel: Panel | None = None
+    n_genes: int = 50
+    gene_table: str | None = None
+    show: Callable[[Prediction], None] = lambda prediction: None
+
+    def parts(self) -> list[tuple[list[EmbeddedSlide], list[EmbeddedSlide]]]:
+        """Return the slides to train on and those to test on, of each fold."""
+        return [
+            (
+                [one for one in self.slides if one.slide.name not in held],
+                [one for one in self.slides if one.slide.name in held],
+            )
+            for held in leave_out(self.groups, self.folds)
+        ]
+
+    def panels(self, chosen_on: Sequence[Sequence[EmbeddedSlide]]) -> list[Panel]:
+        """Choose by HEST's rule on some slides, and on others, among the genes that the files of all slides have.
+
+        Each slide is read once, whatever panels it is for.
+        """
+        if self.panel:
+            return [self.panel] * len(chosen_on)
+        naming = Naming(self.gene_table, "symbol") if self.gene_table else None
+        common = common_genes([one.slide for one in self.slides], naming)
+        sums = {one.slide.name: slide_moments(one.slide, common, naming=naming) for one in self.slides}
+        return [
+            Panel(tuple(hest_choice((sums[one.slide.name] for one in some), common, self.n_genes)), self.gene_table)
+            for some in chosen_on
+        ]
+
+
 @dataclass
 class Outcome:
-    """Figures by slide and of all, and predictions of slides that were not trained on, for maps."""
+    """Figures by slide and of all."""
 
     slides: dict = field(default_factory=dict)
     overall: dict = field(default_factory=dict)
-    predictions: list[Prediction] = field(default_factory=list)
 
 
-def run_original(slides: Sequence[EmbeddedSlide], gene: str, gene_table: str | None = None) -> Outcome:
+def run_original(task: Task, gene: str) -> Outcome:
     """Predict one gene as the data set's authors do: by random spots of each slide, then one slide from another.
 
     Each slide is predicted from the one before it, with the alpha that was best there.
     """
-    panel, outcome = Panel((gene,), gene_table), Outcome()
-    read = [with_counts(one, panel, "median-log1p") for one in slides]
+    panel, outcome = Panel((gene,), task.gene_table), Outcome()
+    read = [with_counts(one, panel, "median-log1p") for one in task.slides]
     for one, values in read:
         try:
             outcome.slides[one.slide.name] = original_on_slide(one.vectors, values[:, 0])
@@ -56,104 +98,94 @@ def run_original(slides: Sequence[EmbeddedSlide], gene: str, gene_table: str | N
         r, error = pearson(values, predicted)[0], np.mean((predicted - values) ** 2)
         transfer.append({"trained_on": source.slide.name, "tested_on": one.slide.name, "alpha": alpha, "n": len(one),
                          "mse": float(error), "pearson": float(r)})  # fmt: skip
-        outcome.predictions.append(Prediction(one, panel.genes, values, predicted, source.slide.name))
+        task.show(Prediction(one, panel.genes, values, predicted, source.slide.name))
     means = {key: mean_and_std([s[key]["mean"] for s in outcome.slides.values()]) for key in ("mse", "pearson")}
     outcome.overall = {"gene": gene, **means, "transfer": transfer}
     return outcome
 
 
-def run_hest(
-    slides: Sequence[EmbeddedSlide],
-    groups: Mapping[str, str],
-    folds: int | None = None,
-    panel: Panel | None = None,
-    n_genes: int = 50,
-    gene_table: str | None = None,
-) -> Outcome:
+def run_hest(task: Task) -> Outcome:
     """Predict as HEST-Benchmark does, quirks included: genes are chosen with the test slides in view.
 
     One constant gene makes the means NaN; which genes are, is told.
     """
-    panel = panel or _panel(slides, slides, n_genes, gene_table)
-    targets = {one.slide.name: read_expression(one, panel, "log1p")[0] for one in slides}
+    (panel,) = task.panels([task.slides])
+    targets = {one.slide.name: read_expression(one, panel, "log1p")[0] for one in task.slides}
     outcome, by_fold = Outcome(), []
-    for held in leave_out(groups, folds):
-        test = [one for one in slides if one.slide.name in held]
-        train = [one for one in slides if one.slide.name not in held]
-        truth = np.concatenate([targets[one.slide.name] for one in test])
+    for train, test in task.parts():
+        truth = [targets[one.slide.name] for one in test]
         predicted, facts = hest_fold(
             np.concatenate([one.vectors for one in train]),
             np.concatenate([targets[one.slide.name] for one in train]),
             np.concatenate([one.vectors for one in test]),
         )
-        r = pearson(truth, predicted)
+        r = pearson(np.concatenate(truth), predicted)
         constant = [gene for gene, value in zip(panel.genes, r) if np.isnan(value)]
-        by_fold.append({"test": held, "n": len(truth), "pearson": float(r.mean()), "constant": constant, **facts})
-        for one, part in zip(test, np.split(predicted, np.cumsum([len(one) for one in test])[:-1])):
-            own = targets[one.slide.name]
+        held = [one.slide.name for one in test]
+        by_fold.append({"test": held, "n": len(predicted), "pearson": float(r.mean()), "constant": constant, **facts})
+        for one, own, part in zip(test, truth, np.split(predicted, np.cumsum([len(one) for one in test])[:-1])):
             outcome.slides[one.slide.name] = {"n": len(one), "pearson": float(pearson(own, part).mean())}
-            outcome.predictions.append(Prediction(one, panel.genes, own, part, f"{len(train)} slides"))
+            task.show(Prediction(one, panel.genes, own, part, f"{len(train)} slides"))
     means = [fold["pearson"] for fold in by_fold]
     spread = {"mean": float(np.mean(means)), "std": float(np.std(means))}  # of the population, as there
     outcome.overall = {"pearson": spread, "genes": list(panel.genes), "folds": by_fold}
     return outcome
 
 
-def run_fixed(
-    slides: Sequence[EmbeddedSlide],
-    groups: Mapping[str, str],
-    folds: int | None = None,
-    panel: Panel | None = None,
-    n_genes: int = 50,
-    gene_table: str | None = None,
-) -> Outcome:
+def run_fixed(task: Task) -> Outcome:
     """Predict with nothing of the test slides in view but which genes they measured.
 
     Of each fold: the panel by HEST's rule on the training slides alone; counts normalised to the slide's median total
     and log1p; ridge regression with an intercept, its penalty chosen by leaving out training groups; beside it, the
     genes' training means and the same regression on places within the slide.
     """
-    outcome, by_fold = Outcome(), []
-    for held in leave_out(groups, folds):
-        train = [one for one in slides if one.slide.name not in held]
-        chosen = panel or _panel(train, slides, n_genes, gene_table)
-        known = [with_counts(one, chosen, "median-log1p") for one in train]
-        tested = [with_counts(one, chosen, "median-log1p") for one in slides if one.slide.name in held]
-        models = _fit_all(known, [groups[one.slide.name] for one, _ in known])
-        predicted = {name: [model(features(one)) for one, _ in tested] for name, (model, _, features) in models.items()}
-        facts = {"test": held, "alphas": {name: alpha for name, (_, alpha, _) in models.items() if alpha}}
-        by_fold.append(facts | _of_fold([values for _, values in tested], predicted, chosen))
-        for k, (one, values) in enumerate(tested):
-            outcome.slides[one.slide.name] = _beside({name: fair_scores(values, p[k]) for name, p in predicted.items()})
-            outcome.predictions.append(
-                Prediction(one, chosen.genes, values, predicted["embeddings"][k], f"{len(train)} slides")
-            )
+    outcome, by_fold, parts = Outcome(), [], task.parts()
+    panels = task.panels([train for train, _ in parts])
+    every = tuple(dict.fromkeys(gene for panel in panels for gene in panel.genes))
+    read = {one.slide.name: _measured(one, Panel(every, task.gene_table)) for one in task.slides}
+    for (train, test), panel in zip(parts, panels):
+        columns = [every.index(gene) for gene in panel.genes]
+        known, tested = ([read[one.slide.name].of(columns) for one in some] for some in (train, test))
+        models = _fit_all(known, [task.groups[one.slide.name] for one in train])
+        predicted = {name: [model(features(one)) for one in tested] for name, (model, _, features) in models.items()}
+        alphas = {name: alpha for name, (_, alpha, _) in models.items() if alpha}
+        facts = {"test": [one.slide.name for one in test], "alphas": alphas}
+        by_fold.append(facts | _of_fold([one.values for one in tested], predicted, panel))
+        for k, one in enumerate(tested):
+            by_name = {name: fair_scores(one.values, p[k]) for name, p in predicted.items()}
+            outcome.slides[one.spots.slide.name] = _beside(by_name)
+            said = predicted["embeddings"][k]
+            task.show(Prediction(one.spots, panel.genes, one.values, said, f"{len(train)} slides"))
     outcome.overall = _means(outcome.slides.values(), by_fold) | {"folds": by_fold}
     return outcome
 
 
-def _panel(
-    chosen_on: Sequence[EmbeddedSlide], measured_on: Sequence[EmbeddedSlide], n: int, gene_table: str | None
-) -> Panel:
-    """Choose by HEST's rule on some slides, among the genes that all of the others have in their files too."""
-    naming = Naming(gene_table, "symbol") if gene_table else None
-    common = common_genes([one.slide for one in measured_on], naming)
-    if not common:
-        raise DataError(f"{len(measured_on)} slides have no gene in common; choose slides of one species, or pass "
-                        "--gene-table if they name genes differently")  # fmt: skip
-    return Panel(tuple(hest_genes([one.slide for one in chosen_on], common, n, naming=naming)), gene_table)
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The n spots of a slide that have a count, with their expression (n x genes) and places (n x 2)."""
+
+    spots: EmbeddedSlide
+    values: np.ndarray
+    xy: np.ndarray
+
+    def of(self, columns: Sequence[int]) -> "Measured":
+        return Measured(self.spots, self.values[:, columns], self.xy)
 
 
-def _fit_all(known: Sequence[tuple[EmbeddedSlide, np.ndarray]], groups: Sequence[str]) -> dict:
+def _measured(one: EmbeddedSlide, panel: Panel) -> Measured:
+    spots, values = with_counts(one, panel, "median-log1p")
+    return Measured(spots, values, read_places(spots)[0])
+
+
+def _fit_all(known: Sequence[Measured], groups: Sequence[str]) -> dict:
     """Return what predicts, by name: the model, its alpha, and what makes its features of a slide."""
-    places = [read_places(one)[0] for one, _ in known]
-    order, mean = [xy[:, 0] for xy in places], np.concatenate([values for _, values in known]).mean(0, np.float64)
-    embedded = fit_fixed([(one.vectors, values) for one, values in known], groups, order)
-    placed = fit_fixed([(place_features(xy), values) for xy, (_, values) in zip(places, known)], groups, order)
+    order, mean = [one.xy[:, 0] for one in known], np.concatenate([one.values for one in known]).mean(0, np.float64)
+    embedded = fit_fixed([(one.spots.vectors, one.values) for one in known], groups, order)
+    placed = fit_fixed([(place_features(one.xy), one.values) for one in known], groups, order)
     return {
-        "embeddings": (*embedded, lambda one: one.vectors),
-        "gene_mean": (lambda n: np.tile(mean, (n, 1)), None, len),
-        "coordinates": (*placed, lambda one: place_features(read_places(one)[0])),
+        "embeddings": (*embedded, lambda one: one.spots.vectors),
+        "gene_mean": (lambda n: np.tile(mean, (n, 1)), None, lambda one: len(one.spots)),
+        "coordinates": (*placed, lambda one: place_features(one.xy)),
     }
 
 

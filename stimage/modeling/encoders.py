@@ -12,7 +12,7 @@ from stimage.errors import DataError
 
 CLIP = ("clip", "clip_vision_model")
 SIGLIP = ("siglip", "siglip_vision_model")
-TIMM = ("timm:", "hf-hub:")
+TIMM = ("timm:", "hf-hub:", "local-dir:")
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -62,8 +62,8 @@ def load_tower(name: str, device: str | torch.device = "cpu", dtype: str = "floa
     name
         Path or Hub name of a transformers checkpoint: of CLIP and of what keeps CLIP's vision tower and projection,
         as ours do, the projected image embedding; of SigLIP the pooled output; of others (DINOv2, ViT, …) the pooled
-        output, or the first token's where the checkpoint has no pooling weights. ``timm:NAME`` or ``hf-hub:REPO``: a
-        model of timm without its classifier.
+        output, or the first token's where the checkpoint has no pooling weights. ``timm:NAME``, ``hf-hub:REPO`` or
+        ``local-dir:FOLDER``: a model of timm without its classifier.
     dtype
         One of `DTYPES`.
 
@@ -172,7 +172,7 @@ def _timm_tower(name: str) -> tuple[nn.Module, Callable, tuple]:
     except ImportError:
         raise DataError(f"{name}: needs timm; pip install timm") from None
     try:
-        model = timm.create_model(name.removeprefix("timm:"), pretrained=True, num_classes=0)
+        model = _create(timm, name.removeprefix("timm:"))
     except (OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{name}: can't be loaded by timm ({_line(error)})") from None
     config = timm.data.resolve_model_data_config(model)
@@ -180,6 +180,17 @@ def _timm_tower(name: str) -> tuple[nn.Module, Callable, tuple]:
     if height != width:
         raise DataError(f"{name}: takes images of {height} x {width}; expected squares")
     return model, model, (height, tuple(config["mean"]), tuple(config["std"]))
+
+
+def _create(timm: Any, name: str) -> nn.Module:
+    options = {"pretrained": True, "num_classes": 0}
+    try:
+        return timm.create_model(name, **options)
+    except RuntimeError as error:
+        if "ls1.gamma" not in str(error):
+            raise
+    # UNI's weights scale layers, which its configuration does not say; the value is the checkpoint's
+    return timm.create_model(name, init_values=1.0, **options)
 
 
 def _digest(model: nn.Module) -> str:

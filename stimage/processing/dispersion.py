@@ -30,6 +30,13 @@ class Moments:
         self.squares += np.bincount(columns, values * values, n)
         self.filled += np.bincount(columns, minlength=n)
 
+    def __add__(self, other: "Moments") -> "Moments":
+        both = Moments(0)
+        both.spots, both.total, both.squares, both.filled = (
+            getattr(self, name) + getattr(other, name) for name in ("spots", "total", "squares", "filled")
+        )
+        return both
+
     def mean_and_variance(self, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
         """Return each gene's mean and sample variance, of the values times ``scale``."""
         mean = self.total / self.spots

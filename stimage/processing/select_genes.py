@@ -131,18 +131,33 @@ def hest_genes(
     naming: Naming | None = None,
 ) -> list[str]:
     """Return the n genes that HEST-Benchmark's rule chooses (Jaume et al., NeurIPS 2024); see `select_genes`."""
+    return hest_choice(
+        (slide_moments(slide, common, allow_normalised, naming) for slide in progress(slides)), common, n
+    )
+
+
+def slide_moments(
+    slide: Slide, common: Sequence[str], allow_normalised: bool = False, naming: Naming | None = None
+) -> Moments:
+    """Return the sums over a slide's spots that `hest_choice` is made from."""
     moments = Moments(len(common))
+    for spots, _, column, values in blocks(slide, common, naming):
+        _check_whole(slide, values, allow_normalised)
+        moments.add(spots, column, values)
+    return moments
+
+
+def hest_choice(by_slide: Iterable[Moments], common: Sequence[str], n: int) -> list[str]:
+    """Return the n genes of HEST's rule, from the sums over each slide."""
+    whole, slides = Moments(len(common)), 0
     kept = np.array([not any(word in gene.upper() for word in CONTROLS) for gene in common])
-    for slide in progress(slides):
-        before, spots_before = moments.filled.copy(), moments.spots
-        for spots, _, column, values in blocks(slide, common, naming):
-            _check_whole(slide, values, allow_normalised)
-            moments.add(spots, column, values)
-        kept &= moments.filled - before >= HEST_SHARE * (moments.spots - spots_before)
-    _check_any(moments)
+    for one in by_slide:
+        whole, slides = whole + one, slides + 1
+        kept &= one.filled >= HEST_SHARE * one.spots
+    _check_any(whole)
     if not kept.any():
-        raise DataError(f"no gene is in {HEST_SHARE:.0%} of the spots of each of the {len(slides)} slides")
-    mean, variance = moments.mean_and_variance()
+        raise DataError(f"no gene is in {HEST_SHARE:.0%} of the spots of each of the {slides} slides")
+    mean, variance = whole.mean_and_variance()
     chosen = np.flatnonzero(kept)[most_variable(mean[kept], variance[kept], n)]
     return [common[i] for i in chosen]
 

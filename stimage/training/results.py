@@ -60,7 +60,10 @@ Settings: `settings.json`. Method and data: Chen et al., *STimage-1K4M*, NeurIPS
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Writes a run's model into OUT/model, and pushes it if a repository was opened."""
+    """Writes a run's model into OUT/model, and pushes it if a repository was opened.
+
+    A model that begins with random weights is written into OUT/untrained, too, before training: to compare with.
+    """
 
     repo: str | None = None
     push_each: bool = False
@@ -69,6 +72,12 @@ class ModelFolder:
         save_folder(run.out / "model", lambda folder: self._write(run, weights, folder))
         if self.repo and self.push_each:
             push_folder(run.out / "model", self.repo, "model", f"After step {run.progress.step}")
+
+    def write_untrained(self, run: Run) -> None:
+        """Write the model as it is now; called in all processes."""
+        weights = run.weights()
+        if run.accelerator.is_main_process:
+            save_folder(run.out / "untrained", lambda folder: self._write(run, weights, folder))
 
     def _write(self, run: Run, weights: dict[str, torch.Tensor], folder: Path) -> None:
         towers = run.model
@@ -151,5 +160,7 @@ def draw_curves(progress: Progress, path: Path) -> None:
     for axes in (left, right):
         if axes.lines:
             axes.legend(frameon=False, fontsize=8)
+        else:  # nothing was held out
+            axes.set_axis_off()
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)

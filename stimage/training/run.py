@@ -71,6 +71,11 @@ class Run:
         """The towers, as they were before accelerate wrapped them."""
         return self.accelerator.unwrap_model(self.towers, keep_torch_compile=False)
 
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Return the model's weights, in the main process; under FSDP each process gives its own, so all must ask."""
+        state = self.accelerator.get_state_dict(self.towers)
+        return model_state(state) if self.accelerator.is_main_process else {}
+
     def fit(self) -> Progress:
         """Train to the end, or until the held-out loss is no better for ``patience`` epochs."""
         settings, progress, accelerator = self.settings, self.progress, self.accelerator
@@ -154,9 +159,9 @@ class Run:
             accelerator.log(numbers, step=progress.step)
         if epoch and scores.get("loss", -epoch) < progress.best:
             progress.best, progress.best_epoch = scores.get("loss", -epoch), epoch
-            weights = accelerator.get_state_dict(self.towers)  # FSDP: all processes give theirs, the main one gets all
+            weights = self.weights()
             if accelerator.is_main_process:
-                self.on_better(self, model_state(weights))
+                self.on_better(self, weights)
             accelerator.wait_for_everyone()
 
     def _is_late(self, epoch: int) -> bool:

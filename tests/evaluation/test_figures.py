@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
@@ -72,6 +73,11 @@ def test_maps_of_a_slide(root, tmp_path, capsys):
                out=tmp_path / "genes")  # fmt: skip
     assert not done.error
     drawn(tmp_path / "genes", "genes_Slide_A")
+    start = (SCRIPT, "overview", "--root", root, "--slide", "Slide_A", "--embeddings")
+    assert not run(capsys, *start, tmp_path / "e", "--gene", "ERBB2", out=tmp_path / "overview").error
+    drawn(tmp_path / "overview", "overview_Slide_A")
+    (tmp_path / "e/Slide_B.parquet").unlink()
+    assert "Slide_A can't be predicted" in run(capsys, *start, tmp_path / "e", "--gene", "ERBB2", out=tmp_path).error
     done = run(capsys, SCRIPT, "genes", "--root", root, "--slide", "Slide_A", "--genes", "NOPE", out=tmp_path / "no")
     assert "lacks 1 of the panel's 1 genes" in done.error
 
@@ -144,6 +150,11 @@ def test_retrieval(root, tmp_path, capsys):
         found = done.results["overall"][scope]
         assert found["candidates"] == candidates and found["a_to_b"] == found["b_to_a"]
         assert found["a_to_b"] == {"recall@1": 1.0, "recall@5": 1.0, "median_rank": 1.0}
+    csv = tmp_path / "both.csv"
+    pd.DataFrame(np.eye(50, 8), [f"Slide_{s}_{i}x{j}" for s in "AB" for i in range(5) for j in range(5)]).to_csv(csv)
+    done = run(capsys, "retrieval.py", "--embeddings", csv, "--other", csv, "--root", root, "--slides", "Slide_A",
+               out=tmp_path / "csv")  # fmt: skip
+    assert not done.error and set(done.results["slides"]) == {"Slide_A"}
     embed(root, tmp_path / "noise", model="gene")
     done = run(capsys, "retrieval.py", *start, tmp_path / "noise", out=tmp_path / "out")
     assert set(done.results["slides"]) == {"Slide_A", "Slide_B"}

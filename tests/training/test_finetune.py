@@ -131,7 +131,7 @@ def test_killed_at_some_steps_and_run_again_ends_in_the_same_weights(tuned, fold
         assert child.poll() is None, child.stderr.read()
         child.send_signal(signal.SIGKILL)
         child.communicate()
-    done = finetune(folder, out, "checkpoint_steps=1")
+    done = finetune(folder, out, "checkpoint_steps=1", env=os.environ)
     assert done.returncode == 0 and "going on after step" in done.stdout, done.stderr
     assert losses(out) == losses(tuned)
     ours, theirs = weights(out), weights(tuned)
@@ -213,7 +213,7 @@ def test_full_disk_keeps_the_last_checkpoint(tuned, folder, tmp_path):
         done = finetune(folder, small / "run", "checkpoint_steps=1")
         assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
         subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
-        done = finetune(folder, small / "run", "checkpoint_steps=1")
+        done = finetune(folder, small / "run", "checkpoint_steps=1", env=os.environ)
         assert done.returncode == 0, done.stderr
         assert losses(small / "run") == losses(tuned)
         shutil.rmtree(small / "run")

@@ -1,0 +1,132 @@
+"""Which slides of a root the demo takes, and which of them are held out."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stimage.errors import DataError
+from stimage.evaluation.labels import UNLABELLED
+from stimage.processing.splits import Splitting, split_slides
+from stimage.slides import Catalog, Filters, Slide, read_catalog
+from stimage.slides.catalog import slide_names
+from stimage.slides.counts import read_header
+from stimage.slides.storage import local_copy, read_table
+from stimage.training.settings import Settings
+
+SLIDES, SPOTS = 6, 12_000  # at most, so that two cores are done in minutes
+HELD_OUT = 0.25  # of the slides
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Slides to train on and to hold out, and what there is to say about them.
+
+    ``by`` is what is never on both sides ("slide", "study"); ``labels`` has, by slide, how many spots have each label,
+    of slides that have any.
+    """
+
+    root: str
+    train: list[Slide]
+    held_out: list[Slide]
+    by: str
+    labels: dict[str, Counter]
+    notes: list[str]
+
+    @property
+    def slides(self) -> list[Slide]:
+        """All of them, in the catalog's order."""
+        return sorted(self.train + self.held_out, key=lambda slide: (slide.tech, slide.name.casefold()))
+
+    @property
+    def names(self) -> list[str]:
+        return [slide.name for slide in self.slides]
+
+    @property
+    def tech(self) -> str:
+        """The technology, as --config takes it."""
+        techs = {slide.tech for slide in self.slides}
+        return techs.pop() if len(techs) == 1 else "all"
+
+    @property
+    def shown(self) -> Slide:
+        """The slide to draw: one held out that has labels, if there is one."""
+        return max(self.slides, key=lambda slide: (slide in self.held_out, slide.name in self.labels))
+
+
+def choose_as_configured(root: str, settings: Settings) -> Choice:
+    """Take the slides that a configuration names, and hold out those that it holds out."""
+    catalog = read_catalog(root).of_techs([settings.config])
+    slides = catalog.select(Filters(settings.slides, settings.species, settings.tissue, settings.pmid))
+    held = {name.casefold() for name in slide_names(settings.validation_slides or [])}
+    train, held_out = ([s for s in slides if (s.name.casefold() in held) == side] for side in (False, True))
+    return Choice(str(root), train, held_out, "slide", count_labels(slides), [])
+
+
+def choose(root: str, names: Sequence[str] | None = None) -> Choice:
+    """Take the slides that are named, or a few alike: of one technology and species, with genes of the same names.
+
+    Raises
+    ------
+    DataError
+        If the root has no slide that can be read, or not those that are named.
+    """
+    catalog = read_catalog(root)
+    slides, notes = (catalog.select(Filters(names)), []) if names else a_few(catalog)
+    held, by = hold_out(slides)
+    train = [slide for slide in slides if slide not in held]
+    return Choice(str(root), train, held, by, count_labels(slides), notes)
+
+
+def a_few(catalog: Catalog) -> tuple[list[Slide], list[str]]:
+    """Return at most 6 slides of at most 12,000 spots together, and what to say about the others."""
+    groups = defaultdict(list)
+    for slide in catalog.slides:
+        if slide.name not in catalog.broken:
+            groups[slide.tech, slide.species].append(slide)
+    if not groups:
+        raise DataError(f"{catalog.root}: no slide can be read: {'; '.join(list(catalog.broken.values())[:5])}")
+    annotated = {group: sum(bool(slide.annotation) for slide in slides) for group, slides in groups.items()}
+    best = max(groups, key=lambda group: (min(len(groups[group]), 3), annotated[group], len(groups[group])))
+    chosen, spots = [], 0
+    for slide in sorted(groups[best], key=lambda slide: (not slide.annotation, slide.name.casefold())):
+        if len(chosen) < SLIDES and spots + slide.about_spots <= SPOTS:
+            chosen.append(slide)
+            spots += slide.about_spots
+    chosen = _with_alike_genes(chosen or [min(groups[best], key=lambda slide: slide.about_spots)])
+    notes = [f"left out: {why}" for why in catalog.broken.values()]
+    if len(chosen) < len(catalog.slides):
+        kind = " ".join(filter(None, (best[1], best[0])))
+        notes.append(f"{len(chosen)} of {len(catalog.slides)} slides are taken: {kind}, at most {SLIDES} slides and "
+                     f"about {SPOTS:,} spots, with genes of the same names; name others with --slides")  # fmt: skip
+    return chosen, notes
+
+
+def _with_alike_genes(slides: list[Slide]) -> list[Slide]:
+    """Return the first slide, and those that have at least half of its genes, or it of theirs."""
+    genes = [set(read_header(local_copy(slide.counts))[0]) for slide in slides]
+    return [s for s, own in zip(slides, genes) if 2 * len(own & genes[0]) >= min(len(own), len(genes[0]))]
+
+
+def hold_out(slides: Sequence[Slide]) -> tuple[list[Slide], str]:
+    """Return a quarter of the slides, whole studies where several are known, and what is never on both sides."""
+    studies = {slide.pmid for slide in slides}
+    by = "study" if len(studies) > 1 and all(studies) else "slide"
+    if len(slides) < 2:
+        return [], by
+    try:
+        placed = split_slides(slides, slides, Splitting(by, fractions=(1 - HELD_OUT, HELD_OUT, 0)))
+    except DataError:  # studies that share a pmid are one
+        by = "slide"
+        placed = split_slides(slides, slides, Splitting(by, fractions=(1 - HELD_OUT, HELD_OUT, 0)))
+    return [one.slide for one in placed.values() if one.split == "validation"], by
+
+
+def count_labels(slides: Sequence[Slide]) -> dict[str, Counter]:
+    """Return slide name → label → spots, of slides whose annotation has labels."""
+    found = {}
+    for slide in filter(lambda slide: slide.annotation, slides):
+        rows = read_table(local_copy(slide.annotation or ""))[1]
+        labels = [(row.get("V2") or "").strip() for row in rows]
+        if counted := Counter(label for label in labels if label.casefold() not in UNLABELLED):
+            found[slide.name] = counted
+    return found

@@ -1,0 +1,149 @@
+"""Running scripts one after another, such that what is finished is not done again."""
+
+import fcntl
+import hashlib
+import json
+import os
+import runpy
+import shlex
+import shutil
+import signal
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+from stimage.errors import DataError
+from stimage.files import replacing
+
+STATE, LOCK = "demo.json", "demo.lock"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One script with its arguments.
+
+    Attributes
+    ----------
+    makes
+        What is there when it has finished: a file, or a folder of its own.
+    resumes
+        It goes on by itself where it was interrupted; others begin again, without what was half made.
+    reads
+        Files that the result depends on, beside what earlier steps made.
+    exits
+        Exit codes with which it has done what it is for.
+    left_out
+        Why it can't be done here, if so.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    makes: Path
+    resumes: bool = False
+    reads: tuple[Path, ...] = ()
+    exits: tuple[int, ...] = (0,)
+    left_out: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The command as it would be typed."""
+        return shlex.join(["python", *self.command])
+
+
+class Failed(Exception):
+    """A step failed, and has said why; its exit code."""
+
+
+class Steps:
+    """Runs steps, and keeps in OUT/demo.json which of them are finished, by what command, in how many seconds.
+
+    A step is known by its command, the files that it reads, and all of that of the steps before it: whatever changes,
+    it and those after it are done again.
+
+    Parameters
+    ----------
+    out
+        The folder that all steps write into. One demo at a time may; another waits.
+    """
+
+    def __init__(self, out: Path):
+        self.path, self.key, self.done = out / STATE, "", []
+        out.mkdir(parents=True, exist_ok=True)
+        self.lock = (out / LOCK).open("w")  # running steps inherit it, so that it outlives a demo that was killed
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{out}: waiting for a step of another demo to end …", flush=True)
+            fcntl.flock(self.lock, fcntl.LOCK_EX)
+        try:
+            self.state = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
+        except ValueError as error:
+            raise DataError(f"{self.path}: is damaged ({error}); remove it, and all is done again") from None
+
+    def add(self, *facts: str) -> None:
+        """Make the steps to come depend on more."""
+        self.key = hashlib.sha256("\0".join((self.key, *facts)).encode()).hexdigest()
+
+    def run(self, step: Step, number: str) -> None:
+        """Run a step, unless it is finished; raises `Failed`."""
+        print(f"\n== {number}: {step.name}", flush=True)
+        self.done.append(step)
+        if step.left_out:
+            print(f"   left out: {step.left_out}")
+            return
+        self.add(*step.command, *(path.read_text(encoding="utf-8") for path in step.reads))
+        print(f"   $ {step.shown}", flush=True)
+        before = self.state.get(step.name, {})
+        same = before.get("key") == self.key
+        if same and before["seconds"] is not None and step.makes.exists():
+            print(f"   is there already: {step.makes}")
+            return
+        if before and not (same and step.resumes):  # only what a step here has made
+            _remove(Path(before["makes"]))
+        self._record(step, None)
+        began = time.monotonic()
+        if (code := run_script(step.command)) not in step.exits or not step.makes.exists():
+            raise Failed(code or 1)
+        self._record(step, round(time.monotonic() - began, 1))
+        print(f"   -> {step.makes} ({self.state[step.name]['seconds']} s)", flush=True)
+
+    def _record(self, step: Step, seconds: float | None) -> None:
+        self.state[step.name] = {"key": self.key, "makes": str(step.makes), "seconds": seconds}
+        with replacing(self.path) as unfinished:
+            unfinished.write_text(json.dumps(self.state, indent=1), encoding="utf-8")
+
+
+def run_script(command: tuple[str, ...]) -> int:
+    """Run a script in a process forked of this one, in which the libraries are loaded already; return its exit code.
+
+    An interruption ends the script and all its processes, and is raised again.
+    """
+    script = get_context("fork").Process(target=_as_main, args=(command,))
+    script.start()
+    assert script.pid
+    try:
+        script.join()
+    except KeyboardInterrupt:
+        with suppress(ProcessLookupError):  # it has only just begun, or has ended
+            os.killpg(script.pid, signal.SIGTERM)
+        script.terminate()
+        script.join()
+        raise
+    return script.exitcode or 0
+
+
+def _as_main(command: tuple[str, ...]) -> None:
+    os.setsid()  # Ctrl-C is the demo's to handle
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.argv = list(command)
+    runpy.run_path(command[0], run_name="__main__")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,119 @@
+"""`demo.py` as a user runs it: killed and run again, interrupted, on a root of one slide; and its report."""
+
+import json
+import signal
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from stimage.demo.choice import SLIDES, choose
+from stimage.sample import make_sample
+from tests.roots import write_slide
+from tests.test_scripts import SCRIPTS
+
+LABELLED = {"summary", "retrieval", "probe", "scores", "prediction", "projection"}  # sections, where slides allow them
+SECTIONS = {"data", "checks", "genes", "training", "steps"} | LABELLED
+
+
+class Page(HTMLParser):
+    """What a page links to, shows, and has as sections."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self.sections, self.links, self.images = set(), set(), set()
+        self.text = path.read_text(encoding="utf-8")
+        self.feed(self.text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if tag == "section":
+            self.sections.add(values["id"])
+        self.links |= {values["href"]} if values.get("href", "#")[0] != "#" else set()
+        self.images |= {values["src"]} if "src" in values else set()
+
+
+def start(root: Path, out: Path, *options: str) -> subprocess.Popen:
+    command = [sys.executable, str(SCRIPTS / "demo.py"), str(root), "--out", str(out), *options]
+    command += ["--override", "epochs=1", "workers=1"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def stop_at(demo: subprocess.Popen, words: str, number: int) -> str:
+    """Send a signal to a demo when it has said some words; return all that it says."""
+    said = ""
+    for line in demo.stdout:
+        said += line
+        if words in line:
+            demo.send_signal(number)
+            return said + demo.communicate(timeout=120)[0]
+    raise AssertionError(f"never said {words!r}:\n{said}")
+
+
+def check_page(out: Path) -> Page:
+    page = Page(out / "report.html")
+    assert page.images and all(image.startswith("data:image/") for image in page.images)
+    assert [link for link in page.links if not (out / unquote(link)).exists()] == []
+    return page
+
+
+def test_a_killed_demo_goes_on(tmp_path):
+    make_sample(tmp_path / "root", genes=300, slides_per_study=2, st_side=4, visium_side=10, hd_side=4)
+    slides = ("--slides", "Human_Breast_Sample3_Visium_A1", "Human_Breast_Sample3_Visium_B1")
+    out = tmp_path / "out"
+    demo = start(tmp_path / "root", out, *slides)
+    stop_at(demo, "== 4 of ", signal.SIGKILL)
+    assert demo.returncode == -signal.SIGKILL
+    before = {name: entry["seconds"] for name, entry in json.loads((out / "demo.json").read_text()).items()}
+    finished = {name: seconds for name, seconds in before.items() if seconds is not None}
+    assert len(finished) == 3 and not (out / "report.html").exists()
+
+    demo = start(tmp_path / "root", out, *slides)
+    said = demo.communicate(timeout=280)[0]
+    assert demo.returncode == 0, said
+    assert said.count("is there already") == 3 and "left out" not in said
+    after = {name: entry["seconds"] for name, entry in json.loads((out / "demo.json").read_text()).items()}
+    assert finished.items() <= after.items() and None not in after.values()
+    page = check_page(out)
+    assert page.sections == SECTIONS and "held out" in page.text
+    assert (
+        json.loads((out / "panel.json").read_text())["slides"]
+        == json.loads((out / "tuned/results.json").read_text())["slides"]["train"]
+    )  # the genes are those of the slides that were trained on
+
+
+def test_one_slide_without_annotation_and_interrupted(tmp_path):
+    root, out = tmp_path / "a <b>root</b>", tmp_path / "out"
+    write_slide(root, "Slide_A", "ST", side=8)
+    demo = start(root, out)
+    said = stop_at(demo, "== 2 of ", signal.SIGINT)
+    assert demo.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
+    demo = start(root, out)
+    said = demo.communicate(timeout=280)[0]
+    assert demo.returncode == 0, said
+    assert "left out: one slide can't be predicted" in said and "left out: the annotation" in said
+    page = check_page(out)
+    assert page.sections == SECTIONS - LABELLED
+    assert "can&#39;t be predicted from others" in page.text and "<b>root" not in page.text
+
+
+def test_what_is_taken_of_a_root(tmp_path):
+    for k in range(SLIDES + 2):
+        write_slide(tmp_path, f"Mouse_{k}", "Visium", side=3, seed=k, meta={"species": "mouse", "pmid": f"{k // 2}"})
+    write_slide(tmp_path, "Human", "Visium", side=3, meta={"species": "human"})
+    choice = choose(tmp_path)
+    assert len(choice.slides) == SLIDES and {slide.species for slide in choice.slides} == {"mouse"}
+    studies = [{slide.pmid for slide in side} for side in (choice.train, choice.held_out)]
+    assert choice.by == "study" and all(studies) and not studies[0] & studies[1]
+    assert "name others with --slides" in choice.notes[0]
+    assert choose(tmp_path, ["Human"]).held_out == []
+
+
+@pytest.mark.parametrize("words", [["--slides", "A"], ["no such root"]])
+def test_bad_arguments_end_in_one_line(words, tmp_path):
+    done = subprocess.run([sys.executable, SCRIPTS / "demo.py", *words, "--out", tmp_path / "out"],
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode in (1, 2) and "error: " in done.stderr and "Traceback" not in done.stderr
