@@ -3,14 +3,16 @@
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
-# make lint                 ruff
+# make lint                 ruff and mypy
+# make docs                 the API, from the docstrings, as pages in out/docs
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
+SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
 THRESHOLD ?= 25
 
-.PHONY: demo test lint bench bench-compare test-datasets3 clean
+.PHONY: demo test lint docs bench bench-compare test-datasets3 clean
 
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +29,10 @@ test: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/installed
+	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory $(OUT)/docs stimage_1k4m stimage $(SLIDES)
 
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench

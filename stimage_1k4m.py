@@ -12,11 +12,14 @@ With datasets 3.x the same file is a loading script:
 import hashlib
 import inspect
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import datasets
+import pyarrow as pa
 from datasets import Features
 from datasets import Image
 from datasets import Value
@@ -37,6 +40,7 @@ from stimage.slides import MAX_PIXELS
 from stimage.slides import TECHS
 from stimage.slides import Filters
 from stimage.slides import Patch
+from stimage.slides import Slide
 from stimage.slides import open_spots
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
@@ -85,37 +89,37 @@ class SpotsConfig(datasets.BuilderConfig):
         or patient is in two of them; see `stimage.processing.splits.Splitting`. Without it, all are in train.
     """
 
-    root: str = None
-    slides: object = None
+    root: str | None = None
+    slides: Any = None
     species: object = None
     tissue: object = None
     pmid: object = None
     involve_cancer: object = None
     patch: object = "original"
-    panel: object = None
-    gene_table: str = None
+    panel: Any = None
+    gene_table: str | None = None
     normalise: str = "counts"
-    image_format: str = None
+    image_format: str | None = None
     on_mismatch: str = "error"
     max_image_pixels: int = MAX_PIXELS
-    split_by: str = None
+    split_by: str | None = None
     split_seed: int = 0
     split_fractions: tuple = (0.8, 0.1, 0.1)
-    patients: str = None
+    patients: str | None = None
 
     @property
-    def location(self):
+    def location(self) -> str:
         """The root's path or URL."""
         if not (self.root or self.data_dir):
             raise ValueError(f"{NAME}: pass data_dir=ROOT, a folder laid out as the data set, or root=URL")
         return self.root or self.data_dir
 
     @property
-    def techs(self):
+    def techs(self) -> tuple[str, ...]:
         """The technologies' folders that the config's name stands for."""
         return TECHS if self.name == "all" else (self.name,)
 
-    def create_config_id(self, config_kwargs, custom_features=None):
+    def create_config_id(self, config_kwargs: dict, custom_features: Features | None = None) -> str:
         """Name the prepared data set's cache by its files, the panel and the patients: it is never stale."""
         panel = Panel.of(self.panel).genes if self.panel is not None else None
         gene_table = "\n".join(text for _, text in read_lines(self.gene_table)) if self.gene_table else None
@@ -139,7 +143,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     BUILDER_CONFIGS = [SpotsConfig(name=name) for name in (*TECHS, "all")]
     DEFAULT_CONFIG_NAME = "all"
 
-    def _info(self):
+    def _info(self) -> datasets.DatasetInfo:
         self.patch = Patch.of(self.config.patch)
         self.panel = Panel.of(self.config.panel, self.config.gene_table) if self.config.panel is not None else None
         if self.config.normalise not in NORMALISATIONS:
@@ -156,7 +160,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             features=spot_features(self.panel),
         )
 
-    def _split_generators(self, dl_manager):
+    def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         config = self.config
         filters = Filters(**{field.name: getattr(config, field.name) for field in fields(Filters)})
         catalog = read_catalog(config.location)
@@ -176,7 +180,9 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             if part
         ]
 
-    def _generate_tables(self, slides, parts, vocabulary, image_format):
+    def _generate_tables(
+        self, slides: list[Slide], parts: list[tuple[int, int]], vocabulary: str, image_format: str
+    ) -> Iterator[tuple[str, pa.Table]]:
         config = self.config
         genes, encode = self.panel or load_vocabulary(vocabulary), encoder(image_format)
         for slide, (k, n) in zip(slides, parts):
@@ -192,14 +198,16 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             for i, table in enumerate(spot_tables(spots, self.patch, genes, encode, begin, end, config.normalise)):
                 yield f"{slide.name}_{k}_{n}_{i}", table.select(list(self.info.features))
 
-    def _generate_more_gen_kwargs(self, slides, parts, **same):
+    def _generate_more_gen_kwargs(
+        self, slides: list[Slide], parts: list[tuple[int, int]], **same: object
+    ) -> Iterator[dict]:
         """Cut shards finer, for `IterableDataset.reshard`: each opens its slide anew, so it costs time."""
         for slide, (k, n) in zip(slides, parts):
             more = max(1, slide.about_spots // n // SPOTS_PER_FINE_SHARD)
             yield {"slides": [slide] * more, "parts": [(k * more + j, n * more) for j in range(more)], **same}
 
 
-def spot_features(panel=None):
+def spot_features(panel: Panel | None = None) -> Features:
     """Return the features of an example: with a panel, ``expression`` instead of ``gene_ids`` and ``counts``."""
     text, number = Value("string"), Value("float32")
     expression = {"gene_ids": datasets.Sequence(Value("int32")), "counts": datasets.Sequence(number)}
@@ -212,17 +220,17 @@ def spot_features(panel=None):
     )
 
 
-def gene_names(root):
+def gene_names(root: str) -> list[str]:
     """Return the names of a root's genes; ``gene_ids`` of its examples are places in this list."""
     return list(load_vocabulary(root_vocabulary(read_catalog(root))).names)
 
 
-def _register():
+def _register() -> None:
     """Let `load_dataset("stimage_1k4m", …)` find this module among datasets' packaged ones."""
 
     class Factory(datasets.load.PackagedDatasetModuleFactory):
         # Other packaged builders first glob all of data_dir or, without one, of the working directory.
-        def get_module(self):
+        def get_module(self) -> datasets.load.DatasetModule:
             if self.name != NAME:
                 return super().get_module()
             data_files = datasets.data_files.DataFilesDict()

@@ -5,12 +5,14 @@ does the same when you type it. Interrupted, the same command goes on; what chan
 """
 
 import argparse
+import io
 import json
 import os
 import signal
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 HERE = Path(os.path.relpath(Path(__file__).resolve().parent))
 TINY = HERE.parent / "configs/finetune/tiny.yaml"
@@ -46,7 +48,7 @@ def main() -> None:
         print(f"   {'left out' if step.left_out else step.makes}  ({step.name})")
 
 
-def sample(out: Path):
+def sample(out: Path) -> Any:
     """Return the step that makes slides of a known structure."""
     from stimage.demo.steps import Step
 
@@ -54,7 +56,7 @@ def sample(out: Path):
     return Step("make a sample", command, out / "sample")
 
 
-def recipe(choice, out: Path, overrides: list[str]) -> list:
+def recipe(choice: Any, out: Path, overrides: list[str]) -> list:
     """Return the steps, from a root to figures."""
     from stimage.demo.steps import Step
 
@@ -73,17 +75,17 @@ def recipe(choice, out: Path, overrides: list[str]) -> list:
     overrides = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()
                  ] + overrides  # fmt: skip
 
-    def step(name: str, script: str, *arguments, makes: Path, **more) -> Step:
+    def step(name: str, script: str, *arguments: object, makes: Path, **more: Any) -> Step:
         return Step(name, (str(HERE / script), *map(str, arguments)), makes, **more)
 
-    def before_and_after(name: str, script: str, what: str, *more_arguments, **more) -> list[Step]:
+    def before_and_after(name: str, script: str, what: str, *more_arguments: object, **more: Any) -> list[Step]:
         return [
             step(f"{name}, {model}", script, "--embeddings", out / "embeddings" / model, "--root", root, *these,
                  *more_arguments, "--out", out / what / model, makes=out / what / model, **more)
             for model in ("untrained", "tuned")
         ]  # fmt: skip
 
-    def figure(name: str, kind: str, file: str, *arguments, left_out: str = "") -> Step:
+    def figure(name: str, kind: str, file: str, *arguments: object, left_out: str = "") -> Step:
         figures = out / "figures"
         return step(f"draw {name}", "evaluation/figures.py", kind, *arguments, "--out", figures,
                     makes=figures / f"{file}.png", left_out=left_out)  # fmt: skip
@@ -146,7 +148,8 @@ if __name__ == "__main__":
     from stimage.demo.steps import Failed
     from stimage.errors import DataError
 
-    sys.stdout.reconfigure(line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()

@@ -1,28 +1,29 @@
 """Doing something to many things in processes of this machine; one that dies takes only its own thing with it."""
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import as_completed
+from concurrent.futures import Future, as_completed
 from multiprocessing import get_context
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
-Item, Result = TypeVar("Item"), TypeVar("Result")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 DIED = "its process died with exit code {}; if memory ran out, use fewer --workers"
 
 
 def in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
-) -> Iterator[tuple[Item, Result | None, str | None]]:
+) -> Iterator[tuple[Item, Result | None, str]]:
     """Yield each item with the function's result, or with why its process died, as they are done."""
     items = list(items)
     workers = max(1, min(workers, len(items)))  # one that is still starting when all is done would say so at length
     with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
-        futures = {pool.schedule(function, args=(item,)): item for item in items}
+        futures: dict[Future, Item] = {pool.schedule(function, args=(item,)): item for item in items}
         try:
             for future in as_completed(futures):
                 try:
-                    yield futures[future], future.result(), None
+                    yield futures[future], future.result(), ""
                 except ProcessExpired as error:
                     yield futures[future], None, DIED.format(error.exitcode)
         finally:

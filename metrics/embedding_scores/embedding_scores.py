@@ -32,7 +32,9 @@ class EmbeddingScores(evaluate.Metric):
             features=datasets.Features(features),
         )
 
-    def _compute(self, predictions, references, slides=None, norm: str = "none", most: int = MOST) -> dict:
+    def _compute(
+        self, predictions: list, references: list, slides: list | None = None, norm: str = "none", most: int = MOST
+    ) -> dict:
         if norm not in ("none", "unit"):
             raise ValueError(f"norm={norm!r}: pass 'none' or 'unit'")
         x, labels = np.array(predictions, np.float32), np.asarray(references)

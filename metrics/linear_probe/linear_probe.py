@@ -35,7 +35,9 @@ class LinearProbe(evaluate.Metric):
             features=datasets.Features(features),
         )
 
-    def _compute(self, predictions, references, groups=None, protocol: str = "converged") -> dict:
+    def _compute(
+        self, predictions: list, references: list, groups: list | None = None, protocol: str = "converged"
+    ) -> dict:
         x = np.array(predictions, np.float32)
         names, labels = np.unique(references, return_inverse=True)
         if groups is None:

@@ -1,5 +1,7 @@
 """Retrieval as a module: evaluate.load("metrics/retrieval").compute(predictions=…, references=…, groups=…)."""
 
+from collections.abc import Sequence
+
 import datasets
 import evaluate
 import numpy as np
@@ -28,6 +30,8 @@ class Retrieval(evaluate.Metric):
             features=datasets.Features({"predictions": vector, "references": vector}),
         )
 
-    def _compute(self, predictions, references, groups=None, ks=(1, 5, 10)) -> dict:
+    def _compute(
+        self, predictions: list, references: list, groups: list | None = None, ks: Sequence[int] = (1, 5, 10)
+    ) -> dict:
         a, b = (np.array(vectors, np.float32) for vectors in (predictions, references))
         return retrieval_scores(a, b, groups, ks)

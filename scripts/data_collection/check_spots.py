@@ -5,6 +5,7 @@ look through them and to mark slides. The exit code is 1 if a check failed.
 """
 
 import argparse
+import io
 import os
 import sys
 from pathlib import Path
@@ -50,5 +51,6 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.stdout.reconfigure(line_buffering=True)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     run(main)

@@ -14,7 +14,7 @@ from stimage.arguments import run
 from stimage.collection.geo import read_geo
 from stimage.collection.meta import Meta, Sources, make_meta, write_meta
 from stimage.collection.meta_check import check_meta
-from stimage.collection.name_maps import SHIPPED, read_maps
+from stimage.collection.name_maps import SHIPPED, Maps, read_maps
 from stimage.collection.publications import read_publications
 from stimage.collection.slide_table import read_slide_table
 
@@ -47,7 +47,7 @@ def tell(meta: Meta) -> None:
         print(f"note: {entry.where}: slide {entry.slide} has no files in the root", file=sys.stderr)
 
 
-def check(path: Path, maps) -> int:
+def check(path: Path, maps: Maps) -> int:
     """List what of a meta file is not as it should be."""
     found = check_meta(path, maps)
     for one in found.differences:

@@ -4,6 +4,7 @@ One file a slide, or one for all with --one-file, which then has the genes that 
 """
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,7 +30,7 @@ def main() -> None:
     print(f"{len(slides)} slides: {args.out}")
 
 
-def with_bar(slides: list[Slide]) -> tqdm:
+def with_bar(slides: Iterable[Slide]) -> tqdm:
     """Show on a terminal how far it is."""
     return tqdm(slides, unit="slide", disable=None)
 

@@ -7,8 +7,9 @@ import argparse
 import csv
 from pathlib import Path
 
-from stimage.arguments import add_filters, add_naming, filters_of, naming_of, run, techs_of
+from stimage.arguments import add_filters, add_naming, filters_of, run, techs_of
 from stimage.files import replacing
+from stimage.processing.gene_names import Naming
 from stimage.slides import read_catalog
 from stimage.slides.counts import read_header
 from stimage.slides.storage import local_copy
@@ -22,7 +23,7 @@ def main() -> None:
         rows.writerow(("slide", "gene", "name", "fate"))
         for slide in slides:
             genes = read_header(local_copy(slide.counts))[0]
-            mapping = naming_of(args).of(genes, slide.species, slide.counts)
+            mapping = Naming(args.gene_table, args.names).of(genes, slide.species, slide.counts)
             rows.writerows((slide.name, *row) for row in mapping.rows(genes))
             print(f"{slide.name}: {mapping.report()}")
     print(f"{len(slides)} slides: {args.out}")

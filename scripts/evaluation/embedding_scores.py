@@ -8,6 +8,7 @@ or "Exclude", are left out. Writes results.json and results.csv.
 
 import argparse
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -68,7 +69,7 @@ def table(entries: dict[str, dict]) -> str:
     return "\n".join(lines)
 
 
-def _spread(values: list[float]) -> dict:
+def _spread(values: Sequence) -> dict:
     return {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)) if len(values) > 1 else None}
 
 

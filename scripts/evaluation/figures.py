@@ -10,6 +10,7 @@ figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     pies 
 """
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ from stimage.evaluation.figures_overview import overview
 from stimage.evaluation.folds import blocks, group_folds
 from stimage.evaluation.labels import UNLABELLED, read_labelled
 from stimage.evaluation.linear_probe import predict
-from stimage.evaluation.predict import run_fixed
+from stimage.evaluation.predict import Task, run_fixed
 from stimage.evaluation.projection import METHODS, draw_some, project
 from stimage.evaluation.results import read_results
 from stimage.processing.panels import Panel
@@ -43,7 +44,7 @@ def draw_projection(args: argparse.Namespace) -> dict:
     catalog = read_catalog(args.root)
     wanted = catalog.of_techs(techs_of(args)).select(filters_of(args))
     points, labels, names = {}, {}, names_of(args, args.embeddings)
-    for path, name in zip(args.embeddings, names or [None] * len(args.embeddings)):
+    for path, name in zip(args.embeddings, names or [""] * len(args.embeddings)):
         every = read_embeddings(path, [slide.name for slide in catalog.slides])
         slides, _ = embedded_slides(every, catalog.slides, wanted)
         ids, vectors = (np.concatenate([getattr(one, name) for one in slides]) for name in ("spot_ids", "vectors"))
@@ -70,9 +71,9 @@ def named_results(args: argparse.Namespace) -> dict:
     return dict(zip(names_of(args, args.results, folders), map(read_results, args.results)))
 
 
-def names_of(args: argparse.Namespace, paths: list[Path], otherwise: list[str] | None = None) -> list[str] | None:
+def names_of(args: argparse.Namespace, paths: list[Path], otherwise: Sequence[str] = ()) -> list[str]:
     """Return the models' names: one each, and no two alike."""
-    names = args.names or otherwise
+    names = list(args.names or otherwise)
     if names and (len(names) != len(paths) or len(set(names)) != len(names)):
         raise DataError(f"{len(paths)} models have the names {', '.join(names)}; pass --names, one each")
     return names
@@ -125,7 +126,8 @@ def draw_overview(args: argparse.Namespace) -> dict:
     if spots.slide not in [one.slide for one in slides] or len(slides) < 2:
         raise DataError(f"{args.embeddings}: {args.slide} can't be predicted: it and other slides must be embedded")
     groups = {one.slide.name: one.slide.name for one in slides}
-    predictions = run_fixed(slides, groups, panel=Panel((args.gene,))).predictions
+    predictions: list = []
+    run_fixed(Task(slides, groups, panel=Panel((args.gene,)), show=predictions.append))
     (mine,) = (one for one in predictions if one.spots.slide == spots.slide)
     return {f"overview_{spots.slide.name}": overview(spots, [truth.get(spot) for spot in ids], mine)}
 
@@ -161,7 +163,7 @@ def parse_arguments() -> argparse.Namespace:
         required=True, metavar="KIND", help="projection, f1, scores, labels, genes, overview, collection"
     )
 
-    def kind(name: str, draw, root: bool = False) -> argparse.ArgumentParser:
+    def kind(name: str, draw: Callable, root: bool = False) -> argparse.ArgumentParser:
         one = kinds.add_parser(name)
         one.set_defaults(draw=draw)
         one.add_argument("--out", type=Path, required=True, help="the folder for the figures")

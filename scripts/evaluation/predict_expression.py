@@ -73,9 +73,8 @@ def write(
     if args.patients:
         config["patients_sha256"] = hashlib.sha256(Path(args.patients).read_bytes()).hexdigest()
     used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
-    data = {"model": embeddings.model, "slides": len(slides)}
-    for one in used:
-        data.setdefault("by_slide", {})[str(one.slides[0])] = data_identity(one.spot_ids, embeddings=one)
+    by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
+    data = {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide}
     seeds = SEEDS if args.protocol == "original" else [0]
     return write_results(args.out, f"expression-{args.protocol}", PROTOCOLS[args.protocol], config, data, seeds,
                          PACKAGES, seconds, outcome.slides, outcome.overall)  # fmt: skip

@@ -4,6 +4,7 @@ from pathlib import Path
 from textwrap import wrap
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
@@ -38,7 +39,7 @@ def contact_sheet(spots: Spots, path: Path) -> None:
     patches = Patch().cut(spots.image, spots.x[chosen], spots.y[chosen], spots.r[chosen], spots.scale, spots.max_pixels)
     for k, pixels in enumerate(patches):
         size = 1 / GRID
-        axes = grid.inset_axes([k % GRID * size, 1 - (k // GRID + 1) * size, size * 0.9, size * 0.76])
+        axes = grid.inset_axes((k % GRID * size, 1 - (k // GRID + 1) * size, size * 0.9, size * 0.76))
         axes.imshow(pixels, interpolation="nearest")
         title = f"{k + 1}: {', '.join(top_genes(rows, k, spots.genes))}"
         axes.set_title("\n".join(wrap(title, 28, max_lines=2, placeholder=" …")), fontsize=7.5)
@@ -66,7 +67,7 @@ def thumbnail(path: str, info: ImageInfo, longest: int, max_pixels: int) -> tupl
     return np.stack([s.reshape(step, -1, step, 3).mean((0, 2)) for s in strips]).astype(np.uint8), step
 
 
-def _draw_slide(axes, spots: Spots, chosen: np.ndarray) -> None:
+def _draw_slide(axes: Axes, spots: Spots, chosen: np.ndarray) -> None:
     pixels, step = thumbnail(spots.image, spots.image_info, THUMBNAIL, spots.max_pixels)
     axes.imshow(pixels, extent=(0, pixels.shape[1] * step, pixels.shape[0] * step, 0))
     if spots.slide.tech == "VisiumHD":
@@ -78,7 +79,7 @@ def _draw_slide(axes, spots: Spots, chosen: np.ndarray) -> None:
     axes.add_collection(collection)
     axes.figure.colorbar(collection, ax=axes, label="log10(1 + total count)", shrink=0.6)
     for k, i in enumerate(chosen.tolist()):
-        axes.text(spots.x[i], spots.y[i], k + 1, color="white", fontsize=7, ha="center", va="center", bbox=LABEL)
+        axes.text(spots.x[i], spots.y[i], str(k + 1), color="white", fontsize=7, ha="center", va="center", bbox=LABEL)
     axes.set_title(f"{spots.slide.name}: {len(spots):,} spots, {len(spots.genes):,} genes", fontsize=10)
     _scale_bar(axes, spots)
     axes.set(xlim=(0, spots.image_info.width), ylim=(spots.image_info.height, 0))
@@ -95,7 +96,7 @@ def total_counts(spots: Spots) -> np.ndarray:
     return np.concatenate(totals)
 
 
-def _scale_bar(axes, spots: Spots) -> None:
+def _scale_bar(axes: Axes, spots: Spots) -> None:
     um_per_px = spots.scale.um_per_px
     if um_per_px is None:
         axes.set_xlabel("pixels; µm per pixel not known")

@@ -1,7 +1,7 @@
 """What a slide's files have, read once for all checks, each part on its own, so that one bad file hides no other."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -56,7 +56,7 @@ class Evidence:
     """A slide's parts; None where there is none, or where it could not be read, which ``faults`` then tells by part."""
 
     slide: Slide
-    meta: dict[str, str] | None
+    meta: Mapping[str, str] | None
     faults: dict[str, str]
     picture: Picture | None = None
     coordinates: Coordinates | None = None
@@ -66,7 +66,7 @@ class Evidence:
     patches: list[np.ndarray] | None = None
 
 
-def gather(slide: Slide, meta: dict[str, str] | None, gene: str | None = None) -> Evidence:
+def gather(slide: Slide, meta: Mapping[str, str] | None, gene: str | None = None) -> Evidence:
     """Read all that a slide has; ``meta`` is its row of the meta file, ``gene`` one whose counts are wanted.
 
     Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.

@@ -1,6 +1,6 @@
 """Holding a meta file that exists against the maps and the rule for cancer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def _faults(row: Row, maps: Maps) -> Iterator[tuple[str, str]]:
             yield column, f"{row.get(column)!r} is no number above 0"
 
 
-def _is_word(look_up, written: str) -> bool:
+def _is_word(look_up: Callable[[], str], written: str) -> bool:
     try:
         return look_up() == written
     except KeyError:

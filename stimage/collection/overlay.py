@@ -56,7 +56,7 @@ def _colours(e: Evidence, colour: str) -> tuple[np.ndarray, list[tuple[str, tupl
         return np.array([palette[label] for label in labels], np.uint8), legend
     values = None if e.counts is None else e.counts.totals if colour == "counts" else e.counts.of_gene
     if values is None:
-        return np.tile(np.uint8([NONE]), (len(ids), 1)), [(f"no {colour}", NONE)]
+        return np.tile(np.array([NONE], np.uint8), (len(ids), 1)), [(f"no {colour}", NONE)]
     row = pc.fill_null(pc.index_in(ids, e.counts.ids), -1).to_numpy()
     values = np.where(row >= 0, values[row], 0)
     top = max(float(np.quantile(values, 0.99)), 1.0)
@@ -79,4 +79,5 @@ def _with_legend(image: Image.Image, legend: list[tuple[str, tuple]]) -> Image.I
 
 
 def _rgb(colours: str, k: int) -> tuple[int, int, int]:
-    return tuple(round(255 * part) for part in matplotlib.colormaps[colours](k)[:3])
+    red, green, blue = (round(255 * part) for part in matplotlib.colormaps[colours](k)[:3])
+    return red, green, blue

@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import bibtexparser
 from bibtexparser.middlewares import RemoveEnclosingMiddleware, ResolveStringReferencesMiddleware
-from bibtexparser.model import Entry, Field, ImplicitComment
+from bibtexparser.model import Block, Entry, Field, ImplicitComment
 from pylatexenc import latex2text
 
 from stimage.collection.texts import read_lines, read_rows
@@ -94,15 +95,15 @@ def _read_bib(path: str | Path) -> Iterator[Publication]:
     text = "\n".join(line for _, line in read_lines(path))
     middlewares = [ResolveStringReferencesMiddleware(), RemoveEnclosingMiddleware()]
     library = bibtexparser.parse_string(text, parse_stack=middlewares)
-    problems = [f"line {b.start_line + 1} begins an entry that {_fault(b)}" for b in library.failed_blocks]
+    problems = [f"line {_line(b)} begins an entry that {_fault(b)}" for b in library.failed_blocks]
     for block in library.blocks:
         if isinstance(block, ImplicitComment) and (lost := LOST_AT.search(block.comment)):
-            line = block.start_line + 1 + block.comment.count("\n", 0, lost.start())
+            line = _line(block) + block.comment.count("\n", 0, lost.start())
             problems.append(f"line {line} has no @ before {lost[0].strip()!r}")
     for entry in library.entries:
         for field in entry.fields:
             if lost := LOST_COMMA.search(field.value):
-                problems.append(f"line {entry.start_line + 1}: no comma before {lost[1]!r} in entry {entry.key!r}")
+                problems.append(f"line {_line(entry)}: no comma before {lost[1]!r} in entry {entry.key!r}")
     if problems:
         raise DataError(f"{path}: {'; '.join(problems)}; correct the BibTeX")
     if not library.entries:
@@ -117,15 +118,19 @@ def _publications(path: str | Path, entries: Iterable[Entry]) -> Iterator[Public
         key = KEY.fullmatch(entry.key)
         pmid = fields["pmid"].value.strip() if "pmid" in fields else key[1] if key else ""
         if not pmid:
-            without.append(f"{entry.key!r} (line {entry.start_line + 1})")
+            without.append(f"{entry.key!r} (line {_line(entry)})")
             continue
         title, abstract, keywords = (_plain(fields[name], path) if name in fields else "" for name in TEXTS)
-        yield Publication(pmid, _no_stop(title), abstract, keywords, f"{path}: line {entry.start_line + 1}")
+        yield Publication(pmid, _no_stop(title), abstract, keywords, f"{path}: line {_line(entry)}")
     if without:
         log.warning("%s: %d entries have no field pmid, left out: %s", path, len(without), ", ".join(without))
 
 
-def _fault(block) -> str:
+def _line(block: Block) -> int:
+    return (block.start_line or 0) + 1
+
+
+def _fault(block: Block) -> str:
     return {
         "DuplicateFieldKeyBlock": "has one field twice",
         "DuplicateBlockKeyBlock": "has the same key as an entry before",
@@ -156,7 +161,7 @@ def _latex() -> latex2text.LatexNodes2Text:
     return latex2text.LatexNodes2Text(latex_context=known, math_mode="text")
 
 
-def _refuse(node, **_) -> str:
+def _refuse(node: Any, **_: object) -> str:
     raise KeyError(f"\\{node.macroname}")
 
 

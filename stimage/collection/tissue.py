@@ -83,7 +83,7 @@ def fit_spots(pixels: np.ndarray, step: float, x: np.ndarray, y: np.ndarray, pit
     scores = {turn: score(*move(x, y, width, height), reach) for turn, move in TURNS.items()}
     for factor in _scales(tissue, unit, x, y):
         scores[f"scaled: all are {factor:.3g} times too small"] = score(x * factor, y * factor, reach * factor)
-    turn = max(scores, key=scores.get)
+    turn = max(scores, key=lambda turn: scores[turn])
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     places = (y[inside] / unit).astype(int), (x[inside] / unit).astype(int)
     places = tuple(np.minimum(place, size - 1) for place, size in zip(places, tissue.shape))

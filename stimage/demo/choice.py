@@ -57,9 +57,9 @@ def choose_as_configured(root: str, settings: Settings) -> Choice:
     """Take the slides that a configuration names, and hold out those that it holds out."""
     catalog = read_catalog(root).of_techs([settings.config])
     slides = catalog.select(Filters(settings.slides, settings.species, settings.tissue, settings.pmid))
-    held = {name.casefold() for name in slide_names(settings.validation_slides)}
-    sides = [[s for s in slides if (s.name.casefold() in held) == side] for side in (False, True)]
-    return Choice(str(root), *sides, "slide", count_labels(slides), [])
+    held = {name.casefold() for name in slide_names(settings.validation_slides or [])}
+    train, held_out = ([s for s in slides if (s.name.casefold() in held) == side] for side in (False, True))
+    return Choice(str(root), train, held_out, "slide", count_labels(slides), [])
 
 
 def choose(root: str, names: Sequence[str] | None = None) -> Choice:
@@ -125,7 +125,7 @@ def count_labels(slides: Sequence[Slide]) -> dict[str, Counter]:
     """Return slide name → label → spots, of slides whose annotation has labels."""
     found = {}
     for slide in filter(lambda slide: slide.annotation, slides):
-        rows = read_table(local_copy(slide.annotation))[1]
+        rows = read_table(local_copy(slide.annotation or ""))[1]
         labels = [(row.get("V2") or "").strip() for row in rows]
         if counted := Counter(label for label in labels if label.casefold() not in UNLABELLED):
             found[slide.name] = counted

@@ -4,7 +4,7 @@ import base64
 import io
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -102,7 +102,7 @@ def averages(entries: dict[str, dict], names: Sequence[str]) -> dict[str, float]
     return {key: float(np.mean([one[key] for one in flat if key in one])) for key in keys}
 
 
-def numbers(entry: dict, prefix: str = ""):
+def numbers(entry: dict, prefix: str = "") -> Iterator[tuple]:
     for key, value in entry.items():
         if isinstance(value, dict):
             yield from numbers(value, f"{prefix}{key}.")

@@ -123,6 +123,7 @@ def run_script(command: tuple[str, ...]) -> int:
     """
     script = get_context("fork").Process(target=_as_main, args=(command,))
     script.start()
+    assert script.pid
     try:
         script.join()
     except KeyboardInterrupt:
@@ -131,7 +132,7 @@ def run_script(command: tuple[str, ...]) -> int:
         script.terminate()
         script.join()
         raise
-    return script.exitcode
+    return script.exitcode or 0
 
 
 def _as_main(command: tuple[str, ...]) -> None:

@@ -116,8 +116,8 @@ def _read_parquet(path: Path) -> Embeddings:
     values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).astype(np.float32)
     vectors = values.reshape(len(table), lengths[0] if lengths else 0)
     model = (table.schema.metadata or {}).get(MODEL)
-    texts = (np.array(table[name].to_pylist(), dtype=str) for name in COLUMNS[:2])
-    return Embeddings(*texts, vectors, model.decode() if model else None)
+    spot_ids, slides = (np.array(table[name].to_pylist(), dtype=str) for name in COLUMNS[:2])
+    return Embeddings(spot_ids, slides, vectors, model.decode() if model else None)
 
 
 def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from stimage.errors import DataError
 from stimage.evaluation.expression_data import EmbeddedSlide, read_expression
 from stimage.evaluation.folds import random_folds
-from stimage.evaluation.ridge import fair_pearson, pearson, ridge_path
+from stimage.evaluation.ridge import Linear, fair_pearson, pearson, ridge_path
 from stimage.processing.panels import Panel
 
 ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.0001)  # the original's
@@ -131,7 +131,9 @@ def leave_out(groups: Mapping[str, str], folds: int | None = None) -> list[list[
     return bins
 
 
-def fit_fixed(parts: Sequence[tuple[np.ndarray, np.ndarray]], groups: Sequence[str], order: Sequence[np.ndarray]):
+def fit_fixed(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], groups: Sequence[str], order: Sequence[np.ndarray]
+) -> tuple[Linear, float]:
     """Fit a ridge regression whose penalty is chosen inside the training part.
 
     By the squared error when each training group is left out in turn, each group weighing the same; of a lone group,

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, PolyCollection
 from matplotlib.figure import Figure
 
@@ -13,8 +15,8 @@ GREY = "#BBBBBB"
 MARKERS = "osD^vPX*"
 DRAWN = 20_000  # spots; of more an even share is drawn
 LABELS = 16  # colours times two markers; rarer labels are drawn as others
-STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42, "savefig.dpi": 200,
-         "axes.titlesize": 9, "legend.frameon": False, "svg.hashsalt": "stimage"}  # fmt: skip
+STYLE: Any = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "pdf.fonttype": 42,
+              "savefig.dpi": 200, "axes.titlesize": 9, "legend.frameon": False, "svg.hashsalt": "stimage"}  # fmt: skip
 
 
 styled = matplotlib.rc_context(STYLE)  # a decorator of what draws
@@ -30,7 +32,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return paths
 
 
-def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, np.ndarray]:
+def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **options: Any) -> tuple[Figure, np.ndarray]:
     """Return a figure of so many inches, and its axes (rows x columns)."""
     figure = Figure((width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
@@ -44,12 +46,16 @@ def label_styles(labels: Sequence[str | None], most: int = LABELS) -> dict[str, 
     return {name: (OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k // len(OKABE_ITO)]) for k, name in enumerate(order[:most])}
 
 
-def scatter_by_label(axes, points: np.ndarray, labels: Sequence[str | None], styles: Mapping, size: float) -> None:
+def scatter_by_label(
+    axes: Axes, points: np.ndarray, labels: Sequence[str | None], styles: Mapping, size: float
+) -> None:
     """Draw points (n x 2), a colour for each label; those without one in grey, below."""
     labels = np.array([label if label in styles else "" for label in labels])
-    axes.scatter(*points[labels == ""].T, s=size, c=GREY, linewidths=0, rasterized=True)
+    x, y = points.T
+    axes.scatter(x[labels == ""], y[labels == ""], s=size, c=GREY, linewidths=0, rasterized=True)
     for name, (colour, marker) in styles.items():
-        axes.scatter(*points[labels == name].T, s=size, c=colour, marker=marker, linewidths=0, rasterized=True)
+        of = labels == name
+        axes.scatter(x[of], y[of], s=size, c=colour, marker=marker, linewidths=0, rasterized=True)
 
 
 @styled
@@ -93,7 +99,7 @@ def shortened(text: str, longest: int = 28) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
-def draw_spots(axes, xy: np.ndarray, r: np.ndarray, colours: np.ndarray, square: bool = False) -> None:
+def draw_spots(axes: Axes, xy: np.ndarray, r: np.ndarray, colours: np.ndarray, square: bool = False) -> None:
     """Draw spots where they are on the slide, y downwards; x, y and r in pixels, colours as matplotlib's."""
     some = np.unique(np.linspace(0, len(xy) - 1, min(len(xy), DRAWN)).astype(int))
     xy, r, colours = xy[some], visible_radius(xy[some], r[some]), np.asarray(colours)[some]

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stimage.errors import DataError
@@ -122,7 +123,7 @@ def collection_pies(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
     return figure
 
 
-def _pie(axes, totals: Mapping[str, int]) -> None:
+def _pie(axes: Axes, totals: Mapping[str, int]) -> None:
     """Draw a pie; parts are named, with numbers, in a legend, where small ones do not overlap."""
     whole = sum(totals.values())
     wedges, *_ = axes.pie(list(totals.values()), colors=OKABE_ITO, startangle=90, counterclock=False,

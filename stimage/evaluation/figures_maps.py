@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stimage.evaluation.figures import GREY, OKABE_ITO, add_legend, canvas, draw_spots, label_styles, styled
@@ -26,7 +27,7 @@ def label_maps(
     styles = label_styles([label for many in labels.values() for label in many], len(OKABE_ITO))
     figure, axes = canvas(*_inches(xy, len(labels), 1), 1, len(labels))
     for one, (name, many) in zip(axes.flat, labels.items()):
-        draw_spots(one, xy, r, np.array([styles.get(label, (GREY,))[0] for label in many]), square)
+        draw_spots(one, xy, r, np.array([styles[label][0] if label in styles else GREY for label in many]), square)
         one.set_title(name)
     add_legend(figure, styles, any(label not in styles for many in labels.values() for label in many))
     figure.suptitle(title, fontsize=10)
@@ -79,7 +80,9 @@ def prediction_maps(
     return figure
 
 
-def _coloured(figure, axes, xy, r, values, span, square, unit) -> None:
+def _coloured(
+    figure: Figure, axes: Axes, xy: np.ndarray, r: np.ndarray, values: np.ndarray, span: tuple, square: bool, unit: str
+) -> None:
     colours = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(*span), "viridis")
     draw_spots(axes, xy, r, colours.to_rgba(np.asarray(values, float)), square)
     bar = figure.colorbar(colours, ax=axes, shrink=0.75, aspect=25, pad=0.02, label=unit)

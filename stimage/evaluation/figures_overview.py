@@ -2,6 +2,7 @@
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 
@@ -45,7 +46,7 @@ def overview(spots: Spots, labels: list[str | None], prediction: Prediction) -> 
     return figure
 
 
-def _slide(axes, spots: Spots, labels: list[str | None], styles: dict) -> None:
+def _slide(axes: Axes, spots: Spots, labels: list[str | None], styles: dict) -> None:
     pixels, step = thumbnail(spots.image, spots.image_info, LONGEST, spots.max_pixels)
     axes.imshow(pixels, extent=(0, pixels.shape[1] * step, pixels.shape[0] * step, 0), interpolation="lanczos")
     for name, (colour, _) in styles.items():
@@ -59,7 +60,7 @@ def _slide(axes, spots: Spots, labels: list[str | None], styles: dict) -> None:
     axes.set_axis_off()
 
 
-def _patches(axes, spots: Spots, labels: list[str | None], styles: dict) -> None:
+def _patches(axes: Axes, spots: Spots, labels: list[str | None], styles: dict) -> None:
     """Draw a row of patches for each label, of spots from all over the slide that lie wholly on its image."""
     axes.set_axis_off()
     axes.set_box_aspect(LABELS / PATCHES)
@@ -68,9 +69,9 @@ def _patches(axes, spots: Spots, labels: list[str | None], styles: dict) -> None
     for row, (name, (colour, _)) in enumerate(styles.items()):
         mine = np.flatnonzero(whole & np.array([label == name for label in labels]))
         some = mine[np.unique(np.linspace(0, len(mine) - 1, PATCHES + 2).astype(int)[1:-1])] if len(mine) else mine
-        cut = Patch().cut(spots.image, *(v[some] for v in (spots.x, spots.y, spots.r)), spots.scale, spots.max_pixels)
+        cut = Patch().cut(spots.image, spots.x[some], spots.y[some], spots.r[some], spots.scale, spots.max_pixels)
         for column, pixels in enumerate(cut):
-            one = axes.inset_axes([(column + 0.05) / PATCHES, 1 - (row + 1) / LABELS, 0.75 / PATCHES, 0.75 / LABELS])
+            one = axes.inset_axes(((column + 0.05) / PATCHES, 1 - (row + 1) / LABELS, 0.75 / PATCHES, 0.75 / LABELS))
             one.imshow(pixels, interpolation="lanczos")
             one.set(xticks=[], yticks=[])
             one.spines[:].set(visible=True, color=colour, linewidth=1.2)

@@ -89,8 +89,8 @@ def block_folds(spots: Labelled, seed: int = 0) -> list[Fold]:
     folds = []
     for fold in group_folds(blocks(spots), spots.embeddings.spot_ids, seed):
         near = cKDTree(places[fold.test])
-        far = [rows[near.query(places[rows])[0] > NEAR] for rows in (fold.train, fold.validation)]
-        folds.append(Fold(*far, fold.test))
+        train, validation = (rows[near.query(places[rows])[0] > NEAR] for rows in (fold.train, fold.validation))
+        folds.append(Fold(train, validation, fold.test))
     return folds
 
 

@@ -41,7 +41,7 @@ class Labelled:
         """Return some of the spots: numbers of rows, or a bool for each."""
         some = self.embeddings.take(rows)
         slides = {name: self.slides[name] for name in np.unique(some.slides).tolist()}
-        return Labelled(some, *(v[rows] for v in (self.labels, self.x, self.y, self.r)), slides, self.left_out)
+        return Labelled(some, self.labels[rows], self.x[rows], self.y[rows], self.r[rows], slides, self.left_out)
 
 
 def read_labelled(embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: str = "error") -> Labelled:
@@ -73,9 +73,9 @@ def read_labelled(embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: 
                         f"slides ({', '.join(np.unique(embeddings.slides)[:5].tolist())})")  # fmt: skip
     rows, labels, x, y, r = zip(*found)
     named = {slide.name: slide for slide, part in zip(slides, parts) if part}
-    numbers = (np.array(values, float) for values in (x, y, r))
+    x, y, r = (np.array(values, float) for values in (x, y, r))
     left_out = {reason: n for reason, n in left_out.items() if n}
-    return Labelled(embeddings.take(np.array(rows)), np.array(labels, dtype=str), *numbers, named, left_out)
+    return Labelled(embeddings.take(np.array(rows)), np.array(labels, dtype=str), x, y, r, named, left_out)
 
 
 def _slide_rows(
@@ -88,7 +88,7 @@ def _slide_rows(
         return []
     coordinates = read_coordinates(local_copy(slide.coord))
     places = {spot: k for k, spot in enumerate(coordinates.ids.to_pylist())}
-    labels = _labels(slide, places, left_out)
+    labels = _labels(slide.name, slide.annotation, places, left_out)
     lost = [spot for spot in labels if spot not in row_of]
     if lost and on_mismatch == "error":
         what = f"{len(lost)} of {len(labels)} labelled spots, such as {lost[0]!r}, have" if mine.any() else "it has"
@@ -106,9 +106,9 @@ def _slide_rows(
     return rows
 
 
-def _labels(slide: Slide, places: Mapping[str, int], left_out: dict[str, int]) -> dict[str, str]:
+def _labels(slide: str, annotation: str, places: Mapping[str, int], left_out: dict[str, int]) -> dict[str, str]:
     """Return spot id → label, of the spots that the slide has and that have a label."""
-    path = local_copy(slide.annotation)
+    path = local_copy(annotation)
     columns, table = read_table(path)
     if len(columns) < 2 or "V2" not in columns:
         raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
@@ -120,7 +120,7 @@ def _labels(slide: Slide, places: Mapping[str, int], left_out: dict[str, int]) -
     unknown = [spot for spot in labels if spot not in places]
     if 2 * len(unknown) > len(labels):
         raise DataError(f"{path}: {len(unknown)} of {len(labels)} spots, such as {unknown[0]!r}, are not of slide "
-                        f"{slide.name}: is it another slide's annotation?")  # fmt: skip
+                        f"{slide}: is it another slide's annotation?")  # fmt: skip
     if unknown:
         log.warning("%s: %d of %d labels are of spots that the slide does not have", path, len(unknown), len(labels))
         _count(left_out, "labelled, but not of the slide", len(unknown))

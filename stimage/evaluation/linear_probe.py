@@ -58,9 +58,9 @@ def check_folds(labels: np.ndarray, folds: Sequence[Fold]) -> None:
 
 def probe_f1(
     train_x: np.ndarray,
-    train_labels: Sequence[str],
+    train_labels: Sequence[str] | np.ndarray,
     test_x: np.ndarray,
-    test_labels: Sequence[str],
+    test_labels: Sequence[str] | np.ndarray,
     alphas: Sequence[float] = ALPHAS,
 ) -> float:
     """Return the macro-F1 of the ``converged`` probe, over the classes that the test part has.
@@ -140,7 +140,13 @@ def _turned(x: np.ndarray) -> np.ndarray:
 
 
 def _fitted(
-    x: np.ndarray, labels: np.ndarray, rows: np.ndarray, prepare: Prepare, k: int, alphas: Sequence[float], tolerance
+    x: np.ndarray,
+    labels: np.ndarray,
+    rows: np.ndarray,
+    prepare: Prepare,
+    k: int,
+    alphas: Sequence[float],
+    tolerance: float,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Fit some rows; return what says, of vectors (n, d), the scores (n, alphas · k)."""
     ready = prepare(x[rows])

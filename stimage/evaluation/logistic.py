@@ -68,7 +68,9 @@ def principal_axes(x: torch.Tensor) -> torch.Tensor:
 class _Problems:
     """P problems: ``table`` (n, d + 1), the last column ones; ``y`` and ``weight`` (P, n); ``alpha`` (P,)."""
 
-    def __init__(self, table, y, weight, alpha, scale):
+    def __init__(
+        self, table: torch.Tensor, y: torch.Tensor, weight: torch.Tensor, alpha: torch.Tensor, scale: torch.Tensor
+    ):
         self.table, self.y, self.weight, self.scale = table, y, weight, scale
         self.alpha = alpha
         self.penalty = alpha[:, None].repeat(1, table.shape[1])
@@ -140,7 +142,14 @@ def _direction(gradient: torch.Tensor, history: deque, inverse: torch.Tensor) ->
     return -torch.where(_dot(gradient, q) > 0, q, inverse * gradient)
 
 
-def _line_search(problems: _Problems, w, z, loss, gradient, direction) -> tuple[torch.Tensor, ...]:
+def _line_search(
+    problems: _Problems,
+    w: torch.Tensor,
+    z: torch.Tensor,
+    loss: torch.Tensor,
+    gradient: torch.Tensor,
+    direction: torch.Tensor,
+) -> tuple[torch.Tensor, ...]:
     """Halve each problem's step until its loss falls enough (Armijo's rule), or rounding is all that is left."""
     slope = _dot(gradient, direction)[:, 0]
     along = problems.along(direction)

@@ -1,6 +1,6 @@
 """Running the protocols of expression prediction over slides: figures by slide and overall."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -202,7 +202,7 @@ def _beside(scores: Mapping[str, dict]) -> dict:
     return scores["embeddings"] | {"baselines": {name: rest[name] for name in rest if name != "embeddings"}}
 
 
-def _means(by_slide, by_fold) -> dict:
+def _means(by_slide: Iterable[dict], by_fold: Iterable[dict]) -> dict:
     """Average over slides, and over folds; a slide none of whose genes varies is left out, and counted."""
     result = {}
     for name, many in (("per_slide", list(by_slide)), ("pooled", list(by_fold))):

@@ -52,7 +52,7 @@ def summarise(predicted: Predicted, labels: np.ndarray, groups: np.ndarray, all_
         by_fold["balanced_accuracy"].append(balanced_accuracy(matrices[-1]))
         by_fold["auroc"].append(auroc(labels[rows], scores))
     return {name: _spread(values) for name, values in by_fold.items()} | {
-        "confusion": sum(matrices).tolist(),
+        "confusion": np.sum(matrices, axis=0).tolist(),
         "alpha": list(predicted.alphas),
         "bootstrap": _bootstrap(predicted, labels, groups, all_named, seed),
     }
@@ -74,7 +74,7 @@ def macro_f1(matrix: np.ndarray, all_named: bool) -> np.ndarray:
     counted = (true + said > 0) if all_named else true > 0
     f1 = 2 * hit / np.maximum(true + said, 1)
     if f1.ndim == 1:
-        return np.mean(f1[counted]) if counted.any() else np.float64(np.nan)
+        return np.asarray(np.mean(f1[counted]) if counted.any() else np.nan)
     return (f1 * counted).sum(-1) / np.maximum(counted.sum(-1), 1)
 
 

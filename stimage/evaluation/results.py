@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -81,7 +82,9 @@ def read_results(path: str | os.PathLike) -> dict:
     return results
 
 
-def data_identity(spot_ids: np.ndarray, *values: np.ndarray, embeddings: Embeddings | None = None, **facts) -> dict:
+def data_identity(
+    spot_ids: np.ndarray, *values: np.ndarray, embeddings: Embeddings | None = None, **facts: object
+) -> dict:
     """Return what identifies data.
 
     Parameters
@@ -119,7 +122,7 @@ def digest_of(value: Mapping) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """Turn numpy's values into JSON's, and what is not finite into None."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}

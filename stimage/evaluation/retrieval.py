@@ -14,7 +14,7 @@ TIE = 1e-6  # of cosine similarity: float32 does not tell nearer ones apart
 def retrieval_scores(
     a: np.ndarray | torch.Tensor,
     b: np.ndarray | torch.Tensor,
-    groups: Sequence[str] | None = None,
+    groups: Sequence | np.ndarray | None = None,
     ks: Sequence[int] = (1, 5, 10),
 ) -> dict:
     """Score retrieval both ways, exactly, in memory that does not grow with the square of n.

@@ -58,10 +58,10 @@ def _embedding_gradients(
 
     The first two are times the number of ranks, since gradients of parameters are averaged over ranks afterwards.
     """
-    everything = [accelerator.gather(part).requires_grad_() for part in (images, others)]
+    every_image, every_other = (accelerator.gather(part).requires_grad_() for part in (images, others))
     scale = logit_scale.clone().requires_grad_()
-    loss = contrastive_loss(*everything, scale)
-    *parts, to_scale = torch.autograd.grad(loss, [*everything, scale])
+    loss = contrastive_loss(every_image, every_other, scale)
+    *parts, to_scale = torch.autograd.grad(loss, [every_image, every_other, scale])
     ranks, begin = accelerator.num_processes, accelerator.process_index * len(images)
     return loss.detach(), [part[begin : begin + len(images)] * ranks for part in parts] + [to_scale]
 

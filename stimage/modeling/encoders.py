@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -72,16 +73,16 @@ def load_tower(name: str, device: str | torch.device = "cpu", dtype: str = "floa
         If there is no such checkpoint, it is no vision model, or it lacks weights, which would then be random.
     """
     if name.startswith(TIMM):
-        model, embed, facts = _timm_tower(name)
+        model, embed, (size, mean, std) = _timm_tower(name)
     else:
         model, embed = _transformers_tower(name)
-        facts = _processor_facts(name)
+        size, mean, std = _processor_facts(name)
     device, kind = torch.device(device), getattr(torch, dtype)
     digest = _digest(model)
     model.to(device, kind).eval().requires_grad_(False)
-    tower = VisionTower(name, digest, *facts, 0, device, kind, embed)
+    tower = VisionTower(name, digest, size, mean, std, 0, device, kind, embed)
     width = tower(torch.zeros(1, tower.size, tower.size, 3, dtype=torch.uint8)).shape[-1]
-    return VisionTower(name, digest, *facts, width, device, kind, embed)
+    return VisionTower(name, digest, size, mean, std, width, device, kind, embed)
 
 
 def _transformers_tower(name: str) -> tuple[nn.Module, Callable]:
@@ -106,7 +107,7 @@ def _transformers_tower(name: str) -> tuple[nn.Module, Callable]:
     return model, lambda pixels: _pooled(model(pixel_values=pixels), trained)
 
 
-def _pooled(output: object, pooler_is_trained: bool) -> torch.Tensor:
+def _pooled(output: Any, pooler_is_trained: bool) -> torch.Tensor:
     pooled = getattr(output, "pooler_output", None)
     return pooled.flatten(1) if pooled is not None and pooler_is_trained else output.last_hidden_state[:, 0]
 
@@ -128,7 +129,7 @@ def _kind(config: dict) -> str:
     return "clip" if within == "clip_vision_model" else str(config.get("model_type"))
 
 
-def _load(cls: type, name: str, **options) -> tuple[nn.Module, set[str]]:
+def _load(cls: Any, name: str, **options: object) -> tuple[nn.Module, set[str]]:
     """Load a checkpoint; of its weights only those of a pooler may be missing."""
     from transformers import logging
 
@@ -181,7 +182,7 @@ def _timm_tower(name: str) -> tuple[nn.Module, Callable, tuple]:
     return model, model, (height, tuple(config["mean"]), tuple(config["std"]))
 
 
-def _create(timm, name: str) -> nn.Module:
+def _create(timm: Any, name: str) -> nn.Module:
     options = {"pretrained": True, "num_classes": 0}
     try:
         return timm.create_model(name, **options)

@@ -49,7 +49,7 @@ def augment(images: torch.Tensor, seeds: Sequence[Sequence[int]]) -> torch.Tenso
     density = -np.log((level + 1) / 256)
     for i, seed in enumerate(seeds):
         rng = np.random.default_rng(seed)
-        turns, mirrored = rng.integers(4), rng.integers(2)
+        turns, mirrored = int(rng.integers(4)), rng.integers(2)
         scale, shift = rng.uniform(1 - STAIN, 1 + STAIN, (3, 1)), rng.uniform(-SHIFT, SHIFT, (3, 1))
         table = np.clip(256 * np.exp(-(density * scale + shift)) - 1, 0, 255).round().astype(np.uint8)
         pixels = np.rot90(images[i].numpy(), turns)

@@ -4,6 +4,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
@@ -49,7 +50,7 @@ class Source:
         return datasets.load_dataset("stimage_1k4m", slide.tech, split="train", streaming=True, **options)
 
 
-def open_source(location: str, **reading) -> Source:
+def open_source(location: str, **reading: Any) -> Source:
     """Tell a root from a published folder.
 
     Raises
@@ -70,13 +71,13 @@ def open_source(location: str, **reading) -> Source:
 
 def _published_catalog(location: str) -> Catalog:
     path = local_copy(f"{location}/{PUBLISHED}")
-    names = ["slide", "tech", "species", "tissue", "pmid", "involve_cancer", "spots", "left_out"]
+    names = ["slide", "tech", "species", "tissue", "pmid", "involve_cancer", "spots"]
     try:
-        rows = pq.read_table(path, columns=names).to_pylist()
+        rows = pq.read_table(path, columns=[*names, "left_out"]).to_pylist()
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: is no table of slides as build_shards writes it ({error})") from None
     slides = tuple(
-        Slide(row["slide"], row["tech"], "", "", "", None, *(row[name] for name in names[2:6]), spot_num=row["spots"])
+        Slide(row["slide"], row["tech"], "", "", "", None, *(row[name] for name in names[2:]))
         for row in sorted(rows, key=lambda row: (TECHS.index(row["tech"]), row["slide"].casefold()))
         if not row["left_out"]
     )

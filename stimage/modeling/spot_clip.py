@@ -1,6 +1,7 @@
 """The model of the data set's authors: CLIP's vision tower and a gene tower that meet in one small space."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -48,10 +49,12 @@ class SpotClipConfig(PreTrainedConfig):
     logit_scale_init_value: float = LOGIT_SCALE
     initializer_range: float = 0.02
 
-    def __post_init__(self, **kwargs):
-        if not isinstance(self.vision_config, CLIPVisionConfig):
-            self.vision_config = CLIPVisionConfig(**(self.vision_config or {}))
-        self.vision_config.projection_dim = self.projection_dim  # where CLIPVisionModelWithProjection looks for it
+    def __post_init__(self, **kwargs: Any) -> None:
+        vision = self.vision_config
+        if not isinstance(vision, CLIPVisionConfig):
+            vision = CLIPVisionConfig(**(vision or {}))
+        vision.projection_dim = self.projection_dim  # where CLIPVisionModelWithProjection looks for it
+        self.vision_config = vision
         if self.gene_tower not in TOWERS:
             raise ValueError(f"gene_tower={self.gene_tower!r}: pass one of {TOWERS}")
         super().__post_init__(**kwargs)
@@ -85,8 +88,9 @@ class SpotClipModel(PreTrainedModel):
 
     def __init__(self, config: SpotClipConfig):
         super().__init__(config)
-        self.vision_model = CLIPVisionModel._from_config(config.vision_config)
-        self.visual_projection = nn.Linear(config.vision_config.hidden_size, config.projection_dim, bias=False)
+        vision: Any = config.vision_config
+        self.vision_model = CLIPVisionModel._from_config(vision)
+        self.visual_projection = nn.Linear(vision.hidden_size, config.projection_dim, bias=False)
         self.image_head = Head(config.projection_dim, config.latent_dim)
         genes, hidden, latent = len(config.genes), config.hidden_dim, config.latent_dim
         layers = [Head(genes, hidden), nn.GELU(), Head(hidden, latent)]
@@ -111,7 +115,7 @@ class SpotClipModel(PreTrainedModel):
         """Embed expression (n x genes) in the common space: n x latent_dim."""
         return self.gene_tower(expression)
 
-    def forward(self, pixel_values: torch.Tensor, expression: torch.Tensor, **kwargs) -> SpotClipOutput:
+    def forward(self, pixel_values: torch.Tensor, expression: torch.Tensor, **kwargs: object) -> SpotClipOutput:
         """Embed n spots' images and expression."""
         return SpotClipOutput(
             nn.functional.normalize(self.get_image_features(pixel_values), dim=-1),

@@ -5,7 +5,15 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer, CLIPModel, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoTokenizer,
+    CLIPModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from stimage.errors import DataError
 from stimage.modeling.spot_clip import SpotClipConfig, SpotClipModel
@@ -23,6 +31,9 @@ class TwoTowers(nn.Module):
         `SpotClipModel`, or transformers' `CLIPModel`, which is then trained with sentences. Its logit scale is a vector
         of one here, since FSDP shards no scalars; `model_state` has it as the model's own class does.
     """
+
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, model: PreTrainedModel, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
@@ -106,7 +117,7 @@ def read_config(checkpoint: str) -> PreTrainedConfig:
     return config
 
 
-def tokenizer_of(checkpoint: str):
+def tokenizer_of(checkpoint: str) -> PreTrainedTokenizerBase:
     """Return a checkpoint's tokenizer; `DataError` if it has none."""
     try:
         return AutoTokenizer.from_pretrained(checkpoint)

@@ -1,6 +1,6 @@
 """Which genes vary most over many slides, from sums that are added slide by slide, so that memory is flat."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
@@ -95,7 +95,7 @@ def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str],
     return named(read_header(local_copy(slide.counts))[0], naming, slide.species, slide.counts)
 
 
-def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None):
+def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:
     """Yield a slide's counts of these genes by block: spots, and row, column (of ``genes``) and value of each count."""
     names, target = genes_of(slide, naming)
     places, merged = places_among(genes, names, target), len(names) < np.count_nonzero(target >= 0)

@@ -21,7 +21,10 @@ def encoder(image_format: str, jpeg_quality: int = JPEG_QUALITY) -> Callable[[np
 
     "ppm" is uncompressed, the fastest to make and to read; "png" is lossless; "jpeg" is small, and loses something.
     """
-    return {"ppm": encode_ppm, "png": encode_png, "jpeg": partial(encode_jpeg, quality=jpeg_quality)}[image_format]
+    encoders: dict[str, Callable[[np.ndarray], bytes]] = {
+        "ppm": encode_ppm, "png": encode_png, "jpeg": partial(encode_jpeg, quality=jpeg_quality),
+    }  # fmt: skip
+    return encoders[image_format]
 
 
 def encode_ppm(pixels: np.ndarray) -> bytes:

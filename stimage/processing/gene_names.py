@@ -116,7 +116,7 @@ class Naming:
     path: str
     to: str
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.to not in KINDS:
             raise ValueError(f"to={self.to!r}: pass one of {KINDS}")
 
@@ -177,7 +177,7 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str, where: str) -> Ma
     merged = {name: tuple(g for g, n in zip(genes, new) if n == name) for name, n in times.items() if n > 1}
     return Mapping(
         names,
-        np.array([place.get(name, -1) for name in new], np.int64),
+        np.array([place[name] if name else -1 for name in new], np.int64),
         sum(bool(name) and name != gene for gene, name in zip(genes, new)),
         sum(name == gene for gene, name in zip(genes, new)),
         merged,

@@ -24,7 +24,7 @@ class Panel:
     genes: tuple[str, ...]
     gene_table: str | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check(self.genes, "panel")
 
     @classmethod
@@ -38,9 +38,10 @@ class Panel:
         gene_table
             Of symbols and Ensembl ids; see `stimage.processing.gene_names.read_gene_table`.
         """
-        if isinstance(value, cls):
+        if isinstance(value, Panel):
             return value
-        return cls(tuple(map(str, _read(Path(value)) if isinstance(value, str | Path) else value)), gene_table)
+        genes = _read(Path(value)) if isinstance(value, str | Path) else value
+        return cls(tuple(map(str, genes)), gene_table)
 
     @property
     def naming(self) -> Naming | None:

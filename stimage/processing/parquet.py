@@ -22,7 +22,7 @@ SPOT_SCHEMA = pa.schema(
 
 def _features() -> dict[str, dict]:
     """Return the features of a spot as datasets writes them into a file; versions 3 know no ``List``."""
-    features = {field.name: {"dtype": str(field.type), "_type": "Value"} for field in SPOT_SCHEMA}
+    features: dict[str, dict] = {field.name: {"dtype": str(field.type), "_type": "Value"} for field in SPOT_SCHEMA}
     features |= {name: {"dtype": "float32", "_type": "Value"} for name in NUMBERS}
     features |= {"image": {"_type": "Image"}}
     for name, dtype in (("gene_ids", "int32"), ("counts", "float32")):

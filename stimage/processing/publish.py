@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,7 +26,13 @@ SLIDES = "slides.parquet"
 META = ("species", "tissue", "pmid", "title", "abstract", "keywords")  # columns of the meta file
 ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?(-\d+)?")
 CONTROL = re.compile(r"(BLANK|Blank|NegControl|NegPrb|ERCC-|DEPRECATED|Control)")
-TYPES = {int: pa.int64(), float: pa.float64(), str: pa.string(), float | None: pa.float64(), str | None: pa.string()}
+TYPES: dict[Any, pa.DataType] = {
+    int: pa.int64(),
+    float: pa.float64(),
+    str: pa.string(),
+    float | None: pa.float64(),
+    str | None: pa.string(),
+}
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ def slides_table(plan: Plan, done: Mapping[str, Done]) -> pa.Table:
     parts = defaultdict(list)
     for shard in plan.shards:
         parts[shard.slide.name].append(done[shard.name])
-    columns = {"slide": names, "tech": [plan.placed[name].slide.tech for name in names]}
+    columns: dict[str, Any] = {"slide": names, "tech": [plan.placed[name].slide.tech for name in names]}
     columns |= {key: pa.array([row.get(key) or None for row in meta], pa.string()) for key in META}
     columns["involve_cancer"] = pa.array([plan.placed[name].slide.involve_cancer for name in names], pa.bool_())
     columns |= {"split": [plan.placed[n].split for n in names], "group": [plan.placed[n].group for n in names]}

@@ -86,7 +86,7 @@ def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: 
         _check_whole(slide, values, allow_normalised)
         part = csr_matrix((values.astype(np.float32), (row, column)), (spots, len(genes)))
         parts.append(part[np.diff(part.indptr) > 0])
-    counts = anndata.AnnData(vstack(parts, "csr"), var=pd.DataFrame(index=genes))
+    counts = anndata.AnnData(vstack(parts, "csr"), var=pd.DataFrame(index=list(genes)))
     if not counts.n_obs:
         raise DataError(f"{slide.counts}: no spot has a count; leave the slide out")
     scanpy.experimental.pp.highly_variable_genes(

@@ -10,7 +10,6 @@ import numpy as np
 
 from stimage.errors import DataError
 from stimage.processing.gene_names import ENSEMBL
-from stimage.slides.counts import read_header, read_rows
 
 # reference genes of Eisenberg and Levanon (Trends Genet. 29, 569, 2013) and Vandesompele et al. (Genome Biol. 3, 2002)
 HOUSEKEEPING = frozenset(
@@ -42,7 +41,7 @@ class TopGenes:
     above_mean: bool = False
     exclude: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"k={self.k}: a sentence has at least one gene")
         if unknown := [kind for kind in self.exclude if kind not in EXCLUDABLE]:
@@ -66,17 +65,6 @@ def excluded(genes: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
     return found
 
 
-def slide_means(path: str) -> np.ndarray:
-    """Return each gene's mean of log1p counts over all spots of a count file, which is read once."""
-    total, spots = np.zeros(len(read_header(path)[0])), 0
-    for rows in read_rows(path):
-        total += np.bincount(rows.columns, np.log1p(rows.values), len(total))
-        spots += len(rows.ids)
-    if not spots:
-        raise DataError(f"{path}: has no spot")
-    return total / spots
-
-
 def top_genes(
     indptr: np.ndarray,
     columns: np.ndarray,
@@ -94,11 +82,11 @@ def top_genes(
     genes
         Names of the columns.
     means
-        Of the slide, from `slide_means`; needed if the rule says ``above_mean``.
+        Of the slide: each gene's mean of log1p counts over all spots; needed if the rule says ``above_mean``.
     """
     if rule.above_mean:
         if means is None:
-            raise ValueError("above_mean needs the slide's means; see slide_means")
+            raise ValueError("above_mean needs the slide's means")
         score = np.log1p(values) - means[columns]
     else:
         score = np.asarray(values, float)
@@ -125,12 +113,8 @@ def genes_that_fit(
     tokens
         What the text tower takes; CLIP's 77.
     """
-    return np.array(
-        [
-            bisect_right(
-                range(1, len(names) + 1), tokens, key=lambda n, names=names: len(tokenize(" ".join(names[:n])))
-            )
-            for names in sentences
-        ],
-        int,
-    )
+
+    def fitting(names: Sequence[str]) -> int:
+        return bisect_right(range(1, len(names) + 1), tokens, key=lambda n: len(tokenize(" ".join(names[:n]))))
+
+    return np.array([fitting(names) for names in sentences], int)

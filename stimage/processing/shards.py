@@ -167,6 +167,7 @@ def _why_left_out(spots: Spots, options: Options) -> str | None:
     """Say why a slide has no patches of the kind asked for, where such slides are to be left out."""
     try:
         check_slide(spots, options.patch, None)
+        return None
     except DataError as error:
         if options.on_mismatch != "drop":
             raise

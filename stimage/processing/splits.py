@@ -39,7 +39,7 @@ class Splitting:
     fractions: tuple[float, float, float] = FRACTIONS
     patients: str | PathLike | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.by not in (None, *SPLIT_BY):
             raise ValueError(f"split_by={self.by!r}: pass one of {SPLIT_BY}, or None to put everything in train")
         if (self.by == "patient") != (self.patients is not None):
@@ -105,22 +105,20 @@ def split_slides(
     for slide in slides:
         if group := group_of.get(slide.name):
             members[group].append(slide)
-    split_of = {group: _known_split(group, group_slides, known or {}) for group, group_slides in members.items()}
-    _balance(members, split_of, splitting)
+    known_splits = {group: _known_split(group, group_slides, known or {}) for group, group_slides in members.items()}
+    split_of = _balance(members, known_splits, splitting)
     return {s.name: Placed(s, group_of[s.name], split_of[group_of[s.name]]) for s in wanted}
 
 
 def report(placed: Iterable[Placed], spots: Mapping[str, int]) -> str:
     """Tell, as a Markdown table, how many groups, slides and spots (given by slide name) fell where."""
-    cells = defaultdict(lambda: [set(), 0, 0])
+    cells = defaultdict(list)
     for p in placed:
-        cell = cells[p.slide.tech, p.split]
-        cell[0].add(p.group)
-        cell[1] += 1
-        cell[2] += spots[p.slide.name]
+        cells[p.slide.tech, p.split].append(p)
     lines = ["| technology | split | groups | slides | spots |", "| --- | --- | ---: | ---: | ---: |"]
-    for (tech, split), (groups, slides, n) in sorted(cells.items(), key=lambda c: (c[0][0], SPLITS.index(c[0][1]))):
-        lines.append(f"| {tech} | {split} | {len(groups):,} | {slides:,} | {n:,} |")
+    for (tech, split), members in sorted(cells.items(), key=lambda c: (c[0][0], SPLITS.index(c[0][1]))):
+        groups, n = len({p.group for p in members}), sum(spots[p.slide.name] for p in members)
+        lines.append(f"| {tech} | {split} | {groups:,} | {len(members):,} | {n:,} |")
     return "\n".join(lines)
 
 
@@ -186,7 +184,7 @@ def _studies(slides: Sequence[Slide]) -> dict[str, str]:
     return {name: root(of_slide[0]) for name, of_slide in pmids.items() if of_slide}
 
 
-def _patients(path: str | PathLike) -> dict[str, str]:
+def _patients(path: str | PathLike | None) -> dict[str, str]:
     columns, rows = read_table(str(path))
     if missing := {"slide", "patient"} - set(columns):
         raise DataError(f"{path}: has no column {min(missing)!r}, but {', '.join(columns) or 'nothing'}")
@@ -204,8 +202,11 @@ def _known_split(group: str, slides: list[Slide], known: Mapping[str, str]) -> s
     return next(iter(splits), None)
 
 
-def _balance(members: Mapping[str, list[Slide]], split_of: dict[str, str | None], splitting: Splitting) -> None:
-    """Fill in the split of each group that has none."""
+def _balance(
+    members: Mapping[str, list[Slide]], known: Mapping[str, str | None], splitting: Splitting
+) -> dict[str, str]:
+    """Return the split of each group: the known one, or one that fills the shares."""
+    split_of = {group: split for group, split in known.items() if split}
     strata = {group: Counter(key for s in slides for key in _strata(s)) for group, slides in members.items()}
     total = sum(strata.values(), Counter())
     shares = np.array([share for share in splitting.fractions if share])
@@ -214,16 +215,17 @@ def _balance(members: Mapping[str, list[Slide]], split_of: dict[str, str | None]
 
     def order(group: str) -> tuple:
         digest = hashlib.sha256(f"{splitting.seed} {group}".encode()).hexdigest()
-        return split_of[group] is None, -len(members[group]), digest
+        return known[group] is None, -len(members[group]), digest
 
-    free = [group for group, split in split_of.items() if split is None]
+    free = [group for group, split in known.items() if split is None]
     for group in sorted(members, key=order):
-        if split_of[group] is None:
+        if group not in split_of:
             cost = sum(n * (2 * (filled[key] - target[key]) + n) / target[key] for key, n in strata[group].items())
             split_of[group] = splitting.names[int(np.argmin(cost))]
         for key, n in strata[group].items():
             filled[key][splitting.names.index(split_of[group])] += n
     _fill_empty(split_of, sorted(free, key=order), splitting)
+    return split_of
 
 
 def _fill_empty(split_of: dict[str, str], free: list[str], splitting: Splitting) -> None:

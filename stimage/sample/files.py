@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyvips
@@ -51,7 +52,7 @@ def _save_image(pixels: np.ndarray, path: Path, kind: str) -> None:
         path.write_bytes(pyvips.Image.new_from_array(pixels).tiffsave_buffer(**tiles))
 
 
-def _write_csv(path: Path, rows: Iterable, quoting: int = csv.QUOTE_MINIMAL) -> None:
+def _write_csv(path: Path, rows: Iterable, quoting: Literal[0, 1, 2, 3] = csv.QUOTE_MINIMAL) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, quoting=quoting, lineterminator="\n").writerows(rows)

@@ -1,5 +1,6 @@
 """Made tissue: regions with their own texture, stain and gene programme, painted as a cartoon of H&E."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -122,7 +123,9 @@ def _streaks(shape: tuple[int, int], um_per_px: float, rng: np.random.Generator)
 def _cell_walls(inside: np.ndarray, um_per_px: float, rng: np.random.Generator) -> np.ndarray:
     """Return how much of each pixel is the wall of a large cell, 0 to 1: pixels as far from one centre as another."""
     cell = CELL_UM / um_per_px
-    centres = np.stack(np.mgrid[-1 : inside.shape[0] / cell + 1, -1 : inside.shape[1] / cell + 1], -1).reshape(-1, 2)
+    centres = np.moveaxis(np.mgrid[-1 : inside.shape[0] / cell + 1, -1 : inside.shape[1] / cell + 1], 0, -1).reshape(
+        -1, 2
+    )
     centres += rng.uniform(-0.4, 0.4, centres.shape)
     nearest = cKDTree(centres * cell).query(np.argwhere(inside), k=2)[0].astype(np.float32)
     walls = np.zeros(inside.shape, np.float32)
@@ -130,7 +133,7 @@ def _cell_walls(inside: np.ndarray, um_per_px: float, rng: np.random.Generator) 
     return walls
 
 
-def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma) -> np.ndarray:
+def _smooth_noise(rng: np.random.Generator, shape: tuple[int, int], sigma: float | Sequence[float]) -> np.ndarray:
     """Return smooth noise of mean 0 and standard deviation 1."""
     noise = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma, mode="wrap")
     return (noise - noise.mean()) / noise.std()

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from stimage.errors import DataError
 from stimage.slides.storage import list_folder, local_copy, normal_root, read_names, read_table
@@ -216,8 +217,10 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
         tech=tech,
         **urls,
         annotation=note["url"] if note else None,
-        **{key: row.get(key) or None for key in ("species", "tissue", "pmid")},
-        involve_cancer={"True": True, "False": False}.get(row.get("involve_cancer")),
+        species=row.get("species") or None,
+        tissue=row.get("tissue") or None,
+        pmid=row.get("pmid") or None,
+        involve_cancer={"True": True, "False": False}.get(row.get("involve_cancer", "")),
         spot_num=int(row["spot_num"]) if row.get("spot_num", "").isdigit() else None,
         size=files["coord"]["size"] if "coord" in files else None,
     )
@@ -268,7 +271,7 @@ def _count_by_tech(slides: Iterable[Slide]) -> str:
     return ", ".join(f"{n} {tech}" for tech, n in Counter(slide.tech for slide in slides).items())
 
 
-def _texts(values) -> list[str]:
+def _texts(values: Any) -> list[str]:
     return [str(values)] if isinstance(values, str | int) else [str(value) for value in values]
 
 

@@ -1,6 +1,7 @@
 """Where a slide's spots are: the coord file, read and checked."""
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
@@ -121,7 +122,7 @@ def _line_of(path: str, row: int) -> int:
         return next(islice((n for n, line in enumerate(file, 1) if n > 1 and line.strip(b"\r\n")), row, None))
 
 
-def _refuse(path: str, ids: pa.ChunkedArray, bad: np.ndarray, why) -> None:
+def _refuse(path: str, ids: pa.ChunkedArray, bad: np.ndarray, why: Callable[[int], str]) -> None:
     """Raise for the first bad spot, if there is one."""
     if bad.any():
         i = int(bad.argmax())

@@ -10,6 +10,8 @@ import os
 import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -96,7 +98,7 @@ def read_rows(path: str) -> Iterator[Rows]:
     """
     genes, at = read_header(path)
     for text in _whole_lines(path, at):
-        yield _parse(text, genes, path, lambda place, at=at: at + place)
+        yield _parse(text, genes, path, partial(add, at))
         at += len(text)
 
 

@@ -18,7 +18,7 @@ from stimage.errors import DataError
 
 STRIP = 16  # rows decoded at a time: few enough for the processor's cache
 LOADERS = ("pngload", "jpegload", "tiffload")
-PIXELS = {"uchar": np.uint8, "ushort": np.uint16}
+PIXELS: dict[str, np.dtype] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
 MAX_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 
 pyvips.cache_set_max(0)  # libvips would keep a hundred opened images, with the rows it last decoded of each
@@ -40,7 +40,7 @@ def image_info(path: str, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """Read an image's header; raises as `read_patches` does."""
     image = _open(path, max_pixels)
     kind = image.get("vips-loader").removesuffix("load")
-    return ImageInfo(kind, image.width, image.height, image.bands, 8 * PIXELS[image.format]().nbytes, _is_tiled(image))
+    return ImageInfo(kind, image.width, image.height, image.bands, 8 * PIXELS[image.format].itemsize, _is_tiled(image))
 
 
 def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_PIXELS) -> Iterator[np.ndarray]:
@@ -99,7 +99,8 @@ def _check_tiff(path: str) -> None:
         with tifffile.TiffFile(path) as tiff:
             page, size = tiff.pages.first, tiff.filehandle.size
             reach = max(map(sum, zip(page.dataoffsets, page.databytecounts)), default=0)
-            raw = page.photometric == tifffile.PHOTOMETRIC.YCBCR and "JPEG" not in page.compression.name
+            compression = getattr(page.compression, "name", "")  # a bare number where it is an unknown one
+            raw = page.photometric == tifffile.PHOTOMETRIC.YCBCR and "JPEG" not in compression
     except (tifffile.TiffFileError, struct.error, IndexError) as error:
         raise DataError(f"{path}: is damaged or cut off ({error})") from None
     if reach > size:

@@ -39,7 +39,7 @@ class Patch:
     um: float | None = None
     px: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if (self.um is None) != (self.px is None):
             raise ValueError(f"{self}: give both um (side in µm) and px (side in output pixels), or neither")
         numbers = isinstance(self.um, Real) and isinstance(self.px, Integral)
@@ -100,8 +100,10 @@ class Patch:
         edges = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], 1)
         margin = SUPPORT * side / self.px
         hull = np.concatenate([np.floor(edges[:, :2] - margin), np.ceil(edges[:, 2:] + margin)], 1).astype(np.int64)
-        return self._resampled(read_patches(path, hull, max_pixels), (edges - np.tile(hull[:, :2], 2)).tolist())
+        return self._resampled(
+            read_patches(path, hull, max_pixels), map(tuple, (edges - np.tile(hull[:, :2], 2)).tolist())
+        )
 
-    def _resampled(self, hulls: Iterable[np.ndarray], boxes: list[list[float]]) -> Iterator[np.ndarray]:
+    def _resampled(self, hulls: Iterable[np.ndarray], boxes: Iterable[tuple]) -> Iterator[np.ndarray]:
         for hull, box in zip(hulls, boxes):
             yield np.asarray(Image.fromarray(hull).resize((self.px, self.px), Image.Resampling.BICUBIC, box))

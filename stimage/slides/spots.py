@@ -99,7 +99,7 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
     dropped = len(kept) - len(order) + len(index.start) - np.count_nonzero(row >= 0)
     pa.default_memory_pool().release_unused()  # what joining took would else be kept beside what reading takes
     return Spots(
-        slide, ids, *(values[order] for values in (coordinates.x, coordinates.y, coordinates.r)),
+        slide, ids, coordinates.x[order], coordinates.y[order], coordinates.r[order],
         annotation=_labels(annotation, ids), counts=counts, genes=read_header(counts)[0],
         row_start=index.start[row[order]], row_end=index.end[row[order]],
         image=image, image_info=info, max_pixels=max_pixels,

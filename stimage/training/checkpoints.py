@@ -112,10 +112,10 @@ class _room:
     def __init__(self, out: Path, unfinished: Path):
         self.out, self.unfinished = out, unfinished
 
-    def __enter__(self):
+    def __enter__(self) -> "_room":
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if error is None:
             return
         shutil.rmtree(self.unfinished, ignore_errors=True)

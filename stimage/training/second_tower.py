@@ -111,7 +111,9 @@ def _panel_counts(batch: SpotBatch, places: np.ndarray, width: int) -> tuple[np.
     return dense.reshape(-1, width), np.bincount(row, counts, len(batch))
 
 
-def _medians(settings: Settings, table, slides, slide, places: np.ndarray) -> dict[str, Normalisation]:
+def _medians(
+    settings: Settings, table: datasets.Dataset, slides: Sequence[str], slide: np.ndarray, places: np.ndarray
+) -> dict[str, Normalisation]:
     """Return each slide's normalisation, with the median total that it needs, of one pass over the counts."""
     totals = []
     for part in table.select_columns(["gene_ids", "counts"]).iter(1000):
@@ -130,7 +132,9 @@ def _medians(settings: Settings, table, slides, slide, places: np.ndarray) -> di
     return found
 
 
-def _slide_means(table, slides, slide, genes: int) -> dict[str, np.ndarray]:
+def _slide_means(
+    table: datasets.Dataset, slides: Sequence[str], slide: np.ndarray, genes: int
+) -> dict[str, np.ndarray]:
     """Return each slide's mean of log1p counts of each gene."""
     sums = {name: np.zeros(genes) for name in slides}
     begin = 0

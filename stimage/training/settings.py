@@ -70,7 +70,7 @@ class Settings:
     validation_slides: list | str | None = None
     split_by: str | None = "slide"
     split_seed: int = 0
-    split_fractions: list = (0.8, 0.1, 0.1)
+    split_fractions: list | tuple = (0.8, 0.1, 0.1)
     patients: str | None = None
     patch_um: float | None = None
     patch_px: int | None = None
@@ -83,7 +83,7 @@ class Settings:
     latent_dim: int = 32
     sentence_genes: int = 50
     above_mean: bool = True
-    exclude: list = ()
+    exclude: list | tuple = ()
     epochs: int = 15
     batch_size: int = 1024
     chunk: int | None = None
@@ -91,7 +91,7 @@ class Settings:
     lr: float = 5e-5
     head_lr: float = 1e-3
     logit_scale_lr: float = 1e-3
-    betas: list = (0.9, 0.98)
+    betas: list | tuple = (0.9, 0.98)
     eps: float = 1e-6
     weight_decay: float = 0.2
     warmup: float = 0.1
@@ -111,9 +111,9 @@ class Settings:
     workers: int = 2
     seed: int = 0
     probe_spots: int = 5000
-    trackers: list = ()
+    trackers: list | tuple = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, allowed in (("tower", TOWERS), ("mixed_precision", PRECISIONS), ("optimizer", OPTIMIZERS),
                               ("normalise", NORMALISATIONS)):  # fmt: skip
             if getattr(self, name) not in allowed:

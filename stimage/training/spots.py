@@ -1,14 +1,16 @@
 """Training and held-out spots in any order: memory-mapped examples, and what the second tower is given of each."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
+from transformers import PreTrainedTokenizerBase
 
 import stimage_1k4m
 from stimage.errors import DataError
@@ -23,7 +25,7 @@ COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "exp
 
 
 @dataclass(frozen=True, eq=False)
-class Spots:
+class Spots(torch.utils.data.Dataset):
     """Examples of a data set, by row: read from disk as they are asked for.
 
     Attributes
@@ -62,7 +64,9 @@ class Spots:
         return {"images": images, **self.other(batch)}
 
 
-def load_spots(settings: Settings, image_size: int, tokenizer=None) -> tuple[Spots, Spots | None]:
+def load_spots(
+    settings: Settings, image_size: int, tokenizer: PreTrainedTokenizerBase | None = None
+) -> tuple[Spots, Spots | None]:
     """Load the spots to train on and those held out (None where nothing is), prepared once in the data sets' cache.
 
     Raises
@@ -75,7 +79,7 @@ def load_spots(settings: Settings, image_size: int, tokenizer=None) -> tuple[Spo
     if not len(train):
         raise DataError(f"{settings.data}: no spot is left to train on; loosen the filters or the splits")
     names = None if "expression" in train.features else gene_names(settings.data, is_root)
-    spots = []
+    spots: list[Any] = []
     for part, augmented in ((train, settings.augment), (held_out, False)):
         if part is None or not len(part):
             spots.append(None)
@@ -118,7 +122,7 @@ def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset |
     return parts["train"], parts.get("validation")
 
 
-def _root(settings: Settings, split: str | None, **options):
+def _root(settings: Settings, split: str | None, **options: object) -> Any:
     return _load("stimage_1k4m", settings.config, data_dir=settings.data, split=split, **options)
 
 
@@ -135,7 +139,7 @@ def _published(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset |
     return _of_slides(every, set(every.unique("slide")) - set(held_out.unique("slide")), settings.data), held_out
 
 
-def _of_slides(table: datasets.Dataset, slides: str | Sequence[str], where: str) -> datasets.Dataset:
+def _of_slides(table: datasets.Dataset, slides: str | Iterable[str], where: str) -> datasets.Dataset:
     wanted = {slides} if isinstance(slides, str) else set(slides)
     column = table.with_format("arrow").select_columns(["slide"])[:]["slide"]
     if lost := wanted - set(column.unique().to_pylist()):
@@ -143,7 +147,7 @@ def _of_slides(table: datasets.Dataset, slides: str | Sequence[str], where: str)
     return table.select(np.flatnonzero(pc.is_in(column, pa.array(sorted(wanted))).to_numpy()))
 
 
-def _load(*arguments, **options):
+def _load(*arguments: Any, **options: Any) -> Any:
     try:
         return datasets.load_dataset(*arguments, **options)
     except datasets.exceptions.DatasetGenerationError as error:

@@ -1,0 +1,64 @@
+"""Add a slide in another public format to a root: Space Ranger's folder outs, or an AnnData file (.h5ad).
+
+Its counts, coordinates, image, labels and row of the meta file are written as the data set has them. A slide that is
+there under the same name is replaced.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from stimage.arguments import run
+from stimage.collection.importing import Found, read_h5ad, read_space_ranger, write_slide
+from stimage.collection.meta import MetaRow
+from stimage.slides import TECHS, Filters, open_spots, read_catalog
+from stimage.slides.storage import read_table
+
+
+def main() -> None:
+    args = parse_arguments()
+    found = read(args)
+    row = MetaRow(args.slide, args.species, args.tissue, args.pmid, args.title, involve_cancer=args.involve_cancer,
+                  tech=args.tech or found.tech)  # fmt: skip
+    write_slide(found, args.out, row)
+    (slide,) = read_catalog(str(args.out)).select(Filters(slides=args.slide))
+    spots = open_spots(slide)
+    scale = f"{spots.scale.um_per_px:.3g} µm/px" if spots.scale.um_per_px else f"µm/px {spots.scale.reason}"
+    print(f"{slide.name}: {len(spots):,} spots, {len(spots.genes):,} genes, {scale}, spots of {2 * found.r:.0f} px: "
+          f"{args.out}/{slide.tech}")  # fmt: skip
+
+
+def read(args: argparse.Namespace) -> Found:
+    """Read the source, and labels from where they are."""
+    is_table = args.labels and Path(args.labels).is_file()
+    if args.source.is_dir():
+        found = read_space_ranger(args.source, args.image)
+    else:
+        found = read_h5ad(args.source, args.image, args.layer, None if is_table else args.labels)
+    if not is_table:
+        return found
+    columns, rows = read_table(args.labels)
+    return replace(found, labels={one[columns[0]]: one[columns[1]] for one in rows})
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", type=Path, help="Space Ranger's outs (Visium HD: outs/binned_outputs/square_008um), "
+                        "or a .h5ad file of one slide")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="ROOT", help="root to add it to; may be new")
+    parser.add_argument("--slide", required=True, help="its name, which begins its spots' ids")
+    parser.add_argument("--image", type=Path, help="the full-resolution image; without it, the small one of the source")
+    parser.add_argument("--tech", choices=TECHS, help="technology, if it is not what the source says")
+    for name in ("species", "tissue", "pmid", "title"):
+        parser.add_argument(f"--{name}", default="", help="for the meta file")
+    parser.add_argument("--involve-cancer", choices=("True", "False"), default="", help="for the meta file")
+    parser.add_argument("--layer", help="of a .h5ad: the layer of raw counts, if X has others")
+    parser.add_argument("--labels", help="a column of a .h5ad's obs, or a CSV: barcode, label (as Loupe exports)")
+    args = parser.parse_args()
+    if not args.source.exists():
+        parser.error(f"{args.source}: there is no such file or folder")
+    return args
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,190 @@
+"""Slides of other public formats, as files of a root: Space Ranger's folders and AnnData files."""
+
+import csv
+import io
+import json
+import shutil
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import anndata
+import numpy as np
+import pandas as pd
+import scanpy
+from PIL import Image
+from scipy.sparse import csr_matrix
+
+from stimage.collection.meta import COLUMNS, MetaRow, write_meta
+from stimage.errors import DataError
+from stimage.files import replacing
+from stimage.slides.storage import read_table
+
+MATRIX = "filtered_feature_bc_matrix"
+POSITIONS = ("tissue_positions.parquet", "tissue_positions.csv", "tissue_positions_list.csv")
+COLUMNS_10X = ["barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres"]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """A slide as another format has it: n spots' counts (n x genes), and x, y and r in pixels of its image."""
+
+    where: str
+    barcodes: list[str]
+    genes: list[str]
+    counts: csr_matrix
+    x: np.ndarray
+    y: np.ndarray
+    r: float
+    image: Path | np.ndarray
+    labels: Mapping[str, str]
+    tech: str = "Visium"
+
+
+def read_space_ranger(outs: Path, image: Path | None = None) -> Found:
+    """Read Space Ranger's ``outs``, or one of its ``binned_outputs/square_…um``.
+
+    Parameters
+    ----------
+    image
+        The full-resolution image that Space Ranger was given. Without it, ``spatial/tissue_hires_image.png``, whose
+        patches are of some ten pixels.
+
+    Raises
+    ------
+    DataError
+        If a file is missing, or a spot of the matrix has no position.
+    """
+    spatial, matrix = outs / "spatial", outs / f"{MATRIX}.h5"
+    if not matrix.exists() and not matrix.with_suffix("").is_dir():
+        raise DataError(f"{outs}: has no {MATRIX}.h5 and no folder {MATRIX}; name Space Ranger's folder outs")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of symbols that occur twice: `read_header` tells them apart
+        counts = scanpy.read_10x_h5(matrix) if matrix.exists() else scanpy.read_10x_mtx(matrix.with_suffix(""))
+    path = next((spatial / name for name in POSITIONS if (spatial / name).exists()), None)
+    if path is None or not (spatial / "scalefactors_json.json").exists():
+        raise DataError(f"{spatial}: has no scalefactors_json.json, or none of {', '.join(POSITIONS)}; get them again")
+    places = _positions(path).reindex(counts.obs_names)
+    if places.isna().any(axis=None):
+        lost = places.index[places.isna().any(axis=1)][0]
+        raise DataError(f"{path}: has no spot {lost!r}, which the matrix has: is it another slide's?")
+    factors = json.loads((spatial / "scalefactors_json.json").read_text())
+    hires = spatial / "tissue_hires_image.png"
+    if image is None and not hires.exists():
+        raise DataError(f"{hires}: is missing; get it, or pass the full-resolution image as --image")
+    scale = 1.0 if image else factors["tissue_hires_scalef"]
+    return Found(
+        str(outs), list(counts.obs_names), list(counts.var_names), _raw(counts.X, outs), places["x"].to_numpy() * scale,
+        places["y"].to_numpy() * scale, factors["spot_diameter_fullres"] / 2 * scale, image or hires, {},
+        "VisiumHD" if "bin_size_um" in factors else "Visium",
+    )  # fmt: skip
+
+
+def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, labels: str | None = None) -> Found:
+    """Read one slide of an AnnData file laid out as scanpy, squidpy and spatialdata-io write Visium's.
+
+    Parameters
+    ----------
+    image
+        As `read_space_ranger` takes it; without it ``uns["spatial"][slide]["images"]["hires"]``.
+    layer
+        Where the raw counts are; without it in ``X``.
+    labels
+        Column of ``obs``.
+
+    Raises
+    ------
+    DataError
+        Naming what the file lacks, or if it has several slides.
+    """
+    data = anndata.read_h5ad(path)
+    slides = data.uns.get("spatial", {})
+    if "spatial" not in data.obsm or len(slides) != 1:
+        raise DataError(f"{path}: must have obsm['spatial'] and one slide in uns['spatial'], which has {len(slides)}; "
+                        "write a file a slide, as scanpy and squidpy do")  # fmt: skip
+    if layer and layer not in data.layers:
+        raise DataError(f"{path}: has no layer {layer!r}, but {', '.join(data.layers) or 'none'}")
+    if labels and labels not in data.obs:
+        raise DataError(f"{path}: obs has no column {labels!r}, but {', '.join(data.obs)}")
+    data = data[data.obs["in_tissue"].astype(int) == 1] if "in_tissue" in data.obs else data
+    (one,) = slides.values()
+    factors, scale = one["scalefactors"], 1.0 if image else float(one["scalefactors"]["tissue_hires_scalef"])
+    x, y = np.asarray(data.obsm["spatial"], float)[:, :2].T * scale
+    texts = dict(data.obs[labels].dropna().astype(str)) if labels else {}
+    counts = _raw(data.layers[layer] if layer else data.X, path)
+    return Found(
+        str(path), list(data.obs_names), list(data.var_names), counts, x, y,
+        float(factors["spot_diameter_fullres"]) / 2 * scale, image or _pixels(one["images"]["hires"]), texts,
+    )  # fmt: skip
+
+
+def write_slide(found: Found, root: Path, row: MetaRow) -> None:
+    """Add a slide to a root: its files, each whole or not at all, and ``row`` of the meta file, which is replaced."""
+    ids = [spot if spot.startswith(row.slide) else f"{row.slide}_{spot}" for spot in found.barcodes]
+    folder = root / row.tech
+    _write_csv(folder / f"coord/{row.slide}_coord.csv", [("", "yaxis", "xaxis", "r")],
+               zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids)))  # fmt: skip
+    _write_counts(folder / f"gene_exp/{row.slide}_count.csv", ids, found.genes, found.counts)
+    with replacing(folder / f"image/{row.slide}.png") as unfinished:
+        if isinstance(found.image, np.ndarray):
+            Image.fromarray(found.image).save(unfinished)
+        else:
+            shutil.copyfile(found.image, unfinished)
+    if found.labels:
+        texts = ((spot, found.labels[barcode]) for spot, barcode in zip(ids, found.barcodes) if barcode in found.labels)
+        _write_csv(root / f"annotation/{row.slide}_anno.csv", [("", "V2")], texts)
+    meta = root / "meta/meta_all_gene.csv"
+    told = read_table(str(meta))[1] if meta.exists() else []
+    rows = [MetaRow(**{key: one.get(key, "") for key in COLUMNS}) for one in told]
+    row = replace(row, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
+    write_meta([*(one for one in rows if one.slide.casefold() != row.slide.casefold()), row], meta)
+
+
+def _positions(path: Path) -> pd.DataFrame:
+    """Return x and y in pixels of the full image, by barcode, of spots in tissue; older files have no header."""
+    if path.suffix == ".parquet":
+        table = pd.read_parquet(path)
+    else:
+        table = pd.read_csv(path, names=COLUMNS_10X, header=0 if path.name == POSITIONS[1] else None)
+    table = table[table["in_tissue"] == 1].set_index("barcode")
+    return pd.DataFrame({"x": table["pxl_col_in_fullres"], "y": table["pxl_row_in_fullres"]}, dtype=float)
+
+
+def _raw(counts: Any, where: Path) -> csr_matrix:
+    counts = csr_matrix(counts)
+    counts.sum_duplicates()
+    if len(bad := counts.data[(counts.data % 1 != 0) | (counts.data < 0)]):
+        raise DataError(f"{where}: has {bad[0]:g}, which is no raw count; name the layer that has them as --layer")
+    return counts
+
+
+def _pixels(image: np.ndarray) -> np.ndarray:
+    """Return uint8 RGB of an image as scanpy has it: 0 to 1 in floats, or bytes."""
+    image = np.asarray(image)[..., :3]
+    return image if image.dtype == np.uint8 else (image * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def _write_csv(path: Path, header: list[tuple], rows: Iterable[tuple]) -> None:
+    with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerows([*header, *rows])
+
+
+def _line(cells: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue().encode()
+
+
+def _write_counts(path: Path, ids: list[str], genes: list[str], counts: csr_matrix) -> None:
+    """Write a wide CSV a row at a time, in time that grows with the counts that are there, not with the zeros."""
+    zeros = b",0" * len(genes)
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        file.write(_line(["", *genes]) + b"\n")
+        for spot, begin, end in zip(ids, counts.indptr[:-1].tolist(), counts.indptr[1:].tolist()):
+            parts, at = [_line([spot])], 0
+            for column, value in zip(counts.indices[begin:end].tolist(), counts.data[begin:end].tolist()):
+                parts += zeros[: 2 * (column - at)], b",%d" % value
+                at = column + 1
+            file.write(b"".join([*parts, zeros[: 2 * (len(genes) - at)], b"\n"]))
