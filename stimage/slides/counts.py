@@ -136,8 +136,11 @@ def _ids_at(fd: int, start: np.ndarray, end: np.ndarray) -> pa.Array:
 
 def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> Rows:
     """Read the rows that lie at these bytes, in the order given; raises as `read_rows` does."""
-    with open(path, "rb", buffering=0) as file:
-        text = b"".join(os.pread(file.fileno(), b - a, a) + b"\n" for a, b in zip(start.tolist(), end.tolist()))
+    try:
+        with open(path, "rb", buffering=0) as file:
+            text = b"".join(os.pread(file.fileno(), b - a, a) + b"\n" for a, b in zip(start.tolist(), end.tolist()))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); start again") from None
     places = np.append(0, np.cumsum(end - start + 1))
     return _parse(text, genes, path, lambda place: int(start[places.searchsorted(place, "right") - 1]))
 

@@ -90,6 +90,8 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
         _check_tiff(path)
     if _is_tiled(image):
         return pyvips.Image.new_from_file(path, access="random", fail_on="error", revalidate=True)
+    if loader == "jpegload":  # libjpeg only warns of damaged data and goes on with wrong colours
+        return pyvips.Image.new_from_file(path, access="sequential", fail_on="warning", revalidate=True)
     return image
 
 
