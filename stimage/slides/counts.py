@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from stimage.errors import DataError
+from stimage.slides.storage import check_readable
 
 COMMA, ZERO, QUOTE, NEWLINE = b',0"\n'
 QUOTED_ID = re.compile(rb'"((?:[^"\n]|"")*)",')
@@ -136,11 +137,9 @@ def _ids_at(fd: int, start: np.ndarray, end: np.ndarray) -> pa.Array:
 
 def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> Rows:
     """Read the rows that lie at these bytes, in the order given; raises as `read_rows` does."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            text = b"".join(os.pread(file.fileno(), b - a, a) + b"\n" for a, b in zip(start.tolist(), end.tolist()))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}); start again") from None
+    check_readable(path)  # it was there when its rows were indexed
+    with open(path, "rb", buffering=0) as file:
+        text = b"".join(os.pread(file.fileno(), b - a, a) + b"\n" for a, b in zip(start.tolist(), end.tolist()))
     places = np.append(0, np.cumsum(end - start + 1))
     return _parse(text, genes, path, lambda place: int(start[places.searchsorted(place, "right") - 1]))
 

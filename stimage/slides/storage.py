@@ -66,7 +66,7 @@ def local_copy(url: str) -> str:
         If the file cannot be fetched, or, of this machine, opened.
     """
     if is_local(url):
-        _check_readable(url)
+        check_readable(url)
         return url
     config = datasets.DownloadConfig(download_desc=f"Fetching {url.rsplit('/', 1)[-1]}")
     try:
@@ -78,7 +78,7 @@ def local_copy(url: str) -> str:
         raise DataError(f"{url}: cannot be fetched: {error!r}") from error
 
 
-def _check_readable(path: str) -> None:
+def check_readable(path: str) -> None:
     """Refuse what is not there, is no file (a pipe would be waited for for ever), or may not be read."""
     try:
         if not os.path.isfile(path):

@@ -73,7 +73,10 @@ class Fault:
 def damage(path: Path, fault: Fault, other: bytes = b"") -> None:
     """Do to a file what the fault says; ``other`` is what a swap puts there."""
     if fault.action in CONTENT:
-        path.write_bytes(CONTENT[fault.action](path.read_bytes(), random.Random(fault.seed)))
+        data = path.read_bytes()
+        if fault.kind.startswith("JPEG"):
+            path.unlink()  # libvips maps JPEGs into memory: to cut one in place while it is read kills any process
+        path.write_bytes(CONTENT[fault.action](data, random.Random(fault.seed)))
         return
     if fault.action == "permissions":
         path.chmod(0)

@@ -38,10 +38,8 @@ def limits() -> Iterator[None]:
     assert grown < MEGABYTES, f"took {grown:.0f} MB more"
 
 
-def judge(
-    door: str, fault: Fault, files: Sequence[str], act: Callable[[], Any], check: Callable[[Any], None]
-) -> None:
-    """Run a case and count what came of it.
+def judge(door: str, fault: Fault, files: Sequence[str], act: Callable[[], Any], check: Callable[[Any], None]) -> bool:
+    """Run a case, count what came of it, and return whether there was a result.
 
     ``files`` are names of which the error must have one; ``check`` raises if a result is not right.
     """
@@ -58,3 +56,4 @@ def judge(
     if outcome == "right result":
         check(result)
     TALLY[door, fault.kind, fault.action, outcome] += 1
+    return outcome == "right result"

@@ -41,9 +41,8 @@ def counts(path: Path) -> tuple[list[str], dict[str, dict[str, float]]]:
     return genes, found
 
 
-def pixels(path: Path) -> Image.Image:
-    with Image.open(io.BytesIO(path.read_bytes())) as image:
-        return image.convert("RGB")
+def decoded(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data)).convert("RGB")
 
 
 def slide(root: Path, tech: str, name: str, image: str) -> dict[str, dict]:
@@ -52,7 +51,7 @@ def slide(root: Path, tech: str, name: str, image: str) -> dict[str, dict]:
     _, of_spot = counts(root / tech / "gene_exp" / f"{name}_count.csv")
     notes = root / "annotation" / f"{name}_anno.csv"
     labels = {row[next(iter(row))]: row["V2"] for row in table(notes)} if notes.is_file() else {}
-    picture = pixels(root / tech / "image" / image)
+    picture = decoded((root / tech / "image" / image).read_bytes())
     assert places.keys() == of_spot.keys()
     return {
         spot: {

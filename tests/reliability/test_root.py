@@ -9,7 +9,7 @@ import stimage_1k4m
 from tests.reliability import slow
 from tests.reliability.faults import MOMENTS, damage, mended
 from tests.reliability.oracle import judge
-from tests.reliability.world import FILES, faults, image_of, make_root, name_of, other_of, some
+from tests.reliability.world import FILES, faults, image_of, make_root, name_of, other_of, some, struck_of
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +32,8 @@ def read(root, strikes=None, slide: str = "", **options) -> list[dict]:
     return examples
 
 
-def plain(root, examples: list[dict]) -> dict[str, dict[str, dict]]:
+def plain(names: list[str], examples: list[dict]) -> dict[str, dict[str, dict]]:
     """Return examples as the slow reader gives them: by slide and spot."""
-    names = stimage_1k4m.gene_names(root)
     found = {}
     for e in examples:
         found.setdefault(e["slide"], {})[e["spot_id"]] = {
@@ -65,13 +64,13 @@ def check_meta(root, examples: list[dict]) -> None:
 def test_spots_are_right_or_the_file_is_named(root, fault):
     path = root / FILES[fault.kind]
     slides = [f"Slide_{letter}" for letter in "ABCDEF"]
-    struck = next((slide for slide in slides if slide in path.name), "")
+    struck = struck_of(fault)
 
     def strike():
         damage(path, fault, other_of(root, fault.kind))
 
     def check(examples):
-        found = plain(root, examples)
+        found = plain(before if fault.kind == "meta" else stimage_1k4m.gene_names(root), examples)
         assert len(found) == len(slides)
         if fault.when == "before":
             check_meta(root, examples)
@@ -85,6 +84,7 @@ def test_spots_are_right_or_the_file_is_named(root, fault):
                 now = slow.slide(root, "ST", file, image_of(root, file))
                 assert all(spot in (whole[file][name], now[name]) for name, spot in spots.items()), fault
 
+    before = stimage_1k4m.gene_names(root)
     whole = {slide: slow.slide(root, "ST", slide, image_of(root, slide)) for slide in slides}
     strikes = {"listed": (strike, None), "reading": (None, strike)}.get(fault.when)
     with mended(path), pytest.MonkeyPatch.context() as patch:

@@ -80,8 +80,13 @@ def image_of(root: Path, slide: str) -> str:
 
 
 def name_of(fault: Fault) -> str:
-    """Return what an error must have: the file's path in the root, but for its suffix, since a lost image's is not known."""
+    """Return what an error must have: the file's path in the root, without its suffix: a lost image's is not known."""
     return FILES[fault.kind].rsplit(".", 1)[0]
+
+
+def struck_of(fault: Fault) -> str:
+    """Return the slide whose file is damaged, empty where it is none's."""
+    return next((f"Slide_{letter}" for letter in "ABCDEF" if f"Slide_{letter}" in FILES[fault.kind]), "")
 
 
 def other_of(root: Path, kind: str) -> bytes:
