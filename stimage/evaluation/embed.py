@@ -19,7 +19,7 @@ from stimage.errors import DataError
 from stimage.evaluation.embeddings import COLUMNS, MODEL
 from stimage.modeling.batches import SpotBatch, to_batch
 from stimage.modeling.encoders import VisionTower
-from stimage.modeling.sources import Source
+from stimage.modeling.sources import Source, reading
 from stimage.slides import Slide
 
 MARKER = "embedding.json"  # what the folder's files were made with
@@ -47,8 +47,9 @@ class SlideBatches(IterableDataset):
                 yield k, error
 
     def _tables(self, slide: Slide) -> Iterator[pa.Table]:
-        spots = self.source.spots(slide).select_columns(["spot_id", "slide", "annotation", "image"])
-        return spots.with_format("arrow").iter(self.batch_size)
+        with reading(slide.name):
+            spots = self.source.spots(slide).select_columns(["spot_id", "slide", "annotation", "image"])
+            yield from spots.with_format("arrow").iter(self.batch_size)
 
 
 class EmbeddingWriter:
@@ -59,7 +60,7 @@ class EmbeddingWriter:
         self.schema = pa.schema(list(zip(COLUMNS, kinds)), {MODEL: model.encode()})
         self.path, self.slide, self.width = path, slide, width
         self.half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self.writer, self.waiting = pq.ParquetWriter(self.half, self.schema), []
+        self.writer, self.waiting = pq.ParquetWriter(self.half, self.schema, write_page_checksum=True), []
 
     def add(self, spot_ids: Sequence[str], vectors: np.ndarray) -> None:
         """Add vectors (float32, n x width)."""

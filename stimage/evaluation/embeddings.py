@@ -97,13 +97,13 @@ def write_embeddings(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, half)
+    pq.write_table(table, half, write_page_checksum=True)
     half.replace(path)
 
 
 def _read_parquet(path: Path) -> Embeddings:
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is no Parquet file that can be read ({error}); make it again") from None
     if missing := [name for name in COLUMNS if name not in table.column_names]:

@@ -2,11 +2,17 @@
 
 import os
 import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets.packaged_modules.parquet.parquet import ParquetConfig
+from pyarrow.dataset import ParquetFragmentScanOptions
 
 from stimage.errors import DataError
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
@@ -14,6 +20,9 @@ from stimage.slides.storage import is_local, list_folder, local_copy, normal_roo
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
+# pages have checksums, which versions of datasets before 4.2 cannot be told to look at
+VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
+VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -44,7 +53,7 @@ class Source:
             files = _shards(self.location).get(slide.name)
             if not files:
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
-            return datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+            return datasets.load_dataset("parquet", data_files=files, split="train", streaming=True, **VERIFIED)
         options = {"root": self.location, "slides": [slide.name], **self.reading}
         return datasets.load_dataset("stimage_1k4m", slide.tech, split="train", streaming=True, **options)
 
@@ -66,6 +75,28 @@ def open_source(location: str, **reading) -> Source:
         raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out --patch-um and "
                         "--patch-px, or pass the root that it was made of")  # fmt: skip
     return Source(location, published, {} if published else reading)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what datasets raises of a damaged Parquet file into a `DataError` that names the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{_file_of(error) or what}: cannot be read ({_line(error)}); get or make it again") from error
+
+
+def _file_of(error: Exception) -> str | None:
+    """Return the file that datasets' Parquet reader was at: it only logs which."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__) if "parquet" in frame.f_code.co_filename)
+    files = [str(frame.f_locals["file"]) for frame in frames if "file" in frame.f_locals]
+    return files[-1] if files else getattr(error, "filename", None)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
 
 
 def _published_catalog(location: str) -> Catalog:

@@ -154,7 +154,8 @@ def _write_shard(shard: Shard) -> Done:
             if shard.key() != key:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
     with _replacing(shard, shard.totals) as temporary:
-        pq.write_table(record.totals(vocabulary.ids_of(spots.genes, spots.counts)), temporary)
+        totals = record.totals(vocabulary.ids_of(spots.genes, spots.counts))
+        pq.write_table(totals, temporary, write_page_checksum=True)
     size = 0 if left_out else path.stat().st_size
     image_file = _file_digest(spots.image) if shard.part == 0 else ""
     done = Done(key, record.spots, size, left_out, image_file, *record.digests(), SlideFacts.of(spots))

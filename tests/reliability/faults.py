@@ -74,8 +74,10 @@ def damage(path: Path, fault: Fault, other: bytes = b"") -> None:
     """Do to a file what the fault says; ``other`` is what a swap puts there."""
     if fault.action in CONTENT:
         data = path.read_bytes()
-        if fault.kind.startswith("JPEG"):
-            path.unlink()  # libvips maps JPEGs into memory: to cut one in place while it is read kills any process
+        if fault.kind.startswith("JPEG") or (fault.kind.startswith("TIFF") and fault.action == "flip"):
+            # libvips maps JPEGs into memory: to cut one in place while it is read kills any process; and of a raw TIFF
+            # a patch may be half of before and half of after
+            path.unlink()
         path.write_bytes(CONTENT[fault.action](data, random.Random(fault.seed)))
         return
     if fault.action == "permissions":

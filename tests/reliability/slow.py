@@ -11,9 +11,9 @@ from PIL import Image
 from stimage.slides.counts import make_unique
 
 
-def rows(path: Path) -> list[list[str]]:
+def rows(path: Path, errors: str = "strict") -> list[list[str]]:
     """Read a comma-separated file without its blank lines."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors=errors) as file:
         return [row for row in csv.reader(file, strict=True) if row]
 
 
