@@ -101,7 +101,7 @@ def settle_options(out: Path, options: dict) -> None:
     """
     marker = out / MARKER
     try:
-        before = json.loads(marker.read_text(encoding="utf-8"))
+        before = dict(json.loads(marker.read_text(encoding="utf-8")))
     except FileNotFoundError:
         if any(out.glob("*.parquet")):
             raise DataError(
@@ -112,7 +112,7 @@ def settle_options(out: Path, options: dict) -> None:
         half.write_text(json.dumps(options, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         half.replace(marker)
         return
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{marker}: is damaged ({error}); delete the folder, or pass another --out") from None
     keys = dict.fromkeys((*before, *options))
     if other := [f"{key} {before.get(key)!r}, now {options.get(key)!r}" for key in keys

@@ -123,7 +123,7 @@ def _read_parquet(path: Path) -> Embeddings:
 def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
     try:
         table = pd.read_csv(path, index_col=0, dtype={0: str, "slide": str})
-    except (UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: is no comma-separated table ({error})") from None
     ids = table.index.astype(str).to_numpy(dtype=str)
     slides = table.pop("slide").fillna("").to_numpy(dtype=str) if "slide" in table else None

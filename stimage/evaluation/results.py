@@ -74,9 +74,9 @@ def read_results(path: str | os.PathLike) -> dict:
     path = path / RESULTS if path.is_dir() else path
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as results ({error})") from None
-    if missing := [key for key in KEYS if key not in results]:
+    if missing := [key for key in KEYS if not isinstance(results, dict) or key not in results]:
         raise DataError(f"{path}: has no {missing[0]!r}: it is not of this project's evaluation")
     return results
 

@@ -85,7 +85,7 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
     if not lines:
         raise DataError(f"{path}: has no row; expected Ensembl ids and symbols")
     separator = "\t" if "\t" in lines[0][1] else ","
-    rows = [(number, next(csv.reader([text], delimiter=separator))) for number, text in lines]
+    rows = [(number, _cells(text, separator, f"{path}: line {number}")) for number, text in lines]
     at, rows = _columns(path, rows)
     symbols, ids, others = {}, {}, set()
     for number, cells in rows:
@@ -107,6 +107,13 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
         remedy = f"write {species!r} if it is one of them" if species else "add the slide's species to the meta file"
         raise DataError(f"{path}: has no gene of species {species!r}, but of {', '.join(sorted(others))}; {remedy}")
     return GeneTable(str(path), symbols, ids)
+
+
+def _cells(line: str, separator: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator))
+    except csv.Error as error:
+        raise DataError(f"{where}: is no row of a table ({error})") from None
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,13 @@ def find_done(shard: Shard) -> Done | None:
         done = Done(**record | {"facts": SlideFacts(**record["facts"])})
         size = 0 if done.left_out else os.stat(Path(shard.out, shard.path)).st_size
         same = (done.key, done.size) == (shard.key(), size) and shard.totals.exists()
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged: the shard is made again
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # there is none, or it is damaged: the shard is made again
         return None
     return done if same else None
 

@@ -154,7 +154,7 @@ def _load(*arguments, **options):
         except (OSError, ValueError):
             raise
         except datasets.exceptions.DatasetGenerationError as error:
-            raise error.__cause__ or error
+            raise (error.__cause__ or error) from None
         except Exception as error:  # a damaged card is told by whatever datasets' parsing of it meets
             raise ValueError(f"its card, README.md, does not fit the files beside it: {error!r}") from error
 

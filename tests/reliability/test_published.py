@@ -63,12 +63,10 @@ def of_batches(batches) -> dict[str, tuple]:
     found = {}
     for batch in batches:
         for k, spot in enumerate(batch.spot_ids):
-            part = slice(batch.offsets[k], batch.offsets[k + 1]) if batch.offsets is not None else slice(0)
-            counts = (
-                dict(zip(*(v[part].tolist() for v in (batch.gene_ids, batch.counts))))
-                if batch.offsets is not None
-                else {}
-            )
+            counts = {}
+            if batch.offsets is not None:
+                part = slice(batch.offsets[k], batch.offsets[k + 1])
+                counts = dict(zip(batch.gene_ids[part].tolist(), batch.counts[part].tolist()))
             found[spot] = (batch.annotations[k], batch.images[k].numpy().tobytes(), counts)
     return found
 
