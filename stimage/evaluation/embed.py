@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from stimage.errors import DataError
 from stimage.evaluation.embeddings import COLUMNS, MODEL
+from stimage.files import room_for
 from stimage.modeling.batches import SpotBatch, to_batch
 from stimage.modeling.encoders import VisionTower
 from stimage.modeling.sources import Source, reading
@@ -72,16 +74,19 @@ class EmbeddingWriter:
 
     def finish(self) -> None:
         self._flush()
-        self.writer.close()
+        with room_for(self.path):
+            self.writer.close()
         self.half.replace(self.path)
 
     def discard(self) -> None:
-        self.writer.close()
+        with suppress(OSError):  # of a full disk
+            self.writer.close()
         self.half.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         if self.waiting:
-            self.writer.write_table(pa.concat_tables(self.waiting).combine_chunks())
+            with room_for(self.path):
+                self.writer.write_table(pa.concat_tables(self.waiting).combine_chunks())
             self.waiting = []
 
 

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stimage.errors import DataError
+from stimage.files import replacing
 
 COLUMNS = ("spot_id", "slide", "embedding")
 MODEL = b"model"  # the key of the schema's metadata
@@ -95,10 +96,8 @@ def write_embeddings(
     ]
     table = pa.table(columns, names=list(COLUMNS)).replace_schema_metadata({MODEL: model.encode()})
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, half, write_page_checksum=True)
-    half.replace(path)
+    with replacing(path) as unfinished:
+        pq.write_table(table, unfinished, write_page_checksum=True)
 
 
 def _read_parquet(path: Path) -> Embeddings:

@@ -12,6 +12,7 @@ import numpy as np
 
 from stimage.errors import DataError
 from stimage.evaluation.embeddings import Embeddings
+from stimage.files import replacing
 
 RESULTS = "results.json"
 KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")
@@ -55,10 +56,9 @@ def write_results(
         "overall": overall,
     }
     path = Path(out) / RESULTS
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{RESULTS}.{os.getpid()}.tmp")
-    half.write_text(json.dumps(_plain(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    half.replace(path)
+    with replacing(path) as unfinished:
+        text = json.dumps(_plain(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        unfinished.write_text(text, encoding="utf-8")
     return path
 
 

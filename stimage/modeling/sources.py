@@ -16,6 +16,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 from stimage.errors import DataError
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
+from stimage.slides.catalog import check_name
 from stimage.slides.storage import is_local, list_folder, local_copy, normal_root
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
@@ -106,6 +107,10 @@ def _published_catalog(location: str) -> Catalog:
         rows = pq.read_table(path, columns=names).to_pylist()
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: is no table of slides as build_shards writes it ({error})") from None
+    for row in rows:
+        check_name(row["slide"] or "", path)
+        if row["tech"] not in TECHS:
+            raise DataError(f"{path}: slide {row['slide']!r} has the technology {row['tech']!r}; one of {TECHS}")
     slides = tuple(
         Slide(row["slide"], row["tech"], "", "", "", None, *(row[name] for name in names[2:6]), spot_num=row["spots"])
         for row in sorted(rows, key=lambda row: (TECHS.index(row["tech"]), row["slide"].casefold()))

@@ -1,7 +1,6 @@
 """A range of a slide's spots as one Parquet file: the unit of work, which any engine can call."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stimage.errors import DataError
+from stimage.files import FULL
 from stimage.processing.encoders import JPEG_QUALITY, encoder
 from stimage.processing.examples import check_slide, spot_tables
 from stimage.processing.facts import SlideFacts
@@ -25,7 +25,6 @@ from stimage.slides.storage import local_copy
 
 FORMAT = 1  # of shards and markers; a larger one makes older ones count as not done
 WORK = ".build"  # folder of OUT that is not published
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class OutputError(DataError):

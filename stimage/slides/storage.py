@@ -45,7 +45,9 @@ def list_folder(root: str, folder: str) -> dict[str, dict]:
         raise DataError(f"{root}/{folder}: cannot be listed: {error!r}") from error
     files = {}
     for entry in entries:
-        if entry["type"] == "file":
+        if linked := bool(entry.get("islink")) and os.path.isfile(entry["name"]):
+            entry["mtime"] = os.stat(entry["name"]).st_mtime  # of what is linked to, not of the link
+        if entry["type"] == "file" or linked:
             name = entry["name"].rsplit("/", 1)[-1]
             url = entry["name"] if is_local(root) else fs.unstrip_protocol(entry["name"])
             name = unquote(name) if "http" in fs.protocol else name
