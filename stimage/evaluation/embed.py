@@ -49,7 +49,7 @@ class SlideBatches(IterableDataset):
                 yield k, error
 
     def _tables(self, slide: Slide) -> Iterator[pa.Table]:
-        with reading(slide.name):
+        with reading(f"{self.source.location}: slide {slide.name}"):
             spots = self.source.spots(slide).select_columns(["spot_id", "slide", "annotation", "image"])
             yield from spots.with_format("arrow").iter(self.batch_size)
 

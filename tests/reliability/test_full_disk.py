@@ -63,7 +63,7 @@ def what_there_is(root, tmp_path_factory):
 
 
 @given(script=st.sampled_from(sorted(RUNS)), pages=st.integers(0, 60))
-@some(20, 0.1)
+@some(15, 0.1)
 def test_a_full_disk(root, disk, what_there_is, script, pages):
     out, ballast = disk / "out", disk / "ballast"
     for path in (out, ballast):

@@ -72,7 +72,7 @@ def of_batches(batches) -> dict[str, tuple]:
 
 
 @given(fault=faults(READ, actions=PLACED))
-@some(60)
+@some(60, 0.5)
 def test_embedding_reads_shards(folder, fault):
     path = folder / READ[fault.kind]
 
@@ -97,7 +97,7 @@ def test_embedding_reads_shards(folder, fault):
 
 
 @given(fault=faults({"shard"}, actions=PLACED))
-@some(60)
+@some(40, 0.3)
 def test_batches_of_shards(folder, fault):
     path, files = folder / READ["shard"], sorted(map(str, folder.glob("data/*/*/*.parquet")))[::-1]
 

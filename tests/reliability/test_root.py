@@ -60,7 +60,7 @@ def check_meta(root, examples: list[dict]) -> None:
 
 
 @given(fault=faults(FILES, MOMENTS))
-@some(150)
+@some(100)
 def test_spots_are_right_or_the_file_is_named(root, fault):
     path = root / FILES[fault.kind]
     slides = [f"Slide_{letter}" for letter in "ABCDEF"]

@@ -100,7 +100,7 @@ def read_slowly(kind: str, path):
 
 
 @given(fault=faults(FILES, actions=READABLE))
-@some(200)
+@some(150)
 def test_small_files(write, fault):
     path = write(fault.kind)
     whole = read(fault.kind, path)
