@@ -118,6 +118,8 @@ def find_done(shard: Shard) -> Done | None:
     """Return what the marker says, if the shard is there and was made of the same files with the same options."""
     try:
         record = json.loads(shard.marker.read_text())
+        if record.pop("sha256") != _digest(record):
+            return None
         done = Done(**record | {"facts": SlideFacts(**record["facts"])})
         size = 0 if done.left_out else os.stat(Path(shard.out, shard.path)).st_size
         same = (done.key, done.size) == (shard.key(), size) and shard.totals.exists()
@@ -165,7 +167,8 @@ def _write_shard(shard: Shard) -> Done:
     image_file = _file_digest(spots.image) if shard.part == 0 else ""
     done = Done(key, record.spots, size, left_out, image_file, *record.digests(), SlideFacts.of(spots))
     with _replacing(shard, shard.marker) as temporary:
-        temporary.write_text(json.dumps(asdict(done), indent=1, ensure_ascii=False))
+        record = asdict(done)
+        temporary.write_text(json.dumps(record | {"sha256": _digest(record)}, indent=1, ensure_ascii=False))
     return done
 
 
@@ -225,6 +228,10 @@ def _replacing(shard: Shard, path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _digest(record: dict) -> str:
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def _file_digest(path: str) -> str:

@@ -110,7 +110,7 @@ def test_batches_of_shards(folder, fault):
     whole = of_batches(read())
     with mended(path):
         damage(path, fault, swapped(folder, fault.kind))
-        judge("spot_loader", fault, [READ["shard"]], read,
+        judge("spot_loader", fault, [READ["shard"], "spot Slide_A"], read,
               lambda batches: check_either(of_batches(batches), folder, whole))  # fmt: skip
 
 
@@ -146,7 +146,7 @@ def test_training_reads_shards(folder, fault, tmp_path):
                 found[str(spot)] = (whole[str(spot)][0], example["images"].numpy().tobytes(), counts)
             check_either(found, folder, whole)
 
-        judge("training", fault, [TRAINED[fault.kind], str(folder)], read, check)
+        judge("training", fault, [TRAINED[fault.kind], str(folder), "spot Slide_A"], read, check)
 
 
 @given(fault=faults(BUILT, actions=PLACED))
