@@ -1,6 +1,7 @@
 # make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a made sample or on a few of your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
+# make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
@@ -11,8 +12,9 @@ BIN := $(VENV)/bin
 OUT ?= out
 SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
 THRESHOLD ?= 25
+CASES ?= 5000
 
-.PHONY: demo test lint docs bench bench-compare test-datasets3 clean
+.PHONY: demo test faults lint docs bench bench-compare test-datasets3 clean
 
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -25,6 +27,10 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
+
+faults: $(VENV)/installed
+	STIMAGE_FAULTS=$(CASES) STIMAGE_FAULTS_OUT=$(OUT)/faults $(BIN)/python -m pytest tests/reliability -p no:warnings --timeout 7200
+	cat $(OUT)/faults/faults.md
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

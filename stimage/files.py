@@ -1,11 +1,27 @@
 """Files that are written whole or not at all."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from stimage.errors import DataError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+@contextmanager
+def room_for(path: Path) -> Iterator[None]:
+    """Turn what a full or read-only disk raises, mostly without a name, into a `DataError` that names the file."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # HDF5 tells it by the second, with the number in its text
+        numbers = (number for number in FULL if f"errno = {number}," in str(error))
+        number = getattr(error, "errno", None) or next(numbers, None)
+        if number not in FULL:
+            raise
+        raise DataError(f"{path}: cannot be written ({os.strerror(number)}); make room and run it again") from None
 
 
 @contextmanager
@@ -15,7 +31,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises
     ------
     DataError
-        At once, if there is no writing there.
+        At once, if there is no writing there; later, if the disk is full.
     """
     unfinished = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -26,7 +42,8 @@ def replacing(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror}); pass another file") from None
     try:
-        yield unfinished
-        unfinished.replace(path)
+        with room_for(path):
+            yield unfinished
+            unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ from stimage.collection.checks import check_slide, find_twins
 from stimage.collection.evidence import gather
 from stimage.collection.findings import STATUSES, Finding, worst
 from stimage.collection.overlay import draw_overlay
+from stimage.files import replacing
 from stimage.parallel import in_processes
 from stimage.slides import Catalog, Slide
 
@@ -66,10 +67,9 @@ def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration
     rows = [
         asdict(one) | {"values": json.dumps(one.values, default=float)} for some in findings.values() for one in some
     ]
-    pq.write_table(
-        pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in COLUMNS])), out / "findings.parquet"
-    )
-    with (out / "findings.csv").open("w", newline="", encoding="utf-8") as file:
+    with replacing(out / "findings.parquet") as path:
+        pq.write_table(pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in COLUMNS])), path)
+    with replacing(out / "findings.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
@@ -82,7 +82,8 @@ def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration
             for name, some in findings.items()
         },
     }
-    (out / "results.json").write_text(json.dumps(result, indent=1, ensure_ascii=False, default=float), encoding="utf-8")
+    with replacing(out / "results.json") as path:
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False, default=float), encoding="utf-8")
 
 
 def count(findings: Mapping[str, list[Finding]]) -> dict[str, int]:

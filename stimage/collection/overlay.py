@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from PIL import Image, ImageDraw
 
 from stimage.collection.evidence import Evidence
+from stimage.files import replacing
 
 DRAWN = 20_000  # spots; of a huge slide an even share is drawn
 NONE = (150, 150, 150)
@@ -29,8 +30,8 @@ def draw_overlay(e: Evidence, colour: str, path: Path) -> bool:
         colours, legend = _colours(e, colour)
         _draw_spots(image, e, colours)
         image = _with_legend(image, legend)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, "JPEG", quality=85)
+    with replacing(path) as unfinished:
+        image.save(unfinished, "JPEG", quality=85)
     return True
 
 

@@ -8,6 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from stimage.collection.findings import Finding, worst
+from stimage.files import replacing
 from stimage.slides import Slide
 
 PAGE = files("stimage.collection") / "page"
@@ -53,4 +54,5 @@ def write_report(
     }
     texts |= {"TITLE": escape(title), "DATA": data}
     page = PAGE.joinpath("report.html").read_text("utf-8")
-    path.write_text(MARKS.sub(lambda found: texts[found[1] or found[2]], page), encoding="utf-8")
+    with replacing(path) as unfinished:
+        unfinished.write_text(MARKS.sub(lambda found: texts[found[1] or found[2]], page), encoding="utf-8")

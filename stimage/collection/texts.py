@@ -6,11 +6,13 @@ import logging
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stimage.errors import DataError
 
 GZIP = b"\x1f\x8b"
+LONGEST = 1 << 26  # bytes of a line
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,9 @@ def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
         with open(path, "rb") as file:
             zipped = file.read(2) == GZIP
         with gzip.open(path) if zipped else open(path, "rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(partial(file.readline, LONGEST), b""), 1):
+                if len(line) == LONGEST:  # such as a bomb of few zipped bytes
+                    raise DataError(f"{path}: line {number} is longer than {LONGEST >> 20} MB, so the file is no table")
                 text, known = _decode(line, f"{path}: line {number}", first=number == 1)
                 if not known and not warned:
                     log.warning("%s: line %d is not UTF-8; read as Windows-1252 (Latin-1)", path, number)

@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from stimage.errors import DataError
 from stimage.evaluation.embeddings import COLUMNS, MODEL
+from stimage.files import room_for
 from stimage.modeling.batches import SpotBatch, to_batch
 from stimage.modeling.encoders import VisionTower
-from stimage.modeling.sources import Source
+from stimage.modeling.sources import Source, reading
 from stimage.slides import Slide
 
 MARKER = "embedding.json"  # what the folder's files were made with
@@ -47,8 +49,9 @@ class SlideBatches(IterableDataset):
                 yield k, error
 
     def _tables(self, slide: Slide) -> Iterator[pa.Table]:
-        spots = self.source.spots(slide).select_columns(["spot_id", "slide", "annotation", "image"])
-        return spots.with_format("arrow").iter(self.batch_size)
+        with reading(f"{self.source.location}: slide {slide.name}"):
+            spots = self.source.spots(slide).select_columns(["spot_id", "slide", "annotation", "image"])
+            yield from spots.with_format("arrow").iter(self.batch_size)
 
 
 class EmbeddingWriter:
@@ -59,7 +62,7 @@ class EmbeddingWriter:
         self.schema = pa.schema(list(zip(COLUMNS, kinds)), {MODEL: model.encode()})
         self.path, self.slide, self.width = path, slide, width
         self.half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self.writer, self.waiting = pq.ParquetWriter(self.half, self.schema), []
+        self.writer, self.waiting = pq.ParquetWriter(self.half, self.schema, write_page_checksum=True), []
 
     def add(self, spot_ids: Sequence[str], vectors: np.ndarray) -> None:
         """Add vectors (float32, n x width)."""
@@ -71,16 +74,19 @@ class EmbeddingWriter:
 
     def finish(self) -> None:
         self._flush()
-        self.writer.close()
+        with room_for(self.path):
+            self.writer.close()
         self.half.replace(self.path)
 
     def discard(self) -> None:
-        self.writer.close()
+        with suppress(OSError):  # of a full disk
+            self.writer.close()
         self.half.unlink(missing_ok=True)
 
     def _flush(self) -> None:
         if self.waiting:
-            self.writer.write_table(pa.concat_tables(self.waiting).combine_chunks())
+            with room_for(self.path):
+                self.writer.write_table(pa.concat_tables(self.waiting).combine_chunks())
             self.waiting = []
 
 
@@ -101,7 +107,7 @@ def settle_options(out: Path, options: dict) -> None:
     """
     marker = out / MARKER
     try:
-        before = json.loads(marker.read_text(encoding="utf-8"))
+        before = dict(json.loads(marker.read_text(encoding="utf-8")))
     except FileNotFoundError:
         if any(out.glob("*.parquet")):
             raise DataError(
@@ -112,7 +118,7 @@ def settle_options(out: Path, options: dict) -> None:
         half.write_text(json.dumps(options, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
         half.replace(marker)
         return
-    except ValueError as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{marker}: is damaged ({error}); delete the folder, or pass another --out") from None
     keys = dict.fromkeys((*before, *options))
     if other := [f"{key} {before.get(key)!r}, now {options.get(key)!r}" for key in keys

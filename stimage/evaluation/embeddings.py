@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stimage.errors import DataError
+from stimage.files import replacing
 
 COLUMNS = ("spot_id", "slide", "embedding")
 MODEL = b"model"  # the key of the schema's metadata
@@ -95,15 +96,13 @@ def write_embeddings(
     ]
     table = pa.table(columns, names=list(COLUMNS)).replace_schema_metadata({MODEL: model.encode()})
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    pq.write_table(table, half)
-    half.replace(path)
+    with replacing(path) as unfinished:
+        pq.write_table(table, unfinished, write_page_checksum=True)
 
 
 def _read_parquet(path: Path) -> Embeddings:
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is no Parquet file that can be read ({error}); make it again") from None
     if missing := [name for name in COLUMNS if name not in table.column_names]:
@@ -123,7 +122,7 @@ def _read_parquet(path: Path) -> Embeddings:
 def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
     try:
         table = pd.read_csv(path, index_col=0, dtype={0: str, "slide": str})
-    except (UnicodeDecodeError, ValueError) as error:
+    except (OSError, ValueError) as error:
         raise DataError(f"{path}: is no comma-separated table ({error})") from None
     ids = table.index.astype(str).to_numpy(dtype=str)
     slides = table.pop("slide").fillna("").to_numpy(dtype=str) if "slide" in table else None

@@ -13,6 +13,7 @@ import numpy as np
 
 from stimage.errors import DataError
 from stimage.evaluation.embeddings import Embeddings
+from stimage.files import replacing
 
 RESULTS = "results.json"
 KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")
@@ -56,10 +57,9 @@ def write_results(
         "overall": overall,
     }
     path = Path(out) / RESULTS
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{RESULTS}.{os.getpid()}.tmp")
-    half.write_text(json.dumps(_plain(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
-    half.replace(path)
+    with replacing(path) as unfinished:
+        text = json.dumps(_plain(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        unfinished.write_text(text, encoding="utf-8")
     return path
 
 
@@ -75,9 +75,9 @@ def read_results(path: str | os.PathLike) -> dict:
     path = path / RESULTS if path.is_dir() else path
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as results ({error})") from None
-    if missing := [key for key in KEYS if key not in results]:
+    if missing := [key for key in KEYS if not isinstance(results, dict) or key not in results]:
         raise DataError(f"{path}: has no {missing[0]!r}: it is not of this project's evaluation")
     return results
 

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from stimage.errors import DataError
 from stimage.modeling.pixels import resize
+from stimage.modeling.sources import reading
 from stimage.processing.encoders import PNG_SIGNATURE
 
 READ = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
@@ -152,10 +153,8 @@ def _of_rank(dataset: datasets.IterableDataset, workers: int) -> datasets.Iterab
 
 
 def _tables(dataset: datasets.IterableDataset, batch_size: int, drop_last: bool) -> Iterator[pa.Table]:
-    try:
+    with reading(f"rows that filter or map made ({IN_ARROW}), or a file of the data set"):
         yield from dataset.iter(batch_size, drop_last)
-    except pa.ArrowInvalid as error:  # rows made in Python have each the type that their values suggest
-        raise DataError(f"rows that filter or map made do not fit together: {IN_ARROW} ({error})"[:500]) from None
 
 
 def to_batch(table: pa.Table, image_size: int | None = None) -> SpotBatch:

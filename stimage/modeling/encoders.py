@@ -137,7 +137,9 @@ def _load(cls: Any, name: str, **options: object) -> tuple[nn.Module, set[str]]:
     logging.set_verbosity_error()  # weights that are not the vision tower's are left out on purpose
     logging.disable_progress_bar()
     try:
-        model, found = cls.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
+        model, found = cls.from_pretrained(
+            name, output_loading_info=True, dtype=torch.float32, use_safetensors=True, **options
+        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise DataError(f"{name}: can't be loaded as {cls.__name__} ({_line(error)})") from None
     finally:

@@ -2,19 +2,29 @@
 
 import os
 import re
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pyarrow.parquet as pq
+from datasets.packaged_modules.parquet.parquet import ParquetConfig
+from pyarrow.dataset import ParquetFragmentScanOptions
 
 from stimage.errors import DataError
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
+from stimage.slides.catalog import check_name
 from stimage.slides.storage import is_local, list_folder, local_copy, normal_root
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
+# pages have checksums, which versions of datasets before 4.2 cannot be told to look at
+VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
+VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -45,7 +55,7 @@ class Source:
             files = _shards(self.location).get(slide.name)
             if not files:
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
-            return datasets.load_dataset("parquet", data_files=files, split="train", streaming=True)
+            return datasets.load_dataset("parquet", data_files=files, split="train", streaming=True, **VERIFIED)
         options = {"root": self.location, "slides": [slide.name], **self.reading}
         return datasets.load_dataset("stimage_1k4m", slide.tech, split="train", streaming=True, **options)
 
@@ -69,6 +79,28 @@ def open_source(location: str, **reading: Any) -> Source:
     return Source(location, published, {} if published else reading)
 
 
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what datasets raises of a damaged Parquet file into a `DataError` that names the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{_file_of(error) or what}: cannot be read ({_line(error)}); get or make it again") from error
+
+
+def _file_of(error: Exception) -> str | None:
+    """Return the file that datasets' Parquet reader was at: it only logs which."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__) if "parquet" in frame.f_code.co_filename)
+    files = [str(frame.f_locals["file"]) for frame in frames if "file" in frame.f_locals]
+    return files[-1] if files else getattr(error, "filename", None)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
 def _published_catalog(location: str) -> Catalog:
     path = local_copy(f"{location}/{PUBLISHED}")
     names = ["slide", "tech", "species", "tissue", "pmid", "involve_cancer", "spots"]
@@ -76,6 +108,10 @@ def _published_catalog(location: str) -> Catalog:
         rows = pq.read_table(path, columns=[*names, "left_out"]).to_pylist()
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{path}: is no table of slides as build_shards writes it ({error})") from None
+    for row in rows:
+        check_name(row["slide"] or "", path)
+        if row["tech"] not in TECHS:
+            raise DataError(f"{path}: slide {row['slide']!r} has the technology {row['tech']!r}; one of {TECHS}")
     slides = tuple(
         Slide(row["slide"], row["tech"], "", "", "", None, *(row[name] for name in names[2:]))
         for row in sorted(rows, key=lambda row: (TECHS.index(row["tech"]), row["slide"].casefold()))

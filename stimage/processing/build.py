@@ -146,7 +146,7 @@ def _agree(out: Path, options: Options, splitting: Splitting) -> str:
     try:
         then = json.loads(path.read_text())
         other = [f"{key}={then.get(key)!r}, not {value!r}" for key, value in now.items() if then.get(key) != value]
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         raise DataError(f"{path}: is damaged, so what {out} was made with is not known; pass another folder") from None
     if other:
         raise DataError(f"{out}: was made with {'; '.join(other)}; pass another folder, or the same options")
@@ -174,7 +174,12 @@ def _number_genes(out: Path, catalog: Catalog) -> Path:
 def _known_splits(out: Path) -> dict[str, str]:
     if not (out / SPLITS_FILE).exists():
         return {}
-    return {row["slide"]: row["split"] for row in read_table(str(out / SPLITS_FILE))[1]}
+    columns, rows = read_table(str(out / SPLITS_FILE))
+    if not {"slide", "split"} <= set(columns):
+        raise DataError(
+            f"{out / SPLITS_FILE}: has no columns slide and split; which slide is where is not known any more"
+        )
+    return {row["slide"]: row["split"] for row in rows}
 
 
 def share(shards: Sequence[Shard], k: int, n: int) -> list[Shard]:

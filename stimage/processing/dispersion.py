@@ -84,8 +84,9 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
         before, common = common, [gene for gene in common if gene in there]
         if not common:
             raise DataError(
-                f"{slide.counts}: has no gene in common with the slides before, which have {before[0]!r}: take slides "
-                "of one species, and pass --gene-table if some have symbols and some Ensembl ids"
+                f"{slide.counts}: has no gene in common with the slides before ({slides[0].counts}, …), which have "
+                f"{before[0]!r}: take slides of one species, and pass --gene-table if some have symbols and some "
+                "Ensembl ids"
             )
     return common
 
@@ -96,15 +97,22 @@ def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str],
 
 
 def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:
-    """Yield a slide's counts of these genes by block: spots, and row, column (of ``genes``) and value of each count."""
+    """Yield a slide's counts of these genes by block: spots, and row, column (of ``genes``) and value of each count.
+
+    A file without a spot, as one that was cut off in its header, is a `DataError`.
+    """
     names, target = genes_of(slide, naming)
     places, merged = places_among(genes, names, target), len(names) < np.count_nonzero(target >= 0)
+    any_spot = False
     for rows in read_rows(local_copy(slide.counts)):
+        any_spot = True
         row, column, values = _of_genes(rows, places)
         if merged:
             summed = coo_matrix((values, (row, column)), (len(rows.ids), len(genes))).tocsr().tocoo()
             row, column, values = summed.row, summed.col, summed.data
         yield len(rows.ids), row, column, values
+    if not any_spot:
+        raise DataError(f"{slide.counts}: has no spot; was the file cut off?")
 
 
 def _of_genes(rows: Rows, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -29,7 +29,10 @@ def attempt(shard: Shard) -> Outcome:
         return Outcome(shard, write_shard(shard))
     except DataError as error:
         return Outcome(shard, error=str(error), fatal=isinstance(error, OutputError))
-    except Exception as error:  # a file that vanishes, a defect: whatever it is, it is told at the end
+    except OSError as error:  # a file that vanishes while it is read, a folder in the way
+        where = error.filename2 or error.filename or shard.slide.name
+        return Outcome(shard, error=f"{where}: {error.strerror or error}; put it right and run the same command again")
+    except Exception as error:  # a defect: whatever it is, it is told at the end
         return Outcome(shard, error=f"{shard.slide.name}: {error!r}\n{traceback.format_exc()}")
 
 

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ HEADS = {  # what columns are called, in lower case, without blanks and undersco
     "species": ("species", "organism"),
 }
 KINDS = ("symbol", "ensembl")
+MOST = 10_000_000  # lines of a table
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,13 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
         If there is no such column, an id is none, one id has two symbols, no row is of the species, or it is not known
         which of several; with the line.
     """
-    lines = [(number, text) for number, text in read_lines(path) if text.strip() and not text.startswith("#")]
+    lines = [(number, text) for number, text in islice(read_lines(path), MOST) if text.strip() and text[0] != "#"]
+    if lines and lines[-1][0] == MOST:
+        raise DataError(f"{path}: has {MOST:,} lines or more, so it is no table of genes")
     if not lines:
         raise DataError(f"{path}: has no row; expected Ensembl ids and symbols")
     separator = "\t" if "\t" in lines[0][1] else ","
-    rows = [(number, next(csv.reader([text], delimiter=separator))) for number, text in lines]
+    rows = [(number, _cells(text, separator, f"{path}: line {number}")) for number, text in lines]
     at, rows = _columns(path, rows)
     symbols, ids, others = {}, {}, set()
     for number, cells in rows:
@@ -107,6 +111,13 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
         remedy = f"write {species!r} if it is one of them" if species else "add the slide's species to the meta file"
         raise DataError(f"{path}: has no gene of species {species!r}, but of {', '.join(sorted(others))}; {remedy}")
     return GeneTable(str(path), symbols, ids)
+
+
+def _cells(line: str, separator: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator))
+    except csv.Error as error:
+        raise DataError(f"{where}: is no row of a table ({error})") from None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import reprlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -92,7 +93,9 @@ def _check(genes: Sequence[str], where: str | Path) -> None:
 def _read(path: Path) -> list[str]:
     genes = _parse(path)
     if not isinstance(genes, list) or not all(isinstance(gene, str) for gene in genes):
-        raise DataError(f"{path}: under the key 'genes' is no list of names: {genes!r:.60}; put each name in quotes")
+        raise DataError(
+            f"{path}: under the key 'genes' is no list of names: {reprlib.repr(genes)}; put each name in quotes"
+        )
     _check(genes, path)
     return genes
 
@@ -105,7 +108,7 @@ def _parse(path: Path) -> object:
         return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))["genes"]
     except OSError as error:
         raise DataError(f"{path}: can't be read as a panel ({error.strerror})") from None
-    except (ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())  # YAML's has lines
         raise DataError(
             f"{path}: is no panel; expected JSON or YAML with names under the key 'genes', or UTF-8 text with a name a "

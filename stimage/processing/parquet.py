@@ -40,6 +40,7 @@ def write_spots(path: Path, tables: Iterable[pa.Table]) -> None:
         use_dictionary=[leaf for leaf in _leaves() if leaf not in ("image.bytes", "gene_ids.list.element")],
         column_encoding={"gene_ids.list.element": "DELTA_BINARY_PACKED"},
         write_page_index=True,
+        write_page_checksum=True,
         use_content_defined_chunking=CHUNKING,
     ) as writer:
         waiting = []

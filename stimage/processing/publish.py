@@ -17,7 +17,7 @@ from stimage.errors import DataError
 from stimage.processing.build import CARD, SPLITS_FILE, Plan, write_atomically
 from stimage.processing.card import card
 from stimage.processing.facts import SlideFacts
-from stimage.processing.shards import Done, writing
+from stimage.processing.shards import Done, Shard, writing
 from stimage.processing.splits import check_leaks
 from stimage.processing.vocabulary import NAME as GENES
 from stimage.processing.vocabulary import load_vocabulary
@@ -114,7 +114,7 @@ def _totals(plan: Plan, genes: int) -> GeneTotals:
     count = partial(np.zeros, genes, np.int64)
     totals = GeneTotals(count(), [set() for _ in range(genes)], count(), np.zeros(genes))
     for shard in plan.shards:
-        table = pq.read_table(shard.totals)
+        table = _read_totals(shard)
         ids = table["gene_id"].to_numpy()
         totals.spots[ids] += table["spots"].to_numpy()
         totals.total[ids] += table["total"].to_numpy()
@@ -124,6 +124,13 @@ def _totals(plan: Plan, genes: int) -> GeneTotals:
                 for gene in ids.tolist():
                     totals.species[gene].add(shard.slide.species)
     return totals
+
+
+def _read_totals(shard: Shard) -> pa.Table:
+    try:
+        return pq.read_table(shard.totals, page_checksum_verification=True).select(["gene_id", "spots", "total"])
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"{shard.totals}: is damaged ({error}); remove it and run the same command again") from None
 
 
 def _kind(name: str) -> str:

@@ -1,7 +1,6 @@
 """A range of a slide's spots as one Parquet file: the unit of work, which any engine can call."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stimage.errors import DataError
+from stimage.files import FULL
 from stimage.processing.encoders import JPEG_QUALITY, encoder
 from stimage.processing.examples import check_slide, spot_tables
 from stimage.processing.facts import SlideFacts
@@ -25,7 +25,6 @@ from stimage.slides.storage import local_copy
 
 FORMAT = 1  # of shards and markers; a larger one makes older ones count as not done
 WORK = ".build"  # folder of OUT that is not published
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 class OutputError(DataError):
@@ -119,10 +118,18 @@ def find_done(shard: Shard) -> Done | None:
     """Return what the marker says, if the shard is there and was made of the same files with the same options."""
     try:
         record = json.loads(shard.marker.read_text())
+        if record.pop("sha256") != _digest(record):
+            return None
         done = Done(**record | {"facts": SlideFacts(**record["facts"])})
         size = 0 if done.left_out else os.stat(Path(shard.out, shard.path)).st_size
         same = (done.key, done.size) == (shard.key(), size) and shard.totals.exists()
-    except (OSError, ValueError, KeyError, TypeError):  # there is none, or it is damaged: the shard is made again
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        RecursionError,
+    ):  # there is none, or it is damaged: the shard is made again
         return None
     return done if same else None
 
@@ -154,12 +161,14 @@ def _write_shard(shard: Shard) -> Done:
             if shard.key() != key:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
     with _replacing(shard, shard.totals) as temporary:
-        pq.write_table(record.totals(vocabulary.ids_of(spots.genes, spots.counts)), temporary)
+        totals = record.totals(vocabulary.ids_of(spots.genes, spots.counts))
+        pq.write_table(totals, temporary, write_page_checksum=True)
     size = 0 if left_out else path.stat().st_size
     image_file = _file_digest(spots.image) if shard.part == 0 else ""
     done = Done(key, record.spots, size, left_out, image_file, *record.digests(), SlideFacts.of(spots))
     with _replacing(shard, shard.marker) as temporary:
-        temporary.write_text(json.dumps(asdict(done), indent=1, ensure_ascii=False))
+        record = asdict(done)
+        temporary.write_text(json.dumps(record | {"sha256": _digest(record)}, indent=1, ensure_ascii=False))
     return done
 
 
@@ -220,6 +229,10 @@ def _replacing(shard: Shard, path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _digest(record: dict) -> str:
+    return hashlib.sha256(json.dumps(record).encode()).hexdigest()
 
 
 def _file_digest(path: str) -> str:

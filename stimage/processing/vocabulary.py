@@ -56,7 +56,7 @@ def load_vocabulary(path: str) -> Vocabulary:
 def _load(path: str, _changed: int) -> Vocabulary:
     try:
         table = pq.read_table(path, columns=["id", "name"])
-    except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
+    except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is no vocabulary with the columns id and name ({error})") from None
     if not np.array_equal(table["id"].to_numpy(), np.arange(len(table))):
         raise DataError(f"{path}: ids must count from 0 in steps of 1")

@@ -124,7 +124,7 @@ class Catalog:
     def _named(self, names: list[str]) -> list[Slide]:
         known = {slide.name.casefold() for slide in self.slides}
         for name in names:
-            _check_name(name, "slides=")
+            check_name(name, "slides=")
             if name.casefold() not in known:
                 raise DataError(self._unknown_slide(name))
         wanted = {name.casefold() for name in names}
@@ -202,6 +202,7 @@ def _slide_files(root: str, tech: str) -> dict[str, dict[str, dict]]:
         for filename, file in list_folder(root, f"{tech}/{folder}").items():
             if suffix := next((s for s in suffixes if filename.lower().endswith(s)), None):
                 name = filename[: -len(suffix)]
+                check_name(name, file["url"])
                 files = found.setdefault(name.casefold(), {"name": name})
                 if part in files:
                     raise DataError(f"{file['url']}: slide {name!r} already has {files[part]['url']}; remove one")
@@ -249,7 +250,7 @@ def _read_meta(root: str) -> dict[str, dict[str, str]] | None:
     for number, row in enumerate(table, 1):
         where = f"{root}/{META}: row {number}"
         name = row["slide"]
-        _check_name(name, where)
+        check_name(name, where)
         if name.casefold() in rows:
             raise DataError(f"{where}: slide {name!r} occurs twice (upper and lower case do not count)")
         if row["involve_cancer"] not in ("True", "False", ""):
@@ -258,7 +259,8 @@ def _read_meta(root: str) -> dict[str, dict[str, str]] | None:
     return rows
 
 
-def _check_name(name: str, where: str) -> None:
+def check_name(name: str, where: str) -> None:
+    """Refuse what would lead out of a folder as a file's name; names become those of files that are written."""
     if not name or ".." in name or any(c in name for c in "/\\\0"):
         raise DataError(f"{where}: {name!r} is no slide name; it may not be empty or have '..', '/' or '\\' in it")
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from stimage.errors import DataError
+from stimage.slides.storage import check_readable
 
 COMMA, ZERO, QUOTE, NEWLINE = b',0"\n'
 QUOTED_ID = re.compile(rb'"((?:[^"\n]|"")*)",')
@@ -138,6 +139,7 @@ def _ids_at(fd: int, start: np.ndarray, end: np.ndarray) -> pa.Array:
 
 def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> Rows:
     """Read the rows that lie at these bytes, in the order given; raises as `read_rows` does."""
+    check_readable(path)  # it was there when its rows were indexed
     with open(path, "rb", buffering=0) as file:
         text = b"".join(os.pread(file.fileno(), b - a, a) + b"\n" for a, b in zip(start.tolist(), end.tolist()))
     places = np.append(0, np.cumsum(end - start + 1))

@@ -3,7 +3,7 @@
 Pixels are what Pillow's ``convert("RGB")`` gives: grey is repeated, alpha dropped, a palette looked up, CMYK inverted
 without a profile; of 16 bits the upper 8 are kept (Pillow does so for colour and can't for grey). An EXIF orientation
 is not applied, since coordinates are of the pixels as stored. Interlaced PNG and progressive JPEG are the exceptions
-to the memory's bound: their decoders hold the whole image.
+to the memory's bound: their decoders hold the whole image, which may therefore not be so large.
 """
 
 import struct
@@ -20,6 +20,7 @@ STRIP = 16  # rows decoded at a time: few enough for the processor's cache
 LOADERS = ("pngload", "jpegload", "tiffload")
 PIXELS: dict[str, np.dtype] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
 MAX_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
+MAX_WHOLE = 400_000_000  # pixels of an image that its decoder holds whole
 
 pyvips.cache_set_max(0)  # libvips would keep a hundred opened images, with the rows it last decoded of each
 
@@ -84,12 +85,19 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
             f"{path}: has {image.width} x {image.height} pixels, more than {max_pixels:,}; "
             "if that is right, pass max_image_pixels"
         )
+    if "interlaced" in image.get_fields() and image.width * image.height > MAX_WHOLE:
+        raise DataError(
+            f"{path}: has {image.width} x {image.height} pixels and is interlaced or progressive, so that it must be "
+            f"decoded whole; that is done up to {MAX_WHOLE:,} pixels: save it without"
+        )
     if image.format not in PIXELS or image.interpretation in ("lab", "labq", "xyz"):
         raise DataError(f"{path}: its pixels are {image.format} {image.interpretation}; save it as 8-bit RGB")
     if image.get("vips-loader") == "tiffload":
         _check_tiff(path)
     if _is_tiled(image):
         return pyvips.Image.new_from_file(path, access="random", fail_on="error", revalidate=True)
+    if loader == "jpegload":  # libjpeg only warns of damaged data and goes on with wrong colours
+        return pyvips.Image.new_from_file(path, access="sequential", fail_on="warning", revalidate=True)
     return image
 
 

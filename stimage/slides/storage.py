@@ -45,7 +45,9 @@ def list_folder(root: str, folder: str) -> dict[str, dict]:
         raise DataError(f"{root}/{folder}: cannot be listed: {error!r}") from error
     files = {}
     for entry in entries:
-        if entry["type"] == "file":
+        if linked := bool(entry.get("islink")) and os.path.isfile(entry["name"]):
+            entry["mtime"] = os.stat(entry["name"]).st_mtime  # of what is linked to, not of the link
+        if entry["type"] == "file" or linked:
             name = entry["name"].rsplit("/", 1)[-1]
             url = entry["name"] if is_local(root) else fs.unstrip_protocol(entry["name"])
             name = unquote(name) if "http" in fs.protocol else name
@@ -63,9 +65,10 @@ def local_copy(url: str) -> str:
     Raises
     ------
     DataError
-        If the file cannot be fetched.
+        If the file cannot be fetched, or, of this machine, opened.
     """
     if is_local(url):
+        check_readable(url)
         return url
     config = datasets.DownloadConfig(download_desc=f"Fetching {url.rsplit('/', 1)[-1]}")
     try:
@@ -75,6 +78,18 @@ def local_copy(url: str) -> str:
         return cached_path(url, config)
     except (OSError, aiohttp.ClientError) as error:
         raise DataError(f"{url}: cannot be fetched: {error!r}") from error
+
+
+def check_readable(path: str) -> None:
+    """Refuse what is not there, is no file (a pipe would be waited for for ever), or may not be read."""
+    try:
+        if not os.path.isfile(path):
+            os.stat(path)
+            raise DataError(f"{path}: is no file")
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
 
 
 def cache_folder() -> Path:
@@ -103,16 +118,29 @@ def first_line(url: str) -> bytes:
 
 
 def read_table(path: str) -> tuple[list[str], list[dict[str, str]]]:
-    """Read a small comma-separated table: its columns, and its rows by column."""
+    """Read a small comma-separated table: its columns, and its rows by column.
+
+    Raises
+    ------
+    DataError
+        If it can't be read, or a row has not as many cells as the header, as where a file was cut off.
+    """
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = [{key: value or "" for key, value in row.items() if key is not None} for row in reader]
+            reader = csv.reader(file, strict=True)
+            columns, rows = next(reader, []), []
+            for cells in filter(None, reader):  # without blank lines
+                if len(cells) != len(columns):
+                    raise DataError(
+                        f"{path}: line {reader.line_num} has {len(cells)} cells for {len(columns)} columns; was the "
+                        "file cut off?"
+                    )
+                rows.append(dict(zip(columns, cells)))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: is no comma-separated table ({error})") from None
-    return list(reader.fieldnames or []), rows
+    return columns, rows
 
 
 def read_names(path: str | os.PathLike) -> list[str]:

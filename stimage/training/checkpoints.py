@@ -42,8 +42,8 @@ def claim(out: Path, record: Mapping[str, Any]) -> None:
     path, record = out / RECORD, json.loads(json.dumps(record))
     if path.exists():
         try:
-            before = json.loads(path.read_text())
-        except ValueError:
+            before = dict(json.loads(path.read_text()))
+        except (ValueError, TypeError, RecursionError):
             raise DataError(f"{path}: is damaged; remove {out}, or pass another --out") from None
         other = [k for k in record if k not in FREE and before.get(k) != record[k]]
         if other:

@@ -1,6 +1,7 @@
 """What a run is made of: a YAML file of a few flat names, each of which the command line may override."""
 
 import difflib
+import reprlib
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
@@ -148,7 +149,7 @@ def read_settings(path: str | Path, overrides: Sequence[str] = (), data: str | N
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that is none, bad UTF-8
         raise DataError(f"{path}: is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise DataError(f"{path}: is no YAML mapping of settings")
@@ -159,13 +160,17 @@ def read_settings(path: str | Path, overrides: Sequence[str] = (), data: str | N
         values[name] = yaml.safe_load(value)
     if data:
         values["data"] = data
-    return Settings(**{name: _typed(name, value, str(path)) for name, value in values.items()})
+    typed = {name: _typed(name, value, str(path)) for name, value in values.items()}
+    try:
+        return Settings(**typed)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from None
 
 
 def _typed(name: str, value: Any, where: str) -> Any:
     hints = get_type_hints(Settings)
     if name not in hints:
-        near = difflib.get_close_matches(name, [field.name for field in fields(Settings)], 1)
+        near = difflib.get_close_matches(str(name), [field.name for field in fields(Settings)], 1)
         raise DataError(f"{where}: knows no setting {name!r}" + (f"; did you mean {near[0]!r}?" if near else ""))
     kinds = get_args(hints[name]) or (hints[name],)
     if float in kinds and isinstance(value, int | str) and not isinstance(value, bool):
@@ -173,5 +178,5 @@ def _typed(name: str, value: Any, where: str) -> Any:
             value = float(value)  # YAML takes 1e-4 for text
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
-        raise DataError(f"{where}: {name} is {value!r}; must be {names}")
+        raise DataError(f"{where}: {name} is {reprlib.repr(value)}; must be {names}")
     return value

@@ -17,6 +17,7 @@ from stimage.errors import DataError
 from stimage.evaluation.labels import UNLABELLED
 from stimage.modeling.batches import SpotBatch, to_batch
 from stimage.modeling.pixels import augment
+from stimage.modeling.sources import VERIFIED, reading
 from stimage.slides import TECHS, read_catalog
 from stimage.training.second_tower import second_input
 from stimage.training.settings import Settings
@@ -98,7 +99,10 @@ def gene_names(data: str, is_root: bool) -> list[str]:
     """Return the names that ``gene_ids`` stand for."""
     if is_root:
         return stimage_1k4m.gene_names(data)
-    return _load(data, "genes", split="train")["name"][:]
+    genes = _load(data, "genes", split="train")
+    if "name" not in genes.features:
+        raise DataError(f"{data}/genes.parquet: has no column 'name'; build the shards again")
+    return genes["name"][:]
 
 
 def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
@@ -127,7 +131,7 @@ def _root(settings: Settings, split: str | None, **options: object) -> Any:
 
 
 def _published(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
-    parts = _load(settings.data, settings.config)
+    parts = _load(settings.data, settings.config, **VERIFIED)
     if not settings.validation_slides and not settings.slides:
         return parts["train"], parts.get("validation")
     every = datasets.concatenate_datasets(list(parts.values()))
@@ -148,14 +152,15 @@ def _of_slides(table: datasets.Dataset, slides: str | Iterable[str], where: str)
 
 
 def _load(*arguments: Any, **options: Any) -> Any:
-    try:
-        return datasets.load_dataset(*arguments, **options)
-    except datasets.exceptions.DatasetGenerationError as error:
-        raise DataError(str(error.__cause__ or error)) from None
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
+    with reading(arguments[0]):
+        try:
+            return datasets.load_dataset(*arguments, **options)
+        except (OSError, ValueError):
             raise
-        raise DataError(f"{arguments[0]}: cannot be loaded: {' '.join(str(error).split())[:300]}") from None
+        except datasets.exceptions.DatasetGenerationError as error:
+            raise (error.__cause__ or error) from None
+        except Exception as error:  # a damaged card is told by whatever datasets' parsing of it meets
+            raise ValueError(f"its card, README.md, does not fit the files beside it: {error!r}") from error
 
 
 def is_label(labels: np.ndarray) -> np.ndarray:

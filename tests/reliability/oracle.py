@@ -1,0 +1,60 @@
+"""What may come of a fault: the right result, or the project's own error that names the file. Nothing else."""
+
+import resource
+import signal
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from stimage.errors import DataError
+from tests.reliability.faults import Fault, as_a_user
+
+SECONDS, MEGABYTES = 30, 400  # that a case may take, of time and of further memory
+TALLY: Counter = Counter()  # (door, kind, action, outcome) → cases
+
+
+class Hang(BaseException):
+    """A case took too long; no handler of errors stops it."""
+
+
+@contextmanager
+def limits() -> Iterator[None]:
+    """Stop a case that takes too long, and fail one that takes memory."""
+
+    def stop(*_):
+        raise Hang(f"more than {SECONDS} s")
+
+    handler = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(SECONDS)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, handler)
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < MEGABYTES, f"took {grown:.0f} MB more"
+
+
+def judge(door: str, fault: Fault, files: Sequence[str], act: Callable[[], Any], check: Callable[[Any], None]) -> bool:
+    """Run a case, count what came of it, and return whether there was a result.
+
+    ``files`` are names of which the error must have one; ``check`` raises if a result is not right.
+    """
+    outcome, result = "right result", None
+    with limits(), as_a_user():
+        try:
+            result = act()
+        except DataError as error:
+            outcome = "own error"
+            assert any(name in str(error) for name in files), f"{fault}: {error!s}\nnames none of {files}"
+            noise = "h5py/_objects" in str(error)  # of closing what can't be written
+            assert noise or "Traceback" not in str(error), f"{fault}: {error!s}"
+        except Exception:
+            raise AssertionError(f"{fault}: a foreign error\n{traceback.format_exc()}") from None
+    if outcome == "right result":
+        check(result)
+    TALLY[door, fault.kind, fault.action, outcome] += 1
+    return outcome == "right result"

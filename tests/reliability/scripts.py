@@ -1,0 +1,49 @@
+"""Scripts in this process: their ``main`` as `stimage.arguments.run` runs it, with work done here and not in a pool."""
+
+import contextlib
+import io
+import runpy
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from stimage.arguments import run
+from stimage.errors import DataError
+
+SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
+
+
+@cache
+def main_of(script: str):
+    return runpy.run_path(str(SCRIPTS / script))["main"]
+
+
+def here(function, items, workers):
+    """Stand in for `stimage.parallel.in_processes`."""
+    for item in items:
+        yield item, function(item), None
+
+
+@pytest.fixture(scope="module")
+def in_this_process():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("stimage.processing.engines.in_processes", here)
+        patch.setattr("stimage.collection.check_all.in_processes", here)
+        yield
+
+
+def call(script: str, *arguments) -> str:
+    """Run a script; what ends it with another code than 0 is raised, as `DataError` with all that it said."""
+    before, said, wrong = sys.argv, io.StringIO(), io.StringIO()
+    sys.argv = [script, *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(wrong):
+            run(main_of(script))
+    except SystemExit as end:
+        if end.code:
+            raise DataError(f"{end.code}\n{wrong.getvalue()}") from None
+    finally:
+        sys.argv = before
+    return said.getvalue()

@@ -1,0 +1,55 @@
+"""Embedding that is killed, at any moment, ends in the same files when it is run again."""
+
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import pytest
+import torch
+
+from tests.evaluation.towers import make_tower
+from tests.reliability.scripts import call
+from tests.reliability.world import CASES, make_root
+
+
+def embed(root, tower, out, quiet: bool = True):
+    torch.set_num_threads(1)  # threads of the parent are not there after a fork
+    if quiet:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    call("evaluation/embed_spots.py", root, "--model", tower, "--out", out, "--workers", 0, "--batch-size", 2)
+
+
+def start(*arguments):
+    child = multiprocessing.get_context("fork").Process(target=embed, args=arguments)
+    child.start()
+    return child
+
+
+def files(out) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(out.iterdir()) if path.name[0] != "."}
+
+
+@pytest.mark.parametrize("seed", range(1 + CASES // 1000))
+def test_killed_at_any_moment(tmp_path, seed):
+    root, tower, rng = make_root(tmp_path / "root"), make_tower("clip", tmp_path / "clip"), random.Random(seed)
+    began = time.monotonic()
+    child = start(root, tower, tmp_path / "whole")
+    child.join(60)
+    assert child.exitcode == 0
+    took, want, killed = time.monotonic() - began, files(tmp_path / "whole"), 0
+    out = tmp_path / "out"
+    for _ in range(8):
+        child = start(root, tower, out)
+        time.sleep(rng.uniform(0.1, 1) * took)
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        killed += child.exitcode == -signal.SIGKILL
+        if out.exists():
+            assert files(out).items() <= want.items()  # what has its name is whole
+            if len(files(out)) > 3:
+                rng.choice(list(out.glob("*.parquet"))).unlink()  # so that there is something left to do
+    child = start(root, tower, out)
+    child.join(60)
+    assert child.exitcode == 0 and files(out) == want and killed > 2

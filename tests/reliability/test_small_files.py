@@ -1,0 +1,112 @@
+"""Files that a user hands to a script, one of them damaged: embeddings, panels, gene tables, settings, results."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given
+
+from stimage.evaluation.embeddings import read_embeddings, write_embeddings
+from stimage.evaluation.results import read_results, write_results
+from stimage.processing.gene_names import read_gene_table
+from stimage.processing.panels import Panel, write_panel
+from stimage.training.settings import Settings, read_settings
+from tests.reliability import slow
+from tests.reliability.faults import WEIGHED, damage
+from tests.reliability.oracle import judge
+from tests.reliability.world import faults, some
+
+FILES = {
+    "embeddings": "S0.parquet", "embeddings, CSV": "all.csv", "panel, JSON": "panel.json", "panel, YAML": "panel.yaml",
+    "gene table": "features.tsv", "settings": "settings.yaml", "results": "results.json",
+}  # fmt: skip
+READABLE = tuple(action for action in WEIGHED if action != "pipe")  # a shell's <(…) is a pipe, and may be read
+GENES = ["ERBB2", "ÉG", "MT-CO1", "1.0"]
+TABLE = "".join(f"ENSG{k:011}\tGENE{k}\tGene Expression\n" for k in range(20))
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a kind's file as it should be."""
+    vectors = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    spots = [f"S0_{k}x{k}" for k in range(30)]
+
+    def write(kind: str):
+        path = tmp_path / FILES[kind]
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        path.unlink(missing_ok=True)
+        if kind == "embeddings":
+            write_embeddings(path, spots, "S0", vectors, "model")
+        elif kind == "embeddings, CSV":
+            lines = [",".join([spot, "S0", *map(str, row)]) for spot, row in zip(spots, vectors.tolist())]
+            path.write_text("\n".join(["spot_id,slide,0,1,2,3", *lines]) + "\n")
+        elif kind.startswith("panel"):
+            write_panel(path, GENES, {"method": "by hand", "n": 3})
+        elif kind == "gene table":
+            path.write_text(TABLE)
+        elif kind == "settings":
+            path.write_text(yaml.safe_dump(asdict(Settings(data="root", panel="panel.json", slides=["A", "B"]))))
+        else:
+            write_results(tmp_path, "x", 1, {"a": 1}, {"spots": 3}, [0], ["numpy"], 1.0, {"S0": {"f1": 0.5}}, {})
+        return path
+
+    return write
+
+
+def read(kind: str, path):
+    """Read a file as the scripts do."""
+    if kind.startswith("embeddings"):
+        found = read_embeddings(path, ["S0"])
+        return dict(zip(found.spot_ids.tolist(), zip(found.slides.tolist(), found.vectors.tolist())))
+    if kind.startswith("panel"):
+        return list(Panel.of(path).genes)
+    if kind == "gene table":
+        return read_gene_table(path).symbols
+    if kind == "settings":
+        return read_settings(path)
+    return read_results(path)
+
+
+def read_slowly(kind: str, path):
+    """Read it with other libraries: polars, csv, libyaml."""
+    if kind == "embeddings":
+        return {row["spot_id"]: (row["slide"], row["embedding"]) for row in slow.parquet(path).to_dicts()}
+    if kind == "embeddings, CSV":
+        return {
+            row[0]: (row[1], np.array(list(map(float, row[2:])), np.float32).tolist()) for row in slow.rows(path)[1:]
+        }
+    text = path.read_bytes()
+    if kind == "panel, JSON":
+        return json.loads(text)["genes"]
+    if kind == "panel, YAML":
+        return yaml.load(text, yaml.CSafeLoader)["genes"]
+    if kind == "gene table":
+        try:
+            lines = text.decode().split("\n")
+        except UnicodeDecodeError:
+            lines = text.decode("cp1252").split("\n")
+        rows = [line.removesuffix("\r").split("\t") for line in lines if line.strip() and not line.startswith("#")]
+        return {
+            row[0].strip(): row[1].strip() or row[0].strip() for row in rows if row[2:3] in ([], ["Gene Expression"])
+        }
+    if kind == "settings":
+        values = yaml.load(text, yaml.CSafeLoader)
+        kinds = {name: type(value) for name, value in asdict(Settings(data="x", panel="x")).items()}
+        return Settings(**{k: float(v) if kinds[k] is float else v for k, v in values.items()})
+    return json.loads(text)
+
+
+@given(fault=faults(FILES, actions=READABLE))
+@some(150)
+def test_small_files(write, fault):
+    path = write(fault.kind)
+    whole = read(fault.kind, path)
+    damage(path, fault, b"a,b\nc,d\n")
+
+    def check(found):
+        assert found == whole or found == read_slowly(fault.kind, path), fault
+
+    judge("reading", fault, [path.name], lambda: read(fault.kind, path), check)
