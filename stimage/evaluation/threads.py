@@ -2,9 +2,18 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
+
+
+@cache
+def _pools() -> ThreadpoolController:
+    """Return the thread pools of the libraries that are loaded now; to look for them takes ten milliseconds."""
+    import sklearn.linear_model  # noqa: F401  with its pools
+
+    return ThreadpoolController()
 
 
 @contextmanager
@@ -13,7 +22,7 @@ def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with threadpool_limits(1):
+        with _pools().limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -137,10 +138,8 @@ def _load(cls: Any, name: str, **options: object) -> tuple[nn.Module, set[str]]:
     logging.set_verbosity_error()  # weights that are not the vision tower's are left out on purpose
     logging.disable_progress_bar()
     try:
-        model, found = cls.from_pretrained(
-            name, output_loading_info=True, dtype=torch.float32, use_safetensors=True, **options
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        model, found = cls.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
+    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:  # of a .bin, only weights are
         raise DataError(f"{name}: can't be loaded as {cls.__name__} ({_line(error)})") from None
     finally:
         logging.set_verbosity(level)

