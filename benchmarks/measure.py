@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,6 +48,7 @@ def _run_apart(job: str, arguments: list[str]) -> dict:
     with tempfile.TemporaryFile("w+") as result:
         if not (child := os.fork()):
             status = 1
+            os.setpgid(0, 0)
             try:
                 json.dump(run_here(job, *arguments), result)
                 result.flush()
@@ -56,6 +58,8 @@ def _run_apart(job: str, arguments: list[str]) -> dict:
             finally:
                 os._exit(status)
         peak, status = _watch(child)
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # workers that wait for more work
         if status:
             sys.exit(1)
         result.seek(0)
