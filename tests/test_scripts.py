@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import runpy
 import subprocess
 import sys
@@ -23,7 +24,12 @@ def run(script: str, *arguments) -> subprocess.CompletedProcess:
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     code = 0
     AcceleratorState._reset_state(reset_partial_state=True)  # accelerate has one for a process
-    with mock.patch.object(sys, "argv", command), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with (
+        mock.patch.object(sys, "argv", command),
+        mock.patch.object(logging.root, "handlers", []),  # pytest's
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
         try:
             runpy.run_path(command[0], run_name="__main__")
         except SystemExit as end:
