@@ -57,11 +57,12 @@ def slopes(points: list[dict]) -> dict:
 
 def draw(growth: dict, path: Path) -> None:
     """Draw time and memory over spots, both on logarithmic axes."""
+    import matplotlib
     from matplotlib.ticker import NullFormatter
 
-    from stimage.evaluation.figures import GREY, OKABE_ITO, canvas, styled
+    from stimage.evaluation.figures import GREY, OKABE_ITO, STYLE, canvas
 
-    with styled:
+    with matplotlib.rc_context(STYLE):
         figure, axes = canvas(8, 3.8, 1, 2)
         for k, one in enumerate(growth["series"]):
             spots = [point["spots"] for point in one["points"]]

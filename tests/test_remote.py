@@ -4,6 +4,7 @@ import http.server
 import threading
 from collections import Counter
 
+import datasets
 import fsspec
 import pytest
 from datasets import load_dataset
@@ -46,6 +47,7 @@ def server(sample):
 def test_http(sample, server, capfd):
     url, asked = server
     want = stream(data_dir=str(sample))
+    datasets.enable_progress_bars()
     assert stream(root=url) == want
     assert "Fetching" in capfd.readouterr().err  # progress
     assert stream(root=url) == want

@@ -27,6 +27,7 @@ from stimage.processing.encoders import PNG_SIGNATURE
 
 READ = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
 JPEG_SIGNATURE = b"\xff\xd8\xff"
+MAX_PIXELS = 10**8  # of a patch: more is a decompression bomb
 PNG_RGB = b"\x08\x02"  # 8 bits, three colours, after the size in a PNG's header
 IN_ARROW = "call with_format('arrow') before filter or map, whose function then gets tables"
 
@@ -185,8 +186,11 @@ def _decode(data: bytes | None, spot: str) -> np.ndarray:
     pixels = _decode_fast(data)
     if pixels is None:
         try:
-            pixels = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-        except (OSError, SyntaxError) as error:  # Pillow tells a broken PNG by the latter
+            image = Image.open(io.BytesIO(data))
+            if image.width * image.height > MAX_PIXELS:
+                raise OSError(f"it says to be {image.width} x {image.height} pixels")
+            pixels = np.asarray(image.convert("RGB"))
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow tells a broken PNG by the latter
             raise DataError(f"spot {spot}: its image is damaged ({error}); make its shard again") from None
     return pixels
 
@@ -200,7 +204,7 @@ def _decode_fast(data: bytes) -> np.ndarray | None:
         else:
             usual, decode = data.startswith(PNG_SIGNATURE) and data[24:26] == PNG_RGB, imagecodecs.png_decode
             width, height = struct.unpack(">II", data[16:24]) if usual else (0, 0)
-        if not usual or width * height > Image.MAX_IMAGE_PIXELS:  # Pillow refuses decompression bombs
+        if not usual or width * height > MAX_PIXELS:
             return None
         pixels = decode(data)
     except (ValueError, imagecodecs.PngError):

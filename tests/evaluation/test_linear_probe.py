@@ -28,7 +28,7 @@ PROBE = "linear_probe.py"
 def made(tmp_path_factory):
     """A made root of eight annotated slides, and noise as its embeddings."""
     folder = tmp_path_factory.mktemp("probe")
-    make_sample(folder / "root", genes=60, st_side=12, visium_side=14, hd_side=8)
+    make_sample(folder / "root", genes=60, slides_per_study=2, st_side=12, visium_side=14, hd_side=8)
     return folder / "root", embed(folder / "root", folder / "noise")
 
 

@@ -33,8 +33,8 @@ def batch(n: int, genes: int, size: int = 32) -> dict[str, torch.Tensor]:
     return {"images": images, "expression": torch.randn(n, genes, generator=generator)}
 
 
-def save_gradients(checkpoint: str, chunk: str, out: str) -> None:
-    """Save the loss and all gradients of a batch of 24, of which each process has a share."""
+def save_gradients(checkpoint: str, out: str, *chunks: str) -> None:
+    """Save, for each chunk, the loss and all gradients of a batch of 24, of which each process has a share."""
     from accelerate import Accelerator
 
     from stimage.modeling.contrastive import backward
@@ -45,10 +45,14 @@ def save_gradients(checkpoint: str, chunk: str, out: str) -> None:
     towers = accelerator.prepare(gene_towers(checkpoint, ["A", "B", "C"], "linear", 8))
     rank, ranks = accelerator.process_index, accelerator.num_processes
     share = {name: part[rank::ranks] for name, part in batch(24, 3).items()}
-    loss = backward(accelerator, towers, share, int(chunk) or None)
+    found = []
+    for chunk in chunks:
+        towers.zero_grad()
+        loss = backward(accelerator, towers, share, int(chunk) or None)
+        gradients = {n: p.grad.clone() for n, p in accelerator.unwrap_model(towers).named_parameters()}
+        found.append({"loss": loss, "ranks": ranks, "gradients": gradients})
     if accelerator.is_main_process:
-        gradients = {n: p.grad for n, p in accelerator.unwrap_model(towers).named_parameters()}
-        torch.save({"loss": loss, "ranks": ranks, "gradients": gradients}, out)
+        torch.save(found, out)
     del towers
     accelerator.free_memory()  # processes that leave the group while DDP is there wait for ever
     accelerator.end_training()
