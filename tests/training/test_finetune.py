@@ -162,7 +162,15 @@ def test_pushed_to_the_hub(hub, folder, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["lr=1e30", "head_lr=1e30"], "the loss is nan; the last good state is"),
+        (
+            ["lr=1e30", "head_lr=1e30", "checkpoint_steps=1"],
+            "step 2: the loss is nan; the last good state is the checkpoint",
+        ),
+        (
+            ["lr=1e30", "head_lr=1e30", "batch_size=128"],
+            "step 1: the loss is nan; the last good state is the checkpoint",
+        ),
+        (["workers=-1"], "workers: is -1; must be 0 or more"),
         (["batch_size=100000"], "batch_size: is 100000, but there are"),
         (["panell=x"], "knows no setting 'panell'; did you mean 'panel'?"),
         (["epochs=many"], "epochs is 'many'; must be int"),
