@@ -68,7 +68,10 @@ def parse_arguments() -> argparse.Namespace:
     hub.add_argument("--push-to-hub", metavar="REPO", help="upload the model, private if it is new")
     hub.add_argument("--push-checkpoints", action="store_true", help="also each time that it is the best so far")
     hub.add_argument("--public", action="store_true", help="of a model that all may see")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.push_checkpoints and not args.push_to_hub:
+        parser.error("--push-checkpoints: say where, with --push-to-hub REPO")
+    return args
 
 
 if __name__ == "__main__":

@@ -75,13 +75,17 @@ def gene_towers(
     Raises
     ------
     DataError
-        If the checkpoint can't be read, is not of the CLIP family, lacks a vision tower, or has another panel.
+        If the checkpoint can't be read, is not of the CLIP family, lacks a vision tower, or has another panel or gene
+        tower.
     """
     config = read_config(checkpoint)
     if isinstance(config, SpotClipConfig):
         if list(config.genes) != list(genes):
             raise DataError(f"{checkpoint}: was trained on another panel ({len(config.genes)} genes, not these "
                             f"{len(genes)}); pass its panel, or the checkpoint that it was tuned from")  # fmt: skip
+        if (config.gene_tower, config.latent_dim) != (kind, latent_dim):
+            raise DataError(f"{checkpoint}: has tower={config.gene_tower} and latent_dim={config.latent_dim}, not "
+                            f"{kind} and {latent_dim}; pass its own, or the checkpoint it was tuned from")  # fmt: skip
     else:
         vision = getattr(config, "vision_config", config)
         config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,
@@ -119,11 +123,14 @@ def read_config(checkpoint: str) -> PreTrainedConfig:
 
 
 def tokenizer_of(checkpoint: str) -> PreTrainedTokenizerBase:
-    """Return a checkpoint's tokenizer; `DataError` if it has none."""
+    """Return a checkpoint's tokenizer, which cuts off what its text tower can't take; `DataError` if it has none."""
     try:
-        return AutoTokenizer.from_pretrained(checkpoint)
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     except (OSError, ValueError, KeyError) as error:
         raise DataError(f"{checkpoint}: has no tokenizer that can be read: {_line(error)}") from None
+    places = read_config(checkpoint).text_config.max_position_embeddings
+    tokenizer.model_max_length = min(tokenizer.model_max_length, places)
+    return tokenizer
 
 
 def mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:

@@ -82,6 +82,19 @@ def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) ->
     path.write_text(text, encoding="utf-8")
 
 
+def chosen_on(path: str | Path) -> set[str]:
+    """Return the slides whose counts chose the genes of a panel file; none if it does not say, or is a user's list."""
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        return set()
+    text = path.read_text(encoding="utf-8-sig")
+    record = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    slides = record.get("slides")
+    if record.get("method") == "list" or not isinstance(slides, list):
+        return set()
+    return {slide for slide in slides if isinstance(slide, str)}
+
+
 def _check(genes: Sequence[str], where: str | Path) -> None:
     if not genes:
         raise DataError(f"{where}: is empty; name at least one gene")

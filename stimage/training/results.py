@@ -9,6 +9,7 @@ import torch
 from huggingface_hub import ModelCard, ModelCardData
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
+from stimage.errors import DataError
 from stimage.processing.hub import push_folder
 from stimage.training.checkpoints import Progress, save_folder, write_text
 from stimage.training.run import Run
@@ -50,8 +51,9 @@ Images are normalised by the image processor in this repository; patches are {pa
 {rows}
 
 Recall@10 is of finding a spot's {other} by its image: pooled, among all held-out spots; slide, among the spots of its
-own slide, where stain and scanner tell nothing. Epoch 0 is the model before training. Spots of one slide are never on
-both sides.
+own slide, where stain and scanner tell nothing. Epoch 0 is the model before training, and the last row is this model,
+the one with the least loss on these slides: what chose it, flatters it a little. Spots of one slide are never on both
+sides.
 
 Settings: `settings.json`. Method and data: Chen et al., *STimage-1K4M*, NeurIPS 2024 Datasets and Benchmarks,
 [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
@@ -71,7 +73,10 @@ class ModelFolder:
     def __call__(self, run: Run, weights: dict[str, torch.Tensor]) -> None:
         save_folder(run.out / "model", lambda folder: self._write(run, weights, folder))
         if self.repo and self.push_each:
-            push_folder(run.out / "model", self.repo, "model", f"After step {run.progress.step}")
+            try:
+                push_folder(run.out / "model", self.repo, "model", f"After step {run.progress.step}")
+            except DataError as error:  # no reason to lose an epoch: it is uploaded at the end anyway
+                print(f"warning: not uploaded after step {run.progress.step}: {error}", flush=True)
 
     def write_untrained(self, run: Run) -> None:
         """Write the model as it is now; called in all processes."""
@@ -107,17 +112,25 @@ def model_card(run: Run, repo: str) -> ModelCard:
         tags=["histology", "spatial-transcriptomics", "gene-expression", "clip"],
     )  # fmt: skip
     genes = [] if text else run.model.model.config.genes
-    held_out = run.held_out
     body = TEXT.format(
         vision=settings.vision, other="sentence of top genes" if text else "gene expression", spots=len(run.train),
         slides=len(run.train.slides), data=settings.data, config=settings.config, batch=settings.batch_size,
         load=LOAD[text].format(repo=repo), heads=" | ".join(heads) or "", rule=" | ".join("---" for _ in heads),
         patch=f"{settings.patch_um:g} µm" if settings.patch_um else "as the data has them",
         panel=f"The panel, expression by `{settings.normalise}`: {', '.join(genes)}.\n" if genes else "",
-        held_out=f"{len(held_out):,} spots of {', '.join(held_out.slides[:20])}." if held_out else "None was held out.",
+        held_out=_held_out(run),
         rows="\n".join(f"{row} |" for row in rows),
     )  # fmt: skip
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
+
+
+def _held_out(run: Run) -> str:
+    if not run.held_out:
+        return "None was held out."
+    slides = run.held_out.slides
+    more = f" and {len(slides) - 20} more" if len(slides) > 20 else ""
+    said = f"{len(run.held_out):,} spots of {', '.join(slides[:20])}{more}."
+    return f"{said} The panel's genes were chosen on {len(run.seen)} of these slides, too." if run.seen else said
 
 
 def write_results(out: Path, run: Run) -> None:
@@ -130,6 +143,7 @@ def write_results(out: Path, run: Run) -> None:
         "processes": run.accelerator.num_processes,
         "spots": {"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
         "slides": {"train": run.train.slides, "held_out": run.held_out.slides if run.held_out else ()},
+        "panel_saw": run.seen,
         "overall": best,
         "history": progress.history,
         "losses": progress.losses,

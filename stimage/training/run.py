@@ -2,19 +2,20 @@
 
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import InitProcessGroupKwargs, set_seed
 from tqdm import tqdm
 
 from stimage.errors import DataError
 from stimage.modeling.contrastive import backward
 from stimage.modeling.towers import TwoTowers, gene_towers, model_state, text_towers, tokenizer_of
-from stimage.processing.panels import Panel
+from stimage.processing.panels import Panel, chosen_on
 from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint
 from stimage.training.optimizer import freeze, make_optimizer, make_schedule
 from stimage.training.order import global_batches
@@ -23,6 +24,7 @@ from stimage.training.spots import load_spots
 from stimage.training.validation import loader, to_device, validate
 
 MAX_LOGIT_SCALE = float(np.log(100))
+PATIENCE = timedelta(hours=12)  # while the main process prepares data or uploads; NCCL's own is ten minutes
 SHOWN = ("epoch", "train_loss", "loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "probe_f1",
          "spots_per_second", "waiting_share")  # fmt: skip
 
@@ -41,12 +43,14 @@ class Run:
 
     def __init__(self, settings: Settings, out: Path, on_better: Callable[["Run", dict[str, torch.Tensor]], None]):
         self.settings, self.out, self.on_better, self.progress = settings, out, on_better, Progress()
+        self.kept = 0  # step of the newest checkpoint
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # or torchrun's processes would each run alone
             mixed_precision=settings.mixed_precision,
             log_with=list(settings.trackers) or None,
             project_dir=str(out),
             dynamo_backend="inductor" if settings.compile else "no",
+            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         )
         check_world(self.accelerator.num_processes, settings)
         with self.accelerator.main_process_first():
@@ -56,6 +60,7 @@ class Run:
         towers = make_towers(settings)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
             self.train, self.held_out = load_spots(settings, towers.image_size, self.tokenizer)
+        self.seen = self._seen()
         self.steps_per_epoch = len(self._batches(0))
         if not self.steps_per_epoch:
             raise DataError(
@@ -81,6 +86,7 @@ class Run:
         settings, progress, accelerator = self.settings, self.progress, self.accelerator
         if checkpoint := newest(self.out):
             accelerator.load_state(str(checkpoint))
+            self.kept = progress.step
             accelerator.print(f"going on after step {progress.step}, from {checkpoint}")
         if settings.trackers:
             accelerator.init_trackers("stimage", config={k: str(v) for k, v in settings.record.items()})
@@ -95,6 +101,15 @@ class Run:
         self.towers = self.optimizer = None
         self.accelerator.free_memory()  # processes that leave while DDP is there wait for ever
         self.accelerator.end_training()
+
+    def _seen(self) -> list[str]:
+        """Return the held-out slides that the panel was chosen on, which it should not have been."""
+        if self.settings.tower == "text" or not self.held_out:
+            return []
+        if seen := sorted(chosen_on(self.settings.panel) & set(self.held_out.slides)):
+            self.accelerator.print(f"warning: {self.settings.panel} was chosen on {len(seen)} held-out slides too, "
+                                   f"such as {seen[0]}: pass them to select_genes.py as --held-out")  # fmt: skip
+        return seen
 
     def _batches(self, epoch: int) -> list[np.ndarray]:
         s = self.settings
@@ -114,23 +129,19 @@ class Run:
             loss = self._step(to_device(batch, accelerator))
             bar.set_postfix(loss=f"{loss:.4f}")
             bar.update()
-            last = progress.step % self.steps_per_epoch == 0
-            if not last and settings.checkpoint_steps and progress.step % settings.checkpoint_steps == 0:
-                save_checkpoint(accelerator, self.out, progress.step, settings.keep)
             asked = time.perf_counter()
         bar.close()
         seconds = max(time.perf_counter() - began, 1e-9)
         rate = len(batches) * settings.batch_size / seconds
         self._validate(epoch + 1, spots_per_second=rate, waiting_share=waited / seconds)
-        save_checkpoint(accelerator, self.out, progress.step, settings.keep)
+        self._save()
 
     def _step(self, batch: dict[str, torch.Tensor]) -> float:
         settings, accelerator = self.settings, self.accelerator
         loss = float(backward(accelerator, self.towers, batch, settings.chunk))
-        if not np.isfinite(loss):
-            kept = newest(self.out) or "the checkpoint that it began with"
-            raise DataError(f"step {self.progress.step + 1}: the loss is {loss}; the last good state is {kept}; "
-                            "try a lower lr, or mixed_precision=no")  # fmt: skip
+        self._check(loss, self.progress.step + 1)
+        if settings.checkpoint_steps and self.progress.step % settings.checkpoint_steps == 0:
+            self._save()  # only now is it known that the weights are good
         if settings.clip_norm:
             accelerator.clip_grad_norm_(self.towers.parameters(), settings.clip_norm)
         self.optimizer.step()
@@ -145,12 +156,24 @@ class Run:
             accelerator.log({"train/loss": loss, "train/lr": self.schedule.get_last_lr()[0]}, step=self.progress.step)
         return loss
 
+    def _save(self) -> None:
+        if self.progress.step > self.kept:
+            save_checkpoint(self.accelerator, self.out, self.progress.step, self.settings.keep)
+            self.kept = self.progress.step
+
+    def _check(self, loss: float, step: int) -> None:
+        if not np.isfinite(loss):
+            kept = newest(self.out) or "the checkpoint that it began with"
+            raise DataError(f"step {step}: the loss is {loss}; the last good state is {kept}; "
+                            "try a lower lr, or mixed_precision=no, with another --out")  # fmt: skip
+
     def _validate(self, epoch: int, **measured: float) -> None:
         progress, accelerator = self.progress, self.accelerator
         recent = progress.losses[-self.steps_per_epoch :]
         scores = {"epoch": epoch, "step": progress.step, "train_loss": float(np.mean(recent)) if recent else None}
         if self.held_out:
             scores |= validate(accelerator, self.towers, self.train, self.held_out, self.settings)
+            self._check(scores["loss"], progress.step)
         progress.history.append({**scores, **measured})
         shown = {k: v for k, v in progress.history[-1].items() if k in SHOWN and v is not None}
         accelerator.print(", ".join(f"{k} {v:.4g}" for k, v in shown.items()), flush=True)
@@ -179,7 +202,7 @@ def make_towers(settings: Settings) -> TwoTowers:
     freeze(towers, settings.freeze_layers)
     if settings.gradient_checkpointing:
         towers.model.gradient_checkpointing_enable()
-    return towers
+    return towers.train()  # from_pretrained leaves it as for inference, where nothing is recomputed
 
 
 def check_world(ranks: int, settings: Settings) -> None:

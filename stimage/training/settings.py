@@ -28,14 +28,16 @@ class Settings:
     data
         A root, a published folder, or a published data set's name on the Hub.
     config, slides, species, tissue, pmid
-        Which spots: technology, and the builder's filters (of a root; of published spots ``slides`` alone).
+        Which spots: technology, and the builder's filters. Of published spots, the split ``train`` is trained on, or
+        the ``slides`` that are named, of whichever split.
     validation_slides
         Held-out slides; without them the split ``validation`` is held out, by ``split_by``, ``split_seed``,
-        ``split_fractions`` and ``patients`` of a root, or as it was published.
+        ``split_fractions`` and ``patients`` of a root, or as it was published. The split ``test`` is left alone.
     patch_um, patch_px
         Physical patch of a root's spots; null takes the original's square of 2r.
     panel, gene_table, normalise
-        Panel file, and how counts become expression; see the builder.
+        Panel file, the table by which a root's slides that name genes otherwise have them, and how counts become
+        expression; see the builder. A slide's median total is its own, whichever side it is on.
     vision, pretrained, tower, latent_dim
         CLIP-family checkpoint by name or path, of which ``pretrained: false`` takes the configuration only; the second
         tower: "linear", "mlp", or "text", the checkpoint's own over sentences of top genes; width of the common space
@@ -43,11 +45,13 @@ class Settings:
     sentence_genes, above_mean, exclude
         Sentences: how many genes, whether by log-fold over the slide's mean, and kinds of genes left out.
     epochs, batch_size, chunk, slides_per_batch
-        The batch is global, over all processes; ``chunk`` spots go through the towers at once (gradient caching);
+        The batch is global, over all processes; ``chunk`` spots of each go through the towers at once (gradient
+        caching: a third more work than null, all at once);
         ``slides_per_batch`` fills a batch from so few slides, so that a slide's look does not tell its spots apart.
     lr, head_lr, logit_scale_lr, betas, eps, weight_decay, warmup, cosine, clip_norm, optimizer, clamp
-        ``warmup`` is a share of all steps; "adam" with its L2 penalty on everything is the original's; ``clamp`` holds
-        the logit scale within 0 and ln 100.
+        ``lr`` is the checkpoint's layers', ``head_lr`` that of the layers that begin at random. ``warmup`` is a share
+        of all steps; "adam", with one ``lr`` and its L2 penalty on everything, is the original's; ``clamp`` holds the
+        logit scale within 0 and ln 100.
     freeze_layers, augment, compile, mixed_precision, gradient_checkpointing
         ``freeze_layers`` lowest layers, and the embeddings below them, stay as they are.
     patience
@@ -124,6 +128,9 @@ class Settings:
         for name in ("epochs", "batch_size", "latent_dim", "keep", "chunk", "checkpoint_steps", "slides_per_batch"):
             if (number := getattr(self, name)) is not None and number < 1:
                 raise DataError(f"{name}: is {number}; must be 1 or more")
+        for name in ("freeze_layers", "workers", "probe_spots", "patience"):
+            if (number := getattr(self, name)) is not None and number < 0:
+                raise DataError(f"{name}: is {number}; must be 0 or more")
         if not self.data:
             raise DataError("data: is not given; name a root or published spots, as argument or in the configuration")
         if self.tower != "text" and not self.panel:

@@ -17,8 +17,8 @@ from stimage.errors import DataError
 from stimage.evaluation.labels import UNLABELLED
 from stimage.modeling.batches import SpotBatch, to_batch
 from stimage.modeling.pixels import augment
-from stimage.modeling.sources import VERIFIED, reading
-from stimage.slides import TECHS, read_catalog
+from stimage.modeling.sources import VERIFIED, open_source, reading
+from stimage.slides import TECHS, Filters, read_catalog
 from stimage.training.second_tower import second_input
 from stimage.training.settings import Settings
 
@@ -115,8 +115,7 @@ def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset |
         held_out = _root(settings, "train", **options | {"slides": settings.validation_slides})
         names = set(held_out.unique("slide"))
         if options["slides"] is None:
-            techs = TECHS if settings.config == "all" else (settings.config,)
-            slides = read_catalog(settings.data).of_techs(techs).slides
+            slides = read_catalog(settings.data).of_techs(_techs(settings)).slides
             options["slides"] = [slide.name for slide in slides if slide.name not in names]
         return _root(settings, "train", **options), held_out
     if not settings.split_by:
@@ -131,24 +130,43 @@ def _root(settings: Settings, split: str | None, **options: object) -> Any:
 
 
 def _published(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
+    """Load the splits `train` and `validation`; slides that are named may be of any split, `test` too."""
+    for name in ("patch_um", "gene_table"):
+        if getattr(settings, name):
+            raise DataError(f"{settings.data}: is published, its patches cut and its genes named: leave out {name}, or "
+                            "pass the root that it was made of")  # fmt: skip
     parts = _load(settings.data, settings.config, **VERIFIED)
-    if not settings.validation_slides and not settings.slides:
-        return parts["train"], parts.get("validation")
+    train, held_out = parts["train"], parts.get("validation")
     every = datasets.concatenate_datasets(list(parts.values()))
-    held_out = None
     if settings.validation_slides:
         held_out = _of_slides(every, settings.validation_slides, settings.data)
+        train = _only(train, set(train.unique("slide")) - set(held_out.unique("slide")))
     if settings.slides:
-        return _of_slides(every, settings.slides, settings.data), held_out
-    return _of_slides(every, set(every.unique("slide")) - set(held_out.unique("slide")), settings.data), held_out
+        train = _of_slides(every, settings.slides, settings.data)
+    filters = Filters(species=settings.species, tissue=settings.tissue, pmid=settings.pmid)
+    if filters == Filters():
+        return train, held_out
+    known = open_source(settings.data).slides(_techs(settings), filters)
+    names = {slide.name for slide in known}
+    if held_out is not None and not settings.validation_slides:
+        held_out = _only(held_out, names)
+    return _only(train, names), held_out
+
+
+def _techs(settings: Settings) -> tuple[str, ...]:
+    return TECHS if settings.config == "all" else (settings.config,)
 
 
 def _of_slides(table: datasets.Dataset, slides: str | Iterable[str], where: str) -> datasets.Dataset:
     wanted = {slides} if isinstance(slides, str) else set(slides)
-    column = table.with_format("arrow").select_columns(["slide"])[:]["slide"]
-    if lost := wanted - set(column.unique().to_pylist()):
+    if lost := wanted - set(table.unique("slide")):
         raise DataError(f"{where}: has no slide {min(lost)!r}")
-    return table.select(np.flatnonzero(pc.is_in(column, pa.array(sorted(wanted))).to_numpy()))
+    return _only(table, wanted)
+
+
+def _only(table: datasets.Dataset, slides: set[str]) -> datasets.Dataset:
+    column = table.with_format("arrow").select_columns(["slide"])[:]["slide"]
+    return table.select(np.flatnonzero(pc.is_in(column, pa.array(sorted(slides), pa.string())).to_numpy()))
 
 
 def _load(*arguments: Any, **options: Any) -> Any:

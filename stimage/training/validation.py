@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 from accelerate import Accelerator
-from accelerate.utils import gather_object
+from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -17,13 +17,14 @@ from stimage.training.settings import Settings
 from stimage.training.spots import Spots, held_out_as_is, is_label
 
 AT_ONCE = 256
+PROBE_LEAST = 5  # spots of some label, to choose the probe's alpha on
 WAYS = {"a_to_b": "image_to_other", "b_to_a": "other_to_image"}
 
 
 def validate(
     accelerator: Accelerator, towers: nn.Module, train: Spots, held_out: Spots, settings: Settings
 ) -> dict[str, float]:
-    """Return scores of the held-out slides' spots.
+    """Return scores of the held-out slides' spots: embedded by all processes, scored by the main one for all.
 
     Returns
     -------
@@ -34,20 +35,38 @@ def validate(
         labels.
     """
     images, others, scale = embed(accelerator, towers, held_out, np.arange(len(held_out)), settings.workers)
-    scores = {"loss": _loss(images, others, scale, held_out.slide, settings)}
+    rows, test = _labelled(train, held_out, settings)
+    probe = embed(accelerator, towers, held_out_as_is(train), rows, settings.workers)[0] if len(rows) else None
+    scores = {}
+    if accelerator.is_main_process:
+        scores = {"loss": _loss(images, others, scale, held_out.slide, settings)}
+        if np.isfinite(scores["loss"]):
+            scores |= _recalls(*(torch.from_numpy(part).to(accelerator.device) for part in (images, others)), held_out)
+            if probe is not None:
+                f1 = probe_f1(probe, train.labels[rows], images[test], held_out.labels[test])
+                scores["probe_f1"] = float(f1)
+    return broadcast_object_list([scores])[0]
+
+
+def _recalls(images: torch.Tensor, others: torch.Tensor, held_out: Spots) -> dict[str, float]:
+    scores = {}
     for name, groups in (("pooled", None), ("slide", held_out.slide)):
         found = retrieval_scores(images, others, groups)
         for way in WAYS:
             scores |= {f"{name}_{WAYS[way]}_{key}": value for key, value in found[way].items()}
         scores |= {f"{name}_chance_{key}": value for key, value in found["chance"].items()}
+    return scores
+
+
+def _labelled(train: Spots, held_out: Spots, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows that the probe is fitted and tested on; none if the labels are too few for it."""
     labels, known = held_out.labels, train.labels
     rows = np.flatnonzero(is_label(known))
     rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: settings.probe_spots])
-    test = np.flatnonzero(is_label(labels) & np.isin(labels, np.unique(known[rows])))
-    if len(np.unique(known[rows])) > 1 and len(np.unique(labels[test])) > 1:
-        vectors = embed(accelerator, towers, held_out_as_is(train), rows, settings.workers)[0]
-        scores["probe_f1"] = float(probe_f1(vectors, known[rows], images[test], labels[test]))
-    return scores
+    names, sizes = np.unique(known[rows], return_counts=True)
+    test = np.flatnonzero(is_label(labels) & np.isin(labels, names))
+    enough = len(names) > 1 and sizes.max() >= PROBE_LEAST and len(np.unique(labels[test])) > 1
+    return (rows, test) if enough else (rows[:0], test[:0])
 
 
 def embed(
@@ -71,7 +90,8 @@ def embed(
 
 def loader(spots: Spots, batches: list[tuple[int, np.ndarray]], workers: int) -> Iterable[dict[str, torch.Tensor]]:
     """Read batches of rows, in their order, in processes of their own."""
-    return DataLoader(spots, batch_size=None, sampler=batches, num_workers=min(workers, len(batches)))
+    return DataLoader(spots, batch_size=None, sampler=batches, num_workers=min(workers, len(batches)),
+                      pin_memory=torch.cuda.is_available())  # fmt: skip
 
 
 def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[str, torch.Tensor]:

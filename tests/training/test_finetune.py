@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub import HfApi
 from safetensors.torch import load_file
 from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection
 
@@ -83,6 +85,8 @@ def test_a_run_learns_and_says_what_it_did(tuned, folder):
     CLIPVisionModelWithProjection.from_pretrained(tuned / "model")
     card = (tuned / "model/README.md").read_text()
     assert "Human_Breast_Sample3_Visium_B1" in card and f"| 2 | {history[-1]['loss']:.4g}" in card
+    assert results["panel_saw"] == SETTINGS["validation_slides"]  # of the panel that this test makes
+    assert "chosen on 1 of these slides, too" in card
     assert (tuned / "curves.png").stat().st_size > 10_000
     assert not [p for p in tuned.rglob("*") if p.name.startswith((".", "unfinished"))]
 
@@ -91,7 +95,7 @@ def test_published_spots_give_the_same_run(tuned, folder, tmp_path):
     done = run("data_process/build_shards.py", folder / "root", tmp_path / "shards", "--config", "Visium",
                "--species", "human", "--workers", 1)  # fmt: skip
     assert done.returncode == 0, done.stderr
-    done = finetune(folder, tmp_path / "run", "species=null", data=tmp_path / "shards")
+    done = finetune(folder, tmp_path / "run", data=tmp_path / "shards")
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path / "run") == pytest.approx(losses(tuned), abs=1e-5)
 
@@ -138,9 +142,23 @@ def test_killed_at_some_steps_and_run_again_ends_in_the_same_weights(tuned, fold
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_text(folder, tmp_path):
-    done = finetune(folder, tmp_path / "run", "tower=text", "sentence_genes=6", "panel=null", "epochs=1")
+def test_text(folder, tmp_path, monkeypatch):
+    """Also with a Hub that fails while it trains: no epoch is lost, and the model is uploaded at the end."""
+    uploads = []
+
+    def upload_folder(self, **options):
+        uploads.append(options["commit_message"])
+        if len(uploads) == 1:
+            raise OSError("no route to the Hub")
+
+    monkeypatch.setattr(HfApi, "create_repo", lambda self, repo, **options: SimpleNamespace(repo_id=repo))
+    monkeypatch.setattr(HfApi, "repo_info", lambda self, repo, **options: SimpleNamespace(private=True))
+    monkeypatch.setattr(HfApi, "upload_folder", upload_folder)
+    done = finetune(folder, tmp_path / "run", "tower=text", "sentence_genes=60", "panel=null", "epochs=1",
+                    options=("--push-to-hub", "tester/text", "--push-checkpoints"))  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "warning: not uploaded after step" in done.stdout and "no route to the Hub" in done.stdout
+    assert len(uploads) == 2
     CLIPModel.from_pretrained(tmp_path / "run/model")
     assert "sentence of top genes" in (tmp_path / "run/model/README.md").read_text()
 
@@ -162,7 +180,15 @@ def test_pushed_to_the_hub(hub, folder, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["lr=1e30", "head_lr=1e30"], "the loss is nan; the last good state is"),
+        (
+            ["lr=1e30", "head_lr=1e30", "checkpoint_steps=1"],
+            "step 2: the loss is nan; the last good state is the checkpoint",
+        ),
+        (
+            ["lr=1e30", "head_lr=1e30", "batch_size=128"],
+            "step 1: the loss is nan; the last good state is the checkpoint",
+        ),
+        (["workers=-1"], "workers: is -1; must be 0 or more"),
         (["batch_size=100000"], "batch_size: is 100000, but there are"),
         (["panell=x"], "knows no setting 'panell'; did you mean 'panel'?"),
         (["epochs=many"], "epochs is 'many'; must be int"),
