@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -11,6 +12,7 @@ from urllib.parse import unquote
 import pytest
 
 from stimage.demo.choice import SLIDES, choose
+from stimage.demo.steps import Step, Steps
 from stimage.sample import make_sample
 from tests.roots import write_slide
 from tests.test_scripts import SCRIPTS
@@ -98,6 +100,17 @@ def test_one_slide_without_annotation_and_interrupted(tmp_path):
     page = check_page(out)
     assert page.sections == SECTIONS - LABELLED
     assert "can&#39;t be predicted from others" in page.text and "<b>root" not in page.text
+
+
+def test_what_is_left_out_leaves_nothing_of_before(tmp_path, monkeypatch):
+    (tmp_path / "script.py").write_text("import sys; open(sys.argv[1], 'w').close()")
+    made = tmp_path / "out/made"
+    step = Step("make", (str(tmp_path / "script.py"), str(made)), made)
+    Steps(tmp_path / "out").run(step, "1 of 1")
+    assert made.exists()
+    monkeypatch.chdir(tmp_path / "out")
+    Steps(Path()).run(replace(step, left_out="it can't"), "1 of 1")
+    assert not made.exists()
 
 
 def test_what_is_taken_of_a_root(tmp_path):

@@ -93,6 +93,8 @@ class Steps:
         self.done.append(step)
         if step.left_out:
             print(f"   left out: {step.left_out}")
+            self._remove_made(step.name)  # on other slides: the report must not show it
+            self.state.pop(step.name, None)
             return
         self.add(*step.command, *(path.read_text(encoding="utf-8") for path in step.reads))
         print(f"   $ {step.shown}", flush=True)
@@ -101,8 +103,8 @@ class Steps:
         if same and before["seconds"] is not None and step.makes.exists():
             print(f"   is there already: {step.makes}")
             return
-        if before and not (same and step.resumes):  # only what a step here has made
-            _remove(Path(before["makes"]))
+        if not (same and step.resumes):
+            self._remove_made(step.name)
         self._record(step, None)
         began = time.monotonic()
         if (code := run_script(step.command)) not in step.exits or not step.makes.exists():
@@ -110,8 +112,18 @@ class Steps:
         self._record(step, round(time.monotonic() - began, 1))
         print(f"   -> {step.makes} ({self.state[step.name]['seconds']} s)", flush=True)
 
+    def _remove_made(self, name: str) -> None:
+        """Remove what a step of this name has made here before."""
+        if before := self.state.get(name):
+            path = self.path.parent / before["makes"]
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
     def _record(self, step: Step, seconds: float | None) -> None:
-        self.state[step.name] = {"key": self.key, "makes": str(step.makes), "seconds": seconds}
+        makes = os.path.relpath(step.makes, self.path.parent)  # wherever the demo is run from
+        self.state[step.name] = {"key": self.key, "makes": makes, "seconds": seconds}
         with replacing(self.path) as unfinished:
             unfinished.write_text(json.dumps(self.state, indent=1), encoding="utf-8")
 
@@ -140,10 +152,3 @@ def _as_main(command: tuple[str, ...]) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     sys.argv = list(command)
     runpy.run_path(command[0], run_name="__main__")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

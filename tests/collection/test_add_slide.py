@@ -85,7 +85,7 @@ def test_older_space_ranger_and_labels_of_loupe(add, tmp_path):
 
 def test_bins_of_visium_hd(add, tmp_path):
     """Their positions are Parquet; r is half of a bin's side."""
-    counts, places = write_outs(tmp_path)
+    _, places = write_outs(tmp_path)
     spatial = tmp_path / "outs/spatial"
     pd.read_csv(spatial / "tissue_positions.csv").to_parquet(spatial / "tissue_positions.parquet")
     (spatial / "tissue_positions.csv").unlink()
