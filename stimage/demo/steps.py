@@ -10,7 +10,8 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -134,11 +135,12 @@ def run_script(command: tuple[str, ...]) -> int:
     An interruption ends the script and all its processes, and is raised again.
     """
     script = get_context("fork").Process(target=_as_main, args=(command,))
-    script.start()
-    assert script.pid
     try:
+        with _interruption_held():
+            script.start()
         script.join()
     except KeyboardInterrupt:
+        assert script.pid
         with suppress(ProcessLookupError):  # it has only just begun, or has ended
             os.killpg(script.pid, signal.SIGTERM)
         script.terminate()
@@ -147,8 +149,30 @@ def run_script(command: tuple[str, ...]) -> int:
     return script.exitcode or 0
 
 
+@contextmanager
+def _interruption_held() -> Iterator[None]:
+    """Raise an interruption at the end: Python loses what is raised in the hooks that it runs around a fork."""
+    came: list[int] = []
+    demo = os.getpid()
+
+    def hold(number: int, _: object) -> None:
+        if os.getpid() != demo:  # the script's process, which has not begun
+            os._exit(1)
+        came.append(number)
+
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _as_main(command: tuple[str, ...]) -> None:
     os.setsid()  # Ctrl-C is the demo's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = list(command)
     runpy.run_path(command[0], run_name="__main__")
