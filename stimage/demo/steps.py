@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -141,9 +141,10 @@ def run_script(command: tuple[str, ...]) -> int:
         script.join()
     except KeyboardInterrupt:
         assert script.pid
-        with suppress(ProcessLookupError):  # it has only just begun, or has ended
+        try:
             os.killpg(script.pid, signal.SIGTERM)
-        script.terminate()
+        except ProcessLookupError:  # it has only just been forked, when Python forgets signals, or has ended
+            script.kill()
         script.join()
         raise
     return script.exitcode or 0
