@@ -1,16 +1,20 @@
 """`demo.py` as a user runs it: killed and run again, interrupted, on a root of one slide; and its report."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from stimage.demo.choice import SLIDES, choose
+from stimage.demo.steps import Step, Steps, run_script
 from stimage.sample import make_sample
 from tests.roots import write_slide
 from tests.test_scripts import SCRIPTS
@@ -56,7 +60,7 @@ def stop_at(demo: subprocess.Popen, words: str, number: int) -> str:
 def check_page(out: Path) -> Page:
     page = Page(out / "report.html")
     assert page.images and all(image.startswith("data:image/") for image in page.images)
-    assert [link for link in page.links if not (out / unquote(link)).exists()] == []
+    assert [link for link in page.links if not (out / unquote(urlsplit(link).path)).exists()] == []
     return page
 
 
@@ -87,7 +91,7 @@ def test_a_killed_demo_goes_on(tmp_path):
 
 def test_one_slide_without_annotation_and_interrupted(tmp_path):
     root, out = tmp_path / "a <b>root</b>", tmp_path / "out"
-    write_slide(root, "Slide_A", "ST", side=8)
+    write_slide(root, "Slide_#A", "ST", side=8)
     demo = start(root, out)
     said = stop_at(demo, "== 2 of ", signal.SIGINT)
     assert demo.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
@@ -98,6 +102,32 @@ def test_one_slide_without_annotation_and_interrupted(tmp_path):
     page = check_page(out)
     assert page.sections == SECTIONS - LABELLED
     assert "can&#39;t be predicted from others" in page.text and "<b>root" not in page.text
+
+
+def test_what_is_left_out_leaves_nothing_of_before(tmp_path, monkeypatch):
+    (tmp_path / "script.py").write_text("import sys; open(sys.argv[1], 'w').close()")
+    made = tmp_path / "out/made"
+    step = Step("make", (str(tmp_path / "script.py"), str(made)), made)
+    Steps(tmp_path / "out").run(step, "1 of 1")
+    assert made.exists()
+    monkeypatch.chdir(tmp_path / "out")
+    Steps(Path()).run(replace(step, left_out="it can't"), "1 of 1")
+    assert not made.exists()
+
+
+def test_an_interruption_while_a_step_begins_is_not_lost(tmp_path, monkeypatch):
+    (tmp_path / "script.py").write_text("import time; time.sleep(60)")
+    fork = os.fork
+
+    def interrupted():
+        signal.raise_signal(signal.SIGINT)
+        return fork()
+
+    monkeypatch.setattr(os, "fork", interrupted)
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_script((str(tmp_path / "script.py"),))
+    assert time.monotonic() - began < 30 and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_what_is_taken_of_a_root(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 from stimage.arguments import run
 from stimage.collection.importing import Found, read_h5ad, read_space_ranger, write_slide
 from stimage.collection.meta import MetaRow
+from stimage.errors import DataError
 from stimage.slides import TECHS, Filters, open_spots, read_catalog
 from stimage.slides.storage import read_table
 
@@ -24,21 +25,30 @@ def main() -> None:
     (slide,) = read_catalog(str(args.out)).select(Filters(slides=args.slide))
     spots = open_spots(slide)
     scale = f"{spots.scale.um_per_px:.3g} µm/px" if spots.scale.um_per_px else f"µm/px {spots.scale.reason}"
-    print(f"{slide.name}: {len(spots):,} spots, {len(spots.genes):,} genes, {scale}, spots of {2 * found.r:.0f} px: "
-          f"{args.out}/{slide.tech}")  # fmt: skip
+    print(f"{slide.name}: {len(spots):,} spots, {len(found.labels):,} of them labelled, {len(spots.genes):,} genes, "
+          f"{scale}, spots of {2 * found.r:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
 
 
 def read(args: argparse.Namespace) -> Found:
     """Read the source, and labels from where they are."""
-    is_table = args.labels and Path(args.labels).is_file()
+    if not args.source.is_dir() and args.labels and not args.labels.endswith(".csv"):
+        return read_h5ad(args.source, args.image, args.layer, args.labels)
     if args.source.is_dir():
         found = read_space_ranger(args.source, args.image)
     else:
-        found = read_h5ad(args.source, args.image, args.layer, None if is_table else args.labels)
-    if not is_table:
-        return found
-    columns, rows = read_table(args.labels)
-    return replace(found, labels={one[columns[0]]: one[columns[1]] for one in rows})
+        found = read_h5ad(args.source, args.image, args.layer)
+    return replace(found, labels=read_labels(args.labels, found)) if args.labels else found
+
+
+def read_labels(path: str, found: Found) -> dict[str, str]:
+    """Return the spots' labels by barcode, out of a table's first two columns."""
+    columns, rows = read_table(path)
+    if len(columns) < 2:
+        raise DataError(f"{path}: must have two columns, barcode and label")
+    told, barcodes = {one[columns[0]]: one[columns[1]] for one in rows}, set(found.barcodes)
+    if not (labels := {barcode: label for barcode, label in told.items() if barcode in barcodes}):
+        raise DataError(f"{path}: has no barcode of {found.where}, as {found.barcodes[0]!r}: is it another slide's?")
+    return labels
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -53,7 +63,8 @@ def parse_arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", default="", help="for the meta file")
     parser.add_argument("--involve-cancer", choices=("True", "False"), default="", help="for the meta file")
     parser.add_argument("--layer", help="of a .h5ad: the layer of raw counts, if X has others")
-    parser.add_argument("--labels", help="a column of a .h5ad's obs, or a CSV: barcode, label (as Loupe exports)")
+    parser.add_argument("--labels", help="a column of a .h5ad's obs, or a CSV: barcode, label (as Loupe exports); "
+                        "without it, an annotation that is there is kept")  # fmt: skip
     args = parser.parse_args()
     if not args.source.exists():
         parser.error(f"{args.source}: there is no such file or folder")

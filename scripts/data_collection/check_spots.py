@@ -6,10 +6,10 @@ look through them and to mark slides. The exit code is 1 if a check failed.
 
 import argparse
 import io
-import os
 import sys
 from pathlib import Path
 
+from joblib import cpu_count
 from tqdm import tqdm
 
 from stimage.arguments import add_filters, filters_of, positive, run, techs_of
@@ -44,9 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     add_filters(parser)
     parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help="folder to write (%(default)s)")
     parser.add_argument("--colour", default="counts", help="of the spots: counts, annotation, or a gene (%(default)s)")
-    parser.add_argument(
-        "--workers", type=positive, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)"
-    )
+    parser.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")
     return parser.parse_args()
 
 

@@ -5,10 +5,11 @@ folder that has one is whole.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from joblib import cpu_count
 
 from stimage.arguments import add_filters, add_reading, filters_of, patch_of, positive, run, techs_of
 from stimage.errors import DataError
@@ -114,7 +115,7 @@ def parse_arguments() -> argparse.Namespace:
     splits.add_argument("--patients", type=Path, help="CSV with the columns slide and patient, for --split-by patient")
     how = parser.add_argument_group("how it is run")
     how.add_argument("--engine", choices=("local", "slurm", "ray"), default="local", help="%(default)s")
-    how.add_argument("--workers", type=positive, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
+    how.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")
     how.add_argument("--tasks", type=positive, default=16, help="jobs of the Slurm array (%(default)s)")
     how.add_argument("--sbatch", action="append", default=[], metavar="OPTION", help="for sbatch: --sbatch=--time=60")
     how.add_argument("--share", help=argparse.SUPPRESS)

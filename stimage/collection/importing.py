@@ -5,8 +5,8 @@ import io
 import json
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,13 @@ import scanpy
 from PIL import Image
 from scipy.sparse import csr_matrix
 
-from stimage.collection.meta import COLUMNS, MetaRow, write_meta
+from stimage.collection.meta import COLUMNS, MetaRow
 from stimage.errors import DataError
 from stimage.files import replacing
-from stimage.slides.storage import read_table
+from stimage.slides import TECHS
+from stimage.slides.catalog import META, PARTS, check_name, slide_files
+from stimage.slides.images import image_info
+from stimage.slides.storage import normal_root, read_table
 
 MATRIX = "filtered_feature_bc_matrix"
 POSITIONS = ("tissue_positions.parquet", "tissue_positions.csv", "tissue_positions_list.csv")
@@ -62,7 +65,10 @@ def read_space_ranger(outs: Path, image: Path | None = None) -> Found:
         raise DataError(f"{outs}: has no {MATRIX}.h5 and no folder {MATRIX}; name Space Ranger's folder outs")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of symbols that occur twice: `read_header` tells them apart
-        counts = scanpy.read_10x_h5(matrix) if matrix.exists() else scanpy.read_10x_mtx(matrix.with_suffix(""))
+        try:
+            counts = scanpy.read_10x_h5(matrix) if matrix.exists() else scanpy.read_10x_mtx(matrix.with_suffix(""))
+        except OSError as error:
+            raise DataError(f"{matrix}: cannot be read ({error})") from None
     path = next((spatial / name for name in POSITIONS if (spatial / name).exists()), None)
     if path is None or not (spatial / "scalefactors_json.json").exists():
         raise DataError(f"{spatial}: has no scalefactors_json.json, or none of {', '.join(POSITIONS)}; get them again")
@@ -70,16 +76,13 @@ def read_space_ranger(outs: Path, image: Path | None = None) -> Found:
     if places.isna().any(axis=None):
         lost = places.index[places.isna().any(axis=1)][0]
         raise DataError(f"{path}: has no spot {lost!r}, which the matrix has: is it another slide's?")
-    factors = json.loads((spatial / "scalefactors_json.json").read_text())
+    scale, r, tech = _scaled(_factors(spatial / "scalefactors_json.json"), image, spatial / "scalefactors_json.json")
     hires = spatial / "tissue_hires_image.png"
     if image is None and not hires.exists():
         raise DataError(f"{hires}: is missing; get it, or pass the full-resolution image as --image")
-    scale = 1.0 if image else factors["tissue_hires_scalef"]
-    return Found(
-        str(outs), list(counts.obs_names), list(counts.var_names), _raw(counts.X, outs), places["x"].to_numpy() * scale,
-        places["y"].to_numpy() * scale, factors["spot_diameter_fullres"] / 2 * scale, image or hires, {},
-        "VisiumHD" if "bin_size_um" in factors else "Visium",
-    )  # fmt: skip
+    x, y = places["x"].to_numpy() * scale, places["y"].to_numpy() * scale
+    return Found(str(outs), list(counts.obs_names), list(counts.var_names), _raw(counts.X, outs), x, y, r,
+                 image or hires, {}, tech)  # fmt: skip
 
 
 def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, labels: str | None = None) -> Found:
@@ -99,7 +102,10 @@ def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, l
     DataError
         Naming what the file lacks, or if it has several slides.
     """
-    data = anndata.read_h5ad(path)
+    try:
+        data = anndata.read_h5ad(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as .h5ad ({error})") from None
     slides = data.uns.get("spatial", {})
     if "spatial" not in data.obsm or len(slides) != 1:
         raise DataError(f"{path}: must have obsm['spatial'] and one slide in uns['spatial'], which has {len(slides)}; "
@@ -110,19 +116,30 @@ def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, l
         raise DataError(f"{path}: obs has no column {labels!r}, but {', '.join(data.obs)}")
     data = data[data.obs["in_tissue"].astype(int) == 1] if "in_tissue" in data.obs else data
     (one,) = slides.values()
-    factors, scale = one["scalefactors"], 1.0 if image else float(one["scalefactors"]["tissue_hires_scalef"])
+    if not image and "hires" not in one.get("images", {}):
+        raise DataError(f"{path}: uns['spatial'] has no image 'hires'; pass the full-resolution image as --image")
+    scale, r, tech = _scaled(one.get("scalefactors", {}), image, f"{path}: uns['spatial']")
     x, y = np.asarray(data.obsm["spatial"], float)[:, :2].T * scale
     texts = dict(data.obs[labels].dropna().astype(str)) if labels else {}
     counts = _raw(data.layers[layer] if layer else data.X, path)
-    return Found(
-        str(path), list(data.obs_names), list(data.var_names), counts, x, y,
-        float(factors["spot_diameter_fullres"]) / 2 * scale, image or _pixels(one["images"]["hires"]), texts,
-    )  # fmt: skip
+    pixels = image or _pixels(one["images"]["hires"], path)
+    return Found(str(path), list(data.obs_names), list(data.var_names), counts, x, y, r, pixels, texts, tech)
 
 
 def write_slide(found: Found, root: Path, row: MetaRow) -> None:
-    """Add a slide to a root: its files, each whole or not at all, and ``row`` of the meta file, which is replaced."""
-    ids = [spot if spot.startswith(row.slide) else f"{row.slide}_{spot}" for spot in found.barcodes]
+    """Add a slide to a root: its files, each whole or not at all, and ``row`` of the meta file, which is replaced.
+
+    Raises
+    ------
+    DataError
+        Before anything is written, if the image or the root's meta file can't be read, or the name is taken.
+    """
+    _check_name_is_free(root, row)
+    columns, told = _meta_of(root, row)
+    if isinstance(found.image, Path):
+        image_info(str(found.image))
+    named = all(spot.startswith(f"{row.slide}_") for spot in found.barcodes)
+    ids = found.barcodes if named else [f"{row.slide}_{spot}" for spot in found.barcodes]
     folder = root / row.tech
     _write_csv(folder / f"coord/{row.slide}_coord.csv", [("", "yaxis", "xaxis", "r")],
                zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids)))  # fmt: skip
@@ -135,11 +152,51 @@ def write_slide(found: Found, root: Path, row: MetaRow) -> None:
     if found.labels:
         texts = ((spot, found.labels[barcode]) for spot, barcode in zip(ids, found.barcodes) if barcode in found.labels)
         _write_csv(root / f"annotation/{row.slide}_anno.csv", [("", "V2")], texts)
-    meta = root / "meta/meta_all_gene.csv"
-    told = read_table(str(meta))[1] if meta.exists() else []
-    rows = [MetaRow(**{key: one.get(key, "") for key in COLUMNS}) for one in told]
     row = replace(row, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
-    write_meta([*(one for one in rows if one.slide.casefold() != row.slide.casefold()), row], meta)
+    cells = ([one.get(column, "") for column in columns] for one in [*told, asdict(row)])
+    _write_csv(root / META, [tuple(columns)], cells, csv.QUOTE_ALL)
+
+
+def _check_name_is_free(root: Path, row: MetaRow) -> None:
+    """Refuse the name of a slide of another technology, spelling or type of image: with both, no root can be read."""
+    check_name(row.slide, "--slide")
+    ours = {f"{row.slide}{end}" for end in ("_coord.csv", "_count.csv", ".png")}
+    for tech in TECHS:
+        files = slide_files(normal_root(str(root)), tech).get(row.slide.casefold(), {})
+        for path in (Path(files[part]["url"]) for part in PARTS if part in files):
+            if tech != row.tech or path.name not in ours:
+                raise DataError(f"{path}: is of a slide of this name already; remove its files, or choose another name")
+
+
+def _meta_of(root: Path, row: MetaRow) -> tuple[list[str], list[dict[str, str]]]:
+    """Return the columns of the meta file, all that it has, and its rows of other slides."""
+    if not (root / META).exists():
+        there = {name for tech in TECHS for name in slide_files(normal_root(str(root)), tech)}
+        if there - {row.slide.casefold()}:
+            raise DataError(f"{root / META}: is missing, though there are slides; make it with make_meta.py first")
+        return list(COLUMNS), []
+    columns, rows = read_table(str(root / META))
+    if "slide" not in columns:
+        raise DataError(f"{root / META}: has no column 'slide', but {', '.join(columns)[:200] or 'nothing'}")
+    others = [one for one in rows if one["slide"].casefold() != row.slide.casefold()]
+    return list(dict.fromkeys([*columns, *COLUMNS])), others
+
+
+def _factors(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise DataError(f"{path}: is damaged ({error}); get it again") from None
+
+
+def _scaled(factors: Mapping[str, Any], image: Path | None, where: Path | str) -> tuple[float, float, str]:
+    """Return what pixels of the full image are multiplied by, a spot's radius thereafter, and the technology."""
+    try:
+        scale = 1.0 if image else float(factors["tissue_hires_scalef"])
+        r = float(factors["spot_diameter_fullres"]) / 2 * scale
+    except KeyError as error:
+        raise DataError(f"{where}: has no scale factor {error}; get it again") from None
+    return scale, r, "VisiumHD" if "bin_size_um" in factors else "Visium"
 
 
 def _positions(path: Path) -> pd.DataFrame:
@@ -153,6 +210,8 @@ def _positions(path: Path) -> pd.DataFrame:
 
 
 def _raw(counts: Any, where: Path) -> csr_matrix:
+    if counts is None:
+        raise DataError(f"{where}: has no X; name the layer that has raw counts as --layer")
     counts = csr_matrix(counts)
     counts.sum_duplicates()
     if len(bad := counts.data[(counts.data % 1 != 0) | (counts.data < 0)]):
@@ -160,15 +219,20 @@ def _raw(counts: Any, where: Path) -> csr_matrix:
     return counts
 
 
-def _pixels(image: np.ndarray) -> np.ndarray:
+def _pixels(image: np.ndarray, where: Path) -> np.ndarray:
     """Return uint8 RGB of an image as scanpy has it: 0 to 1 in floats, or bytes."""
-    image = np.asarray(image)[..., :3]
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[2] < 3 or (image.dtype != np.uint8 and image.max(initial=0) > 1):
+        raise DataError(
+            f"{where}: its image, {image.dtype} {image.shape}, is no RGB of bytes, or of 0 to 1; pass --image"
+        )
+    image = image[..., :3]
     return image if image.dtype == np.uint8 else (image * 255).round().clip(0, 255).astype(np.uint8)
 
 
-def _write_csv(path: Path, header: list[tuple], rows: Iterable[tuple]) -> None:
+def _write_csv(path: Path, header: list[tuple], rows: Iterable[Sequence], quoting: Any = csv.QUOTE_MINIMAL) -> None:
     with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([*header, *rows])
+        csv.writer(file, lineterminator="\n", quoting=quoting).writerows([*header, *rows])
 
 
 def _line(cells: list[str]) -> bytes:

@@ -137,12 +137,12 @@ def patches_of(out: Path, choice: Choice) -> list[tuple[str, str]]:
 def figure_data(path: Path) -> str:
     """Return a figure as a data URI: a PNG of 256 colours, or, of a photograph, a JPEG: so the page is small."""
     image = Image.open(path).convert("RGB")
+    image.thumbnail((WIDEST, WIDEST))  # before colours are few: those can't be averaged
     return inline(image if path.suffix == ".jpg" else image.quantize(256, dither=Image.Dither.NONE))
 
 
 def inline(image: Image.Image) -> str:
     kind, buffer = ("PNG" if image.mode == "P" else "JPEG"), io.BytesIO()
-    image.thumbnail((WIDEST, WIDEST))
     image.save(buffer, kind, quality=90, optimize=True)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 

@@ -10,7 +10,8 @@ import shutil
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -93,6 +94,8 @@ class Steps:
         self.done.append(step)
         if step.left_out:
             print(f"   left out: {step.left_out}")
+            self._remove_made(step.name)  # on other slides: the report must not show it
+            self.state.pop(step.name, None)
             return
         self.add(*step.command, *(path.read_text(encoding="utf-8") for path in step.reads))
         print(f"   $ {step.shown}", flush=True)
@@ -101,8 +104,8 @@ class Steps:
         if same and before["seconds"] is not None and step.makes.exists():
             print(f"   is there already: {step.makes}")
             return
-        if before and not (same and step.resumes):  # only what a step here has made
-            _remove(Path(before["makes"]))
+        if not (same and step.resumes):
+            self._remove_made(step.name)
         self._record(step, None)
         began = time.monotonic()
         if (code := run_script(step.command)) not in step.exits or not step.makes.exists():
@@ -110,8 +113,18 @@ class Steps:
         self._record(step, round(time.monotonic() - began, 1))
         print(f"   -> {step.makes} ({self.state[step.name]['seconds']} s)", flush=True)
 
+    def _remove_made(self, name: str) -> None:
+        """Remove what a step of this name has made here before."""
+        if before := self.state.get(name):
+            path = self.path.parent / before["makes"]
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
     def _record(self, step: Step, seconds: float | None) -> None:
-        self.state[step.name] = {"key": self.key, "makes": str(step.makes), "seconds": seconds}
+        makes = os.path.relpath(step.makes, self.path.parent)  # wherever the demo is run from
+        self.state[step.name] = {"key": self.key, "makes": makes, "seconds": seconds}
         with replacing(self.path) as unfinished:
             unfinished.write_text(json.dumps(self.state, indent=1), encoding="utf-8")
 
@@ -122,28 +135,45 @@ def run_script(command: tuple[str, ...]) -> int:
     An interruption ends the script and all its processes, and is raised again.
     """
     script = get_context("fork").Process(target=_as_main, args=(command,))
-    script.start()
-    assert script.pid
     try:
+        with _interruption_held():
+            script.start()
         script.join()
     except KeyboardInterrupt:
-        with suppress(ProcessLookupError):  # it has only just begun, or has ended
+        assert script.pid
+        try:
             os.killpg(script.pid, signal.SIGTERM)
-        script.terminate()
+        except ProcessLookupError:  # it has only just been forked, when Python forgets signals, or has ended
+            script.kill()
         script.join()
         raise
     return script.exitcode or 0
 
 
+@contextmanager
+def _interruption_held() -> Iterator[None]:
+    """Raise an interruption at the end: Python loses what is raised in the hooks that it runs around a fork."""
+    came: list[int] = []
+    demo = os.getpid()
+
+    def hold(number: int, _: object) -> None:
+        if os.getpid() != demo:  # the script's process, which has not begun
+            os._exit(1)
+        came.append(number)
+
+    before = {number: signal.signal(number, hold) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _as_main(command: tuple[str, ...]) -> None:
     os.setsid()  # Ctrl-C is the demo's to handle
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = list(command)
     runpy.run_path(command[0], run_name="__main__")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

@@ -1,10 +1,9 @@
 """The data set authors' linear probe: scikit-learn's stochastic gradient descent, many fits at once."""
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from stimage.evaluation.folds import Fold
 from stimage.evaluation.sgd_fit import fit
@@ -39,7 +38,7 @@ def sgd_scores(
         for fold in folds
         for alpha in alphas
     ]
-    workers = 1 if x.size < ALONE else len(os.sched_getaffinity(0))
+    workers = 1 if x.size < ALONE else cpu_count()
     with parallel_config("loky", n_jobs=min(workers, len(jobs))):
         done = Parallel()(jobs)
     return [done[i : i + len(alphas)] for i in range(0, len(done), len(alphas))]

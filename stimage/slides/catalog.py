@@ -177,7 +177,7 @@ def read_catalog(root: str, with_meta: bool = True) -> Catalog:
     notes = {name.casefold(): file for name, file in list_folder(root, "annotation").items()}
     slides, broken = {}, {}
     for tech in TECHS:
-        for name, files in sorted(_slide_files(root, tech).items()):
+        for name, files in sorted(slide_files(root, tech).items()):
             row = (meta or {}).get(name)
             slide = _slide(tech, files, row, notes.get(f"{name}_anno.csv"))
             if name in slides:
@@ -195,7 +195,7 @@ def read_catalog(root: str, with_meta: bool = True) -> Catalog:
     return Catalog(root, tuple(slides.values()), broken, meta)
 
 
-def _slide_files(root: str, tech: str) -> dict[str, dict[str, dict]]:
+def slide_files(root: str, tech: str) -> dict[str, dict[str, dict]]:
     """Return lower-case slide name → part → file; the part "name" is the slide's name as its files spell it."""
     found = {}
     for part, (folder, suffixes) in PARTS.items():

@@ -1,6 +1,7 @@
 """`add_slide.py`: slides of Space Ranger and AnnData files become a root's, counts and pixels unchanged."""
 
 import csv
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from stimage.processing.anndata_files import write_h5ad
 from stimage.slides import Filters, read_catalog
 from stimage.slides.counts import read_header, read_rows
 from tests.outs import COLUMNS, write_outs
+from tests.roots import write_slide
 
 SCRIPT = Path(__file__).parents[2] / "scripts/data_collection/add_slide.py"
 
@@ -81,6 +83,21 @@ def test_older_space_ranger_and_labels_of_loupe(add, tmp_path):
     assert found.count("tumour") == 7 and found.count(None) == len(counts) - 7
 
 
+def test_bins_of_visium_hd(add, tmp_path):
+    """Their positions are Parquet; r is half of a bin's side."""
+    _, places = write_outs(tmp_path)
+    spatial = tmp_path / "outs/spatial"
+    pd.read_csv(spatial / "tissue_positions.csv").to_parquet(spatial / "tissue_positions.parquet")
+    (spatial / "tissue_positions.csv").unlink()
+    factors = json.loads((spatial / "scalefactors_json.json").read_text())
+    (spatial / "scalefactors_json.json").write_text(json.dumps(factors | {"bin_size_um": 8.0}))
+    assert add(tmp_path / "outs", "Mine", "--image", tmp_path / "tissue.tif") is None
+    found = {spot["spot_id"]: (spot["y"], spot["x"]) for spot in spots_of(tmp_path / "root", "VisiumHD", "Mine")}
+    assert found == {
+        f"Mine_{spot}": pytest.approx(tuple(yx), abs=1e-3) for spot, *yx in places[COLUMNS[4:]].itertuples()
+    }
+
+
 def test_back_from_h5ad(add, sample, tmp_path):
     """What `export_anndata.py` writes comes back: ids, counts, labels, places."""
     catalog = read_catalog(str(sample))
@@ -119,6 +136,30 @@ def test_what_is_refused(add, sample, tmp_path):
         anndata.io.write_elem(file["layers"], "counts", counts)
     assert add(tmp_path / "log.h5ad", "Mine", "--layer", "counts", "--tech", "ST") is None
     assert not list((tmp_path / "root").rglob(".*"))
+
+
+def test_what_would_spoil_the_root_is_refused(add, tmp_path):
+    """Of a name that is taken, an image that can't be read, labels of no spot: nothing is written."""
+    counts, _ = write_outs(tmp_path)
+    outs, root = tmp_path / "outs", tmp_path / "root"
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "labels.csv").write_text("Barcode,Regions\nNONE-1,tumour\n")
+    assert "is no slide name" in add(outs, "../Mine")
+    assert "text.png: is no PNG" in add(outs, "Mine", "--image", tmp_path / "text.png")
+    assert "lost.csv: cannot be read" in add(outs, "Mine", "--labels", tmp_path / "lost.csv")
+    assert "has no barcode of" in add(outs, "Mine", "--labels", tmp_path / "labels.csv")
+    assert not root.exists()
+    write_slide(root, "Slide_A", "ST")
+    assert "is of a slide of this name already" in add(outs, "slide_a")
+    meta = root / "meta/meta_all_gene.csv"
+    before = pd.read_csv(meta, dtype=str).assign(donor="7")
+    meta.unlink()
+    assert "make it with make_meta.py first" in add(outs, "Mine")
+    before.to_csv(meta, index=False)
+    assert add(outs, counts.index[0][0]) is None  # a letter that some barcodes begin with
+    after = pd.read_csv(meta, dtype=str)
+    assert after.loc[0, before.columns].fillna("").to_dict() == before.loc[0].fillna("").to_dict() and len(after) == 2
+    assert all(len(spot["spot_id"]) == 20 for spot in spots_of(root, "Visium", counts.index[0][0]))
 
 
 @given(st.data())
