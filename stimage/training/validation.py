@@ -41,7 +41,8 @@ def validate(
     if accelerator.is_main_process:
         scores = {"loss": _loss(images, others, scale, held_out.slide, settings)}
         if np.isfinite(scores["loss"]):
-            scores |= _recalls(*(torch.from_numpy(part).to(accelerator.device) for part in (images, others)), held_out)
+            vectors = [torch.from_numpy(part).to(accelerator.device) for part in (images, others)]
+            scores |= _recalls(vectors[0], vectors[1], held_out)
             if probe is not None:
                 f1 = probe_f1(probe, train.labels[rows], images[test], held_out.labels[test])
                 scores["probe_f1"] = float(f1)
