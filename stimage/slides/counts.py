@@ -195,6 +195,8 @@ def _parse(text: bytes, genes: list[str], path: str, offset: Callable[[int], int
 def _parse_fast(text: bytes, n_genes: int) -> Rows:
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
+        if b"\r" in text:  # other readers end the line there
+            raise _Refused
     ids, start, last, first = _locate(text)
     if b"." in text and text.count(b".") > sum(row_id.count(".") for row_id in ids) and b",." not in text:
         ends = [*start[1:].tolist(), len(text)]  # 1.0 is read as 1, at no cost to other decimals
@@ -293,6 +295,8 @@ def _explain(text: bytes, genes: list[str]) -> tuple[int, str]:
         if len(cells) != len(genes):
             cut = "; was the file cut off?" if len(cells) < len(genes) else ""
             return start, f"(spot {row_id!r}) has {len(cells)} counts for {len(genes)} genes{cut}"
+        if b"\r" in text[start:end]:
+            return start, f"(spot {row_id!r}) has a carriage return that ends no line"
     raise AssertionError("the fast scan refused rows in which nothing is wrong")
 
 

@@ -61,9 +61,10 @@ def test_build_shards(root, built, out, fault):
         def check(_):
             made = {name for name in published(out) if name.startswith("data/")}
             rows = [row for name in sorted(made) for row in slow.parquet(out / name).to_dicts()]
-            examples = read(root)
+            examples = {example["spot_id"]: example for example in read(root)}
             assert len(rows) == len(examples)
-            for row, example in zip(rows, examples):
+            for row in rows:
+                example = examples[row["spot_id"]]
                 assert {**row, "image": 0} == {**example, "image": 0}
                 assert slow.decoded(row["image"]["bytes"]).tobytes() == example["image"].tobytes()
 

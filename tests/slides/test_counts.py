@@ -276,3 +276,9 @@ def test_a_line_without_a_comma(tmp_path, end):
     (tmp_path / "f.csv").write_bytes(b",A,B\na,1,0\n\nlonely" + end)
     for message in both_readers(str(tmp_path / "f.csv"), 1, ["A", "B"], np.array([1, 0])):
         assert "f.csv: line 4 (spot 'lonely')" in message
+
+
+def test_a_carriage_return_within_a_row(tmp_path):
+    (tmp_path / "f.csv").write_bytes(b",A,B\na,1,2\nb\rc,1,2\n")
+    with pytest.raises(DataError, match=r"f.csv: line 3 \(spot 'b\\rc'\) has a carriage return that ends no line"):
+        list(counts.read_rows(str(tmp_path / "f.csv")))
