@@ -148,6 +148,8 @@ def test_what_would_spoil_the_root_is_refused(add, tmp_path):
     assert "text.png: is no PNG" in add(outs, "Mine", "--image", tmp_path / "text.png")
     assert "lost.csv: cannot be read" in add(outs, "Mine", "--labels", tmp_path / "lost.csv")
     assert "has no barcode of" in add(outs, "Mine", "--labels", tmp_path / "labels.csv")
+    small = outs / "spatial/tissue_hires_image.png"
+    assert f"{small}: is not the image that the positions are of: it is " in add(outs, "Mine", "--image", small)
     assert not root.exists()
     write_slide(root, "Slide_A", "ST")
     assert "is of a slide of this name already" in add(outs, "slide_a")
