@@ -17,9 +17,10 @@ CASES ?= 5000
 .PHONY: demo test faults lint docs bench bench-compare test-datasets3 clean
 
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
+	@echo "installing into $(VENV): some GB, about two minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	PYTHONWARNINGS=ignore::UserWarning $(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
 demo: $(VENV)/installed

@@ -70,6 +70,11 @@ def positive(text: str) -> int:
     return number
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number and what is counted: "1 slide", "2 slides"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
 def patch_of(args: argparse.Namespace) -> Patch:
     """Return the patch that was asked for."""
     return Patch(args.patch_um, args.patch_px)

@@ -139,6 +139,8 @@ def run_command(words: list[str], monkeypatch, hub) -> None:
 def test_every_block_runs(document, inputs, tmp_path, monkeypatch, hub):
     for path in inputs.iterdir():
         (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "out/demo").mkdir(parents=True)
+    (tmp_path / "out/demo/sample").symlink_to(inputs / "ROOT")  # as `make demo` leaves it
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{inputs / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.syspath_prepend(str(PROJECT))

@@ -27,6 +27,9 @@ def main() -> None:
     scale = f"{spots.scale.um_per_px:.3g} µm/px" if spots.scale.um_per_px else f"µm/px {spots.scale.reason}"
     print(f"{slide.name}: {len(spots):,} spots, {len(found.labels):,} of them labelled, {len(spots.genes):,} genes, "
           f"{scale}, spots of {2 * found.r:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
+    if not args.image:
+        print(f"note: the image is the small one of {args.source}: {scale}, a patch has {2 * found.r:.0f} px; to see "
+              "cells, add the slide again with the full-resolution image as --image")  # fmt: skip
 
 
 def read(args: argparse.Namespace) -> Found:

@@ -12,7 +12,7 @@ from pathlib import Path
 from joblib import cpu_count
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.arguments import add_filters, counted, filters_of, positive, run, techs_of
 from stimage.collection.check_all import PICTURES, check_all, count, with_twins, write_tables
 from stimage.collection.report import write_report
 from stimage.slides import read_catalog
@@ -33,7 +33,7 @@ def main() -> int:
     pictures = {one.slide.name: f"{PICTURES}/{one.slide.name}.jpg" for one in checked if one.picture}
     write_report(args.out / "report.html", f"Slides of {Path(args.root).name}", slides, findings, pictures)
     counts = count(findings)
-    print(f"{len(slides)} slides: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    print(f"{counted(len(slides), 'slide')}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
     print(f"page: {args.out / 'report.html'}; tables: findings.csv, findings.parquet and results.json beside it")
     return 1 if counts["fail"] else 0
 

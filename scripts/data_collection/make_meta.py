@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import run
+from stimage.arguments import counted, run
 from stimage.collection.geo import read_geo
 from stimage.collection.meta import Meta, Sources, make_meta, write_meta
 from stimage.collection.meta_check import check_meta
@@ -35,7 +35,7 @@ def main() -> int:
         print(f"{args.out} is not written; say what is missing, or pass --allow-unknown", file=sys.stderr)
         return 1
     write_meta(meta.rows, args.out)
-    print(f"{len(meta.rows)} slides: {args.out}")
+    print(f"{counted(len(meta.rows), 'slide')}: {args.out}")
     return 0
 
 

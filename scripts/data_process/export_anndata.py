@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, add_naming, filters_of, naming_of, positive, run, techs_of
+from stimage.arguments import add_filters, add_naming, counted, filters_of, naming_of, positive, run, techs_of
 from stimage.processing.anndata_files import IMAGE_PX, write_h5ad
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.panels import Panel
@@ -27,7 +27,7 @@ def main() -> None:
     else:
         for slide in with_bar(slides):
             write_h5ad([slide], args.out / f"{slide.name}.h5ad", *options)
-    print(f"{len(slides)} slides: {args.out}")
+    print(f"{counted(len(slides), 'slide')}: {args.out}")
 
 
 def with_bar(slides: Iterable[Slide]) -> tqdm:

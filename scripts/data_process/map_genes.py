@@ -7,7 +7,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from stimage.arguments import add_filters, add_naming, filters_of, run, techs_of
+from stimage.arguments import add_filters, add_naming, counted, filters_of, run, techs_of
 from stimage.files import replacing
 from stimage.processing.gene_names import Naming
 from stimage.slides import read_catalog
@@ -26,7 +26,7 @@ def main() -> None:
             mapping = Naming(args.gene_table, args.names).of(genes, slide.species, slide.counts)
             rows.writerows((slide.name, *row) for row in mapping.rows(genes))
             print(f"{slide.name}: {mapping.report()}")
-    print(f"{len(slides)} slides: {args.out}")
+    print(f"{counted(len(slides), 'slide')}: {args.out}")
 
 
 def parse_arguments() -> argparse.Namespace:

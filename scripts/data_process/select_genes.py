@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, add_naming, filters_of, naming_of, positive, run, techs_of
+from stimage.arguments import add_filters, add_naming, counted, filters_of, naming_of, positive, run, techs_of
 from stimage.errors import DataError
 from stimage.files import replacing
 from stimage.processing.dispersion import common_genes
@@ -29,7 +29,7 @@ def main() -> None:
         write_panel(unfinished, chosen.genes, record(args, slides, held_out))
     for note in chosen.notes:
         print(f"note: {note}")
-    print(f"{len(chosen.genes)} genes of {len(slides)} slides: {args.out}")
+    print(f"{counted(len(chosen.genes), 'gene')} of {counted(len(slides), 'slide')}: {args.out}")
 
 
 def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide]]:

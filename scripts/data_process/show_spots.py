@@ -26,7 +26,7 @@ def main() -> None:
     catalog = read_catalog(args.root)
     if args.slide is None:
         for slide in catalog.slides:
-            print(slide.tech, slide.name, catalog.broken.get(slide.name, ""), sep="\t")
+            print(*filter(None, (slide.tech, slide.name, catalog.broken.get(slide.name))), sep="\t")
         return
     (slide,) = catalog.select(Filters(slides=args.slide), args.on_mismatch)
     spots = open_spots(slide, args.on_mismatch, args.max_image_pixels)

@@ -16,7 +16,7 @@ import torch
 from accelerate import PartialState
 
 import stimage_1k4m  # noqa: F401  makes load_dataset know roots
-from stimage.arguments import add_filters, add_reading, filters_of, patch_of, positive, run, techs_of
+from stimage.arguments import add_filters, add_reading, counted, filters_of, patch_of, positive, run, techs_of
 from stimage.errors import DataError
 from stimage.evaluation.embed import embed_slides, settle_options, slides_left
 from stimage.modeling.encoders import DTYPES, VisionTower, load_tower
@@ -38,7 +38,9 @@ def main() -> None:
         state.wait_for_everyone()  # all have the same list before one begins to shorten it
         mine = left[state.process_index :: state.num_processes]
         if state.is_main_process:
-            print(f"{len(slides)} slides, {len(slides) - len(left)} of them done; {tower.width} numbers a spot")
+            print(
+                f"{counted(len(slides), 'slide')}, {len(slides) - len(left)} of them done; {tower.width} numbers a spot"
+            )
         failed = []
         for slide, spots, error in embed_slides(source, mine, tower, args.out, args.batch_size, args.workers):
             print(f"{slide.name}: {error or f'{spots:,} spots'}", flush=True)

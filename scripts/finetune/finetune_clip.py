@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import logging
 import os
+import sys
 from pathlib import Path
 
 import datasets
@@ -48,7 +49,7 @@ def quieten() -> None:
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("datasets").setLevel(logging.ERROR)
-    if int(os.environ.get("RANK", 0)):
+    if int(os.environ.get("RANK", 0)) or not sys.stderr.isatty():
         datasets.disable_progress_bars()
 
 

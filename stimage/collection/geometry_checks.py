@@ -83,7 +83,11 @@ def check_tissue(e: Evidence) -> Result:
     seen = f"spots fit the tissue with {fit.as_is:.2f}; {fit.on_tissue:.0%} of the centres are on stained tissue"
     if fit.best > max(fit.as_is + GAIN, GOOD):
         message = f"{seen}; {fit.best:.2f} if the coordinates were {fit.turn}"
-        return "fail", message, "look at the picture, and turn the coordinates back", values
+        remedy = "turn the coordinates back"
+        if fit.factor != 1:
+            times = f"{1 / fit.factor:.2g} times larger" if fit.factor < 1 else f"{fit.factor:.2g} times smaller"
+            remedy = f"multiply x, y and r by about {fit.factor:.2g}, or give the image that is {times}"
+        return "fail", message, f"look at the picture, and {remedy}", values
     if fit.as_is < POOR:
         return "warn", f"{seen}: no better than chance, whichever way they are turned", "look at the picture", values
     return "pass", seen, "", values

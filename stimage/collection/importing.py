@@ -23,6 +23,7 @@ from stimage.files import replacing
 from stimage.slides import TECHS
 from stimage.slides.catalog import META, PARTS, check_name, slide_files
 from stimage.slides.images import image_info
+from stimage.slides.patches import lies_outside
 from stimage.slides.storage import normal_root, read_table
 
 MATRIX = "filtered_feature_bc_matrix"
@@ -132,12 +133,12 @@ def write_slide(found: Found, root: Path, row: MetaRow) -> None:
     Raises
     ------
     DataError
-        Before anything is written, if the image or the root's meta file can't be read, or the name is taken.
+        Before anything is written, if the image or the root's meta file can't be read, spots are outside the image, or
+        the name is taken.
     """
     _check_name_is_free(root, row)
     columns, told = _meta_of(root, row)
-    if isinstance(found.image, Path):
-        image_info(str(found.image))
+    _check_places(found)
     named = all(spot.startswith(f"{row.slide}_") for spot in found.barcodes)
     ids = found.barcodes if named else [f"{row.slide}_{spot}" for spot in found.barcodes]
     folder = root / row.tech
@@ -166,6 +167,22 @@ def _check_name_is_free(root: Path, row: MetaRow) -> None:
         for path in (Path(files[part]["url"]) for part in PARTS if part in files):
             if tech != row.tech or path.name not in ours:
                 raise DataError(f"{path}: is of a slide of this name already; remove its files, or choose another name")
+
+
+def _check_places(found: Found) -> None:
+    """Refuse an image that is smaller than the positions reach: it is another than theirs."""
+    if isinstance(found.image, Path):
+        info = image_info(str(found.image))
+        where, width, height = str(found.image), info.width, info.height
+    else:
+        where, (height, width) = found.where, found.image.shape[:2]
+    outside = lies_outside(found.x, found.r, width) | lies_outside(found.y, found.r, height)
+    if outside.any():
+        raise DataError(
+            f"{where}: is not the image that the positions are of: it is {width:,} x {height:,} pixels, positions "
+            f"reach x={found.x.max():,.0f}, y={found.y.max():,.0f}; pass the image that Space Ranger was given as "
+            "--image, not its tissue_hires_image.png"
+        )
 
 
 def _meta_of(root: Path, row: MetaRow) -> tuple[list[str], list[dict[str, str]]]:

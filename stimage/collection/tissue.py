@@ -21,11 +21,15 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """How well spots cover tissue, from -1 to 1 (Matthews' correlation), as they are, and turned the best way."""
+    """How well spots cover tissue, from -1 to 1 (Matthews' correlation), as they are, and turned the best way.
+
+    ``factor`` is what x and y are multiplied by, that way.
+    """
 
     as_is: float
     best: float
     turn: str
+    factor: float
     on_tissue: float
 
 
@@ -81,13 +85,13 @@ def fit_spots(pixels: np.ndarray, step: float, x: np.ndarray, y: np.ndarray, pit
     reach = 0.75 * pitch * np.sqrt(len(x) / len(some))
     x, y = x[some], y[some]
     scores = {turn: score(*move(x, y, width, height), reach) for turn, move in TURNS.items()}
-    for factor in _scales(tissue, unit, x, y):
-        scores[f"scaled: all are {factor:.3g} times too small"] = score(x * factor, y * factor, reach * factor)
+    factors = {f"multiplied by {factor:.2g}": factor for factor in _scales(tissue, unit, x, y)}
+    scores |= {turn: score(x * factor, y * factor, reach * factor) for turn, factor in factors.items()}
     turn = max(scores, key=lambda turn: scores[turn])
     inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
     places = (y[inside] / unit).astype(int), (x[inside] / unit).astype(int)
     places = tuple(np.minimum(place, size - 1) for place, size in zip(places, tissue.shape))
-    return Fit(score(x, y, reach), scores[turn], turn, float(tissue[places].sum() / len(x)))
+    return Fit(score(x, y, reach), scores[turn], turn, factors.get(turn, 1.0), float(tissue[places].sum() / len(x)))
 
 
 def _scales(tissue: np.ndarray, unit: float, x: np.ndarray, y: np.ndarray) -> list[float]:

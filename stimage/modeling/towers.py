@@ -5,6 +5,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -116,7 +117,7 @@ def read_config(checkpoint: str) -> PreTrainedConfig:
     try:
         config = AutoConfig.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
-        raise DataError(f"{checkpoint}: cannot be read as a checkpoint: {_line(error)}") from None
+        raise DataError(f"{checkpoint}: cannot be read as a checkpoint: {_why(checkpoint, error)}") from None
     if config.model_type not in FAMILY:
         raise DataError(f"{checkpoint}: is a {config.model_type!r} model, not of the CLIP family ({', '.join(FAMILY)})")
     return config
@@ -127,7 +128,7 @@ def tokenizer_of(checkpoint: str) -> PreTrainedTokenizerBase:
     try:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint)
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{checkpoint}: has no tokenizer that can be read: {_line(error)}") from None
+        raise DataError(f"{checkpoint}: has no tokenizer that can be read: {_why(checkpoint, error)}") from None
     places = read_config(checkpoint).text_config.max_position_embeddings
     tokenizer.model_max_length = min(tokenizer.model_max_length, places)
     return tokenizer
@@ -140,7 +141,7 @@ def mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:
     try:
         processor = AutoImageProcessor.from_pretrained(checkpoint)
     except (OSError, ValueError) as error:
-        raise DataError(f"{checkpoint}: its image processor cannot be read: {_line(error)}") from None
+        raise DataError(f"{checkpoint}: its image processor cannot be read: {_why(checkpoint, error)}") from None
     return processor.image_mean, processor.image_std
 
 
@@ -148,8 +149,14 @@ def _load(kind: type[PreTrainedModel], checkpoint: str, config: PreTrainedConfig
     try:
         return kind.from_pretrained(checkpoint, config=config, dtype=torch.float32, output_loading_info=True)
     except (OSError, ValueError, RuntimeError, UnpicklingError) as error:  # of a .bin, only weights are unpickled
-        raise DataError(f"{checkpoint}: its weights cannot be loaded: {_line(error)}") from None
+        raise DataError(f"{checkpoint}: its weights cannot be loaded: {_why(checkpoint, error)}") from None
 
 
-def _line(error: Exception) -> str:
+def _why(checkpoint: str, error: Exception) -> str:
+    """Return what went wrong, in a line; of a checkpoint that can't be fetched, what to do."""
+    if isinstance(error.__cause__, LocalEntryNotFoundError):
+        return (
+            f"it is not in the Hugging Face cache, and the Hub can't be reached; run hf download {checkpoint} where "
+            "there is a network, or try without it: configs/finetune/tiny.yaml has random weights"
+        )
     return " ".join(str(error).split())[:300]

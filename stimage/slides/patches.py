@@ -22,7 +22,7 @@ def square_boxes(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.n
     return np.rint(np.stack([x - half, y - half, x + half, y + half], 1)).astype(np.int64)
 
 
-def lies_outside(centre: np.ndarray, half: np.ndarray, size: int) -> np.ndarray:
+def lies_outside(centre: np.ndarray, half: np.ndarray | float, size: int) -> np.ndarray:
     """Return, along one direction, whether a square (see `square_boxes`) is wholly outside an image of that size."""
     return (np.rint(centre + half) <= 0) | (np.rint(centre - half) >= size)
 

@@ -38,7 +38,7 @@ class Progress:
 
 
 def claim(out: Path, record: Mapping[str, Any]) -> None:
-    """Make OUT this run's, or go on in it; `DataError` if it is another run's, naming the difference."""
+    """Make OUT this run's, or go on in it; `DataError` if another run trained there, naming the difference."""
     path, record = out / RECORD, json.loads(json.dumps(record))
     if path.exists():
         try:
@@ -46,11 +46,13 @@ def claim(out: Path, record: Mapping[str, Any]) -> None:
         except (ValueError, TypeError, RecursionError):
             raise DataError(f"{path}: is damaged; remove {out}, or pass another --out") from None
         other = [k for k in record if k not in FREE and before.get(k) != record[k]]
-        if other:
+        if not other:
+            return
+        if newest(out) or (out / "model").exists():
             key = other[0]
             raise DataError(f"{out}: has a run with {key}={before.get(key)!r}, not {record[key]!r}; pass another --out")
-        return
-    if out.exists() and any(out.iterdir()):
+        shutil.rmtree(out / "untrained", ignore_errors=True)  # of a run that failed before its first checkpoint
+    elif out.exists() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty, and has no run to go on with; pass another --out")
     out.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps(record, indent=1))

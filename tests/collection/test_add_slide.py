@@ -46,10 +46,12 @@ def spots_of(root: Path, config: str, slide: str) -> list[dict]:
     return list(load_dataset("stimage_1k4m", config, data_dir=str(root), split="train", streaming=True, slides=slide))
 
 
-def test_space_ranger(add, tmp_path):
+def test_space_ranger(add, tmp_path, capsys):
     counts, places = write_outs(tmp_path)
     assert add(tmp_path / "outs", "Mine_1", "--image", tmp_path / "tissue.tif", "--tissue", "breast") is None
+    assert "note:" not in capsys.readouterr().out
     assert add(tmp_path / "outs", "Mine_2") is None
+    assert "2.5 µm/px, a patch has 26 px; to see cells" in capsys.readouterr().out
     root, names = tmp_path / "root", stimage_1k4m.gene_names(str(tmp_path / "root"))
     assert set(names[:2]) <= {"ERBB2", "ERBB2-1"} and len(names) == counts.shape[1]
     spots = spots_of(root, "Visium", "Mine_1")
@@ -148,6 +150,8 @@ def test_what_would_spoil_the_root_is_refused(add, tmp_path):
     assert "text.png: is no PNG" in add(outs, "Mine", "--image", tmp_path / "text.png")
     assert "lost.csv: cannot be read" in add(outs, "Mine", "--labels", tmp_path / "lost.csv")
     assert "has no barcode of" in add(outs, "Mine", "--labels", tmp_path / "labels.csv")
+    small = outs / "spatial/tissue_hires_image.png"
+    assert f"{small}: is not the image that the positions are of: it is " in add(outs, "Mine", "--image", small)
     assert not root.exists()
     write_slide(root, "Slide_A", "ST")
     assert "is of a slide of this name already" in add(outs, "slide_a")

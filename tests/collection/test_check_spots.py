@@ -172,13 +172,14 @@ def test_each_fault_is_found_and_nothing_else(whole, tmp_path):
     assert {name for _, name, *_ in FAULTS.values()} | {"tissue", "twins"} == CHECKS.keys() | {"twins"}
 
 
-@pytest.mark.parametrize("words", ["mirrored left to right", "swapped", "times too small"])
+@pytest.mark.parametrize("words", ["mirrored left to right", "swapped", "multiplied by 2", "multiplied by 0.5"])
 def test_coordinates_that_are_turned(tmp_path, words):
     """A slide whose tissue is a triangle: turned coordinates are found, and how they were turned."""
     turn = {
         "mirrored left to right": lambda x, y: (900 - x, y),
         "swapped": lambda x, y: (y, x),
-        "times too small": lambda x, y: (x / 2, y / 2),
+        "multiplied by 2": lambda x, y: (x / 2, y / 2),
+        "multiplied by 0.5": lambda x, y: (x * 2, y * 2),
     }[words]
     root, rng = tmp_path / "root", np.random.default_rng(0)
     y, x = (a.ravel() + 20 for a in np.mgrid[0:860:20, 0:860:20])
@@ -189,7 +190,7 @@ def test_coordinates_that_are_turned(tmp_path, words):
     colours = np.where(tissue[..., None], [190, 90, 160], [240, 238, 242])
     pixels = np.clip(colours + rng.normal(0, 12, colours.shape), 0, 255)
     moved = turn(x, y)
-    r = 5.0 / (2 if "small" in words else 1)
+    r = 5.0 * {"multiplied by 2": 0.5, "multiplied by 0.5": 2}.get(words, 1)
     for folder in ("coord", "gene_exp", "image"):
         (root / "ST" / folder).mkdir(parents=True)
     pd.DataFrame({"yaxis": moved[1], "xaxis": moved[0], "r": r}, [f"s{i}" for i in range(len(x))]).to_csv(
@@ -198,7 +199,10 @@ def test_coordinates_that_are_turned(tmp_path, words):
         root / "ST/gene_exp/S_count.csv")  # fmt: skip
     Image.fromarray(pixels.astype(np.uint8)).save(root / "ST/image/S.png")
     code, found = check(root, tmp_path / "out")
-    assert code == 1 and found["S", "tissue"][0] == "fail" and words in found["S", "tissue"][1]
+    status, message, remedy = found["S", "tissue"]
+    assert code == 1 and status == "fail" and f"if the coordinates were {words}" in message
+    larger = {"multiplied by 2": "is 2 times smaller", "multiplied by 0.5": "is 2 times larger"}
+    assert larger.get(words, "turn the coordinates back") in remedy
 
 
 def test_colours_and_choice(whole, tmp_path):

@@ -13,8 +13,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 from huggingface_hub import HfApi
+from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file
-from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection
+from transformers import AutoConfig, AutoModel, CLIPModel, CLIPVisionModelWithProjection
 
 import stimage.modeling.spot_clip  # noqa: F401
 from stimage.sample import make_sample
@@ -221,6 +222,23 @@ def test_another_runs_folder_is_refused(tuned, folder, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/file").touch()
     assert "is not empty" in finetune(folder, tmp_path / "run").stderr
+
+
+def test_a_run_that_never_began_is_no_run(folder, tmp_path, monkeypatch):
+    """Of a checkpoint that can't be fetched: the remedy is told, and the folder is free for other settings."""
+
+    def unreachable(*args, **options):
+        raise OSError("couldn't connect") from LocalEntryNotFoundError("no network")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AutoConfig, "from_pretrained", unreachable)
+        done = finetune(folder, tmp_path / "run", "vision=openai/clip-vit-base-patch32")
+    assert done.returncode == 1 and "run hf download openai/clip-vit-base-patch32" in done.stderr
+    (tmp_path / "run/untrained").mkdir()
+    done = finetune(folder, tmp_path / "run", "epochs=1")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run/settings.json").read_text())["epochs"] == 1
+    assert not (tmp_path / "run/untrained").exists()
 
 
 def test_an_unreachable_hub_is_told_before_the_work(folder, tmp_path):
