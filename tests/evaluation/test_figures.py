@@ -115,6 +115,7 @@ def test_bars_and_boxes(tmp_path, capsys):
     assert not run(capsys, SCRIPT, "scores", "--results", *both, out=tmp_path / "scores").error
     drawn(tmp_path / "scores", "score_boxes")
     assert inside(f1_bars({f"a rather long name of a model, number {k}": card for k in range(6)}))
+    assert inside(f1_bars({"alone": card}))
     other = {**card, "protocol": {"name": "linear_probe/original", "config": {"split": "random"}}}
     with pytest.raises(DataError, match="several protocols"):
         f1_bars({"a": card, "b": other})
