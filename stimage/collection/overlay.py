@@ -1,12 +1,12 @@
 """The thumbnail of a slide with its spots on it, coloured by total counts, by annotation or by a gene."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
 import matplotlib.colors
 import numpy as np
 import pyarrow.compute as pc
+from matplotlib.typing import ColorType
 from PIL import Image, ImageDraw
 
 from stimage.collection.evidence import Evidence
@@ -84,6 +84,6 @@ def _with_legend(image: Image.Image, legend: list[tuple[str, tuple]]) -> Image.I
     return whole
 
 
-def _rgb(colour: str | Sequence[float]) -> tuple[int, int, int]:
+def _rgb(colour: ColorType) -> tuple[int, int, int]:
     red, green, blue = (round(255 * part) for part in matplotlib.colors.to_rgb(colour))
     return red, green, blue

@@ -202,7 +202,7 @@ class Run:
 def line_of(scores: Mapping[str, float | None]) -> str:
     """Return an epoch's line, such that lines are aligned; results.json has all scores, under their full names."""
     shown = [(scores[name], *look) for name, look in SHOWN.items() if name in scores]
-    return "  ".join(f"{word} {'–' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)
+    return "  ".join(f"{word} {'-' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)
 
 
 def make_towers(settings: Settings) -> TwoTowers:
