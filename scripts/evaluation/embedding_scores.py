@@ -1,9 +1,10 @@
 """Score embeddings by the pathologists' labels: silhouette, Calinski-Harabasz, Davies-Bouldin, clusters, mixing.
 
-Each slide is scored on its own and all spots together; batch_mixing says how well slides mix within labels. Distances
-are Euclidean, on the vectors as they are (the data set authors' way) or at unit norm. Up to 50,000 spots the scores are
-exact; of more, a seeded sample is scored, and results.json says so. Spots without a label, or labelled "undetermined"
-or "Exclude", are left out. Writes results.json and results.csv.
+Each slide is scored on its own and all spots together (pooled); batch_mixing says how well slides mix within labels,
+from 0 (apart) to 1. ARI is 0 by chance and at most 1, NMI from 0 to 1: high is good. Distances are Euclidean, on the
+vectors as they are (the data set authors' way) or at unit norm. Up to 50,000 spots the scores are exact; of more, a
+seeded sample is scored, and results.json says so. Spots without a label, or labelled "undetermined" or "Exclude", are
+left out. Writes results.json and results.csv.
 """
 
 import argparse

@@ -84,7 +84,7 @@ def draw(prediction: Prediction, out: Path) -> None:
     """Map a slide that was not trained on: what was measured above what is predicted."""
     one = prediction.spots
     xy, r = read_places(one)
-    title = f"{one.slide.name}\npredicted from\n{prediction.trained_on}"
+    title = f"{one.slide.name}\npredicted from {prediction.trained_on}"
     figure = prediction_maps(title, xy, r, prediction.genes, prediction.truth, prediction.predicted,
                              one.slide.tech == "VisiumHD")  # fmt: skip
     print(f"map: {save(figure, out / f'map_{one.slide.name}')[0]}")

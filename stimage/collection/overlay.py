@@ -3,16 +3,18 @@
 from pathlib import Path
 
 import matplotlib
+import matplotlib.colors
 import numpy as np
 import pyarrow.compute as pc
+from matplotlib.typing import ColorType
 from PIL import Image, ImageDraw
 
 from stimage.collection.evidence import Evidence
+from stimage.collection.label_colours import GREY, OKABE_ITO, in_order_of_colours
 from stimage.files import replacing
 
 DRAWN = 20_000  # spots; of a huge slide an even share is drawn
-NONE = (150, 150, 150)
-LABELS = 8  # named in the legend
+HALO = 3  # pixels of radius, from which a spot has a white ring around it, as tissue may be of its colour
 
 
 def draw_overlay(e: Evidence, colour: str, path: Path) -> bool:
@@ -42,8 +44,11 @@ def _draw_spots(image: Image.Image, e: Evidence, colours: np.ndarray) -> None:
     shape = pen.rectangle if e.slide.tech == "VisiumHD" else pen.ellipse
     some = np.unique(np.linspace(0, len(x) - 1, min(len(x), DRAWN)).astype(int))
     boxes = np.stack([x - r, y - r, x + r, y + r], 1)[some].tolist()
-    for box, colour in zip(boxes, colours[some].tolist()):
-        shape(box, fill=(*colour, 90), outline=(*colour, 255))
+    halo = e.slide.tech != "VisiumHD" and float(np.median(r)) >= HALO  # squares touch
+    for (left, top, right, bottom), colour in zip(boxes, colours[some].tolist()):
+        if halo:
+            shape((left - 1, top - 1, right + 1, bottom + 1), outline="white")
+        shape((left, top, right, bottom), fill=(*colour, 90), outline=(*colour, 255), width=1 + halo)
 
 
 def _colours(e: Evidence, colour: str) -> tuple[np.ndarray, list[tuple[str, tuple]]]:
@@ -51,19 +56,19 @@ def _colours(e: Evidence, colour: str) -> tuple[np.ndarray, list[tuple[str, tupl
     ids = e.coordinates.ids
     if colour == "annotation":
         labels = [(e.labels or {}).get(spot) or "" for spot in ids.to_pylist()]
-        names = sorted(set(labels) - {""}, key=lambda name: (-labels.count(name), name))
-        palette = {name: _rgb("tab20", k % 20) for k, name in enumerate(names)} | {"": NONE}
-        legend = [(name, palette[name]) for name in names[:LABELS]] + [("no label", NONE)] * ("" in labels)
-        return np.array([palette[label] for label in labels], np.uint8), legend
+        palette = dict(zip(in_order_of_colours(labels), map(_rgb, OKABE_ITO)))
+        others = any(label not in palette for label in labels)
+        legend = [*palette.items()] + [("other or no label", _rgb(GREY))] * others
+        return np.array([palette.get(label, _rgb(GREY)) for label in labels], np.uint8), legend
     values = None if e.counts is None else e.counts.totals if colour == "counts" else e.counts.of_gene
     if values is None:
-        return np.tile(np.array([NONE], np.uint8), (len(ids), 1)), [(f"no {colour}", NONE)]
+        return np.tile(np.array([_rgb(GREY)], np.uint8), (len(ids), 1)), [(f"no {colour}", _rgb(GREY))]
     row = pc.fill_null(pc.index_in(ids, e.counts.ids), -1).to_numpy()
     values = np.where(row >= 0, values[row], 0)
     top = max(float(np.quantile(values, 0.99)), 1.0)
     shade = (np.log1p(np.minimum(values, top)) / np.log1p(top) * 255).astype(int)
-    legend = [("0", _rgb("viridis", 0)), (f"{top:,.0f} {colour}", _rgb("viridis", 255))]
-    return np.array([_rgb("viridis", k) for k in range(256)], np.uint8)[shade], legend
+    viridis = [_rgb(tone) for tone in matplotlib.colormaps["viridis"](range(256))]
+    return np.array(viridis, np.uint8)[shade], [("0", viridis[0]), (f"{top:,.0f} {colour}", viridis[255])]
 
 
 def _with_legend(image: Image.Image, legend: list[tuple[str, tuple]]) -> Image.Image:
@@ -79,6 +84,6 @@ def _with_legend(image: Image.Image, legend: list[tuple[str, tuple]]) -> Image.I
     return whole
 
 
-def _rgb(colours: str, k: int) -> tuple[int, int, int]:
-    red, green, blue = (round(255 * part) for part in matplotlib.colormaps[colours](k)[:3])
+def _rgb(colour: ColorType) -> tuple[int, int, int]:
+    red, green, blue = (round(255 * part) for part in matplotlib.colors.to_rgb(colour))
     return red, green, blue

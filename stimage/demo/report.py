@@ -23,12 +23,14 @@ PAGE = files("stimage.demo") / "page"
 MODELS = ("untrained", "tuned")
 PATCHES = 16
 WIDEST = 1600  # pixels of a figure
+LITTLE = 0.01  # of a score: less is called no change
 
 
 def write_report(out: Path, choice: Choice, steps: Steps) -> Path:
     """Write OUT/report.html of what the steps have made, and return its path; links in it are relative."""
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"number": number, "data": lambda path: figure_data(out / path)}
+    page.globals["verdict"] = verdict
     checks = read(out, "check_spots")
     shown = {
         "choice": choice,
@@ -153,3 +155,14 @@ def link(path: Path, out: Path) -> str:
 
 def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def verdict(score: str, before: float | None, after: float | None) -> str:
+    """Say what tuning did to a score, by the figures as they are printed."""
+    if before is None or after is None:
+        return ""
+    change = round(round(after, 3) - round(before, 3), 3)
+    printed = f"{number(before)} → {number(after)}"
+    if abs(change) < LITTLE:
+        return f"Tuning changed the {score} by less than {LITTLE}: {printed}."
+    return f"Tuning {'raised' if change > 0 else 'lowered'} the {score}: {printed}."

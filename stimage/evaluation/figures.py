@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, PolyCollection
 from matplotlib.figure import Figure
 
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-GREY = "#BBBBBB"
+from stimage.collection.label_colours import GREY, OKABE_ITO, in_order_of_colours
+
 MARKERS = "osD^vPX*"
 DRAWN = 20_000  # spots; of more an even share is drawn
 LABELS = 16  # colours times two markers; rarer labels are drawn as others
@@ -39,11 +39,9 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **optio
 
 
 def label_styles(labels: Sequence[str | None], most: int = LABELS) -> dict[str, tuple[str, str]]:
-    """Return a colour and a marker for each label, the commonest first; of the ninth on the marker tells, too."""
-    labels = np.array([label or "" for label in labels])
-    names, counts = np.unique(labels[labels != ""], return_counts=True)
-    order = names[np.lexsort((names, -counts))].tolist()
-    return {name: (OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k // len(OKABE_ITO)]) for k, name in enumerate(order[:most])}
+    """Return a colour and a marker for each of the commonest labels; of the ninth on the marker tells, too."""
+    order = in_order_of_colours(labels, most)
+    return {name: (OKABE_ITO[k % len(OKABE_ITO)], MARKERS[k // len(OKABE_ITO)]) for k, name in enumerate(order)}
 
 
 def scatter_by_label(

@@ -33,7 +33,7 @@ def f1_bars(results: Mapping[str, Mapping], metric: str = "macro_f1") -> Figure:
         raise DataError(f"results are of several protocols: {protocols}; draw those of one in one figure")
     pooled = {model: _pooled(model, r) for model, r in results.items()}
     names = [name for name in CLASSIFIERS if all(name in entry for entry in pooled.values())]
-    figure, axes = canvas(max(3.5, 1.3 + 0.45 * len(names) * len(pooled)), 3)
+    figure, axes = canvas(max(3.5, 1.3 + 0.45 * len(names) * len(pooled)), 3.2)
     one, width = axes[0, 0], 0.8 / len(names)
     for k, name in enumerate(names):
         known = [entry[name][metric] for entry in pooled.values()]
@@ -47,7 +47,7 @@ def f1_bars(results: Mapping[str, Mapping], metric: str = "macro_f1") -> Figure:
     one.set_ylabel(metric.replace("_", " ").replace("f1", "F1"))
     figure.legend(*one.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=8)
     protocol, split = next(iter(protocols.values()))
-    one.set_title(f"{protocol}, split by {split}; mean ± std over folds")
+    one.set_title(f"{protocol}, split by {split}\nmean ± std over folds")
     return figure
 
 

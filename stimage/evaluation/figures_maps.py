@@ -98,4 +98,4 @@ def _inches(xy: np.ndarray, columns: int, rows: int, beside: float = 0.0) -> tup
     """Return a figure's size for maps of the slide's shape, and room for titles and legend."""
     width, height = np.maximum(np.ptp(xy, axis=0), 1)
     tall = float(np.clip(height / width, 0.5, 2))
-    return max((2.6 + 2.6 * beside) * columns + (0.0 if beside else 1.8), 4.0), 2.6 * tall * rows + 0.8
+    return max((2.6 + 2.6 * beside) * columns + (0.0 if beside else 1.8), 4.8), 2.6 * tall * rows + 0.8

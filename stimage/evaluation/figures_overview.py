@@ -1,5 +1,7 @@
 """One slide at a glance: its spots, their patches, and a gene as measured and as predicted."""
 
+from collections import Counter
+
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
@@ -9,7 +11,7 @@ from matplotlib.figure import Figure
 from stimage.collection.contact_sheet import thumbnail
 from stimage.evaluation.expression import Prediction
 from stimage.evaluation.expression_data import read_places
-from stimage.evaluation.figures import draw_spots, label_styles, styled
+from stimage.evaluation.figures import OKABE_ITO, draw_spots, label_styles, styled
 from stimage.evaluation.ridge import fair_pearson
 from stimage.slides import Patch, Spots
 
@@ -27,7 +29,7 @@ def overview(spots: Spots, labels: list[str | None], prediction: Prediction) -> 
     labels
         One for each spot.
     """
-    styles, (xy, r) = label_styles(labels, LABELS), read_places(prediction.spots)
+    styles, (xy, r) = commonest_styles(labels), read_places(prediction.spots)
     across, down = np.ptp(xy, axis=0) + 4 * r.max()
     shapes = [spots.image_info.width / spots.image_info.height, PATCHES / LABELS, across / down, across / down]
     figure = Figure((WIDTH, WIDTH / sum(shapes) + 0.1), layout="constrained")
@@ -44,6 +46,13 @@ def overview(spots: Spots, labels: list[str | None], prediction: Prediction) -> 
         axes.set_title(title, fontsize=8)
         axes.set_anchor("N")
     return figure
+
+
+def commonest_styles(labels: list[str | None]) -> dict:
+    """Return the styles that the commonest labels have in all figures."""
+    styles = label_styles(labels, len(OKABE_ITO))
+    counts = Counter(label for label in labels if label in styles)
+    return {name: styles[name] for name in sorted(styles, key=lambda name: -counts[name])[:LABELS]}
 
 
 def _slide(axes: Axes, spots: Spots, labels: list[str | None], styles: dict) -> None:

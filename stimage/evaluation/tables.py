@@ -3,12 +3,15 @@
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from stimage.errors import DataError
 from stimage.evaluation.results import read_results
 
 LEFT_OUT = ("by_fold", "confusion", "alpha", "classes", "bootstrap")  # not figures of their own
+MAIN = ("pooled.*.macro_f1", "*.silhouette", "*.calinski_harabasz", "*.davies_bouldin", "pooled.pearson",
+        "pooled.baselines.*.pearson", "*.recall@10")  # fmt: skip
 FORMATS = ("markdown", "latex", "csv")
 
 
@@ -63,6 +66,12 @@ def compare(
             raise DataError(f"{path}: has no figure {lost[0]!r}, but {paths[0]} has; choose figures with --figures")
     lines = [[name, *(_cell(*table[column]) for column in columns)] for name, table in zip(names, tables)]
     return [["", *columns], *lines], list(_notes(paths, all_results))
+
+
+def main_figures(table: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the columns of a table of `compare` that are in `MAIN`; all where none is."""
+    kept = [k for k, name in enumerate(table[0]) if any(fnmatchcase(name, pattern) for pattern in MAIN)]
+    return [[line[k] for k in [0, *kept]] if kept else list(line) for line in table]
 
 
 def render(table: Sequence[Sequence[str]], form: str) -> str:

@@ -153,28 +153,31 @@ def write_results(out: Path, run: Run) -> None:
 
 
 def draw_curves(progress: Progress, path: Path) -> None:
-    """Draw the loss of each step and of the held-out spots, and their recall and probe, by epoch."""
+    """Draw, by step, the loss of training and of the held-out spots, their recall beside chance, and the probe."""
     from matplotlib.figure import Figure
 
-    figure = Figure((10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot(range(1, len(progress.losses) + 1), progress.losses, color="0.6", lw=0.8, label="training, each step")
+    figure = Figure((12, 3.8), layout="constrained")
+    loss, recall, probe = figure.subplots(1, 3)
+    loss.plot(range(1, len(progress.losses) + 1), progress.losses, color="0.6", lw=0.8, label="training, each step")
     steps = [s["step"] for s in progress.history]
     for name, label, axes, colour, style in (
-        ("loss", "held-out slides", left, "#0072B2", "o-"),
-        ("pooled_image_to_other_recall@10", "recall@10, pooled", right, "#0072B2", "o-"),
-        ("slide_image_to_other_recall@10", "recall@10 within a slide", right, "#D55E00", "o--"),
-        ("slide_chance_recall@10", "that of chance", right, "#D55E00", ":"),
-        ("probe_f1", "macro-F1 of the linear probe", right, "#009E73", "s-"),
+        ("loss", "held-out slides", loss, "#0072B2", "o-"),
+        ("pooled_image_to_other_recall@10", "among all spots", recall, "#0072B2", "o-"),
+        ("pooled_chance_recall@10", "chance", recall, "#0072B2", ":"),
+        ("slide_image_to_other_recall@10", "within a slide", recall, "#D55E00", "o--"),
+        ("slide_chance_recall@10", "chance within a slide", recall, "#D55E00", ":"),
+        ("probe_f1", "linear probe", probe, "#009E73", "s-"),
     ):
         if values := [(step, s[name]) for step, s in zip(steps, progress.history) if name in s]:
             axes.plot(*zip(*values), style, color=colour, label=label, ms=4)
-    left.set(xlabel="step", ylabel="contrastive loss")
-    right.set(xlabel="step", ylabel="score, on held-out slides", ylim=(0, 1))
-    for axes in (left, right):
+    loss.set(xlabel="step", ylabel="contrastive loss")
+    recall.set(xlabel="step", ylabel="recall@10, held-out slides")
+    recall.set_ylim(bottom=0)
+    probe.set(xlabel="step", ylabel="macro-F1, held-out slides", ylim=(0, 1))
+    for axes in (loss, recall, probe):
         if axes.lines:
             axes.legend(frameon=False, fontsize=8)
-        else:  # nothing was held out
+        else:  # nothing was held out, or has no labels
             axes.set_axis_off()
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)

@@ -1,7 +1,7 @@
 """A training run, from start to end, as the original's, but with what it lacked: held-out slides, resume, many GPUs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -25,8 +25,16 @@ from stimage.training.validation import loader, to_device, validate
 
 MAX_LOGIT_SCALE = float(np.log(100))
 PATIENCE = timedelta(hours=12)  # while the main process prepares data or uploads; NCCL's own is ten minutes
-SHOWN = ("epoch", "train_loss", "loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "probe_f1",
-         "spots_per_second", "waiting_share")  # fmt: skip
+SHOWN = {  # of an epoch: what it is called on its line, how wide it is, its format
+    "epoch": ("epoch", 3, "d"),
+    "train_loss": ("train loss", 6, ".3f"),
+    "loss": ("held-out loss", 6, ".3f"),
+    "pooled_image_to_other_recall@10": ("recall@10", 5, ".3f"),
+    "slide_image_to_other_recall@10": ("in-slide", 5, ".3f"),
+    "probe_f1": ("probe F1", 5, ".3f"),
+    "spots_per_second": ("spots/s", 5, ".0f"),
+    "waiting_share": ("waiting", 4, ".0%"),
+}
 
 
 class Run:
@@ -175,8 +183,7 @@ class Run:
             scores |= validate(accelerator, self.towers, self.train, self.held_out, self.settings)
             self._check(scores["loss"], progress.step)
         progress.history.append({**scores, **measured})
-        shown = {k: v for k, v in progress.history[-1].items() if k in SHOWN and v is not None}
-        accelerator.print(", ".join(f"{k} {v:.4g}" for k, v in shown.items()), flush=True)
+        accelerator.print(line_of(progress.history[-1]), flush=True)
         if self.settings.trackers:
             numbers = {f"validation/{k}": v for k, v in progress.history[-1].items() if v is not None}
             accelerator.log(numbers, step=progress.step)
@@ -190,6 +197,12 @@ class Run:
     def _is_late(self, epoch: int) -> bool:
         patience = self.settings.patience
         return patience is not None and bool(self.held_out) and epoch - self.progress.best_epoch >= patience
+
+
+def line_of(scores: Mapping[str, float | None]) -> str:
+    """Return an epoch's line, such that lines are aligned; results.json has all scores, under their full names."""
+    shown = [(scores[name], *look) for name, look in SHOWN.items() if name in scores]
+    return "  ".join(f"{word} {'-' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)
 
 
 def make_towers(settings: Settings) -> TwoTowers:

@@ -88,7 +88,7 @@ def test_names_of_slides_are_not_cut_off(genes):
     xy, values = draw.uniform(0, 100, (50, 2)), draw.normal(size=(50, genes))
     name = "Human_Breast_Andersson_10142021_ST_C3"
     names = [f"GENE{k}" for k in range(genes)]
-    assert inside(prediction_maps(f"{name}\npredicted from\n{name}", xy, np.ones(50), names, values, values + 1))
+    assert inside(prediction_maps(f"{name}\npredicted from {name}", xy, np.ones(50), names, values, values + 1))
 
 
 def test_labels_have_each_a_look_of_its_own():
@@ -96,6 +96,7 @@ def test_labels_have_each_a_look_of_its_own():
     styles = label_styles(labels)
     assert len(set(styles.values())) == 16 and list(styles)[:2] == ["L00", "L01"]
     assert {colour for colour, _ in label_styles(labels, 8).values()} == set(OKABE_ITO)
+    assert label_styles(["b", "c", "b", "A", ""]) == dict(zip("Abc", [(colour, "o") for colour in OKABE_ITO]))
 
 
 def test_bars_and_boxes(tmp_path, capsys):
@@ -114,6 +115,7 @@ def test_bars_and_boxes(tmp_path, capsys):
     assert not run(capsys, SCRIPT, "scores", "--results", *both, out=tmp_path / "scores").error
     drawn(tmp_path / "scores", "score_boxes")
     assert inside(f1_bars({f"a rather long name of a model, number {k}": card for k in range(6)}))
+    assert inside(f1_bars({"alone": card}))
     other = {**card, "protocol": {"name": "linear_probe/original", "config": {"split": "random"}}}
     with pytest.raises(DataError, match="several protocols"):
         f1_bars({"a": card, "b": other})

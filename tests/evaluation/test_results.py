@@ -69,20 +69,22 @@ def test_retrieval_within_slides():
             retrieval_scores(a, bad)
 
 
-def card(folder, name="probe", seeds=(0,), ids=("a", "b"), f1=0.5, model="m_1"):
-    data = data_identity(np.array(ids)) | {"model": model}
-    figures = {"pooled": {"macro_f1": {"mean": f1, "std": 0.1, "by_fold": [f1]}, "n": 2, "auroc": np.nan}}
-    write_results(folder, name, 1, {"alpha": [1.0]}, data, seeds, ["numpy"], 1, {}, figures)
+def card(folder, name="probe", seeds=(0,), ids=("a", "b"), f1=0.5):
+    data = data_identity(np.array(ids))
+    figures = {"embedding": {"macro_f1": {"mean": f1, "std": 0.1, "by_fold": [f1]}}, "n": 2, "auroc": np.nan}
+    write_results(folder, name, 1, {"alpha": [1.0]}, data, seeds, ["numpy"], 1, {}, {"pooled": figures})
     return folder
 
 
 def test_results_are_compared_and_protocols_not_mixed(tmp_path, capsys):
-    one, two = card(tmp_path / "one"), card(tmp_path / "two", f1=0.25, model="m_2")
+    one, two = card(tmp_path / "one"), card(tmp_path / "t_wo", f1=0.25)
     done = run(capsys, "compare.py", one, two / "results.json", out=tmp_path / "out")
     assert not done.error, done.error
-    text = {form: (tmp_path / f"out/comparison.{form}").read_text() for form in ("md", "tex", "csv")}
-    assert "| m_2 | 0.250 ± 0.100 | 2 | – |" in text["md"]
-    assert r"m\_2 & 0.250 $\pm$ 0.100 & 2 & --" in text["tex"] and "m_2,0.250 ± 0.100,2,–" in text["csv"]
+    text = {form: (tmp_path / f"out/comparison.{form}").read_text() for form in ("md", "csv")}
+    assert "| t_wo | 0.250 ± 0.100 |\n" in text["md"] and "t_wo,0.250 ± 0.100,2,–" in text["csv"]
+    done = run(capsys, "compare.py", one, two, "--all", "--names", "m_1", "m_2", out=tmp_path / "all")
+    assert "| m_2 | 0.250 ± 0.100 | 2 | – |" in (tmp_path / "all/comparison.md").read_text()
+    assert r"m\_2 & 0.250 $\pm$ 0.100 & 2 & --" in (tmp_path / "all/comparison.tex").read_text()
     assert json.loads((one / "results.json").read_text())["overall"]["pooled"]["auroc"] is None
     for what, other in (
         ("protocols", card(tmp_path / "a", name="other")),
