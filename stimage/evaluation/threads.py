@@ -1,5 +1,6 @@
 """One thread: sums are then the same whatever the machine, and small products do not wait for busy cores."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -9,10 +10,8 @@ from threadpoolctl import ThreadpoolController
 
 
 @cache
-def _pools() -> ThreadpoolController:
-    """Return the thread pools of the libraries that are loaded now; to look for them takes ten milliseconds."""
-    import sklearn.linear_model  # noqa: F401  with its pools
-
+def _pools(with_sklearn: bool) -> ThreadpoolController:
+    """Return the thread pools of what is loaded; scikit-learn brings some. To look for them takes ten milliseconds."""
     return ThreadpoolController()
 
 
@@ -22,7 +21,7 @@ def one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with _pools().limit(limits=1):
+        with _pools("sklearn" in sys.modules).limit(limits=1):
             yield
     finally:
         torch.set_num_threads(before)
