@@ -61,10 +61,9 @@ def _slide(axes: Axes, spots: Spots, labels: list[str | None], styles: dict) -> 
     for name, (colour, _) in styles.items():
         mine = np.array([label == name for label in labels])
         xy, r = np.stack([spots.x, spots.y], 1)[mine], spots.r[mine]
-        rings = {"facecolors": "none", "edgecolors": colour, "linewidths": 1.1}
-        axes.add_collection(
-            EllipseCollection(2 * r, 2 * r, 0 * r, units="x", offsets=xy, offset_transform=axes.transData, **rings)
-        )
+        for edge, width in (("white", 2.2), (colour, 1.1)):  # a white ring below, as tissue may be of the colour
+            rings = {"facecolors": "none", "edgecolors": edge, "linewidths": width, "offset_transform": axes.transData}
+            axes.add_collection(EllipseCollection(2 * r, 2 * r, 0 * r, units="x", offsets=xy, **rings))
     axes.set(xlim=(0, spots.image_info.width), ylim=(spots.image_info.height, 0))
     axes.set_axis_off()
 

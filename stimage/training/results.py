@@ -172,6 +172,7 @@ def draw_curves(progress: Progress, path: Path) -> None:
             axes.plot(*zip(*values), style, color=colour, label=label, ms=4)
     loss.set(xlabel="step", ylabel="contrastive loss")
     recall.set(xlabel="step", ylabel="recall@10, held-out slides")
+    recall.margins(y=0.4)  # room for the legend
     recall.set_ylim(bottom=0)
     probe.set(xlabel="step", ylabel="macro-F1, held-out slides", ylim=(0, 1))
     for axes in (loss, recall, probe):
