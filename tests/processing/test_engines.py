@@ -86,6 +86,7 @@ def test_slurm(sample, published, tmp_path):
 
 def test_ray(sample, published, tmp_path):
     pytest.importorskip("ray")
-    done = run(BUILD, sample, tmp_path / "out", "--engine", "ray", "--workers", 2)
+    command = [sys.executable, SCRIPTS / BUILD, sample, tmp_path / "out", "--engine", "ray", "--workers", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250)  # Ray stays for as long as its process
     assert done.returncode == 0, done.stderr
     assert files(tmp_path / "out") == files(published)

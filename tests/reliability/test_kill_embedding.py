@@ -15,14 +15,16 @@ from tests.reliability.world import CASES, make_root
 
 
 def embed(root, tower, out, quiet: bool = True):
-    torch.set_num_threads(1)  # threads of the parent are not there after a fork
+    torch.set_num_threads(1)
     if quiet:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     call("evaluation/embed_spots.py", root, "--model", tower, "--out", out, "--workers", 0, "--batch-size", 2)
 
 
 def start(*arguments):
-    child = multiprocessing.get_context("fork").Process(target=embed, args=arguments)
+    context = multiprocessing.get_context("forkserver")  # a fork of this process would lack its threads
+    context.set_forkserver_preload(["stimage.evaluation.embed", "tests.reliability.scripts"])
+    child = context.Process(target=embed, args=arguments)
     child.start()
     return child
 
@@ -43,7 +45,7 @@ def test_killed_at_any_moment(tmp_path, seed):
     for _ in range(8):
         child = start(root, tower, out)
         time.sleep(rng.uniform(0, 0.7) * took)
-        os.kill(child.pid, signal.SIGKILL)
+        child.kill()
         child.join()
         killed += child.exitcode == -signal.SIGKILL
         if out.exists():
