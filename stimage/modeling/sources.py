@@ -106,7 +106,7 @@ def _published_catalog(location: str) -> Catalog:
     names = ["slide", "tech", "species", "tissue", "pmid", "involve_cancer", "spots"]
     try:
         rows = pq.read_table(path, columns=[*names, "left_out"]).to_pylist()
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(f"{path}: is no table of slides as build_shards writes it ({error})") from None
     for row in rows:
         check_name(row["slide"] or "", path)
