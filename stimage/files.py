@@ -1,14 +1,18 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that one process at a time writes into."""
 
 import errno
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from stimage.errors import DataError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -47,3 +51,29 @@ def replacing(path: Path) -> Iterator[Path]:
             unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Wait until no other process or thread writes into a folder, and keep them waiting meanwhile; locks may be nested.
+
+    Raises
+    ------
+    DataError
+        If there is no writing into the folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock", is_singleton=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            log.warning("%s: another process writes into it; waiting until it is done", folder)
+            lock.acquire()
+    except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
+        why = getattr(error, "strerror", None) or error
+        raise DataError(f"{folder}: cannot be locked to write into it ({why}); pass another folder") from None
+    try:
+        yield
+    finally:
+        lock.release()
