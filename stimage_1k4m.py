@@ -14,6 +14,7 @@ import inspect
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import field
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ from stimage.slides import open_spots
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
 from stimage.slides.catalog import slide_names
+from stimage.slides.storage import Access
 from stimage.slides.storage import read_table
 
 NAME = "stimage_1k4m"
@@ -60,7 +62,8 @@ class SpotsConfig(datasets.BuilderConfig):
     Parameters
     ----------
     root
-        Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), instead of ``data_dir``.
+        Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), instead of ``data_dir``. What its server
+        asks for goes to `load_dataset` beside it: ``storage_options``, as fsspec takes them, or the Hub's ``token``.
     slides, species, tissue, pmid, involve_cancer
         A value or a list of values, ``slides`` also a CSV or text file of names; slides that do not match are not
         opened, but for the line of gene names of their count files, which is read once for the root's vocabulary, and
@@ -106,6 +109,7 @@ class SpotsConfig(datasets.BuilderConfig):
     split_seed: int = 0
     split_fractions: tuple = (0.8, 0.1, 0.1)
     patients: str | None = None
+    access: Access = field(default_factory=Access, repr=False)  # made of load_dataset's storage_options and token
 
     @property
     def location(self) -> str:
@@ -132,7 +136,8 @@ class SpotsConfig(datasets.BuilderConfig):
             "slides": slides,
             "gene_table": gene_table,
         }
-        known["files"] = root_fingerprint(self.location)
+        known["files"] = root_fingerprint(self.location, self.access)
+        config_kwargs = {key: value for key, value in config_kwargs.items() if key != "access"}
         return super().create_config_id({**config_kwargs, **known}, custom_features)
 
 
@@ -142,6 +147,10 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = SpotsConfig
     BUILDER_CONFIGS = [SpotsConfig(name=name) for name in (*TECHS, "all")]
     DEFAULT_CONFIG_NAME = "all"
+
+    def __init__(self, *args: Any, token: str | bool | None = None, storage_options: dict | None = None, **kwargs: Any):
+        access = Access(dict(storage_options or {}), token)  # of its own: datasets adds to the user's
+        super().__init__(*args, token=token, storage_options=storage_options, access=access, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
         self.patch = Patch.of(self.config.patch)
@@ -162,8 +171,8 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         config = self.config
-        filters = Filters(**{field.name: getattr(config, field.name) for field in fields(Filters)})
-        catalog = read_catalog(config.location)
+        filters = Filters(**{key.name: getattr(config, key.name) for key in fields(Filters)})
+        catalog = read_catalog(config.location, access=config.access)
         slides = catalog.of_techs(config.techs).select(filters, config.on_mismatch)
         splitting = Splitting(config.split_by, config.split_seed, config.split_fractions, config.patients)
         shards = {split: [] for split in splitting.names}
@@ -220,9 +229,10 @@ def spot_features(panel: Panel | None = None) -> Features:
     )
 
 
-def gene_names(root: str) -> list[str]:
+def gene_names(root: str, storage_options: dict | None = None, token: str | bool | None = None) -> list[str]:
     """Return the names of a root's genes; ``gene_ids`` of its examples are places in this list."""
-    return list(load_vocabulary(root_vocabulary(read_catalog(root))).names)
+    catalog = read_catalog(root, access=Access(storage_options or {}, token))
+    return list(load_vocabulary(root_vocabulary(catalog)).names)
 
 
 def _register() -> None:

@@ -22,7 +22,7 @@ def main() -> None:
         rows = csv.writer(file)
         rows.writerow(("slide", "gene", "name", "fate"))
         for slide in slides:
-            genes = read_header(local_copy(slide.counts))[0]
+            genes = read_header(local_copy(slide.counts, slide.access))[0]
             mapping = Naming(args.gene_table, args.names).of(genes, slide.species, slide.counts)
             rows.writerows((slide.name, *row) for row in mapping.rows(genes))
             print(f"{slide.name}: {mapping.report()}")

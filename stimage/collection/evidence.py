@@ -77,7 +77,7 @@ def gather(slide: Slide, meta: Mapping[str, str] | None, gene: str | None = None
         if not url:
             return None
         try:
-            return read(local_copy(url))
+            return read(local_copy(url, slide.access))
         except (DataError, OSError) as error:
             faults[name] = str(error)
             return None

@@ -116,7 +116,7 @@ def _count(slide: Slide, row: MetaRow, unknown: list[Unknown]) -> tuple[MetaRow,
     if not slide.counts:
         reason = f"gene_exp/{slide.name}_count.csv is missing, so spots and genes can't be counted"
         return row, [*unknown, Unknown(slide.name, "spot_num, gene_num", reason)]
-    path = local_copy(slide.counts)
+    path = local_copy(slide.counts, slide.access)
     spots = len(index_rows(path).ids)
     if not spots:
         raise DataError(f"{slide.counts}: has no spot; remove the slide's files, or get the file again")

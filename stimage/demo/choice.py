@@ -103,7 +103,7 @@ def a_few(catalog: Catalog) -> tuple[list[Slide], list[str]]:
 
 def _with_alike_genes(slides: list[Slide]) -> list[Slide]:
     """Return the first slide, and those that have at least half of its genes, or it of theirs."""
-    genes = [set(read_header(local_copy(slide.counts))[0]) for slide in slides]
+    genes = [set(read_header(local_copy(slide.counts, slide.access))[0]) for slide in slides]
     return [s for s, own in zip(slides, genes) if 2 * len(own & genes[0]) >= min(len(own), len(genes[0]))]
 
 
@@ -125,7 +125,7 @@ def count_labels(slides: Sequence[Slide]) -> dict[str, Counter]:
     """Return slide name → label → spots, of slides whose annotation has labels."""
     found = {}
     for slide in filter(lambda slide: slide.annotation, slides):
-        rows = read_table(local_copy(slide.annotation or ""))[1]
+        rows = read_table(local_copy(slide.annotation or "", slide.access))[1]
         labels = [(row.get("V2") or "").strip() for row in rows]
         if counted := Counter(label for label in labels if label.casefold() not in UNLABELLED):
             found[slide.name] = counted

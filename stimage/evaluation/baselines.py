@@ -56,11 +56,11 @@ def colour_statistics(spots: Labelled) -> np.ndarray:
         rows = np.flatnonzero(spots.embeddings.slides == name)
         rows = rows[np.argsort(spots.y[rows], kind="stable")]  # the order that images are read in
         scale = estimate_scale(_coordinates(slide), slide.tech)
-        cut = Patch().cut(local_copy(slide.image), spots.x[rows], spots.y[rows], spots.r[rows], scale)
+        cut = Patch().cut(local_copy(slide.image, slide.access), spots.x[rows], spots.y[rows], spots.r[rows], scale)
         for row, pixels in zip(rows, cut):
             table[row] = np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1))])
     return table
 
 
 def _coordinates(slide: Slide) -> Coordinates:
-    return read_coordinates(local_copy(slide.coord))
+    return read_coordinates(local_copy(slide.coord, slide.access))

@@ -77,7 +77,7 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     DataError
         If the slide lacks a gene, or its count file one of the spots.
     """
-    path = local_copy(one.slide.counts)
+    path = local_copy(one.slide.counts, one.slide.access)
     places = panel.places_in(read_header(path)[0], path, one.slide.species)
     normal = fit(kind, path, places)
     ids = pa.array(one.spot_ids.tolist(), pa.string())
@@ -97,7 +97,7 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
 
 def read_places(one: EmbeddedSlide) -> tuple[np.ndarray, np.ndarray]:
     """Return where a slide's spots are (n x 2: x and y, pixels of the slide image), and their radii (n)."""
-    path = local_copy(one.slide.coord)
+    path = local_copy(one.slide.coord, one.slide.access)
     coordinates = read_coordinates(path)
     at = pc.fill_null(pc.index_in(pa.array(one.spot_ids.tolist(), pa.string()), coordinates.ids), -1).to_numpy()
     _check_all_there(path, one, at < 0)

@@ -86,9 +86,9 @@ def _slide_rows(
     if not slide.annotation:
         _count(left_out, "slide without an annotation", int(mine.sum()))
         return []
-    coordinates = read_coordinates(local_copy(slide.coord))
+    coordinates = read_coordinates(local_copy(slide.coord, slide.access))
     places = {spot: k for k, spot in enumerate(coordinates.ids.to_pylist())}
-    labels = _labels(slide.name, slide.annotation, places, left_out)
+    labels = _labels(slide, places, left_out)
     lost = [spot for spot in labels if spot not in row_of]
     if lost and on_mismatch == "error":
         what = f"{len(lost)} of {len(labels)} labelled spots, such as {lost[0]!r}, have" if mine.any() else "it has"
@@ -106,9 +106,9 @@ def _slide_rows(
     return rows
 
 
-def _labels(slide: str, annotation: str, places: Mapping[str, int], left_out: dict[str, int]) -> dict[str, str]:
+def _labels(slide: Slide, places: Mapping[str, int], left_out: dict[str, int]) -> dict[str, str]:
     """Return spot id → label, of the spots that the slide has and that have a label."""
-    path = local_copy(annotation)
+    path = local_copy(slide.annotation or "", slide.access)
     columns, table = read_table(path)
     if len(columns) < 2 or "V2" not in columns:
         raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
@@ -120,7 +120,7 @@ def _labels(slide: str, annotation: str, places: Mapping[str, int], left_out: di
     unknown = [spot for spot in labels if spot not in places]
     if 2 * len(unknown) > len(labels):
         raise DataError(f"{path}: {len(unknown)} of {len(labels)} spots, such as {unknown[0]!r}, are not of slide "
-                        f"{slide}: is it another slide's annotation?")  # fmt: skip
+                        f"{slide.name}: is it another slide's annotation?")  # fmt: skip
     if unknown:
         log.warning("%s: %d of %d labels are of spots that the slide does not have", path, len(unknown), len(labels))
         _count(left_out, "labelled, but not of the slide", len(unknown))

@@ -5,8 +5,8 @@ import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import datasets
@@ -18,7 +18,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 from stimage.errors import DataError
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
 from stimage.slides.catalog import check_name
-from stimage.slides.storage import is_local, list_folder, local_copy, normal_root
+from stimage.slides.storage import OPEN, Access, is_local, list_folder, local_copy, normal_root
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
@@ -38,29 +38,46 @@ class Source:
         Path or URL; ``user/repo`` where there is no such folder is a data set of the Hub.
     reading
         The builder's options for cutting patches (``patch``, ``on_mismatch``, ``max_image_pixels``): of a root only.
+    access
+        What the location's server asks for.
     """
 
     location: str
     published: bool
     reading: dict
+    access: Access = field(default=OPEN, repr=False)
 
     def slides(self, techs: tuple[str, ...] = TECHS, filters: Filters | None = None) -> list[Slide]:
         """Return the slides that match; raises `DataError` as `Catalog.select` does."""
-        catalog = _published_catalog(self.location) if self.published else read_catalog(self.location)
+        read = _published_catalog if self.published else read_catalog
+        catalog = read(self.location, access=self.access)
         return catalog.of_techs(techs).select(filters or Filters(), self.reading.get("on_mismatch", "error"))
 
     def spots(self, slide: Slide) -> datasets.IterableDataset:
         """Stream one slide's spots, in the same order from a root and from shards."""
+        server = {"storage_options": dict(self.access.storage_options), "token": self.access.token}
         if self.published:
-            files = _shards(self.location).get(slide.name)
+            files = self._shards.get(slide.name)
             if not files:
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
-            return datasets.load_dataset("parquet", data_files=files, split="train", streaming=True, **VERIFIED)
-        options = {"root": self.location, "slides": [slide.name], **self.reading}
+            options = {"data_files": files, **VERIFIED, **server}
+            return datasets.load_dataset("parquet", split="train", streaming=True, **options)
+        options = {"root": self.location, "slides": [slide.name], **self.reading, **server}
         return datasets.load_dataset("stimage_1k4m", slide.tech, split="train", streaming=True, **options)
 
+    @cached_property
+    def _shards(self) -> dict[str, list[str]]:
+        """Slide name → its shards in order; a folder is listed once."""
+        found: dict[str, list[str]] = {}
+        splits = (f"data/{tech}/{split}" for tech in TECHS for split in ("train", "validation", "test"))
+        for folder in splits:
+            for name, file in sorted(list_folder(self.location, folder, self.access).items()):
+                if match := SHARD.fullmatch(name):
+                    found.setdefault(match[1], []).append(file["url"])
+        return found
 
-def open_source(location: str, **reading: Any) -> Source:
+
+def open_source(location: str, access: Access | None = None, **reading: Any) -> Source:
     """Tell a root from a published folder.
 
     Raises
@@ -71,12 +88,12 @@ def open_source(location: str, **reading: Any) -> Source:
     if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
         location = f"hf://datasets/{location}"
     location = normal_root(location)
-    published = PUBLISHED in list_folder(location, "")
+    published = PUBLISHED in list_folder(location, "", access)
     patch = reading.get("patch")
     if published and patch not in (None, "original"):
         raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out --patch-um and "
                         "--patch-px, or pass the root that it was made of")  # fmt: skip
-    return Source(location, published, {} if published else reading)
+    return Source(location, published, {} if published else reading, access or OPEN)
 
 
 @contextmanager
@@ -101,11 +118,11 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _published_catalog(location: str) -> Catalog:
-    path = local_copy(f"{location}/{PUBLISHED}")
-    names = ["slide", "tech", "species", "tissue", "pmid", "involve_cancer", "spots"]
+def _published_catalog(location: str, access: Access) -> Catalog:
+    path = local_copy(f"{location}/{PUBLISHED}", access)
+    of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")} | {"spot_num": "spots"}
     try:
-        rows = pq.read_table(path, columns=[*names, "left_out"]).to_pylist()
+        rows = pq.read_table(path, columns=["slide", "tech", *of.values(), "left_out"]).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise DataError(f"{path}: is no table of slides as build_shards writes it ({error})") from None
     for row in rows:
@@ -113,20 +130,17 @@ def _published_catalog(location: str) -> Catalog:
         if row["tech"] not in TECHS:
             raise DataError(f"{path}: slide {row['slide']!r} has the technology {row['tech']!r}; one of {TECHS}")
     slides = tuple(
-        Slide(row["slide"], row["tech"], "", "", "", None, *(row[name] for name in names[2:]))
+        Slide(
+            row["slide"],
+            row["tech"],
+            "",
+            "",
+            "",
+            None,
+            **{field: row[name] for field, name in of.items()},
+            access=access,
+        )
         for row in sorted(rows, key=lambda row: (TECHS.index(row["tech"]), row["slide"].casefold()))
         if not row["left_out"]
     )
-    return Catalog(location, slides, meta={})
-
-
-@cache
-def _shards(location: str) -> dict[str, list[str]]:
-    """Return slide name → its shards in order; a folder is listed once."""
-    found: dict[str, list[str]] = {}
-    splits = (f"data/{tech}/{split}" for tech in TECHS for split in ("train", "validation", "test"))
-    for folder in splits:
-        for name, file in sorted(list_folder(location, folder).items()):
-            if match := SHARD.fullmatch(name):
-                found.setdefault(match[1], []).append(file["url"])
-    return found
+    return Catalog(location, slides, meta={}, access=access)

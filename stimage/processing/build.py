@@ -161,7 +161,7 @@ def _number_genes(out: Path, catalog: Catalog) -> Path:
     names = load_vocabulary(root_vocabulary(catalog)).names
     known = load_vocabulary(str(path)).names if path.exists() else ()
     if names[: len(known)] != known:
-        if GENES in list_folder(catalog.root, ""):
+        if GENES in list_folder(catalog.root, "", catalog.access):
             raise DataError(f"{out}: was made with another {GENES} than {catalog.root} has now; pass another folder")
         names = tuple(dict.fromkeys((*known, *names)))
     if len(names) > len(known):

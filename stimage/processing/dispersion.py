@@ -93,7 +93,7 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
 
 def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str], np.ndarray]:
     """Return what a slide's genes are called, and each one's place among these names, -1 if it is lost."""
-    return named(read_header(local_copy(slide.counts))[0], naming, slide.species, slide.counts)
+    return named(read_header(local_copy(slide.counts, slide.access))[0], naming, slide.species, slide.counts)
 
 
 def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:
@@ -104,7 +104,7 @@ def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> 
     names, target = genes_of(slide, naming)
     places, merged = places_among(genes, names, target), len(names) < np.count_nonzero(target >= 0)
     any_spot = False
-    for rows in read_rows(local_copy(slide.counts)):
+    for rows in read_rows(local_copy(slide.counts, slide.access)):
         any_spot = True
         row, column, values = _of_genes(rows, places)
         if merged:

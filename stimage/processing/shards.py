@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -76,10 +76,10 @@ class Shard:
 
     def key(self) -> str:
         """Digest all that the shard's content depends on: options, the slide's files and its row of the meta file."""
-        slide = asdict(self.slide)
+        slide = {part.name: getattr(self.slide, part.name) for part in fields(Slide) if part.compare}
         for part in ("coord", "counts", "image", "annotation"):
             if url := slide[part]:
-                state = os.stat(local_copy(url))
+                state = os.stat(local_copy(url, self.slide.access))
                 slide[part] = [os.path.basename(url), state.st_size, state.st_mtime_ns]
         known = [FORMAT, slide, self.part, self.parts, self.path, asdict(self.options)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
 from stimage.errors import DataError
-from stimage.slides.catalog import Catalog, root_fingerprint
+from stimage.slides.catalog import Catalog, Slide, root_fingerprint
 from stimage.slides.counts import parse_header
 from stimage.slides.storage import cache_folder, first_line, is_local, list_folder, local_copy
 
@@ -74,13 +74,14 @@ def root_vocabulary(catalog: Catalog) -> str:
     To make it, the first line of each slide's count file is read, whatever is selected; genes are numbered as they
     first occur, slides in the catalog's order. A slide whose header can't be read is left out, with a warning.
     """
-    if own := list_folder(catalog.root, "").get(NAME):
-        return local_copy(own["url"])
-    urls = [slide.counts for slide in catalog.slides if slide.counts]
-    key = hashlib.sha256(f"{catalog.root} {root_fingerprint(catalog.root)}".encode()).hexdigest()[:24]
+    if own := list_folder(catalog.root, "", catalog.access).get(NAME):
+        return local_copy(own["url"], catalog.access)
+    slides = [slide for slide in catalog.slides if slide.counts]
+    fingerprint = root_fingerprint(catalog.root, catalog.access)
+    key = hashlib.sha256(f"{catalog.root} {fingerprint}".encode()).hexdigest()[:24]
     path = cache_folder() / f"genes-{key}.parquet"
     if not path.exists():
-        names = _all_genes(urls)
+        names = _all_genes(slides)
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished = path.with_suffix(f".{os.getpid()}")
         pq.write_table(pa.table({"id": pa.array(range(len(names)), pa.int32()), "name": names}), unfinished)
@@ -88,18 +89,18 @@ def root_vocabulary(catalog: Catalog) -> str:
     return str(path)
 
 
-def _all_genes(urls: list[str]) -> list[str]:
+def _all_genes(slides: list[Slide]) -> list[str]:
     names = {}
-    quiet = len(urls) < 100 and all(map(is_local, urls))
+    quiet = len(slides) < 100 and all(is_local(slide.counts) for slide in slides)
     with ThreadPoolExecutor(1 if quiet else 16) as pool:
-        for genes in tqdm(pool.map(_genes, urls), "Reading gene names", len(urls), unit="slide", disable=quiet):
+        for genes in tqdm(pool.map(_genes, slides), "Reading gene names", len(slides), unit="slide", disable=quiet):
             names.update(dict.fromkeys(genes))
     return list(names)
 
 
-def _genes(url: str) -> list[str]:
+def _genes(slide: Slide) -> list[str]:
     try:
-        return parse_header(first_line(url), url)
+        return parse_header(first_line(slide.counts, slide.access), slide.counts)
     except (DataError, OSError) as error:
         log.warning("left out of the vocabulary: %s", error)
         return []

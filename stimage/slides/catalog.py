@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stimage.errors import DataError
-from stimage.slides.storage import list_folder, local_copy, normal_root, read_names, read_table
+from stimage.slides.storage import OPEN, Access, list_folder, local_copy, normal_root, read_names, read_table
 
 TECHS = ("ST", "Visium", "VisiumHD")
 ON_MISMATCH = ("error", "drop")
@@ -30,7 +30,7 @@ class Slide:
     """One image with its spots: where its files are, and its row of the meta file.
 
     ``coord``, ``counts``, ``image`` and ``annotation`` are paths or URLs; without a meta file, what it would say is
-    None. ``size`` is the coord file's, in bytes.
+    None. ``size`` is the coord file's, in bytes; ``access`` is what the files' server asks for.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Slide:
     involve_cancer: bool | None = None
     spot_num: int | None = None
     size: int | None = None
+    access: Access = field(default=OPEN, compare=False, repr=False)
 
     @property
     def about_spots(self) -> int:
@@ -82,6 +83,7 @@ class Catalog:
     slides: tuple[Slide, ...]
     broken: Mapping[str, str] = field(default_factory=dict)
     meta: Mapping[str, Mapping[str, str]] | None = None
+    access: Access = OPEN
 
     def of_techs(self, techs: Iterable[str]) -> "Catalog":
         """Return the part of the catalog that has these technologies."""
@@ -149,15 +151,16 @@ class Catalog:
         return [slide for slide in slides if values[slide.name] & set(wanted)]
 
 
-def root_fingerprint(root: str) -> str:
+def root_fingerprint(root: str, access: Access | None = None) -> str:
     """Return a digest of the names, sizes and times of a root's files: it changes when one of them does."""
     root = normal_root(root)
     folders = ["", "meta", "annotation", *(f"{tech}/{folder}" for tech in TECHS for folder, _ in PARTS.values())]
-    files = [sorted((name, file["stamp"]) for name, file in list_folder(root, folder).items()) for folder in folders]
+    listed = [list_folder(root, folder, access) for folder in folders]
+    files = [sorted((name, file["stamp"]) for name, file in files.items()) for files in listed]
     return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
-def read_catalog(root: str, with_meta: bool = True) -> Catalog:
+def read_catalog(root: str, with_meta: bool = True, access: Access | None = None) -> Catalog:
     """List a root's slides and join them with the meta file; no slide's file is opened.
 
     Parameters
@@ -166,20 +169,22 @@ def read_catalog(root: str, with_meta: bool = True) -> Catalog:
         A folder laid out as the data set, or the fsspec URL of one.
     with_meta
         False where the meta file is still to be made: one that is there is not looked at.
+    access
+        What the root's server asks for.
 
     Raises
     ------
     DataError
         If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
     """
-    root = normal_root(root)
-    meta = _read_meta(root) if with_meta else None
-    notes = {name.casefold(): file for name, file in list_folder(root, "annotation").items()}
+    root, access = normal_root(root), access or OPEN
+    meta = _read_meta(root, access) if with_meta else None
+    notes = {name.casefold(): file for name, file in list_folder(root, "annotation", access).items()}
     slides, broken = {}, {}
     for tech in TECHS:
-        for name, files in sorted(slide_files(root, tech).items()):
+        for name, files in sorted(slide_files(root, tech, access).items()):
             row = (meta or {}).get(name)
-            slide = _slide(tech, files, row, notes.get(f"{name}_anno.csv"))
+            slide = _slide(tech, files, row, notes.get(f"{name}_anno.csv"), access)
             if name in slides:
                 raise DataError(f"{root}: slide {slide.name!r} is in {slides[name].tech} and in {tech}; rename one")
             slides[name] = slide
@@ -192,14 +197,14 @@ def read_catalog(root: str, with_meta: bool = True) -> Catalog:
         )
     if meta and (absent := len(meta.keys() - slides.keys())):
         log.info("%s: %d slides of %s are not in this root", root, absent, META)
-    return Catalog(root, tuple(slides.values()), broken, meta)
+    return Catalog(root, tuple(slides.values()), broken, meta, access)
 
 
-def slide_files(root: str, tech: str) -> dict[str, dict[str, dict]]:
+def slide_files(root: str, tech: str, access: Access | None = None) -> dict[str, dict[str, dict]]:
     """Return lower-case slide name → part → file; the part "name" is the slide's name as its files spell it."""
     found = {}
     for part, (folder, suffixes) in PARTS.items():
-        for filename, file in list_folder(root, f"{tech}/{folder}").items():
+        for filename, file in list_folder(root, f"{tech}/{folder}", access).items():
             if suffix := next((s for s in suffixes if filename.lower().endswith(s)), None):
                 name = filename[: -len(suffix)]
                 check_name(name, file["url"])
@@ -210,7 +215,7 @@ def slide_files(root: str, tech: str) -> dict[str, dict[str, dict]]:
     return found
 
 
-def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None) -> Slide:
+def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None, access: Access) -> Slide:
     row = row or {}
     urls = {part: files[part]["url"] if part in files else "" for part in PARTS}
     return Slide(
@@ -224,6 +229,7 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
         involve_cancer={"True": True, "False": False}.get(row.get("involve_cancer", "")),
         spot_num=int(row["spot_num"]) if row.get("spot_num", "").isdigit() else None,
         size=files["coord"]["size"] if "coord" in files else None,
+        access=access,
     )
 
 
@@ -237,12 +243,12 @@ def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta: Mappi
     return None
 
 
-def _read_meta(root: str) -> dict[str, dict[str, str]] | None:
+def _read_meta(root: str, access: Access) -> dict[str, dict[str, str]] | None:
     """Return the meta file's rows by lower-case slide name, or None where a root has no meta file."""
-    file = list_folder(root, "meta").get("meta_all_gene.csv")
+    file = list_folder(root, "meta", access).get("meta_all_gene.csv")
     if file is None:
         return None
-    columns, table = read_table(local_copy(file["url"]))
+    columns, table = read_table(local_copy(file["url"], access))
     if missing := [column for column in META_COLUMNS if column not in columns]:
         found = ", ".join(columns[:12]) or "nothing"
         raise DataError(f"{root}/{META}: has no column {missing[0]!r}, but {found}; it must be comma-separated")

@@ -81,7 +81,8 @@ def open_spots(slide: Slide, on_mismatch: str = "error", max_pixels: int = MAX_P
     DataError
         As `read_coordinates`, `index_rows` and `read_patches` do, and for spots that do not match or occur twice.
     """
-    files = tuple(local_copy(url) if url else "" for url in (slide.coord, slide.counts, slide.image, slide.annotation))
+    urls = (slide.coord, slide.counts, slide.image, slide.annotation)
+    files = tuple(local_copy(url, slide.access) if url else "" for url in urls)
     stamps = tuple((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in files if path)
     return _open_spots(slide, files, stamps, on_mismatch, max_pixels)
 

@@ -3,7 +3,10 @@
 import csv
 import hashlib
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import aiohttp
@@ -17,6 +20,35 @@ from stimage.errors import DataError
 STAMPS = ("size", "ETag", "Last-Modified", "blob_id", "mtime", "LastModified", "last_modified", "created")
 
 
+@dataclass(frozen=True)
+class Access:
+    """What servers ask for before they give a file: it travels with slides, and is part of no name, key or message.
+
+    Parameters
+    ----------
+    storage_options
+        What `fsspec.core.url_to_fs` takes for the URL's protocol, such as ``{"headers": {"Authorization": …}}`` for
+        ``https://`` or ``{"anon": True}`` for ``s3://``.
+    token
+        The Hub's, for ``hf://``; True is the one of the Hub's own login, None too where there is one.
+    """
+
+    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    token: str | bool | None = field(default=None, repr=False)
+
+    def open(self, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+        """Return the file system that a URL is of, and the URL's path there."""
+        if is_local(url):
+            return fsspec.core.url_to_fs(url)
+        options = dict(self.storage_options)
+        if url.startswith("hf://") and self.token is not None:
+            options["token"] = self.token
+        return fsspec.core.url_to_fs(url, **options)
+
+
+OPEN = Access()  # to what asks for nothing
+
+
 def is_local(url: str) -> bool:
     """Say whether a URL is a plain path of this machine."""
     return "://" not in url
@@ -28,7 +60,7 @@ def normal_root(url: str | os.PathLike) -> str:
     return os.path.abspath(os.path.expanduser(url)) if is_local(url) else url.rstrip("/")
 
 
-def list_folder(root: str, folder: str) -> dict[str, dict]:
+def list_folder(root: str, folder: str, access: Access | None = None) -> dict[str, dict]:
     """List the files of one folder of a root, empty if there is no such folder.
 
     Returns
@@ -36,7 +68,7 @@ def list_folder(root: str, folder: str) -> dict[str, dict]:
     dict
         File name → ``{"url": full path or URL, "size": bytes or None, "stamp": what changes when the file does}``.
     """
-    fs, path = fsspec.core.url_to_fs(f"{root}/{folder}".rstrip("/"))
+    fs, path = (access or OPEN).open(f"{root}/{folder}".rstrip("/"))
     try:
         entries = fs.ls(path + "/" if "http" in fs.protocol else path, detail=True)
     except (FileNotFoundError, NotADirectoryError):
@@ -55,7 +87,7 @@ def list_folder(root: str, folder: str) -> dict[str, dict]:
     return files
 
 
-def local_copy(url: str) -> str:
+def local_copy(url: str, access: Access | None = None) -> str:
     """Return a path of this machine that holds a file: the file itself, or its copy in the Hugging Face cache.
 
     A remote file is fetched whole, once, with a progress bar, and again when the server says that it changed. That
@@ -70,10 +102,15 @@ def local_copy(url: str) -> str:
     if is_local(url):
         check_readable(url)
         return url
-    config = datasets.DownloadConfig(download_desc=f"Fetching {url.rsplit('/', 1)[-1]}")
+    access = access or OPEN
+    config = datasets.DownloadConfig(
+        download_desc=f"Fetching {url.rsplit('/', 1)[-1]}",
+        token=access.token,
+        storage_options={url.partition("://")[0]: dict(access.storage_options)},
+    )
     try:
         if not url.startswith("hf://"):  # the Hub has a cache of its own; others may have no ETag
-            fs, path = fsspec.core.url_to_fs(url)
+            fs, path = access.open(url)
             config.cache_dir = str(cache_folder() / "files" / _stamp(fs.info(path)))
         return cached_path(url, config)
     except (OSError, aiohttp.ClientError) as error:
@@ -102,14 +139,15 @@ def _stamp(info: dict) -> str:
     return hashlib.sha256(repr([str(info.get(key)) for key in STAMPS]).encode()).hexdigest()[:16]
 
 
-def first_line(url: str) -> bytes:
+def first_line(url: str, access: Access | None = None) -> bytes:
     """Return a file's first line; of a remote file, only its beginning is fetched."""
     if is_local(url):
         with open(url, "rb") as file:
             return file.readline()
     text = b""
     try:
-        with fsspec.open(url, "rb", block_size=1 << 18).open() as file:
+        fs, path = (access or OPEN).open(url)
+        with fs.open(path, "rb", block_size=1 << 18) as file:
             while b"\n" not in text and (more := file.read(1 << 17)):
                 text += more
     except (OSError, aiohttp.ClientError) as error:
