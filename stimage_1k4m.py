@@ -45,7 +45,7 @@ from stimage.slides import Slide
 from stimage.slides import open_spots
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
-from stimage.slides.catalog import slide_names
+from stimage.slides.names import slide_names
 from stimage.slides.storage import Access
 from stimage.slides.storage import read_table
 

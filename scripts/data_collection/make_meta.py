@@ -17,6 +17,8 @@ from stimage.collection.meta_check import check_meta
 from stimage.collection.name_maps import SHIPPED, Maps, read_maps
 from stimage.collection.publications import read_publications
 from stimage.collection.slide_table import read_slide_table
+from stimage.slides.meta_file import FIRST, find_meta, newest_meta
+from stimage.slides.storage import is_local, normal_root
 
 
 def main() -> int:
@@ -76,12 +78,22 @@ def parse_arguments() -> argparse.Namespace:
     if not args.check and not args.root and not args.slides:
         parser.error("pass ROOT, or --slides, or --check")
     if not args.check and args.out is None:
-        if not args.root:
-            parser.error("pass --out: without ROOT there is no place for the file")
-        args.out = Path(args.root, "meta/meta_all_gene.csv")
-        if args.out.exists():
+        if not args.root or not is_local(args.root):
+            parser.error("pass --out: without a ROOT on this machine there is no place for the file")
+        newest = find_meta(normal_root(args.root))
+        args.out = Path(args.root, newest[0] if newest else f"meta/{FIRST}")
+        if newest:
             parser.error(f"{args.out} exists; pass --out to write another, or name it to replace it")
+    elif args.out and (newer := newer_meta(args.out)):
+        parser.error(f"--out {args.out}: would not be read, since {newer} beside it is newer; name that, or remove it")
     return args
+
+
+def newer_meta(out: Path) -> str | None:
+    """Return the meta file of a root that would be read instead of this one, if there is one."""
+    beside = [path.name for path in out.parent.glob("*.csv")] if out.parent.name == "meta" else []
+    newest = newest_meta([*beside, out.name], str(out.parent))
+    return newest if newest != out.name else None
 
 
 if __name__ == "__main__":

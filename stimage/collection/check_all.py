@@ -19,6 +19,7 @@ from stimage.collection.overlay import draw_overlay
 from stimage.files import replacing
 from stimage.parallel import in_processes
 from stimage.slides import Catalog, Slide
+from stimage.slides.names import fold
 
 PICTURES = "pictures"
 COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
@@ -50,7 +51,7 @@ def check_one(task: tuple[Slide, Mapping[str, str] | None], out: Path, colour: s
 
 def check_all(catalog: Catalog, slides: Sequence[Slide], out: Path, colour: str, workers: int) -> Iterator[Checked]:
     """Check slides in processes, in whatever order they are done; one whose process dies fails the check "files"."""
-    tasks = [(slide, None if catalog.meta is None else catalog.meta.get(slide.name.casefold())) for slide in slides]
+    tasks = [(slide, None if catalog.meta is None else catalog.meta.get(fold(slide.name))) for slide in slides]
     for (slide, _), checked, died in in_processes(partial(check_one, out=out, colour=colour), tasks, workers):
         yield checked or Checked(slide, [Finding(slide.name, "files", "fail", died, "check it alone")], {}, False)
 

@@ -19,10 +19,12 @@ from scipy.sparse import csr_matrix
 
 from stimage.collection.meta import COLUMNS, MetaRow
 from stimage.errors import DataError
-from stimage.files import replacing
+from stimage.files import locked, replacing
 from stimage.slides import TECHS
-from stimage.slides.catalog import META, PARTS, check_name, slide_files
+from stimage.slides.catalog import PARTS, slide_files
 from stimage.slides.images import image_info
+from stimage.slides.meta_file import FIRST, find_meta
+from stimage.slides.names import check_name, fold
 from stimage.slides.patches import lies_outside
 from stimage.slides.storage import normal_root, read_table
 
@@ -130,40 +132,48 @@ def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, l
 def write_slide(found: Found, root: Path, row: MetaRow) -> None:
     """Add a slide to a root: its files, each whole or not at all, and ``row`` of the meta file, which is replaced.
 
+    Slides that are added at once wait for each other. Of several meta files, the one that is read is written.
+
     Raises
     ------
     DataError
         Before anything is written, if the image or the root's meta file can't be read, spots are outside the image, or
         the name is taken.
     """
-    _check_name_is_free(root, row)
-    columns, told = _meta_of(root, row)
+    check_name(row.slide, "--slide")
     _check_places(found)
-    named = all(spot.startswith(f"{row.slide}_") for spot in found.barcodes)
-    ids = found.barcodes if named else [f"{row.slide}_{spot}" for spot in found.barcodes]
-    folder = root / row.tech
-    _write_csv(folder / f"coord/{row.slide}_coord.csv", [("", "yaxis", "xaxis", "r")],
+    with locked(root):
+        _check_name_is_free(root, row)
+        meta, columns, others = _meta_of(root, row)
+        ids = _write_files(found, root / row.tech, row.slide)
+        if found.labels:
+            labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
+            _write_csv(root / f"annotation/{row.slide}_anno.csv", [("", "V2")], labels)
+        row = replace(row, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
+        cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
+        _write_csv(meta, [tuple(columns)], cells, csv.QUOTE_ALL)
+
+
+def _write_files(found: Found, folder: Path, slide: str) -> list[str]:
+    """Write coordinates, counts and image into a technology's folder, and return the spots' ids."""
+    named = all(spot.startswith(f"{slide}_") for spot in found.barcodes)
+    ids = found.barcodes if named else [f"{slide}_{spot}" for spot in found.barcodes]
+    _write_csv(folder / f"coord/{slide}_coord.csv", [("", "yaxis", "xaxis", "r")],
                zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids)))  # fmt: skip
-    _write_counts(folder / f"gene_exp/{row.slide}_count.csv", ids, found.genes, found.counts)
-    with replacing(folder / f"image/{row.slide}.png") as unfinished:
+    _write_counts(folder / f"gene_exp/{slide}_count.csv", ids, found.genes, found.counts)
+    with replacing(folder / f"image/{slide}.png") as unfinished:
         if isinstance(found.image, np.ndarray):
             Image.fromarray(found.image).save(unfinished)
         else:
             shutil.copyfile(found.image, unfinished)
-    if found.labels:
-        texts = ((spot, found.labels[barcode]) for spot, barcode in zip(ids, found.barcodes) if barcode in found.labels)
-        _write_csv(root / f"annotation/{row.slide}_anno.csv", [("", "V2")], texts)
-    row = replace(row, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
-    cells = ([one.get(column, "") for column in columns] for one in [*told, asdict(row)])
-    _write_csv(root / META, [tuple(columns)], cells, csv.QUOTE_ALL)
+    return ids
 
 
 def _check_name_is_free(root: Path, row: MetaRow) -> None:
     """Refuse the name of a slide of another technology, spelling or type of image: with both, no root can be read."""
-    check_name(row.slide, "--slide")
     ours = {f"{row.slide}{end}" for end in ("_coord.csv", "_count.csv", ".png")}
     for tech in TECHS:
-        files = slide_files(normal_root(str(root)), tech).get(row.slide.casefold(), {})
+        files = slide_files(normal_root(root), tech).get(fold(row.slide), {})
         for path in (Path(files[part]["url"]) for part in PARTS if part in files):
             if tech != row.tech or path.name not in ours:
                 raise DataError(f"{path}: is of a slide of this name already; remove its files, or choose another name")
@@ -185,18 +195,21 @@ def _check_places(found: Found) -> None:
         )
 
 
-def _meta_of(root: Path, row: MetaRow) -> tuple[list[str], list[dict[str, str]]]:
-    """Return the columns of the meta file, all that it has, and its rows of other slides."""
-    if not (root / META).exists():
-        there = {name for tech in TECHS for name in slide_files(normal_root(str(root)), tech)}
-        if there - {row.slide.casefold()}:
-            raise DataError(f"{root / META}: is missing, though there are slides; make it with make_meta.py first")
-        return list(COLUMNS), []
-    columns, rows = read_table(str(root / META))
+def _meta_of(root: Path, row: MetaRow) -> tuple[Path, list[str], list[dict[str, str]]]:
+    """Return the meta file that is read, the columns it is to have, and its rows of other slides."""
+    if not (newest := find_meta(normal_root(root))):
+        there = {name for tech in TECHS for name in slide_files(normal_root(root), tech)}
+        if there - {fold(row.slide)}:
+            raise DataError(
+                f"{root}/meta/{FIRST}: is missing, though there are slides; make it with make_meta.py first"
+            )
+        return root / "meta" / FIRST, list(COLUMNS), []
+    path = root / newest[0]
+    columns, rows = read_table(str(path))
     if "slide" not in columns:
-        raise DataError(f"{root / META}: has no column 'slide', but {', '.join(columns)[:200] or 'nothing'}")
-    others = [one for one in rows if one["slide"].casefold() != row.slide.casefold()]
-    return list(dict.fromkeys([*columns, *COLUMNS])), others
+        raise DataError(f"{path}: has no column 'slide', but {', '.join(columns)[:200] or 'nothing'}")
+    others = [one for one in rows if fold(one["slide"]) != fold(row.slide)]
+    return path, list(dict.fromkeys([*columns, *COLUMNS])), others
 
 
 def _factors(path: Path) -> dict:

@@ -13,6 +13,7 @@ from stimage.errors import DataError
 from stimage.files import replacing
 from stimage.slides import Slide, read_catalog
 from stimage.slides.counts import index_rows, read_header
+from stimage.slides.names import fold
 from stimage.slides.storage import local_copy
 
 
@@ -87,11 +88,11 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
     if root is None:
         return _collect([_Row(entry, sources).make() for entry in sources.entries.values()])
     catalog = read_catalog(root, with_meta=False)
-    here = {slide.name.casefold() for slide in catalog.slides}
+    here = {fold(slide.name) for slide in catalog.slides}
     absent = tuple(entry for name, entry in sources.entries.items() if name not in here)
     rows = []
     for slide in progress(catalog.slides):
-        entry = sources.entries.get(slide.name.casefold(), SlideEntry.of_name(slide.name))
+        entry = sources.entries.get(fold(slide.name), SlideEntry.of_name(slide.name))
         if entry.tech not in ("", slide.tech):
             raise DataError(
                 f"{entry.where}: tech is {entry.tech}, but its files are in {root}/{slide.tech}; correct it"

@@ -9,6 +9,7 @@ from stimage.collection.name_maps import SPECIES, TISSUES, Maps
 from stimage.collection.publications import TEXTS, involves_cancer
 from stimage.collection.texts import Row, read_rows
 from stimage.slides import TECHS
+from stimage.slides.names import fold
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
     for row in rows:
         name = row.get("slide")
         faults = list(_faults(row, maps))
-        if old := first.setdefault(name.casefold(), row.where) if name else "":
+        if old := first.setdefault(fold(name), row.where) if name else "":
             faults += [("slide", f"is also in {old}")] if old != row.where else []
         differences += [Difference(row.where, name, column, reason) for column, reason in faults]
     return MetaCheck(len(rows), tuple(differences))
@@ -63,10 +64,10 @@ def _faults(row: Row, maps: Maps) -> Iterator[tuple[str, str]]:
         yield "involve_cancer", f"is {cancer!r}, but title, abstract and keywords give {found}"
     if tech not in TECHS:
         yield "tech", f"{tech!r} is none of {', '.join(TECHS)}"
-    if (pmids := row.get("pmid")) and not all(pmid.isdigit() for pmid in pmids.split(",")):
+    if (pmids := row.get("pmid")) and not all(pmid.isdecimal() for pmid in pmids.split(",")):
         yield "pmid", f"{pmids!r} is no list of numbers with commas"
     for column in ("spot_num", "gene_num"):
-        if not row.get(column).isdigit() or not int(row.get(column)):
+        if not row.get(column).isdecimal() or not int(row.get(column)):
             yield column, f"{row.get(column)!r} is no number above 0"
 
 

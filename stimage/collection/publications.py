@@ -56,7 +56,7 @@ def read_publications(bibs: Iterable[str | Path] = (), tables: Iterable[str | Pa
     """
     found = {}
     for publication in [*(p for path in bibs for p in _read_bib(path)), *(p for t in tables for p in _read_table(t))]:
-        if not publication.pmid.isdigit():
+        if not publication.pmid.isdecimal():
             raise DataError(f"{publication.where}: {publication.pmid!r} is no pmid; expected a number")
         if old := found.get(publication.pmid):
             raise DataError(f"{publication.where}: pmid {publication.pmid} is also in {old.where}; remove one")

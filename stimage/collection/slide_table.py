@@ -8,6 +8,7 @@ from pathlib import Path
 from stimage.collection.texts import read_rows
 from stimage.errors import DataError
 from stimage.slides import TECHS
+from stimage.slides.names import fold
 
 PATTERNS = {"gse": r"GSE\d+", "gsm": r"GSM\d+", "tech": "|".join(TECHS)}
 COLUMNS = ("slide", "gse", "gsm", "pmid", "tech", "species", "tissue", "title", "abstract", "keywords")
@@ -52,7 +53,7 @@ def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
         name = row.get("slide")
         if not name:
             raise DataError(f"{row.where}: names no slide; write its name, or remove the line")
-        if old := entries.get(name.casefold()):
+        if old := entries.get(fold(name)):
             raise DataError(f"{row.where}: slide {name!r} is also in {old.where}; remove one")
         cells = {column: row.get(column) for column in COLUMNS[4:]}
         pmids = re.findall(r"[^,;\s]+", row.get("pmid"))
@@ -60,7 +61,7 @@ def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
         entry = SlideEntry(name, row.get("gse") or told.gse, row.get("gsm") or told.gsm, tuple(pmids), **cells,
                            where=row.where)  # fmt: skip
         _check(entry)
-        entries[name.casefold()] = entry
+        entries[fold(name)] = entry
     return entries
 
 
@@ -73,5 +74,5 @@ def _check(entry: SlideEntry) -> None:
 
 
 def _check_pmids(pmids: Iterable[str], where: str) -> None:
-    if wrong := next((pmid for pmid in pmids if not pmid.isdigit()), None):
+    if wrong := next((pmid for pmid in pmids if not pmid.isdecimal()), None):
         raise DataError(f"{where}: pmid is {wrong!r}; expected numbers")

@@ -99,7 +99,7 @@ def read_collection(meta: str) -> list[tuple[str, str, str, int]]:
     if missing := {"tech", "species", "tissue", "spot_num"} - set(columns):
         raise DataError(f"{meta}: has no column {min(missing)!r}, but {', '.join(columns) or 'nothing'}")
     for number, row in enumerate(rows, 1):
-        if not row["spot_num"].isdigit():
+        if not row["spot_num"].isdecimal():
             raise DataError(f"{meta}: row {number}: spot_num is {row['spot_num']!r}; write the number of spots")
     return [(row["tech"], row["species"], row["tissue"], int(row["spot_num"])) for row in rows]
 

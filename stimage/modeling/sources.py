@@ -17,7 +17,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 from stimage.errors import DataError
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
-from stimage.slides.catalog import check_name
+from stimage.slides.names import check_name, fold
 from stimage.slides.storage import OPEN, Access, is_local, list_folder, local_copy, normal_root
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
@@ -140,7 +140,7 @@ def _published_catalog(location: str, access: Access) -> Catalog:
             **{field: row[name] for field, name in of.items()},
             access=access,
         )
-        for row in sorted(rows, key=lambda row: (TECHS.index(row["tech"]), row["slide"].casefold()))
+        for row in sorted(rows, key=lambda row: (TECHS.index(row["tech"]), fold(row["slide"])))
         if not row["left_out"]
     )
     return Catalog(location, slides, meta={}, access=access)

@@ -18,6 +18,7 @@ from stimage.processing.splits import Placed, Splitting, report, split_slides
 from stimage.processing.vocabulary import NAME as GENES
 from stimage.processing.vocabulary import load_vocabulary, root_vocabulary
 from stimage.slides import TECHS, Catalog, Filters, read_catalog
+from stimage.slides.names import fold
 from stimage.slides.storage import list_folder, read_table
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class Selection:
 class Plan:
     """All that a published folder is to have: slides with their splits, and shards in order.
 
-    ``excluded`` are names as ``str.casefold`` gives them, be they in the root or not.
+    ``excluded`` are names as `fold` gives them, be they in the root or not.
     """
 
     out: Path
@@ -81,10 +82,10 @@ def make_plan(selection: Selection, out: str | os.PathLike, options: Options, sp
     """
     out = Path(out).absolute()
     catalog = read_catalog(selection.root)
-    excluded = {name.casefold() for name in selection.exclude}
+    excluded = {fold(name) for name in selection.exclude}
     slides = catalog.of_techs(selection.techs).select(selection.filters, options.on_mismatch)
-    slides = [slide for slide in slides if slide.name.casefold() not in excluded]
-    if absent := len(excluded.difference(slide.name.casefold() for slide in catalog.slides)):
+    slides = [slide for slide in slides if fold(slide.name) not in excluded]
+    if absent := len(excluded.difference(fold(slide.name) for slide in catalog.slides)):
         log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), selection.root)
     if not slides:
         raise DataError(f"{selection.root}: all slides that match are excluded")
@@ -116,8 +117,8 @@ def drop_stale(plan: Plan) -> None:
     wanted = {shard.path for shard in plan.shards}
     stale = [path for path in plan.out.glob("data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]
     slides = {path: path.name[: -len("-00000-of-00001.parquet")] for path in stale}
-    known = plan.excluded.union(name.casefold() for name in plan.placed)
-    if others := sorted({name for name in slides.values() if name.casefold() not in known}):
+    known = plan.excluded.union(fold(name) for name in plan.placed)
+    if others := sorted({name for name in slides.values() if fold(name) not in known}):
         raise DataError(
             f"{plan.out}: has shards of {len(others)} slides that are not selected now: {', '.join(others[:5])}"
             f"{', …' if len(others) > 5 else ''}; select them too, or name them in a file for --exclude"

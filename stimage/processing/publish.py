@@ -21,6 +21,7 @@ from stimage.processing.shards import Done, Shard, writing
 from stimage.processing.splits import check_leaks
 from stimage.processing.vocabulary import NAME as GENES
 from stimage.processing.vocabulary import load_vocabulary
+from stimage.slides.names import fold
 
 SLIDES = "slides.parquet"
 META = ("species", "tissue", "pmid", "title", "abstract", "keywords")  # columns of the meta file
@@ -77,7 +78,7 @@ def finish(plan: Plan, done: Mapping[str, Done], repo: str, licence: str | None 
 def slides_table(plan: Plan, done: Mapping[str, Done]) -> pa.Table:
     """Return a row per slide: the meta file's, joined with what was measured."""
     names = list(plan.placed)
-    meta = [(plan.catalog.meta or {}).get(name.casefold(), {}) for name in names]
+    meta = [(plan.catalog.meta or {}).get(fold(name), {}) for name in names]
     parts = defaultdict(list)
     for shard in plan.shards:
         parts[shard.slide.name].append(done[shard.name])

@@ -4,18 +4,18 @@ import difflib
 import hashlib
 import logging
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from stimage.errors import DataError
-from stimage.slides.storage import OPEN, Access, list_folder, local_copy, normal_root, read_names, read_table
+from stimage.slides.meta_file import FIRST, find_meta, read_meta
+from stimage.slides.names import check_name, fold, slide_names, texts_of
+from stimage.slides.storage import OPEN, Access, list_folder, local_copy, normal_root
 
 TECHS = ("ST", "Visium", "VisiumHD")
 ON_MISMATCH = ("error", "drop")
-META = "meta/meta_all_gene.csv"
-META_COLUMNS = ("slide", "species", "tissue", "pmid", "involve_cancer")
 PARTS = {  # part of a slide: folder and how its file's name ends
     "coord": ("coord", ("_coord.csv",)),
     "counts": ("gene_exp", ("_count.csv",)),
@@ -76,13 +76,15 @@ class Filters:
 class Catalog:
     """All slides that have a file in a root, in order of technology and name.
 
-    ``broken`` says, by slide, what keeps it from being read; ``meta`` has the meta file's rows by lower-case name.
+    ``broken`` says, by slide, what keeps it from being read; ``meta`` has the meta file's rows by folded name, and
+    ``meta_file`` says which file of the root that is.
     """
 
     root: str
     slides: tuple[Slide, ...]
     broken: Mapping[str, str] = field(default_factory=dict)
     meta: Mapping[str, Mapping[str, str]] | None = None
+    meta_file: str | None = None
     access: Access = OPEN
 
     def of_techs(self, techs: Iterable[str]) -> "Catalog":
@@ -108,7 +110,7 @@ class Catalog:
         slides = list(self.slides) if filters.slides is None else self._named(slide_names(filters.slides))
         for key in ("species", "tissue", "pmid", "involve_cancer"):
             if (wanted := getattr(filters, key)) is not None:
-                slides = self._matching(slides, key, _texts(wanted))
+                slides = self._matching(slides, key, texts_of(wanted))
         if with_broken:
             return slides
         if bad := [slide.name for slide in slides if slide.name in self.broken]:
@@ -124,18 +126,18 @@ class Catalog:
         return slides
 
     def _named(self, names: list[str]) -> list[Slide]:
-        known = {slide.name.casefold() for slide in self.slides}
+        known = {fold(slide.name) for slide in self.slides}
         for name in names:
             check_name(name, "slides=")
-            if name.casefold() not in known:
+            if fold(name) not in known:
                 raise DataError(self._unknown_slide(name))
-        wanted = {name.casefold() for name in names}
-        return [slide for slide in self.slides if slide.name.casefold() in wanted]
+        wanted = {fold(name) for name in names}
+        return [slide for slide in self.slides if fold(slide.name) in wanted]
 
     def _unknown_slide(self, name: str) -> str:
-        if self.meta and (row := self.meta.get(name.casefold())):
+        if self.meta and (row := self.meta.get(fold(name))):
             where = f"{row.get('tech') or 'ST|Visium|VisiumHD'}/coord/{name}_coord.csv"
-            return f"{self.root}: slide {name!r} is in {META} but has no files here; expected {where}"
+            return f"{self.root}: slide {name!r} is in {self.meta_file} but has no files here; expected {where}"
         names = [slide.name for slide in self.slides]
         near = difflib.get_close_matches(name, names, 3, 0.5)
         hint = f"did you mean {', '.join(near)}?" if near else f"there are: {_shown(names)}"
@@ -143,7 +145,7 @@ class Catalog:
 
     def _matching(self, slides: list[Slide], key: str, wanted: list[str]) -> list[Slide]:
         if self.meta is None:
-            raise DataError(f"{self.root}/{META}: is missing, so slides cannot be chosen by {key}")
+            raise DataError(f"{self.root}/meta/{FIRST}: is missing, so slides cannot be chosen by {key}")
         values = {slide.name: _values(slide, key) for slide in slides}
         known = sorted({value for slide in self.slides for value in _values(slide, key)})
         if unknown := [value for value in wanted if value not in known]:
@@ -178,17 +180,18 @@ def read_catalog(root: str, with_meta: bool = True, access: Access | None = None
         If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
     """
     root, access = normal_root(root), access or OPEN
-    meta = _read_meta(root, access) if with_meta else None
-    notes = {name.casefold(): file for name, file in list_folder(root, "annotation", access).items()}
+    meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
+    meta = read_meta(local_copy(url, access), f"{root}/{meta_file}") if url else None
+    notes = {fold(name): file for name, file in list_folder(root, "annotation", access).items()}
     slides, broken = {}, {}
     for tech in TECHS:
         for name, files in sorted(slide_files(root, tech, access).items()):
             row = (meta or {}).get(name)
-            slide = _slide(tech, files, row, notes.get(f"{name}_anno.csv"), access)
+            slide = _slide(tech, files, row, notes.get(fold(f"{name}_anno.csv")), access)
             if name in slides:
                 raise DataError(f"{root}: slide {slide.name!r} is in {slides[name].tech} and in {tech}; rename one")
             slides[name] = slide
-            if problem := _problem(root, slide, row, meta):
+            if problem := _problem(root, slide, row, meta_file):
                 broken[slide.name] = problem
     if not slides:
         raise DataError(
@@ -196,19 +199,19 @@ def read_catalog(root: str, with_meta: bool = True, access: Access | None = None
             "gene_exp/SLIDE_count.csv and image/SLIDE.png"
         )
     if meta and (absent := len(meta.keys() - slides.keys())):
-        log.info("%s: %d slides of %s are not in this root", root, absent, META)
-    return Catalog(root, tuple(slides.values()), broken, meta, access)
+        log.info("%s: %d slides of %s are not in this root", root, absent, meta_file)
+    return Catalog(root, tuple(slides.values()), broken, meta, meta_file, access)
 
 
 def slide_files(root: str, tech: str, access: Access | None = None) -> dict[str, dict[str, dict]]:
-    """Return lower-case slide name → part → file; the part "name" is the slide's name as its files spell it."""
+    """Return folded slide name → part → file; the part "name" is the slide's name as its files spell it."""
     found = {}
     for part, (folder, suffixes) in PARTS.items():
         for filename, file in list_folder(root, f"{tech}/{folder}", access).items():
             if suffix := next((s for s in suffixes if filename.lower().endswith(s)), None):
                 name = filename[: -len(suffix)]
                 check_name(name, file["url"])
-                files = found.setdefault(name.casefold(), {"name": name})
+                files = found.setdefault(fold(name), {"name": name})
                 if part in files:
                     raise DataError(f"{file['url']}: slide {name!r} already has {files[part]['url']}; remove one")
                 files[part] = file
@@ -219,7 +222,7 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
     row = row or {}
     urls = {part: files[part]["url"] if part in files else "" for part in PARTS}
     return Slide(
-        name=row.get("slide") or files["name"],
+        name=unicodedata.normalize("NFC", row.get("slide") or files["name"]),
         tech=tech,
         **urls,
         annotation=note["url"] if note else None,
@@ -227,48 +230,20 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
         tissue=row.get("tissue") or None,
         pmid=row.get("pmid") or None,
         involve_cancer={"True": True, "False": False}.get(row.get("involve_cancer", "")),
-        spot_num=int(row["spot_num"]) if row.get("spot_num", "").isdigit() else None,
+        spot_num=int(row["spot_num"]) if row.get("spot_num", "").isdecimal() else None,
         size=files["coord"]["size"] if "coord" in files else None,
         access=access,
     )
 
 
-def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta: Mapping | None) -> str | None:
+def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta_file: str | None) -> str | None:
     """Say what keeps a slide from being read: a file or the meta file's row that is not there."""
     for part, (folder, suffixes) in PARTS.items():
         if not getattr(slide, part):
             return f"{root}/{slide.tech}/{folder}/{slide.name}{suffixes[0]}: is missing"
-    if meta is not None and row is None:
-        return f"{root}/{META}: has no row for slide {slide.name!r}, which has files in {slide.tech}; add one"
+    if meta_file and row is None:
+        return f"{root}/{meta_file}: has no row for slide {slide.name!r}, which has files in {slide.tech}; add one"
     return None
-
-
-def _read_meta(root: str, access: Access) -> dict[str, dict[str, str]] | None:
-    """Return the meta file's rows by lower-case slide name, or None where a root has no meta file."""
-    file = list_folder(root, "meta", access).get("meta_all_gene.csv")
-    if file is None:
-        return None
-    columns, table = read_table(local_copy(file["url"], access))
-    if missing := [column for column in META_COLUMNS if column not in columns]:
-        found = ", ".join(columns[:12]) or "nothing"
-        raise DataError(f"{root}/{META}: has no column {missing[0]!r}, but {found}; it must be comma-separated")
-    rows = {}
-    for number, row in enumerate(table, 1):
-        where = f"{root}/{META}: row {number}"
-        name = row["slide"]
-        check_name(name, where)
-        if name.casefold() in rows:
-            raise DataError(f"{where}: slide {name!r} occurs twice (upper and lower case do not count)")
-        if row["involve_cancer"] not in ("True", "False", ""):
-            raise DataError(f"{where}: involve_cancer is {row['involve_cancer']!r}; write True, False or nothing")
-        rows[name.casefold()] = row
-    return rows
-
-
-def check_name(name: str, where: str) -> None:
-    """Refuse what would lead out of a folder as a file's name; names become those of files that are written."""
-    if not name or ".." in name or any(c in name for c in "/\\\0"):
-        raise DataError(f"{where}: {name!r} is no slide name; it may not be empty or have '..', '/' or '\\' in it")
 
 
 def _shown(names: list[str]) -> str:
@@ -277,17 +252,6 @@ def _shown(names: list[str]) -> str:
 
 def _count_by_tech(slides: Iterable[Slide]) -> str:
     return ", ".join(f"{n} {tech}" for tech, n in Counter(slide.tech for slide in slides).items())
-
-
-def _texts(values: Any) -> list[str]:
-    return [str(values)] if isinstance(values, str | int) else [str(value) for value in values]
-
-
-def slide_names(slides: str | os.PathLike | Iterable[str]) -> list[str]:
-    """Return the names that the filter ``slides`` stands for."""
-    if isinstance(slides, str | os.PathLike) and str(slides).endswith((".csv", ".txt")):
-        return read_names(slides)
-    return _texts(slides)
 
 
 def _values(slide: Slide, key: str) -> set[str]:

@@ -61,7 +61,7 @@ def normal_root(url: str | os.PathLike) -> str:
 
 
 def list_folder(root: str, folder: str, access: Access | None = None) -> dict[str, dict]:
-    """List the files of one folder of a root, empty if there is no such folder.
+    """List the files of one folder of a root, empty if there is no such folder; hidden files, ``.name``, are none.
 
     Returns
     -------
@@ -83,6 +83,8 @@ def list_folder(root: str, folder: str, access: Access | None = None) -> dict[st
             name = entry["name"].rsplit("/", 1)[-1]
             url = entry["name"] if is_local(root) else fs.unstrip_protocol(entry["name"])
             name = unquote(name) if "http" in fs.protocol else name
+            if name.startswith("."):  # what macOS, editors and unfinished writers leave
+                continue
             files[name] = {"url": url, "size": entry.get("size"), "stamp": _stamp(entry)}
     return files
 

@@ -1,0 +1,77 @@
+"""The meta file of a root: which of several is read, and its rows."""
+
+import logging
+import re
+from collections.abc import Iterable
+from datetime import date, datetime
+
+from stimage.errors import DataError
+from stimage.slides.names import check_name, fold
+from stimage.slides.storage import Access, list_folder, read_table
+
+FIRST = "meta_all_gene.csv"  # how it is called without a date
+DATED = re.compile(r"meta_all_gene(\d*)\.csv")
+META_COLUMNS = ("slide", "species", "tissue", "pmid", "involve_cancer")
+log = logging.getLogger(__name__)
+
+
+def newest_meta(names: Iterable[str], where: str) -> str | None:
+    """Return the newest of the meta files among these names of files, None if there is none.
+
+    The data set's authors put the date behind the name, as MMDDYYYY (``meta_all_gene02122025.csv``); a file without a
+    date is older than any with one.
+
+    Raises
+    ------
+    DataError
+        If a name has another number than a date.
+    """
+    dated = {name: _date(name, found[1], where) for name in names if (found := DATED.fullmatch(name))}
+    return max(dated, key=dated.__getitem__, default=None)
+
+
+def find_meta(root: str, access: Access | None = None) -> tuple[str, str] | None:
+    """Return path below the root, and path or URL, of the meta file that is read; None where a root has none."""
+    files = list_folder(root, "meta", access)
+    name = newest_meta(files, f"{root}/meta")
+    for other in files:
+        if other.startswith("meta_all_gene") and not DATED.fullmatch(other):
+            log.warning(
+                "%s/meta/%s: is not read; a meta file is called %s or meta_all_geneMMDDYYYY.csv", root, other, FIRST
+            )
+    return (f"meta/{name}", files[name]["url"]) if name else None
+
+
+def read_meta(path: str, where: str) -> dict[str, dict[str, str]]:
+    """Return a meta file's rows by folded slide name.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, a name is not allowed or occurs twice, or involve_cancer is neither True nor False.
+    """
+    columns, table = read_table(path)
+    if missing := [column for column in META_COLUMNS if column not in columns]:
+        found = ", ".join(columns[:12]) or "nothing"
+        raise DataError(f"{where}: has no column {missing[0]!r}, but {found}; it must be comma-separated")
+    rows = {}
+    for number, row in enumerate(table, 1):
+        place, name = f"{where}: row {number}", row["slide"]
+        check_name(name, place)
+        if fold(name) in rows:
+            raise DataError(f"{place}: slide {name!r} occurs twice (upper and lower case do not count)")
+        if row["involve_cancer"] not in ("True", "False", ""):
+            raise DataError(f"{place}: involve_cancer is {row['involve_cancer']!r}; write True, False or nothing")
+        rows[fold(name)] = row
+    return rows
+
+
+def _date(name: str, digits: str, where: str) -> date:
+    try:
+        if len(digits) not in (0, 8):
+            raise ValueError
+        return datetime.strptime(digits, "%m%d%Y").date() if digits else date.min
+    except ValueError:
+        raise DataError(
+            f"{where}/{name}: its number is no date MMDDYYYY, so the newest meta file cannot be told; rename it"
+        ) from None

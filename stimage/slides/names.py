@@ -1,0 +1,36 @@
+"""Names of slides: how they are compared, which are allowed, and lists of them."""
+
+import os
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from stimage.errors import DataError
+from stimage.slides.storage import read_names
+
+
+def fold(name: str) -> str:
+    """Return a name as names are compared: upper and lower case do not count, nor how Unicode writes accents."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def check_name(name: str, where: str) -> None:
+    """Refuse what would lead out of a folder or hide as a file's name; names become those of files that are written."""
+    if not name or name[0] == "." or ".." in name or any(c in name for c in "/\\\0"):
+        raise DataError(
+            f"{where}: {name!r} is no slide name; it may not be empty, begin with '.', or have '..', '/' or '\\' in it"
+        )
+
+
+def slide_names(slides: str | os.PathLike | Iterable[str]) -> list[str]:
+    """Return the names that the filter ``slides`` stands for."""
+    if isinstance(slides, str | os.PathLike) and str(slides).endswith((".csv", ".txt")):
+        return read_names(slides)
+    return texts_of(slides)
+
+
+def texts_of(values: Any) -> list[str]:
+    """Return a value, or a list of values, as a list of texts."""
+    return [str(value) for value in ([values] if isinstance(values, str | int | np.generic) else values)]
