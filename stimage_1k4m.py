@@ -46,7 +46,7 @@ from stimage.slides import open_spots
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
 from stimage.slides.names import slide_names
-from stimage.slides.storage import Access
+from stimage.slides.access import Access
 from stimage.slides.storage import read_table
 
 NAME = "stimage_1k4m"

@@ -66,7 +66,7 @@ def test_http_fetches_only_what_is_asked_for(sample, server):
 
 
 def test_a_server_that_is_not_there():
-    with pytest.raises(ValueError, match=r"http://127.0.0.1:9/.*: cannot be listed"):
+    with pytest.raises(ValueError, match=r"http://127.0.0.1:9.*: cannot be listed"):
         stream(root="http://127.0.0.1:9")
 
 

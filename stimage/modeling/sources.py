@@ -17,8 +17,9 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 from stimage.errors import DataError
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
+from stimage.slides.access import OPEN, Access, is_local
 from stimage.slides.names import check_name, fold
-from stimage.slides.storage import OPEN, Access, is_local, list_folder, local_copy, normal_root
+from stimage.slides.storage import list_folder, local_copy, normal_root, pinned
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
@@ -87,7 +88,7 @@ def open_source(location: str, access: Access | None = None, **reading: Any) -> 
     """
     if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
         location = f"hf://datasets/{location}"
-    location = normal_root(location)
+    location = pinned(normal_root(location), access)
     published = PUBLISHED in list_folder(location, "", access)
     patch = reading.get("patch")
     if published and patch not in (None, "original"):

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from stimage.errors import DataError
+from stimage.slides.access import OPEN, Access
 from stimage.slides.meta_file import FIRST, find_meta, read_meta
 from stimage.slides.names import check_name, fold, slide_names, texts_of
-from stimage.slides.storage import OPEN, Access, list_folder, local_copy, normal_root
+from stimage.slides.storage import list_folder, local_copy, normal_root, pinned
 
 TECHS = ("ST", "Visium", "VisiumHD")
 ON_MISMATCH = ("error", "drop")
@@ -30,7 +31,8 @@ class Slide:
     """One image with its spots: where its files are, and its row of the meta file.
 
     ``coord``, ``counts``, ``image`` and ``annotation`` are paths or URLs; without a meta file, what it would say is
-    None. ``size`` is the coord file's, in bytes; ``access`` is what the files' server asks for.
+    None. ``size`` is the coord file's, in bytes; ``access`` is what the files' server asks for; ``stamps`` what it says
+    of them, by part, as far as it is known (see `stimage.slides.freshness.stamped`).
     """
 
     name: str
@@ -46,6 +48,7 @@ class Slide:
     spot_num: int | None = None
     size: int | None = None
     access: Access = field(default=OPEN, compare=False, repr=False)
+    stamps: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def about_spots(self) -> int:
@@ -179,7 +182,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access | None = None
     DataError
         If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
     """
-    root, access = normal_root(root), access or OPEN
+    root, access = pinned(normal_root(root), access), access or OPEN
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(local_copy(url, access), f"{root}/{meta_file}") if url else None
     notes = {fold(name): file for name, file in list_folder(root, "annotation", access).items()}
@@ -219,8 +222,9 @@ def slide_files(root: str, tech: str, access: Access | None = None) -> dict[str,
 
 
 def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None, access: Access) -> Slide:
-    row = row or {}
+    row, known = row or {}, {**files, "annotation": note or {}}
     urls = {part: files[part]["url"] if part in files else "" for part in PARTS}
+    stamps = {part: known[part]["stamp"] for part in (*PARTS, "annotation") if known.get(part, {}).get("stamp")}
     return Slide(
         name=unicodedata.normalize("NFC", row.get("slide") or files["name"]),
         tech=tech,
@@ -233,6 +237,7 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
         spot_num=int(row["spot_num"]) if row.get("spot_num", "").isdecimal() else None,
         size=files["coord"]["size"] if "coord" in files else None,
         access=access,
+        stamps=stamps,
     )
 
 

@@ -1,57 +1,28 @@
-"""Files of a root, on disk or behind any fsspec URL: listing folders and getting a local copy."""
+"""Files of a root, on disk or behind any fsspec URL: listing folders, telling changes, getting a local copy."""
 
 import csv
 import hashlib
+import logging
 import os
+import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import aiohttp
 import datasets
 import fsspec
-from datasets.utils.file_utils import cached_path
+from fsspec.callbacks import TqdmCallback
 
 from stimage.errors import DataError
+from stimage.files import locked, replacing
+from stimage.slides import hub
+from stimage.slides.access import OPEN, Access, is_local
 
-# what the file systems call that which changes when a file does
-STAMPS = ("size", "ETag", "Last-Modified", "blob_id", "mtime", "LastModified", "last_modified", "created")
-
-
-@dataclass(frozen=True)
-class Access:
-    """What servers ask for before they give a file: it travels with slides, and is part of no name, key or message.
-
-    Parameters
-    ----------
-    storage_options
-        What `fsspec.core.url_to_fs` takes for the URL's protocol, such as ``{"headers": {"Authorization": …}}`` for
-        ``https://`` or ``{"anon": True}`` for ``s3://``.
-    token
-        The Hub's, for ``hf://``; True is the one of the Hub's own login, None too where there is one.
-    """
-
-    storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    token: str | bool | None = field(default=None, repr=False)
-
-    def open(self, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-        """Return the file system that a URL is of, and the URL's path there."""
-        if is_local(url):
-            return fsspec.core.url_to_fs(url)
-        options = dict(self.storage_options)
-        if url.startswith("hf://") and self.token is not None:
-            options["token"] = self.token
-        return fsspec.core.url_to_fs(url, **options)
-
-
-OPEN = Access()  # to what asks for nothing
-
-
-def is_local(url: str) -> bool:
-    """Say whether a URL is a plain path of this machine."""
-    return "://" not in url
+# what file systems call that which changes when a file does, the surest first
+STAMPS = ("blob_id", "md5Hash", "ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "modify")
+STAMPS += ("updated", "created")
+log = logging.getLogger(__name__)
 
 
 def normal_root(url: str | os.PathLike) -> str:
@@ -60,33 +31,115 @@ def normal_root(url: str | os.PathLike) -> str:
     return os.path.abspath(os.path.expanduser(url)) if is_local(url) else url.rstrip("/")
 
 
+def pinned(root: str, access: Access | None = None) -> str:
+    """Return a URL of the Hub with the commit it stands for now, so that all its files are of one; others as they are.
+
+    Raises
+    ------
+    DataError
+        If the Hub does not answer, or has or shows no such repository.
+    """
+    access = access or OPEN
+    with access.asking(root, "looked up"):
+        return hub.pinned(root, access.token, access.storage_options)
+
+
 def list_folder(root: str, folder: str, access: Access | None = None) -> dict[str, dict]:
     """List the files of one folder of a root, empty if there is no such folder; hidden files, ``.name``, are none.
 
     Returns
     -------
     dict
-        File name → ``{"url": full path or URL, "size": bytes or None, "stamp": what changes when the file does}``.
+        File name → ``{"url": full path or URL, "size": bytes or None, "stamp": as `stamp_of`, or None where a listing
+        does not say it, as over HTTP}``.
     """
-    fs, path = (access or OPEN).open(f"{root}/{folder}".rstrip("/"))
+    access, url = access or OPEN, f"{root}/{folder}".rstrip("/")
     try:
-        entries = fs.ls(path + "/" if "http" in fs.protocol else path, detail=True)
-    except (FileNotFoundError, NotADirectoryError):
+        with access.asking(url, "listed"):
+            files = _list_local(url) if is_local(url) else _list_remote(url, access)
+    except _NotThere:
         return {}
-    except (OSError, aiohttp.ClientError) as error:
-        raise DataError(f"{root}/{folder}: cannot be listed: {error!r}") from error
+    return {name: file for name, file in files.items() if not name.startswith(".")}  # what editors and macOS leave
+
+
+class _NotThere(DataError):
+    """There is no such folder."""
+
+
+def _list_local(folder: str) -> dict[str, dict]:
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        raise _NotThere from None
     files = {}
     for entry in entries:
-        if linked := bool(entry.get("islink")) and os.path.isfile(entry["name"]):
-            entry["mtime"] = os.stat(entry["name"]).st_mtime  # of what is linked to, not of the link
-        if entry["type"] == "file" or linked:
-            name = entry["name"].rsplit("/", 1)[-1]
-            url = entry["name"] if is_local(root) else fs.unstrip_protocol(entry["name"])
-            name = unquote(name) if "http" in fs.protocol else name
-            if name.startswith("."):  # what macOS, editors and unfinished writers leave
-                continue
-            files[name] = {"url": url, "size": entry.get("size"), "stamp": _stamp(entry)}
+        if entry.is_file():
+            state = entry.stat()  # of what is linked to, not of the link
+            files[entry.name] = {"url": entry.path, "size": state.st_size, "stamp": _local_stamp(state)}
     return files
+
+
+def _list_remote(url: str, access: Access) -> dict[str, dict]:
+    fs, path = access.open(url)
+    web = "http" in fs.protocol
+    try:
+        entries = _fresh(fs, path).ls(path + "/" if web else path, detail=True)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if error.__cause__:  # a repository or a bucket that is not there, or is not shown, is no absent folder
+            raise
+        raise _NotThere from None
+    files = {}
+    for entry in entries:
+        if entry["type"] == "file":
+            name = entry["name"].rsplit("/", 1)[-1]
+            file = {"url": fs.unstrip_protocol(entry["name"]), "size": entry.get("size"), "stamp": _stamp(entry)}
+            files[unquote(name) if web else name] = file
+    return files
+
+
+def _fresh(fs: fsspec.AbstractFileSystem, path: str) -> fsspec.AbstractFileSystem:
+    """Return the file system without its memory of listings; a commit's never change."""
+    if not hub.is_pinned(path):
+        fs.invalidate_cache()
+    return fs
+
+
+def stamp_of(url: str, access: Access | None = None) -> str:
+    """Return what changes when a file does: what its server says of it now; of this machine, size and time in ns.
+
+    Raises
+    ------
+    DataError
+        If the server does not answer, or does not give the file.
+    """
+    access = access or OPEN
+    with access.asking(url, "looked up"):
+        if is_local(url):
+            return _local_stamp(os.stat(url))
+        if url.startswith("hf://"):  # which says more of a file in its folder's listing
+            folder, _, name = url.rpartition("/")
+            if name in (files := list_folder(folder, "", access)):
+                return files[name]["stamp"]
+        return _said_of(url, access)[1]
+
+
+def _said_of(url: str, access: Access) -> tuple[int | None, str]:
+    """Return a remote file's size, where the server says it, and stamp."""
+    fs, path = access.open(url)
+    info = _fresh(fs, path).info(path)
+    if stamp := _stamp(info):
+        return info.get("size"), stamp
+    log.warning("%s: the server does not say when it changed: if it keeps its size, that will not be noticed", url)
+    return info.get("size"), f"{info.get('size')}"
+
+
+def _stamp(info: Mapping[str, Any]) -> str | None:
+    said = next((f"{key}={info[key]}" for key in STAMPS if info.get(key)), None)
+    return f"{info.get('size')} {said}" if said else None
+
+
+def _local_stamp(state: os.stat_result) -> str:
+    return f"{state.st_size} {state.st_mtime_ns}"
 
 
 def local_copy(url: str, access: Access | None = None) -> str:
@@ -99,31 +152,39 @@ def local_copy(url: str, access: Access | None = None) -> str:
     Raises
     ------
     DataError
-        If the file cannot be fetched, or, of this machine, opened.
+        If the file cannot be fetched whole, or, of this machine, opened.
     """
     if is_local(url):
         check_readable(url)
         return url
     access = access or OPEN
-    config = datasets.DownloadConfig(
-        download_desc=f"Fetching {url.rsplit('/', 1)[-1]}",
-        token=access.token,
-        storage_options={url.partition("://")[0]: dict(access.storage_options)},
-    )
-    try:
-        if not url.startswith("hf://"):  # the Hub has a cache of its own; others may have no ETag
-            fs, path = access.open(url)
-            config.cache_dir = str(cache_folder() / "files" / _stamp(fs.info(path)))
-        return cached_path(url, config)
-    except (OSError, aiohttp.ClientError) as error:
-        raise DataError(f"{url}: cannot be fetched: {error!r}") from error
+    with access.asking(url, "fetched"):
+        return hub.copy(url, access.token, access.storage_options) or str(_copy(url, access))
+
+
+def _copy(url: str, access: Access) -> Path:
+    size, stamp = _said_of(url, access)
+    key = hashlib.sha256(f"{url} {stamp}".encode()).hexdigest()[:32]
+    copy = cache_folder() / "files" / key / unquote(url.rsplit("/", 1)[-1])
+    if copy.exists():
+        return copy
+    with locked(copy.parent):  # threads and processes that want the same file wait for one of them
+        if not copy.exists():
+            with replacing(copy) as unfinished:
+                fs, path = access.open(url)
+                bar = {"desc": f"Fetching {copy.name}", "unit": "B", "unit_scale": True}
+                fs.get_file(path, str(unfinished), callback=TqdmCallback(bar, tqdm_cls=datasets.utils.tqdm))
+                if size not in (None, got := unfinished.stat().st_size):
+                    raise DataError(f"{url}: was cut off: {got} bytes came of {size}; run it again")
+                if _said_of(url, access) != (size, stamp):
+                    raise DataError(f"{url}: changed while it was fetched; run it again")
+    return copy
 
 
 def check_readable(path: str) -> None:
     """Refuse what is not there, is no file (a pipe would be waited for for ever), or may not be read."""
     try:
-        if not os.path.isfile(path):
-            os.stat(path)
+        if not stat.S_ISREG(os.stat(path).st_mode):
             raise DataError(f"{path}: is no file")
         with open(path, "rb"):
             pass
@@ -136,24 +197,25 @@ def cache_folder() -> Path:
     return Path(datasets.config.HF_DATASETS_CACHE) / "stimage_1k4m"
 
 
-def _stamp(info: dict) -> str:
-    """Digest what changes when a file does, out of what a file system says of it."""
-    return hashlib.sha256(repr([str(info.get(key)) for key in STAMPS]).encode()).hexdigest()[:16]
-
-
 def first_line(url: str, access: Access | None = None) -> bytes:
-    """Return a file's first line; of a remote file, only its beginning is fetched."""
-    if is_local(url):
-        with open(url, "rb") as file:
-            return file.readline()
-    text = b""
-    try:
-        fs, path = (access or OPEN).open(url)
+    """Return a file's first line; of a remote file, only its beginning is fetched.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or ends before the size that the server says.
+    """
+    access, text = access or OPEN, b""
+    with access.asking(url, "read"):
+        if is_local(url):
+            with open(url, "rb") as file:
+                return file.readline()
+        fs, path = access.open(url)
         with fs.open(path, "rb", block_size=1 << 18) as file:
             while b"\n" not in text and (more := file.read(1 << 17)):
                 text += more
-    except (OSError, aiohttp.ClientError) as error:
-        raise DataError(f"{url}: cannot be fetched: {error!r}") from error
+            if b"\n" not in text and len(text) < (file.size or 0):
+                raise DataError(f"{url}: was cut off: {len(text)} bytes came of {file.size}; run it again")
     return text.partition(b"\n")[0] + b"\n" if text else text
 
 

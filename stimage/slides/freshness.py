@@ -1,0 +1,41 @@
+"""Whether a slide's files changed: what their server says of each, asked only where its listings do not say it."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from stimage.slides.catalog import Slide
+from stimage.slides.storage import stamp_of
+
+FILES = ("coord", "counts", "image", "annotation")
+ASKING = 16  # requests at once
+
+
+def stamped(slides: Iterable[Slide], files: Iterable[str] = FILES) -> list[Slide]:
+    """Return slides that know the stamps of these of their files.
+
+    Raises
+    ------
+    DataError
+        If a server does not answer; naming the file.
+    """
+    slides = list(slides)
+    unknown = [(k, file) for k, slide in enumerate(slides) for file in files if _unknown(slide, file)]
+    more: dict[int, dict[str, str]] = defaultdict(dict)
+    with ThreadPoolExecutor(ASKING) as pool:
+        asked = ((getattr(slides[k], file), slides[k].access) for k, file in unknown)
+        for (k, file), stamp in zip(unknown, pool.map(lambda it: stamp_of(*it), asked)):
+            more[k][file] = stamp
+    return [
+        replace(slide, stamps={**slide.stamps, **more[k]}) if k in more else slide for k, slide in enumerate(slides)
+    ]
+
+
+def as_it_is(slide: Slide) -> Slide:
+    """Return a slide with the stamps that its files have now."""
+    return stamped([replace(slide, stamps={})])[0]
+
+
+def _unknown(slide: Slide, file: str) -> bool:
+    return bool(getattr(slide, file)) and file not in slide.stamps

@@ -1,0 +1,45 @@
+"""Files of the Hub: all of one commit, and its own cache."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+KINDS = {"datasets": "dataset", "spaces": "space", "models": "model", None: "model"}
+REVISION = r"refs/(?:convert|pr)/[^/]+|[^/]+"
+URL = re.compile(rf"hf://(?:(datasets|spaces|models)/)?((?!buckets/)[^/@]+/[^/@]+)(?:@({REVISION}))?(?:/(.*))?")
+COMMIT = re.compile(r"@[0-9a-f]{40}(/|$)")
+
+
+def is_pinned(path: str) -> bool:
+    """Say whether a path names its commit, so that what it leads to never changes."""
+    return bool(COMMIT.search(path))
+
+
+def says_private(error: BaseException) -> bool:
+    """Say whether the Hub does not show a repository, be it private, gated or not there."""
+    return isinstance(error, RepositoryNotFoundError | GatedRepoError)
+
+
+def pinned(url: str, token: str | bool | None, options: Mapping[str, Any]) -> str:
+    """Return a URL of the Hub with the commit that its revision is at; any other URL as it is."""
+    match = URL.fullmatch(url)
+    if not match or is_pinned(url):
+        return url
+    kind, repository, revision, path = match.groups()
+    api = HfApi(options.get("endpoint"), token)
+    info = api.repo_info(repository, repo_type=KINDS[kind], revision=revision and unquote(revision))
+    return "/".join(filter(None, ["hf:/", kind, f"{repository}@{info.sha}", path]))
+
+
+def copy(url: str, token: str | bool | None, options: Mapping[str, Any]) -> str | None:
+    """Return the path of a file's copy in the Hub's cache, fetched if need be; None if the URL is not of the Hub."""
+    match = URL.fullmatch(url)
+    if not match:
+        return None
+    kind, repository, revision, path = match.groups()
+    api = HfApi(options.get("endpoint"), token)
+    return api.hf_hub_download(repository, path, repo_type=KINDS[kind], revision=revision and unquote(revision))
