@@ -28,10 +28,16 @@ def main() -> int:
     findings = with_twins(checked)
     for one in (one for some in findings.values() for one in some if one.status in ("fail", "warn")):
         print(f"{one.status}: {one.slide}: {one.check}: {one.message}" + (f" ({one.remedy})" if one.remedy else ""))
-    configuration = {"root": str(args.root), "colour": args.colour, "slides": len(slides)}
+    configuration = {
+        "root": str(args.root),
+        "colour": args.colour,
+        "slides": len(slides),
+        "meta_file": catalog.meta_file,
+    }
     write_tables(args.out, findings, configuration)
     pictures = {one.slide.name: f"{PICTURES}/{one.slide.name}.jpg" for one in checked if one.picture}
-    write_report(args.out / "report.html", f"Slides of {Path(args.root).name}", slides, findings, pictures)
+    title = f"Slides of {Path(args.root).name}"
+    write_report(args.out / "report.html", title, slides, findings, pictures, catalog.meta_file)
     counts = count(findings)
     print(f"{counted(len(slides), 'slide')}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
     print(f"page: {args.out / 'report.html'}; tables: findings.csv, findings.parquet and results.json beside it")

@@ -12,7 +12,7 @@ from stimage.files import replacing
 from stimage.slides import Slide
 
 PAGE = files("stimage.collection") / "page"
-MARKS = re.compile(r"<!--(TITLE|DATA)-->|/\*(STYLE|SCRIPT)\*/")
+MARKS = re.compile(r"<!--(TITLE|META|DATA)-->|/\*(STYLE|SCRIPT)\*/")
 
 
 def write_report(
@@ -21,6 +21,7 @@ def write_report(
     slides: Sequence[Slide],
     findings: Mapping[str, list[Finding]],
     thumbnails: Mapping[str, str],
+    meta_file: str | None = None,
 ) -> None:
     """Write the page; it needs no network and no other file than the thumbnails, which are loaded as they are seen.
 
@@ -34,6 +35,8 @@ def write_report(
         The slides, and what was found of each by name.
     thumbnails
         Path of a slide's picture, relative to the page, by name; slides without one have no image.
+    meta_file
+        Which meta file was read, as a path below the root; None if there is none.
     """
     rows = [
         {
@@ -52,7 +55,8 @@ def write_report(
     texts = {
         name: PAGE.joinpath(f"report.{end}").read_text("utf-8") for name, end in (("STYLE", "css"), ("SCRIPT", "js"))
     }
-    texts |= {"TITLE": escape(title), "DATA": data}
+    meta = f"Meta file: {meta_file}." if meta_file else "The root has no meta file."
+    texts |= {"TITLE": escape(title), "META": escape(meta), "DATA": data}
     page = PAGE.joinpath("report.html").read_text("utf-8")
     with replacing(path) as unfinished:
         unfinished.write_text(MARKS.sub(lambda found: texts[found[1] or found[2]], page), encoding="utf-8")

@@ -40,9 +40,10 @@ slides = load_dataset("{repo}", "slides", split="train")
 | `image` | RGB patch: {patch}, {encoding} |
 | `gene_ids`, `counts` | the genes with a count, ids ascending, and their raw counts |
 
-`slides.parquet` has a row per slide: the meta file's, joined with what was measured (spots, genes, true image type and
-size, pitch, µm per pixel and why it is trusted or not). `genes.parquet` has a row per gene: id, name, kind, species,
-in how many slides and spots it is, its total count. `splits.csv` says which slide is in which split. {splitting}
+`slides.parquet` has a row per slide: the meta file's{meta_file}, joined with what was measured (spots, genes,
+true image type and size, pitch, µm per pixel and why it is trusted or not). `genes.parquet` has a row per gene: id,
+name, kind, species, in how many slides and spots it is, its total count. `splits.csv` says which slide is in which
+split. {splitting}
 {notes}
 Cite the data's authors: Chen et al., *STimage-1K4M: A histopathology image-gene expression dataset for spatial
 transcriptomics*, NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
@@ -65,6 +66,7 @@ def card(plan: Plan, done: Mapping[str, Done], notes: list[str], repo: str, lice
     text = TEXT.format(
         spots=_total(sizes["all"]), slides=len(plan.placed) - len(plan.left_out(done)), repo=repo, config=techs[0],
         report=plan.report(done), patch=_patch(plan), encoding=_encoding(plan),
+        meta_file=f" (`{plan.catalog.meta_file}`)" if plan.catalog.meta_file else "",
         splitting=_splitting(plan), notes="".join(f"\nNote: {note}.\n" for note in notes),
     )  # fmt: skip
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
