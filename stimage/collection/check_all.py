@@ -36,10 +36,10 @@ class Checked:
     picture: bool
 
 
-def check_one(task: tuple[Slide, Mapping[str, str] | None], out: Path, colour: str) -> Checked:
+def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Path, colour: str) -> Checked:
     """Check a slide and draw it into ``out``/pictures; ``colour`` as `draw_overlay` takes it."""
-    slide, meta = task
-    evidence = gather(slide, meta, None if colour in ("counts", "annotation") else colour)
+    slide, meta, broken = task
+    evidence = gather(slide, meta, None if colour in ("counts", "annotation") else colour, broken)
     digests = {}
     if evidence.picture:
         digests["image"] = evidence.picture.file_digest
@@ -51,8 +51,8 @@ def check_one(task: tuple[Slide, Mapping[str, str] | None], out: Path, colour: s
 
 def check_all(catalog: Catalog, slides: Sequence[Slide], out: Path, colour: str, workers: int) -> Iterator[Checked]:
     """Check slides in processes, in whatever order they are done; one whose process dies fails the check "files"."""
-    tasks = [(slide, None if catalog.meta is None else catalog.meta.get(fold(slide.name))) for slide in slides]
-    for (slide, _), checked, died in in_processes(partial(check_one, out=out, colour=colour), tasks, workers):
+    tasks = [(slide, (catalog.meta or {}).get(fold(slide.name)), catalog.broken.get(slide.name)) for slide in slides]
+    for (slide, *_), checked, died in in_processes(partial(check_one, out=out, colour=colour), tasks, workers):
         yield checked or Checked(slide, [Finding(slide.name, "files", "fail", died, "check it alone")], {}, False)
 
 

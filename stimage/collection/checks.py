@@ -21,6 +21,8 @@ Result = tuple[str, str, str, dict]  # status, message, remedy, values
 def check_files(e: Evidence) -> Result:
     missing = [PARTS[part] for part in ("coord", "counts", "image") if not getattr(e.slide, part)]
     problems = [f"{what} is missing" for what in missing] + list(dict.fromkeys(e.faults.values()))
+    if e.broken and not missing:  # such as a row of the meta file that is not there
+        problems.append(e.broken)
     if problems:
         return "fail", "; ".join(problems), "get the file again, or leave the slide out", {}
     return "pass", "all are there and can be read", "", {}

@@ -53,10 +53,14 @@ class Counts:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A slide's parts; None where there is none, or where it could not be read, which ``faults`` then tells by part."""
+    """A slide's parts; None where there is none, or where it could not be read, which ``faults`` then tells by part.
+
+    ``broken`` is what the catalog says keeps the slide from being read.
+    """
 
     slide: Slide
     meta: Mapping[str, str] | None
+    broken: str | None
     faults: dict[str, str]
     picture: Picture | None = None
     coordinates: Coordinates | None = None
@@ -66,10 +70,13 @@ class Evidence:
     patches: list[np.ndarray] | None = None
 
 
-def gather(slide: Slide, meta: Mapping[str, str] | None, gene: str | None = None) -> Evidence:
-    """Read all that a slide has; ``meta`` is its row of the meta file, ``gene`` one whose counts are wanted.
+def gather(
+    slide: Slide, meta: Mapping[str, str] | None, gene: str | None = None, broken: str | None = None
+) -> Evidence:
+    """Read all that a slide has.
 
-    Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.
+    ``meta`` is the slide's row of the meta file, ``gene`` one whose counts are wanted, ``broken`` what the catalog says
+    of the slide. Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.
     """
     faults = {}
 
@@ -88,7 +95,7 @@ def gather(slide: Slide, meta: Mapping[str, str] | None, gene: str | None = None
     if picture and coordinates:
         patches = part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates))
     return Evidence(
-        slide, meta, faults, picture, coordinates,
+        slide, meta, broken, faults, picture, coordinates,
         estimate_scale(coordinates, slide.tech) if coordinates else None,
         part("counts", slide.counts, lambda path: _read_counts(path, gene)),
         part("annotation", slide.annotation, _read_labels),

@@ -250,3 +250,14 @@ def test_names_and_labels_are_no_html(tmp_path):
     page = (tmp_path / "out/report.html").read_text()
     assert "<i>" not in page and "\\u003ci>" in page
     assert json.loads(page.split('id="data">')[1].split("</script>")[0])[0]["slide"] == "S'<i>"
+
+
+def test_a_slide_without_a_row_of_the_meta_file_fails(tmp_path):
+    """What the builder refuses, the checks may not pass."""
+    for name in ("Slide_A", "Slide_B"):
+        write_slide(tmp_path / "root", name, "ST")
+    meta = tmp_path / "root/meta/meta_all_gene.csv"
+    meta.write_text("".join(line for line in meta.read_text().splitlines(True) if "Slide_B" not in line))
+    code, found = check(tmp_path / "root", tmp_path / "out")
+    assert code == 1 and "has no row for slide 'Slide_B'" in found["Slide_B", "files"][1]
+    assert ("Slide_A", "files") not in found
