@@ -1,22 +1,20 @@
 """STimage-1K4M as a Hugging Face data set: spots of tissue slides, each an H&E image with its gene expression.
 
     import stimage_1k4m
-    from datasets import load_dataset
-    spots = load_dataset("stimage_1k4m", "ST", data_dir="ROOT", split="train", streaming=True)
+    spots = stimage_1k4m.load("ST", "ROOT")
 
 ROOT is a folder laid out as the data set: ST, Visium and VisiumHD with image, coord and gene_exp; annotation; meta.
+Once this is imported, `load_dataset("stimage_1k4m", "ST", data_dir="ROOT", split="train", streaming=True)` is the same.
 With datasets 3.x the same file is a loading script:
 `load_dataset("path/to/stimage_1k4m.py", "ST", data_dir="ROOT", trust_remote_code=True)`.
 """
 
-import hashlib
-import inspect
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import fields
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -31,6 +29,10 @@ from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.encoders import encoder
 from stimage.processing.examples import check_slide
 from stimage.processing.examples import spot_tables
+from stimage.processing.loading import code_hash
+from stimage.processing.loading import direct
+from stimage.processing.loading import register
+from stimage.processing.loading import unhidden
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.panels import Panel
 from stimage.processing.splits import Splitting
@@ -50,6 +52,8 @@ from stimage.slides.access import Access
 from stimage.slides.storage import read_table
 
 NAME = "stimage_1k4m"
+CONFIGS = (*TECHS, "all")
+UNNAMED = ("access", "data_dir", "data_files")  # of the builder's options, those that a cache is not named by
 SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
 SPOTS_PER_FINE_SHARD = 1_000  # what IterableDataset.reshard() makes of it
 log = logging.getLogger(NAME)
@@ -57,7 +61,7 @@ log = logging.getLogger(NAME)
 
 @dataclass
 class SpotsConfig(datasets.BuilderConfig):
-    """What `load_dataset` takes beside the technology.
+    """The options of `load` and `load_dataset`.
 
     Parameters
     ----------
@@ -137,7 +141,7 @@ class SpotsConfig(datasets.BuilderConfig):
             "gene_table": gene_table,
         }
         known["files"] = root_fingerprint(self.location, self.access)
-        config_kwargs = {key: value for key, value in config_kwargs.items() if key != "access"}
+        config_kwargs = {key: value for key, value in config_kwargs.items() if key not in UNNAMED}
         return super().create_config_id({**config_kwargs, **known}, custom_features)
 
 
@@ -145,7 +149,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     """Examples are spots: slide by slide, each from top to bottom, then from left to right."""
 
     BUILDER_CONFIG_CLASS = SpotsConfig
-    BUILDER_CONFIGS = [SpotsConfig(name=name) for name in (*TECHS, "all")]
+    BUILDER_CONFIGS = [SpotsConfig(name=name) for name in CONFIGS]
     DEFAULT_CONFIG_NAME = "all"
 
     def __init__(self, *args: Any, token: str | bool | None = None, storage_options: dict | None = None, **kwargs: Any):
@@ -189,7 +193,11 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             if part
         ]
 
-    def _generate_tables(
+    def _generate_tables(self, **shards: Any) -> Iterator[tuple[str, pa.Table]]:
+        with unhidden():
+            yield from self._spot_tables(**shards)
+
+    def _spot_tables(
         self, slides: list[Slide], parts: list[tuple[int, int]], vocabulary: str, image_format: str
     ) -> Iterator[tuple[str, pa.Table]]:
         config = self.config
@@ -229,28 +237,77 @@ def spot_features(panel: Panel | None = None) -> Features:
     )
 
 
+def load(
+    name: str,
+    root: str | os.PathLike,
+    split: str | None = "train",
+    streaming: bool = True,
+    *,
+    num_proc: int | None = None,
+    keep_in_memory: bool = False,
+    cache_dir: str | os.PathLike | None = None,
+    token: bool | str | None = None,
+    storage_options: dict | None = None,
+    **options: object,
+) -> Any:
+    """Load spots: as `load_dataset` does, with the same cache, through public parts of datasets alone.
+
+    Parameters
+    ----------
+    name
+        A technology, "ST", "Visium" or "VisiumHD", or "all".
+    root
+        A folder laid out as the data set, or any fsspec URL of one.
+    split
+        "train", which has all spots unless ``split_by`` is given, then "validation" and "test", too. None gives all.
+    streaming
+        Read spots as they are asked for, or prepare all in datasets' cache first.
+    num_proc, keep_in_memory
+        Of preparing: so many processes, and whether to read what is prepared into memory.
+    cache_dir, token, storage_options
+        datasets' cache; what the root's server is given.
+    **options
+        Filters, patches, panels, splits: those of `SpotsConfig`.
+
+    Returns
+    -------
+    datasets.IterableDataset or datasets.Dataset
+        The spots of the split, streamed or prepared; without a split, a dict of them by split.
+
+    Raises
+    ------
+    ValueError
+        If there is no such name, split or option, or an option's value is none.
+    DataError
+        If the root's files are not as they should be; when streaming, also later, when they are read.
+
+    Examples
+    --------
+    >>> spots = load("Visium", "ROOT", species="human", panel=["ERBB2", "EPCAM"], normalise="log1p")  # doctest: +SKIP
+    """
+    if name not in CONFIGS:
+        raise ValueError(f"{name!r}: is no configuration; pass one of {', '.join(CONFIGS)}")
+    known = {one.name for one in fields(SpotsConfig)} - {one.name for one in fields(datasets.BuilderConfig)}
+    known -= {"root", "access"}
+    if unknown := options.keys() - known:
+        raise ValueError(f"there is no option {min(unknown)!r}; there are {', '.join(sorted(known))}")
+    if streaming and (num_proc is not None or keep_in_memory):
+        raise ValueError("num_proc and keep_in_memory are of preparing: pass streaming=False too")
+    where = {"root": str(root)} if "://" in str(root) else {"data_dir": str(root)}
+    builder = STimage1K4M(cache_dir=cache_dir, dataset_name=NAME, config_name=name, hash=code_hash(__file__),
+                          token=token, storage_options=storage_options, **where, **options)  # fmt: skip
+    if streaming:
+        return builder.as_streaming_dataset(split)
+    with direct():
+        builder.download_and_prepare(num_proc=num_proc)
+    return builder.as_dataset(split, in_memory=keep_in_memory)
+
+
 def gene_names(root: str, storage_options: dict | None = None, token: str | bool | None = None) -> list[str]:
     """Return the names of a root's genes; ``gene_ids`` of its examples are places in this list."""
     catalog = read_catalog(root, access=Access(storage_options or {}, token))
     return list(load_vocabulary(root_vocabulary(catalog)).names)
 
 
-def _register() -> None:
-    """Let `load_dataset("stimage_1k4m", …)` find this module among datasets' packaged ones."""
-
-    class Factory(datasets.load.PackagedDatasetModuleFactory):
-        # Other packaged builders first glob all of data_dir or, without one, of the working directory.
-        def get_module(self) -> datasets.load.DatasetModule:
-            if self.name != NAME:
-                return super().get_module()
-            data_files = datasets.data_files.DataFilesDict()
-            return datasets.load.DatasetModule(NAME, source, {"data_files": data_files, "dataset_name": NAME})
-
-    sources = [Path(__file__), *sorted(Path(inspect.getfile(DataError)).parent.rglob("*.py"))]
-    source = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    datasets.packaged_modules._PACKAGED_DATASETS_MODULES[NAME] = (NAME, source)
-    datasets.load.PackagedDatasetModuleFactory = Factory
-
-
 if __name__ == NAME:
-    _register()
+    register(NAME, code_hash(__file__))

@@ -15,7 +15,6 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-import stimage_1k4m  # noqa: F401  makes load_dataset know roots
 from stimage.arguments import add_filters, add_reading, counted, filters_of, patch_of, positive, run, techs_of
 from stimage.errors import DataError
 from stimage.evaluation.embed import embed_slides, settle_options, slides_left

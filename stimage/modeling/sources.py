@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from datasets.packaged_modules.parquet.parquet import ParquetConfig
 from pyarrow.dataset import ParquetFragmentScanOptions
 
+import stimage_1k4m
 from stimage.errors import DataError
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
 from stimage.slides.access import OPEN, Access, is_local
@@ -63,8 +64,7 @@ class Source:
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
             options = {"data_files": files, **VERIFIED, **server}
             return datasets.load_dataset("parquet", split="train", streaming=True, **options)
-        options = {"root": self.location, "slides": [slide.name], **self.reading, **server}
-        return datasets.load_dataset("stimage_1k4m", slide.tech, split="train", streaming=True, **options)
+        return stimage_1k4m.load(slide.tech, self.location, slides=[slide.name], **self.reading, **server)
 
     @cached_property
     def _shards(self) -> dict[str, list[str]]:

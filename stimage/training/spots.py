@@ -18,6 +18,7 @@ from stimage.evaluation.labels import UNLABELLED
 from stimage.modeling.batches import SpotBatch, to_batch
 from stimage.modeling.pixels import augment
 from stimage.modeling.sources import VERIFIED, open_source, reading
+from stimage.processing.loading import direct
 from stimage.slides import TECHS, Filters, read_catalog
 from stimage.training.second_tower import second_input
 from stimage.training.settings import Settings
@@ -126,7 +127,7 @@ def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset |
 
 
 def _root(settings: Settings, split: str | None, **options: object) -> Any:
-    return _load("stimage_1k4m", settings.config, data_dir=settings.data, split=split, **options)
+    return stimage_1k4m.load(settings.config, settings.data, split, streaming=False, **options)
 
 
 def _published(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
@@ -172,11 +173,10 @@ def _only(table: datasets.Dataset, slides: set[str]) -> datasets.Dataset:
 def _load(*arguments: Any, **options: Any) -> Any:
     with reading(arguments[0]):
         try:
-            return datasets.load_dataset(*arguments, **options)
-        except (OSError, ValueError):
+            with direct():
+                return datasets.load_dataset(*arguments, **options)
+        except (OSError, ValueError, pa.ArrowException):
             raise
-        except datasets.exceptions.DatasetGenerationError as error:
-            raise (error.__cause__ or error) from None
         except Exception as error:  # a damaged card is told by whatever datasets' parsing of it meets
             raise ValueError(f"its card, README.md, does not fit the files beside it: {error!r}") from error
 
