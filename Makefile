@@ -48,7 +48,7 @@ bench-compare: $(VENV)/installed
 	$(BIN)/python -m benchmarks.compare $(OLD) $(NEW) --threshold $(THRESHOLD)
 
 test-datasets3: .venv-datasets3/installed
-	.venv-datasets3/bin/python -m pytest tests/test_loading_script.py
+	.venv-datasets3/bin/python -m pytest tests/test_loading_script.py tests/test_load.py
 
 .venv-datasets3/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-datasets3

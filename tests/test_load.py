@@ -5,14 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import datasets
 import pytest
 from datasets import DatasetDict, IterableDatasetDict, load_dataset
+from packaging.version import Version
 
 import stimage_1k4m
 from stimage.errors import DataError
 from tests.roots import write_slide
 
 PROJECT = Path(__file__).parents[1]
+OLD = Version(datasets.__version__).major < 4
+TROUBLESHOOTING = " ".join((PROJECT / "docs/troubleshooting.md").read_text(encoding="utf-8").split())
 MOVED = ("datasets.packaged_modules._PACKAGED_DATASETS_MODULES", "datasets.load.PackagedDatasetModuleFactory",
          "datasets.load.DatasetModule")  # fmt: skip
 
@@ -74,7 +78,7 @@ def test_another_name_is_told_the_four(tiny, name):
 
 
 def test_arguments_that_cannot_be_are_refused(tiny):
-    with pytest.raises(ValueError, match="there is no option 'tisue'; there are .*tissue"):
+    with pytest.raises(ValueError, match=r"there is no option 'tisue'; there are .*tissue"):
         stimage_1k4m.load("ST", tiny, tisue="breast")
     for option in ({"num_proc": 2}, {"keep_in_memory": True}):
         with pytest.raises(ValueError, match="pass streaming=False too"):
@@ -120,7 +124,43 @@ print(len(list(stimage_1k4m.load("ST", {str(tiny)!r}))))
     assert "use stimage_1k4m.load(" in done.stderr and moved.split(".")[-1] in done.stderr
 
 
-def test_without_the_import_datasets_says_what_troubleshooting_explains(tiny):
-    code = f"import datasets; datasets.load_dataset('stimage_1k4m', 'ST', data_dir={str(tiny)!r})"
-    said = python(code, HF_HUB_OFFLINE="1").stderr
-    assert "Couldn't find any data file at" in said or "doesn't exist on the Hub" in said, said
+@pytest.mark.parametrize("module", ["stimage", "stimage_1k4m"])
+def test_windows_is_refused_in_a_sentence(module):
+    done = python(f"import datasets, sys; sys.platform = 'win32'; import {module}")
+    said = done.stderr.splitlines()[-1]
+    assert done.returncode and said.startswith("ImportError: stimage runs on Linux and macOS; on Windows, ")
+    assert f"`{said.removeprefix('ImportError: ')}`" in TROUBLESHOOTING
+
+
+FORGOTTEN = "import datasets; datasets.load_dataset({name!r}, 'ST', data_dir={root!r}{more})"
+NO_HUB = ("stimage_1k4m", "", "Couldn't reach 'stimage_1k4m' on the Hub (OfflineModeIsEnabled)")
+MESSAGES = [NO_HUB]
+if OLD:
+    MESSAGES += [("stimage_1k4m.py", "", "The repository for stimage_1k4m contains custom code which must be executed")]
+else:
+    MESSAGES += [
+        ("stimage_1k4m.py", "", "Dataset scripts are no longer supported, but found stimage_1k4m.py"),
+        ("stimage_1k4m", ", trust_remote_code=True", "`trust_remote_code` is not supported anymore."),
+    ]
+
+
+@pytest.mark.parametrize("name, more, message", MESSAGES)
+def test_what_datasets_says_is_in_troubleshooting(tiny, tmp_path, monkeypatch, name, more, message):
+    monkeypatch.chdir(PROJECT)
+    code = FORGOTTEN.format(name=name, root=str(tiny), more=more)
+    done = python(code, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "home"))
+    assert done.returncode and message in done.stderr
+    assert message.replace("OfflineModeIsEnabled", "…") in TROUBLESHOOTING
+
+
+def test_not_importing_it_is_in_troubleshooting(tiny, tmp_path, hub):
+    code = FORGOTTEN.format(name="stimage_1k4m", root=str(tiny), more="")
+    message = "Dataset 'stimage_1k4m' doesn't exist on the Hub or cannot be accessed."
+    home = {"HF_HOME": str(tmp_path / "home")}
+    assert message in python(code, **hub.env() | home).stderr and message in TROUBLESHOOTING
+    stimage_1k4m.load("ST", tiny, streaming=False, cache_dir=tmp_path / "home/datasets")  # it is prepared, too
+    message = "Couldn't find cache for stimage_1k4m for config"
+    said = python(code, HF_HUB_OFFLINE="1", **home).stderr
+    assert message in said and message in TROUBLESHOOTING
+    done = python(f"import stimage_1k4m; {code}", HF_HUB_OFFLINE="1", **home)
+    assert done.returncode == 0, done.stderr

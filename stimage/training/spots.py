@@ -126,7 +126,7 @@ def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset |
     return parts["train"], parts.get("validation")
 
 
-def _root(settings: Settings, split: str | None, **options: object) -> Any:
+def _root(settings: Settings, split: str | None, **options: Any) -> Any:
     return stimage_1k4m.load(settings.config, settings.data, split, streaming=False, **options)
 
 
