@@ -57,7 +57,7 @@ class Source:
 
     def spots(self, slide: Slide) -> datasets.IterableDataset:
         """Stream one slide's spots, in the same order from a root and from shards."""
-        server = {"storage_options": dict(self.access.storage_options), "token": self.access.token}
+        server: dict[str, Any] = {"storage_options": dict(self.access.storage_options), "token": self.access.token}
         if self.published:
             files = self._shards.get(slide.name)
             if not files:
