@@ -9,6 +9,7 @@ from pebble import ProcessExpired, ProcessPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+STARTING = 60  # seconds that a process may take to start
 DIED = "its process died with exit code {}; if memory ran out, use fewer --workers"
 
 
@@ -17,8 +18,9 @@ def in_processes(
 ) -> Iterator[tuple[Item, Result | None, str]]:
     """Yield each item with the function's result, or with why its process died, as they are done."""
     items = list(items)
-    workers = max(1, min(workers, len(items)))  # one that is still starting when all is done would say so at length
-    with ProcessPool(max_workers=workers, context=get_context("spawn")) as pool:
+    workers, context = max(1, min(workers, len(items))), get_context("spawn")
+    started = context.Semaphore(0)
+    with ProcessPool(max_workers=workers, context=context, initializer=started.release) as pool:
         futures: dict[Future, Item] = {pool.schedule(function, args=(item,)): item for item in items}
         try:
             for future in as_completed(futures):
@@ -26,5 +28,7 @@ def in_processes(
                     yield futures[future], future.result(), ""
                 except ProcessExpired as error:
                     yield futures[future], None, DIED.format(error.exitcode)
+            for _ in range(workers):  # one that is stopped while it starts prints a traceback
+                started.acquire(timeout=STARTING)
         finally:
             pool.stop()
