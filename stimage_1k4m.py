@@ -25,6 +25,12 @@ from datasets import Value
 
 from stimage.collection.texts import read_lines
 from stimage.errors import DataError
+from stimage.genes.carried import carried_by
+from stimage.genes.carried import names_of
+from stimage.genes.carried import vocabulary_in
+from stimage.genes.vocabulary import load_as_it_was
+from stimage.genes.vocabulary import load_vocabulary
+from stimage.genes.vocabulary import root_vocabulary
 from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.encoders import encoder
 from stimage.processing.examples import check_slide
@@ -37,10 +43,9 @@ from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.panels import Panel
 from stimage.processing.splits import Splitting
 from stimage.processing.splits import split_slides
-from stimage.processing.vocabulary import load_vocabulary
-from stimage.processing.vocabulary import root_vocabulary
 from stimage.slides import MAX_PIXELS
 from stimage.slides import TECHS
+from stimage.slides import Catalog
 from stimage.slides import Filters
 from stimage.slides import Patch
 from stimage.slides import Slide
@@ -56,6 +61,7 @@ CONFIGS = (*TECHS, "all")
 UNNAMED = ("access", "data_dir", "data_files")  # of the builder's options, those that a cache is not named by
 SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
 SPOTS_PER_FINE_SHARD = 1_000  # what IterableDataset.reshard() makes of it
+DESCRIPTION = "Tissue spots, each an H&E image with its gene expression."
 log = logging.getLogger(NAME)
 
 
@@ -168,7 +174,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         if self.config.image_format not in (None, *IMAGE_FORMATS):
             raise ValueError(f"image_format={self.config.image_format!r}: pass one of {IMAGE_FORMATS}")
         return datasets.DatasetInfo(
-            description="Tissue spots, each an H&E image with its gene expression.",
+            description=DESCRIPTION,
             homepage="https://huggingface.co/datasets/jiawennnn/STimage-1K4M",
             features=spot_features(self.panel),
         )
@@ -184,7 +190,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             n = placed.slide.parts(SPOTS_PER_SHARD)
             shards[placed.split] += [(placed.slide, (k, n)) for k in range(n)]
         same = {
-            "vocabulary": None if self.panel else root_vocabulary(catalog),
+            "vocabulary": None if self.panel else self._numbering(catalog),
             "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
         }
         return [
@@ -193,15 +199,22 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             if part
         ]
 
+    def _numbering(self, catalog: Catalog) -> tuple[str, int, str]:
+        """Return the file of the root's vocabulary, its number of genes and their digest; the data set says both."""
+        vocabulary = load_vocabulary(root_vocabulary(catalog))
+        carried = carried_by(vocabulary, catalog.root)
+        self.info.description = f"{DESCRIPTION}\n{carried}"
+        return vocabulary.path, carried.genes, carried.digest
+
     def _generate_tables(self, **shards: Any) -> Iterator[tuple[str, pa.Table]]:
         with unhidden():
             yield from self._spot_tables(**shards)
 
     def _spot_tables(
-        self, slides: list[Slide], parts: list[tuple[int, int]], vocabulary: str, image_format: str
+        self, slides: list[Slide], parts: list[tuple[int, int]], vocabulary: tuple[str, int, str], image_format: str
     ) -> Iterator[tuple[str, pa.Table]]:
         config = self.config
-        genes, encode = self.panel or load_vocabulary(vocabulary), encoder(image_format)
+        genes, encode = self.panel or load_as_it_was(*vocabulary), encoder(image_format)
         for slide, (k, n) in zip(slides, parts):
             spots = open_spots(slide, config.on_mismatch, config.max_image_pixels)
             try:
@@ -303,10 +316,37 @@ def load(
     return builder.as_dataset(split, in_memory=keep_in_memory)
 
 
-def gene_names(root: str, storage_options: dict | None = None, token: str | bool | None = None) -> list[str]:
-    """Return the names of a root's genes; ``gene_ids`` of its examples are places in this list."""
-    catalog = read_catalog(root, access=Access(storage_options or {}, token))
-    return list(load_vocabulary(root_vocabulary(catalog)).names)
+def gene_names(
+    data: Any,
+    root: str | os.PathLike | None = None,
+    storage_options: dict | None = None,
+    token: str | bool | None = None,
+) -> list[str]:
+    """Return names of genes; a gene id is a place in this list.
+
+    Parameters
+    ----------
+    data
+        A root or a published folder (a path, a URL, or ``user/repo`` on the Hub), for the names of all its genes. Or a
+        data set, streamed or not, or a dict or list of several, for the names that its ``gene_ids`` stand for.
+    root
+        Beside a data set: the root or published folder that it was made of. Without it, the one that the data set
+        says.
+    storage_options, token
+        What the root's server asks for.
+
+    Raises
+    ------
+    ValueError
+        If the root now has other ids than the data set, if the data set has no ``gene_ids``, or if it does not say
+        what it was made of, as after `to_parquet` and `to_iterable_dataset`, and ``root`` is not passed.
+    """
+    access = Access(storage_options or {}, token)
+    if not isinstance(data, (str, os.PathLike)):
+        return list(names_of(data, root, access))
+    if root is not None:
+        raise ValueError(f"gene_names({str(data)!r}, root=…): root is for a data set; pass one of the two")
+    return list(vocabulary_in(data, access).names)
 
 
 if __name__ == NAME:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
@@ -37,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     DataError
         At once, if there is no writing there; later, if the disk is full.
     """
-    unfinished = path.with_name(f".{os.getpid()}.{path.name}")
+    unfinished = path.with_name(f".{uuid4().hex}.{path.name}")  # of this thread alone
     try:
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")

@@ -7,6 +7,7 @@ HOUSE = Path(__file__).parents[1] / "stimage"
 GROUND = {"errors", "files", "parallel", "sample"}  # know no room
 ROOMS = (
     "slides",
+    "genes",
     "collection",
     "processing",
     "modeling",

@@ -20,8 +20,11 @@ from scipy.sparse import csr_matrix
 from stimage.collection.meta import COLUMNS, MetaRow
 from stimage.errors import DataError
 from stimage.files import locked, replacing
+from stimage.genes.vocabulary import NAME as GENES
+from stimage.genes.vocabulary import add_genes
 from stimage.slides import TECHS
 from stimage.slides.catalog import PARTS, slide_files
+from stimage.slides.counts import parse_header
 from stimage.slides.images import image_info
 from stimage.slides.meta_file import FIRST, find_meta
 from stimage.slides.names import check_name, fold
@@ -132,19 +135,22 @@ def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, l
 def write_slide(found: Found, root: Path, row: MetaRow) -> None:
     """Add a slide to a root: its files, each whole or not at all, and ``row`` of the meta file, which is replaced.
 
-    Slides that are added at once wait for each other. Of several meta files, the one that is read is written.
+    Slides that are added at once wait for each other. Of several meta files, the one that is read is written. A
+    ``genes.parquet`` of the root gets the genes that it lacks, at its end.
 
     Raises
     ------
     DataError
-        Before anything is written, if the image or the root's meta file can't be read, spots are outside the image, or
-        the name is taken.
+        Before anything is written, if the image or the root's meta file or ``genes.parquet`` can't be read, spots are
+        outside the image, or the name is taken.
     """
     check_name(row.slide, "--slide")
     _check_places(found)
     with locked(root):
         _check_name_is_free(root, row)
         meta, columns, others = _meta_of(root, row)
+        if (root / GENES).exists():  # first, so that the slide can be loaded as soon as it is there
+            add_genes(root / GENES, parse_header(_line(["", *found.genes]), found.where))
         ids = _write_files(found, root / row.tech, row.slide)
         if found.labels:
             labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)

@@ -9,15 +9,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stimage.errors import DataError
+from stimage.genes.vocabulary import NAME as GENES
+from stimage.genes.vocabulary import add_genes, extend_root, load_vocabulary, root_vocabulary
 from stimage.processing.shards import FORMAT, WORK, Done, Options, Shard, find_done, writing
 from stimage.processing.splits import Placed, Splitting, report, split_slides
-from stimage.processing.vocabulary import NAME as GENES
-from stimage.processing.vocabulary import load_vocabulary, root_vocabulary
-from stimage.slides import TECHS, Catalog, Filters, read_catalog
+from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
 from stimage.slides.names import fold
 from stimage.slides.storage import list_folder, read_table
 
@@ -93,7 +91,7 @@ def make_plan(selection: Selection, out: str | os.PathLike, options: Options, sp
         (out / WORK).mkdir(parents=True, exist_ok=True)
         settings = _agree(out, options, splitting)
         placed = split_slides(catalog.slides, slides, splitting, _known_splits(out))
-        vocabulary = _number_genes(out, catalog)
+        vocabulary = _number_genes(out, catalog, slides)
         write_atomically(out / WORK / OPTIONS_FILE, settings)
     shards = [
         Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
@@ -154,21 +152,18 @@ def _agree(out: Path, options: Options, splitting: Splitting) -> str:
     return path.read_text()
 
 
-def _number_genes(out: Path, catalog: Catalog) -> Path:
+def _number_genes(out: Path, catalog: Catalog, slides: Sequence[Slide]) -> Path:
     """Keep the root's vocabulary in the folder; one that is there already is only added to, so ids never change."""
     path = out / WORK / GENES
     if not path.exists() and any(out.glob(f"{WORK}/done/*")):
         raise DataError(f"{path}: is gone, which numbers the genes of the shards that are there; pass another folder")
-    names = load_vocabulary(root_vocabulary(catalog)).names
+    rules = GENES in list_folder(catalog.root, "", catalog.access)
+    names = load_vocabulary(extend_root(catalog, slides) if rules else root_vocabulary(catalog)).names
     known = load_vocabulary(str(path)).names if path.exists() else ()
-    if names[: len(known)] != known:
-        if GENES in list_folder(catalog.root, "", catalog.access):
-            raise DataError(f"{out}: was made with another {GENES} than {catalog.root} has now; pass another folder")
-        names = tuple(dict.fromkeys((*known, *names)))
-    if len(names) > len(known):
-        temporary = path.with_name(f"{GENES}.{os.uname().nodename}.{os.getpid()}")
-        pq.write_table(pa.table({"id": pa.array(range(len(names)), pa.int32()), "name": names}), temporary)
-        temporary.replace(path)
+    if rules and names[: len(known)] != known:
+        raise DataError(f"{out}: was made with another {GENES} than {catalog.root} has now; pass another folder")
+    if not set(names) <= set(known):
+        add_genes(path, names)
     return path
 
 

@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from stimage.genes.vocabulary import Vocabulary
 from stimage.processing.normalise import Normalisation, fit
 from stimage.processing.panels import Panel
-from stimage.processing.vocabulary import Vocabulary
 from stimage.slides.counts import Rows
 from stimage.slides.patches import Patch
 from stimage.slides.spots import Batch, Spots, read_batches

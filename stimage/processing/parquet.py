@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stimage.genes.vocabulary import Vocabulary
+
 ROW_GROUP_SPOTS, ROW_GROUP_BYTES = 500, 32 << 20  # a reader holds a row group; datasets caps it at 100 MB
 CHUNKING = {"min_chunk_size": 256 << 10, "max_chunk_size": 1 << 20, "norm_level": 0}  # as the Hub deduplicates
 TEXTS = ("spot_id", "slide", "tech", "species", "tissue", "pmid")
@@ -30,9 +32,12 @@ def _features() -> dict[str, dict]:
     return features
 
 
-def write_spots(path: Path, tables: Iterable[pa.Table]) -> None:
-    """Write tables of spots into one file; images are stored as they are, all else is compressed."""
-    metadata = {"huggingface": json.dumps({"info": {"features": _features()}})}
+def write_spots(path: Path, tables: Iterable[pa.Table], vocabulary: Vocabulary) -> None:
+    """Write tables of spots into one file; images are stored as they are, all else is compressed.
+
+    The file's metadata has the features, and the number and digest of the genes of the vocabulary.
+    """
+    metadata = {b"huggingface": json.dumps({"info": {"features": _features()}}).encode(), **vocabulary.metadata}
     with pq.ParquetWriter(
         path,
         SPOT_SCHEMA.with_metadata(metadata),

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stimage.errors import DataError
+from stimage.genes.vocabulary import NAME as GENES
+from stimage.genes.vocabulary import load_vocabulary
 from stimage.processing.build import CARD, SPLITS_FILE, Plan, write_atomically
 from stimage.processing.card import card
 from stimage.processing.facts import SlideFacts
 from stimage.processing.shards import Done, Shard, writing
 from stimage.processing.splits import check_leaks
-from stimage.processing.vocabulary import NAME as GENES
-from stimage.processing.vocabulary import load_vocabulary
 from stimage.slides.names import fold
 
 SLIDES = "slides.parquet"
@@ -96,9 +96,9 @@ def slides_table(plan: Plan, done: Mapping[str, Done]) -> pa.Table:
 
 def genes_table(plan: Plan) -> pa.Table:
     """Return a row per gene of the vocabulary: id, name, kind, and where it was seen."""
-    names = load_vocabulary(plan.shards[0].vocabulary).names
-    totals = _totals(plan, len(names))
-    return pa.table(
+    vocabulary = load_vocabulary(plan.shards[0].vocabulary)
+    names, totals = vocabulary.names, _totals(plan, len(vocabulary.names))
+    table = pa.table(
         {
             "id": pa.array(range(len(names)), pa.int32()),
             "name": pa.array(names, pa.string()),
@@ -109,6 +109,7 @@ def genes_table(plan: Plan) -> pa.Table:
             "total_count": totals.total,
         }
     )
+    return table.replace_schema_metadata(vocabulary.metadata)
 
 
 def _totals(plan: Plan, genes: int) -> GeneTotals:
@@ -162,5 +163,5 @@ def _splits_csv(plan: Plan) -> str:
 
 def _replace(plan: Plan, name: str, table: pa.Table) -> None:
     temporary = plan.out / f".{name}"
-    pq.write_table(table, temporary, compression="zstd")
+    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
     temporary.replace(plan.out / name)

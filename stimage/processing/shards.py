@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 
 from stimage.errors import DataError
 from stimage.files import FULL
+from stimage.genes.vocabulary import load_vocabulary
 from stimage.processing.encoders import JPEG_QUALITY, encoder
 from stimage.processing.examples import check_slide, spot_tables
 from stimage.processing.facts import SlideFacts
 from stimage.processing.parquet import write_spots
-from stimage.processing.vocabulary import load_vocabulary
 from stimage.slides import MAX_PIXELS, Patch, Slide, open_spots
 from stimage.slides.spots import Spots
 from stimage.slides.storage import local_copy
@@ -157,7 +157,7 @@ def _write_shard(shard: Shard) -> Done:
         path.unlink(missing_ok=True)  # an earlier run may have had patches of it
     else:
         with _replacing(shard, path) as temporary:
-            write_spots(temporary, _tables(shard, spots, record))
+            write_spots(temporary, _tables(shard, spots, record), vocabulary)
             if shard.key() != key:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
     with _replacing(shard, shard.totals) as temporary:

@@ -40,7 +40,9 @@ def parse_header(line: bytes, path: str) -> list[str]:
     if not line.strip():
         raise DataError(f"{path}: is empty; a count file begins with a header of gene names")
     try:
-        names = next(csv.reader([line.decode("utf-8-sig").rstrip("\r\n")], strict=True))[1:]
+        text = line.decode("utf-8-sig").rstrip("\r\n")
+        plain = '"' not in text and "\r" not in text  # then a third of the time
+        names = (text.split(",") if plain else next(csv.reader([text], strict=True)))[1:]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path}: line 1 is no CSV header of gene names ({error})") from None
     if not names:

@@ -80,7 +80,8 @@ def load_spots(
     train, held_out = (_from_root if is_root else _published)(settings)
     if not len(train):
         raise DataError(f"{settings.data}: no spot is left to train on; loosen the filters or the splits")
-    names = None if "expression" in train.features else gene_names(settings.data, is_root)
+    parts = [part for part in (train, held_out) if part is not None]
+    names = None if "expression" in train.features else stimage_1k4m.gene_names(parts, root=settings.data)
     spots: list[Any] = []
     for part, augmented in ((train, settings.augment), (held_out, False)):
         if part is None or not len(part):
@@ -94,16 +95,6 @@ def load_spots(
     if spots[1] and (both := set(spots[0].slides) & set(spots[1].slides)):
         raise DataError(f"slide {min(both)!r} is trained on and held out; name it in one of the two")
     return spots[0], spots[1]
-
-
-def gene_names(data: str, is_root: bool) -> list[str]:
-    """Return the names that ``gene_ids`` stand for."""
-    if is_root:
-        return stimage_1k4m.gene_names(data)
-    genes = _load(data, "genes", split="train")
-    if "name" not in genes.features:
-        raise DataError(f"{data}/genes.parquet: has no column 'name'; build the shards again")
-    return genes["name"][:]
 
 
 def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:

@@ -1,0 +1,38 @@
+"""Number a root's genes for good: make its genes.parquet, or add to it the genes that it lacks; no id ever changes.
+
+Without a genes.parquet, ids follow from all slides of a root, so that they may change when a slide is added. This gives
+each gene the id that it has now, and later ones those after it. Slides that lack a file take no part.
+"""
+
+import argparse
+from pathlib import Path
+
+from stimage.arguments import add_filters, counted, filters_of, run, techs_of
+from stimage.errors import DataError
+from stimage.genes.vocabulary import NAME, number_root
+from stimage.slides import read_catalog
+from stimage.slides.storage import is_local
+
+
+def main() -> None:
+    args = parse_arguments()
+    catalog = read_catalog(args.root)
+    if args.out is None and not is_local(catalog.root):
+        raise DataError(f"{args.root}: can't be written from here; pass --out {NAME}, and put that file into the root")
+    slides = catalog.of_techs(techs_of(args)).select(filters_of(args), "drop")
+    out = args.out or Path(catalog.root, NAME)
+    there, added = number_root(catalog, slides, out)
+    print(f"{counted(len(slides), 'slide')}: {counted(there, 'gene')} were numbered, {added:,} are added: {out}")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    add_filters(parser)
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"a {NAME} to write, instead of the root's own: for "
+                        "a root that can't be written")  # fmt: skip
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)

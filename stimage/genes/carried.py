@@ -1,0 +1,105 @@
+"""What a data set says of the vocabulary that its gene ids are of, and the names that it hence has.
+
+It stands as a line of the data set's description, which datasets keeps through map, filter, select, shuffle,
+concatenate, interleave and save_to_disk, and loses in to_parquet, push_to_hub and to_iterable_dataset.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from stimage.errors import DataError
+from stimage.genes.vocabulary import NAME, NUMBER, Vocabulary, load_vocabulary, root_vocabulary
+from stimage.slides import read_catalog
+from stimage.slides.storage import OPEN, Access, is_local, list_folder, local_copy, normal_root
+
+LINE = re.compile(r'^Gene ids: (\d+) genes, sha256 ([0-9a-f]{64}), of (".*")$', re.MULTILINE)
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Carried(NamedTuple):
+    """A number of genes, the digest of their names in order, and the root that numbers them."""
+
+    genes: int
+    digest: str
+    root: str
+
+    def __str__(self) -> str:
+        return f"Gene ids: {self.genes} genes, sha256 {self.digest}, of {json.dumps(self.root, ensure_ascii=False)}"
+
+
+def carried_by(vocabulary: Vocabulary, root: str) -> Carried:
+    """Return what a data set of a root is to carry; a password in the root's URL stays out of it."""
+    return Carried(len(vocabulary.names), vocabulary.digest, re.sub(r"//[^/@]*@", "//", normal_root(root)))
+
+
+def vocabulary_in(location: str | os.PathLike, access: Access = OPEN) -> Vocabulary:
+    """Return the vocabulary of a root or of a published folder, here, behind a URL, or ``user/repo`` on the Hub.
+
+    Raises
+    ------
+    DataError
+        As `stimage.genes.vocabulary.root_vocabulary` and `load_vocabulary` do.
+    """
+    location = os.fspath(location)
+    if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
+        location = f"hf://datasets/{location}"
+    location = normal_root(location)
+    own = list_folder(location, "", access).get(NAME)
+    path = local_copy(own["url"], access) if own else root_vocabulary(read_catalog(location, access=access))
+    return load_vocabulary(path)
+
+
+def names_of(data: Any, root: str | os.PathLike | None = None, access: Access = OPEN) -> tuple[str, ...]:
+    """Return the names that the gene ids of a data set, or of a dict or list of several, stand for.
+
+    Raises
+    ------
+    DataError
+        If the data set has no gene ids, if what it carries is not of the root, or if it carries nothing and ``root`` is
+        not passed.
+    """
+    parts = list(data.values()) if isinstance(data, Mapping) else data if isinstance(data, list) else [data]
+    for part in parts:
+        _check_has_ids(part.features)
+    carried = [_found(part.info.description or "") for part in parts]
+    if root is None and (not parts or not all(carried)):
+        raise DataError(
+            "the data set does not say of which root its gene ids are: it was published, or a conversion (to_parquet, "
+            "push_to_hub, to_iterable_dataset) lost it; pass root=, the root or published folder that it was made of"
+        )
+    every = sorted({one for found in carried for one in found}, key=lambda one: one.genes)
+    if not every:
+        return vocabulary_in(root or "", access).names
+    try:
+        vocabulary = vocabulary_in(root if root is not None else every[-1].root, access)
+    except DataError as error:
+        if root is not None:
+            raise
+        raise DataError(f"{error}; the data set was made of that root: pass root=, where it is now") from error
+    for one in every:
+        _check_same(one, vocabulary, root)
+    return vocabulary.names[: every[-1].genes]
+
+
+def _check_has_ids(features: Mapping | None) -> None:
+    """Refuse what surely has no gene ids; a stream that was mapped does not say what it has."""
+    if features is not None and "gene_ids" not in features:
+        panel = "it has a panel's expression, in the panel's own order" if "expression" in features else ""
+        raise DataError(f"the data set has no gene_ids: {panel or 'it has ' + ', '.join(features)}")
+
+
+def _found(description: str) -> Sequence[Carried]:
+    return [Carried(int(genes), digest, json.loads(root)) for genes, digest, root in LINE.findall(description)]
+
+
+def _check_same(one: Carried, vocabulary: Vocabulary, root: str | os.PathLike | None) -> None:
+    if not vocabulary.begins_with(one.genes, one.digest):
+        raise DataError(
+            f"the data set's gene ids are of {one.genes:,} genes of {one.root} (sha256 {one.digest[:12]}…), and "
+            f"{root or one.root} now has {len(vocabulary.names):,} genes in another order: load the data set again, or "
+            f"pass root=, where its genes are still numbered so. A root's ids stay once it has a {NAME}, which {NUMBER} "
+            "makes"
+        )

@@ -1,0 +1,100 @@
+"""The gene names of slides: first lines of count files, each read once and kept in the cache by its file's stamp.
+
+A kept line is called by its digest, so that slides of the same genes share it, and one that is damaged shows.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from stimage.errors import DataError
+from stimage.files import replacing
+from stimage.slides import Slide
+from stimage.slides.counts import parse_header
+from stimage.slides.storage import cache_folder, check_readable, first_line, is_local, stamp_of
+
+THREADS = 16  # that wait for servers and disks
+FEW = 100  # slides of this machine: their lines are read at once, with no bar
+
+
+def header_digests(slides: Sequence[Slide], remedy: str = "") -> list[str]:
+    """Return the digest of each slide's line of gene names, which then is in the cache.
+
+    Raises
+    ------
+    DataError
+        If a line can't be read, or is none of gene names; the message ends with ``remedy``. Nothing is kept of it.
+    """
+    quiet = len(slides) < FEW and all(is_local(slide.counts) for slide in slides)
+    with ThreadPoolExecutor(1 if quiet else THREADS) as pool:
+        found = pool.map(partial(_digest_of, remedy=remedy), slides)
+        try:
+            return list(tqdm(found, "Reading gene names", len(slides), unit="slide", disable=quiet))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def genes_of(slide: Slide, digest: str) -> list[str]:
+    """Return the gene names of a slide whose line has this digest, as `stimage.slides.counts.read_header` does."""
+    try:
+        line = _kept(digest).read_bytes()
+    except OSError:
+        line = b""
+    if _digest(line) != digest:  # it is lost, or damaged
+        line = _read(slide)
+        if _digest(line) != digest:
+            raise DataError(f"{slide.counts}: changed while the gene names were read; run it again")
+        _keep(digest, line)
+    return parse_header(line, slide.counts)
+
+
+def _digest_of(slide: Slide, remedy: str) -> str:
+    try:
+        key = _digest(f"{slide.counts} {stamp_of(slide.counts, slide.access)}".encode())
+        if digest := _known(key):
+            return digest
+        line = _read(slide)
+        parse_header(line, slide.counts)
+    except DataError as error:
+        raise DataError(f"{error}; {remedy}" if remedy else str(error)) from error
+    digest = _digest(line)
+    _keep(digest, line)
+    _keep(key, digest.encode())
+    return digest
+
+
+def _known(key: str) -> str:
+    """Return the digest that is kept for a file and its stamp, if the line itself is kept too."""
+    try:
+        digest = _kept(key).read_bytes().decode("ascii")
+        return digest if re.fullmatch("[0-9a-f]{64}", digest) and _kept(digest).exists() else ""
+    except (OSError, ValueError):
+        return ""
+
+
+def _read(slide: Slide) -> bytes:
+    if is_local(slide.counts):
+        check_readable(slide.counts)
+    try:
+        return first_line(slide.counts, slide.access)
+    except OSError as error:
+        raise DataError(f"{slide.counts}: cannot be read ({error.strerror})") from error
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _kept(name: str) -> Path:
+    return cache_folder() / "headers" / name
+
+
+def _keep(name: str, content: bytes) -> None:
+    with replacing(_kept(name)) as unfinished:
+        unfinished.write_bytes(content)
