@@ -28,9 +28,9 @@ from stimage.errors import DataError
 from stimage.genes.carried import carried_by
 from stimage.genes.carried import names_of
 from stimage.genes.carried import vocabulary_in
+from stimage.genes.numbering import root_vocabulary
 from stimage.genes.vocabulary import load_as_it_was
 from stimage.genes.vocabulary import load_vocabulary
-from stimage.genes.vocabulary import root_vocabulary
 from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.encoders import encoder
 from stimage.processing.examples import check_slide

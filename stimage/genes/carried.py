@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from stimage.errors import DataError
-from stimage.genes.vocabulary import NAME, NUMBER, Vocabulary, load_vocabulary, root_vocabulary
+from stimage.genes.numbering import root_vocabulary
+from stimage.genes.vocabulary import NAME, NUMBER, Vocabulary, load_vocabulary
 from stimage.slides import read_catalog
 from stimage.slides.storage import OPEN, Access, is_local, list_folder, local_copy, normal_root
 
@@ -100,6 +101,6 @@ def _check_same(one: Carried, vocabulary: Vocabulary, root: str | os.PathLike | 
         raise DataError(
             f"the data set's gene ids are of {one.genes:,} genes of {one.root} (sha256 {one.digest[:12]}…), and "
             f"{root or one.root} now has {len(vocabulary.names):,} genes in another order: load the data set again, or "
-            f"pass root=, where its genes are still numbered so. A root's ids stay once it has a {NAME}, which {NUMBER} "
-            "makes"
+            "pass root=, where its genes are still numbered so. A root's ids stay once it has a "
+            f"{NAME}, which {NUMBER} makes"
         )

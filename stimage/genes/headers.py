@@ -7,7 +7,6 @@ import hashlib
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -22,17 +21,17 @@ THREADS = 16  # that wait for servers and disks
 FEW = 100  # slides of this machine: their lines are read at once, with no bar
 
 
-def header_digests(slides: Sequence[Slide], remedy: str = "") -> list[str]:
+def header_digests(slides: Sequence[Slide]) -> list[str]:
     """Return the digest of each slide's line of gene names, which then is in the cache.
 
     Raises
     ------
     DataError
-        If a line can't be read, or is none of gene names; the message ends with ``remedy``. Nothing is kept of it.
+        If a line can't be read; the others are kept.
     """
     quiet = len(slides) < FEW and all(is_local(slide.counts) for slide in slides)
     with ThreadPoolExecutor(1 if quiet else THREADS) as pool:
-        found = pool.map(partial(_digest_of, remedy=remedy), slides)
+        found = pool.map(_digest_of, slides)
         try:
             return list(tqdm(found, "Reading gene names", len(slides), unit="slide", disable=quiet))
         except BaseException:
@@ -41,7 +40,13 @@ def header_digests(slides: Sequence[Slide], remedy: str = "") -> list[str]:
 
 
 def genes_of(slide: Slide, digest: str) -> list[str]:
-    """Return the gene names of a slide whose line has this digest, as `stimage.slides.counts.read_header` does."""
+    """Return the gene names of a slide whose line has this digest, as `stimage.slides.counts.read_header` does.
+
+    Raises
+    ------
+    DataError
+        If the line is none of gene names; it is then read again the next time.
+    """
     try:
         line = _kept(digest).read_bytes()
     except OSError:
@@ -51,18 +56,18 @@ def genes_of(slide: Slide, digest: str) -> list[str]:
         if _digest(line) != digest:
             raise DataError(f"{slide.counts}: changed while the gene names were read; run it again")
         _keep(digest, line)
-    return parse_header(line, slide.counts)
-
-
-def _digest_of(slide: Slide, remedy: str) -> str:
     try:
-        key = _digest(f"{slide.counts} {stamp_of(slide.counts, slide.access)}".encode())
-        if digest := _known(key):
-            return digest
-        line = _read(slide)
-        parse_header(line, slide.counts)
-    except DataError as error:
-        raise DataError(f"{error}; {remedy}" if remedy else str(error)) from error
+        return parse_header(line, slide.counts)
+    except DataError:
+        _kept(digest).unlink(missing_ok=True)
+        raise
+
+
+def _digest_of(slide: Slide) -> str:
+    key = _digest(f"{slide.counts} {stamp_of(slide.counts, slide.access)}".encode())
+    if digest := _known(key):
+        return digest
+    line = _read(slide)
     digest = _digest(line)
     _keep(digest, line)
     _keep(key, digest.encode())

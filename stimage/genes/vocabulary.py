@@ -1,14 +1,9 @@
-"""The vocabulary: all genes of a root under one numbering, so that a gene's id never depends on what is selected.
-
-A root's own ``genes.parquet`` rules. Without one, ids follow from the root's slides alone: sorted by name, each slide's
-genes in the order of its count file, numbered as they are first met.
-"""
+"""The vocabulary: gene names under one numbering, as ``genes.parquet`` has them; it is only ever added to."""
 
 import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,10 +14,6 @@ import pyarrow.parquet as pq
 
 from stimage.errors import DataError
 from stimage.files import locked, replacing
-from stimage.genes.headers import genes_of, header_digests
-from stimage.slides import Catalog, Slide
-from stimage.slides.names import fold
-from stimage.slides.storage import cache_folder, is_local, list_folder, local_copy
 
 NAME = "genes.parquet"
 METADATA = b"stimage_1k4m"  # key of what genes.parquet and shards say of their vocabulary
@@ -60,7 +51,7 @@ class Vocabulary:
             If the vocabulary lacks a gene of ``where``.
         """
         try:
-            return np.array([self._ids[gene] for gene in genes], np.int32)
+            return np.fromiter(map(self._ids.__getitem__, genes), np.int32)
         except KeyError as error:
             raise DataError(
                 f"{where}: gene {error.args[0]!r} is not among the numbered genes ({self.path}); "
@@ -152,141 +143,3 @@ def add_genes(path: Path, names: Iterable[str]) -> tuple[int, int]:
         if len(both) > len(known):
             write_vocabulary(path, both)
     return len(known), len(both) - len(known)
-
-
-def root_vocabulary(catalog: Catalog) -> str:
-    """Return the path of a root's ``genes.parquet``: the one in the root, or one made once and kept in the cache.
-
-    To make it, the first line of each slide's count file is read, whatever is selected. A slide that lacks a file or its
-    row of the meta file takes no part.
-
-    Raises
-    ------
-    DataError
-        If the first line of any slide's count file can't be read, or is none of gene names.
-    """
-    if own := list_folder(catalog.root, "", catalog.access).get(NAME):
-        return local_copy(own["url"], catalog.access)
-    slides = numbered_slides(catalog)
-    digests = _digests(catalog.root, slides)
-    path = cache_folder() / f"genes-{hashlib.sha256(' '.join(digests).encode()).hexdigest()[:24]}.parquet"
-    with suppress(DataError):  # there is none yet, or it is damaged
-        return load_vocabulary(str(path)).path
-    write_vocabulary(path, _first_met(slides, digests))
-    return str(path)
-
-
-def numbered_slides(catalog: Catalog) -> list[Slide]:
-    """Return the slides that can be read, in the order in which their genes are numbered: by name."""
-    return _by_name(slide for slide in catalog.slides if slide.name not in catalog.broken)
-
-
-def _by_name(slides: Iterable[Slide]) -> list[Slide]:
-    return sorted(slides, key=lambda slide: fold(slide.name))
-
-
-def gene_names_of(root: str, slides: Sequence[Slide]) -> list[str]:
-    """Return the genes of slides of a root in the order in which they are first met, slides sorted by name.
-
-    Raises
-    ------
-    DataError
-        As `root_vocabulary` does.
-    """
-    slides = _by_name(slides)
-    return _first_met(slides, _digests(root, slides))
-
-
-def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
-    """Digest the ids that the genes of some of a root's slides have: it changes when one of these ids does.
-
-    Raises
-    ------
-    DataError
-        As `root_vocabulary` does, or if the root's own ``genes.parquet`` lacks a gene of these slides.
-    """
-    vocabulary = load_vocabulary(root_vocabulary(catalog))
-    digests = header_digests(slides)
-    known = json.dumps([vocabulary.digest, digests])
-    kept = cache_folder() / "ids" / hashlib.sha256(known.encode()).hexdigest()
-    with suppress(OSError):
-        if len(told := kept.read_text()) == 64:
-            return told
-    found = hashlib.sha256()
-    for digest, slide in sorted(dict(zip(digests, slides)).items()):
-        found.update(digest.encode() + vocabulary.ids_of(genes_of(slide, digest), slide.counts).tobytes())
-    with replacing(kept) as unfinished:
-        unfinished.write_text(found.hexdigest())
-    return found.hexdigest()
-
-
-def extend_root(catalog: Catalog, slides: Sequence[Slide]) -> str:
-    """Return the path of a root's ``genes.parquet``, to which the genes of slides that it lacks are added.
-
-    If it lacks one, the genes of all slides of the root are added, so that an id does not depend on what is selected.
-
-    Raises
-    ------
-    DataError
-        As `root_vocabulary` does, or if the root's own ``genes.parquet`` lacks genes and can't be written.
-    """
-    vocabulary = load_vocabulary(root_vocabulary(catalog))
-    lacks = set(gene_names_of(catalog.root, slides)).difference(vocabulary.names)
-    if not lacks:
-        return vocabulary.path
-    try:
-        if not is_local(catalog.root):
-            raise DataError(f"{catalog.root}: is not of this machine")
-        add_genes(Path(catalog.root, NAME), gene_names_of(catalog.root, numbered_slides(catalog)))
-    except DataError as error:
-        raise DataError(
-            f"{catalog.root}/{NAME}: lacks {len(lacks)} genes of its slides, such as {min(lacks)!r}, which can't be "
-            f"added here ({error}); run {NUMBER} {catalog.root} --out {NAME}, and put that file into the root"
-        ) from error
-    return root_vocabulary(catalog)
-
-
-def number_root(catalog: Catalog, slides: Sequence[Slide], out: Path) -> tuple[int, int]:
-    """Write a ``genes.parquet`` that has a root's ids and, at their end, those of the genes of slides that it lacks.
-
-    Parameters
-    ----------
-    out
-        The root's own; or another file, which is only added to if it is there.
-
-    Returns
-    -------
-    tuple of int
-        How many genes had ids, and how many are added.
-
-    Raises
-    ------
-    DataError
-        If a ``genes.parquet`` is damaged, the two have other ids, or a slide's gene names can't be read.
-    """
-    names = gene_names_of(catalog.root, slides)
-    own = list_folder(catalog.root, "", catalog.access).get(NAME)
-    if not own or os.path.realpath(own["url"]) == os.path.realpath(out):
-        return add_genes(out, names)
-    here = load_vocabulary(local_copy(own["url"], catalog.access)).names
-    there = load_vocabulary(str(out)).names if out.exists() else ()
-    if any(a != b for a, b in zip(here, there)):
-        raise DataError(f"{out}: has other ids than {own['url']}; pass another --out")
-    known = max(here, there, key=len)
-    return len(known), sum(add_genes(out, (*known, *names))) - len(known)
-
-
-def _digests(root: str, slides: Sequence[Slide]) -> list[str]:
-    return header_digests(
-        slides,
-        f"mend or remove the file, or number the genes of other slides, {NUMBER} {root} --slides …: the root then has a "
-        f"{NAME}, and other slides' files are not looked at any more",
-    )
-
-
-def _first_met(slides: Sequence[Slide], digests: Sequence[str]) -> list[str]:
-    names: dict[str, None] = {}
-    first = dict(zip(reversed(digests), reversed(slides)))
-    for digest in dict.fromkeys(digests):
-        names |= dict.fromkeys(genes_of(first[digest], digest))
-    return list(names)

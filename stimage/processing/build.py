@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from stimage.errors import DataError
+from stimage.genes.numbering import extend_root, root_vocabulary
 from stimage.genes.vocabulary import NAME as GENES
-from stimage.genes.vocabulary import add_genes, extend_root, load_vocabulary, root_vocabulary
+from stimage.genes.vocabulary import add_genes, load_vocabulary
 from stimage.processing.shards import FORMAT, WORK, Done, Options, Shard, find_done, writing
 from stimage.processing.splits import Placed, Splitting, report, split_slides
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
