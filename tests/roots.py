@@ -42,3 +42,21 @@ def write_slide(
     path = root / "meta" / "meta_all_gene.csv"
     old = path.read_text().splitlines()[1:] if path.exists() else []
     write_csv(path, [META, *csv.reader(old), [row.get(column, "") for column in META]])
+
+
+def write_genes(root: Path, name: str, genes: list[str], tech: str = "ST") -> Path:
+    """Add a slide of four spots with the counts 1, 2, … of these genes; return its count file."""
+    write_slide(root, name, tech, side=2)
+    path = root / tech / f"gene_exp/{name}_count.csv"
+    with path.open(newline="") as file:
+        spots = [row[0] for row in csv.reader(file)][1:]
+    write_csv(path, [["", *genes], *([spot, *range(1, len(genes) + 1)] for spot in spots)])
+    return path
+
+
+def first_counts(examples, names: list[str]) -> dict[str, dict[str, float]]:
+    """Return slide → gene → count of its first spot."""
+    found: dict[str, dict[str, float]] = {}
+    for e in examples:
+        found.setdefault(e["slide"], {names[i]: count for i, count in zip(e["gene_ids"], e["counts"])})
+    return found

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from stimage.arguments import add_filters, counted, filters_of, run, techs_of
 from stimage.errors import DataError
-from stimage.genes.vocabulary import NAME, number_root
+from stimage.genes.numbering import number_root
+from stimage.genes.vocabulary import NAME
 from stimage.slides import read_catalog
-from stimage.slides.storage import is_local
+from stimage.slides.access import is_local
 
 
 def main() -> None:

@@ -14,8 +14,9 @@ from tqdm.auto import tqdm
 from stimage.errors import DataError
 from stimage.files import replacing
 from stimage.slides import Slide
+from stimage.slides.access import is_local
 from stimage.slides.counts import parse_header
-from stimage.slides.storage import cache_folder, check_readable, first_line, is_local, stamp_of
+from stimage.slides.storage import cache_folder, check_readable, first_line, list_folder, stamp_of
 
 THREADS = 16  # that wait for servers and disks
 FEW = 100  # slides of this machine: their lines are read at once, with no bar
@@ -30,8 +31,11 @@ def header_digests(slides: Sequence[Slide]) -> list[str]:
         If a line can't be read; the others are kept.
     """
     quiet = len(slides) < FEW and all(is_local(slide.counts) for slide in slides)
+    folders = {slide.counts.rpartition("/")[0]: slide.access for slide in slides}
+    listed = [file for folder, access in folders.items() for file in list_folder(folder, "", access).values()]
+    stamps = {file["url"]: file["stamp"] for file in listed}
     with ThreadPoolExecutor(1 if quiet else THREADS) as pool:
-        found = pool.map(_digest_of, slides)
+        found = pool.map(lambda slide: _digest_of(slide, stamps.get(slide.counts)), slides)
         try:
             return list(tqdm(found, "Reading gene names", len(slides), unit="slide", disable=quiet))
         except BaseException:
@@ -63,8 +67,9 @@ def genes_of(slide: Slide, digest: str) -> list[str]:
         raise
 
 
-def _digest_of(slide: Slide) -> str:
-    key = _digest(f"{slide.counts} {stamp_of(slide.counts, slide.access)}".encode())
+def _digest_of(slide: Slide, stamp: str | None) -> str:
+    stamp = stamp or stamp_of(slide.counts, slide.access)
+    key = _digest(f"{slide.counts} {stamp}".encode())
     if digest := _known(key):
         return digest
     line = _read(slide)
@@ -86,10 +91,7 @@ def _known(key: str) -> str:
 def _read(slide: Slide) -> bytes:
     if is_local(slide.counts):
         check_readable(slide.counts)
-    try:
-        return first_line(slide.counts, slide.access)
-    except OSError as error:
-        raise DataError(f"{slide.counts}: cannot be read ({error.strerror})") from error
+    return first_line(slide.counts, slide.access)
 
 
 def _digest(content: bytes) -> str:

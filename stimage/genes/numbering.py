@@ -16,8 +16,9 @@ from stimage.files import replacing
 from stimage.genes.headers import genes_of, header_digests
 from stimage.genes.vocabulary import NAME, NUMBER, add_genes, load_vocabulary, write_vocabulary
 from stimage.slides import Catalog, Slide
+from stimage.slides.access import is_local
 from stimage.slides.names import fold
-from stimage.slides.storage import cache_folder, is_local, list_folder, local_copy
+from stimage.slides.storage import cache_folder, list_folder, local_copy
 
 
 def root_vocabulary(catalog: Catalog) -> str:
@@ -155,8 +156,8 @@ def _all_are_needed(root: str) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(
-            f"{error}; mend or remove the file, or number the genes of other slides: {NUMBER} {root} --slides …; the "
-            f"root then has a {NAME}, and slides that are not asked for are not looked at any more"
+            f"{error}; run it again, mend or remove the file, or number the genes of other slides: {NUMBER} {root} "
+            f"--slides …; the root then has a {NAME}, and slides that are not asked for are not looked at any more"
         ) from error
 
 

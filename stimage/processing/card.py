@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
+from stimage.genes.vocabulary import load_vocabulary
 from stimage.processing.build import Plan
 from stimage.processing.parquet import SPOT_SCHEMA
 from stimage.processing.shards import Done
@@ -42,8 +43,9 @@ slides = load_dataset("{repo}", "slides", split="train")
 
 `slides.parquet` has a row per slide: the meta file's{meta_file}, joined with what was measured (spots, genes,
 true image type and size, pitch, µm per pixel and why it is trusted or not). `genes.parquet` has a row per gene: id,
-name, kind, species, in how many slides and spots it is, its total count. `splits.csv` says which slide is in which
-split. {splitting}
+name, kind, species, in how many slides and spots it is, its total count. Gene ids are of these {genes:,} genes in this
+order: the SHA-256 of their names, a line each, is `{digest}`. `splits.csv` says which slide is in which split.
+{splitting}
 {notes}
 Cite the data's authors: Chen et al., *STimage-1K4M: A histopathology image-gene expression dataset for spatial
 transcriptomics*, NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
@@ -63,7 +65,9 @@ def card(plan: Plan, done: Mapping[str, Done], notes: list[str], repo: str, lice
         + [{"config_name": table, "data_files": f"{table}.parquet"} for table in ("slides", "genes")],
         dataset_info=[_info(name, splits) for name, splits in sizes.items()],
     )
+    vocabulary = load_vocabulary(plan.shards[0].vocabulary)
     text = TEXT.format(
+        genes=len(vocabulary.names), digest=vocabulary.digest,
         spots=_total(sizes["all"]), slides=len(plan.placed) - len(plan.left_out(done)), repo=repo, config=techs[0],
         report=plan.report(done), patch=_patch(plan), encoding=_encoding(plan),
         meta_file=f" (`{plan.catalog.meta_file}`)" if plan.catalog.meta_file else "",
