@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, as_completed
 from multiprocessing import get_context
+from multiprocessing.synchronize import Semaphore
 from typing import TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -20,7 +21,7 @@ def in_processes(
     items = list(items)
     workers, context = max(1, min(workers, len(items))), get_context("spawn")
     started = context.Semaphore(0)
-    with ProcessPool(max_workers=workers, context=context, initializer=started.release) as pool:
+    with ProcessPool(max_workers=workers, context=context, initializer=_say, initargs=[started]) as pool:
         futures: dict[Future, Item] = {pool.schedule(function, args=(item,)): item for item in items}
         try:
             for future in as_completed(futures):
@@ -32,3 +33,7 @@ def in_processes(
                 started.acquire(timeout=STARTING)
         finally:
             pool.stop()
+
+
+def _say(started: Semaphore) -> None:
+    started.release()
