@@ -101,7 +101,7 @@ def _check_same(one: Carried, vocabulary: Vocabulary, root: str | os.PathLike | 
     if not vocabulary.begins_with(one.genes, one.digest):
         raise DataError(
             f"the data set's gene ids are of {one.genes:,} genes of {one.root} (sha256 {one.digest[:12]}…), and "
-            f"{root or one.root} now has {len(vocabulary.names):,} genes in another order: load the data set again, or "
+            f"{root or one.root} now numbers {len(vocabulary.names):,} genes otherwise: load the data set again, or "
             "pass root=, where its genes are still numbered so. A root's ids stay once it has a "
             f"{NAME}, which {NUMBER} makes"
         )

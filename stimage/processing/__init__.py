@@ -1,1 +1,1 @@
-"""From spots to examples: the vocabulary, gene panels, and Arrow tables."""
+"""From spots to examples: gene panels, and Arrow tables."""

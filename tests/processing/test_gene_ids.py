@@ -23,7 +23,7 @@ def test_ids_of_a_saved_copy_are_right_or_refused(root, tmp_path):
     assert names == stimage_1k4m.gene_names(root) and first_counts(saved, names)["B"] == {"b1": 1, "both": 2, "b2": 3}
     write_genes(root, "A", ["a1"])
     for options in ({}, {"root": root}):
-        with pytest.raises(DataError, match=r"gene ids are of 4 genes of .*root now has 5 genes in another order"):
+        with pytest.raises(DataError, match=r"gene ids are of 4 genes of .*root now numbers 5 genes otherwise"):
             stimage_1k4m.gene_names(saved, **options)
     again = load(root)
     assert first_counts(again, stimage_1k4m.gene_names(again))["B"] == {"b1": 1, "both": 2, "b2": 3}
@@ -80,10 +80,10 @@ def test_what_has_no_ids_or_other_ones_is_refused(root, tmp_path):
         stimage_1k4m.gene_names(load(root, streaming=True).select_columns(["slide"]))
     write_genes(tmp_path / "other", "B", ["both", "b1"])
     data = load(root, streaming=True)
-    with pytest.raises(DataError, match=r"other now has 2 genes in another order"):
+    with pytest.raises(DataError, match=r"other now numbers 2 genes otherwise"):
         stimage_1k4m.gene_names(data, root=tmp_path / "other")
     mixed = datasets.concatenate_datasets([data, load(tmp_path / "other", streaming=True)])
-    with pytest.raises(DataError, match="in another order"):
+    with pytest.raises(DataError, match="genes otherwise"):
         stimage_1k4m.gene_names(mixed)
     with pytest.raises(ValueError, match="root is for a data set"):
         stimage_1k4m.gene_names(root, root=root)
