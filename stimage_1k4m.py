@@ -24,7 +24,6 @@ from datasets import Image
 from datasets import Value
 
 from stimage.collection.texts import read_lines
-from stimage.errors import DataError
 from stimage.genes.carried import carried_by
 from stimage.genes.carried import names_of
 from stimage.genes.carried import vocabulary_in
@@ -33,13 +32,15 @@ from stimage.genes.vocabulary import load_as_it_was
 from stimage.genes.vocabulary import load_vocabulary
 from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.encoders import encoder
-from stimage.processing.examples import check_slide
+from stimage.processing.examples import joined
+from stimage.processing.examples import needs_counts
 from stimage.processing.examples import spot_tables
 from stimage.processing.loading import code_hash
 from stimage.processing.loading import direct
 from stimage.processing.loading import register
 from stimage.processing.loading import unhidden
 from stimage.processing.normalise import NORMALISATIONS
+from stimage.processing.opening import Opening
 from stimage.processing.panels import Panel
 from stimage.processing.splits import Splitting
 from stimage.processing.splits import split_slides
@@ -49,7 +50,6 @@ from stimage.slides import Catalog
 from stimage.slides import Filters
 from stimage.slides import Patch
 from stimage.slides import Slide
-from stimage.slides import open_spots
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
 from stimage.slides.names import slide_names
@@ -87,6 +87,11 @@ class SpotsConfig(datasets.BuilderConfig):
     gene_table
         File of symbols and Ensembl ids, for slides that name the panel's genes by the other; see
         `stimage.processing.gene_names.read_gene_table`. Counts of genes that come to one name are added.
+    columns
+        Names of features; examples have these alone, and what the others take is not read: without ``gene_ids``,
+        ``counts`` and ``expression`` no count is parsed and no gene numbered, without ``annotation`` its file is not
+        opened, without ``image`` that is not (with on_mismatch="drop" but for its size). Which spots come never
+        depends on it.
     normalise
         What ``expression`` is: "counts", "log1p", "median-log1p" or "original"; see
         `stimage.processing.normalise.Normalisation`.
@@ -111,6 +116,7 @@ class SpotsConfig(datasets.BuilderConfig):
     patch: object = "original"
     panel: Any = None
     gene_table: str | None = None
+    columns: Any = None
     normalise: str = "counts"
     image_format: str | None = None
     on_mismatch: str = "error"
@@ -176,7 +182,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         return datasets.DatasetInfo(
             description=DESCRIPTION,
             homepage="https://huggingface.co/datasets/jiawennnn/STimage-1K4M",
-            features=spot_features(self.panel),
+            features=_chosen(spot_features(self.panel), self.config.columns),
         )
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
@@ -189,15 +195,20 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         for placed in split_slides(catalog.slides, slides, splitting).values():
             n = placed.slide.parts(SPOTS_PER_SHARD)
             shards[placed.split] += [(placed.slide, (k, n)) for k in range(n)]
+        numbered = not self.panel and needs_counts(self.info.features)
         same = {
-            "vocabulary": None if self.panel else self._numbering(catalog),
+            "vocabulary": self._numbering(catalog) if numbered else None,
+            "streaming": dl_manager.is_streaming,
             "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
         }
-        return [
-            datasets.SplitGenerator(split, {"slides": [s for s, _ in part], "parts": [p for _, p in part], **same})
-            for split, part in shards.items()
-            if part
-        ]
+        found = []
+        for split, part in shards.items():
+            if part:
+                own, ranges = map(list, zip(*part))
+                found.append(
+                    datasets.SplitGenerator(split, {"slides": own, "parts": ranges, "among": tuple(own), **same})
+                )
+        return found
 
     def _numbering(self, catalog: Catalog) -> tuple[str, int, str]:
         """Return the file of the root's vocabulary, its number of genes and their digest; the data set says both."""
@@ -211,22 +222,24 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             yield from self._spot_tables(**shards)
 
     def _spot_tables(
-        self, slides: list[Slide], parts: list[tuple[int, int]], vocabulary: tuple[str, int, str], image_format: str
+        self,
+        slides: list[Slide],
+        parts: list[tuple[int, int]],
+        among: tuple[Slide, ...],
+        vocabulary: tuple[str, int, str] | None,
+        image_format: str,
+        streaming: bool,
     ) -> Iterator[tuple[str, pa.Table]]:
-        config = self.config
-        genes, encode = self.panel or load_as_it_was(*vocabulary), encoder(image_format)
+        config, columns = self.config, list(self.info.features)
+        opening = Opening(self.patch, self.panel, config.on_mismatch, config.max_image_pixels, "image" in columns)
+        genes, encode = self.panel or (load_as_it_was(*vocabulary) if vocabulary else None), encoder(image_format)
         for slide, (k, n) in zip(slides, parts):
-            spots = open_spots(slide, config.on_mismatch, config.max_image_pixels)
-            try:
-                check_slide(spots, self.patch, self.panel)
-            except DataError as error:
-                if config.on_mismatch != "drop":
-                    raise
-                log.warning("left out slide %s: %s", slide.name, error)
+            if (spots := opening.open(slide, among)) is None:
                 continue
             begin, end = (len(spots) * i // n for i in (k, k + 1))
-            for i, table in enumerate(spot_tables(spots, self.patch, genes, encode, begin, end, config.normalise)):
-                yield f"{slide.name}_{k}_{n}_{i}", table.select(list(self.info.features))
+            tables = spot_tables(spots, self.patch, genes, encode, begin, end, config.normalise, columns)
+            for i, table in enumerate(tables if streaming else joined(tables)):
+                yield f"{slide.name}_{k}_{n}_{i}", table
 
     def _generate_more_gen_kwargs(
         self, slides: list[Slide], parts: list[tuple[int, int]], **same: object
@@ -248,6 +261,17 @@ def spot_features(panel: Panel | None = None) -> Features:
         | {"involve_cancer": Value("bool"), "x": number, "y": number, "radius": number, "um_per_px": number}
         | {"annotation": text, "image": Image(), **expression}
     )
+
+
+def _chosen(features: Features, columns: Any) -> Features:
+    """Return the features of these names, in their own order; all, where no names are given."""
+    if columns is None:
+        return features
+    wanted = [columns] if isinstance(columns, str) else list(columns)
+    if not wanted or (unknown := [name for name in wanted if name not in features]):
+        what = f"has {unknown[0]!r}" if wanted else "is empty"
+        raise ValueError(f"columns= {what}: name some of {', '.join(features)}")
+    return Features({name: kind for name, kind in features.items() if name in wanted})
 
 
 def load(

@@ -54,7 +54,7 @@ def check_annotation(e: Evidence) -> Result:
         return "pass", "there is none", "", {}
     ids = set(e.coordinates.ids.to_pylist())
     strange, without = len(e.labels.keys() - ids), sum(not e.labels.get(spot) for spot in ids)
-    values = {"labels": len(set(e.labels.values())), "unknown_spots": strange, "spots_without": without}
+    values = {"labels": len(set(e.labels.values()) - {None}), "unknown_spots": strange, "spots_without": without}
     if strange:
         message = f"{strange} of {len(e.labels)} labels are of spots that the slide does not have"
         return "warn", message, "are the labels of another slide?", values

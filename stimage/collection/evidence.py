@@ -14,9 +14,10 @@ from stimage.slides import MAX_PIXELS, Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
 from stimage.slides.counts import read_header, read_rows
 from stimage.slides.images import ImageInfo, image_info, read_patches
+from stimage.slides.labels import read_labels
 from stimage.slides.patches import square_boxes
 from stimage.slides.scale import Scale, estimate_scale
-from stimage.slides.storage import local_copy, read_table
+from stimage.slides.storage import local_copy
 
 THUMBNAIL = 800  # pixels of the longer side
 SAMPLED = 64  # patches whose sharpness is looked at
@@ -66,7 +67,7 @@ class Evidence:
     coordinates: Coordinates | None = None
     scale: Scale | None = None
     counts: Counts | None = None
-    labels: dict[str, str] | None = None
+    labels: dict[str, str | None] | None = None
     patches: list[np.ndarray] | None = None
 
 
@@ -98,7 +99,7 @@ def gather(
         slide, meta, broken, faults, picture, coordinates,
         estimate_scale(coordinates, slide.tech) if coordinates else None,
         part("counts", slide.counts, lambda path: _read_counts(path, gene)),
-        part("annotation", slide.annotation, _read_labels),
+        part("annotation", slide.annotation, read_labels),
         patches,
     )  # fmt: skip
 
@@ -142,10 +143,3 @@ def _read_counts(path: str, gene: str | None) -> Counts:
         pa.concat_arrays(ids), genes, np.concatenate(totals), np.concatenate(shares), fractional, f"{digest:016x}",
         np.concatenate(of_gene) if wanted >= 0 else None,
     )  # fmt: skip
-
-
-def _read_labels(path: str) -> dict[str, str]:
-    columns, table = read_table(path)
-    if len(columns) < 2 or "V2" not in columns:
-        raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
-    return {row[columns[0]]: row["V2"] for row in table}

@@ -5,6 +5,7 @@ from scipy.ndimage import gaussian_filter, laplace
 
 from stimage.collection.evidence import Evidence
 from stimage.collection.tissue import fit_spots
+from stimage.slides.matching import LARGE
 from stimage.slides.patches import lies_outside
 from stimage.slides.scale import GEOMETRY
 
@@ -30,6 +31,10 @@ def check_inside(e: Evidence) -> Result:
 def check_radius(e: Evidence) -> Result:
     low, high = float(e.coordinates.r.min()), float(e.coordinates.r.max())
     values = {"r_min": low, "r_max": high}
+    if high > LARGE * np.median(e.coordinates.r):
+        spot = e.coordinates.ids[int(e.coordinates.r.argmax())].as_py()
+        message = f"r is {low:g} to {high:g}, that of {spot!r}, more than {LARGE} times the median"
+        return "fail", message, "correct it, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
     if high - low > 1e-6 * high:
         return "warn", f"r is {low:g} to {high:g}", "one radius a slide is usual: patches differ in size", values
     return "pass", f"r is {low:g} pixels on all spots", "", values

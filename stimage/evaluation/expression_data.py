@@ -11,10 +11,10 @@ from stimage.errors import DataError
 from stimage.evaluation.embeddings import Embeddings
 from stimage.processing.normalise import fit
 from stimage.processing.panels import Panel
-from stimage.slides import Slide
-from stimage.slides.coordinates import read_coordinates
-from stimage.slides.counts import read_header, read_rows
-from stimage.slides.storage import local_copy
+from stimage.slides import Slide, Spots, open_spots
+from stimage.slides.counts import rows_at
+
+BLOCK = 512  # spots
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ def embedded_slides(
 
 
 def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.ndarray, np.ndarray]:
-    """Read a panel's expression of a slide's spots, in the memory of a block of the file and of the result.
+    """Read a panel's expression of a slide's spots, in the memory of some rows of the file and of the result.
 
     Parameters
     ----------
@@ -75,37 +75,36 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     Raises
     ------
     DataError
-        If the slide lacks a gene, or its count file one of the spots.
+        If the slide lacks a gene, or one of its files a spot.
     """
-    path = local_copy(one.slide.counts, one.slide.access)
-    places = panel.places_in(read_header(path)[0], path, one.slide.species)
-    normal = fit(kind, path, places)
-    ids = pa.array(one.spot_ids.tolist(), pa.string())
-    values, totals = np.zeros((len(one), len(panel.genes)), np.float32), np.full(len(one), np.nan)
-    for rows in read_rows(path):
-        at = pc.fill_null(pc.index_in(pa.array(rows.ids, pa.string()), ids), -1).to_numpy()
+    spots, at = _open(one)
+    places = panel.places_in(spots.genes, spots.counts, one.slide.species)
+    normal = fit(kind, spots, places)
+    values, totals = np.zeros((len(one), len(panel.genes)), np.float32), np.zeros(len(one))
+    order = spots.row_start[at].argsort()  # as they lie in the file
+    for some in np.split(order, range(BLOCK, len(order), BLOCK)):
+        rows = rows_at(spots.counts, spots.genes, spots.row_start[at[some]], spots.row_end[at[some]])
         row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
         counts, inside = np.zeros((len(rows.ids), len(panel.genes))), column >= 0
         np.add.at(counts, (row[inside], column[inside]), rows.values[inside])
-        total = np.bincount(row, rows.values, len(rows.ids))
+        totals[some] = total = np.bincount(row, rows.values, len(rows.ids))
         spot = np.repeat(np.arange(len(counts)), counts.shape[1])
-        values[at[at >= 0]] = normal(counts.ravel(), spot, total).reshape(counts.shape)[at >= 0]
-        totals[at[at >= 0]] = total[at >= 0]
-    _check_all_there(path, one, np.isnan(totals))
+        values[some] = normal(counts.ravel(), spot, total).reshape(counts.shape)
     return values, totals
 
 
 def read_places(one: EmbeddedSlide) -> tuple[np.ndarray, np.ndarray]:
     """Return where a slide's spots are (n x 2: x and y, pixels of the slide image), and their radii (n)."""
-    path = local_copy(one.slide.coord, one.slide.access)
-    coordinates = read_coordinates(path)
-    at = pc.fill_null(pc.index_in(pa.array(one.spot_ids.tolist(), pa.string()), coordinates.ids), -1).to_numpy()
-    _check_all_there(path, one, at < 0)
-    return np.stack([coordinates.x, coordinates.y], 1)[at], coordinates.r[at]
+    spots, at = _open(one)
+    return np.stack([spots.x, spots.y], 1)[at], spots.r[at]
 
 
-def _check_all_there(path: str, one: EmbeddedSlide, missing: np.ndarray) -> None:
-    if missing.any():
+def _open(one: EmbeddedSlide) -> tuple[Spots, np.ndarray]:
+    """Return a slide's spots, and the place among them of each that has an embedding."""
+    spots = open_spots(one.slide, "drop")
+    at = pc.fill_null(pc.index_in(pa.array(one.spot_ids.tolist(), pa.string()), spots.ids), -1).to_numpy()
+    if (missing := at < 0).any():
         spot = str(one.spot_ids[int(missing.argmax())])
-        raise DataError(f"{path}: has no spot {spot!r}, of which there is an embedding ({missing.sum()} of {len(one)} "
-                        "such spots); pass the root that the embeddings were made of")  # fmt: skip
+        raise DataError(f"{one.slide.counts}: has no spot {spot!r}, of which there is an embedding ({missing.sum()} of "
+                        f"{len(one)} such spots); pass the root that the embeddings were made of")  # fmt: skip
+    return spots, at

@@ -11,7 +11,9 @@ from stimage.evaluation.embeddings import Embeddings
 from stimage.slides import Slide
 from stimage.slides.catalog import ON_MISMATCH
 from stimage.slides.coordinates import Coordinates, read_coordinates
-from stimage.slides.storage import local_copy, read_table
+from stimage.slides.labels import read_labels
+from stimage.slides.matching import unique_ids
+from stimage.slides.storage import local_copy
 
 # no label, in lower case: as the data set's authors leave them out, and what pandas takes for a missing value
 UNLABELLED = frozenset(("", "undetermined", "exclude", "na", "n/a", "nan", "null", "none"))
@@ -87,8 +89,9 @@ def _slide_rows(
         _count(left_out, "slide without an annotation", int(mine.sum()))
         return []
     coordinates = read_coordinates(local_copy(slide.coord, slide.access))
-    places = {spot: k for k, spot in enumerate(coordinates.ids.to_pylist())}
-    labels = _labels(slide, places, left_out)
+    ids = unique_ids(coordinates.ids.combine_chunks(), slide.name).to_pylist()
+    places = {spot: k for k, spot in enumerate(ids)}
+    labels = _labels(slide, dict(zip(coordinates.ids.to_pylist(), ids)), left_out)
     lost = [spot for spot in labels if spot not in row_of]
     if lost and on_mismatch == "error":
         what = f"{len(lost)} of {len(labels)} labelled spots, such as {lost[0]!r}, have" if mine.any() else "it has"
@@ -106,25 +109,19 @@ def _slide_rows(
     return rows
 
 
-def _labels(slide: Slide, places: Mapping[str, int], left_out: dict[str, int]) -> dict[str, str]:
-    """Return spot id → label, of the spots that the slide has and that have a label."""
+def _labels(slide: Slide, known: Mapping[str, str], left_out: dict[str, int]) -> dict[str, str]:
+    """Return spot id → label, of the spots that have a label and are ``known``: id in the slide's files → spot id."""
     path = local_copy(slide.annotation or "", slide.access)
-    columns, table = read_table(path)
-    if len(columns) < 2 or "V2" not in columns:
-        raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
-    labels = {}
-    for number, row in enumerate(table, 2):
-        if labels.setdefault(row[columns[0]], label := row["V2"].strip()) != label:
-            raise DataError(f"{path}: row {number}: spot {row[columns[0]]!r} has two labels, "
-                            f"{labels[row[columns[0]]]!r} and {label!r}; keep one of its rows")  # fmt: skip
-    unknown = [spot for spot in labels if spot not in places]
+    labels = read_labels(path)
+    unknown = [spot for spot in labels if spot not in known]
     if 2 * len(unknown) > len(labels):
         raise DataError(f"{path}: {len(unknown)} of {len(labels)} spots, such as {unknown[0]!r}, are not of slide "
                         f"{slide.name}: is it another slide's annotation?")  # fmt: skip
     if unknown:
         log.warning("%s: %d of %d labels are of spots that the slide does not have", path, len(unknown), len(labels))
         _count(left_out, "labelled, but not of the slide", len(unknown))
-    return {spot: label for spot, label in labels.items() if spot in places and label.casefold() not in UNLABELLED}
+    found = {known[spot]: label for spot, label in labels.items() if spot in known and label}
+    return {spot: label for spot, label in found.items() if label.casefold() not in UNLABELLED}
 
 
 def _place(coordinates: Coordinates, k: int) -> tuple[float, float, float]:

@@ -89,7 +89,7 @@ def _places(spots: Spots, genes: Sequence[str], naming: Naming | None, panel: Pa
 
 
 def _blocks(spots: Spots, places: np.ndarray, genes: int, normalise: str) -> Iterator[csr_matrix]:
-    normal = fit(normalise, spots.counts, places)
+    normal = fit(normalise, spots, places)
     for at in range(0, len(spots), BLOCK):
         part = slice(at, at + BLOCK)
         rows = rows_at(spots.counts, spots.genes, spots.row_start[part], spots.row_end[part])

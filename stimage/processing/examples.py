@@ -1,6 +1,6 @@
 """Batches of spots as Arrow tables: the examples that everything downstream reads."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 
 import numpy as np
@@ -13,46 +13,62 @@ from stimage.slides.counts import Rows
 from stimage.slides.patches import Patch
 from stimage.slides.spots import Batch, Spots, read_batches
 
+COUNTED = frozenset(("gene_ids", "counts", "expression"))
+PREPARED_ROWS, PREPARED_BYTES = 1000, 32 << 20  # of a table in a prepared data set: larger ones open faster
+
 
 def spot_tables(
     spots: Spots,
     patch: Patch,
-    genes: Vocabulary | Panel,
+    genes: Vocabulary | Panel | None,
     encode: Callable[[np.ndarray], bytes],
     begin: int = 0,
     end: int | None = None,
     normalise: str = "counts",
+    columns: Collection[str] | None = None,
 ) -> Iterator[pa.Table]:
     """Yield spots ``begin`` to ``end`` of a slide as Arrow tables of at most 64 rows, with the builder's columns.
 
     Parameters
     ----------
     genes
-        A vocabulary, for sparse ``gene_ids`` and ``counts``; or a panel, for a dense ``expression``.
+        A vocabulary, for sparse ``gene_ids`` and ``counts``; or a panel, for a dense ``expression``; None if neither is
+        among the columns.
     encode
         Makes an image file of a patch; see `stimage.processing.encoders.encoder`.
     normalise
         How a panel's counts become its ``expression``; see `stimage.processing.normalise.Normalisation`.
+    columns
+        What is wanted; what the others take is not read. None is all.
     """
+    patched = patch if columns is None or "image" in columns else None
+    expression = _expression(spots, genes, normalise) if columns is None or needs_counts(columns) else None
+    for batch in read_batches(spots, patched, begin, end, expression is not None):
+        table = _spot_columns(spots, batch, columns)
+        if batch.patches is not None:
+            table |= _image_column(batch, encode)
+        if batch.rows is not None and expression:
+            table |= expression(batch.rows)
+        yield pa.table({name: table[name] for name in columns or table})
+
+
+def needs_counts(columns: Iterable[str]) -> bool:
+    """Tell whether some of these columns are made of a slide's counts."""
+    return not COUNTED.isdisjoint(columns)
+
+
+def _expression(
+    spots: Spots, genes: Vocabulary | Panel | None, normalise: str
+) -> Callable[[Rows], dict[str, pa.Array]]:
+    """Return what makes columns of counts."""
     if isinstance(genes, Panel):
         places = genes.places_in(spots.genes, spots.counts, spots.slide.species)
-        normal = fit(normalise, spots.counts, places)
-        expression = partial(_dense, places=places, width=len(genes.genes), normal=normal)
-    else:
-        expression = partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts))
-    for batch in read_batches(spots, patch, begin, end):
-        yield pa.table(_spot_columns(spots, batch) | _image_column(batch, encode) | expression(batch.rows))
+        return partial(_dense, places=places, width=len(genes.genes), normal=fit(normalise, spots, places))
+    assert genes is not None
+    return partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts))
 
 
-def check_slide(spots: Spots, patch: Patch, panel: Panel | None) -> None:
-    """Raise `DataError` if a slide lacks a gene of the panel, or the scale that a physical patch needs."""
-    if panel:
-        panel.places_in(spots.genes, spots.counts, spots.slide.species)
-    if patch.um:
-        patch.source_px(spots.image, spots.scale)
-
-
-def _spot_columns(spots: Spots, batch: Batch) -> dict[str, pa.Array]:
+def _spot_columns(spots: Spots, batch: Batch, columns: Collection[str] | None) -> dict[str, pa.Array]:
     slide, part, n = spots.slide, slice(batch.begin, batch.end), batch.end - batch.begin
     same = {
         "slide": slide.name,
@@ -61,6 +77,7 @@ def _spot_columns(spots: Spots, batch: Batch) -> dict[str, pa.Array]:
         "tissue": slide.tissue,
         "pmid": slide.pmid,
     }
+    labelled = columns is None or "annotation" in columns  # else its file is not read
     return {
         "spot_id": spots.ids[part],
         **{name: pa.repeat(pa.scalar(value, pa.string()), n) for name, value in same.items()},
@@ -68,12 +85,12 @@ def _spot_columns(spots: Spots, batch: Batch) -> dict[str, pa.Array]:
         **{name: pa.array(getattr(spots, name)[part], pa.float32()) for name in ("x", "y")},
         "radius": pa.array(spots.r[part], pa.float32()),
         "um_per_px": pa.repeat(pa.scalar(spots.scale.um_per_px, pa.float32()), n),
-        "annotation": spots.annotation[part],
+        **({"annotation": spots.annotation[part]} if labelled else {}),
     }
 
 
 def _image_column(batch: Batch, encode: Callable[[np.ndarray], bytes]) -> dict[str, pa.Array]:
-    files = pa.array([encode(patch) for patch in batch.patches], pa.binary())
+    files = pa.array([encode(patch) for patch in batch.patches or ()], pa.binary())
     return {"image": pa.StructArray.from_arrays([files, pa.nulls(len(files), pa.string())], ["bytes", "path"])}
 
 
@@ -97,3 +114,16 @@ def _dense(rows: Rows, places: np.ndarray, width: int, normal: Normalisation) ->
     counts = np.bincount(row[inside] * width + place[inside], rows.values[inside], size)
     spot, totals = np.repeat(np.arange(len(rows.ids)), width), np.bincount(row, rows.values, len(rows.ids))
     return {"expression": pa.FixedSizeListArray.from_arrays(normal(counts, spot, totals), width)}
+
+
+def joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the same rows in tables of 1,000, or of fewer where rows are large, as a prepared data set has them."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        full = sum(map(len, waiting)) + len(table) > PREPARED_ROWS
+        if waiting and (full or sum(t.nbytes for t in waiting) + table.nbytes > PREPARED_BYTES):
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+        waiting.append(table)
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()

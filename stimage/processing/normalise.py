@@ -1,14 +1,15 @@
 """Normalisation of counts, spot by spot; what it needs to know of the whole slide is found in one pass."""
 
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
 from stimage.errors import DataError
-from stimage.slides.counts import read_rows
+from stimage.slides.counts import rows_at
+from stimage.slides.spots import Spots
 
+BLOCK = 512  # spots
 NORMALISATIONS = ("counts", "log1p", "median-log1p", "original")
 NOT_RAW = "{}: has counts that are no whole numbers: they seem to be normalised; get the raw counts, or {}"
 
@@ -61,30 +62,30 @@ class Normalisation:
         return np.log1p(counts * scale[row]).astype(np.float32)
 
 
-def fit(kind: str, path: str, places: np.ndarray) -> Normalisation:
+def fit(kind: str, spots: Spots, places: np.ndarray) -> Normalisation:
     """Return the normalisation of a slide.
 
     Parameters
     ----------
     kind
         One of `NORMALISATIONS`.
-    path
-        The slide's count file; read once if a median is needed.
+    spots
+        The slide's spots; their counts are read once if a median is needed, which is of these spots alone.
     places
-        For each gene of the file, its place in the panel, or -1.
+        For each gene of the count file, its place in the panel, or -1.
     """
     if kind not in ("median-log1p", "original"):
-        return Normalisation(kind, path)
+        return Normalisation(kind, spots.counts)
     inside = tuple(np.flatnonzero(places >= 0).tolist()) if kind == "original" else None
-    return Normalisation(kind, path, _median_total(path, os.stat(path).st_mtime_ns, inside))
+    return Normalisation(kind, spots.counts, _median_total(spots, inside))
 
 
-@lru_cache(maxsize=64)  # the ranges of a huge slide share it
-def _median_total(path: str, _changed: int, inside: tuple[int, ...] | None) -> float:
-    totals = []
-    for rows in read_rows(path):
+@lru_cache(maxsize=8)  # the ranges of a huge slide share it
+def _median_total(spots: Spots, inside: tuple[int, ...] | None) -> float:
+    totals, order = np.zeros(len(spots)), spots.row_start.argsort()  # as they lie in the file
+    for some in np.split(order, range(BLOCK, len(order), BLOCK)):
+        rows = rows_at(spots.counts, spots.genes, spots.row_start[some], spots.row_end[some])
         values = rows.values if inside is None else rows.values * np.isin(rows.columns, inside)
         row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
-        totals.append(np.bincount(row, values, len(rows.ids)))
-    totals = np.concatenate(totals) if totals else np.zeros(0)
+        totals[some] = np.bincount(row, values, len(rows.ids))
     return float(np.median(totals[totals > 0])) if (totals > 0).any() else 1.0

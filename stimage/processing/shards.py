@@ -16,8 +16,9 @@ from stimage.errors import DataError
 from stimage.files import FULL
 from stimage.genes.vocabulary import load_vocabulary
 from stimage.processing.encoders import JPEG_QUALITY, encoder
-from stimage.processing.examples import check_slide, spot_tables
+from stimage.processing.examples import spot_tables
 from stimage.processing.facts import SlideFacts
+from stimage.processing.opening import check_slide
 from stimage.processing.parquet import write_spots
 from stimage.slides import MAX_PIXELS, Patch, Slide, open_spots
 from stimage.slides.spots import Spots

@@ -123,6 +123,8 @@ class Catalog:
                     f"{message}; pass on_mismatch='drop' (in scripts: --on-mismatch drop) to leave such slides out"
                 )
             log.warning("left out %d of %d slides: %s", len(bad), len(slides), message)
+            if len(bad) == len(slides):
+                raise DataError(f"nothing is left: on_mismatch='drop' leaves out all {len(bad)} slides: {message}")
         slides = [slide for slide in slides if slide.name not in self.broken]
         if not slides:
             raise DataError(f"{self.root}: no slide is left of {len(self.slides)}: loosen the filters")

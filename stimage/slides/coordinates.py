@@ -27,6 +27,10 @@ class Coordinates:
     def __len__(self) -> int:
         return len(self.x)
 
+    def of(self, kept: np.ndarray) -> "Coordinates":
+        """Return those of some spots (bool, n)."""
+        return Coordinates(self.ids.filter(pa.array(kept)), self.x[kept], self.y[kept], self.r[kept])
+
 
 def read_coordinates(path: str) -> Coordinates:
     """Read a coord file: spot ids in the first column, then ``yaxis``, ``xaxis`` and ``r`` in any order.
@@ -34,16 +38,19 @@ def read_coordinates(path: str) -> Coordinates:
     Raises
     ------
     DataError
-        For a file that is empty or lacks a column, a coordinate that is no finite number, or an ``r`` of 0 or less;
-        with the line.
+        For a file that is empty or lacks a column or has it twice, a spot without an id, a coordinate that is no finite
+        number, or an ``r`` of 0 or less; with the line.
     """
     names = _header(path)
     if missing := [column for column in COLUMNS if column not in names]:
         raise DataError(f"{path}: has no column {missing[0]!r}; its columns are {', '.join(map(repr, names))}")
+    if twice := [column for column in COLUMNS if names.count(column) > 1]:
+        raise DataError(f"{path}: has two columns {twice[0]!r}; remove one")
     unique = [name if names.index(name) == i else f"{name} {i}" for i, name in enumerate(names)]
     ids, columns = _read(path, unique, pa.float64())
     if not len(ids):
         raise DataError(f"{path}: lists no spot")
+    _refuse(path, ids, pc.equal(ids, "").to_numpy(), lambda i: "has no id")
     numbers = {column: _numbers(path, column, ids, values) for column, values in columns.items()}
     _refuse(path, ids, numbers["r"] <= 0, lambda i: f"r is {numbers['r'][i]:g}; a radius is more than 0 pixels")
     return Coordinates(ids, numbers["xaxis"], numbers["yaxis"], numbers["r"])
@@ -116,7 +123,7 @@ def _number(text: str) -> float:
         return np.nan
 
 
-def _line_of(path: str, row: int) -> int:
+def line_of(path: str, row: int) -> int:
     """Return the line, counted from 1, of a row, counted from 0 behind the header; blank lines are no rows."""
     with open(path, "rb") as file:
         return next(islice((n for n, line in enumerate(file, 1) if n > 1 and line.strip(b"\r\n")), row, None))
@@ -127,4 +134,4 @@ def _refuse(path: str, ids: pa.ChunkedArray, bad: np.ndarray, why: Callable[[int
     if bad.any():
         i = int(bad.argmax())
         more = f" ({bad.sum()} such spots)" if bad.sum() > 1 else ""
-        raise DataError(f"{path}: spot {ids[i].as_py()!r} (line {_line_of(path, i)}): {why(i)}{more}")
+        raise DataError(f"{path}: spot {ids[i].as_py()!r} (line {line_of(path, i)}): {why(i)}{more}")

@@ -4,20 +4,21 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stimage.errors import DataError
 from stimage.slides.catalog import Slide
-from stimage.slides.coordinates import Coordinates, check_unique, read_coordinates
-from stimage.slides.counts import RowIndex, Rows, index_rows, read_header, rows_at
+from stimage.slides.coordinates import read_coordinates
+from stimage.slides.counts import Rows, index_rows, read_header, rows_at
 from stimage.slides.images import MAX_PIXELS, ImageInfo, image_info
-from stimage.slides.patches import Patch, lies_outside
+from stimage.slides.labels import read_labels
+from stimage.slides.matching import match_spots, unique_ids
+from stimage.slides.patches import Patch
 from stimage.slides.scale import Scale, estimate_scale
-from stimage.slides.storage import local_copy, read_table
+from stimage.slides.storage import local_copy
 
 BATCH_SPOTS = 64  # tables of this size stream fastest
 BATCH_BYTES = 1 << 24  # of count rows, and of pixels; fewer spots make a batch where either is larger
@@ -28,60 +29,99 @@ log = logging.getLogger(__name__)
 class Spots:
     """The n spots of a slide that can be read, from top to bottom, then from left to right, then in the file's order.
 
-    ``x``, ``y``, ``r`` are float64 pixels; ``row_start`` and ``row_end`` say where each spot's counts lie in the file
-    ``counts``, whose columns are ``genes``; ``annotation`` has null where there is no label. ``image`` and ``counts``
-    are files of this machine. ``dropped`` counts the spots left out.
+    ``ids`` are unique across slides: an id of the files that does not begin with the slide's name has it in front;
+    ``file_ids`` are the ids as the files have them. ``x``, ``y``, ``r`` are float64 pixels; ``row_start`` and
+    ``row_end`` say where each spot's counts lie in the file ``counts``. ``image``, ``counts`` and ``labels`` are files
+    of this machine. ``left_out`` has the ids of spots that one of
+    the files has and that are dropped.
     """
 
     slide: Slide
     ids: pa.Array
+    file_ids: pa.Array
     x: np.ndarray
     y: np.ndarray
     r: np.ndarray
-    annotation: pa.Array
+    labels: str
     counts: str
-    genes: list[str]
     row_start: np.ndarray
     row_end: np.ndarray
     image: str
-    image_info: ImageInfo
     max_pixels: int
     scale: Scale
-    dropped: int
+    left_out: pa.ChunkedArray
 
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def dropped(self) -> int:
+        """How many spots are left out."""
+        return len(self.left_out)
+
+    @cached_property
+    def image_info(self) -> ImageInfo:
+        """What the image's header says."""
+        return image_info(self.image, self.max_pixels)
+
+    @cached_property
+    def genes(self) -> list[str]:
+        """What the columns of ``counts`` are of."""
+        return read_header(self.counts)[0]
+
+    @cached_property
+    def annotation(self) -> pa.Array:
+        """Each spot's label, null where there is none."""
+        if not self.labels:
+            return pa.nulls(len(self), pa.string())
+        labels = read_labels(self.labels)
+        known = {*self.file_ids.to_pylist(), *self.left_out.to_pylist()}
+        if strange := len(labels.keys() - known):
+            log.warning(
+                "%s: %d of %d labels are of spots that the slide does not have", self.labels, strange, len(labels)
+            )
+        return pa.array([labels.get(spot) for spot in self.file_ids.to_pylist()], pa.string())
+
 
 @dataclass(frozen=True)
 class Batch:
-    """Consecutive spots ``begin`` to ``end`` of a slide: a patch each (uint8 RGB), and their counts in CSR form."""
+    """Consecutive spots ``begin`` to ``end`` of a slide: a patch each (uint8 RGB), and their counts in CSR form.
+
+    Either is None if it was not asked for.
+    """
 
     begin: int
     end: int
-    patches: list[np.ndarray]
-    rows: Rows
+    patches: list[np.ndarray] | None
+    rows: Rows | None
 
 
-def open_spots(slide: Slide, on_mismatch: str = "error", max_pixels: int = MAX_PIXELS) -> Spots:
-    """Join the files of a slide; only the coord and annotation files are read whole.
+def open_spots(
+    slide: Slide, on_mismatch: str = "error", max_pixels: int = MAX_PIXELS, with_image: bool = True
+) -> Spots:
+    """Join the files of a slide; only the coord file is read whole.
 
     Parameters
     ----------
     slide
         Its files are fetched first if they are remote.
     on_mismatch
-        What to do with spots that only one of the coord and count files lists, or that lie wholly outside the image:
-        "error" or "drop" (and log how many).
+        What to do with spots that only one of the coord and count files lists, that lie wholly outside the image, or
+        whose radius cannot be: "error" or "drop" (and log how many).
     max_pixels
         Images of more pixels are refused.
+    with_image
+        False where no patch is wanted: the image is opened only to know which spots to drop.
 
     Raises
     ------
     DataError
         As `read_coordinates`, `index_rows` and `read_patches` do, and for spots that do not match or occur twice.
+    NoSpotLeft
+        If every spot is dropped.
     """
-    urls = (slide.coord, slide.counts, slide.image, slide.annotation)
+    with_image |= on_mismatch == "drop"
+    urls = (slide.coord, slide.counts, slide.image if with_image else "", slide.annotation)
     files = tuple(local_copy(url, slide.access) if url else "" for url in urls)
     stamps = tuple((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in files if path)
     return _open_spots(slide, files, stamps, on_mismatch, max_pixels)
@@ -89,29 +129,41 @@ def open_spots(slide: Slide, on_mismatch: str = "error", max_pixels: int = MAX_P
 
 @lru_cache(maxsize=8)  # so that the ranges of a huge slide share one index; a changed file changes the stamps
 def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch: str, max_pixels: int) -> Spots:
-    coord, counts, image, annotation = files
-    info = image_info(image, max_pixels)
+    coord, counts, image, labels = files
+    info = image_info(image, max_pixels) if image else None
     coordinates = read_coordinates(coord)
     index = index_rows(counts)
-    row, kept = _match(coordinates, index, info, files, on_mismatch)
+    row, kept = match_spots(coord, coordinates, counts, index, image, info, on_mismatch)
     order = np.lexsort((coordinates.x, coordinates.y))  # stable: of spots at one place, in the file's order
     order = order[kept[order]]
-    ids = coordinates.ids.take(pa.array(order)).combine_chunks()
-    dropped = len(kept) - len(order) + len(index.start) - np.count_nonzero(row >= 0)
+    file_ids = coordinates.ids.take(pa.array(order)).combine_chunks()
+    lone = np.ones(len(index.start), bool)
+    lone[row[row >= 0]] = False
+    out = (coordinates.ids.filter(pa.array(~kept)), index.ids.filter(pa.array(lone)))
+    left_out = pa.chunked_array([chunk for ids in out for chunk in ids.chunks], pa.string())
+    scale = estimate_scale(coordinates if kept.all() else coordinates.of(kept), slide.tech)
     pa.default_memory_pool().release_unused()  # what joining took would else be kept beside what reading takes
     return Spots(
-        slide, ids, coordinates.x[order], coordinates.y[order], coordinates.r[order],
-        annotation=_labels(annotation, ids), counts=counts, genes=read_header(counts)[0],
-        row_start=index.start[row[order]], row_end=index.end[row[order]],
-        image=image, image_info=info, max_pixels=max_pixels,
-        scale=estimate_scale(coordinates, slide.tech), dropped=int(dropped),
+        slide, unique_ids(file_ids, slide.name), file_ids, coordinates.x[order], coordinates.y[order],
+        coordinates.r[order], labels=labels, counts=counts, row_start=index.start[row[order]],
+        row_end=index.end[row[order]], image=image, max_pixels=max_pixels, scale=scale,
+        left_out=left_out,
     )  # fmt: skip
 
 
-def read_batches(spots: Spots, patch: Patch, begin: int = 0, end: int | None = None) -> Iterator[Batch]:
+def read_batches(
+    spots: Spots, patch: Patch | None, begin: int = 0, end: int | None = None, with_counts: bool = True
+) -> Iterator[Batch]:
     """Read spots ``begin`` to ``end`` of a slide, some at a time, in one pass over the image.
 
     Of an image that is not a tiled TIFF, the rows above the first of these spots are decoded too, and not kept.
+
+    Parameters
+    ----------
+    patch
+        How patches are cut; None where none are wanted.
+    with_counts
+        False where no counts are wanted: the count file is not opened.
 
     Raises
     ------
@@ -119,59 +171,16 @@ def read_batches(spots: Spots, patch: Patch, begin: int = 0, end: int | None = N
         Where a row of the counts or the image can't be read; see `rows_at` and `read_patches`.
     """
     end = len(spots) if end is None else end
-    x, y, r = (values[begin:end] for values in (spots.x, spots.y, spots.r))
-    patches = patch.cut(spots.image, x, y, r, spots.scale, spots.max_pixels)
-    side = patch.px or 2 * r.max(initial=1) + 1
-    row_bytes = (spots.row_end - spots.row_start)[begin:end].max(initial=1)
-    size = int(np.clip(BATCH_BYTES // max(3 * side * side, row_bytes), 1, BATCH_SPOTS))
+    part, rows = slice(begin, end), None
+    x, y, r = (values[part] for values in (spots.x, spots.y, spots.r))
+    patches = patch.cut(spots.image, x, y, r, spots.scale, spots.max_pixels) if patch else None
+    side = (patch.px or 2 * r.max(initial=1) + 1) if patch else 0
+    row_bytes = (spots.row_end - spots.row_start)[part].max(initial=1) if with_counts else 0
+    size = int(np.clip(BATCH_BYTES // max(3 * side * side, row_bytes, 1), 1, BATCH_SPOTS))
     for at in range(begin, end, size):
         stop = min(at + size, end)
-        rows = rows_at(spots.counts, spots.genes, spots.row_start[at:stop], spots.row_end[at:stop])
-        if rows.ids != spots.ids[at:stop].to_pylist():
-            raise DataError(f"{spots.counts}: changed while it was read; start again")
-        yield Batch(at, stop, [next(patches) for _ in range(stop - at)], rows)
-
-
-def _match(
-    coordinates: Coordinates, index: RowIndex, info: ImageInfo, files: tuple[str, ...], on_mismatch: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return each spot's row in the count file (-1 where it has none), and which spots are kept."""
-    coord, counts, image, _ = files
-    row = pc.fill_null(pc.index_in(coordinates.ids, index.ids), -1).to_numpy().astype(np.int64)
-    times = np.bincount(row[row >= 0], minlength=len(index.start))
-    lone = times == 0
-    if lone.any() or (times > 1).any():  # only then can a spot occur twice
-        check_unique(coord, coordinates.ids)
-        check_unique(counts, index.ids)
-    outside = lies_outside(coordinates.x, coordinates.r, info.width)
-    outside |= lies_outside(coordinates.y, coordinates.r, info.height)
-    size = f"{info.width} x {info.height} image {os.path.basename(image)}; are x and y swapped or scaled?"
-    for path, ids, bad, what in (
-        (coord, coordinates.ids, row < 0, f"has no row in {counts}"),
-        (counts, index.ids, lone, f"has no row in {coord}"),
-        (coord, coordinates.ids, outside, f"lies wholly outside the {size}"),
-    ):
-        if bad.any():
-            message = f"{path}: spot {ids[int(bad.argmax())].as_py()!r} {what} ({bad.sum()} of {len(bad)} spots)"
-            if on_mismatch == "error":
-                raise DataError(
-                    f"{message}; pass on_mismatch='drop' (in scripts: --on-mismatch drop) to leave such spots out"
-                )
-            log.warning("left out: %s", message)
-    kept = (row >= 0) & ~outside
-    if not kept.any():
-        raise DataError(f"{coord}: no spot is left that {counts} and the image have too")
-    return row, kept
-
-
-def _labels(path: str, ids: pa.Array) -> pa.Array:
-    """Return the label of each spot out of an annotation file, null where there is none."""
-    if not path:
-        return pa.nulls(len(ids), pa.string())
-    columns, table = read_table(path)
-    if len(columns) < 2 or "V2" not in columns:
-        raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
-    labels = {row[columns[0]]: row["V2"] or None for row in table}
-    if unknown := len(labels.keys() - set(ids.to_pylist())):
-        log.warning("%s: %d of %d labels are of spots that the slide does not have", path, unknown, len(labels))
-    return pa.array([labels.get(spot) for spot in ids.to_pylist()], pa.string())
+        if with_counts:
+            rows = rows_at(spots.counts, spots.genes, spots.row_start[at:stop], spots.row_end[at:stop])
+            if rows.ids != spots.file_ids[at:stop].to_pylist():
+                raise DataError(f"{spots.counts}: changed while it was read; start again")
+        yield Batch(at, stop, [next(patches) for _ in range(stop - at)] if patches else None, rows)

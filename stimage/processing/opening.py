@@ -1,0 +1,82 @@
+"""Opening slides one after the other, where those that do not fit may be left out, but not all of them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from stimage.errors import DataError
+from stimage.processing.panels import Panel
+from stimage.slides import MAX_PIXELS, Patch, Slide, Spots, open_spots
+from stimage.slides.matching import NoSpotLeft
+
+SHOWN = 3  # reasons in an error
+log = logging.getLogger(__name__)
+
+
+def check_slide(spots: Spots, patch: Patch, panel: Panel | None) -> None:
+    """Raise `DataError` if a slide lacks a gene of the panel, or the scale that a physical patch needs."""
+    if panel:
+        panel.places_in(spots.genes, spots.counts, spots.slide.species)
+    if patch.um:
+        patch.source_px(spots.image or spots.slide.image, spots.scale)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How slides are opened; see `open_spots` and the builder's options of these names."""
+
+    patch: Patch
+    panel: Panel | None = None
+    on_mismatch: str = "error"
+    max_pixels: int = MAX_PIXELS
+    with_image: bool = True
+
+    def open(self, slide: Slide, among: Sequence[Slide]) -> Spots | None:
+        """Return a slide's spots, or None, and log why, if it is left out.
+
+        Which slides those are is known only when they are opened, by processes that each see some of them. So whoever
+        leaves one out looks for one of all, ``among``, that is not.
+
+        Raises
+        ------
+        DataError
+            If the slide can't be read, or if all are left out.
+        """
+        spots = self._open(slide)
+        if isinstance(spots, Spots):
+            return spots
+        log.warning("left out slide %s: %s", slide.name, spots)
+        _check_one_is_left(self, tuple(among))
+        return None
+
+    def _open(self, slide: Slide) -> Spots | DataError:
+        """Return a slide's spots, or why it is left out."""
+        try:
+            spots = open_spots(slide, self.on_mismatch, self.max_pixels, self.with_image)
+        except NoSpotLeft as error:
+            return self._left_out(error)
+        try:
+            check_slide(spots, self.patch, self.panel)
+        except DataError as error:
+            return self._left_out(error)
+        return spots
+
+    def _left_out(self, error: DataError) -> DataError:
+        if self.on_mismatch != "drop":
+            raise error
+        return error
+
+
+@lru_cache(maxsize=16)
+def _check_one_is_left(opening: Opening, slides: tuple[Slide, ...]) -> None:
+    reasons = []
+    for slide in slides:
+        spots = opening._open(slide)
+        if isinstance(spots, Spots):
+            return
+        reasons.append(str(spots))
+    more = "; …" if len(reasons) > SHOWN else ""
+    raise DataError(
+        f"nothing is left: on_mismatch='drop' leaves out all {len(reasons)} slides: {'; '.join(reasons[:SHOWN])}{more}"
+    )

@@ -1,0 +1,32 @@
+"""Pathologists' labels: the annotation file of a slide."""
+
+from stimage.errors import DataError
+from stimage.slides.storage import read_table
+
+NONE = ("", "NA")  # no label; the second is how R writes a missing one
+
+
+def read_labels(path: str) -> dict[str, str | None]:
+    """Read an annotation file: spot id, as the file has it, → label, None where there is none.
+
+    A label is what column ``V2`` has, without the blanks around it.
+
+    Raises
+    ------
+    DataError
+        If there is no column ``V2`` or more than one, or a spot has two labels.
+    """
+    columns, table = read_table(path)
+    if len(columns) < 2 or "V2" not in columns[1:]:
+        raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
+    if columns.count("V2") > 1 or columns[0] in columns[1:]:
+        raise DataError(f"{path}: has two columns of one name: {', '.join(map(repr, columns))}; remove one")
+    labels: dict[str, str | None] = {}
+    for number, row in enumerate(table, 2):
+        spot, label = row[columns[0]], row["V2"].strip()
+        label = None if label in NONE else label
+        if labels.setdefault(spot, label) != label:
+            raise DataError(
+                f"{path}: row {number}: spot {spot!r} has two labels, {labels[spot]!r} and {label!r}; keep one row"
+            )
+    return labels

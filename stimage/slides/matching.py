@@ -1,0 +1,89 @@
+"""Which spots of a slide can be read: those that all its files have; and the ids by which they are known."""
+
+import logging
+import os
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stimage.errors import DataError
+from stimage.slides.coordinates import Coordinates, check_unique, line_of
+from stimage.slides.counts import RowIndex
+from stimage.slides.images import ImageInfo
+from stimage.slides.names import fold
+from stimage.slides.patches import lies_outside
+
+LARGE = 10  # times the slide's median radius: a spot that large is a slip, and its patch may not fit into memory
+log = logging.getLogger(__name__)
+
+
+class NoSpotLeft(DataError):
+    """All spots of a slide are dropped."""
+
+
+def match_spots(
+    coord: str,
+    coordinates: Coordinates,
+    counts: str,
+    index: RowIndex,
+    image: str,
+    info: ImageInfo | None,
+    on_mismatch: str,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return each spot's row in the count file (-1 where it has none), and which spots are kept.
+
+    Without ``info``, the image is not held against them.
+
+    Raises
+    ------
+    DataError
+        If there is something to drop, and ``on_mismatch`` is "error"; if a spot occurs twice.
+    NoSpotLeft
+        If all are dropped.
+    """
+    row = pc.fill_null(pc.index_in(coordinates.ids, index.ids), -1).to_numpy().astype(np.int64)
+    times = np.bincount(row[row >= 0], minlength=len(index.start))
+    lone = times == 0
+    if lone.any() or (times > 1).any():  # only then can a spot occur twice
+        check_unique(coord, coordinates.ids)
+        check_unique(counts, index.ids)
+    _settle(coord, coordinates.ids, row < 0, f"has no row in {counts}", on_mismatch)
+    _settle(counts, index.ids, lone, f"has no row in {coord}", on_mismatch)
+    kept = row >= 0
+    large = coordinates.r > LARGE * np.median(coordinates.r)
+    if info:
+        large |= coordinates.r * 2 > max(info.width, info.height)
+        outside = lies_outside(coordinates.x, coordinates.r, info.width)
+        outside |= lies_outside(coordinates.y, coordinates.r, info.height)
+        what = f"{info.width} x {info.height} image {os.path.basename(image)}; are x and y swapped or scaled?"
+        _settle(coord, coordinates.ids, outside, f"lies wholly outside the {what}", on_mismatch)
+        kept &= ~outside
+    if large.any():
+        i, median = int(large.argmax()), np.median(coordinates.r)
+        what = f"(line {line_of(coord, i)}) has an r of {coordinates.r[i]:g}, which cannot be: the median is {median:g}"
+        _settle(coord, coordinates.ids, large, what, on_mismatch)
+        kept &= ~large
+    if not kept.any():
+        raise NoSpotLeft(f"{coord}: no spot is left that {counts} and the image have too")
+    return row, kept
+
+
+def _settle(path: str, ids: pa.ChunkedArray, bad: np.ndarray, what: str, on_mismatch: str) -> None:
+    """Raise for bad spots, or log that they are dropped."""
+    if bad.any():
+        message = f"{path}: spot {ids[int(bad.argmax())].as_py()!r} {what} ({bad.sum()} of {len(bad)} spots)"
+        if on_mismatch == "error":
+            raise DataError(
+                f"{message}; pass on_mismatch='drop' (in scripts: --on-mismatch drop) to leave such spots out"
+            )
+        log.warning("left out: %s", message)
+
+
+def unique_ids(ids: pa.Array, slide: str) -> pa.Array:
+    """Return ids that no other slide has: those that do not begin with the slide's name get it in front."""
+    if pc.all(pc.starts_with(ids, f"{slide}_")).as_py():  # as in the data set
+        return ids
+    begins = re.compile(re.escape(fold(slide)) + r"(?![^\W_])")  # slide A1 has not the spots of slide A10
+    return pa.array([one if begins.match(fold(one)) else f"{slide}_{one}" for one in ids.to_pylist()], pa.string())
