@@ -7,6 +7,7 @@ from datasets import load_dataset
 from torch.utils.data import DataLoader
 
 import stimage_1k4m
+from stimage.errors import DataError
 from tests.roots import write_csv, write_slide
 from tests.test_bad_input import COORD, COUNTS, edit, refused
 from tests.test_scripts import run
@@ -16,15 +17,6 @@ ANNOTATION = "annotation/Slide_A_anno.csv"
 
 def load(root, streaming=True, **options):
     return load_dataset("stimage_1k4m", "ST", data_dir=str(root), split="train", streaming=streaming, **options)
-
-
-def raised(dataset_of) -> str:
-    """Return the message of the project's error, which a prepared data set has as its error's cause."""
-    with pytest.raises(Exception) as caught:
-        list(dataset_of())
-    error = caught.value if type(caught.value).__name__ == "DataError" else caught.value.__cause__
-    assert type(error).__name__ == "DataError"
-    return str(error)
 
 
 def labels(root, **options) -> dict[str, str | None]:
@@ -96,11 +88,15 @@ def test_all_slides_dropped_is_one_error(tmp_path, streaming, why):
             path.write_text(path.read_text().replace(f"{name}_", "Other_"))
         if why == "files":
             (tmp_path / f"ST/image/{name}.png").unlink()
-    options = {"panel": {"panel": ["NOPE"]}, "scale": {"patch": {"um": 100, "px": 8}}}.get(why, {})
-    message = raised(lambda: load(tmp_path, streaming, on_mismatch="drop", **options))
+    options = {"panel": {"panel": ["NOPE"]}, "scale": {"patch": {"um": 100, "px": 80}}}.get(why, {})
+    with pytest.raises(DataError) as caught:
+        list(load(tmp_path, streaming, on_mismatch="drop", **options))
+    message = str(caught.value)
     assert message.startswith("nothing is left: on_mismatch='drop' leaves out all 2 slides: ")
     assert "Slide_A" in message and "Slide_B" in message
-    assert {"panel": "NOPE", "scale": "scale", "spots": "no spot is left", "files": "is missing"}[why] in message
+    assert {"panel": "NOPE", "scale": "would up-sample", "spots": "no spot is left", "files": "is missing"}[
+        why
+    ] in message
 
 
 def drop_one_of_three(root):
