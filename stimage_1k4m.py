@@ -58,7 +58,12 @@ from stimage.slides.storage import read_table
 
 NAME = "stimage_1k4m"
 CONFIGS = (*TECHS, "all")
-UNNAMED = ("access", "data_dir", "data_files")  # of the builder's options, those that a cache is not named by
+UNNAMED = (
+    "access",
+    "catalog",
+    "data_dir",
+    "data_files",
+)  # of the builder's options, those that a cache is not named by
 SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
 SPOTS_PER_FINE_SHARD = 1_000  # what IterableDataset.reshard() makes of it
 DESCRIPTION = "Tissue spots, each an H&E image with its gene expression."
@@ -126,6 +131,7 @@ class SpotsConfig(datasets.BuilderConfig):
     split_fractions: tuple = (0.8, 0.1, 0.1)
     patients: str | None = None
     access: Access = field(default_factory=Access, repr=False)  # made of load_dataset's storage_options and token
+    catalog: Catalog | None = field(default=None, repr=False)  # the root's, where it is known: it is not listed again
 
     @property
     def location(self) -> str:
@@ -152,7 +158,8 @@ class SpotsConfig(datasets.BuilderConfig):
             "slides": slides,
             "gene_table": gene_table,
         }
-        known["files"] = root_fingerprint(self.location, self.access)
+        if self.catalog is None:  # one that is given is for streaming
+            known["files"] = root_fingerprint(self.location, self.access)
         config_kwargs = {key: value for key, value in config_kwargs.items() if key not in UNNAMED}
         return super().create_config_id({**config_kwargs, **known}, custom_features)
 
@@ -188,7 +195,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         config = self.config
         filters = Filters(**{key.name: getattr(config, key.name) for key in fields(Filters)})
-        catalog = read_catalog(config.location, access=config.access)
+        catalog = config.catalog or read_catalog(config.location, access=config.access)
         slides = catalog.of_techs(config.techs).select(filters, config.on_mismatch)
         splitting = Splitting(config.split_by, config.split_seed, config.split_fractions, config.patients)
         shards = {split: [] for split in splitting.names}
@@ -325,7 +332,7 @@ def load(
     if name not in CONFIGS:
         raise ValueError(f"{name!r}: is no configuration; pass one of {', '.join(CONFIGS)}")
     known = {one.name for one in fields(SpotsConfig)} - {one.name for one in fields(datasets.BuilderConfig)}
-    known -= {"root", "access"}
+    known -= {"root", "access", "catalog"}
     if unknown := options.keys() - known:
         raise ValueError(f"there is no option {min(unknown)!r}; there are {', '.join(sorted(known))}")
     if streaming and (num_proc is not None or keep_in_memory):

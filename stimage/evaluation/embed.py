@@ -50,7 +50,7 @@ class SlideBatches(IterableDataset):
 
     def _tables(self, slide: Slide) -> Iterator[pa.Table]:
         with reading(f"{self.source.location}: slide {slide.name}"):
-            spots = self.source.spots(slide).select_columns(["spot_id", "slide", "annotation", "image"])
+            spots = self.source.spots(slide, ["spot_id", "slide", "annotation", "image"])
             yield from spots.with_format("arrow").iter(self.batch_size)
 
 

@@ -3,7 +3,7 @@
 import os
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -51,20 +51,26 @@ class Source:
 
     def slides(self, techs: tuple[str, ...] = TECHS, filters: Filters | None = None) -> list[Slide]:
         """Return the slides that match; raises `DataError` as `Catalog.select` does."""
-        read = _published_catalog if self.published else read_catalog
-        catalog = read(self.location, access=self.access)
-        return catalog.of_techs(techs).select(filters or Filters(), self.reading.get("on_mismatch", "error"))
+        return self.catalog.of_techs(techs).select(filters or Filters(), self.reading.get("on_mismatch", "error"))
 
-    def spots(self, slide: Slide) -> datasets.IterableDataset:
-        """Stream one slide's spots, in the same order from a root and from shards."""
+    @cached_property
+    def catalog(self) -> Catalog:
+        """All slides; the location is listed once."""
+        read = _published_catalog if self.published else read_catalog
+        return read(self.location, access=self.access)
+
+    def spots(self, slide: Slide, columns: Sequence[str]) -> datasets.IterableDataset:
+        """Stream these columns of one slide's spots, in the same order from a root and from shards."""
         server: dict[str, Any] = {"storage_options": dict(self.access.storage_options), "token": self.access.token}
         if self.published:
             files = self._shards.get(slide.name)
             if not files:
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
             options = {"data_files": files, **VERIFIED, **server}
-            return datasets.load_dataset("parquet", split="train", streaming=True, **options)
-        return stimage_1k4m.load(slide.tech, self.location, slides=[slide.name], **self.reading, **server)
+            return datasets.load_dataset("parquet", split="train", streaming=True, **options).select_columns(columns)
+        options = {"slides": [slide.name], "columns": columns, "catalog": self.catalog, **self.reading, **server}
+        builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, **options)
+        return builder.as_streaming_dataset("train").select_columns(columns)
 
     @cached_property
     def _shards(self) -> dict[str, list[str]]:
