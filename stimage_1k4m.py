@@ -52,6 +52,7 @@ from stimage.slides import Patch
 from stimage.slides import Slide
 from stimage.slides import read_catalog
 from stimage.slides.catalog import root_fingerprint
+from stimage.slides.given import given_scales
 from stimage.slides.names import slide_names
 from stimage.slides.access import Access
 from stimage.slides.storage import read_table
@@ -83,9 +84,13 @@ class SpotsConfig(datasets.BuilderConfig):
         A value or a list of values, ``slides`` also a CSV or text file of names; slides that do not match are not
         opened, but for the line of gene names of their count files, which is read once for the root's vocabulary, and
         never with a panel.
-    patch
+    patch, upsample
         How the image of a spot is cut: "original", the square of 2r in the image's own pixels; or
         ``{"um": 112, "px": 224}``, a square of so many µm, resampled to so many pixels; see `stimage.slides.Patch`.
+        Slides whose image is coarser than that by more than 2 % are refused, unless ``upsample`` is True.
+    um_per_px
+        µm per pixel where you know it: a number for all slides, or by slide a mapping or the path of a CSV (slide,
+        um_per_px). Without it, see `stimage.slides.scale.slide_scale`.
     panel
         Gene names, or the path of a file of them: examples then have ``expression``, a dense vector of raw counts.
         Without a panel they have ``gene_ids`` and ``counts``, only of the genes with a count; see `gene_names`.
@@ -119,6 +124,8 @@ class SpotsConfig(datasets.BuilderConfig):
     pmid: object = None
     involve_cancer: object = None
     patch: object = "original"
+    um_per_px: object = None
+    upsample: bool = False
     panel: Any = None
     gene_table: str | None = None
     columns: Any = None
@@ -157,6 +164,7 @@ class SpotsConfig(datasets.BuilderConfig):
             "patients": patients,
             "slides": slides,
             "gene_table": gene_table,
+            "um_per_px": sorted(given_scales(self.um_per_px, ["all"]).items()),
         }
         if self.catalog is None:  # one that is given is for streaming
             known["files"] = root_fingerprint(self.location, self.access)
@@ -176,7 +184,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         super().__init__(*args, token=token, storage_options=storage_options, access=access, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:
-        self.patch = Patch.of(self.config.patch)
+        self.patch = Patch.of(self.config.patch, self.config.upsample)
         self.panel = Panel.of(self.config.panel, self.config.gene_table) if self.config.panel is not None else None
         if self.config.normalise not in NORMALISATIONS:
             raise ValueError(f"normalise={self.config.normalise!r}: pass one of {NORMALISATIONS}")
@@ -196,6 +204,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         config = self.config
         filters = Filters(**{key.name: getattr(config, key.name) for key in fields(Filters)})
         catalog = config.catalog or read_catalog(config.location, access=config.access)
+        catalog = catalog.with_scales(config.um_per_px)
         slides = catalog.of_techs(config.techs).select(filters, config.on_mismatch)
         splitting = Splitting(config.split_by, config.split_seed, config.split_fractions, config.patients)
         shards = {split: [] for split in splitting.names}

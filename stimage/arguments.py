@@ -42,12 +42,22 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
         "--patch-um", type=float, help="side of the patch in µm; without it, the original's square of 2r"
     )
     group.add_argument("--patch-px", type=int, help="pixels that the side is resampled to")
+    group.add_argument("--upsample", action="store_true",
+                       help="take images that are coarser than that by more than 2 %% too")  # fmt: skip
+    add_scale(group)
     group.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
                        help="spots that the coord file, the count file and the image do not all have: stop, or leave "
                        "them out (%(default)s)")  # fmt: skip
     group.add_argument(
         "--max-image-pixels", type=positive, default=MAX_PIXELS, help="refuse larger images (%(default)s)"
     )
+
+
+def add_scale(parser: argparse._ActionsContainer) -> None:
+    """Add the µm per pixel that a user knows; see `stimage.slides.Catalog.with_scales`."""
+    parser.add_argument("--um-per-px", metavar="NUMBER|CSV",
+                        help="µm per pixel: a number for all slides, or a CSV: slide, um_per_px; without it, what the "
+                        "meta file or the lattice tells")  # fmt: skip
 
 
 def add_naming(parser: argparse.ArgumentParser, required: bool = False) -> None:
@@ -77,7 +87,7 @@ def counted(number: int, what: str) -> str:
 
 def patch_of(args: argparse.Namespace) -> Patch:
     """Return the patch that was asked for."""
-    return Patch(args.patch_um, args.patch_px)
+    return Patch(args.patch_um, args.patch_px, args.upsample)
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -24,7 +24,8 @@ def main() -> None:
     write_slide(found, args.out, row)
     (slide,) = read_catalog(str(args.out)).select(Filters(slides=args.slide))
     spots = open_spots(slide)
-    scale = f"{spots.scale.um_per_px:.3g} µm/px" if spots.scale.um_per_px else f"µm/px {spots.scale.reason}"
+    known = spots.scale
+    scale = f"{known.um_per_px:.3g} µm/px by {known.source}" if known.um_per_px else f"µm/px {known.reason}"
     print(f"{slide.name}: {len(spots):,} spots, {len(found.labels):,} of them labelled, {len(spots.genes):,} genes, "
           f"{scale}, spots of {2 * found.r:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
     if not args.image:
@@ -35,11 +36,11 @@ def main() -> None:
 def read(args: argparse.Namespace) -> Found:
     """Read the source, and labels from where they are."""
     if not args.source.is_dir() and args.labels and not args.labels.endswith(".csv"):
-        return read_h5ad(args.source, args.image, args.layer, args.labels)
+        return read_h5ad(args.source, args.image, args.layer, args.labels, args.um_per_px)
     if args.source.is_dir():
-        found = read_space_ranger(args.source, args.image)
+        found = read_space_ranger(args.source, args.image, args.um_per_px)
     else:
-        found = read_h5ad(args.source, args.image, args.layer)
+        found = read_h5ad(args.source, args.image, args.layer, um_per_px=args.um_per_px)
     return replace(found, labels=read_labels(args.labels, found)) if args.labels else found
 
 
@@ -54,6 +55,13 @@ def read_labels(path: str, found: Found) -> dict[str, str]:
     return labels
 
 
+def micrometres(text: str) -> float:
+    """Return a number above 0."""
+    if not 0 < (number := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: must be µm per pixel, above 0")
+    return number
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="Space Ranger's outs (Visium HD: outs/binned_outputs/square_008um), "
@@ -61,6 +69,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="ROOT", help="root to add it to; may be new")
     parser.add_argument("--slide", required=True, help="its name, which begins its spots' ids")
     parser.add_argument("--image", type=Path, help="the full-resolution image; without it, the small one of the source")
+    parser.add_argument("--um-per-px", type=micrometres,
+                        help="µm per pixel of the full-resolution image, if the source does not say it")  # fmt: skip
     parser.add_argument("--tech", choices=TECHS, help="technology, if it is not what the source says")
     for name in ("species", "tissue", "pmid", "title"):
         parser.add_argument(f"--{name}", default="", help="for the meta file")

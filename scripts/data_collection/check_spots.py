@@ -12,7 +12,7 @@ from pathlib import Path
 from joblib import cpu_count
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, counted, filters_of, positive, run, techs_of
+from stimage.arguments import add_filters, add_scale, counted, filters_of, positive, run, techs_of
 from stimage.collection.check_all import PICTURES, check_all, count, with_twins, write_tables
 from stimage.collection.report import write_report
 from stimage.slides import read_catalog
@@ -20,7 +20,7 @@ from stimage.slides import read_catalog
 
 def main() -> int:
     args = parse_arguments()
-    catalog = read_catalog(args.root).of_techs(techs_of(args))
+    catalog = read_catalog(args.root).with_scales(args.um_per_px).of_techs(techs_of(args))
     slides = catalog.select(filters_of(args), with_broken=True)
     args.out.mkdir(parents=True, exist_ok=True)
     work = check_all(catalog, slides, args.out, args.colour, args.workers)
@@ -48,6 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
     add_filters(parser)
+    add_scale(parser)
     parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help="folder to write (%(default)s)")
     parser.add_argument("--colour", default="counts", help="of the spots: counts, annotation, or a gene (%(default)s)")
     parser.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")

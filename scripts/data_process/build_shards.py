@@ -26,7 +26,7 @@ from stimage.slides.storage import read_names
 def main() -> int:
     args = parse_arguments()
     excluded = tuple(read_names(args.exclude)) if args.exclude else ()
-    selection = Selection(args.root, techs_of(args), filters_of(args), excluded)
+    selection = Selection(args.root, techs_of(args), filters_of(args), excluded, args.um_per_px)
     options = Options(
         patch_of(args), args.image_format, args.jpeg_quality, args.on_mismatch, args.max_image_pixels,
         args.spots_per_shard,

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, add_naming, counted, filters_of, naming_of, positive, run, techs_of
+from stimage.arguments import (
+    add_filters,
+    add_naming,
+    add_scale,
+    counted,
+    filters_of,
+    naming_of,
+    positive,
+    run,
+    techs_of,
+)
 from stimage.processing.anndata_files import IMAGE_PX, write_h5ad
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.panels import Panel
@@ -20,7 +30,8 @@ from stimage.slides.catalog import ON_MISMATCH
 def main() -> None:
     args = parse_arguments()
     panel = Panel.of(args.panel, args.gene_table) if args.panel else None
-    slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args), args.on_mismatch)
+    catalog = read_catalog(args.root).with_scales(args.um_per_px)
+    slides = catalog.of_techs(techs_of(args)).select(filters_of(args), args.on_mismatch)
     options = (None if panel else naming_of(args), panel, args.normalise, args.image_px, args.on_mismatch)
     if args.one_file:
         write_h5ad(slides, args.out, *options, progress=with_bar)
@@ -40,6 +51,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
     add_filters(parser)
     add_naming(parser)
+    add_scale(parser)
     parser.add_argument("--panel", type=Path, help="panel file: write its genes only, under the names that it has")
     parser.add_argument("--normalise", choices=NORMALISATIONS, default="counts",
                         help="as in the builder; original needs a panel (%(default)s, as in the files)")  # fmt: skip

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from stimage.arguments import positive
+from stimage.arguments import add_scale, positive
 from stimage.collection.contact_sheet import contact_sheet
 from stimage.errors import DataError
 from stimage.slides import MAX_PIXELS, Filters, open_spots, read_catalog
@@ -22,8 +22,9 @@ def main() -> None:
     parser.add_argument(
         "--max-image-pixels", type=positive, default=MAX_PIXELS, help="refuse larger images (%(default)s)"
     )
+    add_scale(parser)
     args = parser.parse_args()
-    catalog = read_catalog(args.root)
+    catalog = read_catalog(args.root).with_scales(args.um_per_px)
     if args.slide is None:
         for slide in catalog.slides:
             print(*filter(None, (slide.tech, slide.name, catalog.broken.get(slide.name))), sep="\t")

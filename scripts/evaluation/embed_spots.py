@@ -20,6 +20,7 @@ from stimage.errors import DataError
 from stimage.evaluation.embed import embed_slides, settle_options, slides_left
 from stimage.modeling.encoders import DTYPES, VisionTower, load_tower
 from stimage.modeling.sources import Source, open_source
+from stimage.slides.given import given_scales
 
 
 def main() -> None:
@@ -59,6 +60,8 @@ def reading_of(args: argparse.Namespace) -> dict:
     patch = patch_of(args)
     return {
         "patch": {"um": patch.um, "px": patch.px} if patch.um or patch.px else "original",
+        "upsample": patch.upsample,
+        "um_per_px": args.um_per_px,
         "on_mismatch": args.on_mismatch,
         "max_image_pixels": args.max_image_pixels,
     }
@@ -77,6 +80,8 @@ def options_of(args: argparse.Namespace, source: Source, tower: VisionTower) -> 
         "batch_size": args.batch_size,
         "source": source.location,
         "patch": source.reading.get("patch"),
+        "upsample": source.reading.get("upsample") or None,
+        "um_per_px": given_scales(source.reading.get("um_per_px"), ["all slides"]) or None,
         "on_mismatch": source.reading.get("on_mismatch"),
     }
 

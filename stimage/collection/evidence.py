@@ -16,7 +16,7 @@ from stimage.slides.counts import read_header, read_rows
 from stimage.slides.images import ImageInfo, image_info, read_patches
 from stimage.slides.labels import read_labels
 from stimage.slides.patches import square_boxes
-from stimage.slides.scale import Scale, estimate_scale
+from stimage.slides.scale import Scale, slide_scale
 from stimage.slides.storage import local_copy
 
 THUMBNAIL = 800  # pixels of the longer side
@@ -97,7 +97,7 @@ def gather(
         patches = part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates))
     return Evidence(
         slide, meta, broken, faults, picture, coordinates,
-        estimate_scale(coordinates, slide.tech) if coordinates else None,
+        slide_scale(coordinates, slide) if coordinates else None,
         part("counts", slide.counts, lambda path: _read_counts(path, gene)),
         part("annotation", slide.annotation, read_labels),
         patches,

@@ -5,15 +5,21 @@ from scipy.ndimage import gaussian_filter, laplace
 
 from stimage.collection.evidence import Evidence
 from stimage.collection.tissue import fit_spots
+from stimage.slides.grids import GRIDS
 from stimage.slides.matching import LARGE
 from stimage.slides.patches import lies_outside
-from stimage.slides.scale import GEOMETRY
+from stimage.slides.scale import MAX_STRETCH
 
 Result = tuple[str, str, str, dict]  # status, message, remedy, values
 COARSE_UM, COARSE_PX = 5.0, 12  # µm a pixel, where a nucleus is less than two pixels; pixels across a spot
 PLAUSIBLE_UM = (0.1, 20)  # µm a pixel: from a 100x objective to a photograph of the slide
 GAIN, GOOD, POOR = 0.15, 0.4, 0.1  # correlations of spots with tissue; real slides have 0.7-0.9
 BLURRED = 2.0  # real slides have 5.5, blurred by a pixel 3.5, by two 2.1, by four 1.4
+
+REMEDIES = {
+    "fail": "is r of another image, or the pitch or the given scale not the right one?",
+    "warn": "look at the study which grid it is",
+}
 
 
 def check_inside(e: Evidence) -> Result:
@@ -41,35 +47,30 @@ def check_radius(e: Evidence) -> Result:
 
 
 def check_lattice(e: Evidence) -> Result:
-    lattice, kind = e.scale.lattice, GEOMETRY[e.slide.tech].kind
+    lattice, kind = e.scale.lattice, GRIDS[e.slide.tech][0].kind
     if lattice is None:
         return "warn", "too few neighbouring spots to see a lattice", "look at the picture", {}
     message = f"{lattice.kind}, pitch {lattice.pitch:.2f} px, order {lattice.order:.2f}, stretch {lattice.stretch:.1%}"
     values = {"kind": lattice.kind, "pitch": lattice.pitch, "order": lattice.order, "stretch": lattice.stretch}
     if lattice.kind != kind:
         return "fail", f"{message}, but that of {e.slide.tech} is {kind}", "is the technology right?", values
-    if lattice.stretch > 0.05:
+    if lattice.stretch > MAX_STRETCH:
         return "fail", f"{message}: it is stretched", "were x and y scaled by different factors?", values
     return "pass", message, "", values
 
 
 def check_scale(e: Evidence) -> Result:
-    scale, geometry = e.scale, GEOMETRY[e.slide.tech]
-    if scale.from_pitch is None or scale.lattice.kind != geometry.kind or scale.lattice.stretch > 0.05:
+    """Say of the scale what the loader makes of it: see `stimage.slides.scale.slide_scale`."""
+    scale = e.scale
+    if scale.verdict == "skipped":
         return "skipped", "needs the technology's lattice", "", {}
-    known = min(geometry.ratios, key=lambda known: abs(scale.ratio / known - 1))
-    from_r = scale.from_pitch * scale.ratio / known
-    agree = f"r gives {from_r:.3g} if {geometry.ratios[known]}"
-    apart = abs(from_r / scale.from_pitch - 1)
-    message = f"{scale.from_pitch:.4g} µm a pixel from the pitch; {agree}: {apart:.1%} apart"
-    values = {"um_per_px": scale.from_pitch, "um_per_px_from_r": from_r, "pitch_to_r": scale.ratio}
-    if scale.um_per_px is None:
-        known = ", ".join(f"{ratio:g}" for ratio in geometry.ratios)
-        message = f"{message}; pitch / r is {scale.ratio:.3f}, but known ratios are {known}"
-        return "fail", message, "is r of another image, or the pitch not the nominal one?", values
-    if not PLAUSIBLE_UM[0] <= scale.um_per_px <= PLAUSIBLE_UM[1]:
-        return "fail", f"{message}: no microscope image has that", "are the coordinates of this image?", values
-    return "pass", message, "", values
+    values = {"um_per_px": scale.um_per_px, "um_per_px_from_pitch": scale.from_pitch,
+              "um_per_px_from_r": scale.from_r, "pitch_to_r": scale.ratio}  # fmt: skip
+    values = {key: value for key, value in values.items() if value is not None}
+    if scale.um_per_px and not PLAUSIBLE_UM[0] <= scale.um_per_px <= PLAUSIBLE_UM[1]:
+        message = f"{scale.reason}: no microscope image has {scale.um_per_px:.3g} µm a pixel"
+        return "fail", message, "are the coordinates of this image?", values
+    return scale.verdict, scale.reason, REMEDIES.get(scale.verdict, ""), values
 
 
 def check_resolution(e: Evidence) -> Result:

@@ -18,6 +18,7 @@ from PIL import Image
 from scipy.sparse import csr_matrix
 
 from stimage.collection.meta import COLUMNS, MetaRow
+from stimage.collection.source_scale import hest_metadata, source_scale
 from stimage.errors import DataError
 from stimage.files import locked, replacing
 from stimage.genes.vocabulary import NAME as GENES
@@ -38,7 +39,10 @@ COLUMNS_10X = ["barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_ful
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A slide as another format has it: n spots' counts (n x genes), and x, y and r in pixels of its image."""
+    """A slide as another format has it: n spots' counts (n x genes), and x, y and r in pixels of its image.
+
+    ``um_per_px`` is what the source says of a pixel of the image, or None, and ``um_per_px_source`` who says it.
+    """
 
     where: str
     barcodes: list[str]
@@ -50,9 +54,11 @@ class Found:
     image: Path | np.ndarray
     labels: Mapping[str, str]
     tech: str = "Visium"
+    um_per_px: float | None = None
+    um_per_px_source: str = ""
 
 
-def read_space_ranger(outs: Path, image: Path | None = None) -> Found:
+def read_space_ranger(outs: Path, image: Path | None = None, um_per_px: float | None = None) -> Found:
     """Read Space Ranger's ``outs``, or one of its ``binned_outputs/square_…um``.
 
     Parameters
@@ -60,6 +66,8 @@ def read_space_ranger(outs: Path, image: Path | None = None) -> Found:
     image
         The full-resolution image that Space Ranger was given. Without it, ``spatial/tissue_hires_image.png``, whose
         patches are of some ten pixels.
+    um_per_px
+        What the user says of a pixel of the full-resolution image; without it, what the source says.
 
     Raises
     ------
@@ -82,16 +90,24 @@ def read_space_ranger(outs: Path, image: Path | None = None) -> Found:
     if places.isna().any(axis=None):
         lost = places.index[places.isna().any(axis=1)][0]
         raise DataError(f"{path}: has no spot {lost!r}, which the matrix has: is it another slide's?")
-    scale, r, tech = _scaled(_factors(spatial / "scalefactors_json.json"), image, spatial / "scalefactors_json.json")
+    where = spatial / "scalefactors_json.json"
+    factors = _factors(where)
+    scale, r, tech = _scaled(factors, image, where)
     hires = spatial / "tissue_hires_image.png"
     if image is None and not hires.exists():
         raise DataError(f"{hires}: is missing; get it, or pass the full-resolution image as --image")
     x, y = places["x"].to_numpy() * scale, places["y"].to_numpy() * scale
     return Found(str(outs), list(counts.obs_names), list(counts.var_names), _raw(counts.X, outs), x, y, r,
-                 image or hires, {}, tech)  # fmt: skip
+                 image or hires, {}, tech, *source_scale([factors], scale, where, um_per_px))  # fmt: skip
 
 
-def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, labels: str | None = None) -> Found:
+def read_h5ad(
+    path: Path,
+    image: Path | None = None,
+    layer: str | None = None,
+    labels: str | None = None,
+    um_per_px: float | None = None,
+) -> Found:
     """Read one slide of an AnnData file laid out as scanpy, squidpy and spatialdata-io write Visium's.
 
     Parameters
@@ -102,6 +118,8 @@ def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, l
         Where the raw counts are; without it in ``X``.
     labels
         Column of ``obs``.
+    um_per_px
+        As `read_space_ranger` takes it.
 
     Raises
     ------
@@ -129,7 +147,9 @@ def read_h5ad(path: Path, image: Path | None = None, layer: str | None = None, l
     texts = dict(data.obs[labels].dropna().astype(str)) if labels else {}
     counts = _raw(data.layers[layer] if layer else data.X, path)
     pixels = image or _pixels(one["images"]["hires"], path)
-    return Found(str(path), list(data.obs_names), list(data.var_names), counts, x, y, r, pixels, texts, tech)
+    told = [one.get("scalefactors", {}), one.get("metadata", {}), one, data.uns, hest_metadata(path)]
+    return Found(str(path), list(data.obs_names), list(data.var_names), counts, x, y, r, pixels, texts, tech,
+                 *source_scale(told, scale, path, um_per_px))  # fmt: skip
 
 
 def write_slide(found: Found, root: Path, row: MetaRow) -> None:
@@ -156,6 +176,8 @@ def write_slide(found: Found, root: Path, row: MetaRow) -> None:
             labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
             _write_csv(root / f"annotation/{row.slide}_anno.csv", [("", "V2")], labels)
         row = replace(row, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
+        if found.um_per_px:
+            row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
         cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
         _write_csv(meta, [tuple(columns)], cells, csv.QUOTE_ALL)
 

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from stimage.collection.geo import Geo, Sample, Series
@@ -13,8 +13,9 @@ from stimage.errors import DataError
 from stimage.files import replacing
 from stimage.slides import Slide, read_catalog
 from stimage.slides.counts import index_rows, read_header
+from stimage.slides.meta_file import find_meta
 from stimage.slides.names import fold
-from stimage.slides.storage import local_copy
+from stimage.slides.storage import local_copy, normal_root, read_table
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,12 @@ class MetaRow:
     tech: str = ""
     spot_num: str = ""
     gene_num: str = ""
+    um_per_px: str = ""
+    um_per_px_source: str = ""
 
 
 COLUMNS = tuple(f.name for f in fields(MetaRow))
+SCALE_COLUMNS = COLUMNS[-2:]  # which only files with a scale have
 
 
 @dataclass(frozen=True)
@@ -73,8 +77,8 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
     Parameters
     ----------
     root
-        A folder laid out as the data set, or its URL; its meta file is not looked at. Without one, rows are made for
-        the slides of the slide table, in its order, and spots and genes are not counted.
+        A folder laid out as the data set, or its URL; of its meta file, scales are kept. Without one, rows are made
+        for the slides of the slide table, in its order, and spots and genes are not counted.
     sources
         What is said of slides, studies and publications.
     progress
@@ -90,7 +94,7 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
     catalog = read_catalog(root, with_meta=False)
     here = {fold(slide.name) for slide in catalog.slides}
     absent = tuple(entry for name, entry in sources.entries.items() if name not in here)
-    rows = []
+    rows, scales = [], _scales(root)
     for slide in progress(catalog.slides):
         entry = sources.entries.get(fold(slide.name), SlideEntry.of_name(slide.name))
         if entry.tech not in ("", slide.tech):
@@ -98,14 +102,32 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
                 f"{entry.where}: tech is {entry.tech}, but its files are in {root}/{slide.tech}; correct it"
             )
         row, unknown = _Row(replace(entry, tech=slide.tech), sources).make()
+        row = replace(row, **scales.get(fold(slide.name), {}))
         rows.append(_count(slide, row, unknown))
     return replace(_collect(rows), absent=absent)
 
 
 def write_meta(rows: Iterable[MetaRow], path: str | Path) -> None:
-    """Write a meta file as the data set's, every cell quoted; it appears whole or not at all."""
+    """Write a meta file as the data set's, every cell quoted; it appears whole or not at all.
+
+    The data set's has no scales; their columns are written where a slide has one.
+    """
+    rows = list(rows)
+    columns = COLUMNS if any(row.um_per_px for row in rows) else COLUMNS[: -len(SCALE_COLUMNS)]
+    cells = ([getattr(row, column) for column in columns] for row in rows)
     with replacing(Path(path)) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([COLUMNS, *map(astuple, rows)])
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([columns, *cells])
+
+
+def _scales(root: str) -> dict[str, dict[str, str]]:
+    """Return what a root's meta file says of slides' scales, which no other source of it does, by folded name."""
+    root = normal_root(root)
+    if not (found := find_meta(root)):
+        return {}
+    columns, rows = read_table(local_copy(found[1]))
+    if "slide" not in columns:
+        return {}
+    return {fold(row["slide"]): {column: row.get(column, "") for column in SCALE_COLUMNS} for row in rows}
 
 
 def _collect(made: Iterable[tuple[MetaRow, list[Unknown]]]) -> Meta:

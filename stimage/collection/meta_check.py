@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stimage.collection.meta import COLUMNS
+from stimage.collection.meta import COLUMNS, SCALE_COLUMNS
 from stimage.collection.name_maps import SPECIES, TISSUES, Maps
 from stimage.collection.publications import TEXTS, involves_cancer
 from stimage.collection.texts import Row, read_rows
+from stimage.errors import DataError
 from stimage.slides import TECHS
+from stimage.slides.given import read_um_per_px
 from stimage.slides.names import fold
 
 
@@ -39,9 +41,9 @@ def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
     Raises
     ------
     DataError
-        If the file is no table with exactly the data set's columns.
+        If the file is no table with exactly the data set's columns, and those of a scale if it has one.
     """
-    rows = read_rows(path, COLUMNS, COLUMNS)
+    rows = read_rows(path, COLUMNS[: -len(SCALE_COLUMNS)], COLUMNS)
     differences, first = [], {}
     for row in rows:
         name = row.get("slide")
@@ -66,9 +68,21 @@ def _faults(row: Row, maps: Maps) -> Iterator[tuple[str, str]]:
         yield "tech", f"{tech!r} is none of {', '.join(TECHS)}"
     if (pmids := row.get("pmid")) and not all(pmid.isdecimal() for pmid in pmids.split(",")):
         yield "pmid", f"{pmids!r} is no list of numbers with commas"
+    if fault := _scale_fault(row):
+        yield fault
     for column in ("spot_num", "gene_num"):
         if not row.get(column).isdecimal() or not int(row.get(column)):
             yield column, f"{row.get(column)!r} is no number above 0"
+
+
+def _scale_fault(row: Row) -> tuple[str, str] | None:
+    try:
+        given = read_um_per_px(row.get("um_per_px"), "")
+    except DataError:
+        return "um_per_px", f"{row.get('um_per_px')!r} is no number above 0"
+    if row.get("um_per_px_source") and given is None:
+        return "um_per_px_source", "names who gives a scale, but um_per_px is empty"
+    return None
 
 
 def _is_word(look_up: Callable[[], str], written: str) -> bool:

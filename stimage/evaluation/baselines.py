@@ -10,9 +10,7 @@ from stimage.evaluation.labels import Labelled
 from stimage.evaluation.linear_probe import standard, tuned
 from stimage.evaluation.probe_scores import Predicted
 from stimage.evaluation.threads import one_thread
-from stimage.slides import Patch, Slide
-from stimage.slides.coordinates import Coordinates, read_coordinates
-from stimage.slides.scale import estimate_scale
+from stimage.slides import Patch
 from stimage.slides.storage import local_copy
 
 NEIGHBOURS = 5
@@ -55,12 +53,7 @@ def colour_statistics(spots: Labelled) -> np.ndarray:
     for name, slide in spots.slides.items():
         rows = np.flatnonzero(spots.embeddings.slides == name)
         rows = rows[np.argsort(spots.y[rows], kind="stable")]  # the order that images are read in
-        scale = estimate_scale(_coordinates(slide), slide.tech)
-        cut = Patch().cut(local_copy(slide.image, slide.access), spots.x[rows], spots.y[rows], spots.r[rows], scale)
+        cut = Patch().cut(local_copy(slide.image, slide.access), spots.x[rows], spots.y[rows], spots.r[rows])
         for row, pixels in zip(rows, cut):
             table[row] = np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1))])
     return table
-
-
-def _coordinates(slide: Slide) -> Coordinates:
-    return read_coordinates(local_copy(slide.coord, slide.access))

@@ -39,7 +39,8 @@ class Source:
     location
         Path or URL; ``user/repo`` where there is no such folder is a data set of the Hub.
     reading
-        The builder's options for cutting patches (``patch``, ``on_mismatch``, ``max_image_pixels``): of a root only.
+        The builder's options for cutting patches (``patch``, ``upsample``, ``um_per_px``, ``on_mismatch``,
+        ``max_image_pixels``): of a root only.
     access
         What the location's server asks for.
     """
@@ -57,7 +58,7 @@ class Source:
     def catalog(self) -> Catalog:
         """All slides; the location is listed once."""
         read = _published_catalog if self.published else read_catalog
-        return read(self.location, access=self.access)
+        return read(self.location, access=self.access).with_scales(self.reading.get("um_per_px"))
 
     def spots(self, slide: Slide, columns: Sequence[str]) -> datasets.IterableDataset:
         """Stream these columns of one slide's spots, in the same order from a root and from shards."""
@@ -96,10 +97,10 @@ def open_source(location: str, access: Access | None = None, **reading: Any) -> 
         location = f"hf://datasets/{location}"
     location = pinned(normal_root(location), access)
     published = PUBLISHED in list_folder(location, "", access)
-    patch = reading.get("patch")
-    if published and patch not in (None, "original"):
-        raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out --patch-um and "
-                        "--patch-px, or pass the root that it was made of")  # fmt: skip
+    cut = reading.get("patch") not in (None, "original") or reading.get("um_per_px") is not None
+    if published and cut:
+        raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out --patch-um, "
+                        "--patch-px and --um-per-px, or pass the root that it was made of")  # fmt: skip
     return Source(location, published, {} if published else reading, access or OPEN)
 
 

@@ -26,12 +26,16 @@ CARD, SPLITS_FILE, OPTIONS_FILE = "README.md", "splits.csv", "options.json"
 
 @dataclass(frozen=True)
 class Selection:
-    """Which slides of a root are published: of these technologies, that match the filters, but for the excluded."""
+    """Which slides of a root are published: of these technologies, that match the filters, but for the excluded.
+
+    ``um_per_px`` is what the user knows of their scale; see `Catalog.with_scales`.
+    """
 
     root: str
     techs: tuple[str, ...] = TECHS
     filters: Filters = field(default_factory=Filters)
     exclude: tuple[str, ...] = ()
+    um_per_px: object = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def make_plan(selection: Selection, out: str | os.PathLike, options: Options, sp
         If ``out`` cannot be written.
     """
     out = Path(out).absolute()
-    catalog = read_catalog(selection.root)
+    catalog = read_catalog(selection.root).with_scales(selection.um_per_px)
     excluded = {fold(name) for name in selection.exclude}
     slides = catalog.of_techs(selection.techs).select(selection.filters, options.on_mismatch)
     slides = [slide for slide in slides if fold(slide.name) not in excluded]

@@ -36,15 +36,15 @@ slides = load_dataset("{repo}", "slides", split="train")
 | `spot_id` | unique across slides |
 | `slide`, `tech`, `species`, `tissue`, `pmid`, `involve_cancer` | from the meta file |
 | `x`, `y`, `radius` | centre and radius, in pixels of the slide image |
-| `um_per_px` | µm per pixel of the slide image, estimated from the lattice; null where it can't be trusted |
+| `um_per_px` | µm per pixel of the slide image, given, or estimated from the lattice; null where it can't be trusted |
 | `annotation` | the pathologist's label, or null |
 | `image` | RGB patch: {patch}, {encoding} |
 | `gene_ids`, `counts` | the genes with a count, ids ascending, and their raw counts |
 
 `slides.parquet` has a row per slide: the meta file's{meta_file}, joined with what was measured (spots, genes,
-true image type and size, pitch, µm per pixel and why it is trusted or not). `genes.parquet` has a row per gene: id,
-name, kind, species, in how many slides and spots it is, its total count. Gene ids are of these {genes:,} genes in this
-order: the SHA-256 of their names, a line each, is `{digest}`. `splits.csv` says which slide is in which split.
+true image type and size, pitch, µm per pixel, who says it, why it is trusted or not). `genes.parquet` has a row per
+gene: id, name, kind, species, in how many slides and spots it is, its total count. Gene ids are of these {genes:,} genes
+in this order: the SHA-256 of their names, a line each, is `{digest}`. `splits.csv` says which slide is in which split.
 {splitting}
 {notes}
 Cite the data's authors: Chen et al., *STimage-1K4M: A histopathology image-gene expression dataset for spatial
@@ -113,7 +113,10 @@ def _info(name: str, splits: Mapping[str, list[int]]) -> dict:
 
 def _patch(plan: Plan) -> str:
     patch = plan.options.patch
-    return f"{patch.um:g} µm as {patch.px} x {patch.px} pixels" if patch.um else "the square of 2r around the centre"
+    if patch.um is None:
+        return "the square of 2r around the centre"
+    enlarged = ", enlarged where the slide's image is coarser" if patch.upsample else ""
+    return f"{patch.um:g} µm as {patch.px} x {patch.px} pixels{enlarged}"
 
 
 def _encoding(plan: Plan) -> str:

@@ -9,7 +9,10 @@ from stimage.slides.spots import Spots
 
 @dataclass(frozen=True)
 class SlideFacts:
-    """Lengths are in pixels of the slide image; ``um_per_px_reason`` tells why ``um_per_px`` is trusted, or null."""
+    """Lengths are in pixels of the slide image; ``um_per_px_reason`` tells why ``um_per_px`` is trusted, or null.
+
+    ``um_per_px_source`` says who gives it: the user, the slide's source, "known" or "lattice".
+    """
 
     spots: int
     spots_left_out: int
@@ -26,6 +29,7 @@ class SlideFacts:
     um_per_px: float | None
     um_per_px_from_pitch: float | None
     pitch_to_radius: float | None
+    um_per_px_source: str | None
     um_per_px_reason: str
 
     @classmethod
@@ -48,5 +52,6 @@ class SlideFacts:
             um_per_px=scale.um_per_px,
             um_per_px_from_pitch=scale.from_pitch,
             pitch_to_radius=scale.ratio,
+            um_per_px_source=scale.source,
             um_per_px_reason=scale.reason,
         )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from stimage.errors import DataError
 from stimage.slides.access import OPEN, Access
+from stimage.slides.given import OPTION, given_scales, read_um_per_px
 from stimage.slides.meta_file import FIRST, find_meta, read_meta
 from stimage.slides.names import check_name, fold, slide_names, texts_of
 from stimage.slides.storage import list_folder, local_copy, normal_root, pinned
@@ -31,8 +32,9 @@ class Slide:
     """One image with its spots: where its files are, and its row of the meta file.
 
     ``coord``, ``counts``, ``image`` and ``annotation`` are paths or URLs; without a meta file, what it would say is
-    None. ``size`` is the coord file's, in bytes; ``access`` is what the files' server asks for; ``stamps`` what it says
-    of them, by part, as far as it is known (see `stimage.slides.freshness.stamped`).
+    None. ``size`` is the coord file's, in bytes; ``um_per_px`` a scale that is given, and who gives it; ``access`` is
+    what the files' server asks for; ``stamps`` what it says of them, by part, as far as it is known (see
+    `stimage.slides.freshness.stamped`).
     """
 
     name: str
@@ -47,6 +49,8 @@ class Slide:
     involve_cancer: bool | None = None
     spot_num: int | None = None
     size: int | None = None
+    um_per_px: float | None = None
+    um_per_px_source: str | None = None
     access: Access = field(default=OPEN, compare=False, repr=False)
     stamps: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
@@ -96,6 +100,22 @@ class Catalog:
         if not slides:
             raise DataError(f"{self.root}: has no {' or '.join(techs)} slides, but {_count_by_tech(self.slides)}")
         return replace(self, slides=slides)
+
+    def with_scales(self, um_per_px: object) -> "Catalog":
+        """Return the catalog with the µm per pixel that a user gives, for all slides or by slide; see `given_scales`.
+
+        Raises
+        ------
+        DataError
+            If a slide is named that neither the root nor its meta file has; as `given_scales` does.
+        """
+        known = {fold(slide.name) for slide in self.slides}
+        given = given_scales(um_per_px, known)
+        if unknown := [name for name in given if name not in known | (self.meta or {}).keys()]:
+            raise DataError(f"um_per_px: {self._unknown_slide(unknown[0])}")
+        scales = {slide: given.get(fold(slide.name)) for slide in self.slides}
+        slides = (replace(one, um_per_px=um, um_per_px_source=OPTION) if um else one for one, um in scales.items())
+        return replace(self, slides=tuple(slides))
 
     def select(
         self, filters: Filters = Filters(), on_mismatch: str = "error", with_broken: bool = False
@@ -238,6 +258,8 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
         involve_cancer={"True": True, "False": False}.get(row.get("involve_cancer", "")),
         spot_num=int(row["spot_num"]) if row.get("spot_num", "").isdecimal() else None,
         size=files["coord"]["size"] if "coord" in files else None,
+        um_per_px=read_um_per_px(row.get("um_per_px", ""), row["slide"]) if row else None,
+        um_per_px_source=row.get("um_per_px_source") or None,
         access=access,
         stamps=stamps,
     )

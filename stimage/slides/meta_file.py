@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import date, datetime
 
 from stimage.errors import DataError
+from stimage.slides.given import read_um_per_px
 from stimage.slides.names import check_name, fold
 from stimage.slides.storage import Access, list_folder, read_table
 
@@ -48,7 +49,8 @@ def read_meta(path: str, where: str) -> dict[str, dict[str, str]]:
     Raises
     ------
     DataError
-        If a column is missing, a name is not allowed or occurs twice, or involve_cancer is neither True nor False.
+        If a column is missing, a name is not allowed or occurs twice, involve_cancer is neither True nor
+        False, or um_per_px is no number above 0.
     """
     columns, table = read_table(path)
     if missing := [column for column in META_COLUMNS if column not in columns]:
@@ -62,6 +64,7 @@ def read_meta(path: str, where: str) -> dict[str, dict[str, str]]:
             raise DataError(f"{place}: slide {name!r} occurs twice (upper and lower case do not count)")
         if row["involve_cancer"] not in ("True", "False", ""):
             raise DataError(f"{place}: involve_cancer is {row['involve_cancer']!r}; write True, False or nothing")
+        read_um_per_px(row.get("um_per_px", ""), place)
         rows[fold(name)] = row
     return rows
 

@@ -1,134 +1,129 @@
-"""How many µm a pixel is: no file says it, so it is estimated from the lattice of the spots and held against r."""
+"""How many µm a pixel is: given by the user or the slide's source, else estimated from the lattice of the spots."""
 
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial import cKDTree
 
+from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
+from stimage.slides.grids import Grid, Told, grids_of
+from stimage.slides.lattice import Lattice, measure_lattice
 
-SAMPLE = 4000  # spots whose neighbours are looked at
-MIN_BONDS = 24  # neighbour pairs, counted from both ends
-MIN_ORDER = 0.8  # bond order below which spots form no lattice; real slides have 0.94-1.00
-MIN_SHARE = 0.25  # of the mean number of bonds, in each direction; 0 where one is stretched out of reach
-MAX_STRETCH = 0.05  # difference of the lattice's directions; real slides have 0.002-0.005
-RATIO_TOLERANCE = 0.025
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What is known of a technology: lattice, pitch in µm, and pitch / r as seen in real slides, with its reading."""
-
-    kind: str
-    pitch_um: float
-    ratios: dict[float, str]
-
-
-GEOMETRY = {
-    "ST": Geometry(
-        "square", 200, {4.0: "r is half of a 100 µm spot", 4.27: "r is of a 94 µm spot, as in HER2+ slides"}
-    ),
-    "Visium": Geometry(
-        "hexagonal",
-        100,
-        {
-            2.857: "r is of a 70 µm spot (CytAssist), not of the nominal 55 µm",
-            3.07: "r is of a 65 µm spot (6.5 mm chips), not of the nominal 55 µm",
-            3.317: "r is of a 60 µm spot (11 mm chips), not of the nominal 55 µm",
-        },
-    ),
-    "VisiumHD": Geometry("square", 8, {2.0: "r is half of a bin's side"}),
-}
-
-
-@dataclass(frozen=True)
-class Lattice:
-    """The lattice of a slide's spots.
-
-    ``kind`` is "square", "hexagonal" or "none"; ``pitch`` the distance of nearest neighbours along the lattice's
-    closest direction, in pixels; ``order`` the bond-orientational order, 1 for a perfect lattice; ``stretch`` how much
-    longer the longest direction's pitch is, as a share.
-    """
-
-    kind: str
-    pitch: float
-    order: float
-    stretch: float
+MAX_STRETCH = 0.05  # real slides have 0.004-0.017
+AGREE = 0.1  # by which a given scale may differ from the lattice's
+OTHER_PITCHES = (50, 100)  # µm, of DBiT-seq's channels of 25 and 50 µm, which look like an ST array
+CHECKERBOARD_RATIOS = (2.5, 3.1)  # of 141 or 150 µm to spots of 100 or 110 µm, with some leeway
+USER = "the user"
+REMEDY = "if you know the scale, give um_per_px (in scripts: --um-per-px, in the meta file: its column)"
 
 
 @dataclass(frozen=True)
 class Scale:
-    """µm per pixel and why: ``um_per_px`` is None where it can't be trusted; the two estimates are kept beside it."""
+    """µm per pixel and why.
+
+    ``um_per_px`` is None where it can't be trusted. Beside it are kept the lattice's own estimate ``from_pitch``, what
+    r says (``from_r``), and pitch / r (``ratio``). ``source`` is who says it: the user, the slide's source, "known" or
+    "lattice"; ``either`` what it can be where the lattice leaves that open. ``verdict`` is what the checks say of it:
+    "pass", "warn", "fail", or "skipped" without a lattice.
+    """
 
     um_per_px: float | None
     from_pitch: float | None
     ratio: float | None
     reason: str
     lattice: Lattice | None
+    source: str | None = None
+    verdict: str = "pass"
+    from_r: float | None = None
+    either: tuple[float, ...] = ()
 
 
-def measure_lattice(x: np.ndarray, y: np.ndarray) -> Lattice | None:
-    """Measure the lattice of spot centres (n, in pixels); None where there are too few neighbours to tell.
+def slide_scale(coordinates: Coordinates, slide: Slide) -> Scale:
+    """Return a slide's scale: what the user or the meta file gives, else what the lattice tells, else null.
 
-    The vectors to neighbours at about the nearest distance are averaged by direction, so jitter cancels out, and
-    their bond-orientational order tells four neighbours from six (Nelson and Halperin, Phys. Rev. B 19, 2457, 1979).
+    The lattice's pitch is the ruler, by the grids that are known of the technology or of the slide. r alone is no
+    ruler: it was derived from assumed or measured spot sizes that differ by chip. It is a witness, and array
+    coordinates in the ids are another. Where witnesses contradict the pitch, or leave it open which grid it is, no
+    scale is estimated. A scale that is given rules; the lattice is then its witness.
     """
-    points = np.stack([x, y], 1)
-    if len(points) < 7:
-        return None
-    some = points[np.linspace(0, len(points) - 1, min(len(points), SAMPLE)).astype(int)]
-    distance, neighbour = cKDTree(points).query(some, k=7)
-    bonds = (points[neighbour[:, 1:]] - some[:, None]).reshape(-1, 2)
-    length = np.hypot(*bonds.T)
-    pitch = np.median(distance[:, 1])
-    for _ in range(3):  # the nearest of several jittered neighbours is too near: settle on the middle of all
-        near = np.abs(length / pitch - 1) < 0.25 if pitch > 0 else np.zeros(len(length), bool)
-        if near.sum() < MIN_BONDS:
-            return None
-        pitch = np.median(length[near])
-    bonds = bonds[near]
-    angle = np.arctan2(bonds[:, 1], bonds[:, 0])
-    order = {fold: np.exp(1j * fold * angle).mean() for fold in (4, 6)}
-    fold = max(order, key=lambda fold: abs(order[fold]))
-    direction = np.rint((angle - np.angle(order[fold]) / fold) / (2 * np.pi / fold)).astype(int) % fold
-    pitches = [np.hypot(*bonds[direction == k].mean(0)) for k in range(fold) if (direction == k).any()]
-    along = np.bincount(direction, minlength=fold)
-    regular = abs(order[fold]) >= MIN_ORDER and along.min() > MIN_SHARE * along.mean()
-    kind = {4: "square", 6: "hexagonal"}[fold] if regular else "none"
-    return Lattice(kind, float(min(pitches)), float(abs(order[fold])), float(max(pitches) / min(pitches) - 1))
+    own = _lattice_scale(coordinates, slide)
+    if slide.um_per_px is None:
+        return own
+    return _given(own, slide.um_per_px, slide.um_per_px_source or USER, slide.tech)
 
 
-def estimate_scale(coordinates: Coordinates, tech: str) -> Scale:
-    """Estimate µm per pixel from the lattice's pitch, and hold it against r.
-
-    r alone is no ruler: it was derived from assumed or measured spot sizes that differ by chip. It is a witness: where
-    pitch / r is none of the ratios seen in real slides, one of the two is wrong, and no scale is given.
-    """
-    geometry = GEOMETRY[tech]
+def _lattice_scale(coordinates: Coordinates, slide: Slide) -> Scale:
     lattice = measure_lattice(coordinates.x, coordinates.y)
     if lattice is None:
-        return Scale(None, None, None, f"not trusted: {len(coordinates)} spots are too few to see a lattice in", None)
-    pitch_um = _bin_um(coordinates.ids[0].as_py()) or geometry.pitch_um
-    from_pitch = pitch_um / lattice.pitch
-    ratio = lattice.pitch / float(np.median(coordinates.r))
-    known = min(geometry.ratios, key=lambda known: abs(ratio / known - 1))
-    seen = f"pitch {lattice.pitch:.2f} px, {from_pitch:.3g} µm/px if it is {pitch_um:g} µm; pitch / r = {ratio:.3f}"
-    problem = None
-    if lattice.kind != geometry.kind:
-        problem = f"the lattice is {lattice.kind} (order {lattice.order:.2f}), but {tech}'s is {geometry.kind}"
-    elif lattice.stretch > MAX_STRETCH:
-        problem = f"the lattice is stretched by {lattice.stretch:.0%} in one direction"
-    elif abs(ratio / known - 1) > RATIO_TOLERANCE:
-        problem = f"pitch and r disagree: known ratios are {', '.join(f'{k:g}' for k in geometry.ratios)}"
+        few = f"not trusted: {len(coordinates)} spots are too few to see a lattice in; {REMEDY}"
+        return Scale(None, None, None, few, None, None, "skipped")
+    told, ratio = grids_of(slide, coordinates, lattice), lattice.pitch / float(np.median(coordinates.r))
+    fitting = [grid for grid in told.grids if grid.reading(ratio)]
+    grid = fitting[0] if len(fitting) == 1 else None if told.open else told.grids[0]
+    verdict, problem = _problem(told, grid, ratio, lattice, len(coordinates), slide.tech)
+    seen = f"pitch {lattice.pitch:.2f} px"
+    if grid is None:
+        either = tuple(um / lattice.pitch for um in told.pitches)
+        seen = f"{seen}, so one of {', '.join(f'{um:.3g}' for um in either)} µm/px; pitch / r = {ratio:.3f}"
+        reason = f"not trusted: {problem} ({seen}); {REMEDY}"
+        return Scale(None, None, ratio, reason, lattice, None, verdict, None, either)
+    from_pitch = grid.pitch_um / lattice.pitch
+    nearest = min(grid.ratios, key=lambda known: abs(ratio / known - 1))
+    seen = f"{seen}, {from_pitch:.3g} µm/px if it is {grid.pitch_um:g} µm; pitch / r = {ratio:.3f}"
+    scale = Scale(None, from_pitch, ratio, "", lattice, None, verdict, from_pitch * ratio / nearest)
     if problem:
-        return Scale(None, from_pitch, ratio, f"not trusted: {problem} ({seen})", lattice)
-    return Scale(
-        from_pitch, from_pitch, ratio, f"trusted: {lattice.kind} lattice, {seen}: {geometry.ratios[known]}", lattice
-    )
+        return replace(scale, reason=f"not trusted: {problem} ({seen}); {REMEDY}")
+    known = f" (known of this slide: {grid.source})" if grid.source else ""
+    reason = f"trusted: {lattice.kind} lattice, {seen}: {grid.reading(ratio)}{known}"
+    return replace(scale, um_per_px=from_pitch, reason=reason, source="known" if known else "lattice")
 
 
-def _bin_um(spot_id: str) -> float | None:
-    """Read the bin size out of a Visium HD barcode (``s_008um_00012_00034-1``)."""
-    found = re.search(r"_(\d{3})um_", spot_id)
-    return float(found[1]) if found else None
+def _problem(told: Told, grid: Grid | None, ratio: float, lattice: Lattice, n: int, tech: str) -> tuple[str, str]:
+    """Return what the checks say of a slide's lattice, and why no scale is estimated from it."""
+    kind = told.grids[0].kind
+    if lattice.kind != kind:
+        return "skipped", f"the lattice is {lattice.kind} (order {lattice.order:.2f}), but {tech}'s is {kind}"
+    if lattice.stretch > MAX_STRETCH:
+        return "skipped", f"the lattice is stretched by {lattice.stretch:.0%} in one direction"
+    if told.problem:
+        return "fail", told.problem
+    if grid is None:
+        return "warn", told.open
+    if not grid.reading(ratio):
+        ratios = ", ".join(f"{known:g}" for one in told.grids for known in one.ratios)
+        disagree = f"pitch and r disagree: known ratios are {ratios}"
+        if told.pitches and CHECKERBOARD_RATIOS[0] <= ratio <= CHECKERBOARD_RATIOS[1]:
+            return "warn", f"{disagree}; or is it a checkerboard (2k array) of 141 or 150 µm?"
+        return "fail", disagree
+    other = f"more than {tech} arrays of {grid.pitch_um:g} µm have: it is another grid, such as DBiT-seq's"
+    if n > grid.most_spots:
+        return "warn", f"{n:,} spots are {other}"
+    if told.rows > grid.most_rows:
+        return "warn", f"{told.rows:g} rows or columns are {other}"
+    return "pass", ""
+
+
+def _given(own: Scale, um: float, source: str, tech: str) -> Scale:
+    """Take the scale that is given for a slide, and hold it against what its lattice tells."""
+    verdict, witness = _witness(own, um, tech)
+    told = own.reason.partition(": ")[2].removesuffix(f"; {REMEDY}")
+    reason = f"trusted: {um:.4g} µm/px by {source}; {witness}: {told}"
+    return replace(own, um_per_px=um, reason=reason, source=source, verdict=verdict)
+
+
+def _witness(own: Scale, um: float, tech: str) -> tuple[str, str]:
+    """Return what the checks say of a given scale, and what the lattice says of it."""
+    may_be = (own.um_per_px,) if own.um_per_px else own.either
+    if not may_be:
+        return "warn" if own.verdict == "fail" else "pass", "the lattice does not tell"
+    nearest = min(may_be, key=lambda one: abs(np.log(one / um)))
+    if abs(um / nearest - 1) <= AGREE:
+        return "pass", f"the lattice gives {nearest:.4g}"
+    factor = f"{nearest / um:.3g} times as much" if nearest > um else f"{um / nearest:.3g} times less"
+    contradicts = f"but the lattice gives {nearest:.4g}, {factor}"
+    if own.um_per_px is None:
+        return "warn", contradicts
+    pitch_um = um * (own.lattice.pitch if own.lattice else 0)
+    if tech == "ST" and any(abs(pitch_um / other - 1) <= AGREE / 2 for other in OTHER_PITCHES):
+        return "warn", f"{contradicts}, unless it is DBiT-seq, of {pitch_um:.0f} µm"
+    return "fail", contradicts

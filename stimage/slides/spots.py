@@ -17,7 +17,7 @@ from stimage.slides.images import MAX_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
 from stimage.slides.matching import match_spots, unique_ids
 from stimage.slides.patches import Patch
-from stimage.slides.scale import Scale, estimate_scale
+from stimage.slides.scale import Scale, slide_scale
 from stimage.slides.storage import local_copy
 
 BATCH_SPOTS = 64  # tables of this size stream fastest
@@ -141,7 +141,9 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
     lone[row[row >= 0]] = False
     out = (coordinates.ids.filter(pa.array(~kept)), index.ids.filter(pa.array(lone)))
     left_out = pa.chunked_array([chunk for ids in out for chunk in ids.chunks], pa.string())
-    scale = estimate_scale(coordinates if kept.all() else coordinates.of(kept), slide.tech)
+    scale = slide_scale(coordinates if kept.all() else coordinates.of(kept), slide)
+    if scale.um_per_px and scale.verdict != "pass":
+        log.warning("%s: %s", slide.name, scale.reason)
     pa.default_memory_pool().release_unused()  # what joining took would else be kept beside what reading takes
     return Spots(
         slide, unique_ids(file_ids, slide.name), file_ids, coordinates.x[order], coordinates.y[order],

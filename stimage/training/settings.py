@@ -33,8 +33,8 @@ class Settings:
     validation_slides
         Held-out slides; without them the split ``validation`` is held out, by ``split_by``, ``split_seed``,
         ``split_fractions`` and ``patients`` of a root, or as it was published. The split ``test`` is left alone.
-    patch_um, patch_px
-        Physical patch of a root's spots; null takes the original's square of 2r.
+    patch_um, patch_px, upsample, um_per_px
+        Physical patch of a root's spots; null takes the original's square of 2r. See the builder for the others.
     panel, gene_table, normalise
         Panel file, the table by which a root's slides that name genes otherwise have them, and how counts become
         expression; see the builder. A slide's median total is its own, whichever side it is on.
@@ -79,6 +79,8 @@ class Settings:
     patients: str | None = None
     patch_um: float | None = None
     patch_px: int | None = None
+    upsample: bool = False
+    um_per_px: float | str | None = None
     panel: str | None = None
     gene_table: str | None = None
     normalise: str = "median-log1p"

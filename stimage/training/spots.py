@@ -101,6 +101,7 @@ def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset |
     options = {name: getattr(settings, name) for name in ("slides", "species", "tissue", "pmid")}
     if settings.patch_um:
         options["patch"] = {"um": settings.patch_um, "px": settings.patch_px}
+    options |= {"upsample": settings.upsample, "um_per_px": settings.um_per_px}
     if settings.tower != "text":
         options |= {"panel": settings.panel, "normalise": settings.normalise, "gene_table": settings.gene_table}
     if settings.validation_slides:
@@ -123,7 +124,7 @@ def _root(settings: Settings, split: str | None, **options: Any) -> Any:
 
 def _published(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
     """Load the splits `train` and `validation`; slides that are named may be of any split, `test` too."""
-    for name in ("patch_um", "gene_table"):
+    for name in ("patch_um", "um_per_px", "gene_table"):
         if getattr(settings, name):
             raise DataError(f"{settings.data}: is published, its patches cut and its genes named: leave out {name}, or "
                             "pass the root that it was made of")  # fmt: skip

@@ -78,8 +78,7 @@ def resampled(padded: Image.Image, x: float, y: float, side: float, px: int) -> 
 @STABLE
 def test_physical_patches_equal_pillow_on_the_whole_image(slide, padded, x, y, quarters, px):
     side = quarters / 4
-    assume(side >= px)
-    (patch,) = Patch(side / 2, px).cut(slide, *arrays(x, y, 5), scale_of(0.5))
+    (patch,) = Patch(side / 2, px, upsample=True).cut(slide, *arrays(x, y, 5), scale_of(0.5))
     assert np.array_equal(patch, resampled(padded, x, y, side, px))
 
 
@@ -139,19 +138,40 @@ def test_a_scale_that_is_not_trusted_is_refused(slide):
 
 def test_up_sampling_is_refused(slide):
     want = f"{slide}: a patch of 112 µm in 224 px would up-sample: at 0.7 µm/px it is 160.0 px of the image; "
-    with pytest.raises(DataError, match=f"^{re.escape(want)}ask for at most 160 px, or at least 156.8 µm$"):
+    want += "ask for at most 160 px, or at least 156.8 µm, "
+    want += "or pass upsample=True (in scripts: --upsample)"
+    with pytest.raises(DataError, match=f"^{re.escape(want)}$"):
         Patch(112, 224).cut(slide, *arrays(50, 40, 5), scale_of(0.7))
+    assert Patch(112, 224, upsample=True).source_px(slide, scale_of(0.7)) == pytest.approx(160)
     assert Patch(112, 224).source_px(slide, scale_of(0.5)) == 224
     assert Patch(112, 224).source_px(slide, scale_of(0.25)) == 448
+
+
+@pytest.mark.parametrize(("um_per_px", "taken"), [(0.5002, True), (0.5098, True), (0.5101, False), (0.52, False)])
+def test_two_per_cent_are_within_the_estimate(slide, um_per_px, taken):
+    """At 0.5002 µm/px, 112 µm are 223.9 pixels: no reason to refuse 224."""
+    if taken:
+        (patch,) = Patch(112, 224).cut(slide, *arrays(50, 40, 5), scale_of(um_per_px))
+        assert patch.shape == (224, 224, 3)
+    else:
+        with pytest.raises(DataError, match="would up-sample"):
+            Patch(112, 224).source_px(slide, scale_of(um_per_px))
+
+
+@pytest.mark.parametrize(("value", "upsample"), [("original", True), (None, True), ({"um": 112, "px": 224}, "yes"),
+                                                 ({"um": 112, "px": 224}, 1)])  # fmt: skip
+def test_upsample_is_of_physical_patches(value, upsample):
+    with pytest.raises(ValueError, match="upsample"):
+        Patch.of(value, upsample)
 
 
 @given(st.floats(1, 2000), st.integers(2, 1024), st.floats(0.1, 10))
 @STABLE
 def test_the_sizes_that_a_refusal_names_are_accepted(um, px, um_per_px):
-    assume(1 <= um / um_per_px < px)
+    assume(1 <= um / um_per_px < px / 1.02)
     with pytest.raises(DataError, match="would up-sample") as caught:
         Patch(um, px).source_px("slide.png", scale_of(um_per_px))
-    fewer, more = re.search(r"at most (\d+) px, or at least (\S+) µm$", str(caught.value)).groups()
+    fewer, more = re.search(r"at most (\d+) px, or at least (\S+) µm, or", str(caught.value)).groups()
     assert Patch(um, int(fewer)).source_px("slide.png", scale_of(um_per_px)) >= int(fewer)
     enough = Patch(float(more), px).source_px("slide.png", scale_of(um_per_px))
     assert px * (1 - 1e-9) <= enough <= px + 0.11 / um_per_px
