@@ -25,9 +25,10 @@ def main() -> None:
     (slide,) = read_catalog(str(args.out)).select(Filters(slides=args.slide))
     spots = open_spots(slide)
     known = spots.scale
-    scale = f"{known.um_per_px:.3g} µm/px by {known.source}" if known.um_per_px else f"µm/px {known.reason}"
+    scale = f"{known.um_per_px:.3g} µm/px" if known.um_per_px else f"µm/px {known.reason}"
+    by = f" by {known.source}" if known.source else ""
     print(f"{slide.name}: {len(spots):,} spots, {len(found.labels):,} of them labelled, {len(spots.genes):,} genes, "
-          f"{scale}, spots of {2 * found.r:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
+          f"{scale}{by}, spots of {2 * found.r:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
     if not args.image:
         print(f"note: the image is the small one of {args.source}: {scale}, a patch has {2 * found.r:.0f} px; to see "
               "cells, add the slide again with the full-resolution image as --image")  # fmt: skip
