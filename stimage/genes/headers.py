@@ -5,10 +5,13 @@ A kept line is called by its digest, so that slides of the same genes share it, 
 
 import hashlib
 import re
+from codecs import BOM_UTF8 as BOM
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm.auto import tqdm
 
 from stimage.errors import DataError
@@ -43,7 +46,7 @@ def header_digests(slides: Sequence[Slide]) -> list[str]:
             raise
 
 
-def genes_of(slide: Slide, digest: str) -> list[str]:
+def genes_of(slide: Slide, digest: str) -> pa.Array:
     """Return the gene names of a slide whose line has this digest, as `stimage.slides.counts.read_header` does.
 
     Raises
@@ -60,11 +63,25 @@ def genes_of(slide: Slide, digest: str) -> list[str]:
         if _digest(line) != digest:
             raise DataError(f"{slide.counts}: changed while the gene names were read; run it again")
         _keep(digest, line)
+    if (names := _plain(line)) is not None:
+        return names
     try:
-        return parse_header(line, slide.counts)
+        return pa.array(parse_header(line, slide.counts), pa.string())
     except DataError:
         _kept(digest).unlink(missing_ok=True)
         raise
+
+
+def _plain(line: bytes) -> pa.Array | None:
+    """Return the names of a line of which none is quoted or repeated, faster than `parse_header`, and in threads."""
+    line = line.removeprefix(BOM).rstrip(b"\r\n")
+    if b'"' in line or b"\r" in line:
+        return None
+    try:
+        names = pc.split_pattern(pa.scalar(line.decode()), ",").values[1:]
+    except UnicodeDecodeError:
+        return None
+    return names if 0 < len(names) == len(names.unique()) else None
 
 
 def _digest_of(slide: Slide, stamp: str | None) -> str:

@@ -8,8 +8,11 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import pyarrow as pa
 
 from stimage.errors import DataError
 from stimage.files import replacing
@@ -19,6 +22,8 @@ from stimage.slides import Catalog, Slide
 from stimage.slides.access import is_local
 from stimage.slides.names import fold
 from stimage.slides.storage import cache_folder, list_folder, local_copy
+
+THREADS, BATCH = 4, 32  # that look for new genes at once, and lines that each takes
 
 
 def root_vocabulary(catalog: Catalog) -> str:
@@ -81,11 +86,7 @@ def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
     with suppress(OSError):
         if len(told := kept.read_text()) == 64:
             return told
-    genes: set[str] = set()
-    for digest, slide in dict(zip(digests, slides)).items():
-        genes.update(genes_of(slide, digest))
-        if len(genes) == len(vocabulary.names):
-            break  # all there are
+    genes = _first_met(slides, digests)
     ids = sorted(zip(vocabulary.ids_of(genes, catalog.root).tolist(), genes))
     found = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
     with replacing(kept) as unfinished:
@@ -162,10 +163,13 @@ def _all_are_needed(root: str) -> Iterator[None]:
 
 
 def _first_met(slides: Sequence[Slide], digests: Sequence[str]) -> list[str]:
-    names: dict[str, None] = {}
+    """Return the genes of slides in the order in which they are first met."""
     first = dict(zip(reversed(digests), reversed(slides)))
-    for digest in dict.fromkeys(digests):
-        genes = genes_of(first[digest], digest)
-        if not names.keys() >= set(genes):  # it seldom has new ones
-            names |= dict.fromkeys(genes)
-    return list(names)
+    lines = [(first[digest], digest) for digest in dict.fromkeys(digests)]
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = list(pool.map(_genes_of_some, (lines[k : k + BATCH] for k in range(0, len(lines), BATCH))))
+    return pa.chunked_array(parts, pa.string()).unique().to_pylist()
+
+
+def _genes_of_some(lines: Sequence[tuple[Slide, str]]) -> pa.Array:
+    return pa.chunked_array([genes_of(slide, digest) for slide, digest in lines], pa.string()).unique()
