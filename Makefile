@@ -1,8 +1,10 @@
 # make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a made sample or on a few of your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
+# make test-oldest [TESTS=tests]   the same with the lowest versions that requirements.txt allows, in an environment of its own
 # make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
+# make bench-hd [SIZE=545000]   the same of a Visium HD slide of so many bins, made for it: 25 GB, in $TMPDIR or OUT, and 25 minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
 # make docs                 the API, from the docstrings, as pages in out/docs
@@ -13,8 +15,10 @@ OUT ?= out
 SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
 THRESHOLD ?= 25
 CASES ?= 5000
+TESTS ?= tests
+SIZE ?= 545000
 
-.PHONY: demo test faults lint docs bench bench-compare test-datasets3 clean
+.PHONY: demo test faults lint docs bench bench-hd bench-compare test-datasets3 test-oldest clean
 
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	@echo "installing into $(VENV): some GB, about two minutes"
@@ -44,11 +48,25 @@ docs: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench
 
+bench-hd: $(VENV)/installed
+	$(BIN)/python -m benchmarks.hd --out $(OUT)/bench --bins $(SIZE)
+
 bench-compare: $(VENV)/installed
 	$(BIN)/python -m benchmarks.compare $(OLD) $(NEW) --threshold $(THRESHOLD)
 
 test-datasets3: .venv-datasets3/installed
 	.venv-datasets3/bin/python -m pytest tests/test_loading_script.py tests/test_load.py
+
+test-oldest: .venv-oldest/installed
+	.venv-oldest/bin/python -m pytest $(TESTS)
+
+.venv-oldest/installed: requirements.txt constraints.txt pyproject.toml
+	$(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --upgrade pip
+	sed 's/>=/==/; /^torch==/d' requirements.txt > .venv-oldest/oldest.txt
+	grep ^torch== constraints.txt >> .venv-oldest/oldest.txt  # the one that was ever tried
+	.venv-oldest/bin/pip install --quiet --constraint .venv-oldest/oldest.txt hypothesis polars pytest pytest-timeout torchdata --editable .
+	touch $@
 
 .venv-datasets3/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-datasets3
@@ -57,4 +75,4 @@ test-datasets3: .venv-datasets3/installed
 	touch $@
 
 clean:
-	rm -rf $(OUT) $(VENV) .venv-datasets3
+	rm -rf $(OUT) $(VENV) .venv-datasets3 .venv-oldest

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     known = [*names, GROWTH]
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=known, help=f"of {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="tiny inputs, to see that everything works")
-    readme = "measure nothing; put the table of benchmarks.json between the marks of FILE (%(const)s)"
+    readme = "measure nothing; put the table of benchmarks.json, and of hd.json, between the marks of FILE (%(const)s)"
     parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=Path("README.md"), help=readme)
     args = parser.parse_args(arguments)
     out = args.out or (SMALL if args.quick else FULL)
@@ -56,7 +56,7 @@ def run(out: Path, names: list[str], sizes: Sizes) -> dict:
 def write(results: dict, out: Path) -> None:
     """Write the results as JSON, as a table, and as a plot."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "benchmarks.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    report.write_json(results, out / "benchmarks.json")
     (out / "benchmarks.md").write_text(report.table(results))
     if results["growth"]:
         draw(results["growth"], out / "growth.png")
@@ -75,7 +75,10 @@ def _say(began: float, what: str) -> None:
 
 def _fill(readme: Path, results: Path) -> int:
     try:
-        report.write_block(readme, report.table(json.loads(results.read_text())))
+        found = json.loads(results.read_text())
+        if (hd := results.with_name("hd.json")).exists():
+            found = report.with_hd(found, json.loads(hd.read_text()))
+        report.write_block(readme, report.table(found))
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

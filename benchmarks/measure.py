@@ -28,7 +28,8 @@ def measure(job: str, *arguments: object, cores: int = 1, repeats: int = 1, long
     -------
     list of dict
         Of each run ``seconds``; ``peak_mb``, what its process and the processes that it started had allocated at most;
-        ``mb``, how much of that came after the imports; ``found``. A child's memory counts whole, shared or not.
+        ``mb``, how much of that came after the imports; ``resident_mb``, the most that they had in memory, with the
+        pages of files that they map; ``found``. A child's memory counts whole, shared or not.
 
     Raises
     ------
@@ -57,23 +58,28 @@ def _run_apart(job: str, arguments: list[str]) -> dict:
                 traceback.print_exc()
             finally:
                 os._exit(status)
-        peak, status = _watch(child)
+        peak, resident, status = _watch(child)
         with suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # workers that wait for more work
         if status:
             sys.exit(1)
         result.seek(0)
         run = json.load(result)
-    return run | {"peak_mb": peak, "mb": max(peak - run.pop("before_mb"), 0.0)}
+    return run | {"peak_mb": peak, "mb": max(peak - run.pop("before_mb"), 0.0), "resident_mb": resident}
 
 
-def _watch(child: int) -> tuple[float, int]:
-    """Look at a process a hundred times a second until it ends; return its largest memory in MB, and its status."""
-    peak = 0.0
+def _watch(child: int) -> tuple[float, float, int]:
+    """Look at a process a hundred times a second until it ends.
+
+    Returns the most that it had allocated and that it had resident, in MB, and its status.
+    """
+    peak = resident = 0.0
     while not (ended := os.waitpid(child, os.WNOHANG))[0]:
-        peak = max(peak, sum(map(memory_mb, _family(child))))
+        family = list(_family(child))
+        peak = max(peak, sum(map(memory_mb, family)))
+        resident = max(resident, sum(memory_mb(process, "VmRSS") for process in family))
         time.sleep(0.01)
-    return peak, ended[1]
+    return peak, resident, ended[1]
 
 
 def _family(process: int) -> Iterator[int]:
@@ -85,13 +91,13 @@ def _family(process: int) -> Iterator[int]:
                 yield from _family(int(child))
 
 
-def memory_mb(process: int | str = "self") -> float:
-    """Return what a process has allocated, in MB; the cached pages of files that it maps are not counted."""
+def memory_mb(process: int | str = "self", kind: str = "RssAnon") -> float:
+    """Return what a process has allocated, in MB; the cached pages of files that it maps count in VmRSS only."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:  # it has just ended
         return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) * 1.024e-3
+    return sum(int(line.split()[1]) for line in lines if line.startswith(kind)) * 1.024e-3
 
 
 def find_job(job: str) -> Callable:

@@ -1,7 +1,10 @@
 """The results as a table, and into the README."""
 
+import json
 import re
 from pathlib import Path
+
+from benchmarks.machine import HARDWARE
 
 BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
 HEAD = ["job", "time", "memory", "beside", "its time", "its memory", "ratio", "limit"]
@@ -17,7 +20,7 @@ def table(results: dict) -> str:
             last = f"{seconds(limit['seconds'])}: {limit['name']}" if limit and k == 0 else ""
             lines.append([*first, *(_beside(side, ours) if side else [""] * 4), last])
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{text}\n\n{growth_line(results)}{_machine(results['machine'])}\n"
+    return f"{text}\n\n{growth_line(results)}{hd_line(results)}{_machine(results['machine'])}\n"
 
 
 def _beside(side: dict, ours: dict) -> list[str]:
@@ -39,6 +42,40 @@ def growth_line(results: dict) -> str:
     ]
     first, last = (point["spots"] for point in (growth["series"][0]["points"][i] for i in (0, -1)))
     return f"Growth from {first:,} to {last:,} Visium HD bins, {growth['genes']:,} genes. {'; '.join(said)}.\n\n"
+
+
+def hd_line(results: dict) -> str:
+    """Say of the large Visium HD slide how much comes a second, and what is in memory with the imports."""
+    if not (hd := results.get("hd")):
+        return ""
+    said = []
+    for row in results["rows"]:
+        if row["case"].startswith("hd-"):
+            name, ours = row["case"].removeprefix("hd-"), row["ours"]
+            speed = "" if name == "first" else f"{hd['bins'] / ours['seconds']:,.0f} bins a second, "
+            said.append(f"{name}: {speed}{megabytes(max(run['resident_mb'] for run in ours['runs']))}")
+    slide = f"{hd['bins']:,} bins x {hd['genes']:,} genes, a CSV of {hd['csv_bytes'] / 1e9:.1f} GB"
+    when = f"; {hd['date']}, commit {hd['commit']}" if "date" in hd else ""
+    return f"The HD slide, {slide}, with all that is resident at the peak, imports too: {'; '.join(said)}{when}.\n\n"
+
+
+def with_hd(results: dict, hd: dict) -> dict:
+    """Return results with the rows of the large HD slide, which may be of another day.
+
+    Raises
+    ------
+    ValueError
+        If it was measured on another machine.
+    """
+    if different := [key for key in HARDWARE if results["machine"][key] != hd["machine"][key]]:
+        raise ValueError(f"hd.json: is of another machine ({', '.join(different)}); run make bench-hd on this one")
+    when = {key: hd["machine"][key] for key in ("date", "commit")}
+    return results | {"rows": results["rows"] + hd["rows"], "hd": hd["hd"] | when}
+
+
+def write_json(results: dict, path: Path) -> None:
+    """Write results as JSON."""
+    path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
 def _machine(machine: dict) -> str:
