@@ -15,7 +15,7 @@ from benchmarks import report
 from benchmarks.case import Case, Side
 from benchmarks.files import count_rows, write_coord, write_counts, write_image
 from benchmarks.inputs import ROWS
-from benchmarks.jobs.hd import SLIDE
+from benchmarks.jobs.hd import CACHES, SLIDE
 from benchmarks.machine import describe
 
 BINS, GENES, FILLED = 545_000, 18_085, 0.02
@@ -48,7 +48,7 @@ def _caches(folder: Path) -> Iterator[Path]:
     """Give a folder that is removed at the end, with all caches in it."""
     with tempfile.TemporaryDirectory(prefix="bench-hd-", dir=folder) as made:
         before = os.environ.get("HF_HOME")
-        os.environ["HF_HOME"] = f"{made}/caches"  # of the processes that are measured
+        os.environ["HF_HOME"] = f"{made}/{CACHES}"  # of the processes that are measured
         try:
             yield Path(made)
         finally:

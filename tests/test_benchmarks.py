@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import compare, growth, report
+from benchmarks import compare, growth, hd, report
 from benchmarks.case import Case, Side
 from benchmarks.cases import make_cases
 from benchmarks.inputs import QUICK, Inputs
@@ -78,6 +78,38 @@ def test_results_are_written_and_fill_the_readme(tmp_path, capsys):
     readme.write_text(f"{report.END} {report.BEGIN}")
     assert program.main(["--out", str(tmp_path), "--readme", str(readme)]) == 1
     assert readme.read_text() == f"{report.END} {report.BEGIN}" and "each once" in capsys.readouterr().err
+
+
+def test_the_hd_slide_is_measured_joins_the_readme_and_is_removed(tmp_path, monkeypatch, capsys):
+    def here(job: str, *arguments: object, **_: object) -> list[dict]:
+        run = run_here(job, *arguments)
+        return [run | {"mb": 1.0, "peak_mb": 2.0, "resident_mb": 3.0 + len(run["found"])}]
+
+    monkeypatch.setattr("benchmarks.case.measure", here)
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    out = tmp_path / "out"
+    assert hd.main(["--out", str(out), "--bins", "70", "--genes", "40"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    found = json.loads((out / "hd.json").read_text())
+    assert [row["case"] for row in found["rows"]] == ["hd-first", "hd-stream", "hd-build"]
+    assert found["rows"][1]["beside"][0]["remark"] == "" and found["hd"]["bins"] == 70
+    assert "resident at the peak, imports too: first: 5 MB; stream: " in (out / "hd.md").read_text()
+
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{report.BEGIN}\n{report.END}\n")
+    results = _results() | {"machine": found["machine"]}
+    (out / "benchmarks.json").write_text(json.dumps(results))
+    assert program.main(["--out", str(out), "--readme", str(readme)]) == 0
+    said = readme.read_text()
+    assert "| of a slide |" in said and "| first example of 70 HD bins x 40 genes |" in said
+    (out / "benchmarks.json").write_text(json.dumps(results | {"machine": MACHINE}))
+    assert program.main(["--out", str(out), "--readme", str(readme)]) == 1 and readme.read_text() == said
+    assert "hd.json: is of another machine" in capsys.readouterr().err
+
+
+def test_an_hd_slide_that_has_no_room_is_refused(tmp_path, capsys):
+    assert hd.main(["--out", str(tmp_path), "--bins", "9000000000"]) == 1
+    assert "GB free, and the slide and its shards need" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 def _side(*seconds: float, mb: float = 100.0) -> dict:

@@ -1,6 +1,5 @@
 """A Visium HD slide as large as the data set's: its first example, and all of them."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +9,12 @@ import numpy as np
 from benchmarks.jobs import loads
 from benchmarks.jobs.reading import STREAM
 
-SLIDE = "Bench_VisiumHD"
+SLIDE, CACHES = "Bench_VisiumHD", "caches"
 
 
-def _forget() -> None:
-    """Remove what runs before left in the caches, which are this benchmark's own."""
-    shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)
+def _forget(root: str) -> None:
+    """Remove what runs before left in the caches, which lie beside the root."""
+    shutil.rmtree(Path(root).with_name(CACHES), ignore_errors=True)
 
 
 def _tables(root: str) -> Iterator:
@@ -26,7 +25,7 @@ def _tables(root: str) -> Iterator:
 
 @loads(*STREAM)
 def first(root: str) -> Iterator[dict | None]:
-    _forget()
+    _forget(root)
     yield None
     table = next(iter(_tables(root)))
     yield {"pixels": len(table["image"][0]["bytes"].as_py()), "counts": float(sum(table["counts"][0].as_py()))}
@@ -36,7 +35,7 @@ def first(root: str) -> Iterator[dict | None]:
 def stream(root: str) -> Iterator[dict | None]:
     import pyarrow.compute as pc
 
-    _forget()
+    _forget(root)
     yield None
     n, total = 0, 0.0
     for table in _tables(root):
@@ -73,6 +72,6 @@ def stream_plain(root: str) -> dict:
 def build(root: str, out: str, workers: str) -> Iterator[dict | None]:
     from benchmarks.jobs.publishing import build_ours
 
-    _forget()
+    _forget(root)
     yield None
     yield build_ours(root, out, workers)
