@@ -1,7 +1,8 @@
 # make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a made sample or on a few of your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
-# make test-oldest [TESTS=tests]   the same with the lowest versions that requirements.txt allows, in an environment of its own
+# make test-oldest [TESTS=tests]   tests with the lowest versions that requirements.txt allows, in an environment of its own
+# make test-data [PYTHON=python3.13]   the data side of any Python, without torch, in an environment of its own
 # make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
 # make bench-hd [SIZE=545000]   the same of a Visium HD slide of so many bins, made for it: 25 GB, in $TMPDIR or OUT, and 25 minutes
@@ -16,9 +17,11 @@ SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
 THRESHOLD ?= 25
 CASES ?= 5000
 TESTS ?= tests
+DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py load.py columns.py dropped.py remote.py))
+WITH_TORCH := ^(accelerate|evaluate|torch|transformers|umap-learn)
 SIZE ?= 545000
 
-.PHONY: demo test faults lint docs bench bench-hd bench-compare test-datasets3 test-oldest clean
+.PHONY: demo test faults lint docs bench bench-hd bench-compare test-data test-datasets3 test-oldest clean
 
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	@echo "installing into $(VENV): some GB, about two minutes"
@@ -68,6 +71,16 @@ test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/pip install --quiet --constraint .venv-oldest/oldest.txt hypothesis polars pytest pytest-timeout torchdata --editable .
 	touch $@
 
+test-data: .venv-data/installed
+	.venv-data/bin/python -m pytest $(DATA_TESTS)
+
+.venv-data/installed: requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv-data
+	.venv-data/bin/pip install --quiet --upgrade pip
+	grep --extended-regexp --invert-match "$(WITH_TORCH)" requirements.txt > .venv-data/requirements.txt
+	.venv-data/bin/pip install --quiet --requirement .venv-data/requirements.txt hypothesis pytest pytest-timeout
+	touch $@
+
 .venv-datasets3/installed: requirements.txt pyproject.toml
 	$(PYTHON) -m venv .venv-datasets3
 	.venv-datasets3/bin/pip install --quiet --upgrade pip
@@ -75,4 +88,4 @@ test-oldest: .venv-oldest/installed
 	touch $@
 
 clean:
-	rm -rf $(OUT) $(VENV) .venv-datasets3 .venv-oldest
+	rm -rf $(OUT) $(VENV) .venv-data .venv-datasets3 .venv-oldest

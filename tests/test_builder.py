@@ -11,8 +11,6 @@ import pytest
 from datasets import load_dataset
 from datasets.distributed import split_dataset_by_node
 from PIL import Image
-from torch.utils.data import DataLoader
-from torchdata.stateful_dataloader import StatefulDataLoader
 
 import stimage_1k4m
 from tests.roots import GENES, write_slide
@@ -233,9 +231,10 @@ def test_ranks_share_the_spots(many, world):
 
 @pytest.mark.parametrize("workers", [1, 2, 4])
 def test_workers_share_the_spots(many, workers):
+    loaders = pytest.importorskip("torch.utils.data")
     dataset = stream(many)
     want = ids(dataset)  # the parent has read before its workers are forked
-    loader = DataLoader(dataset, num_workers=workers, batch_size=None, timeout=60)
+    loader = loaders.DataLoader(dataset, num_workers=workers, batch_size=None, timeout=60)
     assert sorted(e["spot_id"] for e in loader) == sorted(want)
 
 
@@ -251,8 +250,10 @@ def test_resume_in_the_middle_of_a_slide(many, at):
 
 
 def test_resume_with_workers(many):
+    loaders = pytest.importorskip("torchdata.stateful_dataloader")
+
     def loader():
-        return StatefulDataLoader(stream(many), num_workers=2, batch_size=None)
+        return loaders.StatefulDataLoader(stream(many), num_workers=2, batch_size=None)
 
     whole = [e["spot_id"] for e in loader()]
     first, rest = loader(), loader()

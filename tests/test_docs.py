@@ -36,7 +36,7 @@ DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for pat
 NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/stimage-1k4m": "tester/spots"}  # other names are files
 SMALL = {"batch_size": 16, "chunk": 8, "epochs": 1, "workers": 0}  # of every configuration for fine-tuning
 STAND_INS = {  # first words of a command: what is run instead
-    "make": "make -n, which knows whether there is such a target; CI makes lint, test and test-datasets3",
+    "make": "make -n, which knows whether there is such a target; CI makes lint, test, test-datasets3 and test-oldest",
     "accelerate launch": "its parser, then the script in this process",
     "--config_file": "of several GPUs: accelerate's parser, the script's, and its settings; there are no GPUs",
     "torchrun": "its parser, the script's, and its settings; tests/training trains on two processes",

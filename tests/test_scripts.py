@@ -12,7 +12,6 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from accelerate.state import AcceleratorState
 from PIL import Image
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -23,7 +22,8 @@ def run(script: str, *arguments) -> subprocess.CompletedProcess:
     command = [str(SCRIPTS / script), *map(str, arguments)]
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     code = 0
-    AcceleratorState._reset_state(reset_partial_state=True)  # accelerate has one for a process
+    if accelerate := sys.modules.get("accelerate.state"):  # which has one state for a process
+        accelerate.AcceleratorState._reset_state(reset_partial_state=True)
     with (
         mock.patch.object(sys, "argv", command),
         mock.patch.object(logging.root, "handlers", []),  # pytest's
