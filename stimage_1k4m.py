@@ -180,7 +180,8 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     DEFAULT_CONFIG_NAME = "all"
 
     def __init__(self, *args: Any, token: str | bool | None = None, storage_options: dict | None = None, **kwargs: Any):
-        access = Access(dict(storage_options or {}), token)  # of its own: datasets adds to the user's
+        access = Access(dict(storage_options or {}), token)
+        storage_options = dict(storage_options or {})  # datasets adds to it
         super().__init__(*args, token=token, storage_options=storage_options, access=access, **kwargs)
 
     def _info(self) -> datasets.DatasetInfo:

@@ -1,15 +1,12 @@
 """A root behind fsspec's memory file system and behind a plain HTTP server: the same examples as from disk."""
 
-import http.server
-import threading
-from collections import Counter
-
 import datasets
 import fsspec
 import pytest
 from datasets import load_dataset
 
 import stimage_1k4m
+from tests.faults import serving
 from tests.roots import write_slide
 
 
@@ -22,26 +19,9 @@ def stream(**options) -> list[dict]:
 
 @pytest.fixture
 def server(sample):
-    """Serve the sample over HTTP, without Range and ETag, and count what is asked for."""
-    asked = Counter()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(sample))
-
-        def log_message(self, *args):
-            asked[self.command, self.path] += 1
-
-        def copyfile(self, source, target):
-            try:
-                super().copyfile(source, target)
-            except ConnectionError:  # a client that wants the first line only
-                self.close_connection = True
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{httpd.server_port}", asked
-        httpd.shutdown()
+    """Serve the sample over HTTP, without ETags, and count what is asked for."""
+    with serving(sample) as server:
+        yield server.url, server.asked
 
 
 def test_http(sample, server, capfd):

@@ -18,6 +18,7 @@ from stimage.processing.shards import FORMAT, WORK, Done, Options, Shard, find_d
 from stimage.processing.splits import Placed, Splitting, report, split_slides
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
 from stimage.slides.names import fold
+from stimage.slides.freshness import stamped
 from stimage.slides.storage import list_folder, read_table
 
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def make_plan(selection: Selection, out: str | os.PathLike, options: Options, sp
         write_atomically(out / WORK / OPTIONS_FILE, settings)
     shards = [
         Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
-        for slide in slides
+        for slide in stamped(slides)
         for parts in [slide.parts(options.spots_per_shard)]
         for part in range(parts)
     ]

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,8 @@ from stimage.processing.facts import SlideFacts
 from stimage.processing.opening import check_slide
 from stimage.processing.parquet import write_spots
 from stimage.slides import MAX_PIXELS, Patch, Slide, open_spots
+from stimage.slides.freshness import as_it_is, described
 from stimage.slides.spots import Spots
-from stimage.slides.storage import local_copy
 
 FORMAT = 1  # of shards and markers; a larger one makes older ones count as not done
 WORK = ".build"  # folder of OUT that is not published
@@ -76,13 +76,11 @@ class Shard:
         return self.marker.with_suffix(".parquet")
 
     def key(self) -> str:
-        """Digest all that the shard's content depends on: options, the slide's files and its row of the meta file."""
-        slide = {part.name: getattr(self.slide, part.name) for part in fields(Slide) if part.compare}
-        for part in ("coord", "counts", "image", "annotation"):
-            if url := slide[part]:
-                state = os.stat(local_copy(url, self.slide.access))
-                slide[part] = [os.path.basename(url), state.st_size, state.st_mtime_ns]
-        known = [FORMAT, slide, self.part, self.parts, self.path, asdict(self.options)]
+        """Digest all that the shard's content depends on: options, the slide's files and its row of the meta file.
+
+        The slide must know its files' stamps; see `stimage.slides.freshness.stamped`.
+        """
+        known = [FORMAT, described(self.slide), self.part, self.parts, self.path, asdict(self.options)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
@@ -159,7 +157,7 @@ def _write_shard(shard: Shard) -> Done:
     else:
         with _replacing(shard, path) as temporary:
             write_spots(temporary, _tables(shard, spots, record), vocabulary)
-            if shard.key() != key:
+            if as_it_is(shard.slide).stamps != shard.slide.stamps:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
     with _replacing(shard, shard.totals) as temporary:
         totals = record.totals(vocabulary.ids_of(spots.genes, spots.counts))

@@ -32,7 +32,8 @@ class Access:
 
     def open(self, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         """Return the file system that a URL is of, and the URL's path there."""
-        options = dict(self.storage_options)
+        protocol, others = url.partition("://")[0], fsspec.available_protocols()  # datasets adds options of "hf"
+        options = {key: value for key, value in self.storage_options.items() if key == protocol or key not in others}
         if url.startswith("hf://") and self.token is not None:
             options["token"] = self.token
         if url.startswith(("http://", "https://")):
@@ -53,13 +54,12 @@ class Access:
         """Say what went wrong, without what is secret, and what the server may be missing."""
         if is_local(url) and isinstance(error, OSError):
             return error.strerror or str(error)
-        chain = [error]
-        while chain[-1].__cause__:
-            chain.append(chain[-1].__cause__)
-        text = " ".join(f"{type(chain[-1]).__name__}: {chain[-1]}".split())[:400]
+        if isinstance(error, FileNotFoundError) and error.__cause__:  # fsspec says so of any answer but the file
+            error = error.__cause__
+        text = " ".join(f"{type(error).__name__}: {error}".split())[:400]
         for secret in [*_texts_in(self.storage_options), *_texts_in(self.token)]:
             text = text.replace(secret, "…")
-        if not any(_refuses(error) for error in chain):
+        if not _refuses(error):
             return text
         if url.startswith("hf://"):
             return f"{text}; pass token=, or log in with `hf auth login` (in scripts: set HF_TOKEN)"

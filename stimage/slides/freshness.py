@@ -1,9 +1,10 @@
 """Whether a slide's files changed: what their server says of each, asked only where its listings do not say it."""
 
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 
 from stimage.slides.catalog import Slide
 from stimage.slides.storage import stamp_of
@@ -35,6 +36,17 @@ def stamped(slides: Iterable[Slide], files: Iterable[str] = FILES) -> list[Slide
 def as_it_is(slide: Slide) -> Slide:
     """Return a slide with the stamps that its files have now."""
     return stamped([replace(slide, stamps={})])[0]
+
+
+def described(slide: Slide) -> dict:
+    """Return all of a slide that its examples depend on: its row of the meta file, and names and stamps of its files.
+
+    Neither the place of its root nor what the server asks for is part of that.
+    """
+    known = {part.name: getattr(slide, part.name) for part in fields(Slide) if part.compare and part.name != "size"}
+    for file in FILES:
+        known[file] = [os.path.basename(known[file]), slide.stamps[file]] if known[file] else None
+    return known
 
 
 def _unknown(slide: Slide, file: str) -> bool:

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import ClassVar
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from tests.faults import Faulty
 from tests.hub.store import HubError, Repository
 
 BLOCK = 1 << 20
@@ -24,7 +25,7 @@ class Request:
     range: str | None = None
 
 
-class Connection(BaseHTTPRequestHandler):
+class Connection(Faulty, BaseHTTPRequestHandler):
     """Answers the requests of one connection; `server` is the `tests.hub.server.HubServer` that holds the state."""
 
     protocol_version = "HTTP/1.1"
@@ -48,7 +49,8 @@ class Connection(BaseHTTPRequestHandler):
 
     def log_request(self, code="-", size="-"):
         """Keep the request in the log, before its answer is sent."""
-        self.server.log.append(Request(self.command, self.route, int(code), self.headers.get("Range")))
+        route = unquote(urlsplit(self.path).path)
+        self.server.log.append(Request(self.command, route, int(code), self.headers.get("Range")))
 
     def _follow_route(self, path: str) -> None:
         for methods, pattern, answer in self.routes:

@@ -19,6 +19,7 @@ import traceback
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 
+from tests.faults import Faults
 from tests.hub.connection import Request
 from tests.hub.routes import Routes
 from tests.hub.store import Store
@@ -39,6 +40,7 @@ class HubServer(ThreadingHTTPServer):
         self.upload_key = secrets.token_hex(16)
         self.log: list[Request] = []
         self.crashes: list[str] = []
+        self.faults = Faults()
         self.put_faults: list[str | None] = []
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -84,6 +86,8 @@ class Hub:
         Where it is, and the only user with the token that writing, and reading what is private, needs.
     log
         Every request so far: method, path, status and range, never the token.
+    faults
+        May be told to let one request fail; see `tests.faults`.
     """
 
     user = "tester"
@@ -93,7 +97,7 @@ class Hub:
         self.folder = Path(self._folder.name)
         self.token = "hf_" + secrets.token_hex(16)
         self._server = HubServer(Store(self.folder / "store"), self.user, self.token)
-        self.url, self.log = self._server.url, self._server.log
+        self.url, self.log, self.faults = self._server.url, self._server.log, self._server.faults
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
         return self
