@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import fields
+from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import datasets
@@ -27,46 +29,46 @@ from stimage.collection.texts import read_lines
 from stimage.genes.carried import carried_by
 from stimage.genes.carried import names_of
 from stimage.genes.carried import vocabulary_in
+from stimage.genes.numbering import ids_digest
 from stimage.genes.numbering import root_vocabulary
 from stimage.genes.vocabulary import load_as_it_was
 from stimage.genes.vocabulary import load_vocabulary
+from stimage.processing.contents import Contents
+from stimage.processing.contents import plain
 from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.encoders import encoder
 from stimage.processing.examples import joined
 from stimage.processing.examples import needs_counts
 from stimage.processing.examples import spot_tables
-from stimage.processing.loading import code_hash
 from stimage.processing.loading import direct
 from stimage.processing.loading import register
 from stimage.processing.loading import unhidden
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.opening import Opening
 from stimage.processing.panels import Panel
+from stimage.processing.source import source_digest
+from stimage.processing.splits import SPLITS
 from stimage.processing.splits import Splitting
 from stimage.processing.splits import split_slides
 from stimage.slides import MAX_PIXELS
 from stimage.slides import TECHS
-from stimage.slides import Catalog
 from stimage.slides import Filters
 from stimage.slides import Patch
 from stimage.slides import Slide
 from stimage.slides import read_catalog
-from stimage.slides.catalog import root_fingerprint
-from stimage.slides.given import given_scales
-from stimage.slides.names import slide_names
 from stimage.slides.access import Access
-from stimage.slides.storage import read_table
+from stimage.slides.freshness import FILES
+from stimage.slides.freshness import stamped
+from stimage.slides.storage import normal_root
 
 NAME = "stimage_1k4m"
 CONFIGS = (*TECHS, "all")
-UNNAMED = (
-    "access",
-    "catalog",
-    "data_dir",
-    "data_files",
-)  # of the builder's options, those that a cache is not named by
 SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one shard
 SPOTS_PER_FINE_SHARD = 1_000  # what IterableDataset.reshard() makes of it
+# of the config: what shows in the slides that are chosen and in their splits, or in nothing
+CHOOSING = {"root", "slides", "species", "tissue", "pmid", "involve_cancer", "access", "catalog", "um_per_px"}
+CHOOSING |= {"split_by", "split_seed", "split_fractions", "patients"}
+CHOOSING |= {key.name for key in fields(datasets.BuilderConfig)}
 DESCRIPTION = "Tissue spots, each an H&E image with its gene expression."
 log = logging.getLogger(NAME)
 
@@ -152,24 +154,34 @@ class SpotsConfig(datasets.BuilderConfig):
         """The technologies' folders that the config's name stands for."""
         return TECHS if self.name == "all" else (self.name,)
 
+    @cached_property
+    def contents(self) -> Contents:
+        """The slides that are asked for, with their splits and their files as they are now; a root is listed once."""
+        catalog = self.catalog or read_catalog(self.location, access=self.access)
+        catalog = catalog.with_scales(self.um_per_px)
+        filters = Filters(**{key.name: getattr(self, key.name) for key in fields(Filters)})
+        slides = catalog.of_techs(self.techs).select(filters, self.on_mismatch)
+        columns = {self.columns} if isinstance(self.columns, str) else set(self.columns or spot_features())
+        files = [file for file in FILES if file != "image" or file in columns]
+        if self.catalog is None:  # one that is given is for streaming, which keeps nothing
+            slides = stamped(slides, files)
+        splitting = Splitting(self.split_by, self.split_seed, self.split_fractions, self.patients)
+        placed = tuple(split_slides(catalog.slides, slides, splitting).values())
+        contents = Contents(normal_root(self.location), placed, tuple(files))
+        if self.panel is not None or not needs_counts(columns):
+            return contents
+        ids = ids_digest(catalog, slides) if self.catalog is None else None
+        return replace(contents, vocabulary=root_vocabulary(catalog), ids=ids)
+
     def create_config_id(self, config_kwargs: dict, custom_features: Features | None = None) -> str:
-        """Name the prepared data set's cache by its files, the panel and the patients: it is never stale."""
-        panel = Panel.of(self.panel).genes if self.panel is not None else None
-        gene_table = "\n".join(text for _, text in read_lines(self.gene_table)) if self.gene_table else None
-        patients = read_table(str(self.patients)) if self.patients else None
-        slides = slide_names(self.slides) if self.slides is not None else None
-        known = {
-            "root": self.location,
-            "panel": panel,
-            "patients": patients,
-            "slides": slides,
-            "gene_table": gene_table,
-            "um_per_px": sorted(given_scales(self.um_per_px, ["all"]).items()),
-        }
-        if self.catalog is None:  # one that is given is for streaming
-            known["files"] = root_fingerprint(self.location, self.access)
-        config_kwargs = {key: value for key, value in config_kwargs.items() if key not in UNNAMED}
-        return super().create_config_id({**config_kwargs, **known}, custom_features)
+        """Name the prepared data set's cache by all that its examples depend on, and by nothing else."""
+        if self.catalog is not None:
+            return super().create_config_id({"of": "streamed"}, custom_features)
+        made = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in CHOOSING}
+        made["patch"] = Patch.of(self.patch, self.upsample)
+        made["panel"] = Panel.of(self.panel).genes if self.panel is not None else None
+        made["gene_table"] = [text for _, text in read_lines(self.gene_table)] if self.gene_table else None
+        return super().create_config_id({"of": self.contents.digest(source_digest(__file__), made)}, custom_features)
 
 
 class STimage1K4M(datasets.ArrowBasedBuilder):
@@ -180,6 +192,8 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     DEFAULT_CONFIG_NAME = "all"
 
     def __init__(self, *args: Any, token: str | bool | None = None, storage_options: dict | None = None, **kwargs: Any):
+        own = {key.name for key in fields(SpotsConfig)} - {key.name for key in fields(datasets.BuilderConfig)}
+        kwargs = {key: plain(value) if key in own else value for key, value in kwargs.items()}
         access = Access(dict(storage_options or {}), token)
         storage_options = dict(storage_options or {})  # datasets adds to it
         super().__init__(*args, token=token, storage_options=storage_options, access=access, **kwargs)
@@ -203,18 +217,13 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
 
     def _split_generators(self, dl_manager: datasets.DownloadManager) -> list[datasets.SplitGenerator]:
         config = self.config
-        filters = Filters(**{key.name: getattr(config, key.name) for key in fields(Filters)})
-        catalog = config.catalog or read_catalog(config.location, access=config.access)
-        catalog = catalog.with_scales(config.um_per_px)
-        slides = catalog.of_techs(config.techs).select(filters, config.on_mismatch)
-        splitting = Splitting(config.split_by, config.split_seed, config.split_fractions, config.patients)
-        shards = {split: [] for split in splitting.names}
-        for placed in split_slides(catalog.slides, slides, splitting).values():
+        shards: dict[str, list] = {split: [] for split in SPLITS}
+        for placed in config.contents.placed:
             n = placed.slide.parts(SPOTS_PER_SHARD)
             shards[placed.split] += [(placed.slide, (k, n)) for k in range(n)]
         numbered = not self.panel and needs_counts(self.info.features)
         same = {
-            "vocabulary": self._numbering(catalog) if numbered else None,
+            "vocabulary": self._numbering() if numbered else None,
             "streaming": dl_manager.is_streaming,
             "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
         }
@@ -227,10 +236,11 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
                 )
         return found
 
-    def _numbering(self, catalog: Catalog) -> tuple[str, int, str]:
+    def _numbering(self) -> tuple[str, int, str]:
         """Return the file of the root's vocabulary, its number of genes and their digest; the data set says both."""
-        vocabulary = load_vocabulary(root_vocabulary(catalog))
-        carried = carried_by(vocabulary, catalog.root)
+        contents = self.config.contents
+        vocabulary = load_vocabulary(contents.vocabulary)
+        carried = carried_by(vocabulary, contents.root)
         self.info.description = f"{DESCRIPTION}\n{carried}"
         return vocabulary.path, carried.genes, carried.digest
 
@@ -342,13 +352,13 @@ def load(
     if name not in CONFIGS:
         raise ValueError(f"{name!r}: is no configuration; pass one of {', '.join(CONFIGS)}")
     known = {one.name for one in fields(SpotsConfig)} - {one.name for one in fields(datasets.BuilderConfig)}
-    known -= {"root", "access", "catalog"}
+    known -= {"root", "access", "catalog", "um_per_px"}
     if unknown := options.keys() - known:
         raise ValueError(f"there is no option {min(unknown)!r}; there are {', '.join(sorted(known))}")
     if streaming and (num_proc is not None or keep_in_memory):
         raise ValueError("num_proc and keep_in_memory are of preparing: pass streaming=False too")
     where = {"root": str(root)} if "://" in str(root) else {"data_dir": str(root)}
-    builder = STimage1K4M(cache_dir=cache_dir, dataset_name=NAME, config_name=name, hash=code_hash(__file__),
+    builder = STimage1K4M(cache_dir=cache_dir, dataset_name=NAME, config_name=name, hash=source_digest(__file__),
                           token=token, storage_options=storage_options, **where, **options)  # fmt: skip
     if streaming:
         return builder.as_streaming_dataset(split)
@@ -391,4 +401,4 @@ def gene_names(
 
 
 if __name__ == NAME:
-    register(NAME, code_hash(__file__))
+    register(NAME, source_digest(__file__))

@@ -26,12 +26,12 @@ def main() -> None:
     from stimage.demo.choice import choose, choose_as_configured
     from stimage.demo.report import write_report
     from stimage.demo.steps import Steps
-    from stimage.slides.catalog import root_fingerprint
+    from stimage.slides.freshness import root_digest
     from stimage.training.settings import read_settings
 
     began, steps = time.monotonic(), Steps(args.out)
     if args.root:
-        steps.add(root_fingerprint(args.root))
+        steps.add(root_digest(args.root))
         choice = choose(args.root, args.slides)
     else:
         steps.run(sample(args.out), "sample")

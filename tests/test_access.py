@@ -1,4 +1,4 @@
-"""Servers that ask who is asking: every read that starts from a URL gives what they ask for, and no message tells it."""
+"""Servers that ask who is asking: each read of a URL gives what they ask for, and no message tells it."""
 
 import pickle
 import traceback

@@ -17,8 +17,8 @@ from stimage.genes.vocabulary import add_genes, load_vocabulary
 from stimage.processing.shards import FORMAT, WORK, Done, Options, Shard, find_done, writing
 from stimage.processing.splits import Placed, Splitting, report, split_slides
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
-from stimage.slides.names import fold
 from stimage.slides.freshness import stamped
+from stimage.slides.names import fold
 from stimage.slides.storage import list_folder, read_table
 
 log = logging.getLogger(__name__)

@@ -1,11 +1,8 @@
 """What a builder needs of datasets: to be found by its name, and to say itself what went wrong."""
 
-import hashlib
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 
 import datasets
 from datasets.exceptions import DatasetGenerationError
@@ -13,7 +10,6 @@ from datasets.exceptions import DatasetGenerationError
 from stimage.errors import DataError
 
 log = logging.getLogger(__name__)
-PACKAGE = Path(__file__).parents[1]
 
 
 class ExampleError(DataError, DatasetGenerationError):
@@ -39,13 +35,6 @@ def direct() -> Iterator[None]:
         if isinstance(error, DataError) or cause is None or "Remote" in type(cause).__name__:
             raise  # it says so itself; or has only the traceback of another process, as text
         raise cause from None
-
-
-@cache
-def code_hash(script: str) -> str:
-    """Return a digest of a builder's file and of this package: what another version of them prepared is not used."""
-    paths = [Path(script), *sorted(PACKAGE.rglob("*.py"))]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def register(name: str, digest: str) -> None:

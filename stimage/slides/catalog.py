@@ -1,7 +1,6 @@
 """Which slides a root has, what the meta file says of them, and which of them are asked for."""
 
 import difflib
-import hashlib
 import logging
 import os
 import unicodedata
@@ -176,15 +175,6 @@ class Catalog:
         if unknown := [value for value in wanted if value not in known]:
             raise DataError(f"{self.root}: no slide has {key} {unknown[0]!r}; there are: {_shown(known)}")
         return [slide for slide in slides if values[slide.name] & set(wanted)]
-
-
-def root_fingerprint(root: str, access: Access | None = None) -> str:
-    """Return a digest of the names, sizes and times of a root's files: it changes when one of them does."""
-    root = normal_root(root)
-    folders = ["", "meta", "annotation", *(f"{tech}/{folder}" for tech in TECHS for folder, _ in PARTS.values())]
-    listed = [list_folder(root, folder, access) for folder in folders]
-    files = [sorted((name, file["stamp"]) for name, file in files.items()) for files in listed]
-    return hashlib.sha256(repr(files).encode()).hexdigest()
 
 
 def read_catalog(root: str, with_meta: bool = True, access: Access | None = None) -> Catalog:

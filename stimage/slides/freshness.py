@@ -1,12 +1,13 @@
 """Whether a slide's files changed: what their server says of each, asked only where its listings do not say it."""
 
+import hashlib
 import os
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
-from stimage.slides.catalog import Slide
+from stimage.slides.catalog import Slide, read_catalog
 from stimage.slides.storage import stamp_of
 
 FILES = ("coord", "counts", "image", "annotation")
@@ -38,15 +39,22 @@ def as_it_is(slide: Slide) -> Slide:
     return stamped([replace(slide, stamps={})])[0]
 
 
-def described(slide: Slide) -> dict:
+def described(slide: Slide, files: Iterable[str] = FILES) -> dict:
     """Return all of a slide that its examples depend on: its row of the meta file, and names and stamps of its files.
 
     Neither the place of its root nor what the server asks for is part of that.
     """
     known = {part.name: getattr(slide, part.name) for part in fields(Slide) if part.compare and part.name != "size"}
     for file in FILES:
-        known[file] = [os.path.basename(known[file]), slide.stamps[file]] if known[file] else None
+        url = known.pop(file)
+        known |= {file: [os.path.basename(url), slide.stamps[file]]} if url and file in files else {}
     return known
+
+
+def root_digest(root: str) -> str:
+    """Digest what a root's slides and their files are now: it changes when one of them does."""
+    slides = stamped(read_catalog(root).slides)
+    return hashlib.sha256(repr([sorted(described(slide).items()) for slide in slides]).encode()).hexdigest()
 
 
 def _unknown(slide: Slide, file: str) -> bool:

@@ -1,6 +1,5 @@
 """A server that fails one request: the result is right or an error that names the URL, and right afterwards."""
 
-import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,0 +1,60 @@
+"""What a data set is made of, and a digest that changes when its examples may, and only then."""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stimage.processing.splits import Placed
+from stimage.slides.access import is_local
+from stimage.slides.freshness import FILES, described
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Slides of a root, as their server describes them, each with its split.
+
+    ``files`` are those of a slide that are read; ``vocabulary`` is the file that numbers the genes, ``ids`` a digest of
+    the numbers of those that the slides have, where examples have them.
+    """
+
+    root: str
+    placed: tuple[Placed, ...]
+    files: tuple[str, ...] = FILES
+    vocabulary: str | None = None
+    ids: str | None = None
+
+    def digest(self, source: str, options: Mapping[str, Any]) -> str:
+        """Digest all that the examples depend on.
+
+        Parameters
+        ----------
+        source
+            A digest of the code that makes them; see `stimage.processing.source.source_digest`.
+        options
+            How they are made; which slides are asked for, and how they are split, shows in the slides.
+        """
+        root = os.path.realpath(self.root) if is_local(self.root) else self.root
+        slides = [(placed.split, sorted(described(placed.slide, self.files).items())) for placed in self.placed]
+        known = [source, root, slides, self.ids, sorted(options.items())]
+        return hashlib.sha256(repr(known).encode()).hexdigest()[:24]
+
+
+def plain(value: Any) -> Any:
+    """Return an option's value without what only looks like another: paths as text, NumPy's numbers as Python's.
+
+    All that can be gone through but once, or in no order, becomes a list.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {plain(key): plain(one) for key, one in value.items()}
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return value
+    values = [plain(one) for one in value]
+    return sorted(values, key=str) if isinstance(value, set | frozenset) else values
