@@ -52,6 +52,7 @@ from stimage.processing.splits import Splitting
 from stimage.processing.splits import split_slides
 from stimage.slides import MAX_PIXELS
 from stimage.slides import TECHS
+from stimage.slides import Catalog
 from stimage.slides import Filters
 from stimage.slides import Patch
 from stimage.slides import Slide
@@ -125,7 +126,7 @@ class SpotsConfig(datasets.BuilderConfig):
     tissue: object = None
     pmid: object = None
     involve_cancer: object = None
-    patch: object = "original"
+    patch: Any = "original"
     um_per_px: object = None
     upsample: bool = False
     panel: Any = None

@@ -11,8 +11,10 @@ PACKAGE = Path(__file__).parents[1]
 
 @cache
 def source_digest(script: str) -> str:
-    """Digest a builder's file and all modules of this package that it imports, by whatever way."""
-    contents = [path.read_bytes() for path in sources(Path(script))]
+    """Digest a builder's file, all modules of this package that it imports, by whatever way, and tables beside them."""
+    modules = sources(Path(script))
+    tables = sorted(table for folder in {path.parent for path in modules[1:]} for table in folder.glob("*.csv"))
+    contents = [path.read_bytes() for path in [*modules, *tables]]
     return hashlib.sha256(b"\0".join(contents)).hexdigest()
 
 
