@@ -46,8 +46,9 @@ from stimage.processing.loading import unhidden
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.opening import Opening
 from stimage.processing.panels import Panel
+from stimage.processing.selection import Selection
 from stimage.processing.source import source_digest
-from stimage.processing.splits import SPLITS
+from stimage.processing.split_table import SPLITS
 from stimage.processing.splits import Splitting
 from stimage.processing.splits import split_slides
 from stimage.slides import MAX_PIXELS
@@ -68,7 +69,7 @@ SPOTS_PER_SHARD = 20_000  # a shard of a huge slide; every Visium slide is one s
 SPOTS_PER_FINE_SHARD = 1_000  # what IterableDataset.reshard() makes of it
 # of the config: what shows in the slides that are chosen and in their splits, or in nothing
 CHOOSING = {"root", "slides", "species", "tissue", "pmid", "involve_cancer", "access", "catalog", "um_per_px"}
-CHOOSING |= {"split_by", "split_seed", "split_fractions", "patients"}
+CHOOSING |= {"exclude", "split_by", "split_seed", "split_fractions", "patients", "splits", "no_study"}
 CHOOSING |= {key.name for key in fields(datasets.BuilderConfig)}
 DESCRIPTION = "Tissue spots, each an H&E image with its gene expression."
 log = logging.getLogger(NAME)
@@ -83,10 +84,10 @@ class SpotsConfig(datasets.BuilderConfig):
     root
         Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), instead of ``data_dir``. What its server
         asks for goes to `load_dataset` beside it: ``storage_options``, as fsspec takes them, or the Hub's ``token``.
-    slides, species, tissue, pmid, involve_cancer
-        A value or a list of values, ``slides`` also a CSV or text file of names; slides that do not match are not
-        opened, but for the line of gene names of their count files, which is read once for the root's vocabulary, and
-        never with a panel.
+    slides, exclude, species, tissue, pmid, involve_cancer
+        A value or a list of values, ``slides`` and ``exclude``, which leaves slides out, also a CSV or text file of
+        names; slides that do not match are not opened, but for the line of gene names of their count files, which is
+        read once for the root's vocabulary, and never with a panel.
     patch, upsample
         How the image of a spot is cut: "original", the square of 2r in the image's own pixels; or
         ``{"um": 112, "px": 224}``, a square of so many µm, resampled to so many pixels; see `stimage.slides.Patch`.
@@ -115,13 +116,17 @@ class SpotsConfig(datasets.BuilderConfig):
         have, and slides that lack a file, a row in the meta file, a gene of the panel or the scale for the patch.
     max_image_pixels
         Images of more pixels are refused, as decompression bombs.
-    split_by, split_seed, split_fractions, patients
+    split_by, split_seed, split_fractions, patients, no_study
         "slide", "study" or "patient": examples then come in the splits train, validation and test, and no slide, study
         or patient is in two of them; see `stimage.processing.splits.Splitting`. Without it, all are in train.
+    splits
+        CSV file with the columns ``slide`` and ``split``, or slide name → split: it rules instead, as does a splits.csv
+        in the root, which "none" overlooks.
     """
 
     root: str | None = None
     slides: Any = None
+    exclude: Any = None
     species: object = None
     tissue: object = None
     pmid: object = None
@@ -140,6 +145,8 @@ class SpotsConfig(datasets.BuilderConfig):
     split_seed: int = 0
     split_fractions: tuple = (0.8, 0.1, 0.1)
     patients: str | None = None
+    splits: Any = None
+    no_study: str | None = None
     access: Access = field(default_factory=Access, repr=False)  # made of load_dataset's storage_options and token
     catalog: Catalog | None = field(default=None, repr=False)  # the root's, where it is known: it is not listed again
 
@@ -155,19 +162,30 @@ class SpotsConfig(datasets.BuilderConfig):
         """The technologies' folders that the config's name stands for."""
         return TECHS if self.name == "all" else (self.name,)
 
+    @property
+    def selection(self) -> Selection:
+        """The slides that are asked for."""
+        filters = Filters(**{key.name: getattr(self, key.name) for key in fields(Filters)})
+        return Selection(str(self.location), self.techs, filters, self.on_mismatch)
+
+    @property
+    def splitting(self) -> Splitting:
+        """How they are split."""
+        how = (self.split_by, self.split_seed, self.split_fractions, self.patients, self.splits, self.no_study)
+        return Splitting(*how)
+
     @cached_property
     def contents(self) -> Contents:
         """The slides that are asked for, with their splits and their files as they are now; a root is listed once."""
         catalog = self.catalog or read_catalog(self.location, access=self.access)
         catalog = catalog.with_scales(self.um_per_px)
-        filters = Filters(**{key.name: getattr(self, key.name) for key in fields(Filters)})
-        slides = catalog.of_techs(self.techs).select(filters, self.on_mismatch)
+        placed = split_slides(catalog, self.selection, self.splitting).values()
         columns = {self.columns} if isinstance(self.columns, str) else set(self.columns or spot_features())
         files = [file for file in FILES if file != "image" or file in columns]
+        slides = [one.slide for one in placed]
         if self.catalog is None:  # one that is given is for streaming, which keeps nothing
             slides = stamped(slides, files)
-        splitting = Splitting(self.split_by, self.split_seed, self.split_fractions, self.patients)
-        placed = tuple(split_slides(catalog.slides, slides, splitting).values())
+        placed = tuple(replace(one, slide=slide) for one, slide in zip(placed, slides))
         contents = Contents(normal_root(self.location), placed, tuple(files))
         if self.panel is not None or not needs_counts(columns):
             return contents

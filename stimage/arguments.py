@@ -2,11 +2,14 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from stimage.errors import DataError
 from stimage.processing.gene_names import KINDS, Naming
+from stimage.processing.selection import Selection
+from stimage.processing.splits import FRACTIONS, SPLIT_BY, SPLITS, Splitting
 from stimage.slides import MAX_PIXELS, TECHS, Filters, Patch
 from stimage.slides.catalog import ON_MISMATCH
 from stimage.slides.storage import read_names
@@ -17,6 +20,7 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("slides", "which slides to take; without any of these, all")
     group.add_argument("--config", choices=(*TECHS, "all"), default="all", help="technology (%(default)s)")
     group.add_argument("--slides", nargs="+", metavar="SLIDE", help="names, or a file of names (one a line, or a CSV)")
+    group.add_argument("--exclude", nargs="+", metavar="SLIDE", help="slides to leave out: names, or a file of names")
     for name in ("species", "tissue", "pmid"):
         group.add_argument(f"--{name}", nargs="+", metavar=name.upper())
     group.add_argument("--involve-cancer", choices=("True", "False"))
@@ -24,10 +28,50 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 
 def filters_of(args: argparse.Namespace) -> Filters:
     """Return the filters that were given."""
-    slides = args.slides
-    if slides and len(slides) == 1 and Path(slides[0]).is_file():
-        slides = read_names(slides[0])
-    return Filters(slides, args.species, args.tissue, args.pmid, args.involve_cancer)
+    named = (args.species, args.tissue, args.pmid, args.involve_cancer)
+    return Filters(_file_or_names(args.slides), *named, _file_or_names(args.exclude))
+
+
+def _file_or_names(words: list[str] | None) -> list[str] | str | None:
+    if words and len(words) == 1:
+        return read_names(words[0]) if Path(words[0]).is_file() else words[0]  # of .csv and .txt, the catalog reads it
+    return words
+
+
+def selection_of(args: argparse.Namespace, on_mismatch: str = "error") -> Selection:
+    """Return the slides that are asked for."""
+    return Selection(str(args.root), techs_of(args), filters_of(args), on_mismatch)
+
+
+def add_splits(parser: argparse.ArgumentParser, parts: bool = False) -> None:
+    """Add the builder's options of splits, and with ``parts`` which of them to take."""
+    group = add_dealing(parser)
+    group.add_argument("--splits", metavar="FILE", help="CSV with the columns slide and split, such as split_slides.py "
+                       "makes; none: overlook the root's own")  # fmt: skip
+    if parts:
+        group.add_argument("--part", nargs="+", choices=SPLITS, help="take the slides of these alone")
+
+
+def add_dealing(parser: argparse.ArgumentParser, default: str | None = None) -> Any:
+    """Add how groups fall into splits."""
+    group = parser.add_argument_group("splits", "which slides are train, validation and test; where the root has a "
+                                      "splits.csv, that says so")  # fmt: skip
+    without = f"({default})" if default else "; without it, all is in train"
+    group.add_argument("--split-by", choices=SPLIT_BY, default=default, help=f"what is never on two sides {without}")
+    group.add_argument("--split-seed", type=int, metavar="N", help="another one gives another split (0)")
+    group.add_argument("--split-fractions", nargs=3, type=float, metavar="F", help="of train, validation and test "
+                       "(0.8 0.1 0.1)")  # fmt: skip
+    group.add_argument("--patients", metavar="FILE", help="CSV with the columns slide and patient")
+    group.add_argument("--no-study", choices=("own",), help="own: each slide of no known study is a study of its own")
+    return group
+
+
+def splitting_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> Splitting:
+    """Return how slides are split; ``elsewhere`` are options that the script has another use for, too."""
+    needs = {"patients": "patient", "no_study": "study"}
+    own = {name: getattr(args, name) for name, by in needs.items() if args.split_by == by or name not in elsewhere}
+    seed, fractions = args.split_seed or 0, tuple(args.split_fractions or FRACTIONS)
+    return Splitting(args.split_by, seed, fractions, splits=getattr(args, "splits", None), **own)
 
 
 def techs_of(args: argparse.Namespace) -> tuple[str, ...]:

@@ -116,7 +116,7 @@ def test_prepared_is_renewed_when_the_patients_change(tmp_path):
     sides, table = [], tmp_path / "patients.csv"
     for groups in ("aaabcd", "abcddd"):
         table.write_text("slide,patient\n" + "".join(f"S{i},{group}\n" for i, group in enumerate(groups)))
-        options = {"split_by": "patient", "patients": str(table), "split_fractions": (0.5, 0.5, 0.0)}
+        options = {"split_by": "patient", "patients": str(table), "split_fractions": (0.5, 0.5, 0.0), "split_seed": 1}
         data = load_dataset("stimage_1k4m", "ST", data_dir=str(tmp_path / "root"), **options)
         side = {slide: name for name, split in data.items() for slide in split["slide"]}
         assert all(len({side[f"S{i}"] for i in range(6) if groups[i] == g}) == 1 for g in groups)

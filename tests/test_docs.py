@@ -80,7 +80,6 @@ def inputs(tmp_path_factory) -> Path:
     (folder / "features.tsv.gz").write_bytes(gzip.compress(rows.encode()))
     (folder / "GSE1_series_matrix.txt").write_text(MATRIX)
     (folder / "bib.txt").write_text(BIB)
-    (folder / "no_study.txt").write_text("".join(f"{slide.name}\n" for slide in slides if not slide.pmid))
     (folder / "scales.csv").write_text(f"slide,um_per_px\n{NAMES['SLIDE']},2.0\n")
     clip = write_clip(folder / "openai/clip-vit-base-patch32")
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(clip)

@@ -11,30 +11,22 @@ from pathlib import Path
 
 from joblib import cpu_count
 
-from stimage.arguments import add_filters, add_reading, filters_of, patch_of, positive, run, techs_of
-from stimage.errors import DataError
-from stimage.processing.build import CARD, Plan, Selection, drop_stale, make_plan, share
+from stimage.arguments import add_filters, add_reading, add_splits, patch_of, positive, run, selection_of, splitting_of
+from stimage.processing.build import CARD, Plan, drop_stale, make_plan, share
 from stimage.processing.engines import Outcome, run_local, run_ray, submit_slurm
 from stimage.processing.hub import open_repository, push_folder
 from stimage.processing.progress import with_progress
 from stimage.processing.publish import finish
 from stimage.processing.shards import Options, Shard
-from stimage.processing.splits import FRACTIONS, SPLIT_BY, Splitting
-from stimage.slides.storage import read_names
 
 
 def main() -> int:
     args = parse_arguments()
-    excluded = tuple(read_names(args.exclude)) if args.exclude else ()
-    selection = Selection(args.root, techs_of(args), filters_of(args), excluded, args.um_per_px)
     options = Options(
         patch_of(args), args.image_format, args.jpeg_quality, args.on_mismatch, args.max_image_pixels,
         args.spots_per_shard,
     )  # fmt: skip
-    if not args.split_by and (args.seed is not None or args.fractions):
-        raise DataError("--seed and --fractions say how to split: pass --split-by too")
-    splitting = Splitting(args.split_by, args.seed or 0, args.fractions or FRACTIONS, args.patients)
-    plan = make_plan(selection, args.out, options, splitting)
+    plan = make_plan(selection_of(args, args.on_mismatch), args.out, options, splitting_of(args), args.um_per_px)
     repo = open_repository(args.push_to_hub, args.public) if args.push_to_hub and not args.share else "user/repo"
     if args.engine == "slurm":
         return submit(args, plan)
@@ -101,18 +93,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
     parser.add_argument("out", type=Path, help="folder to publish; new, or of an earlier run")
     add_filters(parser)
-    parser.add_argument("--exclude", type=Path, help="file of slides to leave out (a name a line, or a CSV)")
     add_reading(parser)
     parser.add_argument("--image-format", choices=("png", "jpeg"), default="png", help="%(default)s, which is lossless")
     parser.add_argument(
         "--jpeg-quality", type=int, choices=range(1, 101), default=95, metavar="1-100", help="%(default)s"
     )
     parser.add_argument("--spots-per-shard", type=positive, default=20_000, help="of larger slides (%(default)s)")
-    splits = parser.add_argument_group("splits")
-    splits.add_argument("--split-by", choices=SPLIT_BY, help="what is never on two sides; without it, all is in train")
-    splits.add_argument("--seed", type=int, help="another one gives another split (0)")
-    splits.add_argument("--fractions", nargs=3, type=float, help="train, validation, test (0.8 0.1 0.1)")
-    splits.add_argument("--patients", type=Path, help="CSV with the columns slide and patient, for --split-by patient")
+    add_splits(parser)
+    parser.add_argument("--seed", dest="split_seed", type=int, help=argparse.SUPPRESS)  # names of earlier versions
+    parser.add_argument("--fractions", dest="split_fractions", nargs=3, type=float, help=argparse.SUPPRESS)
     how = parser.add_argument_group("how it is run")
     how.add_argument("--engine", choices=("local", "slurm", "ray"), default="local", help="%(default)s")
     how.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")

@@ -9,13 +9,25 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, add_naming, counted, filters_of, naming_of, positive, run, techs_of
+from stimage.arguments import (
+    add_filters,
+    add_naming,
+    add_splits,
+    counted,
+    naming_of,
+    positive,
+    run,
+    selection_of,
+    splitting_of,
+    techs_of,
+)
 from stimage.errors import DataError
 from stimage.files import replacing
 from stimage.processing.dispersion import common_genes
 from stimage.processing.gene_names import Naming
 from stimage.processing.panels import SUFFIXES, Panel, write_panel
 from stimage.processing.select_genes import DEFAULT_N, Chosen, select_genes
+from stimage.processing.splits import Placed, parts_of, split_slides
 from stimage.slides import Filters, Slide, read_catalog
 
 VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
@@ -23,23 +35,24 @@ VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
 
 def main() -> None:
     args = parse_arguments()
-    slides, held_out = slides_of(args)
+    slides, held_out, placed = slides_of(args)
     with replacing(args.out) as unfinished:  # before what may take long
         chosen = choose(args, slides, held_out)
-        write_panel(unfinished, chosen.genes, record(args, slides, held_out))
+        write_panel(unfinished, chosen.genes, record(args, slides, held_out, placed))
     for note in chosen.notes:
         print(f"note: {note}")
     print(f"{counted(len(chosen.genes), 'gene')} of {counted(len(slides), 'slide')}: {args.out}")
 
 
-def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide]]:
-    """Return the slides to choose by, and those held out."""
-    catalog = read_catalog(args.root).of_techs(techs_of(args))
-    held_out = catalog.select(Filters(slides=args.held_out)) if args.held_out else []
-    slides = [slide for slide in catalog.select(filters_of(args)) if slide not in held_out]
+def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide], list[Placed]]:
+    """Return the slides to choose by, those held out, and where all that were asked for fall."""
+    catalog = read_catalog(args.root)
+    placed = list(split_slides(catalog, selection_of(args), splitting_of(args)).values())
+    held_out = catalog.of_techs(techs_of(args)).select(Filters(slides=args.held_out)) if args.held_out else []
+    slides = [one.slide for one in placed if one.split == "train" and one.slide not in held_out]
     if not slides:
         raise DataError(f"{args.root}: all slides are held out; leave one to choose by")
-    return slides, held_out
+    return slides, held_out + [one.slide for one in placed if one.slide not in (*slides, *held_out)], placed
 
 
 def choose(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide]) -> Chosen:
@@ -52,7 +65,9 @@ def choose(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide])
     )  # fmt: skip
 
 
-def record(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide]) -> dict[str, object]:
+def record(
+    args: argparse.Namespace, slides: list[Slide], held_out: list[Slide], placed: list[Placed]
+) -> dict[str, object]:
     """Say how the genes were chosen."""
     return {
         "method": args.method,
@@ -64,6 +79,7 @@ def record(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide])
         },
         "slides": [slide.name for slide in slides],
         "held_out": [slide.name for slide in held_out],
+        "parts": parts_of(placed),
         "species": sorted({slide.species for slide in slides if slide.species}),
         "versions": {name: version(name) for name in VERSIONS},
     }
@@ -89,7 +105,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
     add_filters(parser)
     parser.add_argument("--held-out", nargs="+", metavar="SLIDE",
-                        help="slides to test on: they must have the genes, but their counts are not read")  # fmt: skip
+                        help="slides to test on, beside those of the splits validation and test: they must have the "
+                        "genes, but their counts are not read")  # fmt: skip
+    add_splits(parser)
     add_naming(parser)
     parser.add_argument("--out", type=Path, required=True, help="the panel file to write: JSON, or .yaml")
     args = parser.parse_args()

@@ -15,8 +15,19 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from stimage.arguments import add_filters, add_reading, counted, filters_of, patch_of, positive, run, techs_of
+from stimage.arguments import (
+    add_filters,
+    add_reading,
+    add_splits,
+    counted,
+    filters_of,
+    patch_of,
+    positive,
+    run,
+    techs_of,
+)
 from stimage.errors import DataError
+from stimage.evaluation.arguments import slides_of
 from stimage.evaluation.embed import embed_slides, settle_options, slides_left
 from stimage.modeling.encoders import DTYPES, VisionTower, load_tower
 from stimage.modeling.sources import Source, open_source
@@ -26,7 +37,10 @@ from stimage.slides.given import given_scales
 def main() -> None:
     args = parse_arguments()
     source = open_source(args.root, **reading_of(args))
-    slides = source.slides(techs_of(args), filters_of(args))
+    if args.part:
+        slides, _ = slides_of(args, source.catalog, args.on_mismatch)
+    else:
+        slides = source.slides(techs_of(args), filters_of(args))
     state = PartialState(cpu=not torch.accelerator.is_available())  # without cpu, it would see one process
     if state.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
         raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
@@ -98,8 +112,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (%(default)s)")
     add_filters(parser)
     add_reading(parser)
+    add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder for SLIDE.parquet")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if (args.split_by or args.splits) and not args.part:
+        parser.error("--split-by and --splits say which slides are in which part: pass --part too")
+    return args
 
 
 if __name__ == "__main__":

@@ -30,10 +30,11 @@ SHOWN = ("silhouette", "calinski_harabasz", "davies_bouldin", "kmeans.ari", "lei
 def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
-    spots = labelled_of(args)
+    spots, parts = labelled_of(args)
     by_slide, overall = score(spots, args.norm, args.most)
     config = {"norm": args.norm, "most": args.most, "neighbours": NEIGHBOURS}
-    data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out)
+    data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out,
+                         parts=parts)  # fmt: skip
     path = write_results(args.out, "embedding_scores", VERSION, config, data, [SEED], PACKAGES,
                          time.perf_counter() - began, by_slide, overall)  # fmt: skip
     write_csv(path.with_suffix(".csv"), read_results(path))

@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from stimage.arguments import run
 from stimage.evaluation import folds, linear_probe, sgd_probe
-from stimage.evaluation.arguments import add_labelled, labelled_of
+from stimage.evaluation.arguments import Parts, add_labelled, groups_of, labelled_of
 from stimage.evaluation.labels import Labelled
 from stimage.evaluation.probe_scopes import CLASSIFIERS, Probed, probe, rare
 from stimage.evaluation.results import data_identity, read_results, write_results
@@ -35,12 +35,12 @@ PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
 def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
-    spots = labelled_of(args)
+    groups = groups_of(args)
+    spots, parts = labelled_of(args)
     for note in rare(spots.labels):
         print(f"note: {note}")
-    probed = probe(spots, args.protocol, args.split, args.patients, not args.no_colour,
-                   lambda some: tqdm(some, disable=None))  # fmt: skip
-    path = write(args, spots, probed, time.perf_counter() - began)
+    probed = probe(spots, args.protocol, args.split, groups, not args.no_colour, lambda some: tqdm(some, disable=None))
+    path = write(args, spots, parts, probed, time.perf_counter() - began)
     print(table(probed))
     if args.split == "random":
         score = probed.pooled["position"]["macro_f1"]["mean"]
@@ -48,15 +48,16 @@ def main() -> None:
     print(f"results: {path}, and {path.with_suffix('.csv').name} beside it")
 
 
-def write(args: argparse.Namespace, spots: Labelled, probed: Probed, seconds: float) -> Path:
+def write(args: argparse.Namespace, spots: Labelled, parts: Parts, probed: Probed, seconds: float) -> Path:
     """Write the protocol card, and its figures as a table."""
     alphas = sgd_probe.ALPHAS if args.protocol == "original" else linear_probe.ALPHAS
     config = {"protocol": args.protocol, "split": args.split, "alphas": alphas, "colour": not args.no_colour}
     if args.split == "block":
         config |= {"blocks": folds.BLOCKS, "near": folds.NEAR}
     if args.patients:
-        config["patients_sha256"] = hashlib.sha256(args.patients.read_bytes()).hexdigest()
-    data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out)
+        config["patients_sha256"] = hashlib.sha256(Path(args.patients).read_bytes()).hexdigest()
+    data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out,
+                         parts=parts)  # fmt: skip
     seeds = folds.SEEDS if args.split == "random" else (0,)
     path = write_results(args.out, f"linear_probe/{args.protocol}", VERSION, config, data, seeds, PACKAGES, seconds,
                          probed.slides, {"pooled": probed.pooled, "studies": probed.studies})  # fmt: skip
@@ -86,12 +87,8 @@ def parse_arguments() -> argparse.Namespace:
     add_labelled(parser, "out/linear_probe")
     parser.add_argument("--protocol", choices=linear_probe.PROTOCOLS, default="converged", help="(%(default)s)")
     parser.add_argument("--split", choices=folds.SPLITS, default="slide", help="what is held out (%(default)s)")
-    parser.add_argument("--patients", type=Path, help="CSV (slide, patient), for the split by patient")
     parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
-    args = parser.parse_args()
-    if (args.split == "patient") != (args.patients is not None):
-        parser.error("--split patient and --patients go together")
-    return args
+    return parser.parse_args()
 
 
 if __name__ == "__main__":

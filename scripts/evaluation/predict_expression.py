@@ -11,7 +11,8 @@ import hashlib
 import time
 from pathlib import Path
 
-from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.arguments import add_filters, add_splits, positive, run
+from stimage.evaluation.arguments import Parts, groups_of, slides_of
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, Prediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_places
@@ -21,7 +22,7 @@ from stimage.evaluation.folds import SEEDS
 from stimage.evaluation.predict import Outcome, Task, hest_groups, run_fixed, run_hest, run_original, split_groups
 from stimage.evaluation.results import data_identity, write_results
 from stimage.processing.panels import Panel
-from stimage.slides import Slide, read_catalog
+from stimage.slides import read_catalog
 
 PROTOCOLS = {"original": 1, "hest": 1, "fixed": 1}  # and their versions
 PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
@@ -30,17 +31,19 @@ PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
 def main() -> None:
     args, start = parse_arguments(), time.monotonic()
     catalog = read_catalog(args.root)
-    wanted = catalog.of_techs(techs_of(args)).select(filters_of(args))
+    wanted, parts = slides_of(args, catalog)
     embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
     slides, without = embedded_slides(embeddings, catalog.slides, wanted)
     if without:
         print(f"note: {len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}")
-    outcome = predict(args, slides, catalog.slides)
-    path = write(args, outcome, slides, embeddings, time.monotonic() - start)
+    outcome = predict(args, slides)
+    names = {one.slide.name for one in slides}
+    parts = {split: [name for name in own if name in names] for split, own in parts.items()}
+    path = write(args, outcome, slides, parts, embeddings, time.monotonic() - start)
     print(f"Pearson's r {outcome.overall['pearson']['mean']:.3f}: {path}")
 
 
-def predict(args: argparse.Namespace, slides: list[EmbeddedSlide], known: tuple[Slide, ...]) -> Outcome:
+def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> Outcome:
     left = iter(range(args.maps))
 
     def show(prediction: Prediction) -> None:
@@ -53,12 +56,17 @@ def predict(args: argparse.Namespace, slides: list[EmbeddedSlide], known: tuple[
     panel = Panel.of(args.panel, args.gene_table) if args.panel else None
     rest = (args.folds, panel, args.n, args.gene_table, show)
     if args.protocol == "hest":
-        return run_hest(Task(slides, hest_groups(known, chosen, args.patients), *rest))
-    return run_fixed(Task(slides, split_groups(known, chosen, args.split, args.patients), *rest))
+        return run_hest(Task(slides, hest_groups(chosen, args.patients, args.no_study), *rest))
+    return run_fixed(Task(slides, split_groups(chosen, groups_of(args)), *rest))
 
 
 def write(
-    args: argparse.Namespace, outcome: Outcome, slides: list[EmbeddedSlide], embeddings: Embeddings, seconds: float
+    args: argparse.Namespace,
+    outcome: Outcome,
+    slides: list[EmbeddedSlide],
+    parts: Parts,
+    embeddings: Embeddings,
+    seconds: float,
 ) -> Path:
     if args.protocol == "original":
         config = {"gene": args.gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"}
@@ -74,7 +82,7 @@ def write(
         config["patients_sha256"] = hashlib.sha256(Path(args.patients).read_bytes()).hexdigest()
     used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
     by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
-    data = {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide}
+    data = {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide, "parts": parts}
     seeds = SEEDS if args.protocol == "original" else [0]
     return write_results(args.out, f"expression-{args.protocol}", PROTOCOLS[args.protocol], config, data, seeds,
                          PACKAGES, seconds, outcome.slides, outcome.overall)  # fmt: skip
@@ -100,11 +108,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--n", type=positive, default=50, help="genes to choose (%(default)s)")
     parser.add_argument("--split", choices=("slide", "study", "patient"), default="slide",
                         help="what fixed holds out (%(default)s)")  # fmt: skip
-    parser.add_argument("--patients", help="CSV with the columns slide and patient")
     parser.add_argument("--folds", type=positive, help="bins of groups; without it, one group is left out at a time")
     parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, as select_genes takes it")
     parser.add_argument("--maps", type=int, default=3, help="slides to draw (%(default)s)")
     add_filters(parser)
+    add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder for results.json and the maps")
     return parser.parse_args()
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.arguments import add_filters, add_splits, positive, run
 from stimage.errors import DataError
+from stimage.evaluation.arguments import Parts, slides_of
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.results import data_identity, write_results
 from stimage.evaluation.retrieval import retrieval_scores
@@ -23,14 +24,14 @@ PACKAGES = ("stimage-1k4m", "torch", "numpy")
 
 def main() -> None:
     args, start = parse_arguments(), time.monotonic()
-    a, b, left_out = pairs(args)
+    a, b, left_out, parts = pairs(args)
     slides = {}
     for name in np.unique(a.slides).tolist():
         mine = a.slides == name
         slides[name] = retrieval_scores(a.vectors[mine], b.vectors[mine], ks=args.k)
     within = retrieval_scores(a.vectors, b.vectors, a.slides, args.k)
     overall = {"within": within, "across": retrieval_scores(a.vectors, b.vectors, ks=args.k)}
-    data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out)
+    data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out, parts=parts)
     path = write_results(args.out, "retrieval", 1, {"k": args.k, "similarity": "cosine"}, data, [], PACKAGES,
                          time.monotonic() - start, slides, overall)  # fmt: skip
     for name, scores in overall.items():
@@ -39,10 +40,11 @@ def main() -> None:
     print(f"results: {path}")
 
 
-def pairs(args: argparse.Namespace) -> tuple[Embeddings, Embeddings, int]:
-    """Return both embeddings of the wanted slides, row by row of one spot, and how many spots only one of them has."""
+def pairs(args: argparse.Namespace) -> tuple[Embeddings, Embeddings, int, Parts]:
+    """Return both embeddings of the wanted slides, row by row of one spot; how many spots only one has; and parts."""
     catalog = read_catalog(args.root)
-    wanted = [slide.name for slide in catalog.of_techs(techs_of(args)).select(filters_of(args))]
+    slides, parts = slides_of(args, catalog)
+    wanted = [slide.name for slide in slides]
     known = [slide.name for slide in catalog.slides]
     a, b = (read_embeddings(path, known) for path in (args.embeddings, args.other))
     a, b = (one.take(np.isin(one.slides, wanted)) for one in (a, b))
@@ -54,7 +56,8 @@ def pairs(args: argparse.Namespace) -> tuple[Embeddings, Embeddings, int]:
         spot = str(np.setxor1d(a.spot_ids, b.spot_ids)[0])
         raise DataError(f"{lone} spots, such as {spot!r}, have only one of the embeddings; make the other, or pass "
                         "--on-mismatch drop to leave them out")  # fmt: skip
-    return a.take(of_a), b.take(of_b), lone
+    a, b = a.take(of_a), b.take(of_b)
+    return a, b, lone, {split: [s for s in names if s in a.slides] for split, names in parts.items()}
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -66,6 +69,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
                         help="spots that have only one of them: stop, or leave them out (%(default)s)")  # fmt: skip
     add_filters(parser)
+    add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder for results.json")
     return parser.parse_args()
 

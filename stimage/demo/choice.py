@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from stimage.errors import DataError
 from stimage.evaluation.labels import UNLABELLED
-from stimage.processing.splits import Splitting, split_slides
+from stimage.processing.dealing import deal_slides
+from stimage.processing.splits import Splitting
 from stimage.slides import Catalog, Filters, Slide, read_catalog
 from stimage.slides.counts import read_header
 from stimage.slides.names import fold, slide_names
@@ -114,10 +115,10 @@ def hold_out(slides: Sequence[Slide]) -> tuple[list[Slide], str]:
     if len(slides) < 2:
         return [], by
     try:
-        placed = split_slides(slides, slides, Splitting(by, fractions=(1 - HELD_OUT, HELD_OUT, 0)))
-    except DataError:  # studies that share a pmid are one
+        placed = deal_slides(slides, Splitting(by, fractions=(1 - HELD_OUT, HELD_OUT, 0)))
+    except DataError:  # studies that share a slide are one
         by = "slide"
-        placed = split_slides(slides, slides, Splitting(by, fractions=(1 - HELD_OUT, HELD_OUT, 0)))
+        placed = deal_slides(slides, Splitting(by, fractions=(1 - HELD_OUT, HELD_OUT, 0)))
     return [one.slide for one in placed.values() if one.split == "validation"], by
 
 

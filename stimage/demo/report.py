@@ -74,7 +74,7 @@ def read(out: Path, folder: str) -> dict:
 
 def retrieval(run: dict) -> dict | None:
     """Return recall@10 among the spots of a held-out slide before training and of the best epoch, and of chance."""
-    if not run["slides"]["held_out"]:
+    if not run["slides"]["validation"]:
         return None
     before, after = run["history"][0], run["overall"]
     return {

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from os import PathLike
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from stimage.errors import DataError
 from stimage.evaluation.labels import Labelled
-from stimage.processing.splits import Splitting, slide_groups
+from stimage.processing.groups import groups_of, joined
+from stimage.processing.splits import Splitting
 
 SPLITS = ("random", "slide", "study", "patient", "block")
 SEEDS = (0, 1, 2, 3, 4)
@@ -122,18 +122,15 @@ def positions(spots: Labelled, apart: float) -> np.ndarray:
     return table
 
 
-def groups_of(spots: Labelled, by: str, patients: str | PathLike | None = None) -> np.ndarray:
-    """Return each spot's slide, study or patient (n,).
+def spot_groups(spots: Labelled, splitting: Splitting) -> np.ndarray:
+    """Return each spot's slide, study or patient (n,), as ``splitting.by`` says; studies that share a slide are one.
 
     Raises
     ------
     DataError
         If that of a slide is not known.
     """
-    of_slide = slide_groups(list(spots.slides.values()), Splitting(by, patients=patients))
-    if lost := [name for name in spots.slides if not of_slide.get(name)]:
-        remedy = "add them to the table of patients" if by == "patient" else "split by slide, or choose other slides"
-        raise DataError(f"the {by} of {len(lost)} slides is not known: {', '.join(lost[:20])}; {remedy}")
+    of_slide = joined(groups_of(list(spots.slides.values()), splitting))
     return np.array([of_slide[slide] for slide in spots.embeddings.slides.tolist()])
 
 

@@ -22,10 +22,12 @@ from stimage.evaluation.expression_data import EmbeddedSlide, read_expression, r
 from stimage.evaluation.ridge import fair_pearson, pearson
 from stimage.processing.dispersion import common_genes
 from stimage.processing.gene_names import Naming
+from stimage.processing.groups import groups_of, joined, read_patients
 from stimage.processing.panels import Panel
 from stimage.processing.select_genes import hest_choice, slide_moments
-from stimage.processing.splits import Splitting, slide_groups
+from stimage.processing.splits import Splitting
 from stimage.slides import Slide
+from stimage.slides.names import fold
 
 
 @dataclass(frozen=True)
@@ -219,25 +221,21 @@ def _mean_of(many: Sequence[Mapping[str, float]]) -> dict:
     return {key: mean_and_std([scores[key] for scores in many]) for key in ("pearson", "mse")}
 
 
-def split_groups(
-    known: Sequence[Slide], chosen: Sequence[Slide], by: str, patients: str | None = None
-) -> dict[str, str]:
-    """Return slide name → what is held out as a whole ("slide", "study", "patient").
+def split_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:
+    """Return slide name → what is held out as a whole: the slide, its study or its patient, as ``splitting.by`` says.
+
+    Studies that share a slide are one.
 
     Raises
     ------
     DataError
         If a slide's group is not known.
     """
-    of = slide_groups(known, Splitting(by, patients=patients))
-    if lost := [slide.name for slide in chosen if not of.get(slide.name)]:
-        raise DataError(f"the {by} of {len(lost)} of {len(chosen)} slides is not known: {', '.join(lost[:10])}; leave "
-                        "them out by --slides, or split by slide or by a table of patients")  # fmt: skip
-    return {slide.name: of[slide.name] for slide in chosen}
+    return joined(groups_of(slides, splitting))
 
 
-def hest_groups(known: Sequence[Slide], chosen: Sequence[Slide], patients: str | None = None) -> dict[str, str]:
+def hest_groups(slides: Sequence[Slide], patients: str | None = None, no_study: str | None = None) -> dict[str, str]:
     """Return slide name → study and patient, who is called "Patient 1" where the table has none, as HEST does."""
-    studies = split_groups(known, chosen, "study")
-    names = slide_groups(known, Splitting("patient", patients=patients)) if patients else {}
-    return {name: f"{study} {names.get(name) or 'Patient 1'}" for name, study in studies.items()}
+    studies = split_groups(slides, Splitting("study", no_study=no_study))
+    names = read_patients(patients) if patients else {}
+    return {name: f"{study} {names.get(fold(name)) or 'Patient 1'}" for name, study in studies.items()}

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from os import PathLike
 
 import numpy as np
 
 from stimage.errors import DataError
 from stimage.evaluation.baselines import colour_only, colour_statistics, majority, position_only
-from stimage.evaluation.folds import SPLITS, Fold, block_folds, blocks, group_folds, groups_of, random_folds
+from stimage.evaluation.folds import SPLITS, Fold, block_folds, blocks, group_folds, random_folds, spot_groups
 from stimage.evaluation.labels import Labelled
 from stimage.evaluation.linear_probe import check_folds, predict
 from stimage.evaluation.probe_scores import Predicted, summarise
-from stimage.processing.splits import Splitting, slide_groups
+from stimage.processing.groups import joined, pmids_of
+from stimage.processing.splits import Splitting
 
 CLASSIFIERS = ("embedding", "majority", "position", "colour")
 
@@ -33,7 +33,7 @@ def probe(
     spots: Labelled,
     protocol: str,
     split: str,
-    patients: str | PathLike | None = None,
+    groups: Splitting | None = None,
     with_colour: bool = True,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Probed:
@@ -46,8 +46,8 @@ def probe(
 
     Parameters
     ----------
-    patients
-        CSV file with the columns ``slide`` and ``patient``, for the split by patient.
+    groups
+        How slides are grouped, for the splits by study (of those of none) and by patient (by their table).
     with_colour
         False spares reading the images.
     progress
@@ -66,7 +66,7 @@ def probe(
     colours = colour_statistics(spots) if with_colour else None
     if split in ("random", "block"):
         return _within(spots, colours, protocol, split, progress)
-    return _held_out(spots, colours, protocol, groups_of(spots, split, patients))
+    return _held_out(spots, colours, protocol, spot_groups(spots, groups or Splitting(split)))
 
 
 def rare(labels: np.ndarray, least: int = 10) -> list[str]:
@@ -146,7 +146,8 @@ def _entry(
 
 def _studies(spots: Labelled) -> dict[str, tuple[str, ...]]:
     """Return study → its slides, of the studies that are known."""
-    of_slide, members = slide_groups(list(spots.slides.values()), Splitting("study")), {}
+    of_slide = joined({name: pmids for name, slide in spots.slides.items() if (pmids := pmids_of(slide))})
+    members: dict[str, tuple[str, ...]] = {}
     for name in spots.slides:
         if study := of_slide.get(name):
             members[study] = (*members.get(study, ()), name)

@@ -69,8 +69,8 @@ class Source:
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
             options = {"data_files": files, **VERIFIED, **server}
             return datasets.load_dataset("parquet", split="train", streaming=True, **options).select_columns(columns)
-        options = {"slides": [slide.name], "columns": columns, "catalog": self.catalog, **self.reading, **server}
-        builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, **options)
+        options = {"slides": [slide.name], "splits": "none", "columns": columns, **self.reading, **server}
+        builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, catalog=self.catalog, **options)
         return builder.as_streaming_dataset("train").select_columns(columns)
 
     @cached_property

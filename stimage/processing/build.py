@@ -1,11 +1,10 @@
 """Planning a published folder: which slides, in which splits, as which shards; it notes what it is made with."""
 
 import json
-import logging
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +13,17 @@ from stimage.errors import DataError
 from stimage.genes.numbering import extend_root, root_vocabulary
 from stimage.genes.vocabulary import NAME as GENES
 from stimage.genes.vocabulary import add_genes, load_vocabulary
+from stimage.processing.selection import Selection
 from stimage.processing.shards import FORMAT, WORK, Done, Options, Shard, find_done, writing
+from stimage.processing.split_table import NAME as SPLITS_FILE
+from stimage.processing.split_table import read_splits
 from stimage.processing.splits import Placed, Splitting, report, split_slides
-from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
+from stimage.slides import Catalog, Slide, read_catalog
 from stimage.slides.freshness import stamped
-from stimage.slides.names import fold
-from stimage.slides.storage import list_folder, read_table
+from stimage.slides.names import fold, slide_names
+from stimage.slides.storage import list_folder
 
-log = logging.getLogger(__name__)
-CARD, SPLITS_FILE, OPTIONS_FILE = "README.md", "splits.csv", "options.json"
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which slides of a root are published: of these technologies, that match the filters, but for the excluded.
-
-    ``um_per_px`` is what the user knows of their scale; see `Catalog.with_scales`.
-    """
-
-    root: str
-    techs: tuple[str, ...] = TECHS
-    filters: Filters = field(default_factory=Filters)
-    exclude: tuple[str, ...] = ()
-    um_per_px: object = None
+CARD, OPTIONS_FILE = "README.md", "options.json"
 
 
 @dataclass(frozen=True)
@@ -72,40 +59,40 @@ class Plan:
         return {name: done for name, done in found.items() if done}
 
 
-def make_plan(selection: Selection, out: str | os.PathLike, options: Options, splitting: Splitting) -> Plan:
+def make_plan(
+    selection: Selection, out: str | os.PathLike, options: Options, splitting: Splitting, um_per_px: object = None
+) -> Plan:
     """Choose and split the slides, number the genes, and note in the folder ``out`` what it is made with.
 
-    Slides and genes that ``out`` already has keep their splits and ids.
+    Slides and genes that ``out`` already has keep their splits and ids. ``um_per_px`` is what the user knows of the
+    slides' scale; see `Catalog.with_scales`.
 
     Raises
     ------
     DataError
-        If the root can't be read, nothing is selected, or ``out`` was made with other options.
+        If the root can't be read, nothing is selected, slides can't be split so, or ``out`` was made with other options
+        or has a slide in another split.
     OutputError
         If ``out`` cannot be written.
     """
     out = Path(out).absolute()
-    catalog = read_catalog(selection.root).with_scales(selection.um_per_px)
-    excluded = {fold(name) for name in selection.exclude}
-    slides = catalog.of_techs(selection.techs).select(selection.filters, options.on_mismatch)
-    slides = [slide for slide in slides if fold(slide.name) not in excluded]
-    if absent := len(excluded.difference(fold(slide.name) for slide in catalog.slides)):
-        log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), selection.root)
-    if not slides:
-        raise DataError(f"{selection.root}: all slides that match are excluded")
+    catalog = read_catalog(selection.root).with_scales(um_per_px)
+    placed = split_slides(catalog, selection, splitting)
     with writing(out):
         (out / WORK).mkdir(parents=True, exist_ok=True)
         settings = _agree(out, options, splitting)
-        placed = split_slides(catalog.slides, slides, splitting, _known_splits(out))
-        vocabulary = _number_genes(out, catalog, slides)
+        _continue_splits(out, placed)
+        vocabulary = _number_genes(out, catalog, [one.slide for one in placed.values()])
         write_atomically(out / WORK / OPTIONS_FILE, settings)
     shards = [
         Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
-        for slide in stamped(slides)
+        for slide in stamped(one.slide for one in placed.values())
         for parts in [slide.parts(options.spots_per_shard)]
         for part in range(parts)
     ]
-    return Plan(out, catalog, frozenset(excluded), placed, shards, splitting, options)
+    exclude = selection.filters.exclude
+    excluded = frozenset(map(fold, slide_names(exclude))) if exclude is not None else frozenset()
+    return Plan(out, catalog, excluded, placed, shards, splitting, options)
 
 
 def drop_stale(plan: Plan) -> None:
@@ -142,7 +129,7 @@ def write_atomically(path: Path, content: str) -> None:
 def _agree(out: Path, options: Options, splitting: Splitting) -> str:
     """Return the options as they are noted in the folder, or refuse a folder made with others."""
     path = out / WORK / OPTIONS_FILE
-    split = {f"split_{name}": value for name, value in asdict(splitting).items() if name != "patients"}
+    split = {f"split_{name}": getattr(splitting, name) for name in ("by", "seed", "fractions", "no_study")}
     now = json.loads(json.dumps({"format": FORMAT, **asdict(options), **split}))
     if not path.exists():
         if stray := [name for name in os.listdir(out) if name != WORK]:
@@ -173,15 +160,18 @@ def _number_genes(out: Path, catalog: Catalog, slides: Sequence[Slide]) -> Path:
     return path
 
 
-def _known_splits(out: Path) -> dict[str, str]:
+def _continue_splits(out: Path, placed: Mapping[str, Placed]) -> None:
+    """Refuse splits that are not those which the folder has already."""
     if not (out / SPLITS_FILE).exists():
-        return {}
-    columns, rows = read_table(str(out / SPLITS_FILE))
-    if not {"slide", "split"} <= set(columns):
+        return
+    there = read_splits(out / SPLITS_FILE).splits
+    if moved := [one for name, one in placed.items() if there.get(fold(name), one.split) != one.split]:
+        one = moved[0]
         raise DataError(
-            f"{out / SPLITS_FILE}: has no columns slide and split; which slide is where is not known any more"
+            f"{out / SPLITS_FILE}: has {len(moved)} slides in another split, such as {one.slide.name} in "
+            f"{there[fold(one.slide.name)]}, not {one.split}; split as before, by --splits {out / SPLITS_FILE} if the "
+            "way is not known any more, or pass another folder"
         )
-    return {row["slide"]: row["split"] for row in rows}
 
 
 def share(shards: Sequence[Shard], k: int, n: int) -> list[Shard]:

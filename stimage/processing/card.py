@@ -1,8 +1,7 @@
 """The data card: a README.md whose YAML makes the folder a data set, here and on the Hub."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
@@ -10,7 +9,7 @@ from stimage.genes.vocabulary import load_vocabulary
 from stimage.processing.build import Plan
 from stimage.processing.parquet import SPOT_SCHEMA
 from stimage.processing.shards import Done
-from stimage.processing.splits import SPLITS
+from stimage.processing.splits import SPLITS, parts_of
 
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
 TEXT = """\
@@ -72,7 +71,7 @@ def card(plan: Plan, done: Mapping[str, Done], notes: list[str], repo: str, lice
         spots=_total(sizes["all"]), slides=len(plan.placed) - len(plan.left_out(done)), repo=repo, config=techs[0],
         report=plan.report(done), patch=_patch(plan), encoding=_encoding(plan),
         meta_file=f" (`{plan.catalog.meta_file}`)" if plan.catalog.meta_file else "",
-        splitting=_splitting(plan), notes="".join(f"\nNote: {note}.\n" for note in notes),
+        splitting=_splitting(plan, plan.left_out(done)), notes="".join(f"\nNote: {note}.\n" for note in notes),
     )  # fmt: skip
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
@@ -125,8 +124,14 @@ def _encoding(plan: Plan) -> str:
     return "PNG, lossless" if options.image_format == "png" else f"JPEG of quality {options.jpeg_quality}"
 
 
-def _splitting(plan: Plan) -> str:
-    options = asdict(plan.splitting)
-    if plan.splitting.by is None:
+def _splitting(plan: Plan, left_out: Collection[str]) -> str:
+    """Say how slides are split, and name those of each split, unless all are in one."""
+    parts = parts_of(one for name, one in plan.placed.items() if name not in left_out)
+    by, seed, fractions = plan.splitting.by, plan.splitting.seed, plan.splitting.fractions
+    if by is None and not parts["validation"] + parts["test"]:
         return "Everything is in train."
-    return f"No {options['by']} is in two splits (seed {options['seed']}, shares {options['fractions']})."
+    said = f"No {by} is in two splits (seed {seed}, shares {fractions})." if by else "They were given, not drawn."
+    if plan.splitting.no_study:
+        said += " A slide of no known study counts as a study of its own."
+    rows = (f"{split} ({len(names)}): {', '.join(names)}" for split, names in parts.items() if names)
+    return f"{said}\n\n<details><summary>Slides of each split</summary>\n\n" + "\n\n".join(rows) + "\n\n</details>"

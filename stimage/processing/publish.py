@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from stimage.errors import DataError
 from stimage.genes.vocabulary import NAME as GENES
 from stimage.genes.vocabulary import load_vocabulary
-from stimage.processing.build import CARD, SPLITS_FILE, Plan, write_atomically
+from stimage.processing.build import CARD, Plan, write_atomically
 from stimage.processing.card import card
 from stimage.processing.facts import SlideFacts
 from stimage.processing.shards import Done, Shard, writing
+from stimage.processing.split_table import NAME as SPLITS_FILE
 from stimage.processing.splits import check_leaks
 from stimage.slides.names import fold
 

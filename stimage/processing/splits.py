@@ -1,20 +1,28 @@
 """Train, validation and test: which slide falls where, so that no group of slides is on two sides."""
 
 import hashlib
-from collections import Counter, defaultdict
+import math
+import operator
+import os
+import shlex
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike
-
-import numpy as np
+from fractions import Fraction
+from functools import cache
+from itertools import accumulate
 
 from stimage.errors import DataError
-from stimage.slides import Slide
-from stimage.slides.storage import read_table
+from stimage.processing.groups import groups_of
+from stimage.processing.selection import Selection
+from stimage.processing.split_table import NO_TABLE, SPLITS, SplitTable, find_table
+from stimage.slides import Catalog, Slide
+from stimage.slides.names import fold
 
-SPLITS = ("train", "validation", "test")
 SPLIT_BY = ("slide", "study", "patient")
 FRACTIONS = (0.8, 0.1, 0.1)
+NO_STUDY = (None, "own")
+SEEDS = 100  # that are tried where a seed does not work
 
 
 @dataclass(frozen=True)
@@ -24,34 +32,63 @@ class Splitting:
     Parameters
     ----------
     by
-        What is never on two sides: a "slide"; a "study", that is slides which share a pmid; a "patient", out of the
-        table ``patients``. None puts everything in train.
+        What is never on two sides: a "slide"; a "study", that is slides of one pmid; a "patient", out of the table
+        ``patients``. None takes the splits of a table, if there is one, and else puts everything in train.
     seed
         Another seed gives another split; the same one gives the same on every machine.
     fractions
-        Of slides in train, validation and test; 0 leaves a split out.
+        Of groups in train, validation and test, in expectation; 0 leaves a split out.
     patients
         CSV file with the columns ``slide`` and ``patient``. Patients of two studies must have two names.
+    splits
+        A table that rules: a CSV file with the columns ``slide`` and ``split``, or slide name → split. None takes the
+        root's own splits.csv if it has one; "none" does not look for it.
+    no_study
+        By study, of slides that have no pmid: None refuses them, "own" makes each a study of its own.
     """
 
     by: str | None = None
     seed: int = 0
     fractions: tuple[float, float, float] = FRACTIONS
-    patients: str | PathLike | None = None
+    patients: str | os.PathLike | None = None
+    splits: str | os.PathLike | Mapping[str, str] | None = None
+    no_study: str | None = None
 
     def __post_init__(self) -> None:
         if self.by not in (None, *SPLIT_BY):
             raise ValueError(f"split_by={self.by!r}: pass one of {SPLIT_BY}, or None to put everything in train")
         if (self.by == "patient") != (self.patients is not None):
             raise ValueError("split_by='patient' and a table of patients (CSV: slide, patient) go together")
-        object.__setattr__(self, "fractions", tuple(map(float, self.fractions)))
+        if self.no_study not in NO_STUDY:
+            raise ValueError(f"no_study={self.no_study!r}: pass 'own' to make each slide of no study one of its own")
+        if self.no_study and self.by != "study":
+            raise ValueError("no_study= is of a split by study: pass split_by='study' (--split-by study) too")
+        try:
+            object.__setattr__(self, "seed", operator.index(self.seed))
+            object.__setattr__(self, "fractions", tuple(map(float, self.fractions)))
+        except TypeError:
+            raise ValueError(f"split_seed={self.seed!r}, split_fractions={self.fractions!r}: pass a whole number, and "
+                             "three numbers") from None  # fmt: skip
         if len(self.fractions) != 3 or min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
             raise ValueError(f"fractions {self.fractions}: give three that add up to 1, for {', '.join(SPLITS)}")
+        if not self.by and (self.seed or self.fractions != FRACTIONS):
+            raise ValueError("split_seed= and split_fractions= say how to split: pass split_by= (--split-by) too")
+        if self.by and self.splits is not None and self.splits != NO_TABLE:
+            raise ValueError("splits= says which slide is where: leave out split_by= (--split-by), or splits=")
 
     @property
     def names(self) -> list[str]:
-        """The splits that there are."""
-        return [s for s, share in zip(SPLITS, self.fractions) if share] if self.by else ["train"]
+        """The splits that there are to be."""
+        return [s for s, share in zip(SPLITS, self.fractions) if share]
+
+    @property
+    def words(self) -> str:
+        """How groups are dealt, as scripts take it."""
+        words = ["--split-by", self.by or "slide"]
+        if self.fractions != FRACTIONS:
+            words += ["--split-fractions", *map(repr, self.fractions)]
+        words += ["--patients", str(self.patients)] if self.patients else []
+        return shlex.join(words + (["--no-study", self.no_study] if self.no_study else []))
 
 
 @dataclass(frozen=True)
@@ -63,51 +100,107 @@ class Placed:
     split: str
 
 
-def split_slides(
-    slides: Sequence[Slide], wanted: Sequence[Slide], splitting: Splitting, known: Mapping[str, str] | None = None
-) -> dict[str, Placed]:
-    """Put each slide of a root into a split, groups as a whole, and return those that are wanted.
+def split_slides(catalog: Catalog, selection: Selection, splitting: Splitting) -> dict[str, Placed]:
+    """Put each selected slide of a root into a split: by a table, or by a hash of its group.
 
-    So where a slide falls does not depend on what else is selected.
-
-    Groups are taken from the largest to the smallest, in the order of a hash of seed and name, and each is put where
-    the shares of slides, of slides of its technology and of slides of its technology and tissue suffer least (by the
-    chi-square distance to the shares asked for). So splits are stratified as far as groups allow. A split that would
-    get nothing gets one group.
-
-    Parameters
-    ----------
-    slides, wanted
-        All slides of the root, in any order, and those of them that are selected.
-    known
-        Slide name → split, of an earlier run: groups that have such a slide stay where they are.
+    The split of a group is a function of seed, group and fractions alone, so slides that are added move none that was
+    there. A slide of several studies must fall into one split by each.
 
     Returns
     -------
     dict
-        Slide name → where it falls, of the wanted slides, in their order.
+        Slide name → where it falls, in the catalog's order.
 
     Raises
     ------
     DataError
-        If a wanted slide's group is not known, a group is already on two sides, or there are fewer groups than splits.
+        If a table lacks a slide, or `splitting.by` is given beside a root's own; if a slide's group is not known, or
+        its studies fall into two splits; if a split would get no slide. Seeds that work are named.
     """
+    slides = selection.of(catalog)
+    if table := find_table(catalog.root, splitting.splits, catalog.access):
+        return _by_table(table, slides, selection, splitting)
     if splitting.by is None:
-        return {slide.name: Placed(slide, slide.name, "train") for slide in wanted}
-    group_of = slide_groups(slides, splitting)
-    if lost := [slide.name for slide in wanted if not group_of.get(slide.name)]:
+        return {slide.name: Placed(slide, slide.name, "train") for slide in slides}
+    groups = groups_of(slides, splitting)
+    how = (splitting.seed, splitting.fractions)
+    parts = {name: {part_of(group, *how) for group in own} for name, own in groups.items()}
+    torn = [name for name, found in parts.items() if len(found) > 1]
+    empty = [split for split in splitting.names if not any(split in found for found in parts.values())]
+    if torn or empty:
+        raise DataError(_refusal(torn, empty, groups, selection, splitting))
+    return {s.name: Placed(s, ",".join(groups[s.name]), min(parts[s.name])) for s in slides}
+
+
+def _by_table(
+    table: SplitTable, slides: Sequence[Slide], selection: Selection, splitting: Splitting
+) -> dict[str, Placed]:
+    if splitting.by:
         raise DataError(
-            f"the {splitting.by} of {len(lost)} of {len(wanted)} slides is not known: {', '.join(lost[:20])}"
-            f"{', …' if len(lost) > 20 else ''}; name them in a file for --exclude, or split by a table of patients "
-            "(slide, patient) that has a name for each"
+            f"{table.where}: says which slide is in which split: leave out split_by= (--split-by), or pass "
+            f"splits={NO_TABLE!r} (--splits {NO_TABLE}) to split anew by {splitting.by}"
         )
-    members = defaultdict(list)
-    for slide in slides:
-        if group := group_of.get(slide.name):
-            members[group].append(slide)
-    known_splits = {group: _known_split(group, group_slides, known or {}) for group, group_slides in members.items()}
-    split_of = _balance(members, known_splits, splitting)
-    return {s.name: Placed(s, group_of[s.name], split_of[group_of[s.name]]) for s in wanted}
+    if lost := [slide.name for slide in slides if fold(slide.name) not in table.splits]:
+        file = shlex.quote(table.where)
+        raise DataError(
+            f"{table.where}: lacks {len(lost)} of {len(slides)} slides: {', '.join(lost[:20])}"
+            f"{', …' if lost[20:] else ''}; add them by `python scripts/data_process/split_slides.py {selection.words} "
+            f"--add-to {file} --out {file}`, with the --split-by that it was made with, or leave them out by exclude= "
+            "(--exclude)"
+        )
+    places = ((slide, fold(slide.name)) for slide in slides)
+    return {slide.name: Placed(slide, table.groups[name], table.splits[name]) for slide, name in places}
+
+
+def part_of(group: str, seed: int, fractions: tuple[float, ...]) -> str:
+    """Return the split of a group, by a hash of seed and name held against the fractions."""
+    drawn = int(hashlib.sha256(f"{seed} {fold(group)}".encode()).hexdigest(), 16)
+    return next(split for split, end in zip(SPLITS, _ends(fractions)) if drawn < end)
+
+
+@cache
+def _ends(fractions: tuple[float, ...]) -> list[int]:
+    """Return where the splits end among the 2^256 values of the hash; whole numbers, so that no machine rounds."""
+    shares = [Fraction(str(share)) for share in fractions]
+    return [math.ceil(end / sum(shares) * 2**256) for end in accumulate(shares)]
+
+
+def seeds_that_work(groups: Iterable[Sequence[str]], splitting: Splitting) -> list[int]:
+    """Return the seeds below 100 by which the groups of each slide agree, and each split has one."""
+    groups, found = set(map(tuple, groups)), []
+    for seed in range(SEEDS):
+        parts = [{part_of(group, seed, splitting.fractions) for group in own} for own in groups]
+        if all(len(own) == 1 for own in parts) and set.union(*parts) == set(splitting.names):
+            found.append(seed)
+    return found
+
+
+def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Selection, splitting: Splitting) -> str:
+    """Say what is wrong with a split by hash, with which seeds it would be right, and what else helps."""
+    by, seed, n = splitting.by, splitting.seed, len(set(groups.values()))
+    seeds = seeds_that_work(groups.values(), splitting)
+    shown = ", ".join(map(str, seeds[:10])) + (", …" if seeds[10:] else "")
+    works = f"of the seeds below {SEEDS}, these work: {shown}" if seeds else f"no seed below {SEEDS} works"
+    command = f"python scripts/data_process/split_slides.py {selection.words} {splitting.words} --out splits.csv"
+    deal = f"deal them exactly by `{command}`, and pass splits='splits.csv' (--splits splits.csv) instead of split_by="
+    if torn:
+        return (f"split by {by} with seed {seed}: {len(torn)} of {len(groups)} slides are of several studies, which "
+                f"fall into different splits: {', '.join(torn[:20])}{', …' if torn[20:] else ''}; {works}; leave them "
+                f"out by exclude= (--exclude), or {deal}")  # fmt: skip
+    if n < len(splitting.names):
+        return (f"split by {by}: {' and '.join(empty)} would get no slide: too few groups ({n}) for "
+                f"{len(splitting.names)} splits; leave one out by split_fractions=, split by slide, or take "
+                "more slides")  # fmt: skip
+    return (f"split by {by} with seed {seed}: {' and '.join(empty)} would get no slide of {len(groups)} in {n} groups; "
+            f"{works}; or {deal}")  # fmt: skip
+
+
+def parts_of(placed: Iterable[Placed]) -> dict[str, list[str]]:
+    """Return the names of the slides of each split, also of one that has none."""
+    parts: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for one in placed:
+        parts[one.split].append(one.slide.name)
+    return parts
 
 
 def report(placed: Iterable[Placed], spots: Mapping[str, int]) -> str:
@@ -158,88 +251,3 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
             "or publish to another folder, split by a table in which they have one patient"
         )
     return same
-
-
-def slide_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:
-    """Return slide name → group (slide, study or patient, as ``splitting.by`` says), of the slides that have one."""
-    if splitting.by == "slide":
-        return {slide.name: slide.name for slide in slides}
-    return _studies(slides) if splitting.by == "study" else _patients(splitting.patients)
-
-
-def _studies(slides: Sequence[Slide]) -> dict[str, str]:
-    """Return slide name → study: slides that share a pmid, be it through others, are of one study."""
-    parent = {}
-
-    def root(pmid: str) -> str:
-        while parent.setdefault(pmid, pmid) != pmid:
-            pmid = parent[pmid]
-        return pmid
-
-    pmids = {slide.name: [p.strip() for p in (slide.pmid or "").split(",") if p.strip()] for slide in slides}
-    for first, *others in filter(None, pmids.values()):
-        for other in others:
-            low, high = sorted((root(first), root(other)))
-            parent[high] = low
-    return {name: root(of_slide[0]) for name, of_slide in pmids.items() if of_slide}
-
-
-def _patients(path: str | PathLike | None) -> dict[str, str]:
-    columns, rows = read_table(str(path))
-    if missing := {"slide", "patient"} - set(columns):
-        raise DataError(f"{path}: has no column {min(missing)!r}, but {', '.join(columns) or 'nothing'}")
-    twice = [name for name, n in Counter(row["slide"] for row in rows).items() if n > 1]
-    if twice:
-        raise DataError(f"{path}: slide {twice[0]!r} has two rows; keep one")
-    return {row["slide"]: row["patient"].strip() for row in rows}
-
-
-def _known_split(group: str, slides: list[Slide], known: Mapping[str, str]) -> str | None:
-    splits = {known[slide.name]: slide.name for slide in slides if slide.name in known}
-    if len(splits) > 1:
-        where = ", ".join(f"{name} in {split}" for split, name in splits.items())
-        raise DataError(f"group {group!r} is on two sides already ({where}); make the splits anew, in another folder")
-    return next(iter(splits), None)
-
-
-def _balance(
-    members: Mapping[str, list[Slide]], known: Mapping[str, str | None], splitting: Splitting
-) -> dict[str, str]:
-    """Return the split of each group: the known one, or one that fills the shares."""
-    split_of = {group: split for group, split in known.items() if split}
-    strata = {group: Counter(key for s in slides for key in _strata(s)) for group, slides in members.items()}
-    total = sum(strata.values(), Counter())
-    shares = np.array([share for share in splitting.fractions if share])
-    target = {key: n * shares for key, n in total.items()}
-    filled = {key: np.zeros(len(shares)) for key in total}
-
-    def order(group: str) -> tuple:
-        digest = hashlib.sha256(f"{splitting.seed} {group}".encode()).hexdigest()
-        return known[group] is None, -len(members[group]), digest
-
-    free = [group for group, split in known.items() if split is None]
-    for group in sorted(members, key=order):
-        if group not in split_of:
-            cost = sum(n * (2 * (filled[key] - target[key]) + n) / target[key] for key, n in strata[group].items())
-            split_of[group] = splitting.names[int(np.argmin(cost))]
-        for key, n in strata[group].items():
-            filled[key][splitting.names.index(split_of[group])] += n
-    _fill_empty(split_of, sorted(free, key=order), splitting)
-    return split_of
-
-
-def _fill_empty(split_of: dict[str, str], free: list[str], splitting: Splitting) -> None:
-    """Give a split that got nothing the last of the free groups that is not alone in its split."""
-    for split in splitting.names:
-        count = Counter(split_of.values())
-        if not count[split]:
-            group = next((group for group in reversed(free) if count[split_of[group]] > 1), None)
-            if group is None:
-                raise DataError(
-                    f"split by {splitting.by}: {split} would get no slide: {len(split_of)} groups are too few"
-                )
-            split_of[group] = split
-
-
-def _strata(slide: Slide) -> list[tuple]:
-    return [(), (slide.tech,), (slide.tech, slide.tissue)]

@@ -67,8 +67,9 @@ class Slide:
 class Filters:
     """Which slides are wanted: each a value or a list of values; None takes all.
 
-    ``pmid`` matches each of a slide's comma-separated pmids, ``slides`` ignores case, and may be a file of names: one a
-    line, or a CSV with the column ``slide``, such as the marks that the checks' report saves.
+    ``pmid`` matches each of a slide's comma-separated pmids. ``slides``, and ``exclude``, which leaves slides out,
+    ignore case, and may be a file of names: one a line, or a CSV with the column ``slide``, such as the marks that the
+    checks' report saves.
     """
 
     slides: str | os.PathLike | Iterable[str] | None = None
@@ -76,6 +77,7 @@ class Filters:
     tissue: str | Iterable[str] | None = None
     pmid: str | int | Iterable[str | int] | None = None
     involve_cancer: bool | Iterable[bool] | None = None
+    exclude: str | os.PathLike | Iterable[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ class Catalog:
     """All slides that have a file in a root, in order of technology and name.
 
     ``broken`` says, by slide, what keeps it from being read; ``meta`` has the meta file's rows by folded name, and
-    ``meta_file`` says which file of the root that is.
+    ``meta_file`` says which file of the root that is; ``elsewhere`` are the slides of technologies not asked for.
     """
 
     root: str
@@ -92,13 +94,15 @@ class Catalog:
     meta: Mapping[str, Mapping[str, str]] | None = None
     meta_file: str | None = None
     access: Access = OPEN
+    elsewhere: tuple[Slide, ...] = ()
 
     def of_techs(self, techs: Iterable[str]) -> "Catalog":
         """Return the part of the catalog that has these technologies."""
         slides = tuple(slide for slide in self.slides if slide.tech in techs)
         if not slides:
             raise DataError(f"{self.root}: has no {' or '.join(techs)} slides, but {_count_by_tech(self.slides)}")
-        return replace(self, slides=slides)
+        others = tuple(slide for slide in self.slides if slide.tech not in techs)
+        return replace(self, slides=slides, elsewhere=self.elsewhere + others)
 
     def with_scales(self, um_per_px: object) -> "Catalog":
         """Return the catalog with the µm per pixel that a user gives, for all slides or by slide; see `given_scales`.
@@ -133,6 +137,8 @@ class Catalog:
         for key in ("species", "tissue", "pmid", "involve_cancer"):
             if (wanted := getattr(filters, key)) is not None:
                 slides = self._matching(slides, key, texts_of(wanted))
+        if filters.exclude is not None:
+            slides = self._without(slides, slide_names(filters.exclude))
         if with_broken:
             return slides
         if bad := [slide.name for slide in slides if slide.name in self.broken]:
@@ -157,6 +163,15 @@ class Catalog:
                 raise DataError(self._unknown_slide(name))
         wanted = {fold(name) for name in names}
         return [slide for slide in self.slides if fold(slide.name) in wanted]
+
+    def _without(self, slides: list[Slide], names: list[str]) -> list[Slide]:
+        excluded = {fold(name) for name in names}
+        known = {fold(slide.name) for slide in (*self.slides, *self.elsewhere)}
+        if absent := len(excluded - known):
+            log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), self.root)
+        if left := [slide for slide in slides if fold(slide.name) not in excluded]:
+            return left
+        raise DataError(f"{self.root}: all slides that match are excluded")
 
     def _unknown_slide(self, name: str) -> str:
         if self.meta and (row := self.meta.get(fold(name))):

@@ -1,6 +1,7 @@
 """What comes out of a run: the model with its card, results as JSON, the curves as a picture."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -42,9 +43,15 @@ Images of tissue spots beside {other}, in one space; tuned from `{vision}` on {s
 Images are normalised by the image processor in this repository; patches are {patch}.
 
 {panel}
+{held_out}
+
+Settings: `settings.json`; the slides of each split: `slides.json`. Method and data: Chen et al., *STimage-1K4M*,
+NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
+"""
+HELD_OUT = """\
 ## On held-out slides
 
-{held_out}
+{slides}
 
 | epoch | {heads} |
 | --- | {rule} |
@@ -53,10 +60,7 @@ Images are normalised by the image processor in this repository; patches are {pa
 Recall@10 is of finding a spot's {other} by its image: pooled, among all held-out spots; slide, among the spots of its
 own slide, where stain and scanner tell nothing. Epoch 0 is the model before training, and the last row is this model,
 the one with the least loss on these slides: what chose it, flatters it a little. Spots of one slide are never on both
-sides.
-
-Settings: `settings.json`. Method and data: Chen et al., *STimage-1K4M*, NeurIPS 2024 Datasets and Benchmarks,
-[arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
+sides.{test}
 """
 
 
@@ -95,16 +99,14 @@ class ModelFolder:
         if run.tokenizer:
             run.tokenizer.save_pretrained(folder)
         (folder / "settings.json").write_text(json.dumps(run.settings.record, indent=1))
+        (folder / "slides.json").write_text(json.dumps(run.parts.record, indent=1))
         model_card(run, self.repo or str(run.out / "model")).save(folder / "README.md")
 
 
 def model_card(run: Run, repo: str) -> ModelCard:
     """Return the card of a run's model: data, panel, split, scores, how to load it."""
-    settings, history, text = run.settings, run.progress.history, run.settings.tower == "text"
-    heads = [name for name in SHOWN if any(name in scores for scores in history)]
-    rows = [
-        " | ".join([f"| {s['epoch']}", *(f"{s[name]:.4g}" if name in s else "" for name in heads)]) for s in history
-    ]
+    settings, text = run.settings, run.settings.tower == "text"
+    other = "sentence of top genes" if text else "gene expression"
     data = ModelCardData(
         base_model=settings.vision if "/" in settings.vision and not Path(settings.vision).exists() else None,
         library_name="transformers",
@@ -113,24 +115,36 @@ def model_card(run: Run, repo: str) -> ModelCard:
     )  # fmt: skip
     genes = [] if text else run.model.model.config.genes
     body = TEXT.format(
-        vision=settings.vision, other="sentence of top genes" if text else "gene expression", spots=len(run.train),
+        vision=settings.vision, other=other, spots=len(run.train),
         slides=len(run.train.slides), data=settings.data, config=settings.config, batch=settings.batch_size,
-        load=LOAD[text].format(repo=repo), heads=" | ".join(heads) or "", rule=" | ".join("---" for _ in heads),
+        load=LOAD[text].format(repo=repo), held_out=_held_out(run, other),
         patch=f"{settings.patch_um:g} µm" if settings.patch_um else "as the data has them",
         panel=f"The panel, expression by `{settings.normalise}`: {', '.join(genes)}.\n" if genes else "",
-        held_out=_held_out(run),
-        rows="\n".join(f"{row} |" for row in rows),
     )  # fmt: skip
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
 
 
-def _held_out(run: Run) -> str:
+def _held_out(run: Run, other: str) -> str:
+    """Return what the card says of the slides that were not trained on."""
+    test = f"\n\nLeft alone, for testing: {_some(run.parts.test)}." if run.parts.test else ""
     if not run.held_out:
-        return "None was held out."
-    slides = run.held_out.slides
-    more = f" and {len(slides) - 20} more" if len(slides) > 20 else ""
-    said = f"{len(run.held_out):,} spots of {', '.join(slides[:20])}{more}."
-    return f"{said} The panel's genes were chosen on {len(run.seen)} of these slides, too." if run.seen else said
+        return f"No slide was held out, so nothing says how good it is.{test}"
+    history = run.progress.history
+    heads = [name for name in SHOWN if any(name in scores for scores in history)]
+    rows = [
+        " | ".join([f"| {s['epoch']}", *(f"{s[name]:.4g}" if name in s else "" for name in heads)]) for s in history
+    ]
+    slides = f"{len(run.held_out):,} spots of {_some(run.held_out.slides)}."
+    if seen := set(run.seen) & set(run.held_out.slides):
+        slides += f" The panel's genes were chosen on {len(seen)} of these slides, too."
+    return HELD_OUT.format(
+        slides=slides, other=other, heads=" | ".join(heads), rule=" | ".join("---" for _ in heads),
+        rows="\n".join(f"{row} |" for row in rows), test=test,
+    )  # fmt: skip
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
 
 
 def write_results(out: Path, run: Run) -> None:
@@ -142,7 +156,7 @@ def write_results(out: Path, run: Run) -> None:
         "versions": {name: version(name) for name in VERSIONS},
         "processes": run.accelerator.num_processes,
         "spots": {"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
-        "slides": {"train": run.train.slides, "held_out": run.held_out.slides if run.held_out else ()},
+        "slides": run.parts.record,
         "panel_saw": run.seen,
         "overall": best,
         "history": progress.history,

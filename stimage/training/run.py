@@ -19,6 +19,7 @@ from stimage.processing.panels import Panel, chosen_on
 from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint
 from stimage.training.optimizer import freeze, make_optimizer, make_schedule
 from stimage.training.order import global_batches
+from stimage.training.parts import choose_parts
 from stimage.training.settings import Settings
 from stimage.training.spots import load_spots
 from stimage.training.validation import loader, to_device, validate
@@ -67,7 +68,10 @@ class Run:
         self.tokenizer = tokenizer_of(settings.vision) if settings.tower == "text" else None
         towers = make_towers(settings)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
-            self.train, self.held_out = load_spots(settings, towers.image_size, self.tokenizer)
+            self.parts = choose_parts(settings)
+            self.train, self.held_out = load_spots(settings, self.parts, towers.image_size, self.tokenizer)
+        if not self.held_out:
+            self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.seen = self._seen()
         self.steps_per_epoch = len(self._batches(0))
         if not self.steps_per_epoch:
@@ -111,12 +115,14 @@ class Run:
         self.accelerator.end_training()
 
     def _seen(self) -> list[str]:
-        """Return the held-out slides that the panel was chosen on, which it should not have been."""
-        if self.settings.tower == "text" or not self.held_out:
+        """Return the slides held out, or left alone, that the panel was chosen on, which it should not have been."""
+        if self.settings.tower == "text":
             return []
-        if seen := sorted(chosen_on(self.settings.panel) & set(self.held_out.slides)):
-            self.accelerator.print(f"warning: {self.settings.panel} was chosen on {len(seen)} held-out slides too, "
-                                   f"such as {seen[0]}: pass them to select_genes.py as --held-out")  # fmt: skip
+        if seen := sorted(chosen_on(self.settings.panel) & {*self.parts.validation, *self.parts.test}):
+            self.accelerator.print(
+                f"warning: {self.settings.panel} was chosen on {len(seen)} held-out slides too, "
+                f"such as {seen[0]}: pass them to select_genes.py as --held-out, or the same splits"
+            )
         return seen
 
     def _batches(self, epoch: int) -> list[np.ndarray]:

@@ -39,7 +39,7 @@ def second_input(
         If no gene of the data has a name of the panel's.
     """
     if settings.tower == "text":
-        rule = TopGenes(settings.sentence_genes, settings.above_mean, tuple(settings.exclude))
+        rule = TopGenes(settings.sentence_genes, settings.above_mean, tuple(settings.exclude_genes))
         means = _slide_means(table, slides, slide, len(names)) if rule.above_mean else None
         return Sentences(tuple(names), rule, means, tokenizer)
     if names is None:

@@ -13,6 +13,8 @@ import yaml
 from stimage.errors import DataError
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.sentences import EXCLUDABLE
+from stimage.processing.splits import Splitting
+from stimage.slides.names import texts_of
 
 TOWERS = ("linear", "mlp", "text")
 PRECISIONS = ("no", "bf16", "fp16")
@@ -27,12 +29,13 @@ class Settings:
     ----------
     data
         A root, a published folder, or a published data set's name on the Hub.
-    config, slides, species, tissue, pmid
-        Which spots: technology, and the builder's filters. Of published spots, the split ``train`` is trained on, or
-        the ``slides`` that are named, of whichever split.
+    config, slides, exclude, species, tissue, pmid
+        Which spots: technology, and the builder's filters.
+    split_by, split_seed, split_fractions, patients, splits, no_study
+        The builder's splits; a splits.csv of the root, or of published spots, rules. The split ``train`` is trained on,
+        ``validation`` is held out, ``test`` is left alone.
     validation_slides
-        Held-out slides; without them the split ``validation`` is held out, by ``split_by``, ``split_seed``,
-        ``split_fractions`` and ``patients`` of a root, or as it was published. The split ``test`` is left alone.
+        Held-out slides by name, of whichever split, instead of ``split_by``.
     patch_um, patch_px, upsample, um_per_px
         Physical patch of a root's spots; null takes the original's square of 2r. See the builder for the others.
     panel, gene_table, normalise
@@ -42,7 +45,7 @@ class Settings:
         CLIP-family checkpoint by name or path, of which ``pretrained: false`` takes the configuration only; the second
         tower: "linear", "mlp", or "text", the checkpoint's own over sentences of top genes; width of the common space
         (not of "text").
-    sentence_genes, above_mean, exclude
+    sentence_genes, above_mean, exclude_genes
         Sentences: how many genes, whether by log-fold over the slide's mean, and kinds of genes left out.
     epochs, batch_size, chunk, slides_per_batch
         The batch is global, over all processes; ``chunk`` spots of each go through the towers at once (gradient
@@ -69,14 +72,17 @@ class Settings:
     data: str | None = None
     config: str = "all"
     slides: list | str | None = None
+    exclude: list | str | None = None
     species: list | str | None = None
     tissue: list | str | None = None
     pmid: list | str | None = None
     validation_slides: list | str | None = None
-    split_by: str | None = "slide"
+    split_by: str | None = None
     split_seed: int = 0
     split_fractions: list | tuple = (0.8, 0.1, 0.1)
     patients: str | None = None
+    splits: str | None = None
+    no_study: str | None = None
     patch_um: float | None = None
     patch_px: int | None = None
     upsample: bool = False
@@ -90,7 +96,7 @@ class Settings:
     latent_dim: int = 32
     sentence_genes: int = 50
     above_mean: bool = True
-    exclude: list | tuple = ()
+    exclude_genes: list | tuple = ()
     epochs: int = 15
     batch_size: int = 1024
     chunk: int | None = None
@@ -125,8 +131,11 @@ class Settings:
                               ("normalise", NORMALISATIONS)):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise DataError(f"{name}: is {getattr(self, name)!r}; one of {', '.join(allowed)}")
-        if unknown := [kind for kind in self.exclude if kind not in EXCLUDABLE]:
-            raise DataError(f"exclude: has {unknown[0]!r}; any of {', '.join(EXCLUDABLE)}")
+        if unknown := [kind for kind in self.exclude_genes if kind not in EXCLUDABLE]:
+            raise DataError(f"exclude_genes: has {unknown[0]!r}; any of {', '.join(EXCLUDABLE)}")
+        if kinds := [name for name in texts_of(self.exclude or ()) if name in EXCLUDABLE]:
+            raise DataError(f"exclude: leaves out slides; {kinds[0]} genes are left out by exclude_genes")
+        _ = self.splitting  # refuses what does not go together
         for name in ("epochs", "batch_size", "latent_dim", "keep", "chunk", "checkpoint_steps", "slides_per_batch"):
             if (number := getattr(self, name)) is not None and number < 1:
                 raise DataError(f"{name}: is {number}; must be 1 or more")
@@ -139,6 +148,17 @@ class Settings:
             raise DataError(
                 "panel: is not given; make one with scripts/data_process/select_genes.py, or pass tower=text"
             )
+
+    @property
+    def splitting(self) -> Splitting:
+        """How slides are split, before ``validation_slides`` are taken out."""
+        if self.validation_slides:
+            return Splitting(splits=self.splits)
+        try:
+            return Splitting(self.split_by, self.split_seed, tuple(self.split_fractions), self.patients, self.splits,
+                             self.no_study)  # fmt: skip
+        except ValueError as error:
+            raise DataError(str(error)) from None
 
     @property
     def record(self) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Training and held-out spots in any order: memory-mapped examples, and what the second tower is given of each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,10 @@ from stimage.errors import DataError
 from stimage.evaluation.labels import UNLABELLED
 from stimage.modeling.batches import SpotBatch, to_batch
 from stimage.modeling.pixels import augment
-from stimage.modeling.sources import VERIFIED, open_source, reading
+from stimage.modeling.sources import VERIFIED, reading
 from stimage.processing.loading import direct
-from stimage.slides import TECHS, Filters, read_catalog
+from stimage.slides import TECHS
+from stimage.training.parts import Parts
 from stimage.training.second_tower import second_input
 from stimage.training.settings import Settings
 
@@ -67,21 +68,21 @@ class Spots(torch.utils.data.Dataset):
 
 
 def load_spots(
-    settings: Settings, image_size: int, tokenizer: PreTrainedTokenizerBase | None = None
+    settings: Settings, parts: Parts, image_size: int, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> tuple[Spots, Spots | None]:
     """Load the spots to train on and those held out (None where nothing is), prepared once in the data sets' cache.
 
     Raises
     ------
     DataError
-        If they can't be loaded, a held-out slide is trained on too, or the panel does not fit.
+        If they can't be loaded, or the panel does not fit.
     """
     is_root = any(Path(settings.data, tech).is_dir() for tech in TECHS)
-    train, held_out = (_from_root if is_root else _published)(settings)
-    if not len(train):
+    train, held_out = (_from_root if is_root else _published)(settings, parts)
+    if train is None or not len(train):
         raise DataError(f"{settings.data}: no spot is left to train on; loosen the filters or the splits")
-    parts = [part for part in (train, held_out) if part is not None]
-    names = None if "expression" in train.features else stimage_1k4m.gene_names(parts, root=settings.data)
+    loaded = [part for part in (train, held_out) if part is not None]
+    names = None if "expression" in train.features else stimage_1k4m.gene_names(loaded, root=settings.data)
     spots: list[Any] = []
     for part, augmented in ((train, settings.augment), (held_out, False)):
         if part is None or not len(part):
@@ -92,74 +93,36 @@ def load_spots(
         slides, slide = tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
         other = second_input(settings, table, slides, slide, names, tokenizer)
         spots.append(Spots(table, slides, slide, other, image_size, augmented, settings.seed))
-    if spots[1] and (both := set(spots[0].slides) & set(spots[1].slides)):
-        raise DataError(f"slide {min(both)!r} is trained on and held out; name it in one of the two")
     return spots[0], spots[1]
 
 
-def _from_root(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
-    options = {name: getattr(settings, name) for name in ("slides", "species", "tissue", "pmid")}
+def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
+    """Load the slides to train on, and those held out; others are not prepared."""
+    options: dict[str, Any] = {"splits": "none", "streaming": False}
     if settings.patch_um:
         options["patch"] = {"um": settings.patch_um, "px": settings.patch_px}
     options |= {"upsample": settings.upsample, "um_per_px": settings.um_per_px}
     if settings.tower != "text":
         options |= {"panel": settings.panel, "normalise": settings.normalise, "gene_table": settings.gene_table}
-    if settings.validation_slides:
-        held_out = _root(settings, "train", **options | {"slides": settings.validation_slides})
-        names = set(held_out.unique("slide"))
-        if options["slides"] is None:
-            slides = read_catalog(settings.data).of_techs(_techs(settings)).slides
-            options["slides"] = [slide.name for slide in slides if slide.name not in names]
-        return _root(settings, "train", **options), held_out
-    if not settings.split_by:
-        return _root(settings, "train", **options), None
-    splits = {name: getattr(settings, name) for name in ("split_by", "split_seed", "split_fractions", "patients")}
-    parts = _root(settings, None, **options, **splits)
-    return parts["train"], parts.get("validation")
+    for names in (parts.train, parts.validation):
+        slides = list(names)
+        yield stimage_1k4m.load(settings.config, settings.data or "", slides=slides, **options) if slides else None
 
 
-def _root(settings: Settings, split: str | None, **options: Any) -> Any:
-    return stimage_1k4m.load(settings.config, settings.data, split, streaming=False, **options)
-
-
-def _published(settings: Settings) -> tuple[datasets.Dataset, datasets.Dataset | None]:
-    """Load the splits `train` and `validation`; slides that are named may be of any split, `test` too."""
+def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
+    """Load the same of published spots, whichever of the folder's splits they are in."""
     for name in ("patch_um", "um_per_px", "gene_table"):
         if getattr(settings, name):
             raise DataError(f"{settings.data}: is published, its patches cut and its genes named: leave out {name}, or "
                             "pass the root that it was made of")  # fmt: skip
-    parts = _load(settings.data, settings.config, **VERIFIED)
-    train, held_out = parts["train"], parts.get("validation")
-    every = datasets.concatenate_datasets(list(parts.values()))
-    if settings.validation_slides:
-        held_out = _of_slides(every, settings.validation_slides, settings.data)
-        train = _only(train, set(train.unique("slide")) - set(held_out.unique("slide")))
-    if settings.slides:
-        train = _of_slides(every, settings.slides, settings.data)
-    filters = Filters(species=settings.species, tissue=settings.tissue, pmid=settings.pmid)
-    if filters == Filters():
-        return train, held_out
-    known = open_source(settings.data).slides(_techs(settings), filters)
-    names = {slide.name for slide in known}
-    if held_out is not None and not settings.validation_slides:
-        held_out = _only(held_out, names)
-    return _only(train, names), held_out
+    every = datasets.concatenate_datasets(list(_load(settings.data, settings.config, **VERIFIED).values()))
+    for names in (parts.train, parts.validation):
+        yield _only(every, names) if names else None
 
 
-def _techs(settings: Settings) -> tuple[str, ...]:
-    return TECHS if settings.config == "all" else (settings.config,)
-
-
-def _of_slides(table: datasets.Dataset, slides: str | Iterable[str], where: str) -> datasets.Dataset:
-    wanted = {slides} if isinstance(slides, str) else set(slides)
-    if lost := wanted - set(table.unique("slide")):
-        raise DataError(f"{where}: has no slide {min(lost)!r}")
-    return _only(table, wanted)
-
-
-def _only(table: datasets.Dataset, slides: set[str]) -> datasets.Dataset:
+def _only(table: datasets.Dataset, slides: Sequence[str]) -> datasets.Dataset:
     column = table.with_format("arrow").select_columns(["slide"])[:]["slide"]
-    return table.select(np.flatnonzero(pc.is_in(column, pa.array(sorted(slides), pa.string())).to_numpy()))
+    return table.select(np.flatnonzero(pc.is_in(column, pa.array(slides, pa.string())).to_numpy()))
 
 
 def _load(*arguments: Any, **options: Any) -> Any:

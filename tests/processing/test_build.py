@@ -138,13 +138,13 @@ def test_splits_in_folders_and_no_leaks(tmp_path):
     root, out = tmp_path / "root", tmp_path / "out"
     for i in range(10):
         write_slide(root, f"S{i}", "ST", side=2, seed=i, meta={"pmid": str(i)})
-    options = ("--split-by", "study", "--fractions", 0.6, 0.2, 0.2, "--exclude", tmp_path / "not.txt")
+    options = ("--split-by", "study", "--fractions", 0.4, 0.3, 0.3, "--seed", 1, "--exclude", tmp_path / "not.txt")
     (tmp_path / "not.txt").write_text("S9\nElsewhere\n")
     done = run(BUILD, root, out, *options)
     assert done.returncode == 0 and "1 of 2 excluded slides are not in" in done.stderr
     data = load_dataset(str(out), "ST", streaming=True)
     sides = {name: {e["slide"] for e in split} for name, split in data.items()}
-    assert sorted(map(len, sides.values())) == [1, 2, 6] or sorted(map(len, sides.values())) == [2, 2, 5]
+    assert all(sides.values()) and sum(map(len, sides.values())) == 9
     assert "S9" not in set().union(*sides.values())
     train, test = next(iter(sides["train"])), next(iter(sides["test"]))
     for part, suffix in (("gene_exp", "_count.csv"), ("coord", "_coord.csv")):  # the same counts under another name

@@ -47,8 +47,14 @@ def test_the_sample_is_split_by_slide_and_a_failed_plan_binds_nothing(sample, tm
     done = run(BUILD, sample, out, "--split-by", "study", "--config", "VisiumHD")
     assert done.returncode == 1 and "study of 1 of 1 slides is not known" in done.stderr and "--exclude" in done.stderr
     done = run(BUILD, sample, out, "--split-by", "slide", "--config", "ST")
+    assert done.returncode == 1 and "too few groups (2) for 3 splits" in done.stderr
+    done = run(BUILD, sample, out, "--split-by", "slide", "--config", "ST", "--split-fractions", 0.5, 0, 0.5,
+               "--split-seed", 2)  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = run(BUILD, sample, tmp_path / "all", "--split-by", "slide")
+    assert done.returncode == 1 and "these work: " in done.stderr
+    seed = done.stderr.split("these work: ")[1].split(",")[0]
+    done = run(BUILD, sample, tmp_path / "all", "--split-by", "slide", "--split-seed", seed)
     assert done.returncode == 0, done.stderr
     assert {p.parent.name for p in (tmp_path / "all").glob("data/*/*/*")} == {"train", "validation", "test"}
 
@@ -101,8 +107,8 @@ def test_a_slide_that_is_left_out_now_is_told_and_its_shard_removed(tmp_path):
 @pytest.mark.parametrize(
     "options, words",
     [(("--workers", 0), "must be 1 or more"), (("--spots-per-shard", 0), "must be 1 or more"),
-     (("--jpeg-quality", 500), "--jpeg-quality"), (("--fractions", 0.5, 0.3, 0.2), "pass --split-by too"),
-     (("--seed", 1), "pass --split-by too"), (("--exclude", "no.txt"), "no.txt: cannot be read"),
+     (("--jpeg-quality", 500), "--jpeg-quality"), (("--fractions", 0.5, 0.3, 0.2), "(--split-by) too"),
+     (("--seed", 1), "(--split-by) too"), (("--exclude", "no.txt"), "no.txt: cannot be read"),
      (("--split-by", "patient", "--patients", "no.csv"), "no.csv: cannot be read")],
 )  # fmt: skip
 def test_options_that_cannot_be(sample, tmp_path, options, words):

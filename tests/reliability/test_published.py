@@ -12,6 +12,7 @@ from stimage.errors import DataError
 from stimage.evaluation.embed import SlideBatches
 from stimage.modeling import sources
 from stimage.modeling.batches import spot_loader
+from stimage.training.parts import choose_parts
 from stimage.training.settings import Settings
 from stimage.training.spots import load_spots
 from tests.reliability import slow
@@ -131,7 +132,7 @@ def test_training_reads_shards(folder, fault, tmp_path):
         datasets.disable_progress_bars()
         shutil.rmtree(datasets.config.HF_DATASETS_CACHE, ignore_errors=True)
         settings = Settings(data=str(folder), panel=str(panel), augment=False, normalise="counts")
-        train, held_out = load_spots(settings, 10)
+        train, held_out = load_spots(settings, choose_parts(settings), 10)
         assert held_out is None
         return [train[0, torch.tensor([k])] for k in range(len(train))], train.table["spot_id"]
 

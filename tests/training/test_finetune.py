@@ -80,7 +80,7 @@ def test_a_run_learns_and_says_what_it_did(tuned, folder):
     assert [scores["epoch"] for scores in history] == [0, 1, 2]
     assert history[-1]["loss"] < history[0]["loss"] - 0.1
     assert {"pooled_image_to_other_recall@10", "slide_other_to_image_median_rank", "probe_f1"} <= history[-1].keys()
-    assert results["slides"]["held_out"] == SETTINGS["validation_slides"]
+    assert results["slides"]["validation"] == SETTINGS["validation_slides"]
     model = AutoModel.from_pretrained(tuned / "model")
     assert list(model.config.genes) == json.loads((folder / "panel.json").read_text())["genes"]
     CLIPVisionModelWithProjection.from_pretrained(tuned / "model")

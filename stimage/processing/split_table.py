@@ -1,0 +1,73 @@
+"""A table that says which slide is in which split: splits.csv of a root, or one that is named."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stimage.errors import DataError
+from stimage.slides.access import OPEN, Access
+from stimage.slides.names import fold
+from stimage.slides.storage import list_folder, local_copy, normal_root, read_table
+
+SPLITS = ("train", "validation", "test")
+NAME = "splits.csv"
+NO_TABLE = "none"  # as ``splits``: a root's own is not looked at
+
+
+@dataclass(frozen=True)
+class SplitTable:
+    """Split, group and name as it was written, by folded name; ``where`` is what errors call the table.
+
+    Without a column of groups, each slide is its own.
+    """
+
+    where: str
+    splits: Mapping[str, str]
+    groups: Mapping[str, str]
+    names: Mapping[str, str]
+
+
+def find_table(
+    root: str, splits: str | os.PathLike | Mapping[str, str] | None, access: Access = OPEN
+) -> SplitTable | None:
+    """Return the table that rules: the one that is named, else the root's own, if it has one.
+
+    Parameters
+    ----------
+    splits
+        A file, or slide name → split; "none" looks at no table; None looks for the root's own.
+    """
+    if isinstance(splits, Mapping):
+        return _checked("splits=", [{"slide": str(name), "split": str(split)} for name, split in splits.items()])
+    if splits is not None:
+        return None if str(splits) == NO_TABLE else read_splits(splits)
+    own = list_folder(normal_root(root), "", access).get(NAME)
+    return read_splits(own["url"], access) if own else None
+
+
+def read_splits(path: str | os.PathLike, access: Access = OPEN) -> SplitTable:
+    """Read a CSV file with the columns slide and split, and perhaps group.
+
+    Raises
+    ------
+    DataError
+        If it is no such file, names a slide twice, or a split that is none of train, validation and test.
+    """
+    columns, rows = read_table(local_copy(os.fspath(path), access))
+    if missing := [column for column in ("slide", "split") if column not in columns]:
+        raise DataError(f"{path}: has no column {missing[0]!r}, but {', '.join(columns) or 'nothing'}")
+    return _checked(str(path), rows)
+
+
+def _checked(where: str, rows: Sequence[Mapping[str, str]]) -> SplitTable:
+    splits: dict[str, str] = {}
+    for row in rows:
+        name, split = fold(row["slide"].strip()), row["split"].strip()
+        if split not in SPLITS:
+            raise DataError(f"{where}: slide {row['slide']!r} has the split {split!r}; one of {', '.join(SPLITS)}")
+        if name in splits:
+            raise DataError(f"{where}: slide {row['slide']!r} occurs twice (upper and lower case do not count)")
+        splits[name] = split
+    names = dict(zip(splits, (row["slide"].strip() for row in rows)))
+    groups = dict(zip(splits, (row.get("group", "").strip() or row["slide"].strip() for row in rows)))
+    return SplitTable(where, splits, groups, names)

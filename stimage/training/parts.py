@@ -1,0 +1,54 @@
+"""Which slides a run trains on, which it holds out, and which it leaves alone."""
+
+from dataclasses import asdict, dataclass
+
+from stimage.errors import DataError
+from stimage.modeling.sources import Source, open_source
+from stimage.processing.selection import Selection
+from stimage.processing.splits import parts_of, split_slides
+from stimage.slides import TECHS, Filters
+from stimage.training.settings import Settings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Names of slides: trained on, held out to choose the epoch by, and left alone."""
+
+    train: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+
+    @property
+    def record(self) -> dict[str, tuple[str, ...]]:
+        """The names by split, as JSON has them."""
+        return asdict(self)
+
+
+def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
+    """Split the slides of a run's data, as its settings say.
+
+    Parameters
+    ----------
+    source
+        Where the slides are; without it, what ``settings.data`` names.
+
+    Raises
+    ------
+    DataError
+        If slides can't be split so, none is left to train on, or one is trained on and held out.
+    """
+    catalog = (source or open_source(settings.data or "")).catalog
+    techs = TECHS if settings.config == "all" else (settings.config,)
+    chosen = {name: getattr(settings, name) for name in ("slides", "exclude", "species", "tissue", "pmid")}
+    selection = Selection(settings.data or "", techs, Filters(**chosen))
+    parts = parts_of(split_slides(catalog, selection, settings.splitting).values())
+    if settings.validation_slides:
+        named = Filters(**chosen | {"slides": settings.validation_slides})
+        held_out = [slide.name for slide in Selection(selection.root, techs, named).of(catalog)]
+        if settings.slides is not None and (both := sorted(set(held_out) & set(parts["train"]))):
+            raise DataError(f"slide {both[0]!r} is trained on and held out; name it in one of the two")
+        parts = {split: [name for name in names if name not in held_out] for split, names in parts.items()}
+        parts["validation"] = held_out
+    if not parts["train"]:
+        raise DataError(f"{settings.data}: no slide is left to train on; loosen the filters or the splits")
+    return Parts(**{split: tuple(names) for split, names in parts.items()})
