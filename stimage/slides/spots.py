@@ -12,11 +12,12 @@ import pyarrow as pa
 from stimage.errors import DataError
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
-from stimage.slides.counts import Rows, index_rows, read_header, rows_at
+from stimage.slides.counts import Rows, read_header, rows_at
 from stimage.slides.images import MAX_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
 from stimage.slides.matching import match_spots, unique_ids
 from stimage.slides.patches import Patch
+from stimage.slides.row_index import forget, kept_index
 from stimage.slides.scale import Scale, slide_scale
 from stimage.slides.storage import local_copy
 
@@ -132,7 +133,7 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
     coord, counts, image, labels = files
     info = image_info(image, max_pixels) if image else None
     coordinates = read_coordinates(coord)
-    index = index_rows(counts)
+    index = kept_index(counts)
     row, kept = match_spots(coord, coordinates, counts, index, image, info, on_mismatch)
     order = np.lexsort((coordinates.x, coordinates.y))  # stable: of spots at one place, in the file's order
     order = order[kept[order]]
@@ -182,7 +183,19 @@ def read_batches(
     for at in range(begin, end, size):
         stop = min(at + size, end)
         if with_counts:
-            rows = rows_at(spots.counts, spots.genes, spots.row_start[at:stop], spots.row_end[at:stop])
-            if rows.ids != spots.file_ids[at:stop].to_pylist():
-                raise DataError(f"{spots.counts}: changed while it was read; start again")
+            rows = _rows(spots, at, stop)
         yield Batch(at, stop, [next(patches) for _ in range(stop - at)] if patches else None, rows)
+
+
+def _rows(spots: Spots, begin: int, end: int) -> Rows:
+    """Read counts, and see that they are of these spots; if not, the next to open the slide finds its rows anew."""
+    part = slice(begin, end)
+    try:
+        rows = rows_at(spots.counts, spots.genes, spots.row_start[part], spots.row_end[part])
+        if rows.ids == spots.file_ids[part].to_pylist():
+            return rows
+        raise DataError(f"{spots.counts}: changed while it was read; start again")
+    except DataError:
+        forget(spots.counts)
+        _open_spots.cache_clear()
+        raise
