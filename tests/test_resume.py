@@ -1,0 +1,71 @@
+"""What docs/training.md says of streams that go on in the middle, and of fewer shards than workers."""
+
+import logging
+from collections import Counter
+
+import pytest
+from torch.utils.data import DataLoader
+
+import stimage_1k4m
+from stimage.modeling.batches import spot_loader
+from tests.roots import write_slide
+
+MIDDLES = [0, 1, 30, 70, 130, 190]
+
+
+@pytest.fixture
+def root(tmp_path):
+    for k in range(6):
+        write_slide(tmp_path / "root", f"S{k}", "ST", side=3 + k, seed=k)
+    return tmp_path / "root"
+
+
+def go_on(make, at: int) -> tuple[list[str], list[str]]:
+    """Read ``at`` spots, keep the state, and go on from it with another stream: return both runs' spots."""
+    one, again = make(), make()
+    iterator = iter(one)
+    first = [next(iterator)["spot_id"] for _ in range(at)]
+    again.load_state_dict(one.state_dict())
+    return first, [e["spot_id"] for e in again]
+
+
+@pytest.mark.parametrize("at", MIDDLES)
+@pytest.mark.parametrize("kind", ["as it is", "shards shuffled", "prepared and shuffled"])
+def test_goes_on_exactly(root, tmp_path, kind, at):
+    def make():
+        if kind == "prepared and shuffled":
+            prepared = stimage_1k4m.load("ST", root, streaming=False, cache_dir=tmp_path / "cache")
+            return prepared.select_columns(["spot_id"]).shuffle(seed=1).to_iterable_dataset()
+        stream = stimage_1k4m.load("ST", root, columns=["spot_id"])
+        return stream if kind == "as it is" else stream.shuffle(seed=1, buffer_size=1)
+
+    whole = [e["spot_id"] for e in make()]
+    first, rest = go_on(make, at)
+    assert first + rest == whole and len(set(whole)) == 199
+    assert kind == "as it is" or whole != [e["spot_id"] for e in stimage_1k4m.load("ST", root)]
+
+
+def test_a_buffer_is_lost_and_datasets_warns_of_it(root, caplog):
+    def make():
+        return stimage_1k4m.load("ST", root, columns=["spot_id"]).shuffle(seed=1, buffer_size=50)
+
+    logger = logging.getLogger("datasets")
+    logger.addHandler(caplog.handler)  # it does not propagate
+    try:
+        first, rest = go_on(make, 100)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert len(Counter(first + rest)) < 199  # if this fails, datasets keeps the buffer: say so in the docs
+    assert "without the buffer content" in caplog.text
+
+
+def test_fewer_shards_than_workers(tmp_path, monkeypatch):
+    write_slide(tmp_path, "S", "ST", side=6)
+    monkeypatch.setattr(stimage_1k4m, "SPOTS_PER_FINE_SHARD", 10)
+    stream = stimage_1k4m.load("ST", tmp_path)
+    want = sorted(e["spot_id"] for e in stream)
+    assert stream.num_shards == 1 and stream.reshard().num_shards == 3
+    loader = DataLoader(stream.reshard(), batch_size=None, num_workers=3)
+    assert sorted(e["spot_id"] for e in loader) == want
+    batches = list(spot_loader(stream, 4, workers=3, image_size=16))
+    assert sorted(spot for batch in batches for spot in batch.spot_ids) == want
