@@ -3,7 +3,9 @@
 import logging
 from collections import Counter
 
+import datasets
 import pytest
+from packaging.version import Version
 from torch.utils.data import DataLoader
 
 import stimage_1k4m
@@ -32,6 +34,9 @@ def go_on(make, at: int) -> tuple[list[str], list[str]]:
 @pytest.mark.parametrize("at", MIDDLES)
 @pytest.mark.parametrize("kind", ["as it is", "shards shuffled", "prepared and shuffled"])
 def test_goes_on_exactly(root, tmp_path, kind, at):
+    if kind == "shards shuffled" and Version(datasets.__version__).major < 5:
+        pytest.skip("older datasets lose the one spot in the buffer")
+
     def make():
         if kind == "prepared and shuffled":
             prepared = stimage_1k4m.load("ST", root, streaming=False, cache_dir=tmp_path / "cache")
