@@ -39,6 +39,12 @@ def reading(inputs: Inputs) -> list[Case]:
              Side("ours", "reading.first_ours"), (Side("pandas, Pillow", "reading.first_plain"),)),
         Case("stream", "all its examples, Arrow format", 0.4, inputs.visium,
              Side("ours", "reading.stream_arrow"), plain, all_limit),
+        Case("images", "their images alone", 0.2, inputs.visium,
+             Side("ours", "reading.stream_columns", ("image",)), (Side("ours, with counts", "reading.stream_arrow"),),
+             agree=as_many),
+        Case("only-counts", "their counts alone", 0.3, inputs.visium,
+             Side("ours", "reading.stream_columns", ("gene_ids", "counts")),
+             (Side("ours, with images", "reading.stream_arrow"),), agree=as_many),
         Case("rows", "all its examples, Python format", 0.5, inputs.visium,
              Side("ours", "reading.stream_python"), plain, all_limit),
     ]  # fmt: skip
@@ -118,6 +124,12 @@ def close(ours: Found, other: Found, within: float) -> str:
     error = max(float(np.abs(np.subtract(ours[name], other[name])).max()) for name in ours)
     if not error <= within:
         raise ValueError(f"differs by {error:.2g}, more than {within}")
+    return ""
+
+
+def as_many(ours: Found, other: Found) -> str:
+    """Agree if there are as many spots."""
+    equal({"spots": ours["spots"]}, {"spots": other["spots"]})
     return ""
 
 
