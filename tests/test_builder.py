@@ -218,6 +218,8 @@ def test_huge_slides_are_cut_in_ranges(many, monkeypatch):
     monkeypatch.setattr(stimage_1k4m, "SPOTS_PER_SHARD", 10)
     dataset = stream(many)
     assert dataset.num_shards > 15 and ids(dataset) == want
+    if not hasattr(dataset, "reshard"):
+        pytest.skip("datasets cuts shards no finer before version 4")
     monkeypatch.setattr(stimage_1k4m, "SPOTS_PER_FINE_SHARD", 3)
     finer = dataset.reshard()
     assert finer.num_shards > 40 and ids(finer) == want

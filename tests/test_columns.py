@@ -121,8 +121,7 @@ def test_selecting_of_streamed_prepared_and_published(root, tmp_path):
 
 
 def test_workers_and_shuffling(root):
-    from torch.utils.data import DataLoader
-
+    loaders = pytest.importorskip("torch.utils.data")
     dataset = load(root, columns=["counts", "spot_id"])
-    loaded = DataLoader(dataset.shuffle(seed=0, buffer_size=4), batch_size=None, num_workers=1)
+    loaded = loaders.DataLoader(dataset.shuffle(seed=0, buffer_size=4), batch_size=None, num_workers=1)
     assert {e["spot_id"]: e["counts"] for e in loaded} == {e["spot_id"]: e["counts"] for e in load(root)}
