@@ -371,7 +371,7 @@ def load(
     if name not in CONFIGS:
         raise ValueError(f"{name!r}: is no configuration; pass one of {', '.join(CONFIGS)}")
     known = {one.name for one in fields(SpotsConfig)} - {one.name for one in fields(datasets.BuilderConfig)}
-    known -= {"root", "access", "catalog", "um_per_px"}
+    known -= {"root", "access", "catalog"}
     if unknown := options.keys() - known:
         raise ValueError(f"there is no option {min(unknown)!r}; there are {', '.join(sorted(known))}")
     if streaming and (num_proc is not None or keep_in_memory):

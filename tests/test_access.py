@@ -4,6 +4,7 @@ import pickle
 import traceback
 
 import datasets
+import fsspec
 import pytest
 from datasets import load_dataset
 from torch.utils.data import DataLoader
@@ -48,6 +49,12 @@ def test_storage_options_reach_every_read(root, url, given, tmp_path):
     assert not [p for p in (tmp_path / "cache").rglob("*") if p.is_file() and SECRET.encode() in p.read_bytes()]
 
 
+@pytest.mark.parametrize("given", [HEADERS, {"client_kwargs": HEADERS}], ids=["headers", "client_kwargs"])
+def test_the_configuration_of_fsspec_serves_scripts(root, url, given, monkeypatch):
+    monkeypatch.setitem(fsspec.config.conf, "http", given)
+    assert [slide.name for slide in open_source(url).slides()] == ["S0", "S1"]
+
+
 def test_workers_have_what_the_server_asks_for(root, url):
     want = {e["spot_id"] for e in stream(data_dir=str(root))}
     dataset = load_dataset(
@@ -81,6 +88,6 @@ def test_a_private_data_set_of_the_hub(hub, root, tmp_path):
     options = {"root": url, "token": hub.token, "split": "train", "cache_dir": str(tmp_path / "cache"), **given}
     assert plain(load_dataset("stimage_1k4m", "all", **options)) == want
     source = open_source(url, Access(given["storage_options"], hub.token))
-    assert len(list(source.spots(source.slides()[0]))) == 9
+    assert len(list(source.spots(source.slides()[0], ["spot_id"]))) == 9
     with pytest.raises(ValueError, match=rf"{url}: cannot be .*RepositoryNotFound.*token="):
         stream(root=url, token=False, **given)

@@ -37,7 +37,9 @@ class Access:
         if url.startswith("hf://") and self.token is not None:
             options["token"] = self.token
         if url.startswith(("http://", "https://")):
-            options["client_kwargs"] = {"trust_env": True, "timeout": PATIENT, **options.get("client_kwargs", {})}
+            configured = fsspec.config.conf.get(protocol, {}).get("client_kwargs", {})
+            given = {"trust_env": True, "timeout": PATIENT, **configured, **options.get("client_kwargs", {})}
+            options["client_kwargs"] = given
         return fsspec.core.url_to_fs(url, **options)
 
     @contextmanager

@@ -173,7 +173,8 @@ def _copy(url: str, access: Access) -> Path:
             with replacing(copy) as unfinished:
                 fs, path = access.open(url)
                 bar = {"desc": f"Fetching {copy.name}", "unit": "B", "unit_scale": True}
-                fs.get_file(path, str(unfinished), callback=TqdmCallback(bar, tqdm_cls=datasets.utils.tqdm))
+                with TqdmCallback(bar, tqdm_cls=datasets.utils.tqdm) as progress:
+                    fs.get_file(path, str(unfinished), callback=progress)
                 if size not in (None, got := unfinished.stat().st_size):
                     raise DataError(f"{url}: was cut off: {got} bytes came of {size}; run it again")
                 if _said_of(url, access) != (size, stamp):
