@@ -79,7 +79,13 @@ def genes(inputs: Inputs) -> list[Case]:
     for n in inputs.sizes.small_slides:
         arguments = partial(inputs.small_slides, n)
         cases.append(Case(f"panel-{n}", f"overlap-hvg of {n} small slides", 0.2, arguments, ours, (), limit))
-    return cases
+    slides, n, _ = inputs.sizes.headers
+    return [
+        *cases,
+        Case("names", f"numbering the genes of {slides:,} slides of {n:,}, two cores", 2, inputs.headers,
+             Side("ours", "genes.names_ours", cores=2), (Side("pandas", "genes.names_pandas", cores=2),),
+             Side("reading the first lines", "genes.names_limit", cores=2)),
+    ]  # fmt: skip
 
 
 def training(inputs: Inputs) -> list[Case]:

@@ -34,6 +34,7 @@ class Sizes:
     bins: tuple[int, ...] = (1_000, 3_000, 10_000, 30_000, 100_000, 200_000)  # of Visium HD slides, with so many genes
     bins_genes: int = 3000
     bins_plain: int = 30_000  # the largest that is read by pandas and Pillow, too
+    headers: tuple[int, int, int] = (1149, 30_000, 99_086)  # slides, genes of each, and all genes
     patches: int = 2000
     step: int = 32
     vision: str = "ViT-B/32"
@@ -42,8 +43,8 @@ class Sizes:
 
 
 QUICK = Sizes(spots=300, genes=2000, st=(3, 4), margin=300, huge=20, slides=2, small_slides=(2, 4),
-              bins=(300, 1000, 3000), bins_genes=200, bins_plain=1000, patches=128, step=16, vision="tiny",
-              probe=(300, 32), silhouette=1000)  # fmt: skip
+              headers=(8, 200, 500), bins=(300, 1000, 3000), bins_genes=200, bins_plain=1000, patches=128, step=16,
+              vision="tiny", probe=(300, 32), silhouette=1000)  # fmt: skip
 
 
 class Inputs:
@@ -132,6 +133,23 @@ class Inputs:
                 (root / f"Visium/image/{name}.png").touch()
 
         return (self._once(f"small-{slides}", write),)
+
+    def headers(self) -> tuple[Path]:
+        """A root with many slides of one spot, each of other genes in another order, one in a hundred of all genes."""
+        slides, few, every = self.sizes.headers
+
+        def write(root: Path) -> None:
+            rng = np.random.default_rng(0)
+            for k in range(slides):
+                name, genes = f"Bench_{k:04d}", rng.permutation(every)[: every if k % 100 == 50 else few].tolist()
+                for folder in ("coord", "gene_exp", "image"):
+                    (root / "Visium" / folder).mkdir(parents=True, exist_ok=True)
+                lines = "".join([f",GENE{gene:05d}" for gene in genes]), f"\n{name}_0", ",1" * len(genes), "\n"
+                (root / f"Visium/gene_exp/{name}_count.csv").write_text("".join(lines))
+                (root / f"Visium/coord/{name}_coord.csv").touch()
+                (root / f"Visium/image/{name}.png").touch()
+
+        return (self._once(f"headers-{slides}-{few}", write),)
 
     def patches(self) -> tuple[Path]:
         """A folder of patches of 112 px."""

@@ -1,6 +1,9 @@
-"""Choosing genes: slide by slide, and by scanpy on the stacked slides."""
+"""Choosing genes: slide by slide, and by scanpy on the stacked slides. Numbering them."""
 
+import hashlib
+import tempfile
 from pathlib import Path
+from unittest import mock
 
 from benchmarks.jobs import loads
 from benchmarks.jobs.reading import read_through
@@ -41,6 +44,38 @@ def scanpy(root: str) -> dict:
 def limit(root: str) -> dict:
     """Read the bytes of the count files, once."""
     return {"lines": sum(map(read_through, _counts(root)))}
+
+
+@loads("stimage_1k4m", "pandas")
+def names_ours(root: str) -> dict:
+    """Number all genes of a root of which nothing is in the cache yet."""
+    import datasets
+
+    import stimage_1k4m
+
+    with tempfile.TemporaryDirectory() as cache, mock.patch.object(datasets.config, "HF_DATASETS_CACHE", cache):
+        return _found(stimage_1k4m.gene_names(root))
+
+
+@loads("pandas")
+def names_pandas(root: str) -> dict:
+    """Read each file's header with pandas, and number the genes as they are first met."""
+    import pandas as pd
+
+    names: dict[str, None] = {}
+    for path in _counts(root):
+        names |= dict.fromkeys(pd.read_csv(path, index_col=0, nrows=0).columns)
+    return _found(list(names))
+
+
+@loads()
+def names_limit(root: str) -> dict:
+    """Read the bytes of each file's first line."""
+    return {"bytes": sum(len(path.open("rb").readline()) for path in _counts(root))}
+
+
+def _found(names: list[str]) -> dict:
+    return {"genes": len(names), "digest": hashlib.sha256("\n".join(names).encode()).hexdigest()}
 
 
 def _counts(root: str) -> list[Path]:
