@@ -126,6 +126,15 @@ def test_a_probe_by_patient_tells_signal_from_noise(tmp_path, capsys):
     assert pooled["embedding"]["macro_f1"]["mean"] == 1 and pooled["embedding"]["bootstrap"]["groups"] == 2
     assert pooled["majority"]["macro_f1"]["mean"] < 0.5 and pooled["colour"]["macro_f1"]["mean"] < 0.8
     assert done.results["protocol"]["config"]["patients_sha256"]
+    write_csv(tmp_path / "splits.csv", [["slide", "split"], ["S0", "train"], *([f"S{k}", "test"] for k in (1, 2, 3))])
+    options = ("--embeddings", tmp_path / "signal", "--root", root, "--splits", tmp_path / "splits.csv", "--no-colour")
+    done = run(capsys, PROBE, *options, "--part", "test", out=tmp_path / "test")
+    assert not done.error and set(done.results["slides"]) == {"S1", "S2", "S3"}
+    assert done.results["data"]["parts"] == {"train": [], "validation": [], "test": ["S1", "S2", "S3"]}
+    done = run(capsys, PROBE, *options, out=tmp_path / "all")
+    assert done.results["data"]["parts"] == {"train": ["S0"], "validation": [], "test": ["S1", "S2", "S3"]}
+    done = run(capsys, PROBE, *options, "--part", "validation", out=tmp_path / "none")
+    assert "no slide is in validation" in done.error
 
 
 def test_groups_are_never_on_two_sides():

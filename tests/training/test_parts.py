@@ -1,0 +1,69 @@
+"""Which slides a run trains on, holds out and leaves alone: as its settings, a table or a published folder say."""
+
+import json
+
+import pytest
+
+from stimage.errors import DataError
+from stimage.training.parts import choose_parts
+from stimage.training.settings import Settings
+from tests.processing.conftest import BUILD
+from tests.roots import write_csv, write_slide
+from tests.test_scripts import run
+
+NAMES = tuple(f"S{i}" for i in range(12))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("parts") / "root"
+    for i, name in enumerate(NAMES):
+        write_slide(root, name, "ST", side=2, seed=i, meta={"pmid": str(i // 2)})
+    return root
+
+
+def parts(data, **settings) -> dict[str, set[str]]:
+    found = choose_parts(Settings(data=str(data), tower="text", **settings))
+    return {split: set(names) for split, names in json.loads(json.dumps(found.record)).items()}
+
+
+def test_a_root_is_split_as_the_builder_splits_it(root, tmp_path):
+    assert parts(root) == {"train": set(NAMES), "validation": set(), "test": set()}
+    options = {"split_by": "study", "split_seed": 4, "split_fractions": [0.4, 0.3, 0.3]}
+    found = parts(root, **options)
+    assert all(found.values()) and set().union(*found.values()) == set(NAMES)
+    left = parts(root, **options, exclude=[min(found["train"])])
+    assert left == found | {"train": found["train"] - {min(found["train"])}}
+    with pytest.raises(DataError, match=r"with seed 0: .* would get no slide"):
+        parts(root, split_by="study", split_fractions=[0.98, 0.01, 0.01])
+    named = parts(root, split_by="study", validation_slides=["s3"])
+    assert named == {"train": set(NAMES) - {"S3"}, "validation": {"S3"}, "test": set()}
+    with pytest.raises(DataError, match="'S3' is trained on and held out"):
+        parts(root, slides=["S3", "S4"], validation_slides=["S3"])
+    write_csv(tmp_path / "t.csv", [["slide", "split"], *([n, "test" if n < "S2" else "train"] for n in NAMES)])
+    test = {name for name in NAMES if name < "S2"}
+    assert parts(root, splits=str(tmp_path / "t.csv"))["test"] == test
+    held = parts(root, splits=str(tmp_path / "t.csv"), validation_slides=["S5"])  # what is for testing stays alone
+    assert held == {"train": set(NAMES) - test - {"S5"}, "validation": {"S5"}, "test": test}
+
+
+def test_published_splits_rule(root, tmp_path):
+    write_csv(tmp_path / "t.csv", [["slide", "split"], *([n, "test" if n < "S2" else "train"] for n in NAMES)])
+    assert run(BUILD, root, tmp_path / "out", "--splits", tmp_path / "t.csv").returncode == 0
+    found = parts(tmp_path / "out")
+    assert found["test"] == {name for name in NAMES if name < "S2"} and not found["validation"]
+    with pytest.raises(DataError, match=r"splits.csv: says which slide is in which split"):
+        parts(tmp_path / "out", split_by="slide")
+    options = {"split_by": "study", "split_seed": 4, "split_fractions": [0.4, 0.3, 0.3]}
+    assert parts(tmp_path / "out", splits="none", **options) == parts(root, **options)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"exclude": ["mitochondrial", "ribosomal"]}, "mitochondrial genes are left out by exclude_genes"),
+     ({"exclude_genes": ["S1"]}, "exclude_genes: has 'S1'; any of"),
+     ({"split_by": "slide", "splits": "x.csv"}, "leave out split_by="), ({"split_seed": 3}, "pass split_by=")],
+)  # fmt: skip
+def test_settings_that_do_not_go_together(root, wrong, message):
+    with pytest.raises(DataError, match=message):
+        parts(root, **wrong)
