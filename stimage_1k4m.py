@@ -37,6 +37,7 @@ from stimage.processing.contents import Contents
 from stimage.processing.contents import plain
 from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.encoders import encoder
+from stimage.processing.examples import PREPARED_ROWS
 from stimage.processing.examples import joined
 from stimage.processing.examples import needs_counts
 from stimage.processing.examples import spot_tables
@@ -209,6 +210,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     BUILDER_CONFIG_CLASS = SpotsConfig
     BUILDER_CONFIGS = [SpotsConfig(name=name) for name in CONFIGS]
     DEFAULT_CONFIG_NAME = "all"
+    DEFAULT_WRITER_BATCH_SIZE = PREPARED_ROWS  # datasets would cut tables that have images to a hundred rows
 
     def __init__(self, *args: Any, token: str | bool | None = None, storage_options: dict | None = None, **kwargs: Any):
         own = {key.name for key in fields(SpotsConfig)} - {key.name for key in fields(datasets.BuilderConfig)}

@@ -97,6 +97,13 @@ def test_prepared_agrees_with_streamed(many, tmp_path):
     )
 
 
+def test_prepared_tables_have_a_thousand_rows(tmp_path):
+    write_slide(tmp_path, "S", "ST", side=34)
+    prepared = load_dataset("stimage_1k4m", "ST", data_dir=str(tmp_path), split="train", cache_dir=str(tmp_path / "c"))
+    assert max(len(chunk) for chunk in prepared.data.column("spot_id").chunks) == 960  # fifteen of 64
+    assert prepared["spot_id"][:] == ids(stream(tmp_path))
+
+
 def test_prepared_is_renewed_when_the_root_changes(many, tmp_path):
     def load():
         return load_dataset("stimage_1k4m", "ST", data_dir=str(many), split="train", cache_dir=str(tmp_path / "cache"))
