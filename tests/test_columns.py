@@ -6,6 +6,7 @@ from datasets import load_dataset
 
 import stimage_1k4m
 from stimage.errors import DataError
+from stimage.processing import options
 from stimage.slides import spots
 from tests.roots import write_csv, write_slide
 from tests.test_bad_input import COORD, COUNTS, IMAGE, edit
@@ -64,8 +65,8 @@ def test_without_counts_none_is_read_and_no_gene_is_numbered(root, monkeypatch):
     def fail(*_):
         raise AssertionError("genes are numbered")
 
-    for name in ("root_vocabulary", "load_vocabulary"):
-        monkeypatch.setattr(stimage_1k4m, name, fail)
+    monkeypatch.setattr(options, "root_vocabulary", fail)
+    monkeypatch.setattr(stimage_1k4m, "load_vocabulary", fail)
     monkeypatch.setattr(spots, "rows_at", fail)
     assert [e["image"].tobytes() for e in load(root, columns=["image", "annotation"])] == want
 

@@ -12,6 +12,7 @@ from datasets import load_dataset, load_dataset_builder
 
 import stimage_1k4m
 from stimage.processing.source import PACKAGE, source_digest, sources
+from stimage.slides import MAX_PIXELS
 from tests.faults import serving
 from tests.roots import GENES, write_csv, write_slide
 
@@ -119,7 +120,7 @@ def test_a_root_behind_http_is_renewed(root):
 def test_options_that_only_look_different_are_one(root):
     same = [{"pmid": 222}, {"pmid": np.int64(222)}, {"pmid": ["222"]}, {"involve_cancer": np.bool_(True)}]
     same += [{"slides": (f"S{k}" for k in range(3))}, {"slides": np.array(["S2", "S1", "S0"])}, {}]
-    same += [{"slides": {"S0", "S1", "S2"}}, {"max_image_pixels": np.int64(stimage_1k4m.MAX_PIXELS)}]
+    same += [{"slides": {"S0", "S1", "S2"}}, {"max_image_pixels": np.int64(MAX_PIXELS)}]
     assert len({cache_of(root, **options) for options in same}) == 1
     streamed = load_dataset("stimage_1k4m", "ST", data_dir=root, split="train", streaming=True, slides=iter(["S1"]))
     assert {e["slide"] for e in streamed} == {"S1"}

@@ -1,0 +1,200 @@
+"""What a user may ask of the builder: its options, the features that examples hence have, the name of the cache."""
+
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any
+
+import datasets
+from datasets import Features, Image, Value
+
+from stimage.collection.texts import read_lines
+from stimage.genes.numbering import ids_digest, root_vocabulary
+from stimage.processing.contents import Contents
+from stimage.processing.encoders import IMAGE_FORMATS
+from stimage.processing.examples import needs_counts
+from stimage.processing.normalise import NORMALISATIONS
+from stimage.processing.panels import Panel
+from stimage.processing.selection import Selection
+from stimage.processing.splits import Splitting, split_slides
+from stimage.slides import MAX_PIXELS, TECHS, Catalog, Filters, Patch, read_catalog
+from stimage.slides.access import Access
+from stimage.slides.freshness import FILES, stamped
+from stimage.slides.storage import normal_root
+
+# of the config: what shows in the slides that are chosen and in their splits, or in nothing
+CHOOSING = {"root", "slides", "species", "tissue", "pmid", "involve_cancer", "access", "code", "catalog", "um_per_px"}
+CHOOSING |= {"exclude", "split_by", "split_seed", "split_fractions", "patients", "splits", "no_study"}
+CHOOSING |= {key.name for key in fields(datasets.BuilderConfig)}
+
+
+@dataclass
+class SpotsConfig(datasets.BuilderConfig):
+    """The options of `load` and `load_dataset`.
+
+    Parameters
+    ----------
+    root
+        Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), instead of ``data_dir``. What its server
+        asks for goes to `load_dataset` beside it: ``storage_options``, as fsspec takes them, or the Hub's ``token``.
+    slides, exclude, species, tissue, pmid, involve_cancer
+        A value or a list of values, ``slides`` and ``exclude``, which leaves slides out, also a CSV or text file of
+        names; slides that do not match are not opened, but for the line of gene names of their count files, which is
+        read once for the root's vocabulary, and never with a panel.
+    patch, upsample
+        How the image of a spot is cut: "original", the square of 2r in the image's own pixels; or
+        ``{"um": 112, "px": 224}``, a square of so many µm, resampled to so many pixels; see `stimage.slides.Patch`.
+        Slides whose image is coarser than that by more than 2 % are refused, unless ``upsample`` is True.
+    um_per_px
+        µm per pixel where you know it: a number for all slides, or by slide a mapping or the path of a CSV (slide,
+        um_per_px). Without it, see `stimage.slides.scale.slide_scale`.
+    panel
+        Gene names, or the path of a file of them: examples then have ``expression``, a dense vector of raw counts.
+        Without a panel they have ``gene_ids`` and ``counts``, only of the genes with a count; see `gene_names`.
+    gene_table
+        File of symbols and Ensembl ids, for slides that name the panel's genes by the other; see
+        `stimage.processing.gene_names.read_gene_table`. Counts of genes that come to one name are added.
+    columns
+        Names of features; examples have these alone, and what the others take is not read: without ``gene_ids``,
+        ``counts`` and ``expression`` no count is parsed and no gene numbered, without ``annotation`` its file is not
+        opened, without ``image`` that is not (with on_mismatch="drop" but for its size). Which spots come never
+        depends on it.
+    normalise
+        What ``expression`` is: "counts", "log1p", "median-log1p" or "original"; see
+        `stimage.processing.normalise.Normalisation`.
+    image_format
+        "ppm" (the default when streaming), "png" (the default otherwise) or "jpeg", the only one that loses anything.
+    on_mismatch
+        "error", or "drop" to leave out, and log, spots that the coord file, the count file and the image do not all
+        have, and slides that lack a file, a row in the meta file, a gene of the panel or the scale for the patch.
+    max_image_pixels
+        Images of more pixels are refused, as decompression bombs.
+    split_by, split_seed, split_fractions, patients, no_study
+        "slide", "study" or "patient": examples then come in the splits train, validation and test, and no slide, study
+        or patient is in two of them; see `stimage.processing.splits.Splitting`. Without it, all are in train.
+    splits
+        CSV file with the columns ``slide`` and ``split``, or slide name → split: it rules instead, as does a splits.csv
+        in the root, which "none" overlooks.
+    """
+
+    root: str | None = None
+    slides: Any = None
+    exclude: Any = None
+    species: object = None
+    tissue: object = None
+    pmid: object = None
+    involve_cancer: object = None
+    patch: Any = "original"
+    um_per_px: object = None
+    upsample: bool = False
+    panel: Any = None
+    gene_table: str | None = None
+    columns: Any = None
+    normalise: str = "counts"
+    image_format: str | None = None
+    on_mismatch: str = "error"
+    max_image_pixels: int = MAX_PIXELS
+    split_by: str | None = None
+    split_seed: int = 0
+    split_fractions: tuple = (0.8, 0.1, 0.1)
+    patients: str | None = None
+    splits: Any = None
+    no_study: str | None = None
+    access: Access = field(default_factory=Access, repr=False)  # made of load_dataset's storage_options and token
+    code: str = field(default="", repr=False)  # digest of what makes examples
+    catalog: Catalog | None = field(default=None, repr=False)  # the root's, where it is known: it is not listed again
+
+    def check(self) -> None:
+        """Raise `ValueError` for values that are none of their options', or options that do not go together."""
+        if self.normalise not in NORMALISATIONS:
+            raise ValueError(f"normalise={self.normalise!r}: pass one of {NORMALISATIONS}")
+        if self.normalise != "counts" and self.panel is None:
+            raise ValueError(f"normalise={self.normalise!r} is of a panel's genes: pass panel= too")
+        if self.gene_table and self.panel is None:
+            raise ValueError("gene_table= is for finding a panel's genes: pass panel= too")
+        if self.image_format not in (None, *IMAGE_FORMATS):
+            raise ValueError(f"image_format={self.image_format!r}: pass one of {IMAGE_FORMATS}")
+        Patch.of(self.patch, self.upsample)
+        _chosen(spot_features(None if self.panel is None else Panel.of(self.panel)), self.columns)
+
+    @property
+    def location(self) -> str:
+        """The root's path or URL."""
+        if not (self.root or self.data_dir):
+            raise ValueError("pass data_dir=ROOT, a folder laid out as the data set, or root=URL")
+        return self.root or self.data_dir
+
+    @property
+    def techs(self) -> tuple[str, ...]:
+        """The technologies' folders that the config's name stands for."""
+        return TECHS if self.name == "all" else (self.name,)
+
+    @property
+    def features(self) -> Features:
+        """The features that examples have."""
+        panel = Panel.of(self.panel, self.gene_table) if self.panel is not None else None
+        return _chosen(spot_features(panel), self.columns)
+
+    @property
+    def selection(self) -> Selection:
+        """The slides that are asked for."""
+        filters = Filters(**{key.name: getattr(self, key.name) for key in fields(Filters)})
+        return Selection(str(self.location), self.techs, filters, self.on_mismatch)
+
+    @property
+    def splitting(self) -> Splitting:
+        """How they are split."""
+        how = (self.split_by, self.split_seed, self.split_fractions, self.patients, self.splits, self.no_study)
+        return Splitting(*how)
+
+    @cached_property
+    def contents(self) -> Contents:
+        """The slides that are asked for, with their splits and their files as they are now; a root is listed once."""
+        catalog = self.catalog or read_catalog(self.location, access=self.access)
+        catalog = catalog.with_scales(self.um_per_px)
+        placed = split_slides(catalog, self.selection, self.splitting).values()
+        columns = {self.columns} if isinstance(self.columns, str) else set(self.columns or spot_features())
+        files = [file for file in FILES if file != "image" or file in columns]
+        slides = [one.slide for one in placed]
+        if self.catalog is None:  # one that is given is for streaming, which keeps nothing
+            slides = stamped(slides, files)
+        placed = tuple(replace(one, slide=slide) for one, slide in zip(placed, slides))
+        contents = Contents(normal_root(self.location), placed, tuple(files))
+        if self.panel is not None or not needs_counts(columns):
+            return contents
+        ids = ids_digest(catalog, slides) if self.catalog is None else None
+        return replace(contents, vocabulary=root_vocabulary(catalog), ids=ids)
+
+    def create_config_id(self, config_kwargs: dict, custom_features: Features | None = None) -> str:
+        """Name the prepared data set's cache by all that its examples depend on, and by nothing else."""
+        self.check()  # before a root is read, which may take long
+        if self.catalog is not None:
+            return super().create_config_id({"of": "streamed"}, custom_features)
+        made = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in CHOOSING}
+        made["patch"] = Patch.of(self.patch, self.upsample)
+        made["panel"] = Panel.of(self.panel).genes if self.panel is not None else None
+        made["gene_table"] = [text for _, text in read_lines(self.gene_table)] if self.gene_table else None
+        return super().create_config_id({"of": self.contents.digest(self.code, made)}, custom_features)
+
+
+def spot_features(panel: Panel | None = None) -> Features:
+    """Return the features of an example: with a panel, ``expression`` instead of ``gene_ids`` and ``counts``."""
+    text, number = Value("string"), Value("float32")
+    expression = {"gene_ids": datasets.Sequence(Value("int32")), "counts": datasets.Sequence(number)}
+    if panel:
+        expression = {"expression": datasets.Sequence(number, length=len(panel.genes))}
+    return Features(
+        dict.fromkeys(("spot_id", "slide", "tech", "species", "tissue", "pmid"), text)
+        | {"involve_cancer": Value("bool"), "x": number, "y": number, "radius": number, "um_per_px": number}
+        | {"annotation": text, "image": Image(), **expression}
+    )
+
+
+def _chosen(features: Features, columns: Any) -> Features:
+    """Return the features of these names, in their own order; all, where no names are given."""
+    if columns is None:
+        return features
+    wanted = [columns] if isinstance(columns, str) else list(columns)
+    if not wanted or (unknown := [name for name in wanted if name not in features]):
+        what = f"has {unknown[0]!r}" if wanted else "is empty"
+        raise ValueError(f"columns= {what}: name some of {', '.join(features)}")
+    return Features({name: kind for name, kind in features.items() if name in wanted})
