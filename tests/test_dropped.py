@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
 
@@ -252,3 +253,23 @@ def test_a_coordinate_that_the_file_has_twice(tiny):
 def test_a_number_of_spots_that_is_none(tiny, number):
     edit(tiny / "meta/meta_all_gene.csv", ",9,4", f",{number},4")
     assert len(list(load(tiny))) == 9
+
+
+def test_a_slide_without_a_spot_left_is_published_without(tmp_path):
+    """As the builder leaves it out, with the reason in the table of slides."""
+    root, out = tmp_path / "root", tmp_path / "out"
+    for name in ("Slide_A", "Slide_B"):
+        write_slide(root, name, "ST")
+    coord = root / "ST/coord/Slide_B_coord.csv"
+    coord.write_text(coord.read_text().replace("Slide_B_", "Slide_B_other_"))
+    done = run("data_process/build_shards.py", root, out, "--on-mismatch", "drop", "--workers", 1)
+    assert done.returncode == 0 and "slide left out" in done.stderr
+    rows = {row["slide"]: row for row in pq.read_table(out / "slides.parquet").to_pylist()}
+    assert rows["Slide_A"]["spots"] == 9 and rows["Slide_A"]["left_out"] is None
+    assert rows["Slide_B"]["spots"] is None and "no spot is left" in rows["Slide_B"]["left_out"]
+    published = load_dataset(str(out), split="train", streaming=True)
+    assert {spot["slide"] for spot in published} == {"Slide_A"}
+    again = run("data_process/build_shards.py", root, out, "--on-mismatch", "drop", "--workers", 1)
+    assert "2 shards, 0 to make" in again.stderr
+    refused = run("data_process/build_shards.py", root, tmp_path / "other", "--workers", 1)
+    assert refused.returncode and "Slide_B_other_" in refused.stderr

@@ -89,7 +89,8 @@ def slides_table(plan: Plan, done: Mapping[str, Done]) -> pa.Table:
     columns |= {"split": [plan.placed[n].split for n in names], "group": [plan.placed[n].group for n in names]}
     columns |= {"shards": [sum(d.size > 0 for d in parts[n]) for n in names]}
     columns |= {
-        f.name: pa.array([getattr(parts[n][0].facts, f.name) for n in names], TYPES[f.type]) for f in fields(SlideFacts)
+        f.name: pa.array([getattr(parts[n][0].facts, f.name, None) for n in names], TYPES[f.type])
+        for f in fields(SlideFacts)
     }
     columns["left_out"] = pa.array([parts[name][0].left_out for name in names], pa.string())
     return pa.table(columns)

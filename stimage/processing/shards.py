@@ -22,6 +22,7 @@ from stimage.processing.opening import check_slide
 from stimage.processing.parquet import write_spots
 from stimage.slides import MAX_PIXELS, Patch, Slide, open_spots
 from stimage.slides.freshness import as_it_is, described
+from stimage.slides.matching import NoSpotLeft
 from stimage.slides.spots import Spots
 
 FORMAT = 1  # of shards and markers; a larger one makes older ones count as not done
@@ -86,7 +87,10 @@ class Shard:
 
 @dataclass(frozen=True)
 class Done:
-    """What is known of a finished shard; ``facts`` are of the whole slide, the digests of this part."""
+    """What is known of a finished shard; ``facts`` are of the whole slide, the digests of this part.
+
+    A slide of which no spot is left has no facts.
+    """
 
     key: str
     spots: int
@@ -95,7 +99,7 @@ class Done:
     image_file: str
     images: str
     counts: str
-    facts: SlideFacts
+    facts: SlideFacts | None
 
 
 @contextlib.contextmanager
@@ -119,7 +123,8 @@ def find_done(shard: Shard) -> Done | None:
         record = json.loads(shard.marker.read_text())
         if record.pop("sha256") != _digest(record):
             return None
-        done = Done(**record | {"facts": SlideFacts(**record["facts"])})
+        facts = record.pop("facts")
+        done = Done(**record, facts=SlideFacts(**facts) if facts else None)
         size = 0 if done.left_out else os.stat(Path(shard.out, shard.path)).st_size
         same = (done.key, done.size) == (shard.key(), size) and shard.totals.exists()
     except (
@@ -148,11 +153,11 @@ def write_shard(shard: Shard) -> Done:
 
 
 def _write_shard(shard: Shard) -> Done:
-    key, options, path = shard.key(), shard.options, Path(shard.out, shard.path)
-    spots = open_spots(shard.slide, options.on_mismatch, options.max_image_pixels)
+    key, path = shard.key(), Path(shard.out, shard.path)
+    spots, left_out = _open(shard)
     vocabulary = load_vocabulary(shard.vocabulary)
-    record, left_out = _Record(len(vocabulary.names)), _why_left_out(spots, options)
-    if left_out:
+    record = _Record(len(vocabulary.names))
+    if spots is None or left_out:
         path.unlink(missing_ok=True)  # an earlier run may have had patches of it
     else:
         with _replacing(shard, path) as temporary:
@@ -160,26 +165,29 @@ def _write_shard(shard: Shard) -> Done:
             if as_it_is(shard.slide).stamps != shard.slide.stamps:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
     with _replacing(shard, shard.totals) as temporary:
-        totals = record.totals(vocabulary.ids_of(spots.genes, spots.counts))
+        totals = record.totals(vocabulary.ids_of(spots.genes if spots else (), shard.slide.counts))
         pq.write_table(totals, temporary, write_page_checksum=True)
     size = 0 if left_out else path.stat().st_size
-    image_file = _file_digest(spots.image) if shard.part == 0 else ""
-    done = Done(key, record.spots, size, left_out, image_file, *record.digests(), SlideFacts.of(spots))
+    image_file = _file_digest(spots.image) if spots and shard.part == 0 else ""
+    facts = SlideFacts.of(spots) if spots else None
+    done = Done(key, record.spots, size, left_out, image_file, *record.digests(), facts)
     with _replacing(shard, shard.marker) as temporary:
         record = asdict(done)
         temporary.write_text(json.dumps(record | {"sha256": _digest(record)}, indent=1, ensure_ascii=False))
     return done
 
 
-def _why_left_out(spots: Spots, options: Options) -> str | None:
-    """Say why a slide has no patches of the kind asked for, where such slides are to be left out."""
+def _open(shard: Shard) -> tuple[Spots | None, str | None]:
+    """Return the slide's spots, if it has some, and why it is left out, where slides that do not fit are to be."""
+    spots, options = None, shard.options
     try:
+        spots = open_spots(shard.slide, options.on_mismatch, options.max_image_pixels)
         check_slide(spots, options.patch, None)
-        return None
     except DataError as error:
-        if options.on_mismatch != "drop":
+        if options.on_mismatch != "drop" or not (spots or isinstance(error, NoSpotLeft)):
             raise
-        return str(error)
+        return spots, str(error)
+    return spots, None
 
 
 class _Record:

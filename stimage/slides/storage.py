@@ -73,7 +73,7 @@ def _list_local(folder: str) -> dict[str, dict]:
         raise _NotThere from None
     files = {}
     for entry in entries:
-        if entry.is_file():
+        if os.path.isfile(entry.path):  # a link that leads nowhere is no file
             state = entry.stat()  # of what is linked to, not of the link
             files[entry.name] = {"url": entry.path, "size": state.st_size, "stamp": _local_stamp(state)}
     return files
