@@ -5,6 +5,7 @@
 # make test-data [PYTHON=python3.13]   the data side of any Python, without torch, in an environment of its own
 # make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
+# make bench-gpu            fine-tuning on a GPU, in each of its ways, beside the original's: the same, in some ten minutes
 # make bench-hd [SIZE=545000]   the same of a Visium HD slide of so many bins, made for it: 25 GB, in $TMPDIR or OUT, and 25 minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
@@ -21,7 +22,7 @@ DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py lo
 WITH_TORCH := ^(accelerate|evaluate|torch|transformers|umap-learn)
 SIZE ?= 545000
 
-.PHONY: demo test faults lint docs bench bench-hd bench-compare test-data test-datasets3 test-oldest clean
+.PHONY: demo test faults lint docs bench bench-gpu bench-hd bench-compare test-data test-datasets3 test-oldest clean
 
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml
 	@echo "installing into $(VENV): some GB, about two minutes"
@@ -53,6 +54,9 @@ bench: $(VENV)/installed
 
 bench-hd: $(VENV)/installed
 	$(BIN)/python -m benchmarks.hd --out $(OUT)/bench --bins $(SIZE)
+
+bench-gpu: $(VENV)/installed
+	$(BIN)/python -m benchmarks.gpu --out $(OUT)/bench-gpu
 
 bench-compare: $(VENV)/installed
 	$(BIN)/python -m benchmarks.compare $(OLD) $(NEW) --threshold $(THRESHOLD)

@@ -82,7 +82,7 @@ def _drift(old: list[dict], new: list[dict]) -> str:
 
 
 def _different(old: dict, new: dict) -> list[str]:
-    return [f"{key}: {old[key]} / {new[key]}" for key in HARDWARE if old[key] != new[key]]
+    return [f"{key}: {old.get(key)} / {new.get(key)}" for key in HARDWARE if old.get(key) != new.get(key)]
 
 
 def _versions(old: dict, new: dict) -> list[str]:

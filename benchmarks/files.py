@@ -1,5 +1,8 @@
 """Writing what inputs are made of: count and coord files, images, patches."""
 
+import io
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -63,3 +66,33 @@ def write_patches(out: Path, spots: int, px: int = 112) -> None:
     table = {"spot_id": names, "slide": names, "annotation": [None] * spots, "image": files}
     table |= {"expression": pa.FixedSizeListArray.from_arrays(pa.array(rng.random(spots * 128), pa.float32()), 128)}
     pq.write_table(pa.table(table), out / "spots.parquet")
+
+
+def write_pngs(out: Path, shards: list[Path], spots: int, genes: int) -> None:
+    """Write the first spots of each shard as the original does, a PNG file each, and expression of so many genes."""
+    out.mkdir(parents=True)
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        list(pool.map(_pngs_of, shards, [out] * len(shards), [spots] * len(shards)))
+    n = len(list(out.glob("*.png")))
+    np.save(out / "expression.npy", np.random.default_rng(0).random((n, genes), np.float32))
+
+
+def _pngs_of(shard: Path, out: Path, spots: int) -> None:
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    rows = next(pq.ParquetFile(shard).iter_batches(spots, columns=["spot_id", "image"])).to_pylist()
+    for row in rows:
+        Image.open(io.BytesIO(row["image"]["bytes"])).save(out / f"{row['spot_id']}.png")
+
+
+def write_clips(out: Path) -> None:
+    """Write configurations of CLIP: of the sizes of openai/clip-vit-base-patch32 and -large-patch14, and a tiny one."""
+    from transformers import CLIPConfig
+
+    large = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+             "patch_size": 14}  # fmt: skip
+    tiny = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "patch_size": 56}  # fmt: skip
+    for name, width, vision in (("base", 512, {}), ("large", 768, large), ("tiny", 64, tiny)):
+        CLIPConfig(projection_dim=width, vision_config=vision).save_pretrained(out / name)

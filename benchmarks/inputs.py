@@ -12,10 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.files import count_rows, write_coord, write_counts, write_image, write_patches
+from benchmarks.files import (
+    count_rows,
+    write_clips,
+    write_coord,
+    write_counts,
+    write_image,
+    write_patches,
+    write_pngs,
+)
 from benchmarks.measure import ROOT
 
 HD_ACROSS = 450  # bins side by side, however many there are: a wider image would take more memory
+PANEL = 128  # genes to tune on
 ROWS = 300  # distinct rows of counts; a huge file repeats them under new ids
 META = "slide,species,tissue,pmid,title,abstract,keywords,involve_cancer,tech,spot_num,gene_num\n"
 
@@ -37,6 +46,7 @@ class Sizes:
     headers: tuple[int, int, int] = (1149, 30_000, 99_086)  # slides, genes of each, and all genes
     patches: int = 2000
     step: int = 32
+    pngs: int = 1024  # of each slide
     vision: str = "ViT-B/32"
     probe: tuple[int, int] = (3000, 512)
     silhouette: int = 50_000
@@ -118,6 +128,18 @@ class Inputs:
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"build_shards.py: {done.stderr[-2000:]}")
+
+    def tuning(self) -> tuple[Path]:
+        """A folder of these shards, a PNG file each of some of their spots, a panel of 128 genes, and CLIPs' sizes."""
+        return (self._once("tuning", self._tuning),)
+
+    def _tuning(self, out: Path) -> None:
+        out.mkdir()
+        (out / "shards").symlink_to(self.shards()[0].resolve())
+        genes = min(PANEL, self.sizes.genes)
+        (out / "panel.txt").write_text("".join(f"GENE{i:05d}\n" for i in range(genes)))
+        write_pngs(out / "png", sorted((out / "shards/data/Visium/train").glob("*.parquet")), self.sizes.pngs, genes)
+        write_clips(out)
 
     def small_slides(self, slides: int) -> tuple[Path]:
         """A root with many slides of 300 spots and 2,000 genes, of which nothing but the counts is of use."""

@@ -4,28 +4,38 @@ import os
 import platform
 import subprocess
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.measure import ROOT
+from stimage.versions import versions_of
 
 PACKAGES = ("accelerate", "datasets", "numpy", "pandas", "pillow", "polars", "pyarrow", "pyvips", "pyvips-binary",
             "scanpy", "scikit-learn", "simplejpeg", "torch", "transformers")  # fmt: skip
-HARDWARE = ("processor", "cores", "memory_gib", "system")
+HARDWARE = ("processor", "cores", "memory_gib", "system", "gpu")
 
 
 def describe() -> dict:
-    """Return the machine's `HARDWARE`, ``python``, ``versions``, ``commit`` (null if this is no checkout), ``date``."""
+    """Return the machine's `HARDWARE`, ``python``, ``versions``, ``commit``, ``date``.
+
+    ``gpu`` is null where torch sees none, ``commit`` if this is no checkout, a version of what is not there.
+    """
     return {
         "processor": _first("/proc/cpuinfo", "model name") or platform.processor(),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
+        "gpu": _gpu(),
         "system": f"{_distribution()}, {platform.system()} {platform.release()}, {platform.machine()}",
         "python": platform.python_version(),
-        "versions": {package: version(package) for package in PACKAGES},
+        "versions": versions_of(PACKAGES),
         "commit": _commit(),
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
     }
+
+
+def _gpu() -> str | None:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else None
 
 
 def _distribution() -> str:

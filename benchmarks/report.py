@@ -6,7 +6,8 @@ from pathlib import Path
 
 from benchmarks.machine import HARDWARE
 
-BEGIN, END = "<!-- benchmarks -->", "<!-- /benchmarks -->"
+NAME = "benchmarks"
+BEGIN, END = f"<!-- {NAME} -->", f"<!-- /{NAME} -->"
 HEAD = ["job", "time", "memory", "beside", "its time", "its memory", "ratio", "limit"]
 
 
@@ -19,16 +20,20 @@ def table(results: dict) -> str:
             first = [row["job"], seconds(ours["seconds"]), megabytes(ours["mb"])] if k == 0 else ["", "", ""]
             last = f"{seconds(limit['seconds'])}: {limit['name']}" if limit and k == 0 else ""
             lines.append([*first, *(_beside(side, ours) if side else [""] * 4), last])
-    text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{text}\n\n{growth_line(results)}{hd_line(results)}{_machine(results['machine'])}\n"
+    return f"{markdown(lines)}\n\n{growth_line(results)}{hd_line(results)}{machine_line(results['machine'])}\n"
+
+
+def markdown(lines: list[list[str]]) -> str:
+    """Return lines of cells as a Markdown table."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _beside(side: dict, ours: dict) -> list[str]:
     name = f"{side['name']} ({side['remark']})" if side["remark"] else side["name"]
-    return [name, seconds(side["seconds"]), megabytes(side["mb"]), _times(side["seconds"] / ours["seconds"])]
+    return [name, seconds(side["seconds"]), megabytes(side["mb"]), times(side["seconds"] / ours["seconds"])]
 
 
-def _times(ratio: float) -> str:
+def times(ratio: float) -> str:
     return f"{ratio:.0f} x" if ratio >= 9.95 else f"{ratio:.1f} x"
 
 
@@ -67,7 +72,7 @@ def with_hd(results: dict, hd: dict) -> dict:
     ValueError
         If it was measured on another machine.
     """
-    if different := [key for key in HARDWARE if results["machine"][key] != hd["machine"][key]]:
+    if different := [key for key in HARDWARE if results["machine"].get(key) != hd["machine"].get(key)]:
         raise ValueError(f"hd.json: is of another machine ({', '.join(different)}); run make bench-hd on this one")
     when = {key: hd["machine"][key] for key in ("date", "commit")}
     return results | {"rows": results["rows"] + hd["rows"], "hd": hd["hd"] | when}
@@ -78,11 +83,15 @@ def write_json(results: dict, path: Path) -> None:
     path.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
-def _machine(machine: dict) -> str:
+def machine_line(machine: dict) -> str:
+    """Say what was measured on: the card if there is one, the hardware, the versions, when."""
     names = ("datasets", "pandas", "pillow", "polars", "pyarrow", "scanpy", "scikit-learn", "torch", "transformers")
-    versions = ", ".join(f"{name} {machine['versions'][name]}" for name in names)
+    versions = ", ".join(f"{name} {machine['versions'][name]}" for name in names if machine["versions"][name])
     commit = f", commit {machine['commit']}" if machine["commit"] else ""
-    hardware = f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB; {machine['system']}"
+    gpu = f"{machine['gpu']}; " if machine.get("gpu") else ""
+    hardware = (
+        f"{gpu}{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']:g} GiB; {machine['system']}"
+    )
     return f"{hardware}; Python {machine['python']}, {versions}; {machine['date']}{commit}."
 
 
@@ -94,16 +103,16 @@ def megabytes(value: float) -> str:
     return f"{value:,.0f} MB"
 
 
-def write_block(path: Path, text: str) -> None:
-    """Put a text between the two marks of a file, instead of what is there.
+def write_block(path: Path, text: str, name: str = NAME) -> None:
+    """Put a text between the two marks of that name in a file, instead of what is there.
 
     Raises
     ------
     ValueError
         If the file does not have each mark once, in this order.
     """
-    old = path.read_text()
-    if old.count(BEGIN) != 1 or old.count(END) != 1 or old.index(BEGIN) > old.index(END):
-        raise ValueError(f"{path}: needs a line {BEGIN} and, below it, a line {END}, each once")
-    new = re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n\n{text.strip()}\n\n{END}", old, flags=re.DOTALL)
+    old, begin, end = path.read_text(), BEGIN.replace(NAME, name), END.replace(NAME, name)
+    if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
+        raise ValueError(f"{path}: needs a line {begin} and, below it, a line {end}, each once")
+    new = re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n\n{text.strip()}\n\n{end}", old, flags=re.DOTALL)
     path.write_text(new)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from benchmarks import __main__ as program
-from benchmarks import compare, growth, hd, report
+from benchmarks import compare, gpu, growth, hd, report
 from benchmarks.case import Case, Side
 from benchmarks.cases import make_cases
 from benchmarks.inputs import QUICK, Inputs
+from benchmarks.jobs import tuning
 from benchmarks.measure import find_job, run_here
 
 TINY = replace(QUICK, spots=40, genes=60, st=(2, 2), huge=3, slides=2, small_slides=(2,),
@@ -20,8 +21,8 @@ TINY = replace(QUICK, spots=40, genes=60, st=(2, 2), huge=3, slides=2, small_sli
                probe=(300, 16), silhouette=300)  # fmt: skip
 ELSEWHERE = {"workers", "read", "build", "panel"}  # of other processes, or of more genes than there are here
 PACKAGES = "datasets pandas pillow polars pyarrow scanpy scikit-learn torch transformers".split()
-MACHINE = {"processor": "P", "cores": 2, "memory_gib": 24.0, "system": "S", "python": "3.11.7", "commit": "abc",
-           "date": "2025-01-01", "versions": dict.fromkeys(PACKAGES, "1.0")}  # fmt: skip
+MACHINE = {"processor": "P", "cores": 2, "memory_gib": 24.0, "system": "S", "gpu": None, "python": "3.11.7",
+           "commit": "abc", "date": "2025-01-01", "versions": dict.fromkeys(PACKAGES, "1.0")}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -162,3 +163,43 @@ def test_growth_is_fitted_and_drawn(tmp_path):
     program.write(results, tmp_path)
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
     assert "streaming: time as spots^1.00, 100 bytes a spot" in (tmp_path / "benchmarks.md").read_text()
+
+
+def test_tuning_takes_steps_of_both_ways(inputs, monkeypatch):
+    monkeypatch.setattr(tuning, "LEAST", 2)
+    folder = inputs.tuning()[0]
+    plain = ("batch_size=16", "mixed_precision=no", "chunk=null")
+    for found in (run_here("tuning.ours", folder, "tiny", 1, *plain)["found"],
+                  run_here("tuning.original", folder, "tiny", 1, 16)["found"]):  # fmt: skip
+        assert found["spots"] == 16 and found["steps"] == 2
+        assert found["median"] > 0 and 0 <= found["waiting"] < 1
+
+
+def test_ways_on_a_gpu_are_a_table(tmp_path, monkeypatch, capsys):
+    def measured(job: str, *arguments, cores: int) -> list[dict]:
+        if "compile=true" in arguments:
+            raise RuntimeError("no compiler")
+        step = 0.8 if job == "tuning.original" else 0.2
+        return [{"found": {"spots": 1024, "steps": 20, "step": step, "median": step, "waiting": 0.5, "gpu_mb": 3e4}}]
+
+    monkeypatch.setattr(gpu, "measure", measured)
+    monkeypatch.setattr(Inputs, "tuning", lambda self: (tmp_path,))
+    names = [f"base/{way}" for way in gpu.WAYS["base"]]
+    assert gpu.run(tmp_path, names) == 1 and "no compiler" in capsys.readouterr().out
+    table = (tmp_path / "gpu.md").read_text()
+    assert table.count("the original's way") == 1
+    assert "| bf16, two workers | 2 | 5,120 | 50% | 30.0 GB | 4.0 x |" in table
+    assert "compiled" not in table
+    results = json.loads((tmp_path / "gpu.json").read_text())
+    assert not compare.compare(results, results, 0.25)[1]
+
+    readme = tmp_path / "README.md"
+    readme.write_text("a <!-- gpu --> old <!-- /gpu --> b <!-- benchmarks --> kept <!-- /benchmarks -->")
+    assert gpu.main(["--out", str(tmp_path), "--readme", str(readme)]) == 0
+    assert "fp32" in readme.read_text() and "old" not in readme.read_text() and "kept" in readme.read_text()
+
+
+def test_without_a_gpu_nothing_is_measured(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert gpu.main(["--out", str(tmp_path)]) == 0
+    assert "no GPU" in capsys.readouterr().out and not list(tmp_path.iterdir())

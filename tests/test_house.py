@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[1] / "stimage"
-GROUND = {"errors", "files", "parallel", "sample"}  # know no room
+GROUND = {"errors", "files", "parallel", "sample", "versions"}  # know no room
 ROOMS = (
     "slides",
     "genes",

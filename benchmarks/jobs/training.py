@@ -26,7 +26,7 @@ def _pngs(folder: str) -> list[Path]:
     return sorted(Path(folder).glob("*.png"))
 
 
-def _processor() -> Callable[[object], np.ndarray]:
+def processor() -> Callable[[object], np.ndarray]:
     """Return CLIP's image processor, as transformers has it for Pillow; its mean and deviation are within."""
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -65,7 +65,7 @@ def data_original(folder: str) -> dict:
     """Open a PNG file and run the image processor for each spot, as the original's data set does."""
     from PIL import Image
 
-    process, greys, files = _processor(), [], _pngs(folder)
+    process, greys, files = processor(), [], _pngs(folder)
     for i, path in enumerate(files):
         pixels = process(Image.open(path))
         greys += _unscaled(pixels) if i % SHOWN == 0 else []
@@ -95,7 +95,7 @@ def pixels_ours(folder: str) -> Iterator[dict | None]:
 @loads(PROCESSOR, "stimage.modeling.towers")
 def pixels_processor(folder: str) -> Iterator[dict | None]:
     """Run the image processor on decoded patches, one by one."""
-    patches, greys, process = np.load(Path(folder, "pixels.npy")), [], _processor()
+    patches, greys, process = np.load(Path(folder, "pixels.npy")), [], processor()
     yield None
     for i, patch in enumerate(patches):
         pixels = process(patch)
@@ -164,7 +164,7 @@ def step_original(folder: str, spots: str, vision: str) -> Iterator[dict | None]
     """PNG files through the image processor, one by one, then the same step."""
     from PIL import Image
 
-    files, process = _pngs(folder)[: int(spots)], _processor()
+    files, process = _pngs(folder)[: int(spots)], processor()
     yield from _step(folder, int(spots), lambda: [process(Image.open(path)) for path in files], vision)
 
 

@@ -4,7 +4,6 @@ The file names the genes in order and says how they were chosen: method, slides,
 """
 
 import argparse
-from importlib.metadata import version
 from pathlib import Path
 
 from tqdm import tqdm
@@ -29,6 +28,7 @@ from stimage.processing.panels import SUFFIXES, Panel, write_panel
 from stimage.processing.select_genes import DEFAULT_N, Chosen, select_genes
 from stimage.processing.splits import Placed, parts_of, split_slides
 from stimage.slides import Filters, Slide, read_catalog
+from stimage.versions import versions_of
 
 VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
 
@@ -81,7 +81,7 @@ def record(
         "held_out": [slide.name for slide in held_out],
         "parts": parts_of(placed),
         "species": sorted({slide.species for slide in slides if slide.species}),
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": versions_of(VERSIONS),
     }
 
 

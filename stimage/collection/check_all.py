@@ -6,7 +6,6 @@ import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ from stimage.files import replacing
 from stimage.parallel import in_processes
 from stimage.slides import Catalog, Slide
 from stimage.slides.names import fold
+from stimage.versions import versions_of
 
 PICTURES = "pictures"
 COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
@@ -76,7 +76,7 @@ def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration
         writer.writerows(rows)
     result = {
         "configuration": dict(configuration),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in VERSIONS},
+        "versions": {"python": platform.python_version()} | versions_of(VERSIONS),
         "overall": count(findings),
         "slides": {
             name: {"status": worst(some), "checks": {one.check: [one.status, one.message, one.values] for one in some}}

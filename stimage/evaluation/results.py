@@ -5,7 +5,6 @@ import json
 import math
 import os
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import numpy as np
 from stimage.errors import DataError
 from stimage.evaluation.embeddings import Embeddings
 from stimage.files import replacing
+from stimage.versions import versions_of
 
 RESULTS = "results.json"
 KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")
@@ -51,7 +51,7 @@ def write_results(
         "protocol": protocol | {"sha256": digest_of(protocol)},
         "data": data,
         "seeds": list(seeds),
-        "versions": {package: version(package) for package in packages},
+        "versions": versions_of(packages),
         "seconds": round(seconds, 3),
         "slides": slides,
         "overall": overall,

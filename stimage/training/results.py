@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from stimage.errors import DataError
 from stimage.processing.hub import push_folder
 from stimage.training.checkpoints import Progress, save_folder, write_text
 from stimage.training.run import Run
+from stimage.versions import versions_of
 
 SHOWN = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
          "probe_f1")  # fmt: skip
@@ -153,7 +153,7 @@ def write_results(out: Path, run: Run) -> None:
     best = next((s for s in progress.history if s["epoch"] == progress.best_epoch), {})
     record = {
         "settings": settings.record,
-        "versions": {name: version(name) for name in VERSIONS},
+        "versions": versions_of(VERSIONS),
         "processes": run.accelerator.num_processes,
         "spots": {"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
         "slides": run.parts.record,

@@ -55,7 +55,7 @@ class Run:
         self.kept = 0  # step of the newest checkpoint
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # or torchrun's processes would each run alone
-            mixed_precision=settings.mixed_precision,
+            mixed_precision=autocast_of(settings),
             log_with=list(settings.trackers) or None,
             project_dir=str(out),
             dynamo_backend="inductor" if settings.compile else "no",
@@ -73,7 +73,7 @@ class Run:
         if not self.held_out:
             self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.seen = self._seen()
-        self.steps_per_epoch = len(self._batches(0))
+        self.steps_per_epoch = len(self.batches(0))
         if not self.steps_per_epoch:
             raise DataError(
                 f"batch_size: is {settings.batch_size}, but there are {len(self.train)} spots to train on; make it less"
@@ -125,7 +125,8 @@ class Run:
             )
         return seen
 
-    def _batches(self, epoch: int) -> list[np.ndarray]:
+    def batches(self, epoch: int) -> list[np.ndarray]:
+        """Return the rows of an epoch's global batches."""
         s = self.settings
         return global_batches(self.train.slide, s.batch_size, s.seed, epoch, s.slides_per_batch)
 
@@ -133,14 +134,14 @@ class Run:
         settings, accelerator, progress = self.settings, self.accelerator, self.progress
         rank, ranks = accelerator.process_index, accelerator.num_processes
         done = progress.step % self.steps_per_epoch
-        batches = [(epoch, rows[rank::ranks]) for rows in self._batches(epoch)[done:]]
+        batches = [(epoch, rows[rank::ranks]) for rows in self.batches(epoch)[done:]]
         bar = tqdm(total=self.steps_per_epoch, initial=done, desc=f"epoch {epoch + 1}/{settings.epochs}", unit="step",
                    disable=None if accelerator.is_main_process else True)  # fmt: skip
         began, waited = time.perf_counter(), 0.0
         asked = began
         for batch in loader(self.train, batches, settings.workers):
             waited += time.perf_counter() - asked
-            loss = self._step(to_device(batch, accelerator))
+            loss = self.step(to_device(batch, accelerator))
             bar.set_postfix(loss=f"{loss:.4f}")
             bar.update()
             asked = time.perf_counter()
@@ -150,7 +151,8 @@ class Run:
         self._validate(epoch + 1, spots_per_second=rate, waiting_share=waited / seconds)
         self._save()
 
-    def _step(self, batch: dict[str, torch.Tensor]) -> float:
+    def step(self, batch: dict[str, torch.Tensor]) -> float:
+        """Learn from this process's share of a global batch, and return the loss over the whole of it."""
         settings, accelerator = self.settings, self.accelerator
         loss = float(backward(accelerator, self.towers, batch, settings.chunk))
         self._check(loss, self.progress.step + 1)
@@ -209,6 +211,13 @@ def line_of(scores: Mapping[str, float | None]) -> str:
     """Return an epoch's line, such that lines are aligned; results.json has all scores, under their full names."""
     shown = [(scores[name], *look) for name, look in SHOWN.items() if name in scores]
     return "  ".join(f"{word} {'-' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)
+
+
+def autocast_of(settings: Settings) -> str:
+    """Return accelerate's name of the precision, and let products of fp32 be of tf32 if that was asked for."""
+    tf32 = settings.mixed_precision == "tf32"
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    return "no" if tf32 else settings.mixed_precision
 
 
 def make_towers(settings: Settings) -> TwoTowers:

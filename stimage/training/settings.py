@@ -17,7 +17,7 @@ from stimage.processing.splits import Splitting
 from stimage.slides.names import texts_of
 
 TOWERS = ("linear", "mlp", "text")
-PRECISIONS = ("no", "bf16", "fp16")
+PRECISIONS = ("no", "tf32", "bf16", "fp16")
 OPTIMIZERS = ("adamw", "adam")
 
 
@@ -64,7 +64,8 @@ class Settings:
     processes
         World size that the run must have; null takes what is there.
     workers, seed, probe_spots
-        Processes that decode patches, per rank; ``probe_spots`` of the training slides fit the linear probe.
+        Processes that decode patches, per rank (null: its share of the machine's cores but one); ``probe_spots`` of
+        the training slides fit the linear probe.
     trackers
         Of accelerate: tensorboard, wandb, trackio.
     """
@@ -121,7 +122,7 @@ class Settings:
     checkpoint_steps: int | None = None
     keep: int = 2
     processes: int | None = None
-    workers: int = 2
+    workers: int | None = None
     seed: int = 0
     probe_spots: int = 5000
     trackers: list | tuple = ()
@@ -205,6 +206,8 @@ def _typed(name: str, value: Any, where: str) -> Any:
     if float in kinds and isinstance(value, int | str) and not isinstance(value, bool):
         with suppress(ValueError):  # what is no number is refused below
             value = float(value)  # YAML takes 1e-4 for text
+    if value is False and str in kinds and bool not in kinds:
+        value = "no"  # which YAML takes for false
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         names = " or ".join("null" if kind is type(None) else kind.__name__ for kind in kinds)
         raise DataError(f"{where}: {name} is {reprlib.repr(value)}; must be {names}")

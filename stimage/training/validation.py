@@ -1,11 +1,13 @@
 """How good two towers are on held-out slides: loss, recall both ways, and a linear probe where there are labels."""
 
+import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
+from joblib import cpu_count
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -17,6 +19,7 @@ from stimage.training.settings import Settings
 from stimage.training.spots import Spots, held_out_as_is, is_label
 
 AT_ONCE = 256
+MOST_WORKERS = 16  # each has two batches ready, of 150 MB for 1,024 patches of 224 px
 PROBE_LEAST = 5  # spots of some label, to choose the probe's alpha on
 WAYS = {"a_to_b": "image_to_other", "b_to_a": "other_to_image"}
 
@@ -71,7 +74,7 @@ def _labelled(train: Spots, held_out: Spots, settings: Settings) -> tuple[np.nda
 
 
 def embed(
-    accelerator: Accelerator, towers: nn.Module, spots: Spots, rows: np.ndarray, workers: int
+    accelerator: Accelerator, towers: nn.Module, spots: Spots, rows: np.ndarray, workers: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Embed rows of a data set, shared by all processes: images and others (n x d, float32), and the logit scale."""
     batches = [rows[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
@@ -89,10 +92,19 @@ def embed(
     return np.concatenate(images), np.concatenate(others), scales[0]
 
 
-def loader(spots: Spots, batches: list[tuple[int, np.ndarray]], workers: int) -> Iterable[dict[str, torch.Tensor]]:
-    """Read batches of rows, in their order, in processes of their own."""
+def loader(
+    spots: Spots, batches: list[tuple[int, np.ndarray]], workers: int | None
+) -> Iterable[dict[str, torch.Tensor]]:
+    """Read batches of rows, in their order, in processes of their own; None takes as many as `spare_cores`."""
+    workers = spare_cores() if workers is None else workers
     return DataLoader(spots, batch_size=None, sampler=batches, num_workers=min(workers, len(batches)),
                       pin_memory=torch.cuda.is_available())  # fmt: skip
+
+
+def spare_cores() -> int:
+    """Return this rank's share of the cores that it may run on, less its own: 1 to 16."""
+    share = cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return min(max(1, share - 1), MOST_WORKERS)
 
 
 def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[str, torch.Tensor]:

@@ -18,7 +18,12 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, CLIPModel, CLIPVisionModelWithProjection
 
 import stimage.modeling.spot_clip  # noqa: F401
+from stimage.errors import DataError
 from stimage.sample import make_sample
+from stimage.training.run import autocast_of
+from stimage.training.settings import read_settings
+from stimage.training.validation import spare_cores
+from stimage.versions import versions_of
 from tests.modeling.towers import write_clip
 from tests.test_scripts import SCRIPTS, run
 
@@ -259,3 +264,32 @@ def test_full_disk_keeps_the_last_checkpoint(tuned, folder, tmp_path):
         shutil.rmtree(small / "run")
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+def test_precision_no_is_a_word(tmp_path):
+    (tmp_path / "settings.yaml").write_text("mixed_precision: no\npanel: panel.json\n")
+    assert read_settings(tmp_path / "settings.yaml", [], "data").mixed_precision == "no"
+    assert read_settings(tmp_path / "settings.yaml", ["mixed_precision=no"], "data").mixed_precision == "no"
+    with pytest.raises(DataError, match="mixed_precision is True"):
+        read_settings(tmp_path / "settings.yaml", ["mixed_precision=yes"], "data")
+
+
+def test_tf32_is_asked_for_and_given_back(folder):
+    def precision(kind: str) -> tuple[str, str]:
+        settings = read_settings(folder / "settings.yaml", [f"mixed_precision={kind}"], str(folder))
+        return autocast_of(settings), torch.get_float32_matmul_precision()
+
+    assert [precision(kind) for kind in ("tf32", "bf16", "no")] == [
+        ("no", "high"), ("bf16", "highest"), ("no", "highest")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cores", "ranks", "workers"), [(16, "1", 15), (64, "2", 16), (64, "8", 7), (2, "4", 1)])
+def test_workers_are_the_cores_that_are_spare(monkeypatch, cores, ranks, workers):
+    monkeypatch.setattr("stimage.training.validation.cpu_count", lambda: cores)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
+    assert spare_cores() == workers
+
+
+def test_results_are_written_by_a_project_that_is_not_installed():
+    assert versions_of(["torch", "no-such-package"]) == {"torch": torch.__version__, "no-such-package": None}
