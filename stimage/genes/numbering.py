@@ -83,10 +83,14 @@ def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
     digests = header_digests(slides)
     known = json.dumps([vocabulary.digest, digests])
     kept = cache_folder() / "ids" / hashlib.sha256(known.encode()).hexdigest()
-    with suppress(OSError):
+    with suppress(OSError, ValueError):  # there is none yet, or it is damaged
         if len(told := kept.read_text()) == 64:
             return told
     genes = _first_met(slides, digests)
+    if lacks := set(genes).difference(vocabulary.names):
+        for slide, digest in zip(slides, digests):  # whose they are
+            if lacks & set(own := genes_of(slide, digest).to_pylist()):
+                vocabulary.ids_of(own, slide.counts)
     ids = sorted(zip(vocabulary.ids_of(genes, catalog.root).tolist(), genes))
     found = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
     with replacing(kept) as unfinished:

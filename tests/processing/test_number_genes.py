@@ -33,7 +33,9 @@ def test_number_genes(root, tmp_path):
     assert "4 genes were numbered, 0 are added" in run(NUMBER, root).stdout
     assert (root / "genes.parquet").read_bytes() == before
     write_genes(root, "A", ["a1"])
-    with pytest.raises(DataError, match=r"gene 'a1' is not among the numbered genes .* by .*number_genes.py ROOT"):
+    with pytest.raises(
+        DataError, match=r"A_count.csv: gene 'a1' is not among the numbered genes .* by .*number_genes.py ROOT"
+    ):
         list(load(root, streaming=True))
     assert list(load(root, streaming=True, slides=["B", "D"]))
     out = tmp_path / "elsewhere.parquet"
@@ -148,5 +150,5 @@ def test_the_digest_of_ids_changes_when_they_do(root):
     assert run(NUMBER, root).returncode == 0
     write_genes(root, "A", ["a1"])
     assert after == (digest("B"), digest("D"), digest("B", "D"))
-    with pytest.raises(DataError, match=r"gene 'a1' is not among the numbered genes .*number_genes.py"):
+    with pytest.raises(DataError, match=r"A_count.csv: gene 'a1' is not among the numbered genes .*number_genes.py"):
         digest("A")

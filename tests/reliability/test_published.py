@@ -78,7 +78,6 @@ def test_embedding_reads_shards(folder, fault):
     path = folder / READ[fault.kind]
 
     def read():
-        sources._shards.cache_clear()
         source = sources.open_source(str(folder))
         batches = []
         for _, batch in SlideBatches(source, source.slides(), 64, 10):
