@@ -70,7 +70,7 @@ def ours(folder: str, vision: str, workers: str, *overrides: str) -> dict:
     from stimage.training.validation import loader, to_device
 
     changed = [f"vision={folder}/{vision}", "pretrained=false", f"panel={folder}/panel.txt", f"batch_size={BATCH}",
-               "epochs=100", "split_by=null", f"workers={workers}", *overrides]  # fmt: skip
+               "epochs=100", f"workers={workers}", *overrides]  # fmt: skip
     settings = read_settings(CONFIG, changed, f"{folder}/shards")
     with TemporaryDirectory() as out:
         run = Run(settings, Path(out, "run"), lambda run, weights: None)

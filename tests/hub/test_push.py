@@ -72,7 +72,7 @@ def built(root) -> Path:
 
 def test_a_pushed_folder_loads_by_name_and_is_private(hub, root, tmp_path):
     out = tmp_path / "out"
-    options = ("--split-by", "slide", "--fractions", "0.5", "0.25", "0.25")
+    options = ("--split-by", "slide", "--split-seed", "15", "--split-fractions", "0.5", "0.25", "0.25")
     done = push(hub, root, out, *options, name="spots")  # of the user whose token it is
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"uploaded: {hub.url}/datasets/{NAME}"
