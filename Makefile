@@ -1,7 +1,7 @@
 # make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a made sample or on a few of your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
-# make test-oldest [TESTS=tests]   tests with the lowest versions that requirements.txt allows, in an environment of its own
+# make test-oldest [TESTS=tests/…]   the data side and towers with the lowest versions that requirements.txt allows, in an environment of its own
 # make test-data [PYTHON=python3.13]   the data side of any Python, without torch, in an environment of its own
 # make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
@@ -17,8 +17,8 @@ OUT ?= out
 SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
 THRESHOLD ?= 25
 CASES ?= 5000
-TESTS ?= tests
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py load.py columns.py dropped.py remote.py))
+TESTS ?= $(DATA_TESTS) tests/modeling
 WITH_TORCH := ^(accelerate|evaluate|torch|transformers|umap-learn)
 SIZE ?= 545000
 
@@ -83,6 +83,7 @@ test-data: .venv-data/installed
 	.venv-data/bin/pip install --quiet --upgrade pip
 	grep --extended-regexp --invert-match "$(WITH_TORCH)" requirements.txt > .venv-data/requirements.txt
 	.venv-data/bin/pip install --quiet --requirement .venv-data/requirements.txt hypothesis pytest pytest-timeout
+	.venv-data/bin/pip install --quiet --no-deps --editable .
 	touch $@
 
 .venv-datasets3/installed: requirements.txt pyproject.toml

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from inspect import signature
 
 import datasets
 import imagecodecs
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import simplejpeg
 import torch
+from datasets.distributed import split_dataset_by_node
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -89,7 +91,11 @@ def spot_loader(
     ------
     DataError
         If the data set has no spots, or its columns are not known.
+    ImportError
+        If datasets is older than 5.1: it shares shards otherwise.
     """
+    if "strategy" not in signature(split_dataset_by_node).parameters:
+        raise ImportError(f"batches need datasets 5.1 or later, not {datasets.__version__}: pip install -U datasets")
     _check(dataset)
     epoch = getattr(dataset, "epoch", 0)
     if isinstance(dataset, datasets.Dataset):

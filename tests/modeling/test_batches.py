@@ -1,6 +1,7 @@
 """Batches for training: the same spots as rows, whatever the workers, from roots and from published folders."""
 
 import io
+from inspect import signature
 
 import numpy as np
 import pyarrow.compute as pc
@@ -16,6 +17,15 @@ from stimage.modeling.batches import spot_loader
 from stimage.processing.encoders import encoder
 from tests.roots import write_slide
 from tests.test_scripts import run
+
+if "strategy" not in signature(split_dataset_by_node).parameters:
+    pytest.skip("batches need datasets 5.1", allow_module_level=True)
+
+
+def test_older_datasets_are_refused(root, monkeypatch):
+    monkeypatch.setattr("stimage.modeling.batches.split_dataset_by_node", lambda dataset, rank, world_size: dataset)
+    with pytest.raises(ImportError, match=r"batches need datasets 5\.1 or later, not "):
+        spot_loader(streamed(root), 4)
 
 
 @pytest.fixture(scope="module")

@@ -35,4 +35,4 @@ def test_memory_is_used_again_where_freed_memory_goes_back_at_once(tmp_path, fil
     )
     values, touched = map(int, run.stdout.split())
     assert values == 2 * 20 * sum(np.count_nonzero(row) for row in some)
-    assert touched < path.stat().st_size  # ten times as much, if all arrays are new each time
+    assert touched < 3 * path.stat().st_size  # ten times as much, if all arrays are new each time
