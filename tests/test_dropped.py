@@ -160,6 +160,7 @@ def test_equal_ids_on_two_slides_become_unique(tmp_path):
 
 
 def test_scores_of_slides_with_equal_ids(tmp_path):
+    pytest.importorskip("torch")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
