@@ -1,8 +1,11 @@
 """Servers that ask who is asking: each read of a URL gives what they ask for, and no message tells it."""
 
+import gc
+import multiprocessing
 import pickle
 import traceback
 
+import aiohttp
 import datasets
 import fsspec
 import pytest
@@ -13,6 +16,7 @@ import stimage_1k4m
 from stimage.modeling.sources import open_source
 from stimage.slides import read_catalog
 from stimage.slides.access import Access
+from stimage.slides.storage import list_folder
 from tests.faults import serving
 from tests.hub.client import upload
 from tests.roots import write_slide
@@ -62,6 +66,17 @@ def test_workers_have_what_the_server_asks_for(root, url):
     ).remove_columns("image")
     loader = DataLoader(dataset, num_workers=2, batch_size=None, timeout=60, multiprocessing_context="spawn")
     assert {e["spot_id"] for e in loader} == want
+
+
+def test_a_forked_process_leaves_connections_as_they_are(root):
+    with serving(root) as server:
+        given = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_read=20)}}  # else it would wait for minutes
+        want = stream(root=server.url, storage_options=given)
+        assert list_folder(server.url, "ST/coord", Access(given))  # which leaves a connection open
+        forked = multiprocessing.get_context("fork").Process(target=gc.collect)
+        forked.start()
+        forked.join()
+        assert stream(root=server.url, storage_options=given) == want
 
 
 @pytest.mark.parametrize("given", [None, {"headers": {"Authorization": "Bearer wrong-secret"}}], ids=["none", "wrong"])

@@ -12,6 +12,9 @@ from stimage.errors import DataError
 from stimage.slides import hub
 
 PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=60, sock_read=300)  # by default, a file has five minutes
+# File systems that were opened. A forked process (num_proc=, a DataLoader's worker) forgets its copies; were they then
+# collected, they would close the connections that this process goes on with, and it would wait for an answer in vain.
+_kept: set[fsspec.AbstractFileSystem] = set()
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,9 @@ class Access:
             configured = fsspec.config.conf.get(protocol, {}).get("client_kwargs", {})
             given = {"trust_env": True, "timeout": PATIENT, **configured, **options.get("client_kwargs", {})}
             options["client_kwargs"] = given
-        return fsspec.core.url_to_fs(url, **options)
+        fs, path = fsspec.core.url_to_fs(url, **options)
+        _kept.add(fs)
+        return fs, path
 
     @contextmanager
     def asking(self, url: str, what: str) -> Iterator[None]:
