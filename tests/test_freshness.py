@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from datasets import load_dataset, load_dataset_builder
+from PIL import Image
 
 import stimage_1k4m
 from stimage.processing.source import PACKAGE, source_digest, sources
@@ -66,6 +67,29 @@ def test_each_file_of_a_slide_renews_it(root, file):
     os.utime(root / file, ns=(0, (root / file).stat().st_mtime_ns + 1))
     assert cache_of(root, slides="S0") != before
     assert cache_of(root, slides="S1") == other
+
+
+def test_what_columns_do_not_hang_on_renews_nothing(root):
+    before = {name: cache_of(root, slides="S0", columns=[name]) for name in ("x", "image", "annotation")}
+    write_csv(root / "annotation/S0_anno.csv", [["", "V2"], ["S0_0x0", "tumour"]])
+    after = {name: cache_of(root, slides="S0", columns=[name]) for name in before}
+    assert {name for name in before if before[name] != after[name]} == {"annotation"}
+    (root / "ST/image/S0.png").write_bytes((root / "ST/image/S1.png").read_bytes())
+    last = {name: cache_of(root, slides="S0", columns=[name]) for name in before}
+    assert {name for name in before if last[name] != after[name]} == {"image"}
+
+
+@pytest.mark.parametrize("columns", [["counts"], ["x"], ["image"], None])
+def test_a_smaller_image_drops_spots_whatever_the_columns(root, columns):
+    options = {"split": "train", "on_mismatch": "drop", "columns": columns}
+    assert len(load_dataset("stimage_1k4m", "ST", data_dir=str(root), **options)) == 27
+    path = root / "ST/image/S0.png"
+    with Image.open(path) as image:
+        smaller = image.crop((0, 0, image.width, 45))
+    smaller.save(path)
+    for streaming in (True, False):
+        spots = load_dataset("stimage_1k4m", "ST", data_dir=str(root), streaming=streaming, **options)
+        assert len(list(spots)) == 24
 
 
 def test_a_link_is_as_new_as_what_it_leads_to(root, tmp_path):

@@ -153,7 +153,7 @@ class SpotsConfig(datasets.BuilderConfig):
         catalog = catalog.with_scales(self.um_per_px)
         placed = split_slides(catalog, self.selection, self.splitting).values()
         columns = {self.columns} if isinstance(self.columns, str) else set(self.columns or spot_features())
-        files = [file for file in FILES if file != "image" or file in columns]
+        files = _files_of(columns, self.on_mismatch)
         slides = [one.slide for one in placed]
         if self.catalog is None:  # one that is given is for streaming, which keeps nothing
             slides = stamped(slides, files)
@@ -174,6 +174,12 @@ class SpotsConfig(datasets.BuilderConfig):
         made["panel"] = Panel.of(self.panel).genes if self.panel is not None else None
         made["gene_table"] = [text for _, text in read_lines(self.gene_table)] if self.gene_table else None
         return super().create_config_id({"of": self.contents.digest(self.code, made)}, custom_features)
+
+
+def _files_of(columns: set[str], on_mismatch: str) -> list[str]:
+    """Return the files of a slide that these columns hang on; the image's size says which spots to drop."""
+    needed = {"coord", "counts", *columns} | ({"image"} if on_mismatch == "drop" else set())
+    return [file for file in FILES if file in needed]
 
 
 def spot_features(panel: Panel | None = None) -> Features:
