@@ -26,7 +26,6 @@ from stimage.processing.contents import plain
 from stimage.processing.encoders import encoder
 from stimage.processing.examples import PREPARED_ROWS
 from stimage.processing.examples import joined
-from stimage.processing.examples import needs_counts
 from stimage.processing.examples import spot_tables
 from stimage.processing.loading import direct
 from stimage.processing.loading import register
@@ -80,9 +79,8 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         for placed in config.contents.placed:
             n = placed.slide.parts(SPOTS_PER_SHARD)
             shards[placed.split] += [(placed.slide, (k, n)) for k in range(n)]
-        numbered = not self.panel and needs_counts(self.info.features)
         same = {
-            "vocabulary": self._numbering() if numbered else None,
+            "vocabulary": self._numbering(),
             "streaming": dl_manager.is_streaming,
             "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
         }
@@ -95,9 +93,19 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
                 )
         return found
 
-    def _numbering(self) -> tuple[str, int, str]:
-        """Return the file of the root's vocabulary, its number of genes and their digest; the data set says both."""
+    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+        """As datasets does it; what was prepared earlier says, too, of which vocabulary its ids are now."""
+        super().download_and_prepare(*args, **kwargs)
+        self._numbering()
+
+    def _numbering(self) -> tuple[str, int, str] | None:
+        """Return the file of the root's vocabulary, its number of genes and their digest; the data set says both.
+
+        None where examples have no gene ids.
+        """
         contents = self.config.contents
+        if contents.vocabulary is None:
+            return None
         vocabulary = load_vocabulary(contents.vocabulary)
         carried = carried_by(vocabulary, contents.root)
         self.info.description = f"{DESCRIPTION}\n{carried}"

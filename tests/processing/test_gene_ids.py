@@ -29,6 +29,23 @@ def test_ids_of_a_saved_copy_are_right_or_refused(root, tmp_path):
     assert first_counts(again, stimage_1k4m.gene_names(again))["B"] == {"b1": 1, "both": 2, "b2": 3}
 
 
+@pytest.mark.parametrize("numbered", [False, True])
+def test_what_was_prepared_says_the_ids_of_now(root, tmp_path, numbered):
+    """Where only other genes have other ids, nothing is prepared anew; to load again is the remedy all the same."""
+    if numbered:
+        assert run(NUMBER, root).returncode == 0
+    first = load(root, slides="B")
+    write_genes(root, "C", ["c1", "both"])
+    (root / "genes.parquet").unlink(missing_ok=True)  # the genes of C now come before those of D
+    with pytest.raises(DataError, match="genes otherwise: load the data set again"):
+        stimage_1k4m.gene_names(first)
+    for again in (load(root, slides="B"), stimage_1k4m.load("all", root, streaming=False, slides="B")):
+        assert again.cache_files == first.cache_files
+        names = stimage_1k4m.gene_names(again)
+        assert names == stimage_1k4m.gene_names(root) == ["b1", "both", "b2", "c1", "d1"]
+        assert first_counts(again, names)["B"] == {"b1": 1, "both": 2, "b2": 3}
+
+
 def test_ids_of_a_numbered_root_stay(root, tmp_path):
     assert run(NUMBER, root).returncode == 0
     streamed = load(root, streaming=True)
