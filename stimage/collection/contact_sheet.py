@@ -9,7 +9,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from stimage.slides.counts import Rows, rows_at
+from stimage.slides.counts import Rows
 from stimage.slides.images import ImageInfo, read_patches
 from stimage.slides.patches import Patch
 from stimage.slides.spots import Spots
@@ -35,7 +35,7 @@ def contact_sheet(spots: Spots, path: Path) -> None:
     slide_axes, grid = figure.subplot_mosaic([["slide", "patches"]], width_ratios=[1, 1.05]).values()
     grid.axis("off")
     _draw_slide(slide_axes, spots, chosen)
-    rows = rows_at(spots.counts, spots.genes, spots.row_start[chosen], spots.row_end[chosen])
+    rows = spots.rows(chosen)
     patches = Patch().cut(spots.image, spots.x[chosen], spots.y[chosen], spots.r[chosen], spots.scale, spots.max_pixels)
     for k, pixels in enumerate(patches):
         size = 1 / GRID
@@ -89,7 +89,7 @@ def total_counts(spots: Spots) -> np.ndarray:
     """Return the sum of each spot's counts (float64, n)."""
     totals = []
     for at in range(0, len(spots), 64):
-        rows = rows_at(spots.counts, spots.genes, spots.row_start[at : at + 64], spots.row_end[at : at + 64])
+        rows = spots.rows(slice(at, at + 64))
         totals.append(
             np.bincount(np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), rows.values, len(rows.ids))
         )

@@ -12,7 +12,6 @@ from stimage.evaluation.embeddings import Embeddings
 from stimage.processing.normalise import fit
 from stimage.processing.panels import Panel
 from stimage.slides import Slide, Spots, open_spots
-from stimage.slides.counts import rows_at
 
 BLOCK = 512  # spots
 
@@ -83,7 +82,7 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     values, totals = np.zeros((len(one), len(panel.genes)), np.float32), np.zeros(len(one))
     order = spots.row_start[at].argsort()  # as they lie in the file
     for some in np.split(order, range(BLOCK, len(order), BLOCK)):
-        rows = rows_at(spots.counts, spots.genes, spots.row_start[at[some]], spots.row_end[at[some]])
+        rows = spots.rows(at[some])
         row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
         counts, inside = np.zeros((len(rows.ids), len(panel.genes))), column >= 0
         np.add.at(counts, (row[inside], column[inside]), rows.values[inside])

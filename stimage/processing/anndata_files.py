@@ -16,7 +16,6 @@ from stimage.processing.gene_names import Naming, named, places_among
 from stimage.processing.normalise import fit
 from stimage.processing.panels import Panel
 from stimage.slides import Slide, Spots, open_spots
-from stimage.slides.counts import rows_at
 
 IMAGE_PX = 2000  # of the longer side, as Space Ranger's "hires" image
 BLOCK = 512  # spots
@@ -61,7 +60,7 @@ def write_h5ad(
     Raises
     ------
     DataError
-        If slides have no gene in common or lack one of the panel; as `open_spots`, `rows_at` and `read_patches` do.
+        If slides have no gene in common or lack one of the panel; as `open_spots`, `Spots.rows` and `read_patches` do.
     """
     genes = panel.genes if panel else common_genes(slides, naming)
     obs, centres = [], []
@@ -92,7 +91,7 @@ def _blocks(spots: Spots, places: np.ndarray, genes: int, normalise: str) -> Ite
     normal = fit(normalise, spots, places)
     for at in range(0, len(spots), BLOCK):
         part = slice(at, at + BLOCK)
-        rows = rows_at(spots.counts, spots.genes, spots.row_start[part], spots.row_end[part])
+        rows = spots.rows(part)
         row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
         kept, n = column >= 0, len(rows.ids)
         block = csr_matrix((rows.values[kept], (row[kept], column[kept])), (n, genes))  # adds those of one place

@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 
 from stimage.errors import DataError
-from stimage.slides.counts import rows_at
 from stimage.slides.spots import Spots
 
 BLOCK = 512  # spots
@@ -84,7 +83,7 @@ def fit(kind: str, spots: Spots, places: np.ndarray) -> Normalisation:
 def _median_total(spots: Spots, inside: tuple[int, ...] | None) -> float:
     totals, order = np.zeros(len(spots)), spots.row_start.argsort()  # as they lie in the file
     for some in np.split(order, range(BLOCK, len(order), BLOCK)):
-        rows = rows_at(spots.counts, spots.genes, spots.row_start[some], spots.row_end[some])
+        rows = spots.rows(some)
         values = rows.values if inside is None else rows.values * np.isin(rows.columns, inside)
         row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
         totals[some] = np.bincount(row, values, len(rows.ids))

@@ -83,6 +83,25 @@ class Spots:
             )
         return pa.array([labels.get(spot) for spot in self.file_ids.to_pylist()], pa.string())
 
+    def rows(self, some: slice | np.ndarray) -> Rows:
+        """Read the counts of some spots, and see that they are of these: a file may have changed in place.
+
+        Raises
+        ------
+        DataError
+            As `rows_at` does, and if they are of others; the next to open the slide then finds its rows anew.
+        """
+        ids = self.file_ids[some] if isinstance(some, slice) else self.file_ids.take(pa.array(some))
+        try:
+            rows = rows_at(self.counts, self.genes, self.row_start[some], self.row_end[some])
+            if rows.ids == ids.to_pylist():
+                return rows
+            raise DataError(f"{self.counts}: changed while it was read; start again")
+        except DataError:
+            forget(self.counts)
+            _open_spots.cache_clear()
+            raise
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -171,7 +190,7 @@ def read_batches(
     Raises
     ------
     DataError
-        Where a row of the counts or the image can't be read; see `rows_at` and `read_patches`.
+        Where a row of the counts or the image can't be read; see `Spots.rows` and `read_patches`.
     """
     end = len(spots) if end is None else end
     part, rows = slice(begin, end), None
@@ -183,19 +202,5 @@ def read_batches(
     for at in range(begin, end, size):
         stop = min(at + size, end)
         if with_counts:
-            rows = _rows(spots, at, stop)
+            rows = spots.rows(slice(at, stop))
         yield Batch(at, stop, [next(patches) for _ in range(stop - at)] if patches else None, rows)
-
-
-def _rows(spots: Spots, begin: int, end: int) -> Rows:
-    """Read counts, and see that they are of these spots; if not, the next to open the slide finds its rows anew."""
-    part = slice(begin, end)
-    try:
-        rows = rows_at(spots.counts, spots.genes, spots.row_start[part], spots.row_end[part])
-        if rows.ids == spots.file_ids[part].to_pylist():
-            return rows
-        raise DataError(f"{spots.counts}: changed while it was read; start again")
-    except DataError:
-        forget(spots.counts)
-        _open_spots.cache_clear()
-        raise

@@ -4,12 +4,15 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+import anndata
 import datasets
+import pandas as pd
 import pytest
 
 import stimage_1k4m
 from stimage.errors import DataError
-from stimage.slides import row_index, spots
+from stimage.processing.anndata_files import write_h5ad
+from stimage.slides import read_catalog, row_index, spots
 from tests.roots import write_slide
 
 COUNTS = "ST/gene_exp/S_count.csv"
@@ -77,6 +80,20 @@ def test_a_file_changed_in_place_with_its_size_and_time_is_noticed(root):
     with pytest.raises(DataError, match=r"S_count\.csv: changed while it was read; start again"):
         read(root)
     assert read(root) == want  # as the error says: start again
+
+
+def test_whoever_reads_counts_notices_it(root, tmp_path):
+    read(root)
+    path, state = root / COUNTS, os.stat(root / COUNTS)
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([lines[0], *reversed(lines[1:])]))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    spots._open_spots.cache_clear()
+    with pytest.raises(DataError, match=r"S_count\.csv: changed while it was read; start again"):
+        write_h5ad(read_catalog(str(root)).slides, tmp_path / "S.h5ad")
+    write_h5ad(read_catalog(str(root)).slides, tmp_path / "S.h5ad")
+    written, want = anndata.read_h5ad(tmp_path / "S.h5ad"), pd.read_csv(path, index_col=0)
+    assert (written.X.toarray() == want.loc[written.obs_names, written.var_names].to_numpy()).all()
 
 
 def test_a_cache_that_cannot_be_written(root, scans, monkeypatch):
