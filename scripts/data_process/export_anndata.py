@@ -22,8 +22,9 @@ from stimage.arguments import (
 )
 from stimage.processing.anndata_files import IMAGE_PX, write_h5ad
 from stimage.processing.normalise import NORMALISATIONS
+from stimage.processing.opening import Opening
 from stimage.processing.panels import Panel
-from stimage.slides import Slide, read_catalog
+from stimage.slides import Patch, Slide, read_catalog
 from stimage.slides.catalog import ON_MISMATCH
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     panel = Panel.of(args.panel, args.gene_table) if args.panel else None
     catalog = read_catalog(args.root).with_scales(args.um_per_px)
     slides = catalog.of_techs(techs_of(args)).select(filters_of(args), args.on_mismatch)
+    slides = Opening(Patch(), panel, args.on_mismatch).kept(slides)
     options = (None if panel else naming_of(args), panel, args.normalise, args.image_px, args.on_mismatch)
     if args.one_file:
         write_h5ad(slides, args.out, *options, progress=with_bar)
@@ -58,7 +60,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--one-file", action="store_true", help="write all slides into the file --out")
     parser.add_argument("--image-px", type=positive, default=IMAGE_PX, help="longer side of the image (%(default)s)")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
-                        help="of spots that not all files have: stop, or leave them out (%(default)s)")  # fmt: skip
+                        help="of spots that not all files have, and slides that lack a file or a gene of the panel: "
+                        "stop, or leave them out (%(default)s)")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="folder to write, or file with --one-file")
     args = parser.parse_args()
     if args.normalise == "original" and not args.panel:

@@ -50,6 +50,18 @@ class Opening:
         _check_one_is_left(self, tuple(among))
         return None
 
+    def kept(self, slides: Sequence[Slide]) -> list[Slide]:
+        """Return the slides that are not left out; only where some may be, they are opened to know.
+
+        Raises
+        ------
+        DataError
+            As `open` does.
+        """
+        if self.on_mismatch != "drop":
+            return list(slides)
+        return [slide for slide in slides if self.open(slide, slides) is not None]
+
     def _open(self, slide: Slide) -> Spots | DataError:
         """Return a slide's spots, or why it is left out."""
         try:

@@ -9,7 +9,7 @@ import scanpy
 from datasets import load_dataset
 from PIL import Image
 
-import stimage_1k4m  # noqa: F401
+import stimage_1k4m
 from tests.roots import write_slide
 from tests.test_scripts import run
 
@@ -114,6 +114,32 @@ def test_a_panel_normalised_is_what_the_builder_gives(sample, tmp_path, kind):
     options = {"data_dir": str(sample), "split": "train", "streaming": True, "panel": str(panel), "normalise": kind}
     got = {e["spot_id"]: e["expression"] for e in load_dataset("stimage_1k4m", "ST", **filters, **options)}
     np.testing.assert_array_equal(data.X.toarray(), np.float32([got[spot] for spot in data.obs_names]))
+
+
+@pytest.mark.parametrize("one_file", [["--one-file"], []])
+def test_slides_that_are_dropped_are_not_exported(tmp_path, one_file):
+    root, panel = tmp_path / "root", tmp_path / "panel.txt"
+    for seed, name in enumerate(("Slide_A", "Slide_B", "Slide_C", "Slide_D")):
+        write_slide(root, name, "ST", seed=seed)
+    coord = root / "ST/coord/Slide_B_coord.csv"
+    coord.write_text(coord.read_text().replace("Slide_B_", "Slide_B_other_"))  # no spot is left
+    counts = root / "ST/gene_exp/Slide_B_count.csv"
+    counts.write_text(counts.read_text().replace("ESR1", "OTHER"))  # so that not all slides have ESR1
+    counts = root / "ST/gene_exp/Slide_C_count.csv"
+    counts.write_text(counts.read_text().replace("CD3E", "OTHER"))
+    panel.write_text("ERBB2\nCD3E\n")
+    for more, slides in (([], "ACD"), (["--panel", panel], "AD")):
+        out = tmp_path / f"out{len(more)}"
+        script = (SCRIPT, root, *one_file, "--out", out, *more)
+        assert run(*script).returncode == 1
+        done = run(*script, "--on-mismatch", "drop")
+        assert done.returncode == 0 and f"{len(slides)} slides" in done.stdout, done.stderr
+        written = [anndata.read_h5ad(path) for path in ([out] if one_file else sorted(out.iterdir()))]
+        want = {
+            e["spot_id"] for e in stimage_1k4m.load("ST", root, on_mismatch="drop", panel=str(panel) if more else None)
+        }
+        assert {spot for one in written for spot in one.obs_names} == want and len(want) == 9 * len(slides)
+        assert more or all("ESR1" in one.var_names for one in written)
 
 
 def test_all_genes_normalised_are_scanpys(sample, tmp_path):
