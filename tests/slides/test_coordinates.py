@@ -14,7 +14,9 @@ from stimage.slides.coordinates import read_coordinates
 STABLE = settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-IDS = st.text("aZ01.,\"' _-é٣", min_size=1, max_size=20) | st.sampled_from(["NA", "null", "nan", "001", "1e5", "S_10x21", "True"])
+IDS = st.text("aZ01.,\"' _-é٣", min_size=1, max_size=20) | st.sampled_from(
+    ["NA", "null", "nan", "001", "1e5", "S_10x21", "True"]
+)
 FLOATS = st.floats(-1e12, 1e12) | st.integers(-(10**6), 10**6).map(float)
 SPOTS = st.lists(st.tuples(IDS, FLOATS, FLOATS, st.floats(1e-9, 1e9)), min_size=1, max_size=9, unique_by=lambda s: s[0])
 STYLE = {"header": st.sampled_from(["", "spot", "barcode, of 10x"]), "end": st.sampled_from(["\n", "\r\n"]),
