@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -121,7 +122,7 @@ def drop_stale(plan: Plan) -> None:
 
 def write_atomically(path: Path, content: str) -> None:
     """Write a text file under a temporary name, then rename it."""
-    temporary = path.with_name(f".{path.name}.{os.uname().nodename}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
     temporary.write_text(content, encoding="utf-8")
     temporary.replace(path)
 

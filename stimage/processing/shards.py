@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -228,7 +229,7 @@ def _tables(shard: Shard, spots: Spots, record: _Record) -> Iterator[pa.Table]:
 @contextlib.contextmanager
 def _replacing(shard: Shard, path: Path) -> Iterator[Path]:
     """Give a temporary path, and rename it to ``path`` if all went well."""
-    temporary = Path(shard.out, WORK, "tmp", f"{path.name}.{os.uname().nodename}.{os.getpid()}")
+    temporary = Path(shard.out, WORK, "tmp", f"{path.name}.{platform.node()}.{os.getpid()}")
     for folder in (temporary.parent, path.parent):
         folder.mkdir(parents=True, exist_ok=True)
     try:
