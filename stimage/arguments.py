@@ -12,7 +12,7 @@ from stimage.processing.selection import Selection
 from stimage.processing.splits import FRACTIONS, SPLIT_BY, SPLITS, Splitting
 from stimage.slides import MAX_PIXELS, TECHS, Filters, Patch
 from stimage.slides.catalog import ON_MISMATCH
-from stimage.slides.storage import read_names
+from stimage.slides.tables import read_names
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from stimage.collection.importing import Found, read_h5ad, read_space_ranger, wr
 from stimage.collection.meta import MetaRow
 from stimage.errors import DataError
 from stimage.slides import TECHS, Filters, open_spots, read_catalog
-from stimage.slides.storage import read_table
+from stimage.slides.tables import read_table
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from stimage.arguments import (
     splitting_of,
     techs_of,
 )
-from stimage.errors import DataError
+from stimage.errors import DataError, shown
 from stimage.files import replacing
 from stimage.processing.dispersion import common_genes
 from stimage.processing.gene_names import Naming
@@ -89,8 +89,9 @@ def own_list(path: Path, slides: list[Slide], naming: Naming | None) -> Chosen:
     """Take a user's list, and hold it against the genes that all slides have."""
     genes, common = Panel.of(path).genes, set(common_genes(slides, naming))
     if missing := [gene for gene in genes if gene not in common]:
-        shown = ", ".join(missing[:10]) + (", …" if missing[10:] else "")
-        raise DataError(f"{path}: {len(missing)} of {len(genes)} genes are not on all {len(slides)} slides: {shown}")
+        raise DataError(
+            f"{path}: {len(missing)} of {len(genes)} genes are not on all {len(slides)} slides: {shown(missing, 10)}"
+        )
     return Chosen(genes)
 
 

@@ -30,7 +30,8 @@ from stimage.slides.images import image_info
 from stimage.slides.meta_file import FIRST, find_meta
 from stimage.slides.names import check_name, fold
 from stimage.slides.patches import lies_outside
-from stimage.slides.storage import normal_root, read_table
+from stimage.slides.storage import normal_root
+from stimage.slides.tables import read_table
 
 MATRIX = "filtered_feature_bc_matrix"
 POSITIONS = ("tissue_positions.parquet", "tissue_positions.csv", "tissue_positions_list.csv")
@@ -233,9 +234,7 @@ def _meta_of(root: Path, row: MetaRow) -> tuple[Path, list[str], list[dict[str, 
             )
         return root / "meta" / FIRST, list(COLUMNS), []
     path = root / newest[0]
-    columns, rows = read_table(str(path))
-    if "slide" not in columns:
-        raise DataError(f"{path}: has no column 'slide', but {', '.join(columns)[:200] or 'nothing'}")
+    columns, rows = read_table(str(path), ["slide"])
     others = [one for one in rows if fold(one["slide"]) != fold(row.slide)]
     return path, list(dict.fromkeys([*columns, *COLUMNS])), others
 

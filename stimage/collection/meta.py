@@ -15,7 +15,8 @@ from stimage.slides import Slide, read_catalog
 from stimage.slides.counts import index_rows, read_header
 from stimage.slides.meta_file import find_meta
 from stimage.slides.names import fold
-from stimage.slides.storage import local_copy, normal_root, read_table
+from stimage.slides.storage import local_copy, normal_root
+from stimage.slides.tables import read_table
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from stimage.processing.splits import Splitting
 from stimage.slides import Catalog, Filters, Slide, read_catalog
 from stimage.slides.counts import read_header
 from stimage.slides.names import fold, slide_names
-from stimage.slides.storage import local_copy, read_table
+from stimage.slides.storage import local_copy
+from stimage.slides.tables import read_table
 from stimage.training.settings import Settings
 
 SLIDES, SPOTS = 6, 12_000  # at most, so that two cores are done in minutes

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from stimage.errors import DataError
 from stimage.evaluation.figures import GREY, OKABE_ITO, canvas, shortened, styled
 from stimage.slides import TECHS
-from stimage.slides.storage import read_table
+from stimage.slides.tables import read_table
 
 CLASSIFIERS = {"embedding": "embedding", "majority": "majority", "position": "position only", "colour": "colour"}
 SCORES = {"silhouette": "silhouette (higher is better)", "calinski_harabasz": "Calinski-Harabasz (higher is better)",
@@ -95,9 +95,7 @@ def read_collection(meta: str) -> list[tuple[str, str, str, int]]:
     DataError
         If it has no such columns, or a number of spots is none.
     """
-    columns, rows = read_table(meta)
-    if missing := {"tech", "species", "tissue", "spot_num"} - set(columns):
-        raise DataError(f"{meta}: has no column {min(missing)!r}, but {', '.join(columns) or 'nothing'}")
+    _, rows = read_table(meta, ["species", "tech", "tissue", "spot_num"])
     for number, row in enumerate(rows, 1):
         if not row["spot_num"].isdecimal():
             raise DataError(f"{meta}: row {number}: spot_num is {row['spot_num']!r}; write the number of spots")

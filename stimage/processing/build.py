@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stimage.errors import DataError
+from stimage.errors import DataError, shown
 from stimage.genes.numbering import extend_root, root_vocabulary
 from stimage.genes.vocabulary import NAME as GENES
 from stimage.genes.vocabulary import add_genes, load_vocabulary
@@ -112,8 +112,8 @@ def drop_stale(plan: Plan) -> None:
     known = plan.excluded.union(fold(name) for name in plan.placed)
     if others := sorted({name for name in slides.values() if fold(name) not in known}):
         raise DataError(
-            f"{plan.out}: has shards of {len(others)} slides that are not selected now: {', '.join(others[:5])}"
-            f"{', …' if len(others) > 5 else ''}; select them too, or name them in a file for --exclude"
+            f"{plan.out}: has shards of {len(others)} slides that are not selected now: {shown(others, 5)}; "
+            f"select them too, or name them in a file for --exclude"
         )
     with writing(plan.out):
         for path in [plan.out / CARD, *stale] if stale else []:

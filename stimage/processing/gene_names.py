@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from stimage.collection.texts import read_lines
-from stimage.errors import DataError
+from stimage.errors import DataError, shown
 
 ENSEMBL = re.compile(r"(ENS[A-Z]*G\d{9,})(\.\d+)?$")
 HEADS = {  # what columns are called, in lower case, without blanks and underscores
@@ -63,7 +63,7 @@ class Mapping:
         """Say in a line what became of the genes."""
         merged = sum(map(len, self.merged.values()))
         text = f"{self.mapped} mapped, {self.kept} kept, {merged} merged into {len(self.merged)}, {len(self.lost)} lost"
-        return text + (f" ({', '.join(self.lost[:5])}{', …' if self.lost[5:] else ''})" if self.lost else "")
+        return text + (f" ({shown(self.lost, 5)})" if self.lost else "")
 
 
 def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:

@@ -1,14 +1,13 @@
 """What must not be on two sides of a split: a slide, the studies that it is of, its patient."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING
 
-from stimage.errors import DataError
+from stimage.errors import DataError, shown
 from stimage.slides import Slide
-from stimage.slides.names import fold
-from stimage.slides.storage import read_table
+from stimage.slides.names import by_slide, fold
+from stimage.slides.tables import read_table
 
 if TYPE_CHECKING:
     from stimage.processing.splits import Splitting
@@ -31,8 +30,8 @@ def groups_of(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tupl
     groups = find_groups(slides, splitting)
     if lost := [name for name, own in groups.items() if not own]:
         raise DataError(
-            f"the {splitting.by} of {len(lost)} of {len(slides)} slides is not known: {', '.join(lost[:20])}"
-            f"{', …' if lost[20:] else ''}; leave them out by exclude= (--exclude), or {REMEDY[splitting.by or '']}"
+            f"the {splitting.by} of {len(lost)} of {len(slides)} slides is not known: {shown(lost)}; leave them "
+            f"out by exclude= (--exclude), or {REMEDY[splitting.by or '']}"
         )
     return groups
 
@@ -75,10 +74,5 @@ def pmids_of(slide: Slide) -> tuple[str, ...]:
 
 def read_patients(path: str | PathLike) -> Mapping[str, str]:
     """Return slide name → patient, of a CSV file with these columns; names are folded."""
-    columns, rows = read_table(str(path))
-    if missing := {"slide", "patient"} - set(columns):
-        raise DataError(f"{path}: has no column {min(missing)!r}, but {', '.join(columns) or 'nothing'}")
-    names = [fold(row["slide"]) for row in rows]
-    if twice := [name for name, n in Counter(names).items() if n > 1]:
-        raise DataError(f"{path}: slide {rows[names.index(twice[0])]['slide']!r} has two rows; keep one")
-    return {name: row["patient"].strip() for name, row in zip(names, rows)}
+    _, rows = read_table(str(path), ["slide", "patient"])
+    return {name: row["patient"].strip() for name, row in by_slide(rows, str(path)).items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from stimage.errors import DataError
+from stimage.errors import DataError, shown
 from stimage.processing.gene_names import ENSEMBL, Naming, named, places_among
 
 YAML = (".yaml", ".yml")
@@ -63,11 +63,12 @@ class Panel:
         names, target = named(genes, self.naming, species, where)
         there = set(names)
         if missing := [gene for gene in self.genes if gene not in there]:
-            shown = ", ".join(missing[:10]) + (", …" if len(missing) > 10 else "")
             remedy = "leave them out of the panel, or leave the slide out (the builder's on_mismatch='drop' does)"
             if len(missing) == len(self.genes):
                 remedy = f"it has {names[0]!r}: are the species and the kind of names the same? (see gene_table=)"
-            raise DataError(f"{where}: lacks {len(missing)} of the panel's {len(self.genes)} genes: {shown}; {remedy}")
+            raise DataError(
+                f"{where}: lacks {len(missing)} of the panel's {len(self.genes)} genes: {shown(missing, 10)}; {remedy}"
+            )
         return places_among(self.genes, names, target)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stimage.errors import DataError
+from stimage.errors import DataError, shown
 from stimage.processing.dispersion import Moments, blocks, common_genes, genes_of, most_variable
 from stimage.processing.gene_names import Naming
 from stimage.processing.normalise import NOT_RAW
@@ -182,7 +182,7 @@ def _lost(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
     lost = sorted(set(before) - set(after))
     if not lost:
         return ()
-    return (f"{len(lost)} variable genes are not on all slides: {', '.join(lost[:10])}{', …' if lost[10:] else ''}",)
+    return (f"{len(lost)} variable genes are not on all slides: {shown(lost, 10)}",)
 
 
 def _check_whole(slide: Slide, values: np.ndarray, allow_normalised: bool) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from stimage.errors import DataError
 from stimage.slides.access import OPEN, Access
-from stimage.slides.names import fold
-from stimage.slides.storage import list_folder, local_copy, normal_root, read_table
+from stimage.slides.names import by_slide
+from stimage.slides.storage import list_folder, local_copy, normal_root
+from stimage.slides.tables import read_table
 
 SPLITS = ("train", "validation", "test")
 NAME = "splits.csv"
@@ -53,21 +54,17 @@ def read_splits(path: str | os.PathLike, access: Access = OPEN) -> SplitTable:
     DataError
         If it is no such file, names a slide twice, or a split that is none of train, validation and test.
     """
-    columns, rows = read_table(local_copy(os.fspath(path), access))
-    if missing := [column for column in ("slide", "split") if column not in columns]:
-        raise DataError(f"{path}: has no column {missing[0]!r}, but {', '.join(columns) or 'nothing'}")
+    _, rows = read_table(local_copy(os.fspath(path), access), ["slide", "split"], str(path))
     return _checked(str(path), rows)
 
 
 def _checked(where: str, rows: Sequence[Mapping[str, str]]) -> SplitTable:
-    splits: dict[str, str] = {}
-    for row in rows:
-        name, split = fold(row["slide"].strip()), row["split"].strip()
-        if split not in SPLITS:
-            raise DataError(f"{where}: slide {row['slide']!r} has the split {split!r}; one of {', '.join(SPLITS)}")
-        if name in splits:
-            raise DataError(f"{where}: slide {row['slide']!r} occurs twice (upper and lower case do not count)")
-        splits[name] = split
-    names = dict(zip(splits, (row["slide"].strip() for row in rows)))
-    groups = dict(zip(splits, (row.get("group", "").strip() or row["slide"].strip() for row in rows)))
-    return SplitTable(where, splits, groups, names)
+    found = by_slide(({column: cell.strip() for column, cell in row.items()} for row in rows), where)
+    for row in found.values():
+        if row["split"] not in SPLITS:
+            raise DataError(
+                f"{where}: slide {row['slide']!r} has the split {row['split']!r}; one of {', '.join(SPLITS)}"
+            )
+    names = {name: row["slide"] for name, row in found.items()}
+    groups = {name: row.get("group") or row["slide"] for name, row in found.items()}
+    return SplitTable(where, {name: row["split"] for name, row in found.items()}, groups, names)

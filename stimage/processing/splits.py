@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import cache
 from itertools import accumulate
 
-from stimage.errors import DataError
+from stimage.errors import DataError, shown
 from stimage.processing.groups import groups_of
 from stimage.processing.selection import Selection
 from stimage.processing.split_table import NO_TABLE, SPLITS, SplitTable, find_table
@@ -143,8 +143,8 @@ def _by_table(
     if lost := [slide.name for slide in slides if fold(slide.name) not in table.splits]:
         file = shlex.quote(table.where)
         raise DataError(
-            f"{table.where}: lacks {len(lost)} of {len(slides)} slides: {', '.join(lost[:20])}"
-            f"{', …' if lost[20:] else ''}; add them by `python scripts/data_process/split_slides.py {selection.words} "
+            f"{table.where}: lacks {len(lost)} of {len(slides)} slides: {shown(lost)}; add "
+            f"them by `python scripts/data_process/split_slides.py {selection.words} "
             f"--add-to {file} --out {file}`, with the --split-by that it was made with, or leave them out by exclude= "
             "(--exclude)"
         )
@@ -179,14 +179,14 @@ def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Sele
     """Say what is wrong with a split by hash, with which seeds it would be right, and what else helps."""
     by, seed, n = splitting.by, splitting.seed, len(set(groups.values()))
     seeds = seeds_that_work(groups.values(), splitting)
-    shown = ", ".join(map(str, seeds[:10])) + (", …" if seeds[10:] else "")
-    works = f"of the seeds below {SEEDS}, these work: {shown}" if seeds else f"no seed below {SEEDS} works"
+    working = shown([str(seed) for seed in seeds], 10)
+    works = f"of the seeds below {SEEDS}, these work: {working}" if seeds else f"no seed below {SEEDS} works"
     command = f"python scripts/data_process/split_slides.py {selection.words} {splitting.words} --out splits.csv"
     deal = f"deal them exactly by `{command}`, and pass splits='splits.csv' (--splits splits.csv) instead of split_by="
     if torn:
         return (f"split by {by} with seed {seed}: {len(torn)} of {len(groups)} slides are of several studies, which "
-                f"fall into different splits: {', '.join(torn[:20])}{', …' if torn[20:] else ''}; {works}; leave them "
-                f"out by exclude= (--exclude), or {deal}")  # fmt: skip
+                f"fall into different splits: {shown(torn)}; {works}; leave them out "
+                f" by exclude= (--exclude), or {deal}")  # fmt: skip
     if n < len(splitting.names):
         return (f"split by {by}: {' and '.join(empty)} would get no slide: too few groups ({n}) for "
                 f"{len(splitting.names)} splits; leave one out by split_fractions=, split by slide, or take "

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from stimage.errors import DataError
+from stimage.errors import DataError, shown
 from stimage.slides.access import OPEN, Access
 from stimage.slides.given import OPTION, given_scales, read_um_per_px
 from stimage.slides.meta_file import FIRST, find_meta, read_meta
@@ -179,7 +179,7 @@ class Catalog:
             return f"{self.root}: slide {name!r} is in {self.meta_file} but has no files here; expected {where}"
         names = [slide.name for slide in self.slides]
         near = difflib.get_close_matches(name, names, 3, 0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {_shown(names)}"
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {shown(names)}"
         return f"{self.root}: has no slide {name!r}; {hint}"
 
     def _matching(self, slides: list[Slide], key: str, wanted: list[str]) -> list[Slide]:
@@ -188,7 +188,7 @@ class Catalog:
         values = {slide.name: _values(slide, key) for slide in slides}
         known = sorted({value for slide in self.slides for value in _values(slide, key)})
         if unknown := [value for value in wanted if value not in known]:
-            raise DataError(f"{self.root}: no slide has {key} {unknown[0]!r}; there are: {_shown(known)}")
+            raise DataError(f"{self.root}: no slide has {key} {unknown[0]!r}; there are: {shown(known)}")
         return [slide for slide in slides if values[slide.name] & set(wanted)]
 
 
@@ -278,10 +278,6 @@ def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta_file: 
     if meta_file and row is None:
         return f"{root}/{meta_file}: has no row for slide {slide.name!r}, which has files in {slide.tech}; add one"
     return None
-
-
-def _shown(names: list[str]) -> str:
-    return ", ".join(names[:20]) + (", …" if len(names) > 20 else "")
 
 
 def _count_by_tech(slides: Iterable[Slide]) -> str:

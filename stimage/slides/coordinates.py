@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
 from stimage.errors import DataError
+from stimage.slides.tables import number_of
 
 COLUMNS = ("xaxis", "yaxis", "r")
 
@@ -111,16 +112,9 @@ def _numbers(path: str, column: str, ids: pa.ChunkedArray, values: np.ndarray) -
     """Return one column as float64 numbers; it is text if one of the columns has something that is no finite number."""
     if values.dtype == np.float64:
         return values
-    numbers = np.array([_number(value) for value in values])
+    numbers = np.array([number_of(value) for value in values])
     _refuse(path, ids, ~np.isfinite(numbers), lambda i: f"{column} is {values[i]!r}, no finite number")
     return numbers
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text) if text.isascii() and "_" not in text else np.nan  # float also takes 1_0
-    except ValueError:
-        return np.nan
 
 
 def line_of(path: str, row: int) -> int:

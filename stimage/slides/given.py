@@ -7,11 +7,10 @@ from numbers import Real
 import numpy as np
 
 from stimage.errors import DataError
-from stimage.slides.names import fold
-from stimage.slides.storage import read_table
+from stimage.slides.names import by_slide, fold
+from stimage.slides.tables import number_of, read_table
 
 OPTION = "the user (option um_per_px)"  # who gives what is passed beside a root
-COLUMNS = ("slide", "um_per_px")
 
 
 def read_um_per_px(text: str, where: str) -> float | None:
@@ -24,9 +23,9 @@ def read_um_per_px(text: str, where: str) -> float | None:
     """
     if not text.strip():
         return None
-    if not 0 < _float(text) < np.inf:
+    if not 0 < (number := number_of(text)) < np.inf:
         raise DataError(f"{where}: um_per_px is {text!r}; write µm per pixel, a number above 0 such as 0.5, or nothing")
-    return _float(text)
+    return number
 
 
 def given_scales(um_per_px: object, all_names: Iterable[str]) -> dict[str, float]:
@@ -47,7 +46,7 @@ def given_scales(um_per_px: object, all_names: Iterable[str]) -> dict[str, float
     if um_per_px is None:
         return {}
     if isinstance(um_per_px, str | os.PathLike):
-        number = _float(os.fspath(um_per_px))
+        number = number_of(os.fspath(um_per_px))
         um_per_px = _read_scales(os.fspath(um_per_px)) if np.isnan(number) else number
     if not isinstance(um_per_px, Mapping):
         return dict.fromkeys(all_names, _number(um_per_px, "um_per_px"))
@@ -55,13 +54,6 @@ def given_scales(um_per_px: object, all_names: Iterable[str]) -> dict[str, float
     if len(scales) < len(um_per_px):
         raise ValueError("um_per_px: a slide occurs twice (upper and lower case do not count); keep one")
     return scales
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text) if text.isascii() and "_" not in text else np.nan  # float also takes 1_0
-    except ValueError:
-        return np.nan
 
 
 def _number(value: object, what: str) -> float:
@@ -74,15 +66,6 @@ def _number(value: object, what: str) -> float:
 
 
 def _read_scales(path: str) -> dict[str, float]:
-    columns, rows = read_table(path)
-    if missing := [column for column in COLUMNS if column not in columns]:
-        found = ", ".join(columns)[:200] or "nothing"
-        raise DataError(f"{path}: has no column {missing[0]!r}, but {found}; it must have slide and um_per_px")
-    scales = {}
-    for number, row in enumerate(rows, 1):
-        where = f"{path}: row {number}"
-        if row["slide"] in scales:
-            raise DataError(f"{where}: slide {row['slide']!r} occurs twice; keep one")
-        if (um := read_um_per_px(row["um_per_px"], where)) is not None:
-            scales[row["slide"]] = um
-    return scales
+    rows = by_slide(read_table(path, ["slide", "um_per_px"])[1], path)
+    read = {name: read_um_per_px(row["um_per_px"], f"{path}: row {k}") for k, (name, row) in enumerate(rows.items(), 1)}
+    return {name: um for name, um in read.items() if um is not None}

@@ -15,7 +15,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 from stimage.slides.lattice import Lattice
 from stimage.slides.names import fold
-from stimage.slides.storage import read_table
+from stimage.slides.tables import read_table
 
 RATIO_TOLERANCE = 0.025
 STEP_TOLERANCE = 0.1  # of the pitch in steps of array coordinates: 1, or the root of 2 on a checkerboard

@@ -1,7 +1,7 @@
 """Pathologists' labels: the annotation file of a slide."""
 
 from stimage.errors import DataError
-from stimage.slides.storage import read_table
+from stimage.slides.tables import read_table
 
 NONE = ("", "NA")  # no label; the second is how R writes a missing one
 

@@ -2,13 +2,15 @@
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 
 from stimage.errors import DataError
+from stimage.slides.access import OPEN, Access
 from stimage.slides.given import read_um_per_px
-from stimage.slides.names import check_name, fold
-from stimage.slides.storage import Access, list_folder, read_table
+from stimage.slides.names import by_slide, check_name
+from stimage.slides.storage import list_folder
+from stimage.slides.tables import read_table
 
 FIRST = "meta_all_gene.csv"  # how it is called without a date
 DATED = re.compile(r"meta_all_gene(\d*)\.csv")
@@ -31,7 +33,7 @@ def newest_meta(names: Iterable[str], where: str) -> str | None:
     return max(dated, key=dated.__getitem__, default=None)
 
 
-def find_meta(root: str, access: Access | None = None) -> tuple[str, str] | None:
+def find_meta(root: str, access: Access = OPEN) -> tuple[str, str] | None:
     """Return path below the root, and path or URL, of the meta file that is read; None where a root has none."""
     files = list_folder(root, "meta", access)
     name = newest_meta(files, f"{root}/meta")
@@ -43,7 +45,7 @@ def find_meta(root: str, access: Access | None = None) -> tuple[str, str] | None
     return (f"meta/{name}", files[name]["url"]) if name else None
 
 
-def read_meta(path: str, where: str) -> dict[str, dict[str, str]]:
+def read_meta(path: str, where: str) -> dict[str, Mapping[str, str]]:
     """Return a meta file's rows by folded slide name.
 
     Raises
@@ -52,21 +54,14 @@ def read_meta(path: str, where: str) -> dict[str, dict[str, str]]:
         If a column is missing, a name is not allowed or occurs twice, involve_cancer is neither True nor
         False, or um_per_px is no number above 0.
     """
-    columns, table = read_table(path)
-    if missing := [column for column in META_COLUMNS if column not in columns]:
-        found = ", ".join(columns[:12]) or "nothing"
-        raise DataError(f"{where}: has no column {missing[0]!r}, but {found}; it must be comma-separated")
-    rows = {}
+    _, table = read_table(path, META_COLUMNS, where)
     for number, row in enumerate(table, 1):
-        place, name = f"{where}: row {number}", row["slide"]
-        check_name(name, place)
-        if fold(name) in rows:
-            raise DataError(f"{place}: slide {name!r} occurs twice (upper and lower case do not count)")
+        place = f"{where}: row {number}"
+        check_name(row["slide"], place)
         if row["involve_cancer"] not in ("True", "False", ""):
             raise DataError(f"{place}: involve_cancer is {row['involve_cancer']!r}; write True, False or nothing")
         read_um_per_px(row.get("um_per_px", ""), place)
-        rows[fold(name)] = row
-    return rows
+    return by_slide(table, where)
 
 
 def _date(name: str, digits: str, where: str) -> date:

@@ -2,13 +2,13 @@
 
 import os
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from stimage.errors import DataError
-from stimage.slides.storage import read_names
+from stimage.slides.tables import read_names
 
 
 def fold(name: str) -> str:
@@ -34,3 +34,19 @@ def slide_names(slides: str | os.PathLike | Iterable[str]) -> list[str]:
 def texts_of(values: Any) -> list[str]:
     """Return a value, or a list of values, as a list of texts."""
     return [str(value) for value in ([values] if isinstance(values, str | int | np.generic) else values)]
+
+
+def by_slide(rows: Iterable[Mapping[str, str]], where: str) -> dict[str, Mapping[str, str]]:
+    """Return the rows of a table by the folded name in the column ``slide``.
+
+    Raises
+    ------
+    DataError
+        If a name occurs twice.
+    """
+    found: dict[str, Mapping[str, str]] = {}
+    for number, row in enumerate(rows, 1):
+        if found.setdefault(fold(row["slide"]), row) is not row:
+            raise DataError(f"{where}: row {number}: slide {row['slide']!r} occurs twice (upper and lower case do not "
+                            "count); keep one")  # fmt: skip
+    return found

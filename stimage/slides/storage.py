@@ -1,6 +1,5 @@
 """Files of a root, on disk or behind any fsspec URL: listing folders, telling changes, getting a local copy."""
 
-import csv
 import hashlib
 import logging
 import os
@@ -218,39 +217,3 @@ def first_line(url: str, access: Access | None = None) -> bytes:
             if b"\n" not in text and len(text) < (file.size or 0):
                 raise DataError(f"{url}: was cut off: {len(text)} bytes came of {file.size}; run it again")
     return text.partition(b"\n")[0] + b"\n" if text else text
-
-
-def read_table(path: str) -> tuple[list[str], list[dict[str, str]]]:
-    """Read a small comma-separated table: its columns, and its rows by column.
-
-    Raises
-    ------
-    DataError
-        If it can't be read, or a row has not as many cells as the header, as where a file was cut off.
-    """
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            columns, rows = next(reader, []), []
-            for cells in filter(None, reader):  # without blank lines
-                if len(cells) != len(columns):
-                    raise DataError(
-                        f"{path}: line {reader.line_num} has {len(cells)} cells for {len(columns)} columns; was the "
-                        "file cut off?"
-                    )
-                rows.append(dict(zip(columns, cells)))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: is no comma-separated table ({error})") from None
-    return columns, rows
-
-
-def read_names(path: str | os.PathLike) -> list[str]:
-    """Read slide names: one a line; or the column ``slide`` of a CSV, but for those whose ``mark`` is "reject"."""
-    columns, rows = read_table(str(path))
-    if "slide" in columns:
-        return [row["slide"] for row in rows if row.get("mark", "").strip().lower() != "reject"]
-    if len(columns) != 1:
-        raise DataError(f"{path}: is no list of slides: expected a name a line, or a CSV with the column 'slide'")
-    return [name for name in (columns[0].strip(), *(row[columns[0]].strip() for row in rows)) if name]

@@ -15,7 +15,7 @@ from stimage.errors import DataError
 from stimage.processing.selection import Selection
 from stimage.processing.splits import FRACTIONS, Splitting, check_leaks, part_of, split_slides
 from stimage.slides import Catalog, Filters, Slide
-from stimage.slides.storage import read_names
+from stimage.slides.tables import read_names
 from tests.roots import write_csv, write_slide
 
 SIDES = {"train", "validation", "test"}
@@ -136,7 +136,7 @@ def test_unknown_groups_are_never_guessed(tmp_path):
     found = split(slides[1:], "patient", patients=table)
     assert all(found[f"S{i}"] == found[f"S{i + 1}"] for i in range(2, 39, 2))
     write_csv(table, [["slide", "patient"], ["S1", "a"], ["s1", "b"]])
-    with pytest.raises(DataError, match="slide 'S1' has two rows"):
+    with pytest.raises(DataError, match="row 2: slide 's1' occurs twice"):
         split(slides, "patient", patients=table)
     write_csv(table, [["slide", "donor"], ["S1", "a"]])
     with pytest.raises(DataError, match="no column 'patient'"):
