@@ -11,7 +11,6 @@ With datasets 3.x the same file is a loading script:
 
 import os
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 import datasets
@@ -22,7 +21,6 @@ from stimage.genes.carried import names_of
 from stimage.genes.carried import vocabulary_in
 from stimage.genes.vocabulary import load_as_it_was
 from stimage.genes.vocabulary import load_vocabulary
-from stimage.processing.contents import plain
 from stimage.processing.encoders import encoder
 from stimage.processing.examples import PREPARED_ROWS
 from stimage.processing.examples import joined
@@ -31,7 +29,9 @@ from stimage.processing.loading import direct
 from stimage.processing.loading import register
 from stimage.processing.loading import unhidden
 from stimage.processing.opening import Opening
+from stimage.processing.options import OPTIONS
 from stimage.processing.options import SpotsConfig
+from stimage.processing.options import plain
 from stimage.processing.panels import Panel
 from stimage.processing.source import source_digest
 from stimage.processing.split_table import SPLITS
@@ -56,8 +56,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     DEFAULT_WRITER_BATCH_SIZE = PREPARED_ROWS  # datasets would cut tables that have images to a hundred rows
 
     def __init__(self, *args: Any, token: str | bool | None = None, storage_options: dict | None = None, **kwargs: Any):
-        own = {key.name for key in fields(SpotsConfig)} - {key.name for key in fields(datasets.BuilderConfig)}
-        kwargs = {key: plain(value) if key in own else value for key, value in kwargs.items()}
+        kwargs = {key: plain(value) if key in OPTIONS else value for key, value in kwargs.items()}
         access = Access(dict(storage_options or {}), token)
         storage_options = dict(storage_options or {})  # datasets adds to it
         super().__init__(
@@ -194,10 +193,9 @@ def load(
     """
     if name not in CONFIGS:
         raise ValueError(f"{name!r}: is no configuration; pass one of {', '.join(CONFIGS)}")
-    known = {one.name for one in fields(SpotsConfig)} - {one.name for one in fields(datasets.BuilderConfig)}
-    known -= {"root", "access", "code", "catalog"}
-    if unknown := options.keys() - known:
-        raise ValueError(f"there is no option {min(unknown)!r}; there are {', '.join(sorted(known))}")
+    known = sorted(OPTIONS - {"root"})
+    if unknown := options.keys() - set(known):
+        raise ValueError(f"there is no option {min(unknown)!r}; there are {', '.join(known)}")
     if streaming and (num_proc is not None or keep_in_memory):
         raise ValueError("num_proc and keep_in_memory are of preparing: pass streaming=False too")
     where = {"root": str(root)} if "://" in str(root) else {"data_dir": str(root)}

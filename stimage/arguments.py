@@ -8,7 +8,7 @@ from typing import Any
 
 from stimage.errors import DataError
 from stimage.processing.gene_names import KINDS, Naming
-from stimage.processing.selection import Selection
+from stimage.processing.selection import Selection, techs_called
 from stimage.processing.splits import FRACTIONS, SPLIT_BY, SPLITS, Splitting
 from stimage.slides import MAX_PIXELS, TECHS, Filters, Patch
 from stimage.slides.catalog import ON_MISMATCH
@@ -76,7 +76,7 @@ def splitting_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> Spl
 
 def techs_of(args: argparse.Namespace) -> tuple[str, ...]:
     """Return the technologies that were asked for."""
-    return TECHS if args.config == "all" else (args.config,)
+    return techs_called(args.config)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

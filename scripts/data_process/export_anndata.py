@@ -9,17 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import (
-    add_filters,
-    add_naming,
-    add_scale,
-    counted,
-    filters_of,
-    naming_of,
-    positive,
-    run,
-    techs_of,
-)
+from stimage.arguments import add_filters, add_naming, add_scale, counted, naming_of, positive, run, selection_of
 from stimage.processing.anndata_files import IMAGE_PX, write_h5ad
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.opening import Opening
@@ -31,8 +21,7 @@ from stimage.slides.catalog import ON_MISMATCH
 def main() -> None:
     args = parse_arguments()
     panel = Panel.of(args.panel, args.gene_table) if args.panel else None
-    catalog = read_catalog(args.root).with_scales(args.um_per_px)
-    slides = catalog.of_techs(techs_of(args)).select(filters_of(args), args.on_mismatch)
+    slides = selection_of(args, args.on_mismatch).of(read_catalog(args.root).with_scales(args.um_per_px))
     slides = Opening(Patch(), panel, args.on_mismatch).kept(slides)
     options = (None if panel else naming_of(args), panel, args.normalise, args.image_px, args.on_mismatch)
     if args.one_file:

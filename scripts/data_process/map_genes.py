@@ -7,7 +7,7 @@ import argparse
 import csv
 from pathlib import Path
 
-from stimage.arguments import add_filters, add_naming, counted, filters_of, run, techs_of
+from stimage.arguments import add_filters, add_naming, counted, run, selection_of
 from stimage.files import replacing
 from stimage.processing.gene_names import Naming
 from stimage.slides import read_catalog
@@ -17,7 +17,7 @@ from stimage.slides.storage import local_copy
 
 def main() -> None:
     args = parse_arguments()
-    slides = read_catalog(args.root).of_techs(techs_of(args)).select(filters_of(args))
+    slides = selection_of(args).of(read_catalog(args.root))
     with replacing(args.out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("slide", "gene", "name", "fate"))

@@ -7,7 +7,7 @@ each gene the id that it has now, and later ones those after it. Slides that lac
 import argparse
 from pathlib import Path
 
-from stimage.arguments import add_filters, counted, filters_of, run, techs_of
+from stimage.arguments import add_filters, counted, run, selection_of
 from stimage.errors import DataError
 from stimage.genes.numbering import number_root
 from stimage.genes.vocabulary import NAME
@@ -20,7 +20,7 @@ def main() -> None:
     catalog = read_catalog(args.root)
     if args.out is None and not is_local(catalog.root):
         raise DataError(f"{args.root}: can't be written from here; pass --out {NAME}, and put that file into the root")
-    slides = catalog.of_techs(techs_of(args)).select(filters_of(args), "drop")
+    slides = selection_of(args, "drop").of(catalog)
     out = args.out or Path(catalog.root, NAME)
     there, added = number_root(catalog, slides, out)
     print(f"{counted(len(slides), 'slide')}: {counted(there, 'gene')} were numbered, {added:,} are added: {out}")

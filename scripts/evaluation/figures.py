@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stimage.arguments import add_filters, filters_of, positive, run, techs_of
+from stimage.arguments import add_filters, positive, run, selection_of
 from stimage.errors import DataError
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_expression
@@ -42,7 +42,7 @@ def main() -> None:
 
 def draw_projection(args: argparse.Namespace) -> dict:
     catalog = read_catalog(args.root)
-    wanted = catalog.of_techs(techs_of(args)).select(filters_of(args))
+    wanted = selection_of(args).of(catalog)
     points, labels, names = {}, {}, names_of(args, args.embeddings)
     for path, name in zip(args.embeddings, names or [""] * len(args.embeddings)):
         every = read_embeddings(path, [slide.name for slide in catalog.slides])

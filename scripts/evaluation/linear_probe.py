@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from stimage.arguments import run
 from stimage.evaluation import folds, linear_probe, sgd_probe
-from stimage.evaluation.arguments import Parts, add_labelled, groups_of, labelled_of
+from stimage.evaluation.arguments import add_labelled, grouping_of, labelled_of
 from stimage.evaluation.labels import Labelled
 from stimage.evaluation.probe_scopes import CLASSIFIERS, Probed, probe, rare
 from stimage.evaluation.results import data_identity, read_results, write_results
@@ -35,7 +35,7 @@ PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
 def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
-    groups = groups_of(args)
+    groups = grouping_of(args)
     spots, parts = labelled_of(args)
     for note in rare(spots.labels):
         print(f"note: {note}")
@@ -48,7 +48,9 @@ def main() -> None:
     print(f"results: {path}, and {path.with_suffix('.csv').name} beside it")
 
 
-def write(args: argparse.Namespace, spots: Labelled, parts: Parts, probed: Probed, seconds: float) -> Path:
+def write(
+    args: argparse.Namespace, spots: Labelled, parts: dict[str, list[str]], probed: Probed, seconds: float
+) -> Path:
     """Write the protocol card, and its figures as a table."""
     alphas = sgd_probe.ALPHAS if args.protocol == "original" else linear_probe.ALPHAS
     config = {"protocol": args.protocol, "split": args.split, "alphas": alphas, "colour": not args.no_colour}

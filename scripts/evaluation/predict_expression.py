@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from stimage.arguments import add_filters, add_splits, positive, run
-from stimage.evaluation.arguments import Parts, groups_of, slides_of
+from stimage.evaluation.arguments import grouping_of, of_these, slides_of
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, Prediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_places
@@ -37,8 +37,7 @@ def main() -> None:
     if without:
         print(f"note: {len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}")
     outcome = predict(args, slides)
-    names = {one.slide.name for one in slides}
-    parts = {split: [name for name in own if name in names] for split, own in parts.items()}
+    parts = of_these(parts, {one.slide.name for one in slides})
     path = write(args, outcome, slides, parts, embeddings, time.monotonic() - start)
     print(f"Pearson's r {outcome.overall['pearson']['mean']:.3f}: {path}")
 
@@ -57,14 +56,14 @@ def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> Outcome:
     rest = (args.folds, panel, args.n, args.gene_table, show)
     if args.protocol == "hest":
         return run_hest(Task(slides, hest_groups(chosen, args.patients, args.no_study), *rest))
-    return run_fixed(Task(slides, split_groups(chosen, groups_of(args)), *rest))
+    return run_fixed(Task(slides, split_groups(chosen, grouping_of(args)), *rest))
 
 
 def write(
     args: argparse.Namespace,
     outcome: Outcome,
     slides: list[EmbeddedSlide],
-    parts: Parts,
+    parts: dict[str, list[str]],
     embeddings: Embeddings,
     seconds: float,
 ) -> Path:

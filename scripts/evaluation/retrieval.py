@@ -12,7 +12,7 @@ import numpy as np
 
 from stimage.arguments import add_filters, add_splits, positive, run
 from stimage.errors import DataError
-from stimage.evaluation.arguments import Parts, slides_of
+from stimage.evaluation.arguments import of_these, slides_of
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.results import data_identity, write_results
 from stimage.evaluation.retrieval import retrieval_scores
@@ -40,7 +40,7 @@ def main() -> None:
     print(f"results: {path}")
 
 
-def pairs(args: argparse.Namespace) -> tuple[Embeddings, Embeddings, int, Parts]:
+def pairs(args: argparse.Namespace) -> tuple[Embeddings, Embeddings, int, dict[str, list[str]]]:
     """Return both embeddings of the wanted slides, row by row of one spot; how many spots only one has; and parts."""
     catalog = read_catalog(args.root)
     slides, parts = slides_of(args, catalog)
@@ -57,7 +57,7 @@ def pairs(args: argparse.Namespace) -> tuple[Embeddings, Embeddings, int, Parts]
         raise DataError(f"{lone} spots, such as {spot!r}, have only one of the embeddings; make the other, or pass "
                         "--on-mismatch drop to leave them out")  # fmt: skip
     a, b = a.take(of_a), b.take(of_b)
-    return a, b, lone, {split: [s for s in names if s in a.slides] for split, names in parts.items()}
+    return a, b, lone, of_these(parts, set(a.slides.tolist()))
 
 
 def parse_arguments() -> argparse.Namespace:

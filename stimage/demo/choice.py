@@ -10,9 +10,9 @@ from stimage.processing.dealing import deal_slides
 from stimage.processing.splits import Splitting
 from stimage.slides import Catalog, Filters, Slide, read_catalog
 from stimage.slides.counts import read_header
+from stimage.slides.labels import read_labels
 from stimage.slides.names import fold, slide_names
 from stimage.slides.storage import local_copy
-from stimage.slides.tables import read_table
 from stimage.training.settings import Settings
 
 SLIDES, SPOTS = 6, 12_000  # at most, so that two cores are done in minutes
@@ -127,8 +127,7 @@ def count_labels(slides: Sequence[Slide]) -> dict[str, Counter]:
     """Return slide name → label → spots, of slides whose annotation has labels."""
     found = {}
     for slide in filter(lambda slide: slide.annotation, slides):
-        rows = read_table(local_copy(slide.annotation or "", slide.access))[1]
-        labels = [(row.get("V2") or "").strip() for row in rows]
-        if counted := Counter(label for label in labels if label.casefold() not in UNLABELLED):
+        labels = read_labels(local_copy(slide.annotation or "", slide.access)).values()
+        if counted := Counter(label for label in labels if label and label.casefold() not in UNLABELLED):
             found[slide.name] = counted
     return found

@@ -1,6 +1,7 @@
 """What the scripts of evaluation have in common: options, the slides and parts that they take, annotated spots."""
 
 import argparse
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from stimage.arguments import add_filters, add_splits, selection_of, splitting_of
@@ -10,8 +11,6 @@ from stimage.evaluation.labels import Labelled, read_labelled
 from stimage.processing.splits import SPLIT_BY, Splitting, parts_of, split_slides
 from stimage.slides import Catalog, Slide, read_catalog
 from stimage.slides.catalog import ON_MISMATCH
-
-Parts = dict[str, list[str]]  # split → names of its slides
 
 
 def add_labelled(parser: argparse.ArgumentParser, out: str) -> None:
@@ -27,7 +26,7 @@ def add_labelled(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--out", type=Path, default=Path(out), help="folder to write (%(default)s)")
 
 
-def labelled_of(args: argparse.Namespace) -> tuple[Labelled, Parts]:
+def labelled_of(args: argparse.Namespace) -> tuple[Labelled, dict[str, list[str]]]:
     """Read the annotated spots that were asked for, say which are left out, and return the parts of their slides."""
     catalog = read_catalog(args.root)
     slides, parts = slides_of(args, catalog)
@@ -36,10 +35,12 @@ def labelled_of(args: argparse.Namespace) -> tuple[Labelled, Parts]:
     )
     for reason, n in spots.left_out.items():
         print(f"note: {n} spots left out: {reason}")
-    return spots, {split: [name for name in names if name in spots.slides] for split, names in parts.items()}
+    return spots, of_these(parts, spots.slides)
 
 
-def slides_of(args: argparse.Namespace, catalog: Catalog, on_mismatch: str = "error") -> tuple[list[Slide], Parts]:
+def slides_of(
+    args: argparse.Namespace, catalog: Catalog, on_mismatch: str = "error"
+) -> tuple[list[Slide], dict[str, list[str]]]:
     """Return the slides that were asked for, and their names by split; without splits, no names."""
     elsewhere = {"patient": ["patients"], "study": ["no_study"]}.get(getattr(args, "split", ""), [])
     elsewhere = ["patients", "no_study"] if getattr(args, "protocol", "") == "hest" else elsewhere
@@ -52,8 +53,13 @@ def slides_of(args: argparse.Namespace, catalog: Catalog, on_mismatch: str = "er
     return [one.slide for one in taken], parts_of(taken) if is_split else {}
 
 
-def groups_of(args: argparse.Namespace) -> Splitting:
-    """Return the groups that are held out as a whole, as --split says; of other splits, none."""
+def of_these(parts: Mapping[str, list[str]], names: Collection[str]) -> dict[str, list[str]]:
+    """Return split → names of its slides, of these slides alone."""
+    return {split: [name for name in own if name in names] for split, own in parts.items()}
+
+
+def grouping_of(args: argparse.Namespace) -> Splitting:
+    """Return what is held out as a whole, as --split says; of other splits, nothing."""
     by = args.split if args.split in SPLIT_BY else None
     if by == "patient" and not args.patients:
         raise ValueError("--split patient: pass --patients too, a CSV file with the columns slide and patient")

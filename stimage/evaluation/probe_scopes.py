@@ -11,7 +11,7 @@ from stimage.evaluation.folds import SPLITS, Fold, block_folds, blocks, group_fo
 from stimage.evaluation.labels import Labelled
 from stimage.evaluation.linear_probe import check_folds, predict
 from stimage.evaluation.probe_scores import Predicted, summarise
-from stimage.processing.groups import joined, pmids_of
+from stimage.processing.groups import joined
 from stimage.processing.splits import Splitting
 
 CLASSIFIERS = ("embedding", "majority", "position", "colour")
@@ -146,7 +146,7 @@ def _entry(
 
 def _studies(spots: Labelled) -> dict[str, tuple[str, ...]]:
     """Return study → its slides, of the studies that are known."""
-    of_slide = joined({name: pmids for name, slide in spots.slides.items() if (pmids := pmids_of(slide))})
+    of_slide = joined({name: pmids for name, slide in spots.slides.items() if (pmids := slide.pmids)})
     members: dict[str, tuple[str, ...]] = {}
     for name in spots.slides:
         if study := of_slide.get(name):

@@ -14,11 +14,10 @@ from stimage.errors import DataError
 from stimage.genes.numbering import root_vocabulary
 from stimage.genes.vocabulary import NAME, NUMBER, Vocabulary, load_vocabulary
 from stimage.slides import read_catalog
-from stimage.slides.access import OPEN, Access, is_local
-from stimage.slides.storage import list_folder, local_copy, normal_root, pinned
+from stimage.slides.access import OPEN, Access
+from stimage.slides.storage import list_folder, local_copy, located, normal_root
 
 LINE = re.compile(r'^Gene ids: (\d+) genes, sha256 ([0-9a-f]{64}), of (".*")$', re.MULTILINE)
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Carried(NamedTuple):
@@ -43,12 +42,9 @@ def vocabulary_in(location: str | os.PathLike, access: Access = OPEN) -> Vocabul
     Raises
     ------
     DataError
-        As `stimage.genes.vocabulary.root_vocabulary` and `load_vocabulary` do.
+        As `root_vocabulary` and `load_vocabulary` do.
     """
-    location = os.fspath(location)
-    if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
-        location = f"hf://datasets/{location}"
-    location = pinned(normal_root(location), access)
+    location = located(location, access)
     own = list_folder(location, "", access).get(NAME)
     path = local_copy(own["url"], access) if own else root_vocabulary(read_catalog(location, access=access))
     return load_vocabulary(path)

@@ -1,6 +1,5 @@
 """Where spots come from: a root or a published folder, here or on the Hub; one streamed data set for each slide."""
 
-import os
 import re
 import traceback
 from collections.abc import Iterator, Sequence
@@ -17,17 +16,17 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 import stimage_1k4m
 from stimage.errors import DataError
+from stimage.processing.split_table import SPLITS
 from stimage.slides import TECHS, Catalog, Filters, Slide, read_catalog
-from stimage.slides.access import OPEN, Access, is_local
+from stimage.slides.access import OPEN, Access
 from stimage.slides.names import check_name, fold
-from stimage.slides.storage import list_folder, local_copy, normal_root, pinned
+from stimage.slides.storage import list_folder, local_copy, located
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
 # pages have checksums, which versions of datasets before 4.2 cannot be told to look at
 VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
 VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
-HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True)
@@ -77,15 +76,14 @@ class Source:
     def _shards(self) -> dict[str, list[str]]:
         """Slide name → its shards in order; a folder is listed once."""
         found: dict[str, list[str]] = {}
-        splits = (f"data/{tech}/{split}" for tech in TECHS for split in ("train", "validation", "test"))
-        for folder in splits:
+        for folder in (f"data/{tech}/{split}" for tech in TECHS for split in SPLITS):
             for name, file in sorted(list_folder(self.location, folder, self.access).items()):
                 if match := SHARD.fullmatch(name):
                     found.setdefault(match[1], []).append(file["url"])
         return found
 
 
-def open_source(location: str, access: Access | None = None, **reading: Any) -> Source:
+def open_source(location: str, access: Access = OPEN, **reading: Any) -> Source:
     """Tell a root from a published folder.
 
     Raises
@@ -93,15 +91,13 @@ def open_source(location: str, access: Access | None = None, **reading: Any) -> 
     DataError
         If patches are to be cut anew from shards, in which they are cut already.
     """
-    if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
-        location = f"hf://datasets/{location}"
-    location = pinned(normal_root(location), access)
+    location = located(location, access)
     published = PUBLISHED in list_folder(location, "", access)
     cut = reading.get("patch") not in (None, "original") or reading.get("um_per_px") is not None
     if published and cut:
         raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out --patch-um, "
                         "--patch-px and --um-per-px, or pass the root that it was made of")  # fmt: skip
-    return Source(location, published, {} if published else reading, access or OPEN)
+    return Source(location, published, {} if published else reading, access)
 
 
 @contextmanager
@@ -137,18 +133,10 @@ def _published_catalog(location: str, access: Access) -> Catalog:
         check_name(row["slide"] or "", path)
         if row["tech"] not in TECHS:
             raise DataError(f"{path}: slide {row['slide']!r} has the technology {row['tech']!r}; one of {TECHS}")
+    rows = sorted(rows, key=lambda row: (TECHS.index(row["tech"]), fold(row["slide"])))
     slides = tuple(
-        Slide(
-            row["slide"],
-            row["tech"],
-            "",
-            "",
-            "",
-            None,
-            **{field: row[name] for field, name in of.items()},
-            access=access,
-        )
-        for row in sorted(rows, key=lambda row: (TECHS.index(row["tech"]), fold(row["slide"])))
+        Slide(row["slide"], row["tech"], "", "", "", access=access, **{key: row[name] for key, name in of.items()})
+        for row in rows
         if not row["left_out"]
     )
     return Catalog(location, slides, meta={}, access=access)

@@ -2,15 +2,14 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from stimage.processing.splits import Placed
 from stimage.slides.access import is_local
-from stimage.slides.freshness import FILES, described
+from stimage.slides.catalog import FILES
+from stimage.slides.freshness import described
 
 
 @dataclass(frozen=True)
@@ -41,20 +40,3 @@ class Contents:
         slides = [(placed.split, sorted(described(placed.slide, self.files).items())) for placed in self.placed]
         known = [source, root, slides, self.ids, sorted(options.items())]
         return hashlib.sha256(repr(known).encode()).hexdigest()[:24]
-
-
-def plain(value: Any) -> Any:
-    """Return an option's value without what only looks like another: paths as text, NumPy's numbers as Python's.
-
-    All that can be gone through but once, or in no order, becomes a list.
-    """
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return {plain(key): plain(one) for key, one in value.items()}
-    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
-        return value
-    values = [plain(one) for one in value]
-    return sorted(values, key=str) if isinstance(value, set | frozenset) else values

@@ -1,6 +1,5 @@
 """Dealing groups of slides into splits as near to the fractions as they allow."""
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from stimage.errors import DataError
 from stimage.processing.groups import find_groups, groups_of, joined
-from stimage.processing.splits import Placed, Splitting
+from stimage.processing.splits import Placed, Splitting, drawn, too_few
 from stimage.slides import Slide
 from stimage.slides.names import fold
 
@@ -70,8 +69,8 @@ def _balance(members: Mapping[str, list[Slide]], fixed: Mapping[str, str], split
     filled = _filled(split_of, sizes, names)
 
     def order(group: str) -> tuple:
-        digest = hashlib.sha256(f"{splitting.seed} {fold(group)}".encode()).hexdigest()
-        return -sizes[group], min((slide.tech, slide.tissue or "") for slide in members[group]), digest
+        kind = min((slide.tech, slide.tissue or "") for slide in members[group])
+        return -sizes[group], kind, drawn(group, splitting.seed)
 
     free = sorted(set(members) - set(fixed), key=order)
     for group in free:
@@ -80,10 +79,7 @@ def _balance(members: Mapping[str, list[Slide]], fixed: Mapping[str, str], split
         filled[best] += sizes[group]
     split_of |= _deal_last(split_of, free[-LAST:], sizes, names, target)
     if empty := [name for name in names if name not in split_of.values()]:
-        raise DataError(
-            f"split by {splitting.by}: {empty[0]} would get no slide: too few groups ({len(split_of)}); "
-            "leave the split out by --split-fractions, or take more slides"
-        )
+        raise DataError(too_few(empty, len(split_of), splitting))
     return split_of
 
 

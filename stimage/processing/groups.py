@@ -40,7 +40,7 @@ def find_groups(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tu
     """Return the same, with no group where it is not known."""
     if splitting.by == "study":
         own = splitting.no_study == "own"
-        return {slide.name: pmids_of(slide) or ((slide.name,) if own else ()) for slide in slides}
+        return {slide.name: slide.pmids or ((slide.name,) if own else ()) for slide in slides}
     if splitting.by == "patient":
         patients = read_patients(splitting.patients or "")
         found = {slide.name: patients.get(fold(slide.name)) for slide in slides}
@@ -65,11 +65,6 @@ def joined(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
             low, high = sorted((first(one), first(other)))
             parent[high] = low
     return {name: first(own[0]) for name, own in groups.items()}
-
-
-def pmids_of(slide: Slide) -> tuple[str, ...]:
-    """Return a slide's studies, sorted."""
-    return tuple(sorted({pmid.strip() for pmid in (slide.pmid or "").split(",")} - {""}))
 
 
 def read_patients(path: str | PathLike) -> Mapping[str, str]:

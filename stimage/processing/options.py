@@ -1,10 +1,13 @@
 """What a user may ask of the builder: its options, the features that examples hence have, the name of the cache."""
 
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
 import datasets
+import numpy as np
 from datasets import Features, Image, Value
 
 from stimage.collection.texts import read_lines
@@ -14,17 +17,18 @@ from stimage.processing.encoders import IMAGE_FORMATS
 from stimage.processing.examples import needs_counts
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.panels import Panel
-from stimage.processing.selection import Selection
-from stimage.processing.splits import Splitting, split_slides
-from stimage.slides import MAX_PIXELS, TECHS, Catalog, Filters, Patch, read_catalog
+from stimage.processing.selection import Selection, techs_called
+from stimage.processing.splits import FRACTIONS, Splitting, split_slides
+from stimage.slides import MAX_PIXELS, Catalog, Filters, Patch, read_catalog
 from stimage.slides.access import Access
-from stimage.slides.freshness import FILES, stamped
+from stimage.slides.catalog import FILES
+from stimage.slides.freshness import stamped
 from stimage.slides.storage import normal_root
 
 # of the config: what shows in the slides that are chosen and in their splits, or in nothing
-CHOOSING = {"root", "slides", "species", "tissue", "pmid", "involve_cancer", "access", "code", "catalog", "um_per_px"}
-CHOOSING |= {"exclude", "split_by", "split_seed", "split_fractions", "patients", "splits", "no_study"}
-CHOOSING |= {key.name for key in fields(datasets.BuilderConfig)}
+CHOOSING = {"root", "slides", "exclude", "species", "tissue", "pmid", "involve_cancer", "um_per_px"}
+CHOOSING |= {"split_by", "split_seed", "split_fractions", "patients", "splits", "no_study"}
+INNER = {key.name for key in fields(datasets.BuilderConfig)} | {"access", "code", "catalog"}  # not for users to pass
 
 
 @dataclass
@@ -95,7 +99,7 @@ class SpotsConfig(datasets.BuilderConfig):
     max_image_pixels: int = MAX_PIXELS
     split_by: str | None = None
     split_seed: int = 0
-    split_fractions: tuple = (0.8, 0.1, 0.1)
+    split_fractions: tuple = FRACTIONS
     patients: str | None = None
     splits: Any = None
     no_study: str | None = None
@@ -126,7 +130,7 @@ class SpotsConfig(datasets.BuilderConfig):
     @property
     def techs(self) -> tuple[str, ...]:
         """The technologies' folders that the config's name stands for."""
-        return TECHS if self.name == "all" else (self.name,)
+        return techs_called(self.name)
 
     @property
     def features(self) -> Features:
@@ -169,11 +173,14 @@ class SpotsConfig(datasets.BuilderConfig):
         self.check()  # before a root is read, which may take long
         if self.catalog is not None:
             return super().create_config_id({"of": "streamed"}, custom_features)
-        made = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in CHOOSING}
+        made = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in CHOOSING | INNER}
         made["patch"] = Patch.of(self.patch, self.upsample)
         made["panel"] = Panel.of(self.panel).genes if self.panel is not None else None
         made["gene_table"] = [text for _, text in read_lines(self.gene_table)] if self.gene_table else None
         return super().create_config_id({"of": self.contents.digest(self.code, made)}, custom_features)
+
+
+OPTIONS = {key.name for key in fields(SpotsConfig)} - INNER
 
 
 def _files_of(columns: set[str], on_mismatch: str) -> list[str]:
@@ -204,3 +211,20 @@ def _chosen(features: Features, columns: Any) -> Features:
         what = f"has {unknown[0]!r}" if wanted else "is empty"
         raise ValueError(f"columns= {what}: name some of {', '.join(features)}")
     return Features({name: kind for name, kind in features.items() if name in wanted})
+
+
+def plain(value: Any) -> Any:
+    """Return an option's value without what only looks like another: paths as text, NumPy's numbers as Python's.
+
+    All that can be gone through but once, or in no order, becomes a list.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {plain(key): plain(one) for key, one in value.items()}
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        return value
+    values = [plain(one) for one in value]
+    return sorted(values, key=str) if isinstance(value, set | frozenset) else values

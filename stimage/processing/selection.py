@@ -8,6 +8,11 @@ from stimage.slides import TECHS, Catalog, Filters, Slide
 from stimage.slides.names import texts_of
 
 
+def techs_called(config: str) -> tuple[str, ...]:
+    """Return the technologies that a configuration has: of "all", each."""
+    return TECHS if config == "all" else (config,)
+
+
 @dataclass(frozen=True)
 class Selection:
     """The slides of a root that are of these technologies and match the filters."""

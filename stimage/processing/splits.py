@@ -154,8 +154,12 @@ def _by_table(
 
 def part_of(group: str, seed: int, fractions: tuple[float, ...]) -> str:
     """Return the split of a group, by a hash of seed and name held against the fractions."""
-    drawn = int(hashlib.sha256(f"{seed} {fold(group)}".encode()).hexdigest(), 16)
-    return next(split for split, end in zip(SPLITS, _ends(fractions)) if drawn < end)
+    return next(split for split, end in zip(SPLITS, _ends(fractions)) if drawn(group, seed) < end)
+
+
+def drawn(group: str, seed: int) -> int:
+    """Return the number below 2^256 that a group draws."""
+    return int(hashlib.sha256(f"{seed} {fold(group)}".encode()).hexdigest(), 16)
 
 
 @cache
@@ -188,11 +192,16 @@ def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Sele
                 f"fall into different splits: {shown(torn)}; {works}; leave them out "
                 f" by exclude= (--exclude), or {deal}")  # fmt: skip
     if n < len(splitting.names):
-        return (f"split by {by}: {' and '.join(empty)} would get no slide: too few groups ({n}) for "
-                f"{len(splitting.names)} splits; leave one out by split_fractions=, split by slide, or take "
-                "more slides")  # fmt: skip
+        return too_few(empty, n, splitting)
     return (f"split by {by} with seed {seed}: {' and '.join(empty)} would get no slide of {len(groups)} in {n} groups; "
             f"{works}; or {deal}")  # fmt: skip
+
+
+def too_few(empty: Sequence[str], groups: int, splitting: Splitting) -> str:
+    """Say that there are fewer groups than splits."""
+    return (f"split by {splitting.by}: {' and '.join(empty)} would get no slide: too few groups ({groups}) for "
+            f"{len(splitting.names)} splits; leave one out by split_fractions= (--split-fractions), split by slide, or "
+            "take more slides")  # fmt: skip
 
 
 def parts_of(placed: Iterable[Placed]) -> dict[str, list[str]]:

@@ -22,6 +22,7 @@ PARTS = {  # part of a slide: folder and how its file's name ends
     "counts": ("gene_exp", ("_count.csv",)),
     "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
 }
+FILES = (*PARTS, "annotation")  # of a slide
 BYTES_PER_SPOT = 75  # of a coord file
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,11 @@ class Slide:
     def about_spots(self) -> int:
         """How many spots it has, before any file is opened: as the meta file says, or by the coord file's size."""
         return max(1, self.spot_num or (self.size or 0) // BYTES_PER_SPOT)
+
+    @property
+    def pmids(self) -> tuple[str, ...]:
+        """Its studies, sorted."""
+        return tuple(sorted({pmid.strip() for pmid in (self.pmid or "").split(",")} - {""}))
 
     def parts(self, spots_per_part: int) -> int:
         """Into how many ranges of about so many spots it is cut."""
@@ -192,7 +198,7 @@ class Catalog:
         return [slide for slide in slides if values[slide.name] & set(wanted)]
 
 
-def read_catalog(root: str, with_meta: bool = True, access: Access | None = None) -> Catalog:
+def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Catalog:
     """List a root's slides and join them with the meta file; no slide's file is opened.
 
     Parameters
@@ -209,7 +215,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access | None = None
     DataError
         If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
     """
-    root, access = pinned(normal_root(root), access), access or OPEN
+    root = pinned(normal_root(root), access)
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(local_copy(url, access), f"{root}/{meta_file}") if url else None
     notes = {fold(name): file for name, file in list_folder(root, "annotation", access).items()}
@@ -233,7 +239,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access | None = None
     return Catalog(root, tuple(slides.values()), broken, meta, meta_file, access)
 
 
-def slide_files(root: str, tech: str, access: Access | None = None) -> dict[str, dict[str, dict]]:
+def slide_files(root: str, tech: str, access: Access = OPEN) -> dict[str, dict[str, dict]]:
     """Return folded slide name → part → file; the part "name" is the slide's name as its files spell it."""
     found = {}
     for part, (folder, suffixes) in PARTS.items():
@@ -251,7 +257,7 @@ def slide_files(root: str, tech: str, access: Access | None = None) -> dict[str,
 def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None, access: Access) -> Slide:
     row, known = row or {}, {**files, "annotation": note or {}}
     urls = {part: files[part]["url"] if part in files else "" for part in PARTS}
-    stamps = {part: known[part]["stamp"] for part in (*PARTS, "annotation") if known.get(part, {}).get("stamp")}
+    stamps = {part: known[part]["stamp"] for part in FILES if known.get(part, {}).get("stamp")}
     return Slide(
         name=unicodedata.normalize("NFC", row.get("slide") or files["name"]),
         tech=tech,
@@ -285,6 +291,5 @@ def _count_by_tech(slides: Iterable[Slide]) -> str:
 
 
 def _values(slide: Slide, key: str) -> set[str]:
-    value = getattr(slide, key)
-    parts = value.split(",") if key == "pmid" and value else [value]
-    return {str(part).strip() for part in parts if part is not None}
+    values = slide.pmids if key == "pmid" else (getattr(slide, key),)
+    return {str(value).strip() for value in values if value is not None}

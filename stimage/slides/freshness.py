@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
-from stimage.slides.catalog import Slide, read_catalog
+from stimage.slides.catalog import FILES, Slide, read_catalog
 from stimage.slides.storage import stamp_of
 
-FILES = ("coord", "counts", "image", "annotation")
 ASKING = 16  # requests at once
 
 

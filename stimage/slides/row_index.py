@@ -5,13 +5,14 @@ To find them is to read the whole file, 20 GB of a Visium HD slide, which else e
 
 import hashlib
 import os
-import tempfile
 import zlib
 from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
 
+from stimage.errors import DataError
+from stimage.files import replacing
 from stimage.slides.counts import RowIndex, index_rows
 from stimage.slides.storage import cache_folder
 
@@ -32,7 +33,7 @@ def kept_index(path: str) -> RowIndex:
     if (kept := _read(place, stamp)) is not None:
         return kept
     index = index_rows(path)
-    with suppress(OSError):  # of a cache that is full or may not be written
+    with suppress(DataError, OSError):  # of a cache that is full or may not be written
         _write(place, stamp, index)
     return index
 
@@ -66,20 +67,15 @@ def _read(place: Path, stamp: bytes) -> RowIndex | None:
 
 
 def _write(place: Path, stamp: bytes, index: RowIndex) -> None:
-    """Write an index under a name of its own, then rename it, so that other processes see a whole one or none."""
+    """Write an index with its checksum behind it; other processes see a whole one or none."""
     table = pa.table({"id": index.ids, "start": index.start, "end": index.end}).replace_schema_metadata(
         {"stamp": stamp}
     )
-    place.parent.mkdir(parents=True, exist_ok=True)
-    number, unfinished = tempfile.mkstemp(dir=place.parent, prefix=".")
-    try:
-        with open(number, "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+    with replacing(place) as unfinished:
+        with pa.ipc.new_file(unfinished, table.schema) as writer:
             writer.write_table(table)
         checksum = 0
-        with open(unfinished, "r+b") as file:
+        with unfinished.open("r+b") as file:
             while chunk := file.read(1 << 20):
                 checksum = zlib.crc32(chunk, checksum)
             file.write(checksum.to_bytes(CHECKED, "little"))
-        os.replace(unfinished, place)
-    finally:
-        Path(unfinished).unlink(missing_ok=True)

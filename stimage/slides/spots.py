@@ -33,8 +33,7 @@ class Spots:
     ``ids`` are unique across slides: an id of the files that does not begin with the slide's name has it in front;
     ``file_ids`` are the ids as the files have them. ``x``, ``y``, ``r`` are float64 pixels; ``row_start`` and
     ``row_end`` say where each spot's counts lie in the file ``counts``. ``image``, ``counts`` and ``labels`` are files
-    of this machine. ``left_out`` has the ids of spots that one of
-    the files has and that are dropped.
+    of this machine. ``left_out`` has the ids of spots that one of the files has and that are dropped.
     """
 
     slide: Slide

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import os
+import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from stimage.slides.access import OPEN, Access, is_local
 # what file systems call that which changes when a file does, the surest first
 STAMPS = ("blob_id", "md5Hash", "ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "modify")
 STAMPS += ("updated", "created")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 log = logging.getLogger(__name__)
 
 
@@ -30,7 +32,7 @@ def normal_root(url: str | os.PathLike) -> str:
     return os.path.abspath(os.path.expanduser(url)) if is_local(url) else url.rstrip("/")
 
 
-def pinned(root: str, access: Access | None = None) -> str:
+def pinned(root: str, access: Access = OPEN) -> str:
     """Return a URL of the Hub with the commit it stands for now, so that all its files are of one; others as they are.
 
     Raises
@@ -38,12 +40,22 @@ def pinned(root: str, access: Access | None = None) -> str:
     DataError
         If the Hub does not answer, or has or shows no such repository.
     """
-    access = access or OPEN
     with access.asking(root, "looked up"):
         return hub.pinned(root, access.token, access.storage_options)
 
 
-def list_folder(root: str, folder: str, access: Access | None = None) -> dict[str, dict]:
+def located(location: str | os.PathLike, access: Access = OPEN) -> str:
+    """Return a root's or a published folder's path or URL as `normal_root` and `pinned` do.
+
+    ``user/repo``, where there is no such folder, is a data set of the Hub.
+    """
+    location = os.fspath(location)
+    if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
+        location = f"hf://datasets/{location}"
+    return pinned(normal_root(location), access)
+
+
+def list_folder(root: str, folder: str, access: Access = OPEN) -> dict[str, dict]:
     """List the files of one folder of a root, empty if there is no such folder; hidden files, ``.name``, are none.
 
     Returns
@@ -52,7 +64,7 @@ def list_folder(root: str, folder: str, access: Access | None = None) -> dict[st
         File name → ``{"url": full path or URL, "size": bytes or None, "stamp": as `stamp_of`, or None where a listing
         does not say it, as over HTTP}``.
     """
-    access, url = access or OPEN, f"{root}/{folder}".rstrip("/")
+    url = f"{root}/{folder}".rstrip("/")
     try:
         with access.asking(url, "listed"):
             files = _list_local(url) if is_local(url) else _list_remote(url, access)
@@ -103,7 +115,7 @@ def _fresh(fs: fsspec.AbstractFileSystem, path: str) -> fsspec.AbstractFileSyste
     return fs
 
 
-def stamp_of(url: str, access: Access | None = None) -> str:
+def stamp_of(url: str, access: Access = OPEN) -> str:
     """Return what changes when a file does: what its server says of it now; of this machine, size and time in ns.
 
     Raises
@@ -111,7 +123,6 @@ def stamp_of(url: str, access: Access | None = None) -> str:
     DataError
         If the server does not answer, or does not give the file.
     """
-    access = access or OPEN
     with access.asking(url, "looked up"):
         if is_local(url):
             return _local_stamp(os.stat(url))
@@ -141,7 +152,7 @@ def _local_stamp(state: os.stat_result) -> str:
     return f"{state.st_size} {state.st_mtime_ns}"
 
 
-def local_copy(url: str, access: Access | None = None) -> str:
+def local_copy(url: str, access: Access = OPEN) -> str:
     """Return a path of this machine that holds a file: the file itself, or its copy in the Hugging Face cache.
 
     A remote file is fetched whole, once, with a progress bar, and again when the server says that it changed. That
@@ -156,7 +167,6 @@ def local_copy(url: str, access: Access | None = None) -> str:
     if is_local(url):
         check_readable(url)
         return url
-    access = access or OPEN
     with access.asking(url, "fetched"):
         return hub.copy(url, access.token, access.storage_options) or str(_copy(url, access))
 
@@ -197,7 +207,7 @@ def cache_folder() -> Path:
     return Path(datasets.config.HF_DATASETS_CACHE) / "stimage_1k4m"
 
 
-def first_line(url: str, access: Access | None = None) -> bytes:
+def first_line(url: str, access: Access = OPEN) -> bytes:
     """Return a file's first line; of a remote file, only its beginning is fetched.
 
     Raises
@@ -205,7 +215,7 @@ def first_line(url: str, access: Access | None = None) -> bytes:
     DataError
         If it cannot be read, or ends before the size that the server says.
     """
-    access, text = access or OPEN, b""
+    text = b""
     with access.asking(url, "read"):
         if is_local(url):
             with open(url, "rb") as file:

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 
 from stimage.errors import DataError
 from stimage.modeling.sources import Source, open_source
-from stimage.processing.selection import Selection
+from stimage.processing.selection import Selection, techs_called
 from stimage.processing.splits import parts_of, split_slides
-from stimage.slides import TECHS, Filters
+from stimage.slides import Filters
 from stimage.training.settings import Settings
 
 
@@ -38,7 +38,7 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
         If slides can't be split so, none is left to train on, or one is trained on and held out.
     """
     catalog = (source or open_source(settings.data or "")).catalog
-    techs = TECHS if settings.config == "all" else (settings.config,)
+    techs = techs_called(settings.config)
     chosen = {name: getattr(settings, name) for name in ("slides", "exclude", "species", "tissue", "pmid")}
     selection = Selection(settings.data or "", techs, Filters(**chosen))
     parts = parts_of(split_slides(catalog, selection, settings.splitting).values())

@@ -13,7 +13,7 @@ import yaml
 from stimage.errors import DataError
 from stimage.processing.normalise import NORMALISATIONS
 from stimage.processing.sentences import EXCLUDABLE
-from stimage.processing.splits import Splitting
+from stimage.processing.splits import FRACTIONS, Splitting
 from stimage.slides.names import texts_of
 
 TOWERS = ("linear", "mlp", "text")
@@ -80,7 +80,7 @@ class Settings:
     validation_slides: list | str | None = None
     split_by: str | None = None
     split_seed: int = 0
-    split_fractions: list | tuple = (0.8, 0.1, 0.1)
+    split_fractions: list | tuple = FRACTIONS
     patients: str | None = None
     splits: str | None = None
     no_study: str | None = None

@@ -77,7 +77,7 @@ def test_studies_are_whole_whatever_the_order_and_only_added_to(slides, seed, ra
 
 def test_what_cannot_be_dealt():
     slides = [slide("A", pmid="1"), slide("B", pmid="1"), slide("C", pmid="2")]
-    with pytest.raises(DataError, match=r"would get no slide: too few groups \(2\);"):
+    with pytest.raises(DataError, match=r"would get no slide: too few groups \(2\) for 3 splits;"):
         deal(slides, "study")
     with pytest.raises(DataError, match=r"group '1' is on two sides already \(A in train, B in test\), so D cannot"):
         deal([*slides, slide("D", pmid="1")], "study", {"a": "train", "b": "test", "c": "validation"})

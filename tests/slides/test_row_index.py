@@ -100,7 +100,7 @@ def test_a_cache_that_cannot_be_written(root, scans, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(row_index.tempfile, "mkstemp", full)
+    monkeypatch.setattr(row_index.pa.ipc, "new_file", full)
     want = read(root)
     assert read(root) == want and len(scans) == 2
 
