@@ -9,7 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from stimage.arguments import run
-from stimage.collection.importing import Found, read_h5ad, read_space_ranger, write_slide
+from stimage.collection.adding import write_slide
+from stimage.collection.importing import Found, read_h5ad, read_space_ranger
 from stimage.collection.meta import MetaRow
 from stimage.errors import DataError
 from stimage.slides import TECHS, Filters, open_spots, read_catalog

@@ -18,7 +18,7 @@ from PIL import Image
 from scipy.sparse import csr_matrix
 
 import stimage_1k4m
-from stimage.collection.importing import _write_counts
+from stimage.collection.adding import _write_counts
 from stimage.processing.anndata_files import write_h5ad
 from stimage.slides import Filters, read_catalog
 from stimage.slides.counts import read_header, read_rows
