@@ -30,6 +30,14 @@ def tiny(tmp_path) -> Path:
     return root
 
 
+@pytest.fixture
+def many(tmp_path) -> Path:
+    """A root of six ST slides of 3 x 3 to 8 x 8 spots."""
+    for k in range(6):
+        write_slide(tmp_path, f"S{k}", "ST", side=3 + k, seed=k, meta={"species": "mouse" if k % 2 else "human"})
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real slides and golden numbers."""

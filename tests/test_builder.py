@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import pickle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 from datasets import load_dataset
-from datasets.distributed import split_dataset_by_node
 from PIL import Image
 
 import stimage_1k4m
@@ -30,14 +28,6 @@ def ids(dataset) -> list[str]:
 def comparable(example: dict) -> tuple:
     image = example["image"]
     return tuple(image.tobytes() if key == "image" else str(value) for key, value in example.items())
-
-
-@pytest.fixture
-def many(tmp_path) -> Path:
-    """A root of six ST slides of 3 x 3 to 8 x 8 spots."""
-    for k in range(6):
-        write_slide(tmp_path, f"S{k}", "ST", side=3 + k, seed=k, meta={"species": "mouse" if k % 2 else "human"})
-    return tmp_path
 
 
 def expected_examples(root: Path, tech: str, slide: str) -> dict[str, tuple[bytes, dict[str, float]]]:
@@ -218,63 +208,6 @@ def test_formats_and_shuffle(many):
     shuffled = ids(dataset.shuffle(seed=1, buffer_size=50))
     assert shuffled != everything and sorted(shuffled) == sorted(everything)
     assert ids(dataset.shuffle(seed=1, buffer_size=50)) == shuffled
-
-
-def test_huge_slides_are_cut_in_ranges(many, monkeypatch):
-    want = ids(stream(many))
-    monkeypatch.setattr(stimage_1k4m, "SPOTS_PER_SHARD", 10)
-    dataset = stream(many)
-    assert dataset.num_shards > 15 and ids(dataset) == want
-    if not hasattr(dataset, "reshard"):
-        pytest.skip("datasets cuts shards no finer before version 4")
-    monkeypatch.setattr(stimage_1k4m, "SPOTS_PER_FINE_SHARD", 3)
-    finer = dataset.reshard()
-    assert finer.num_shards > 40 and ids(finer) == want
-
-
-@pytest.mark.parametrize("world", [2, 3, 6, 8])
-def test_ranks_share_the_spots(many, world):
-    parts = [ids(split_dataset_by_node(stream(many), rank, world)) for rank in range(world)]
-    assert sorted(spot for part in parts for spot in part) == sorted(ids(stream(many)))
-
-
-@pytest.mark.parametrize("workers", [1, 2, 4])
-def test_workers_share_the_spots(many, workers):
-    loaders = pytest.importorskip("torch.utils.data")
-    dataset = stream(many)
-    want = ids(dataset)  # the parent has read before its workers are forked
-    loader = loaders.DataLoader(dataset, num_workers=workers, batch_size=None, timeout=60)
-    assert sorted(e["spot_id"] for e in loader) == sorted(want)
-
-
-@pytest.mark.parametrize("at", [0, 1, 30, 70, 130])
-def test_resume_in_the_middle_of_a_slide(many, at):
-    want, dataset = ids(stream(many)), stream(many)
-    iterator = iter(dataset)
-    seen = [next(iterator)["spot_id"] for _ in range(at)]
-    state = json.loads(json.dumps(dataset.state_dict()))
-    again = stream(many)
-    again.load_state_dict(state)
-    assert seen + ids(again) == want
-
-
-def test_resume_with_workers(many):
-    loaders = pytest.importorskip("torchdata.stateful_dataloader")
-
-    def loader():
-        return loaders.StatefulDataLoader(stream(many), num_workers=2, batch_size=None)
-
-    whole = [e["spot_id"] for e in loader()]
-    first, rest = loader(), loader()
-    iterator = iter(first)
-    seen = [next(iterator)["spot_id"] for _ in range(50)]
-    rest.load_state_dict(first.state_dict())
-    assert seen + [e["spot_id"] for e in rest] == whole
-
-
-def test_pickles(many):
-    dataset = stream(many)
-    assert ids(pickle.loads(pickle.dumps(dataset))) == ids(dataset)
 
 
 def test_no_root_is_refused():

@@ -5,9 +5,6 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ from stimage.processing.build import Selection, make_plan
 from stimage.processing.shards import Options
 from stimage.processing.splits import Splitting
 from stimage.slides import TECHS, read_catalog
+from tests.faults import serving
 from tests.hub.client import upload
 from tests.roots import GENES, META, write_csv
 from tests.test_scripts import SCRIPTS
@@ -81,29 +79,6 @@ def whole(shared, tmp_path_factory) -> Path:
     return root
 
 
-@pytest.fixture
-def server(request):
-    """Serve a folder over HTTP."""
-
-    class Handler(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            """Say nothing."""
-
-        def copyfile(self, source, target):
-            try:
-                super().copyfile(source, target)
-            except ConnectionError:  # a client that wants the first line only
-                self.close_connection = True
-
-    def start(folder: Path) -> str:
-        httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
-        threading.Thread(target=httpd.serve_forever, daemon=True).start()
-        request.addfinalizer(httpd.shutdown)
-        return f"http://127.0.0.1:{httpd.server_port}"
-
-    return start
-
-
 def stream(config: str, root: str | Path, **options) -> list[dict]:
     return list(load_dataset("stimage_1k4m", config, root=str(root), split="train", streaming=True, **options))
 
@@ -120,10 +95,10 @@ def test_each_odd_name_loads_by_each_configuration(odd):
         assert len(stream("all", odd, slides=name)) == 9
 
 
-def test_odd_names_over_http(odd, server):
-    url = server(odd)
-    assert stream("all", url) == stream("all", odd)
-    assert read_catalog(url).meta_file == read_catalog(str(odd)).meta_file == f"meta/{NEWEST}"
+def test_odd_names_over_http(odd):
+    with serving(odd) as server:
+        assert stream("all", server.url) == stream("all", odd)
+        assert read_catalog(server.url).meta_file == read_catalog(str(odd)).meta_file == f"meta/{NEWEST}"
 
 
 def test_odd_names_from_the_hub(odd, hub):
@@ -177,12 +152,13 @@ def test_the_whole_collection_is_planned_for_publishing(whole, tmp_path):
     assert "Mouse_Brain+Kidney_10X_02212023_Visium" in plan.placed
 
 
-def test_the_whole_collection_over_http(whole, server):
-    url = server(whole)
-    catalog, local = read_catalog(url), read_catalog(str(whole))
-    assert [(s.name, s.tech, s.pmid) for s in catalog.slides] == [(s.name, s.tech, s.pmid) for s in local.slides]
+def test_the_whole_collection_over_http(whole):
+    local = read_catalog(str(whole))
     hd = [slide.name for slide in local.slides if slide.tech == "VisiumHD"]
-    assert stream("all", url, slides=hd) == stream("VisiumHD", whole)
+    with serving(whole) as server:
+        catalog = read_catalog(server.url)
+        assert [(s.name, s.tech, s.pmid) for s in catalog.slides] == [(s.name, s.tech, s.pmid) for s in local.slides]
+        assert stream("all", server.url, slides=hd) == stream("VisiumHD", whole)
 
 
 @pytest.mark.timeout(1800)

@@ -1,8 +1,11 @@
 """`columns=`: the same spots, of which only what is asked for is read."""
 
+import io
+
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
+from PIL import Image
 
 import stimage_1k4m
 from stimage.errors import DataError
@@ -104,10 +107,6 @@ def test_which_spots_come_does_not_depend_on_it(tmp_path, columns):
 
 
 def test_selecting_of_streamed_prepared_and_published(root, tmp_path):
-    import io
-
-    from PIL import Image
-
     want = [e["counts"] for e in load(root)]
     chosen = ["counts", "spot_id"]
     assert [e["counts"] for e in load(root, columns=["spot_id", "counts", "image"]).select_columns(chosen)] == want

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from datasets import load_dataset
@@ -42,18 +43,8 @@ def test_the_median_is_of_the_spots_that_are_kept(tmp_path, normalise):
         out = tmp_path / f"{root}.h5ad"
         panel = tmp_path / "panel.txt"
         panel.write_text("ERBB2\nCD3E\n")
-        done = run(
-            "data_process/export_anndata.py",
-            tmp_path / root,
-            "--one-file",
-            "--out",
-            out,
-            "--panel",
-            panel,
-            "--normalise",
-            normalise,
-            *more,
-        )
+        done = run("data_process/export_anndata.py", tmp_path / root, "--one-file", "--out", out, "--panel", panel,
+                   "--normalise", normalise, *more)  # fmt: skip
         assert done.returncode == 0, done.stderr
     import anndata
 
@@ -161,9 +152,6 @@ def test_equal_ids_on_two_slides_become_unique(tmp_path):
 
 def test_scores_of_slides_with_equal_ids(tmp_path):
     pytest.importorskip("torch")
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     twins(tmp_path / "root")
     rows, rng = list(load(tmp_path / "root")), np.random.default_rng(0)
     table = {name: [e[name] for e in rows] for name in ("spot_id", "slide")}

@@ -8,7 +8,7 @@ from datasets import load_dataset
 from tests.roots import write_genes
 from tests.test_scripts import run
 
-BUILD = "data_process/build_shards.py"
+BUILD, NUMBER = "data_process/build_shards.py", "data_process/number_genes.py"
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,9 @@ from datasets import load_dataset
 import stimage_1k4m
 from stimage.errors import DataError
 from stimage.genes.vocabulary import digest_of
-from tests.processing.conftest import load
+from tests.processing.conftest import NUMBER, load
 from tests.roots import first_counts, write_genes
 from tests.test_scripts import run
-
-NUMBER = "data_process/number_genes.py"
 
 
 def test_ids_of_a_saved_copy_are_right_or_refused(root, tmp_path):

@@ -17,11 +17,9 @@ from stimage.genes.numbering import ids_digest
 from stimage.genes.vocabulary import digest_of
 from stimage.slides import Filters, read_catalog
 from tests.outs import _write_matrix, write_outs
-from tests.processing.conftest import BUILD, load
+from tests.processing.conftest import BUILD, NUMBER, load
 from tests.roots import first_counts, write_genes
 from tests.test_scripts import SCRIPTS, run
-
-NUMBER = "data_process/number_genes.py"
 
 
 def test_number_genes(root, tmp_path):

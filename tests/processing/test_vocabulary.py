@@ -1,4 +1,4 @@
-"""Gene ids: which ones a root's genes have, that they never change unseen, and what data sets say of them."""
+"""Gene ids: which ones a root's genes have, and that they never change unseen."""
 
 import csv
 import os
@@ -17,11 +17,10 @@ import stimage_1k4m
 from stimage.errors import DataError
 from stimage.genes import headers
 from stimage.slides.storage import first_line
-from tests.processing.conftest import load
+from tests.processing.conftest import NUMBER, load
 from tests.roots import first_counts, write_genes
 from tests.test_scripts import run
 
-NUMBER = "data_process/number_genes.py"
 scandir = os.scandir
 
 

@@ -21,18 +21,13 @@ from stimage.slides.meta_file import newest_meta
 from stimage.slides.names import fold
 from tests.outs import write_outs
 from tests.roots import write_slide
-from tests.test_scripts import SCRIPTS
+from tests.test_scripts import SCRIPTS, run
 
 DATED = "meta_all_gene02122025.csv"
 
 
 def load(root: Path, config: str = "ST", **options) -> list[dict]:
     return list(load_dataset("stimage_1k4m", config, data_dir=str(root), split="train", streaming=True, **options))
-
-
-def run(script: str, *arguments) -> subprocess.CompletedProcess:
-    command = [sys.executable, SCRIPTS / script, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=600)
 
 
 def rows_of(path: Path) -> dict[str, dict[str, str]]:
