@@ -13,8 +13,6 @@ from stimage.processing.normalise import fit
 from stimage.processing.panels import Panel
 from stimage.slides import Slide, Spots, open_spots
 
-BLOCK = 512  # spots
-
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedSlide:
@@ -80,9 +78,7 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     places = panel.places_in(spots.genes, spots.counts, one.slide.species)
     normal = fit(kind, spots, places)
     values, totals = np.zeros((len(one), len(panel.genes)), np.float32), np.zeros(len(one))
-    order = spots.row_start[at].argsort()  # as they lie in the file
-    for some in np.split(order, range(BLOCK, len(order), BLOCK)):
-        rows = spots.rows(at[some])
+    for some, rows in spots.blocks(at):
         row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
         counts, inside = np.zeros((len(rows.ids), len(panel.genes))), column >= 0
         np.add.at(counts, (row[inside], column[inside]), rows.values[inside])

@@ -8,7 +8,6 @@ import numpy as np
 from stimage.errors import DataError
 from stimage.slides.spots import Spots
 
-BLOCK = 512  # spots
 NORMALISATIONS = ("counts", "log1p", "median-log1p", "original")
 NOT_RAW = "{}: has counts that are no whole numbers: they seem to be normalised; get the raw counts, or {}"
 
@@ -81,9 +80,8 @@ def fit(kind: str, spots: Spots, places: np.ndarray) -> Normalisation:
 
 @lru_cache(maxsize=8)  # the ranges of a huge slide share it
 def _median_total(spots: Spots, inside: tuple[int, ...] | None) -> float:
-    totals, order = np.zeros(len(spots)), spots.row_start.argsort()  # as they lie in the file
-    for some in np.split(order, range(BLOCK, len(order), BLOCK)):
-        rows = spots.rows(some)
+    totals = np.zeros(len(spots))
+    for some, rows in spots.blocks():
         values = rows.values if inside is None else rows.values * np.isin(rows.columns, inside)
         row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
         totals[some] = np.bincount(row, values, len(rows.ids))

@@ -22,6 +22,7 @@ from stimage.slides.scale import Scale, slide_scale
 from stimage.slides.storage import local_copy
 
 BATCH_SPOTS = 64  # tables of this size stream fastest
+BLOCK_SPOTS = 512  # of counts alone
 BATCH_BYTES = 1 << 24  # of count rows, and of pixels; fewer spots make a batch where either is larger
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,16 @@ class Spots:
             forget(self.counts)
             _open_spots.cache_clear()
             raise
+
+    def blocks(self, at: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, Rows]]:
+        """Read the counts of all spots, or of those at some places, block by block as they lie in the file.
+
+        Yields which of the places a block has, counted from 0, and its counts; raises as `rows` does.
+        """
+        at = np.arange(len(self)) if at is None else at
+        order = self.row_start[at].argsort()
+        for some in np.split(order, range(BLOCK_SPOTS, len(order), BLOCK_SPOTS)):
+            yield some, self.rows(at[some])
 
 
 @dataclass(frozen=True)
