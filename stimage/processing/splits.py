@@ -190,7 +190,7 @@ def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Sele
     if torn:
         return (f"split by {by} with seed {seed}: {len(torn)} of {len(groups)} slides are of several studies, which "
                 f"fall into different splits: {shown(torn)}; {works}; leave them out "
-                f" by exclude= (--exclude), or {deal}")  # fmt: skip
+                f"by exclude= (--exclude), or {deal}")  # fmt: skip
     if n < len(splitting.names):
         return too_few(empty, n, splitting)
     return (f"split by {by} with seed {seed}: {' and '.join(empty)} would get no slide of {len(groups)} in {n} groups; "
