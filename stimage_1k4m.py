@@ -222,8 +222,8 @@ def gene_names(
         A root or a published folder (a path, a URL, or ``user/repo`` on the Hub), for the names of all its genes. Or a
         data set, streamed or not, or a dict or list of several, for the names that its ``gene_ids`` stand for.
     root
-        Beside a data set: the root or published folder that it was made of. Without it, the one that the data set
-        says.
+        Beside a data set: the published folder that it was loaded from, or the root that it was made of. Without it,
+        the one that the data set says; what was concatenated with data that say none is taken to be all of that one.
     storage_options, token
         What the root's server asks for.
 

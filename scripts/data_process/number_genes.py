@@ -20,6 +20,8 @@ def main() -> None:
     catalog = read_catalog(args.root)
     if args.out is None and not is_local(catalog.root):
         raise DataError(f"{args.root}: can't be written from here; pass --out {NAME}, and put that file into the root")
+    if args.out and args.out.is_dir():
+        raise DataError(f"--out {args.out}: is a folder; name a file in it, such as {args.out / NAME}")
     slides = selection_of(args, "drop").of(catalog)
     out = args.out or Path(catalog.root, NAME)
     there, added = number_root(catalog, slides, out)

@@ -14,16 +14,18 @@ from pathlib import Path
 from stimage.arguments import add_dealing, add_filters, run, selection_of, splitting_of
 from stimage.errors import DataError
 from stimage.files import replacing
+from stimage.modeling.sources import open_source
 from stimage.processing.dealing import deal_slides
 from stimage.processing.split_table import SplitTable, read_splits
 from stimage.processing.splits import Placed, report
-from stimage.slides import read_catalog
+from stimage.slides.catalog import ON_MISMATCH
 from stimage.slides.names import fold
 
 
 def main() -> None:
     args = parse_arguments()
-    catalog, selection, splitting = read_catalog(args.root), selection_of(args), splitting_of(args)
+    catalog, splitting = open_source(args.root).catalog, splitting_of(args)
+    selection = selection_of(args, args.on_mismatch)
     older = older_table(args)
     names = {slide.name for slide in selection.of(catalog)}
     slides = [slide for slide in catalog.slides if slide.name in names or fold(slide.name) in older.splits]
@@ -36,10 +38,14 @@ def main() -> None:
 
 def older_table(args: argparse.Namespace) -> SplitTable:
     """Return the table that is added to; without one, an empty one."""
-    if args.add_to and args.out.exists() and not args.out.samefile(args.add_to):
+    there = args.out.exists()
+    older = args.add_to or (args.out if there else None)
+    if older is None:
+        return SplitTable("", {}, {}, {})
+    table = read_splits(older)
+    if args.add_to and there and not (Path(args.add_to).exists() and args.out.samefile(args.add_to)):
         raise DataError(f"{args.out}: is there already; leave out --add-to to add to it, or name another --out")
-    older = args.add_to or (args.out if args.out.exists() else None)
-    return read_splits(older) if older else SplitTable("", {}, {}, {})
+    return table
 
 
 def write(out: Path, older: SplitTable, placed: list[Placed]) -> None:
@@ -52,10 +58,13 @@ def write(out: Path, older: SplitTable, placed: list[Placed]) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help="a folder laid out as the data set, or one that build_shards made; or its URL")
     add_filters(parser)
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
+                        help="slides that lack a file or a row of the meta file: stop, or leave them out "
+                        "(%(default)s)")  # fmt: skip
     add_dealing(parser, default="slide")
-    parser.add_argument("--add-to", type=Path, metavar="OLD", help="the table whose slides stay where they are")
+    parser.add_argument("--add-to", metavar="OLD", help="the table whose slides stay where they are, a file or a URL")
     parser.add_argument("--out", type=Path, required=True, help="the table to write, with slide, split and group")
     return parser.parse_args()
 

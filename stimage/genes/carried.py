@@ -60,13 +60,19 @@ def names_of(data: Any, root: str | os.PathLike | None = None, access: Access = 
         not passed.
     """
     parts = list(data.values()) if isinstance(data, Mapping) else data if isinstance(data, list) else [data]
-    for part in parts:
+    for part in parts or [data]:
+        if not hasattr(part, "features"):
+            raise DataError(
+                "gene_names takes a root, a published folder, a data set, or a dict or list of data sets, and this is "
+                f"or has a {type(part).__name__}"
+            )
         _check_has_ids(part.features)
     carried = [_found(part.info.description or "") for part in parts]
-    if root is None and (not parts or not all(carried)):
+    if root is None and not all(carried):
         raise DataError(
             "the data set does not say of which root its gene ids are: it was published, or a conversion (to_parquet, "
-            "push_to_hub, to_iterable_dataset) lost it; pass root=, the root or published folder that it was made of"
+            "push_to_hub, to_iterable_dataset) lost it; pass root=: the published folder that it was loaded from, as a "
+            "root may number genes otherwise, or, if it was not published, the root that it was made of"
         )
     every = sorted({one for found in carried for one in found}, key=lambda one: one.genes)
     if not every:

@@ -1,5 +1,6 @@
 """Where spots come from: a root or a published folder, here or on the Hub; one streamed data set for each slide."""
 
+import glob
 import re
 import traceback
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,7 @@ class Source:
             files = self._shards.get(slide.name)
             if not files:
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
-            options = {"data_files": files, **VERIFIED, **server}
+            options = {"data_files": list(map(glob.escape, files)), **VERIFIED, **server}  # it takes them for patterns
             return datasets.load_dataset("parquet", split="train", streaming=True, **options).select_columns(columns)
         options = {"slides": [slide.name], "splits": "none", "columns": columns, **self.reading, **server}
         builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, catalog=self.catalog, **options)

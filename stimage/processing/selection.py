@@ -34,4 +34,4 @@ class Selection:
             if (value := getattr(self.filters, one.name)) is not None:
                 value = os.fspath(value) if isinstance(value, os.PathLike) else value
                 words += [f"--{one.name.replace('_', '-')}", *texts_of(value)]
-        return shlex.join(words)
+        return shlex.join(words + (["--on-mismatch", self.on_mismatch] if self.on_mismatch != "error" else []))

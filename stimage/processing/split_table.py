@@ -13,6 +13,7 @@ from stimage.slides.tables import read_table
 SPLITS = ("train", "validation", "test")
 NAME = "splits.csv"
 NO_TABLE = "none"  # as ``splits``: a root's own is not looked at
+GIVEN = "splits="  # what a table is called that is no file
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def find_table(
         A file, or slide name → split; "none" looks at no table; None looks for the root's own.
     """
     if isinstance(splits, Mapping):
-        return _checked("splits=", [{"slide": str(name), "split": str(split)} for name, split in splits.items()])
+        return _checked(GIVEN, [{"slide": str(name), "split": str(split)} for name, split in splits.items()])
     if splits is not None:
         return None if str(splits) == NO_TABLE else read_splits(splits)
     own = list_folder(normal_root(root), "", access).get(NAME)

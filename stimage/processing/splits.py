@@ -15,13 +15,15 @@ from itertools import accumulate
 from stimage.errors import DataError, shown
 from stimage.processing.groups import groups_of
 from stimage.processing.selection import Selection
-from stimage.processing.split_table import NO_TABLE, SPLITS, SplitTable, find_table
+from stimage.processing.split_table import GIVEN, NO_TABLE, SPLITS, SplitTable, find_table
 from stimage.slides import Catalog, Slide
+from stimage.slides.access import is_local
 from stimage.slides.names import fold
 
 SPLIT_BY = ("slide", "study", "patient")
 FRACTIONS = (0.8, 0.1, 0.1)
 NO_STUDY = (None, "own")
+DEAL = "python scripts/data_process/split_slides.py"
 SEEDS = 100  # that are tried where a seed does not work
 
 
@@ -69,7 +71,7 @@ class Splitting:
         except TypeError:
             raise ValueError(f"split_seed={self.seed!r}, split_fractions={self.fractions!r}: pass a whole number, and "
                              "three numbers") from None  # fmt: skip
-        if len(self.fractions) != 3 or min(self.fractions) < 0 or abs(sum(self.fractions) - 1) > 1e-6:
+        if len(self.fractions) != 3 or min(self.fractions) < 0 or not abs(sum(self.fractions) - 1) <= 1e-6:
             raise ValueError(f"fractions {self.fractions}: give three that add up to 1, for {', '.join(SPLITS)}")
         if not self.by and (self.seed or self.fractions != FRACTIONS):
             raise ValueError("split_seed= and split_fractions= say how to split: pass split_by= (--split-by) too")
@@ -141,15 +143,23 @@ def _by_table(
             f"splits={NO_TABLE!r} (--splits {NO_TABLE}) to split anew by {splitting.by}"
         )
     if lost := [slide.name for slide in slides if fold(slide.name) not in table.splits]:
-        file = shlex.quote(table.where)
         raise DataError(
-            f"{table.where}: lacks {len(lost)} of {len(slides)} slides: {shown(lost)}; add "
-            f"them by `python scripts/data_process/split_slides.py {selection.words} "
-            f"--add-to {file} --out {file}`, with the --split-by that it was made with, or leave them out by exclude= "
+            f"{table.where}: lacks {len(lost)} of {len(slides)} slides: {shown(lost)}; "
+            f"{_adding(table.where, selection)}, or leave them out by exclude= "
             "(--exclude)"
         )
     places = ((slide, fold(slide.name)) for slide in slides)
     return {slide.name: Placed(slide, table.groups[name], table.splits[name]) for slide, name in places}
+
+
+def _adding(where: str, selection: Selection) -> str:
+    """Say how slides are added to a table; one behind a URL can't be written."""
+    if where == GIVEN:
+        return "add them to it"
+    out = where if is_local(where) else "splits.csv"
+    command = f"{DEAL} {selection.words} {shlex.join(['--add-to', where, '--out', out])}"
+    then = "" if is_local(where) else f", and pass splits={out!r} (--splits {out})"
+    return f"add them by `{command}`, with the --split-by that it was made with{then}"
 
 
 def part_of(group: str, seed: int, fractions: tuple[float, ...]) -> str:
@@ -185,7 +195,7 @@ def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Sele
     seeds = seeds_that_work(groups.values(), splitting)
     working = shown([str(seed) for seed in seeds], 10)
     works = f"of the seeds below {SEEDS}, these work: {working}" if seeds else f"no seed below {SEEDS} works"
-    command = f"python scripts/data_process/split_slides.py {selection.words} {splitting.words} --out splits.csv"
+    command = f"{DEAL} {selection.words} {splitting.words} --out splits.csv"
     deal = f"deal them exactly by `{command}`, and pass splits='splits.csv' (--splits splits.csv) instead of split_by="
     if torn:
         return (f"split by {by} with seed {seed}: {len(torn)} of {len(groups)} slides are of several studies, which "

@@ -38,7 +38,7 @@ def find_meta(root: str, access: Access = OPEN) -> tuple[str, str] | None:
     files = list_folder(root, "meta", access)
     name = newest_meta(files, f"{root}/meta")
     for other in files:
-        if other.startswith("meta_all_gene") and not DATED.fullmatch(other):
+        if other.lower().startswith("meta_all_gene") and not DATED.fullmatch(other):
             log.warning(
                 "%s/meta/%s: is not read; a meta file is called %s or meta_all_geneMMDDYYYY.csv", root, other, FIRST
             )

@@ -5,8 +5,11 @@ from collections import Counter
 from datasets import load_dataset
 
 from stimage.modeling.sources import open_source
-from stimage.slides import storage
+from stimage.slides import Filters, storage
+from tests.faults import serving
+from tests.processing.conftest import BUILD
 from tests.roots import write_slide
+from tests.test_scripts import run
 
 COLUMNS = ["spot_id", "slide", "annotation", "image"]
 
@@ -27,3 +30,17 @@ def test_a_root_is_listed_once_whatever_the_number_of_slides(tmp_path, monkeypat
     got = [example for slide in source.slides(("ST",)) for example in source.spots(slide, COLUMNS)]
     assert got == want and list(got[0]) == COLUMNS
     assert listed and max(listed.values()) == 1
+
+
+def test_a_published_slide_has_its_own_shards_whatever_its_name(tmp_path):
+    """datasets takes names of files for patterns: S* was all slides that begin with S, A[1] was A1."""
+    names = ["S*", "SX", "A[1]", "A1", "Q?", "QQ"]
+    for k, name in enumerate(names):
+        write_slide(tmp_path / "at[0]/root", name, "ST", side=2, seed=k)
+    assert run(BUILD, tmp_path / "at[0]/root", tmp_path / "at[0]/out").returncode == 0
+    with serving(tmp_path) as server:
+        for location in (str(tmp_path / "at[0]/out"), f"{server.url}/at%5B0%5D/out"):
+            source = open_source(location)
+            for name in names:
+                (slide,) = source.slides(filters=Filters(slides=name))
+                assert {e["slide"] for e in source.spots(slide, ["slide"])} == {name}

@@ -89,6 +89,9 @@ def test_where_it_is_lost_the_root_is_asked_for(root, tmp_path):
 
 
 def test_what_has_no_ids_or_other_ones_is_refused(root, tmp_path):
+    for other, what in ((None, "NoneType"), (load(root)[:2], "list"), ([load(root)[0]], "dict"), ([], "list")):
+        with pytest.raises(DataError, match=f"takes a root, .* and this is or has a {what}"):
+            stimage_1k4m.gene_names(other)
     with pytest.raises(DataError, match="has no gene_ids: it has a panel's expression"):
         stimage_1k4m.gene_names(load(root, panel=["both"], streaming=True))
     with pytest.raises(DataError, match="has no gene_ids: it has slide"):

@@ -46,6 +46,8 @@ def test_number_genes(root, tmp_path):
     pq.write_table(pa.table({"id": [0], "name": ["d1"]}), out)
     done = run(NUMBER, root, "--out", out)
     assert done.returncode == 1 and "has other ids than" in done.stderr
+    done = run(NUMBER, root, "--out", root)
+    assert done.returncode == 1 and "is a folder; name a file in it" in done.stderr
 
 
 @pytest.mark.parametrize(

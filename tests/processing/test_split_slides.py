@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 from collections import Counter, defaultdict
 from itertools import product
 
@@ -11,8 +12,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from stimage.errors import DataError
+from stimage.modeling.sources import open_source
 from stimage.processing.dealing import deal_slides
-from stimage.processing.splits import Splitting
+from stimage.processing.selection import Selection
+from stimage.processing.splits import Splitting, split_slides
+from tests.faults import serving
 from tests.processing.conftest import BUILD, files
 from tests.processing.test_splits import SIDES, SLIDES, slide
 from tests.roots import write_csv, write_slide
@@ -135,6 +139,39 @@ def test_the_command_that_a_refusal_names_works(root, tmp_path, monkeypatch):
     data = load_dataset("stimage_1k4m", "ST", splits="splits.csv", **options)
     found = {e["slide"]: name for name, part in data.items() for e in part}
     assert found == rows(tmp_path / "splits.csv") and set(found.values()) == SIDES
+
+
+def test_the_commands_that_are_named_work_on_every_source(root, tmp_path, monkeypatch):
+    """A root whose broken slides are dropped, a published folder, a table behind a URL; a mapping has no file."""
+
+    def refused(location: str, on_mismatch: str = "error", **splits) -> str:
+        catalog, selection = open_source(location).catalog, Selection(location, ("ST",), on_mismatch=on_mismatch)
+        with pytest.raises(DataError) as info:
+            split_slides(catalog, selection, Splitting(**splits))
+        return str(info.value)
+
+    def done(message: str) -> dict[str, str]:
+        words = shlex.split(message.split("`python scripts/")[1].split("`")[0])
+        (tmp_path / "splits.csv").unlink(missing_ok=True)
+        made = run(*words)
+        assert made.returncode == 0, made.stderr
+        return rows(tmp_path / "splits.csv")
+
+    monkeypatch.chdir(tmp_path)
+    few = {"by": "slide", "fractions": (0.98, 0.01, 0.01)}
+    assert run(BUILD, root, tmp_path / "out").returncode == 0
+    assert set(done(refused(str(tmp_path / "out"), **few, splits="none"))) == {f"S{i}" for i in range(12)}
+    (root / "ST/image/S3.png").unlink()
+    message = refused(str(root), "drop", **few)
+    assert " --on-mismatch drop " in message and set(done(message)) == {f"S{i}" for i in range(12)} - {"S3"}
+    assert "lacks 11 of 12 slides: S1, " in (given := refused(str(tmp_path / "out"), splits={"S0": "train"}))
+    assert "; add them to it, or leave them out" in given and "split_slides.py" not in given
+    write_csv(tmp_path / "out/splits.csv", [["slide", "split"], *([f"S{i}", "test"] for i in range(9))])
+    with serving(tmp_path) as server:
+        message = refused(f"{server.url}/out")
+        assert "and pass splits='splits.csv' (--splits splits.csv)" in message
+        found = done(message)
+    assert len(found) == 12 and Counter(found.values())["test"] >= 9
 
 
 def test_every_door_gives_the_same_split(root, tmp_path):

@@ -66,11 +66,12 @@ def test_a_number_that_is_no_date_is_refused(tiny, number):
         load(tiny)
 
 
-def test_another_meta_file_is_told_to_be_left_alone(tiny, caplog):
-    shutil.copy(tiny / "meta/meta_all_gene.csv", tiny / "meta/meta_all_gene_old.csv")
+@pytest.mark.parametrize("name", ["meta_all_gene_old.csv", "Meta_all_gene01012099.csv"])
+def test_another_meta_file_is_told_to_be_left_alone(tiny, caplog, name):
+    shutil.copy(tiny / "meta/meta_all_gene.csv", tiny / f"meta/{name}")
     with caplog.at_level(logging.WARNING):
         assert len(load(tiny)) == 9
-    assert "meta_all_gene_old.csv: is not read" in caplog.text
+    assert f"{name}: is not read" in caplog.text
 
 
 def test_page_results_and_card_say_which_meta_file(two_metas, tmp_path):
