@@ -154,6 +154,17 @@ def test_decompression_bomb(tiny):
     assert len(read(tiny, max_image_pixels=7200)) == 9
 
 
+@pytest.mark.parametrize(
+    "option",
+    [{"pmid": 111.5}, {"species": 1.5}, {"splits": ["train"]}, {"splits": ""}, {"max_image_pixels": "9"}],
+    ids=str,
+)
+def test_options_of_another_kind_are_refused_with_what_was_passed(tiny, option):
+    (value,) = option.values()
+    with pytest.raises(ValueError, match=re.escape(repr(value)) + ".*pass "):
+        read(tiny, **option)
+
+
 def test_slide_on_disk_but_not_in_the_meta_file(tiny):
     write_slide(tiny, "Slide_B", "ST")
     edit(tiny / META, "Slide_A", "Slide_C")

@@ -52,7 +52,7 @@ def test_a_panels_column(root):
     assert [e["spot_id"] for e in load(root, columns="spot_id", **panel)] == [e["spot_id"] for e in load(root)]
 
 
-@pytest.mark.parametrize("columns", [[], ["image", "label"], ["expression"], "images"])
+@pytest.mark.parametrize("columns", [[], ["image", "label"], ["expression"], "images", 5, True])
 def test_names_that_are_none(root, columns):
     with pytest.raises(ValueError, match=r"name some of spot_id, slide, tech, .*image, gene_ids, counts"):
         load(root, columns=columns)

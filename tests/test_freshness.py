@@ -147,6 +147,8 @@ def test_options_that_only_look_different_are_one(root):
     same += [{"slides": (f"S{k}" for k in range(3))}, {"slides": np.array(["S2", "S1", "S0"])}, {}]
     same += [{"slides": {"S0", "S1", "S2"}}, {"max_image_pixels": np.int64(MAX_PIXELS)}]
     assert len({cache_of(root, **options) for options in same}) == 1
+    columns = ["x", ("x",), ["x", "x"], np.array(["x"])], [["y", "x"], {"x", "y"}, iter(["x", "y"])]
+    assert [len({cache_of(root, columns=names) for names in some}) for some in columns] == [1, 1]
     streamed = load_dataset("stimage_1k4m", "ST", data_dir=root, split="train", streaming=True, slides=iter(["S1"]))
     assert {e["slide"] for e in streamed} == {"S1"}
 

@@ -117,6 +117,8 @@ class SpotsConfig(datasets.BuilderConfig):
             raise ValueError("gene_table= is for finding a panel's genes: pass panel= too")
         if self.image_format not in (None, *IMAGE_FORMATS):
             raise ValueError(f"image_format={self.image_format!r}: pass one of {IMAGE_FORMATS}")
+        if not isinstance(self.max_image_pixels, int | float) or not self.max_image_pixels > 0:
+            raise ValueError(f"max_image_pixels={self.max_image_pixels!r}: pass a number above 0")
         Patch.of(self.patch, self.upsample)
         _chosen(spot_features(None if self.panel is None else Panel.of(self.panel)), self.columns)
 
@@ -156,7 +158,7 @@ class SpotsConfig(datasets.BuilderConfig):
         catalog = self.catalog or read_catalog(self.location, access=self.access)
         catalog = catalog.with_scales(self.um_per_px)
         placed = split_slides(catalog, self.selection, self.splitting).values()
-        columns = {self.columns} if isinstance(self.columns, str) else set(self.columns or spot_features())
+        columns = set(spot_features()) if self.columns is None else set(_named(self.columns))
         files = _files_of(columns, self.on_mismatch)
         slides = [one.slide for one in placed]
         if self.catalog is None:  # one that is given is for streaming, which keeps nothing
@@ -174,6 +176,7 @@ class SpotsConfig(datasets.BuilderConfig):
         if self.catalog is not None:
             return super().create_config_id({"of": "streamed"}, custom_features)
         made = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in CHOOSING | INNER}
+        made["columns"] = self.columns and sorted(set(_named(self.columns)))
         made["patch"] = Patch.of(self.patch, self.upsample)
         made["panel"] = Panel.of(self.panel).genes if self.panel is not None else None
         made["gene_table"] = [text for _, text in read_lines(self.gene_table)] if self.gene_table else None
@@ -181,6 +184,11 @@ class SpotsConfig(datasets.BuilderConfig):
 
 
 OPTIONS = {key.name for key in fields(SpotsConfig)} - INNER
+
+
+def _named(columns: Any) -> list:
+    """Return the names that the option ``columns`` has; what is no text and no list is no feature's name."""
+    return list(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else [columns]
 
 
 def _files_of(columns: set[str], on_mismatch: str) -> list[str]:
@@ -206,7 +214,7 @@ def _chosen(features: Features, columns: Any) -> Features:
     """Return the features of these names, in their own order; all, where no names are given."""
     if columns is None:
         return features
-    wanted = [columns] if isinstance(columns, str) else list(columns)
+    wanted = _named(columns)
     if not wanted or (unknown := [name for name in wanted if name not in features]):
         what = f"has {unknown[0]!r}" if wanted else "is empty"
         raise ValueError(f"columns= {what}: name some of {', '.join(features)}")

@@ -38,10 +38,19 @@ def find_table(
     ----------
     splits
         A file, or slide name → split; "none" looks at no table; None looks for the root's own.
+
+    Raises
+    ------
+    DataError
+        As `read_splits` does.
+    ValueError
+        If ``splits`` is nothing of these.
     """
     if isinstance(splits, Mapping):
         return _checked(GIVEN, [{"slide": str(name), "split": str(split)} for name, split in splits.items()])
     if splits is not None:
+        if not splits or not isinstance(splits, str | os.PathLike):
+            raise ValueError(f"splits={splits!r}: pass a CSV file, a mapping of slide name to split, or {NO_TABLE!r}")
         return None if str(splits) == NO_TABLE else read_splits(splits)
     own = list_folder(normal_root(root), "", access).get(NAME)
     return read_splits(own["url"], access) if own else None

@@ -32,8 +32,12 @@ def slide_names(slides: str | os.PathLike | Iterable[str]) -> list[str]:
 
 
 def texts_of(values: Any) -> list[str]:
-    """Return a value, or a list of values, as a list of texts."""
-    return [str(value) for value in ([values] if isinstance(values, str | int | np.generic) else values)]
+    """Return a value, or a list of values, as a list of texts; raises `ValueError` for what is neither."""
+    if isinstance(values, str | int | np.generic):
+        return [str(values)]
+    if not isinstance(values, Iterable):
+        raise ValueError(f"{values!r} is no value to choose slides by: pass a text, a whole number, or a list of such")
+    return [str(value) for value in values]
 
 
 def by_slide(rows: Iterable[Mapping[str, str]], where: str) -> dict[str, Mapping[str, str]]:
