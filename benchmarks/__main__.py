@@ -1,7 +1,6 @@
 """Measure each headline figure beside the usual way: benchmarks.json, benchmarks.md and growth.png."""
 
 import argparse
-import json
 import shutil
 import sys
 import time
@@ -24,12 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     known = [*names, GROWTH]
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=known, help=f"of {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="tiny inputs, to see that everything works")
-    readme = "measure nothing; put the table of benchmarks.json, and of hd.json, between the marks of FILE (%(const)s)"
+    readme = "measure nothing; put the table of benchmarks.json between the marks of FILE (%(const)s)"
     parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=Path("README.md"), help=readme)
     args = parser.parse_args(arguments)
     out = args.out or (SMALL if args.quick else FULL)
     if args.readme:
-        return _fill(args.readme, out / "benchmarks.json")
+        return report.fill(args.readme, out / "benchmarks.json")
     run(out, args.only or known, QUICK if args.quick else Sizes())
     return 0
 
@@ -71,19 +70,6 @@ def _show_plan(cases: list, growth: bool) -> None:
 def _say(began: float, what: str) -> None:
     minutes, seconds = divmod(int(time.perf_counter() - began), 60)
     print(f"{minutes:2d}:{seconds:02d} {what}", flush=True)
-
-
-def _fill(readme: Path, results: Path) -> int:
-    try:
-        found = json.loads(results.read_text())
-        if (hd := results.with_name("hd.json")).exists():
-            found = report.with_hd(found, json.loads(hd.read_text()))
-        report.write_block(readme, report.table(found))
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{readme}: has the table of {results}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Measure fine-tuning on one GPU in each of its ways, and beside them the original's: gpu.json and gpu.md."""
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -50,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=Path("README.md"), help=readme)
     args = parser.parse_args(arguments)
     if args.readme:
-        return _fill(args.readme, args.out / f"{NAME}.json")
+        return report.fill(args.readme, args.out / f"{NAME}.json", table, NAME)
     if not torch.cuda.is_available():
         print("nothing measured: torch sees no GPU here")
         return 0
@@ -106,16 +105,6 @@ def table(results: dict) -> str:
             if cells not in lines:  # what one would otherwise use is beside each of ours
                 lines.append(cells)
     return f"{report.markdown(lines)}\n\n{report.machine_line(results['machine'])}\n"
-
-
-def _fill(readme: Path, results: Path) -> int:
-    try:
-        report.write_block(readme, table(json.loads(results.read_text())), NAME)
-    except (OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    print(f"{readme}: has the table of {results}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 import json
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
-
-from benchmarks.machine import HARDWARE
 
 NAME = "benchmarks"
 BEGIN, END = f"<!-- {NAME} -->", f"<!-- /{NAME} -->"
@@ -60,22 +60,7 @@ def hd_line(results: dict) -> str:
             speed = "" if name == "first" else f"{hd['bins'] / ours['seconds']:,.0f} bins a second, "
             said.append(f"{name}: {speed}{megabytes(max(run['resident_mb'] for run in ours['runs']))}")
     slide = f"{hd['bins']:,} bins x {hd['genes']:,} genes, a CSV of {hd['csv_bytes'] / 1e9:.1f} GB"
-    when = f"; {hd['date']}, commit {hd['commit']}" if "date" in hd else ""
-    return f"The HD slide, {slide}, with all that is resident at the peak, imports too: {'; '.join(said)}{when}.\n\n"
-
-
-def with_hd(results: dict, hd: dict) -> dict:
-    """Return results with the rows of the large HD slide, which may be of another day.
-
-    Raises
-    ------
-    ValueError
-        If it was measured on another machine.
-    """
-    if different := [key for key in HARDWARE if results["machine"].get(key) != hd["machine"].get(key)]:
-        raise ValueError(f"hd.json: is of another machine ({', '.join(different)}); run make bench-hd on this one")
-    when = {key: hd["machine"][key] for key in ("date", "commit")}
-    return results | {"rows": results["rows"] + hd["rows"], "hd": hd["hd"] | when}
+    return f"The HD slide, {slide}, with all that is resident at the peak, imports too: {'; '.join(said)}.\n\n"
 
 
 def write_json(results: dict, path: Path) -> None:
@@ -116,3 +101,14 @@ def write_block(path: Path, text: str, name: str = NAME) -> None:
         raise ValueError(f"{path}: needs a line {begin} and, below it, a line {end}, each once")
     new = re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n\n{text.strip()}\n\n{end}", old, flags=re.DOTALL)
     path.write_text(new)
+
+
+def fill(readme: Path, results: Path, make: Callable[[dict], str] = table, name: str = NAME) -> int:
+    """Put what ``make`` makes of a JSON file of results between the marks of that name, and return the exit status."""
+    try:
+        write_block(readme, make(json.loads(results.read_text())), name)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{readme}: has the table of {results}")
+    return 0
