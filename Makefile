@@ -18,7 +18,7 @@ SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
 THRESHOLD ?= 25
 CASES ?= 5000
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sharing.py resume.py load.py columns.py dropped.py remote.py))
-TESTS ?= $(DATA_TESTS) tests/modeling
+TESTS ?= $(DATA_TESTS) tests/loading tests/towers
 WITH_TORCH := ^(accelerate|evaluate|torch|transformers|umap-learn)
 SIZE ?= 545000
 

@@ -51,7 +51,7 @@ def write_patches(out: Path, spots: int, px: int = 112) -> None:
     import pyarrow.parquet as pq
     from PIL import Image
 
-    from stimage.processing.encoders import encode_png
+    from stimage.examples.image_formats import encode_png
 
     out.mkdir(parents=True, exist_ok=True)
     rng, files, decoded = np.random.default_rng(0), [], []

@@ -60,7 +60,8 @@ def draw(growth: dict, path: Path) -> None:
     import matplotlib
     from matplotlib.ticker import NullFormatter
 
-    from stimage.evaluation.figures import GREY, OKABE_ITO, STYLE, canvas
+    from stimage.figures.colours import GREY, OKABE_ITO
+    from stimage.figures.style import STYLE, canvas
 
     with matplotlib.rc_context(STYLE):
         figure, axes = canvas(8, 3.8, 1, 2)

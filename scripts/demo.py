@@ -124,11 +124,11 @@ def recipe(choice: Any, out: Path, overrides: list[str]) -> list:
 
 def load_libraries() -> None:
     """Import once what the steps need; they are forked of this process."""
-    import stimage.collection.check_all
-    import stimage.evaluation.figures_charts
+    import stimage.collection.checks.running
     import stimage.evaluation.predict
     import stimage.evaluation.probe_scopes
-    import stimage.processing.publish
+    import stimage.figures.charts
+    import stimage.publishing.finishing
     import stimage.training.results  # noqa: F401
 
 
@@ -145,8 +145,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    from stimage.core.errors import DataError
     from stimage.demo.steps import Failed
-    from stimage.errors import DataError
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)

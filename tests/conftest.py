@@ -8,6 +8,7 @@ os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="stimage-test-")  # before datas
 
 import pytest
 
+from tests.building import published  # noqa: F401
 from tests.hub.fixture import hub  # noqa: F401
 from tests.roots import write_slide
 

@@ -13,10 +13,10 @@ from datasets import load_dataset
 from torch.utils.data import DataLoader
 
 import stimage_1k4m
-from stimage.modeling.sources import open_source
-from stimage.slides import read_catalog
-from stimage.slides.access import Access
-from stimage.slides.storage import list_folder
+from stimage.core.access import Access
+from stimage.core.storage import list_folder
+from stimage.loading.sources import open_source
+from stimage.slides.catalog import read_catalog
 from tests.faults import serving
 from tests.hub.client import upload
 from tests.roots import write_slide

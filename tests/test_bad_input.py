@@ -9,7 +9,7 @@ from datasets import load_dataset
 from PIL import Image
 
 import stimage_1k4m  # noqa: F401
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from tests.roots import GENES, write_csv, write_slide
 
 COORD, COUNTS, IMAGE = "ST/coord/Slide_A_coord.csv", "ST/gene_exp/Slide_A_count.csv", "ST/image/Slide_A.png"

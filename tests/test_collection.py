@@ -13,10 +13,11 @@ from datasets import load_dataset
 from PIL import Image
 
 import stimage_1k4m
-from stimage.processing.build import Selection, make_plan
-from stimage.processing.shards import Options
-from stimage.processing.splits import Splitting
-from stimage.slides import TECHS, read_catalog
+from stimage.publishing.plan import make_plan
+from stimage.publishing.shards import Options
+from stimage.slides.catalog import TECHS, read_catalog
+from stimage.slides.selection import Selection
+from stimage.slides.splits.splitting import Splitting
 from tests.faults import serving
 from tests.hub.client import upload
 from tests.roots import GENES, META, write_csv

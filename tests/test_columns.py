@@ -8,8 +8,8 @@ from datasets import load_dataset
 from PIL import Image
 
 import stimage_1k4m
-from stimage.errors import DataError
-from stimage.processing import options
+from stimage.core.errors import DataError
+from stimage.examples import options
 from stimage.slides import spots
 from tests.roots import write_csv, write_slide
 from tests.test_bad_input import COORD, COUNTS, IMAGE, edit

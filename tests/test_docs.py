@@ -23,13 +23,13 @@ from torch.distributed.run import get_args_parser
 from transformers import CLIPImageProcessor
 
 import stimage_1k4m
-from stimage.processing.anndata_files import write_h5ad
+from stimage.formats.anndata_files import write_h5ad
 from stimage.sample import make_sample
-from stimage.slides import read_catalog
+from stimage.slides.catalog import read_catalog
 from stimage.training.settings import read_settings
 from tests.collection.test_make_meta import BIB, MATRIX
-from tests.modeling.towers import write_clip
 from tests.outs import write_outs
+from tests.towers.checkpoints import write_clip
 
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (PROJECT / "docs").glob("*.md"))]
@@ -41,8 +41,8 @@ STAND_INS = {  # first words of a command: what is run instead
     "--config_file": "of several GPUs: accelerate's parser, the script's, and its settings; there are no GPUs",
     "torchrun": "its parser, the script's, and its settings; tests/training trains on two processes",
     "sbatch": "bash -n and a look for the files that are named; there is no cluster",
-    "--engine slurm": "submission to an sbatch that runs nothing; tests/processing/test_engines.py has one that does",
-    "--engine ray": "--engine local; tests/processing/test_engines.py runs Ray, and finds the same bytes",
+    "--engine slurm": "submission to an sbatch that runs nothing; tests/publishing/test_engines.py has one that does",
+    "--engine ray": "--engine local; tests/publishing/test_engines.py runs Ray, and finds the same bytes",
     "--push-to-hub": "a local Hub, in a process of its own; tests/hub has the rest",
     "--workers": "all in this process; tests of the build and of the checks have processes",
     "make_sample.py": "a smaller one than its default",
@@ -144,7 +144,7 @@ def test_every_block_runs(document, inputs, tmp_path, monkeypatch, hub):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{inputs / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.syspath_prepend(str(PROJECT))
-    for user in ("stimage.collection.check_all", "stimage.processing.engines"):
+    for user in ("stimage.collection.checks.running", "stimage.publishing.engines"):
         monkeypatch.setattr(f"{user}.in_processes", lambda do, items, workers: ((item, do(item), "") for item in items))
     names, done = {}, []
     for language, body in blocks(document):

@@ -8,7 +8,7 @@ import pytest
 from datasets import load_dataset
 
 import stimage_1k4m
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from tests.roots import write_csv, write_slide
 from tests.test_bad_input import COORD, COUNTS, edit, refused
 from tests.test_scripts import run

@@ -13,8 +13,8 @@ from datasets import load_dataset, load_dataset_builder
 from PIL import Image
 
 import stimage_1k4m
-from stimage.processing.source import PACKAGE, source_digest, sources
-from stimage.slides import MAX_PIXELS
+from stimage.examples.code_digest import PACKAGE, source_digest, sources
+from stimage.slides.images.reader import MAX_PIXELS
 from tests.faults import serving
 from tests.roots import GENES, write_csv, write_slide
 
@@ -161,8 +161,8 @@ def test_the_code_that_makes_examples_is_all_that_the_builder_imports():
     known = sources(SCRIPT)
     assert {Path(path) for path in loaded} <= set(known)
     rooms = {path.relative_to(PACKAGE).parts[0] for path in known[1:]}
-    assert not rooms & {"evaluation", "training", "modeling", "demo", "sample"}
-    assert not {"publish.py", "card.py", "engines.py"} & {path.name for path in known}
+    assert not rooms & {"evaluation", "training", "loading", "towers", "scores", "publishing", "demo", "sample"}
+    assert not {"finishing.py", "card.py", "engines.py"} & {path.name for path in known}
 
 
 def test_only_code_that_makes_examples_renews(root, monkeypatch):
@@ -176,5 +176,5 @@ def test_only_code_that_makes_examples_renews(root, monkeypatch):
         return found
 
     now = cache_with("no such file")
-    assert cache_with("evaluation/figures.py") == now
-    assert cache_with("slides/counts.py") != now != cache_with("stimage_1k4m.py")
+    assert cache_with("figures/style.py") == now
+    assert cache_with("counts/wide_csv.py") != now != cache_with("stimage_1k4m.py")

@@ -1,35 +1,29 @@
-"""The rooms of stimage import one way."""
+"""The rooms of stimage import one way, and take of each other what is offered."""
 
 import ast
+import importlib
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
-HOUSE = Path(__file__).parents[1] / "stimage"
-GROUND = {"errors", "files", "parallel", "sample", "versions"}  # know no room
-ROOMS = (
-    "slides",
-    "genes",
-    "collection",
-    "processing",
-    "modeling",
-    "evaluation",
-    "training",
-    "demo",
-)  # each knows those before it
-SEES = {room: {*ROOMS[:k], room} | GROUND for k, room in enumerate(ROOMS)}
-SEES |= {name: {"errors", name} for name in GROUND} | {"arguments": {"slides", "processing"} | GROUND}
-DOOR = {"stimage_1k4m"}  # a root as any user reads it
-MORE = {"modeling": DOOR, "training": DOOR, "evaluation": {"arguments"}}  # and what scripts share
+import pytest
+
+PROJECT = Path(__file__).parents[1]
+HOUSE = PROJECT / "stimage"
+ROOMS = re.findall(r"^\| `(\w+)` \|", (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M)
+SEES = {room: {*ROOMS[: k + 1]} for k, room in enumerate(ROOMS)}  # itself, and those above it
+SEES |= {room: SEES[room] | {"stimage_1k4m"} for room in ROOMS[ROOMS.index("loading") :]}  # the front door, as users do
+MOST = 12  # files of a room, its __init__ not counted
+USERS = ("stimage", "scripts", "metrics", "benchmarks")
 
 
-def imported(path: Path) -> set[str]:
-    """Return every module that a file imports, wherever in it."""
-    found = set()
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (module, name) of all that a file imports, wherever in it."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module} | ({f"stimage.{a.name}" for a in node.names} if node.module == "stimage" else set())
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from ((node.module, alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-    return found
+            yield from ((alias.name, "") for alias in node.names)
 
 
 def room_of(module: str) -> str:
@@ -37,23 +31,57 @@ def room_of(module: str) -> str:
     return module.split(".")[1] if module.startswith("stimage.") else module
 
 
-def test_every_module_is_of_a_known_room():
-    assert {path.stem for path in HOUSE.iterdir() if path.suffix == ".py" or path.is_dir()} - {
-        "__init__", "__pycache__",
-    } == set(SEES)  # fmt: skip
+def offered(room: str) -> dict[str, str]:
+    """Return the names that a room offers, and the module that each is of."""
+    tree = ast.parse((HOUSE / room / "__init__.pyi").read_text(encoding="utf-8"))
+    return {a.name: f"stimage.{room}.{node.module}" for node in tree.body for a in node.names}
+
+
+def test_every_folder_is_a_room_of_the_table():
+    assert sorted(path.name for path in HOUSE.iterdir() if path.is_dir() and path.name != "__pycache__") == sorted(
+        ROOMS
+    )
+    assert {path.name for path in HOUSE.glob("*.py")} == {"__init__.py"}
 
 
 def test_imports_point_one_way():
     wrong = []
     for path in HOUSE.rglob("*.py"):
-        room = path.relative_to(HOUSE).parts[0].removesuffix(".py")
-        seen = {room_of(m) for m in imported(path) if m.split(".")[0] in ("stimage", "stimage_1k4m")} - {"stimage"}
-        wrong += [
-            f"{path.relative_to(HOUSE)} imports {name}" for name in seen - SEES.get(room, set()) - MORE.get(room, set())
-        ]
+        mine = path.relative_to(HOUSE).parts[0]
+        rooms = {room_of(m) for m, _ in imports(path) if m.split(".")[0] in ("stimage", "stimage_1k4m")} - {"stimage"}
+        wrong += [f"{path.relative_to(PROJECT)} imports {room}" for room in rooms - SEES.get(mine, set(ROOMS))]
     assert not wrong
 
 
 def test_the_library_knows_no_script():
     wrong = {"scripts", "tests", "benchmarks", "metrics"}
-    assert not [p for p in HOUSE.rglob("*.py") if wrong & {m.split(".")[0] for m in imported(p)}]
+    assert not [p for p in HOUSE.rglob("*.py") if wrong & {m.split(".")[0] for m, _ in imports(p)}]
+
+
+def test_rooms_are_small():
+    full = {}
+    for folder in {path.parent for path in HOUSE.rglob("*.py")}:
+        n = len([path for path in folder.glob("*.py") if path.name != "__init__.py"])
+        if n > MOST:
+            full[str(folder.relative_to(PROJECT))] = n
+    assert not full
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_others_take_of_a_room_is_what_it_offers(room):
+    taken = set()
+    for top in (*USERS, "stimage_1k4m.py"):
+        for path in [PROJECT / top] if top.endswith(".py") else (PROJECT / top).rglob("*.py"):
+            if HOUSE / room not in path.parents:
+                taken |= {(name, m) for m, name in imports(path) if room_of(m) == room and name}
+    of_modules = {name: m for name, m in taken if m != f"stimage.{room}"}
+    assert of_modules == offered(room)
+    assert {name for name, _ in taken} <= set(of_modules)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_what_a_room_offers_can_be_had(room):
+    here = importlib.import_module(f"stimage.{room}")
+    assert sorted(here.__all__) == sorted(offered(room))
+    for name, module in offered(room).items():
+        assert getattr(here, name) is getattr(importlib.import_module(module), name)

@@ -11,7 +11,7 @@ from datasets import DatasetDict, IterableDatasetDict, load_dataset
 from packaging.version import Version
 
 import stimage_1k4m
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from tests.roots import write_slide
 
 PROJECT = Path(__file__).parents[1]

@@ -73,7 +73,7 @@ def test_goes_on_exactly_with_workers(many):
 
 def test_fewer_shards_than_workers(tmp_path, monkeypatch):
     loaders = pytest.importorskip("torch.utils.data")
-    from stimage.modeling.batches import spot_loader
+    from stimage.loading.batches import spot_loader
 
     write_slide(tmp_path, "S", "ST", side=6)
     monkeypatch.setattr(stimage_1k4m, "SPOTS_PER_FINE_SHARD", 10)

@@ -22,9 +22,9 @@ def _spots(n: int, d: int, norm: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _probe(protocol: str, n: str, d: str, norm: str) -> Iterator[dict | None]:
-    from stimage.evaluation.folds import random_folds
-    from stimage.evaluation.linear_probe import predict
-    from stimage.evaluation.probe_scores import summarise
+    from stimage.scores.folds import random_folds
+    from stimage.scores.linear_probe import predict
+    from stimage.scores.probe_scores import summarise
 
     x, y = _spots(int(n), int(d), float(norm))
     yield None
@@ -33,23 +33,23 @@ def _probe(protocol: str, n: str, d: str, norm: str) -> Iterator[dict | None]:
     yield {"spots": len(y), "macro_f1": scores["macro_f1"]["mean"]}
 
 
-@loads("stimage.evaluation.linear_probe", "sklearn.metrics")
+@loads("stimage.scores.linear_probe", "sklearn.metrics")
 def probe_original(n: str, d: str, norm: str) -> Iterator[dict | None]:
     yield from _probe("original", n, d, norm)
 
 
-@loads("stimage.evaluation.linear_probe", "sklearn.metrics")
+@loads("stimage.scores.linear_probe", "sklearn.metrics")
 def probe_converged(n: str, d: str, norm: str) -> Iterator[dict | None]:
     yield from _probe("converged", n, d, norm)
 
 
-@loads("stimage.evaluation.folds", "sklearn.linear_model", "sklearn.metrics")
+@loads("stimage.scores.folds", "sklearn.linear_model", "sklearn.metrics")
 def probe_plain(n: str, d: str, norm: str) -> Iterator[dict | None]:
     """The data set authors' loop: 5 splits, 5 alphas, one fit after the other."""
     from sklearn.linear_model import SGDClassifier
     from sklearn.metrics import f1_score
 
-    from stimage.evaluation.folds import random_folds
+    from stimage.scores.folds import random_folds
 
     x, y = _spots(int(n), int(d), float(norm))
     yield None
@@ -71,9 +71,9 @@ def _points(n: str) -> tuple[np.ndarray, np.ndarray]:
     return ((rng.normal(size=(CLASSES, 32)) * 0.5)[y] + rng.normal(size=(int(n), 32)) + 3).astype(np.float32), y
 
 
-@loads("stimage.evaluation.silhouette")
+@loads("stimage.scores.silhouette")
 def silhouette_ours(n: str) -> Iterator[dict | None]:
-    from stimage.evaluation.silhouette import silhouette_samples
+    from stimage.scores.silhouette import silhouette_samples
 
     x, y = _points(n)
     yield None
@@ -104,10 +104,10 @@ def silhouette_limit(n: str) -> Iterator[dict | None]:
     yield {"spots": len(x)}
 
 
-@loads("stimage.evaluation.embedding_scores")
+@loads("stimage.scores.embedding_scores")
 def clusters(n: str) -> Iterator[dict | None]:
     """Cluster by k-means and by Leiden."""
-    from stimage.evaluation.embedding_scores import kmeans_clusters, leiden_clusters
+    from stimage.scores.embedding_scores import kmeans_clusters, leiden_clusters
 
     x, _ = _points(n)
     yield None

@@ -11,10 +11,10 @@ from benchmarks.jobs.reading import read_through
 N = 100
 
 
-@loads("stimage.processing.select_genes", "scanpy", "pandas")
+@loads("stimage.genes.choosing", "scanpy", "pandas")
 def ours(root: str, method: str = "overlap-hvg") -> dict:
-    from stimage.processing.select_genes import select_genes
-    from stimage.slides import read_catalog
+    from stimage.genes.choosing import select_genes
+    from stimage.slides.catalog import read_catalog
 
     return {"genes": sorted(select_genes(read_catalog(root).slides, method, N).genes)}
 

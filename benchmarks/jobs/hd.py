@@ -68,7 +68,7 @@ def stream_plain(root: str) -> dict:
     return {"spots": n, "total": float(total)}
 
 
-@loads("pandas", "PIL.Image", "stimage_1k4m", "stimage.processing.publish")
+@loads("pandas", "PIL.Image", "stimage_1k4m", "stimage.publishing.finishing")
 def build(root: str, out: str, workers: str) -> Iterator[dict | None]:
     from benchmarks.jobs.publishing import build_ours
 

@@ -10,17 +10,18 @@ import numpy as np
 from benchmarks.jobs import loads
 from benchmarks.jobs.reading import PLAIN, decode, read_through
 
-READ = ("stimage.modeling.batches", "PIL.Image")
+READ = ("stimage.loading.batches", "PIL.Image")
 
 
-@loads("pandas", "PIL.Image", "stimage_1k4m", "stimage.processing.publish")
+@loads("pandas", "PIL.Image", "stimage_1k4m", "stimage.publishing.finishing")
 def build_ours(root: str, out: str, workers: str) -> dict:
     """Crop, encode and store all slides with their counts, as the script does."""
-    from stimage.processing.build import Selection, make_plan
-    from stimage.processing.engines import run_local
-    from stimage.processing.publish import finish
-    from stimage.processing.shards import Options
-    from stimage.processing.splits import Splitting
+    from stimage.publishing.engines import run_local
+    from stimage.publishing.finishing import finish
+    from stimage.publishing.plan import make_plan
+    from stimage.publishing.shards import Options
+    from stimage.slides.selection import Selection
+    from stimage.slides.splits.splitting import Splitting
 
     shutil.rmtree(out, ignore_errors=True)
     plan = make_plan(Selection(root), Path(out), Options(), Splitting())
@@ -73,7 +74,7 @@ def _shards(folder: str):
 
 @loads(*READ)
 def read_ours(folder: str) -> dict:
-    from stimage.modeling.batches import spot_loader
+    from stimage.loading.batches import spot_loader
 
     spots = genes = 0
     for batch in spot_loader(_shards(folder), 256, workers=2):

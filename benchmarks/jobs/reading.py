@@ -18,7 +18,7 @@ STEP, BIN = 60, 16  # pixels from bin to bin of the huge image, and across a bin
 
 @loads(*OURS)
 def counts_ours(path: str) -> dict:
-    from stimage.slides.counts import read_rows
+    from stimage.slides.counts.wide_csv import read_rows
 
     filled = total = 0
     for rows in read_rows(path):
@@ -97,8 +97,8 @@ def _digest(patches: Iterator[np.ndarray]) -> dict:
 
 @loads(*OURS)
 def patches_ours(image: str, coord: str) -> dict:
-    from stimage.slides.images import read_patches
-    from stimage.slides.patches import square_boxes
+    from stimage.slides.images.patches import square_boxes
+    from stimage.slides.images.reader import read_patches
 
     spots = _spots(coord)
     return _digest(read_patches(image, square_boxes(*spots[np.argsort(spots[:, 1])].T)))
@@ -133,7 +133,7 @@ def _crops(path: str, spots: np.ndarray) -> Iterator[np.ndarray]:
 
 @loads(*OURS)
 def huge_ours(image: str, across: str) -> dict:
-    from stimage.slides.images import read_patches
+    from stimage.slides.images.reader import read_patches
 
     return _digest(read_patches(image, _grid_boxes(across)))
 
@@ -151,8 +151,8 @@ def huge_limit(image: str, across: str) -> dict:
 
 @loads(*OURS)
 def physical_ours(image: str, coord: str) -> dict:
-    from stimage.slides.patches import Patch
-    from stimage.slides.scale import Scale
+    from stimage.slides.images.patches import Patch
+    from stimage.slides.scale.scale import Scale
 
     spots = _spots(coord)
     scale = Scale(0.25, 0.25, None, "", None)

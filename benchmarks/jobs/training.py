@@ -11,8 +11,8 @@ from benchmarks.jobs import loads
 SIZE, BATCH, CHUNK = 224, 64, 16
 GENES = 128
 SHOWN = 20  # of so many patches, one is compared
-BATCHES, PROCESSOR = "stimage.modeling.batches", "transformers.models.clip.image_processing_pil_clip"
-STEP = (BATCHES, PROCESSOR, "PIL.Image", "pyarrow.parquet", "accelerate", "stimage.modeling.towers")
+BATCHES, PROCESSOR = "stimage.loading.batches", "transformers.models.clip.image_processing_pil_clip"
+STEP = (BATCHES, PROCESSOR, "PIL.Image", "pyarrow.parquet", "accelerate", "stimage.towers.two_towers")
 
 
 def _batches(folder: str) -> Iterator:
@@ -41,7 +41,7 @@ def _greys(pixels: np.ndarray) -> list[float]:
 
 def _unscaled(pixels) -> list[float]:
     """Return the mean grey levels of images as the processor gives them (n x 3 x height x width, normalised)."""
-    from stimage.modeling.towers import CLIP_MEAN, CLIP_STD
+    from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD
 
     mean, std = (np.array(a).reshape(3, 1, 1) for a in (CLIP_MEAN, CLIP_STD))
     return _greys((pixels.numpy() * std + mean) * 255)
@@ -50,7 +50,7 @@ def _unscaled(pixels) -> list[float]:
 @loads(BATCHES, "pyarrow.parquet")
 def data_ours(folder: str) -> dict:
     """Decode and resize batches as training's workers do."""
-    from stimage.modeling.batches import to_batch
+    from stimage.loading.batches import to_batch
 
     spots, greys = 0, []
     for table in _batches(folder):
@@ -60,7 +60,7 @@ def data_ours(folder: str) -> dict:
     return {"spots": spots, "greys": greys}
 
 
-@loads(PROCESSOR, "PIL.Image", "stimage.modeling.towers")
+@loads(PROCESSOR, "PIL.Image", "stimage.towers.two_towers")
 def data_original(folder: str) -> dict:
     """Open a PNG file and run the image processor for each spot, as the original's data set does."""
     from PIL import Image
@@ -83,7 +83,7 @@ def data_limit(folder: str) -> dict:
 @loads(BATCHES)
 def pixels_ours(folder: str) -> Iterator[dict | None]:
     """Resize decoded patches; the model normalises them where it is."""
-    from stimage.modeling.pixels import resize
+    from stimage.loading.pixels import resize
 
     patches, greys = np.load(Path(folder, "pixels.npy")), []
     yield None
@@ -92,7 +92,7 @@ def pixels_ours(folder: str) -> Iterator[dict | None]:
     yield {"spots": len(patches), "greys": greys}
 
 
-@loads(PROCESSOR, "stimage.modeling.towers")
+@loads(PROCESSOR, "stimage.towers.two_towers")
 def pixels_processor(folder: str) -> Iterator[dict | None]:
     """Run the image processor on decoded patches, one by one."""
     patches, greys, process = np.load(Path(folder, "pixels.npy")), [], processor()
@@ -120,10 +120,10 @@ def _step(folder: str, spots: int, prepare: Callable[[], object], vision: str) -
     from accelerate import Accelerator
     from transformers import CLIPVisionConfig
 
-    from stimage.modeling.batches import to_batch
-    from stimage.modeling.contrastive import backward
-    from stimage.modeling.spot_clip import SpotClipConfig, SpotClipModel
-    from stimage.modeling.towers import CLIP_MEAN, CLIP_STD, TwoTowers
+    from stimage.loading.batches import to_batch
+    from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
+    from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD, TwoTowers
+    from stimage.training.contrastive import backward
 
     size = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     tower = CLIPVisionConfig(**size if vision == "tiny" else {})
@@ -149,8 +149,8 @@ def _step(folder: str, spots: int, prepare: Callable[[], object], vision: str) -
 @loads(*STEP)
 def step_ours(folder: str, spots: str, vision: str) -> Iterator[dict | None]:
     """Decode, resize and augment in the same process as the step."""
-    from stimage.modeling.batches import to_batch
-    from stimage.modeling.pixels import augment
+    from stimage.loading.batches import to_batch
+    from stimage.loading.pixels import augment
 
     def prepare() -> None:
         images = to_batch(next(_batches(folder)).slice(0, int(spots)), SIZE).images

@@ -87,8 +87,8 @@ def original(folder: str, vision: str, workers: str, batch_size: str = str(BATCH
     import torch
     from transformers import CLIPConfig
 
-    from stimage.modeling.contrastive import contrastive_loss
-    from stimage.modeling.spot_clip import SpotClipConfig, SpotClipModel
+    from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
+    from stimage.training.contrastive import contrastive_loss
 
     spots, device = PngSpots(Path(folder, "png")), "cuda" if torch.cuda.is_available() else "cpu"
     clip, genes = CLIPConfig.from_pretrained(f"{folder}/{vision}"), [str(i) for i in range(spots.expression.shape[1])]

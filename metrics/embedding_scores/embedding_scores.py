@@ -4,7 +4,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from stimage.evaluation.embedding_scores import MOST, batch_mixing, embedding_scores, unit_norm
+from stimage.scores.embedding_scores import MOST, batch_mixing, embedding_scores, unit_norm
 
 DESCRIPTION = """How embeddings of spots lie by label: silhouette, Calinski-Harabasz, Davies-Bouldin, and how clusters
 of k-means and Leiden agree with the labels, the same as scripts/evaluation/embedding_scores.py has."""

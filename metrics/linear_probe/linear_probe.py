@@ -4,10 +4,10 @@ import datasets
 import evaluate
 import numpy as np
 
-from stimage.errors import DataError
-from stimage.evaluation.folds import group_folds, random_folds
-from stimage.evaluation.linear_probe import predict
-from stimage.evaluation.probe_scores import summarise
+from stimage.core.errors import DataError
+from stimage.scores.folds import group_folds, random_folds
+from stimage.scores.linear_probe import predict
+from stimage.scores.probe_scores import summarise
 
 DESCRIPTION = """How well a linear classifier on embeddings of spots tells labels apart: macro-F1, balanced accuracy and
 AUROC (one class against the rest) on spots held out, the same as scripts/evaluation/linear_probe.py has."""

@@ -6,7 +6,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from stimage.evaluation.retrieval import retrieval_scores
+from stimage.scores.retrieval import retrieval_scores
 
 DESCRIPTION = """How near the top each spot's own partner is among all, by cosine similarity: recall@k and median rank,
 both ways; a tie counts against the model. The same as scripts/evaluation/retrieval.py has."""

@@ -8,13 +8,14 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from stimage.arguments import run
-from stimage.collection.adding import write_slide
-from stimage.collection.importing import Found, read_h5ad, read_space_ranger
-from stimage.collection.meta import MetaRow
-from stimage.errors import DataError
-from stimage.slides import TECHS, Filters, open_spots, read_catalog
-from stimage.slides.tables import read_table
+from stimage.cli.options import run
+from stimage.core.errors import DataError
+from stimage.core.tables import read_table
+from stimage.formats.adding import write_slide
+from stimage.formats.importing import ImportedSlide, read_h5ad, read_space_ranger
+from stimage.slides.catalog import TECHS, Filters, read_catalog
+from stimage.slides.meta_file import MetaRow
+from stimage.slides.spots import open_spots
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
               "cells, add the slide again with the full-resolution image as --image")  # fmt: skip
 
 
-def read(args: argparse.Namespace) -> Found:
+def read(args: argparse.Namespace) -> ImportedSlide:
     """Read the source, and labels from where they are."""
     if not args.source.is_dir() and args.labels and not args.labels.endswith(".csv"):
         return read_h5ad(args.source, args.image, args.layer, args.labels, args.um_per_px)
@@ -46,7 +47,7 @@ def read(args: argparse.Namespace) -> Found:
     return replace(found, labels=read_labels(args.labels, found)) if args.labels else found
 
 
-def read_labels(path: str, found: Found) -> dict[str, str]:
+def read_labels(path: str, found: ImportedSlide) -> dict[str, str]:
     """Return the spots' labels by barcode, out of a table's first two columns."""
     columns, rows = read_table(path)
     if len(columns) < 2:

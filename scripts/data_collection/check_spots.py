@@ -12,10 +12,10 @@ from pathlib import Path
 from joblib import cpu_count
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, add_scale, counted, filters_of, positive, run, techs_of
-from stimage.collection.check_all import PICTURES, check_all, count, with_twins, write_tables
-from stimage.collection.report import write_report
-from stimage.slides import read_catalog
+from stimage.cli.options import add_filters, add_scale, counted, filters_of, positive, run, techs_of
+from stimage.collection.checks.running import PICTURES, check_all, count, with_twins, write_tables
+from stimage.collection.page.report import write_report
+from stimage.slides.catalog import read_catalog
 
 
 def main() -> int:

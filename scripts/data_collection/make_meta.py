@@ -10,15 +10,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import counted, run
-from stimage.collection.geo import read_geo
-from stimage.collection.meta import Meta, Sources, make_meta, write_meta
-from stimage.collection.meta_check import check_meta
-from stimage.collection.name_maps import SHIPPED, Maps, read_maps
-from stimage.collection.publications import read_publications
-from stimage.collection.slide_table import read_slide_table
+from stimage.cli.options import counted, run
+from stimage.collection.meta.checking import check_meta
+from stimage.collection.meta.geo import read_geo
+from stimage.collection.meta.making import Meta, Sources, make_meta, write_meta
+from stimage.collection.meta.name_maps import SHIPPED, Maps, read_maps
+from stimage.collection.meta.publications import read_publications
+from stimage.collection.meta.slide_table import read_slide_table
+from stimage.core.access import is_local
+from stimage.core.storage import normal_root
 from stimage.slides.meta_file import FIRST, find_meta, newest_meta
-from stimage.slides.storage import is_local, normal_root
 
 
 def main() -> int:

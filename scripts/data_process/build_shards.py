@@ -11,13 +11,22 @@ from pathlib import Path
 
 from joblib import cpu_count
 
-from stimage.arguments import add_filters, add_reading, add_splits, patch_of, positive, run, selection_of, splitting_of
-from stimage.processing.build import CARD, Plan, drop_stale, make_plan, share
-from stimage.processing.engines import Outcome, run_local, run_ray, submit_slurm
-from stimage.processing.hub import open_repository, push_folder
-from stimage.processing.progress import with_progress
-from stimage.processing.publish import finish
-from stimage.processing.shards import Options, Shard
+from stimage.cli.options import (
+    add_filters,
+    add_reading,
+    add_splits,
+    patch_of,
+    positive,
+    run,
+    selection_of,
+    splitting_of,
+)
+from stimage.publishing.engines import ShardOutcome, run_local, run_ray, submit_slurm
+from stimage.publishing.finishing import finish
+from stimage.publishing.plan import CARD, Plan, drop_stale, make_plan, share
+from stimage.publishing.progress import with_progress
+from stimage.publishing.pushing import open_repository, push_folder
+from stimage.publishing.shards import Options, Shard
 
 
 def main() -> int:
@@ -75,7 +84,7 @@ def build(plan: Plan, args: argparse.Namespace) -> list[str]:
     return failed
 
 
-def engine(args: argparse.Namespace, shards: list[Shard]) -> Iterator[Outcome]:
+def engine(args: argparse.Namespace, shards: list[Shard]) -> Iterator[ShardOutcome]:
     """Run the shards the way that was asked for."""
     return (run_ray if args.engine == "ray" else run_local)(shards, args.workers)
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import add_filters, add_naming, add_scale, counted, naming_of, positive, run, selection_of
-from stimage.processing.anndata_files import IMAGE_PX, write_h5ad
-from stimage.processing.normalise import NORMALISATIONS
-from stimage.processing.opening import Opening
-from stimage.processing.panels import Panel
-from stimage.slides import Patch, Slide, read_catalog
-from stimage.slides.catalog import ON_MISMATCH
+from stimage.cli.options import add_filters, add_naming, add_scale, counted, naming_of, positive, run, selection_of
+from stimage.examples.opening import Opening
+from stimage.formats.anndata_files import IMAGE_PX, write_h5ad
+from stimage.genes.normalise import NORMALISATIONS
+from stimage.genes.panels import Panel
+from stimage.slides.catalog import ON_MISMATCH, Slide, read_catalog
+from stimage.slides.images.patches import Patch
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import inspect
 import sys
 from pathlib import Path
 
-from stimage.sample import make_sample
+from stimage.sample.root import make_sample
 
 DEFAULTS = {name: p.default for name, p in inspect.signature(make_sample).parameters.items()}
 

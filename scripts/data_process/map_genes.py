@@ -7,12 +7,12 @@ import argparse
 import csv
 from pathlib import Path
 
-from stimage.arguments import add_filters, add_naming, counted, run, selection_of
-from stimage.files import replacing
-from stimage.processing.gene_names import Naming
-from stimage.slides import read_catalog
-from stimage.slides.counts import read_header
-from stimage.slides.storage import local_copy
+from stimage.cli.options import add_filters, add_naming, counted, run, selection_of
+from stimage.core.files import replacing
+from stimage.core.storage import local_copy
+from stimage.genes.names import Naming
+from stimage.slides.catalog import read_catalog
+from stimage.slides.counts.wide_csv import read_header
 
 
 def main() -> None:

@@ -7,23 +7,25 @@ each gene the id that it has now, and later ones those after it. Slides that lac
 import argparse
 from pathlib import Path
 
-from stimage.arguments import add_filters, counted, run, selection_of
-from stimage.errors import DataError
+from stimage.cli.options import add_filters, counted, run, selection_of
+from stimage.core.access import is_local
+from stimage.core.errors import DataError
 from stimage.genes.numbering import number_root
-from stimage.genes.vocabulary import NAME
-from stimage.slides import read_catalog
-from stimage.slides.access import is_local
+from stimage.genes.vocabulary import GENES_FILE
+from stimage.slides.catalog import read_catalog
 
 
 def main() -> None:
     args = parse_arguments()
     catalog = read_catalog(args.root)
     if args.out is None and not is_local(catalog.root):
-        raise DataError(f"{args.root}: can't be written from here; pass --out {NAME}, and put that file into the root")
+        raise DataError(
+            f"{args.root}: can't be written from here; pass --out {GENES_FILE}, and put that file into the root"
+        )
     if args.out and args.out.is_dir():
-        raise DataError(f"--out {args.out}: is a folder; name a file in it, such as {args.out / NAME}")
+        raise DataError(f"--out {args.out}: is a folder; name a file in it, such as {args.out / GENES_FILE}")
     slides = selection_of(args, "drop").of(catalog)
-    out = args.out or Path(catalog.root, NAME)
+    out = args.out or Path(catalog.root, GENES_FILE)
     there, added = number_root(catalog, slides, out)
     print(f"{counted(len(slides), 'slide')}: {counted(there, 'gene')} were numbered, {added:,} are added: {out}")
 
@@ -32,8 +34,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
     add_filters(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE", help=f"a {NAME} to write, instead of the root's own: for "
-                        "a root that can't be written")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"a {GENES_FILE} to write, instead of the root's own: "
+                        "for a root that can't be written")  # fmt: skip
     return parser.parse_args()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.arguments import (
+from stimage.cli.options import (
     add_filters,
     add_naming,
     add_splits,
@@ -20,15 +20,15 @@ from stimage.arguments import (
     splitting_of,
     techs_of,
 )
-from stimage.errors import DataError, shown
-from stimage.files import replacing
-from stimage.processing.dispersion import common_genes
-from stimage.processing.gene_names import Naming
-from stimage.processing.panels import SUFFIXES, Panel, write_panel
-from stimage.processing.select_genes import DEFAULT_N, Chosen, select_genes
-from stimage.processing.splits import Placed, parts_of, split_slides
-from stimage.slides import Filters, Slide, read_catalog
-from stimage.versions import versions_of
+from stimage.core.errors import DataError, shown
+from stimage.core.files import replacing
+from stimage.core.versions import versions_of
+from stimage.genes.choosing import DEFAULT_N, Chosen, select_genes
+from stimage.genes.dispersion import common_genes
+from stimage.genes.names import Naming
+from stimage.genes.panels import SUFFIXES, Panel, write_panel
+from stimage.slides.catalog import Filters, Slide, read_catalog
+from stimage.slides.splits.splitting import SlideSplit, parts_of, split_slides
 
 VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
 
@@ -44,7 +44,7 @@ def main() -> None:
     print(f"{counted(len(chosen.genes), 'gene')} of {counted(len(slides), 'slide')}: {args.out}")
 
 
-def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide], list[Placed]]:
+def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide], list[SlideSplit]]:
     """Return the slides to choose by, those held out, and where all that were asked for fall."""
     catalog = read_catalog(args.root)
     placed = list(split_slides(catalog, selection_of(args), splitting_of(args)).values())
@@ -66,7 +66,7 @@ def choose(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide])
 
 
 def record(
-    args: argparse.Namespace, slides: list[Slide], held_out: list[Slide], placed: list[Placed]
+    args: argparse.Namespace, slides: list[Slide], held_out: list[Slide], placed: list[SlideSplit]
 ) -> dict[str, object]:
     """Say how the genes were chosen."""
     return {

@@ -4,12 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from stimage.arguments import add_scale, positive
-from stimage.collection.contact_sheet import contact_sheet
-from stimage.errors import DataError
-from stimage.slides import MAX_PIXELS, Filters, open_spots, read_catalog
-from stimage.slides.catalog import ON_MISMATCH
-from stimage.slides.spots import Spots
+from stimage.cli.options import add_scale, positive
+from stimage.collection.page.contact_sheet import contact_sheet
+from stimage.core.errors import DataError
+from stimage.slides.catalog import ON_MISMATCH, Filters, read_catalog
+from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.spots import Spots, open_spots
 
 
 def main() -> None:

@@ -11,15 +11,15 @@ import argparse
 import csv
 from pathlib import Path
 
-from stimage.arguments import add_dealing, add_filters, run, selection_of, splitting_of
-from stimage.errors import DataError
-from stimage.files import replacing
-from stimage.modeling.sources import open_source
-from stimage.processing.dealing import deal_slides
-from stimage.processing.split_table import SplitTable, read_splits
-from stimage.processing.splits import Placed, report
+from stimage.cli.options import add_dealing, add_filters, run, selection_of, splitting_of
+from stimage.core.errors import DataError
+from stimage.core.files import replacing
+from stimage.loading.sources import open_source
 from stimage.slides.catalog import ON_MISMATCH
 from stimage.slides.names import fold
+from stimage.slides.splits.dealing import deal_slides
+from stimage.slides.splits.splitting import SlideSplit, report
+from stimage.slides.splits.table import SplitTable, read_splits
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def older_table(args: argparse.Namespace) -> SplitTable:
     return table
 
 
-def write(out: Path, older: SplitTable, placed: list[Placed]) -> None:
+def write(out: Path, older: SplitTable, placed: list[SlideSplit]) -> None:
     """Write the rows that were there, then the new ones."""
     rows = [(older.names[name], split, older.groups[name]) for name, split in older.splits.items()]
     rows += [(one.slide.name, one.split, one.group) for one in placed if fold(one.slide.name) not in older.splits]

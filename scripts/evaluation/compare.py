@@ -8,7 +8,7 @@ Refuses to mix protocols, configurations, seeds or spots: such figures can't be 
 import argparse
 from pathlib import Path
 
-from stimage.arguments import run
+from stimage.cli.options import run
 from stimage.evaluation.tables import FORMATS, compare, main_figures, render
 
 SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}

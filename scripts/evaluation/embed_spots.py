@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from accelerate import PartialState
 
-from stimage.arguments import (
+from stimage.cli.evaluation import slides_of
+from stimage.cli.options import (
     add_filters,
     add_reading,
     add_splits,
@@ -26,12 +27,11 @@ from stimage.arguments import (
     run,
     techs_of,
 )
-from stimage.errors import DataError
-from stimage.evaluation.arguments import slides_of
-from stimage.evaluation.embed import embed_slides, settle_options, slides_left
-from stimage.modeling.encoders import DTYPES, VisionTower, load_tower
-from stimage.modeling.sources import Source, open_source
-from stimage.slides.given import given_scales
+from stimage.core.errors import DataError
+from stimage.evaluation.embedding import embed_slides, settle_options, slides_left
+from stimage.loading.sources import Source, open_source
+from stimage.slides.scale.given import given_scales
+from stimage.towers.image_towers import DTYPES, VisionTower, load_tower
 
 
 def main() -> None:

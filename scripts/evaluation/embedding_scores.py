@@ -14,13 +14,13 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from stimage.arguments import positive, run
-from stimage.errors import DataError
-from stimage.evaluation.arguments import add_labelled, labelled_of
-from stimage.evaluation.embedding_scores import MOST, NEIGHBOURS, SEED, batch_mixing, embedding_scores, unit_norm
-from stimage.evaluation.labels import Labelled
+from stimage.cli.evaluation import add_labelled, labelled_of
+from stimage.cli.options import positive, run
+from stimage.core.errors import DataError
+from stimage.evaluation.labelled import Labelled
 from stimage.evaluation.results import data_identity, read_results, write_results
 from stimage.evaluation.tables import figures, write_csv
+from stimage.scores.embedding_scores import MOST, NEIGHBOURS, SEED, batch_mixing, embedding_scores, unit_norm
 
 VERSION = 1
 PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "igraph", "numpy")

@@ -15,22 +15,26 @@ from pathlib import Path
 
 import numpy as np
 
-from stimage.arguments import add_filters, positive, run, selection_of
-from stimage.errors import DataError
+from stimage.cli.options import add_filters, positive, run, selection_of
+from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_expression
-from stimage.evaluation.figures import projection_figure, save
-from stimage.evaluation.figures_charts import collection_bars, collection_pies, f1_bars, read_collection, score_boxes
-from stimage.evaluation.figures_maps import gene_maps, label_maps
-from stimage.evaluation.figures_overview import overview
-from stimage.evaluation.folds import blocks, group_folds
-from stimage.evaluation.labels import UNLABELLED, read_labelled
-from stimage.evaluation.linear_probe import predict
+from stimage.evaluation.labelled import read_labelled
+from stimage.evaluation.overview import overview
 from stimage.evaluation.predict import Task, run_fixed
-from stimage.evaluation.projection import METHODS, draw_some, project
 from stimage.evaluation.results import read_results
-from stimage.processing.panels import Panel
-from stimage.slides import Filters, Spots, open_spots, read_catalog
+from stimage.evaluation.spot_folds import blocks
+from stimage.figures.charts import collection_bars, collection_pies, f1_bars, score_boxes
+from stimage.figures.maps import gene_maps, label_maps
+from stimage.figures.style import projection_figure, save
+from stimage.genes.panels import Panel
+from stimage.scores.folds import group_folds
+from stimage.scores.linear_probe import predict
+from stimage.scores.projection import METHODS, draw_some, project
+from stimage.slides.catalog import Filters, read_catalog
+from stimage.slides.labels import UNLABELLED
+from stimage.slides.meta_file import read_collection
+from stimage.slides.spots import Spots, open_spots
 
 
 def main() -> None:

@@ -20,13 +20,16 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from stimage.arguments import run
-from stimage.evaluation import folds, linear_probe, sgd_probe
-from stimage.evaluation.arguments import add_labelled, grouping_of, labelled_of
-from stimage.evaluation.labels import Labelled
+from stimage.cli.evaluation import add_labelled, grouping_of, labelled_of
+from stimage.cli.options import run
+from stimage.evaluation.labelled import Labelled
 from stimage.evaluation.probe_scopes import CLASSIFIERS, Probed, probe, rare
 from stimage.evaluation.results import data_identity, read_results, write_results
+from stimage.evaluation.spot_folds import BLOCKS, NEAR, PROBE_SPLITS
 from stimage.evaluation.tables import write_csv
+from stimage.scores.folds import SEEDS
+from stimage.scores.linear_probe import PENALTIES, PROTOCOLS
+from stimage.scores.sgd_probe import SGD_PENALTIES
 
 VERSION = 2  # 1 split spots in the order of their ids
 PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
@@ -52,15 +55,15 @@ def write(
     args: argparse.Namespace, spots: Labelled, parts: dict[str, list[str]], probed: Probed, seconds: float
 ) -> Path:
     """Write the protocol card, and its figures as a table."""
-    alphas = sgd_probe.ALPHAS if args.protocol == "original" else linear_probe.ALPHAS
+    alphas = SGD_PENALTIES if args.protocol == "original" else PENALTIES
     config = {"protocol": args.protocol, "split": args.split, "alphas": alphas, "colour": not args.no_colour}
     if args.split == "block":
-        config |= {"blocks": folds.BLOCKS, "near": folds.NEAR}
+        config |= {"blocks": BLOCKS, "near": NEAR}
     if args.patients:
         config["patients_sha256"] = hashlib.sha256(Path(args.patients).read_bytes()).hexdigest()
     data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out,
                          parts=parts)  # fmt: skip
-    seeds = folds.SEEDS if args.split == "random" else (0,)
+    seeds = SEEDS if args.split == "random" else (0,)
     path = write_results(args.out, f"linear_probe/{args.protocol}", VERSION, config, data, seeds, PACKAGES, seconds,
                          probed.slides, {"pooled": probed.pooled, "studies": probed.studies})  # fmt: skip
     write_csv(path.with_suffix(".csv"), read_results(path))
@@ -87,8 +90,8 @@ def _cell(figure: dict) -> str:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_labelled(parser, "out/linear_probe")
-    parser.add_argument("--protocol", choices=linear_probe.PROTOCOLS, default="converged", help="(%(default)s)")
-    parser.add_argument("--split", choices=folds.SPLITS, default="slide", help="what is held out (%(default)s)")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="converged", help="(%(default)s)")
+    parser.add_argument("--split", choices=PROBE_SPLITS, default="slide", help="what is held out (%(default)s)")
     parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
     return parser.parse_args()
 

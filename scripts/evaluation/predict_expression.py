@@ -11,18 +11,19 @@ import hashlib
 import time
 from pathlib import Path
 
-from stimage.arguments import add_filters, add_splits, positive, run
-from stimage.evaluation.arguments import grouping_of, of_these, slides_of
+from stimage.cli.evaluation import grouping_of, of_these, slides_of
+from stimage.cli.options import add_filters, add_splits, positive, run
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, Prediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_places
-from stimage.evaluation.figures import save
-from stimage.evaluation.figures_maps import prediction_maps
-from stimage.evaluation.folds import SEEDS
-from stimage.evaluation.predict import Outcome, Task, hest_groups, run_fixed, run_hest, run_original, split_groups
+from stimage.evaluation.predict import Predictions, Task, hest_groups, run_fixed, run_hest, run_original, split_groups
 from stimage.evaluation.results import data_identity, write_results
-from stimage.processing.panels import Panel
-from stimage.slides import read_catalog
+from stimage.figures.maps import prediction_maps
+from stimage.figures.style import save
+from stimage.genes.panels import Panel
+from stimage.scores.folds import SEEDS
+from stimage.scores.ridge import fair_pearson
+from stimage.slides.catalog import read_catalog
 
 PROTOCOLS = {"original": 1, "hest": 1, "fixed": 1}  # and their versions
 PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
@@ -42,7 +43,7 @@ def main() -> None:
     print(f"Pearson's r {outcome.overall['pearson']['mean']:.3f}: {path}")
 
 
-def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> Outcome:
+def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> Predictions:
     left = iter(range(args.maps))
 
     def show(prediction: Prediction) -> None:
@@ -61,7 +62,7 @@ def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> Outcome:
 
 def write(
     args: argparse.Namespace,
-    outcome: Outcome,
+    outcome: Predictions,
     slides: list[EmbeddedSlide],
     parts: dict[str, list[str]],
     embeddings: Embeddings,
@@ -92,7 +93,8 @@ def draw(prediction: Prediction, out: Path) -> None:
     one = prediction.spots
     xy, r = read_places(one)
     title = f"{one.slide.name}\npredicted from {prediction.trained_on}"
-    figure = prediction_maps(title, xy, r, prediction.genes, prediction.truth, prediction.predicted,
+    scores = fair_pearson(prediction.truth, prediction.predicted)
+    figure = prediction_maps(title, xy, r, prediction.genes, prediction.truth, prediction.predicted, scores,
                              one.slide.tech == "VisiumHD")  # fmt: skip
     print(f"map: {save(figure, out / f'map_{one.slide.name}')[0]}")
 

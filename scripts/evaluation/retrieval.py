@@ -10,14 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from stimage.arguments import add_filters, add_splits, positive, run
-from stimage.errors import DataError
-from stimage.evaluation.arguments import of_these, slides_of
+from stimage.cli.evaluation import of_these, slides_of
+from stimage.cli.options import add_filters, add_splits, positive, run
+from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.results import data_identity, write_results
-from stimage.evaluation.retrieval import retrieval_scores
-from stimage.slides import read_catalog
-from stimage.slides.catalog import ON_MISMATCH
+from stimage.scores.retrieval import retrieval_scores
+from stimage.slides.catalog import ON_MISMATCH, read_catalog
 
 PACKAGES = ("stimage-1k4m", "torch", "numpy")
 

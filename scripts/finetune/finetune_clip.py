@@ -17,8 +17,8 @@ from pathlib import Path
 import datasets
 import transformers
 
-from stimage.arguments import run
-from stimage.processing.hub import open_repository, push_folder
+from stimage.cli.options import run
+from stimage.publishing.pushing import open_repository, push_folder
 from stimage.training.results import ModelFolder, write_results
 from stimage.training.run import Run
 from stimage.training.settings import Settings, read_settings

@@ -4,15 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stimage.errors import DataError
-from stimage.evaluation.labels import UNLABELLED
-from stimage.processing.dealing import deal_slides
-from stimage.processing.splits import Splitting
-from stimage.slides import Catalog, Filters, Slide, read_catalog
-from stimage.slides.counts import read_header
-from stimage.slides.labels import read_labels
+from stimage.core.errors import DataError
+from stimage.core.storage import local_copy
+from stimage.slides.catalog import Catalog, Filters, Slide, read_catalog
+from stimage.slides.counts.wide_csv import read_header
+from stimage.slides.labels import UNLABELLED, read_labels
 from stimage.slides.names import fold, slide_names
-from stimage.slides.storage import local_copy
+from stimage.slides.splits.dealing import deal_slides
+from stimage.slides.splits.splitting import Splitting
 from stimage.training.settings import Settings
 
 SLIDES, SPOTS = 6, 12_000  # at most, so that two cores are done in minutes

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from stimage.collection.check_all import PICTURES
+from stimage.collection.checks.running import PICTURES
+from stimage.core.files import replacing
 from stimage.demo.choice import Choice
 from stimage.demo.steps import Steps
-from stimage.files import replacing
-from stimage.processing.panels import Panel
+from stimage.genes.panels import Panel
 
 PAGE = files("stimage.demo") / "page"
 MODELS = ("untrained", "tuned")

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from stimage.errors import DataError
-from stimage.files import replacing
+from stimage.core.errors import DataError
+from stimage.core.files import replacing
 
 STATE, LOCK = "demo.json", "demo.lock"
 

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from stimage.evaluation.folds import Fold, positions
-from stimage.evaluation.labels import Labelled
-from stimage.evaluation.linear_probe import standard, tuned
-from stimage.evaluation.probe_scores import Predicted
-from stimage.evaluation.threads import one_thread
-from stimage.slides import Patch
-from stimage.slides.storage import local_copy
+from stimage.core.storage import local_copy
+from stimage.evaluation.labelled import Labelled
+from stimage.evaluation.spot_folds import positions
+from stimage.scores.folds import Fold
+from stimage.scores.linear_probe import standard, tuned
+from stimage.scores.probe_scores import Predicted
+from stimage.scores.threads import one_thread
+from stimage.slides.images.patches import Patch
 
 NEIGHBOURS = 5
 APART = 1e4  # pitches: farther than a slide is wide, so that spots of a spot's own slide are nearest

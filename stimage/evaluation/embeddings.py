@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stimage.errors import DataError
-from stimage.files import replacing
+from stimage.core.errors import DataError
+from stimage.core.files import replacing
 
 COLUMNS = ("spot_id", "slide", "embedding")
 MODEL = b"model"  # the key of the schema's metadata

@@ -8,11 +8,11 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.evaluation.expression_data import EmbeddedSlide, read_expression
-from stimage.evaluation.folds import random_folds
-from stimage.evaluation.ridge import Linear, fair_pearson, pearson, ridge_path
-from stimage.processing.panels import Panel
+from stimage.genes.panels import Panel
+from stimage.scores.folds import random_folds
+from stimage.scores.ridge import Linear, fair_pearson, pearson, ridge_path
 
 ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.0001)  # the original's
 WIDE_ALPHAS = tuple(10.0**k for k in range(-4, 4))

@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import Embeddings
-from stimage.processing.normalise import fit
-from stimage.processing.panels import Panel
-from stimage.slides import Slide, Spots, open_spots
+from stimage.genes.normalise import fit
+from stimage.genes.panels import Panel
+from stimage.slides.catalog import Slide
+from stimage.slides.spots import Spots, open_spots
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,7 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     Parameters
     ----------
     kind
-        How counts are normalised; see `stimage.processing.normalise.Normalisation`.
+        How counts are normalised; see `stimage.genes.normalise.Normalisation`.
 
     Returns
     -------

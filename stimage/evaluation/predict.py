@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.evaluation.expression import (
     Prediction,
     fair_scores,
@@ -19,15 +19,15 @@ from stimage.evaluation.expression import (
     with_counts,
 )
 from stimage.evaluation.expression_data import EmbeddedSlide, read_expression, read_places
-from stimage.evaluation.ridge import fair_pearson, pearson
-from stimage.processing.dispersion import common_genes
-from stimage.processing.gene_names import Naming
-from stimage.processing.groups import groups_of, joined, read_patients
-from stimage.processing.panels import Panel
-from stimage.processing.select_genes import hest_choice, slide_moments
-from stimage.processing.splits import Splitting
-from stimage.slides import Slide
+from stimage.genes.choosing import hest_choice, slide_moments
+from stimage.genes.dispersion import common_genes
+from stimage.genes.names import Naming
+from stimage.genes.panels import Panel
+from stimage.scores.ridge import fair_pearson, pearson
+from stimage.slides.catalog import Slide
 from stimage.slides.names import fold
+from stimage.slides.splits.groups import groups_of, joined, read_patients
+from stimage.slides.splits.splitting import Splitting
 
 
 @dataclass(frozen=True)
@@ -74,19 +74,19 @@ class Task:
 
 
 @dataclass
-class Outcome:
+class Predictions:
     """Figures by slide and of all."""
 
     slides: dict = field(default_factory=dict)
     overall: dict = field(default_factory=dict)
 
 
-def run_original(task: Task, gene: str) -> Outcome:
+def run_original(task: Task, gene: str) -> Predictions:
     """Predict one gene as the data set's authors do: by random spots of each slide, then one slide from another.
 
     Each slide is predicted from the one before it, with the alpha that was best there.
     """
-    panel, outcome = Panel((gene,), task.gene_table), Outcome()
+    panel, outcome = Panel((gene,), task.gene_table), Predictions()
     read = [with_counts(one, panel, "median-log1p") for one in task.slides]
     for one, values in read:
         try:
@@ -106,14 +106,14 @@ def run_original(task: Task, gene: str) -> Outcome:
     return outcome
 
 
-def run_hest(task: Task) -> Outcome:
+def run_hest(task: Task) -> Predictions:
     """Predict as HEST-Benchmark does, quirks included: genes are chosen with the test slides in view.
 
     One constant gene makes the means NaN; which genes are, is told.
     """
     (panel,) = task.panels([task.slides])
     targets = {one.slide.name: read_expression(one, panel, "log1p")[0] for one in task.slides}
-    outcome, by_fold = Outcome(), []
+    outcome, by_fold = Predictions(), []
     for train, test in task.parts():
         truth = [targets[one.slide.name] for one in test]
         predicted, facts = hest_fold(
@@ -134,14 +134,14 @@ def run_hest(task: Task) -> Outcome:
     return outcome
 
 
-def run_fixed(task: Task) -> Outcome:
+def run_fixed(task: Task) -> Predictions:
     """Predict with nothing of the test slides in view but which genes they measured.
 
     Of each fold: the panel by HEST's rule on the training slides alone; counts normalised to the slide's median total
     and log1p; ridge regression with an intercept, its penalty chosen by leaving out training groups; beside it, the
     genes' training means and the same regression on places within the slide.
     """
-    outcome, by_fold, parts = Outcome(), [], task.parts()
+    outcome, by_fold, parts = Predictions(), [], task.parts()
     panels = task.panels([train for train, _ in parts])
     every = tuple(dict.fromkeys(gene for panel in panels for gene in panel.genes))
     read = {one.slide.name: _measured(one, Panel(every, task.gene_table)) for one in task.slides}

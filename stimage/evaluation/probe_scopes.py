@@ -5,21 +5,22 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.evaluation.baselines import colour_only, colour_statistics, majority, position_only
-from stimage.evaluation.folds import SPLITS, Fold, block_folds, blocks, group_folds, random_folds, spot_groups
-from stimage.evaluation.labels import Labelled
-from stimage.evaluation.linear_probe import check_folds, predict
-from stimage.evaluation.probe_scores import Predicted, summarise
-from stimage.processing.groups import joined
-from stimage.processing.splits import Splitting
+from stimage.evaluation.labelled import Labelled
+from stimage.evaluation.spot_folds import PROBE_SPLITS, block_folds, blocks, spot_groups
+from stimage.scores.folds import Fold, group_folds, random_folds
+from stimage.scores.linear_probe import check_folds, predict
+from stimage.scores.probe_scores import Predicted, summarise
+from stimage.slides.splits.groups import joined
+from stimage.slides.splits.splitting import Splitting
 
 CLASSIFIERS = ("embedding", "majority", "position", "colour")
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Figures by slide, by study and of all spots; see `stimage.evaluation.probe_scores.summarise`.
+    """Figures by slide, by study and of all spots; see `stimage.scores.probe_scores.summarise`.
 
     Each has ``spots``, ``classes`` (label → spots) and one entry a classifier; or ``left_out``, why there are none.
     """
@@ -58,8 +59,8 @@ def probe(
     DataError
         If all spots together can't be probed: one class, one group, too few spots.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split={split!r}: pass one of {SPLITS}")
+    if split not in PROBE_SPLITS:
+        raise ValueError(f"split={split!r}: pass one of {PROBE_SPLITS}")
     if len(np.unique(spots.labels)) < 2:
         raise DataError(f"all {len(spots)} labelled spots have one label, {str(spots.labels[0])!r}, so there is "
                         "nothing to tell apart: add slides")  # fmt: skip

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
+from stimage.core.files import replacing
+from stimage.core.versions import versions_of
 from stimage.evaluation.embeddings import Embeddings
-from stimage.files import replacing
-from stimage.versions import versions_of
 
 RESULTS = "results.json"
 KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.evaluation.results import read_results
 
 LEFT_OUT = ("by_fold", "confusion", "alpha", "classes", "bootstrap")  # not figures of their own

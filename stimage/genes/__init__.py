@@ -1,1 +1,5 @@
-"""The numbers of genes: one vocabulary a root, and what data sets and shards say of the one that they are of."""
+"""Genes: their numbers in a root, their names, panels and how these are chosen, and normalised counts."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -10,12 +10,12 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from stimage.errors import DataError
+from stimage.core.access import OPEN, Access
+from stimage.core.errors import DataError
+from stimage.core.storage import list_folder, local_copy, located, normal_root
 from stimage.genes.numbering import root_vocabulary
-from stimage.genes.vocabulary import NAME, NUMBER, Vocabulary, load_vocabulary
-from stimage.slides import read_catalog
-from stimage.slides.access import OPEN, Access
-from stimage.slides.storage import list_folder, local_copy, located, normal_root
+from stimage.genes.vocabulary import GENES_FILE, NUMBER, Vocabulary, load_vocabulary
+from stimage.slides.catalog import read_catalog
 
 LINE = re.compile(r'^Gene ids: (\d+) genes, sha256 ([0-9a-f]{64}), of (".*")$', re.MULTILINE)
 
@@ -45,7 +45,7 @@ def vocabulary_in(location: str | os.PathLike, access: Access = OPEN) -> Vocabul
         As `root_vocabulary` and `load_vocabulary` do.
     """
     location = located(location, access)
-    own = list_folder(location, "", access).get(NAME)
+    own = list_folder(location, "", access).get(GENES_FILE)
     path = local_copy(own["url"], access) if own else root_vocabulary(read_catalog(location, access=access))
     return load_vocabulary(path)
 
@@ -105,5 +105,5 @@ def _check_same(one: Carried, vocabulary: Vocabulary, root: str | os.PathLike | 
             f"the data set's gene ids are of {one.genes:,} genes of {one.root} (sha256 {one.digest[:12]}…), and "
             f"{root or one.root} now numbers {len(vocabulary.names):,} genes otherwise: load the data set again, or "
             "pass root=, where its genes are still numbered so. A root's ids stay once it has a "
-            f"{NAME}, which {NUMBER} makes"
+            f"{GENES_FILE}, which {NUMBER} makes"
         )

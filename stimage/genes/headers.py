@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tqdm.auto import tqdm
 
-from stimage.errors import DataError
-from stimage.files import replacing
-from stimage.slides import Slide
-from stimage.slides.access import is_local
-from stimage.slides.counts import parse_header
-from stimage.slides.storage import cache_folder, check_readable, first_line, list_folder, stamp_of
+from stimage.core.access import is_local
+from stimage.core.errors import DataError
+from stimage.core.files import replacing
+from stimage.core.storage import cache_folder, check_readable, first_line, list_folder, stamp_of
+from stimage.slides.catalog import Slide
+from stimage.slides.counts.wide_csv import parse_header
 
 THREADS = 16  # that wait for servers and disks
 FEW = 100  # slides of this machine: their lines are read at once, with no bar
@@ -47,7 +47,7 @@ def header_digests(slides: Sequence[Slide]) -> list[str]:
 
 
 def genes_of(slide: Slide, digest: str) -> pa.Array:
-    """Return the gene names of a slide whose line has this digest, as `stimage.slides.counts.read_header` does.
+    """Return the gene names of a slide whose line has this digest, as `wide_csv.read_header` does.
 
     Raises
     ------

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stimage.errors import DataError
-from stimage.files import replacing
+from stimage.core.access import is_local
+from stimage.core.errors import DataError
+from stimage.core.files import replacing
+from stimage.core.storage import cache_folder, list_folder, local_copy
 from stimage.genes.headers import genes_of, header_digests
-from stimage.genes.vocabulary import NAME, NUMBER, add_genes, load_vocabulary, write_vocabulary
-from stimage.slides import Catalog, Slide
-from stimage.slides.access import is_local
+from stimage.genes.vocabulary import GENES_FILE, NUMBER, add_genes, load_vocabulary, write_vocabulary
+from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.names import fold
-from stimage.slides.storage import cache_folder, list_folder, local_copy
 
 THREADS, BATCH = 4, 32  # that look for new genes at once, and lines that each takes
 
@@ -37,7 +37,7 @@ def root_vocabulary(catalog: Catalog) -> str:
     DataError
         If the first line of any slide's count file can't be read, or is none of gene names.
     """
-    if own := list_folder(catalog.root, "", catalog.access).get(NAME):
+    if own := list_folder(catalog.root, "", catalog.access).get(GENES_FILE):
         return local_copy(own["url"], catalog.access)
     slides = numbered_slides(catalog)
     with _all_are_needed(catalog.root):
@@ -115,11 +115,11 @@ def extend_root(catalog: Catalog, slides: Sequence[Slide]) -> str:
     try:
         if not is_local(catalog.root):
             raise DataError(f"{catalog.root}: is not of this machine")
-        add_genes(Path(catalog.root, NAME), gene_names_of(catalog.root, numbered_slides(catalog)))
+        add_genes(Path(catalog.root, GENES_FILE), gene_names_of(catalog.root, numbered_slides(catalog)))
     except DataError as error:
         raise DataError(
-            f"{catalog.root}/{NAME}: lacks {len(lacks)} genes of its slides, such as {min(lacks)!r}, which can't be "
-            f"added here ({error}); run {NUMBER} {catalog.root} --out {NAME}, and put that file into the root"
+            f"{catalog.root}/{GENES_FILE}: lacks {len(lacks)} genes of its slides, such as {min(lacks)!r}, which can't "
+            f"be added here ({error}); run {NUMBER} {catalog.root} --out {GENES_FILE}, and put that file into the root"
         ) from error
     return root_vocabulary(catalog)
 
@@ -143,7 +143,7 @@ def number_root(catalog: Catalog, slides: Sequence[Slide], out: Path) -> tuple[i
         If a ``genes.parquet`` is damaged, the two have other ids, or a slide's gene names can't be read.
     """
     names = gene_names_of(catalog.root, slides)
-    own = list_folder(catalog.root, "", catalog.access).get(NAME)
+    own = list_folder(catalog.root, "", catalog.access).get(GENES_FILE)
     if not own or os.path.realpath(own["url"]) == os.path.realpath(out):
         return add_genes(out, names)
     here = load_vocabulary(local_copy(own["url"], catalog.access)).names
@@ -162,7 +162,8 @@ def _all_are_needed(root: str) -> Iterator[None]:
     except DataError as error:
         raise DataError(
             f"{error}; run it again, mend or remove the file, or number the genes of other slides: {NUMBER} {root} "
-            f"--slides …; the root then has a {NAME}, and slides that are not asked for are not looked at any more"
+            f"--slides …; the root then has a {GENES_FILE}, and slides that are not asked for are not looked at any "
+            "more"
         ) from error
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stimage.errors import DataError
-from stimage.files import locked, replacing
+from stimage.core.errors import DataError
+from stimage.core.files import locked, replacing
 
-NAME = "genes.parquet"
+GENES_FILE = "genes.parquet"
 METADATA = b"stimage_1k4m"  # key of what genes.parquet and shards say of their vocabulary
 NUMBER = "scripts/data_process/number_genes.py"
 

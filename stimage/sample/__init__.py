@@ -1,5 +1,5 @@
 """A made root: small slides of all three technologies, whose regions, scale and gene programmes are known."""
 
-from stimage.sample.root import make_sample
+import lazy_loader
 
-__all__ = ["make_sample"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stimage.sample.lattices import Spots
+from stimage.sample.lattices import MadeSpots
 from stimage.sample.tissue import Tissue
 
 RAISED = 8.0  # how many times more a region expresses its markers
@@ -64,7 +64,7 @@ def with_batch_effect(programme: Programme, rng: np.random.Generator) -> Program
     return Programme(means / means.sum(1, keepdims=True), programme.dispersion)
 
 
-def region_shares(spots: Spots, regions: np.ndarray, n_regions: int) -> np.ndarray:
+def region_shares(spots: MadeSpots, regions: np.ndarray, n_regions: int) -> np.ndarray:
     """Return how much of each spot lies in each region (float64, spots x regions), by looking at 17 points of it."""
     x = np.clip(np.rint(spots.x[:, None] + spots.r * RING[:, 0]).astype(int), 0, regions.shape[1] - 1)
     y = np.clip(np.rint(spots.y[:, None] + spots.r * RING[:, 1]).astype(int), 0, regions.shape[0] - 1)

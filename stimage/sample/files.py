@@ -19,7 +19,7 @@ IMAGE_KINDS = ("png", "jpeg", "strip tiff", "tiled tiff")
 PITCH_UM = {"ST": 200, "Visium": 100, "VisiumHD": 8}
 
 
-def write_slide(out: Path, slide: MadeSlide, number: int, rng: np.random.Generator) -> None:
+def write_made_slide(out: Path, slide: MadeSlide, number: int, rng: np.random.Generator) -> None:
     """Write a slide's files; its number among the sample's slides says which irregularities they have."""
     folder = out / slide.study.tech
     spots, order = slide.spots, rng.permutation(len(slide.spots.ids))

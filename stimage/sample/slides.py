@@ -13,7 +13,7 @@ from stimage.sample.expression import (
     region_shares,
     with_batch_effect,
 )
-from stimage.sample.lattices import Spots, hd_bins, st_lattice, visium_lattice
+from stimage.sample.lattices import MadeSpots, hd_bins, st_lattice, visium_lattice
 from stimage.sample.tissue import BRAIN, BREAST, Tissue, draw_regions, paint
 
 ZEROS_AT = 2000  # genes at which a spot has TOTALS counts; in proportion with fewer or more, so as many are zero
@@ -41,7 +41,7 @@ STUDIES = (
 
 
 @dataclass(frozen=True)
-class Batch:
+class StainBatch:
     """What the slides of a study share: gene names, their programme, and ``stain``, the strength of each colour (3)."""
 
     genes: list[str]
@@ -55,7 +55,7 @@ class MadeSlide:
 
     name: str
     study: Study
-    spots: Spots
+    spots: MadeSpots
     regions: list[str]
     genes: list[str]
     counts: np.ndarray
@@ -68,15 +68,15 @@ def generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=tuple(name.encode())))
 
 
-def make_batch(study: Study, genes: int, seed: int) -> Batch:
+def make_batch(study: Study, genes: int, seed: int) -> StainBatch:
     """Draw what a study's slides share; studies of one tissue differ by their batch effect and stain alone."""
     names = gene_names(study.tissue, genes)
     shared = draw_programme(study.tissue, names, generator(seed, f"{study.tissue.species} {study.tissue.organ}"))
     rng = generator(seed, study.name)
-    return Batch(names, with_batch_effect(shared, rng), rng.uniform(0.85, 1.2, 3))
+    return StainBatch(names, with_batch_effect(shared, rng), rng.uniform(0.85, 1.2, 3))
 
 
-def make_slide(name: str, study: Study, batch: Batch, side: int, rng: np.random.Generator) -> MadeSlide:
+def make_slide(name: str, study: Study, batch: StainBatch, side: int, rng: np.random.Generator) -> MadeSlide:
     """Make a slide with all genes of its batch; ``side`` is that of the lattice, in spots."""
     um_per_px = UM_PER_PX[study.tech] * rng.uniform(0.95, 1.05)
     if study.tech == "VisiumHD":

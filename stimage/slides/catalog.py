@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from stimage.errors import DataError, shown
-from stimage.slides.access import OPEN, Access
-from stimage.slides.given import OPTION, given_scales, read_um_per_px
+from stimage.core.access import OPEN, Access
+from stimage.core.errors import DataError, shown
+from stimage.core.storage import list_folder, local_copy, normal_root, pinned
 from stimage.slides.meta_file import FIRST, find_meta, read_meta
 from stimage.slides.names import check_name, fold, slide_names, texts_of
-from stimage.slides.storage import list_folder, local_copy, normal_root, pinned
+from stimage.slides.scale.given import OPTION, given_scales, read_um_per_px
 
 TECHS = ("ST", "Visium", "VisiumHD")
 ON_MISMATCH = ("error", "drop")

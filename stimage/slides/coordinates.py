@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
-from stimage.errors import DataError
-from stimage.slides.tables import number_of
+from stimage.core.errors import DataError
+from stimage.core.tables import number_of
 
 COLUMNS = ("xaxis", "yaxis", "r")
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
+from stimage.core.storage import stamp_of
 from stimage.slides.catalog import FILES, Slide, read_catalog
-from stimage.slides.storage import stamp_of
 
 ASKING = 16  # requests at once
 

@@ -1,8 +1,10 @@
 """Pathologists' labels: the annotation file of a slide."""
 
-from stimage.errors import DataError
-from stimage.slides.tables import read_table
+from stimage.core.errors import DataError
+from stimage.core.tables import read_table
 
+# no label, in lower case: as the data set's authors leave them out, and what pandas takes for a missing value
+UNLABELLED = frozenset(("", "undetermined", "exclude", "na", "n/a", "nan", "null", "none"))
 NONE = ("", "NA")  # no label; the second is how R writes a missing one
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.slides.coordinates import Coordinates, check_unique, line_of
-from stimage.slides.counts import RowIndex
-from stimage.slides.images import ImageInfo
+from stimage.slides.counts.wide_csv import RowIndex
+from stimage.slides.images.patches import lies_outside
+from stimage.slides.images.reader import ImageInfo
 from stimage.slides.names import fold
-from stimage.slides.patches import lies_outside
 
 LARGE = 10  # times the slide's median radius: a spot that large is a slip, and its patch may not fit into memory
 log = logging.getLogger(__name__)

@@ -3,19 +3,43 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from datetime import date, datetime
 
-from stimage.errors import DataError
-from stimage.slides.access import OPEN, Access
-from stimage.slides.given import read_um_per_px
+from stimage.core.access import OPEN, Access
+from stimage.core.errors import DataError
+from stimage.core.storage import list_folder
+from stimage.core.tables import read_table
 from stimage.slides.names import by_slide, check_name
-from stimage.slides.storage import list_folder
-from stimage.slides.tables import read_table
+from stimage.slides.scale.given import read_um_per_px
 
 FIRST = "meta_all_gene.csv"  # how it is called without a date
 DATED = re.compile(r"meta_all_gene(\d*)\.csv")
-META_COLUMNS = ("slide", "species", "tissue", "pmid", "involve_cancer")
+NEEDED = ("slide", "species", "tissue", "pmid", "involve_cancer")
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MetaRow:
+    """A row of the meta file; the fields are its columns, in order, as text."""
+
+    slide: str
+    species: str = ""
+    tissue: str = ""
+    pmid: str = ""
+    title: str = ""
+    abstract: str = ""
+    keywords: str = ""
+    involve_cancer: str = ""
+    tech: str = ""
+    spot_num: str = ""
+    gene_num: str = ""
+    um_per_px: str = ""
+    um_per_px_source: str = ""
+
+
+META_COLUMNS = tuple(f.name for f in fields(MetaRow))
+SCALE_COLUMNS = META_COLUMNS[-2:]  # which only files with a scale have
 
 
 def newest_meta(names: Iterable[str], where: str) -> str | None:
@@ -54,7 +78,7 @@ def read_meta(path: str, where: str) -> dict[str, Mapping[str, str]]:
         If a column is missing, a name is not allowed or occurs twice, involve_cancer is neither True nor
         False, or um_per_px is no number above 0.
     """
-    _, table = read_table(path, META_COLUMNS, where)
+    _, table = read_table(path, NEEDED, where)
     for number, row in enumerate(table, 1):
         place = f"{where}: row {number}"
         check_name(row["slide"], place)
@@ -62,6 +86,22 @@ def read_meta(path: str, where: str) -> dict[str, Mapping[str, str]]:
             raise DataError(f"{place}: involve_cancer is {row['involve_cancer']!r}; write True, False or nothing")
         read_um_per_px(row.get("um_per_px", ""), place)
     return by_slide(table, where)
+
+
+def read_collection(meta: str) -> list[tuple[str, str, str, int]]:
+    """Return technology, species, tissue and number of spots of each slide of a meta file, by technology.
+
+    Raises
+    ------
+    DataError
+        If it has no such columns, or a number of spots is none.
+    """
+    _, rows = read_table(meta, ["species", "tech", "tissue", "spot_num"])
+    for number, row in enumerate(rows, 1):
+        if not row["spot_num"].isdecimal():
+            raise DataError(f"{meta}: row {number}: spot_num is {row['spot_num']!r}; write the number of spots")
+    slides = [(row["tech"], row["species"], row["tissue"], int(row["spot_num"])) for row in rows]
+    return sorted(slides, key=lambda slide: slide[0])  # ST, Visium, VisiumHD
 
 
 def _date(name: str, digits: str, where: str) -> date:

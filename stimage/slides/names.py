@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from stimage.errors import DataError
-from stimage.slides.tables import read_names
+from stimage.core.errors import DataError
+from stimage.core.tables import read_names
 
 
 def fold(name: str) -> str:

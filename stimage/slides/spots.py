@@ -9,17 +9,17 @@ from functools import cached_property, lru_cache
 import numpy as np
 import pyarrow as pa
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
+from stimage.core.storage import local_copy
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
-from stimage.slides.counts import Rows, read_header, rows_at
-from stimage.slides.images import MAX_PIXELS, ImageInfo, image_info
+from stimage.slides.counts.row_index import forget, kept_index
+from stimage.slides.counts.wide_csv import Rows, read_header, rows_at
+from stimage.slides.images.patches import Patch
+from stimage.slides.images.reader import MAX_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
 from stimage.slides.matching import match_spots, unique_ids
-from stimage.slides.patches import Patch
-from stimage.slides.row_index import forget, kept_index
-from stimage.slides.scale import Scale, slide_scale
-from stimage.slides.storage import local_copy
+from stimage.slides.scale.scale import Scale, slide_scale
 
 BATCH_SPOTS = 64  # tables of this size stream fastest
 BLOCK_SPOTS = 512  # of counts alone
@@ -114,7 +114,7 @@ class Spots:
 
 
 @dataclass(frozen=True)
-class Batch:
+class SpotBlock:
     """Consecutive spots ``begin`` to ``end`` of a slide: a patch each (uint8 RGB), and their counts in CSR form.
 
     Either is None if it was not asked for.
@@ -185,7 +185,7 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
 
 def read_batches(
     spots: Spots, patch: Patch | None, begin: int = 0, end: int | None = None, with_counts: bool = True
-) -> Iterator[Batch]:
+) -> Iterator[SpotBlock]:
     """Read spots ``begin`` to ``end`` of a slide, some at a time, in one pass over the image.
 
     Of an image that is not a tiled TIFF, the rows above the first of these spots are decoded too, and not kept.
@@ -213,4 +213,4 @@ def read_batches(
         stop = min(at + size, end)
         if with_counts:
             rows = spots.rows(slice(at, stop))
-        yield Batch(at, stop, [next(patches) for _ in range(stop - at)] if patches else None, rows)
+        yield SpotBlock(at, stop, [next(patches) for _ in range(stop - at)] if patches else None, rows)

@@ -11,7 +11,7 @@ from typing import Any
 from accelerate import Accelerator
 from safetensors import SafetensorError
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 
 FOLDER, RECORD = "checkpoints", "settings.json"
 FREE = ("processes", "workers", "trackers", "keep", "checkpoint_steps", "probe_spots", "compile")  # may change

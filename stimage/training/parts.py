@@ -2,11 +2,11 @@
 
 from dataclasses import asdict, dataclass
 
-from stimage.errors import DataError
-from stimage.modeling.sources import Source, open_source
-from stimage.processing.selection import Selection, techs_called
-from stimage.processing.splits import parts_of, split_slides
-from stimage.slides import Filters
+from stimage.core.errors import DataError
+from stimage.loading.sources import Source, open_source
+from stimage.slides.catalog import Filters
+from stimage.slides.selection import Selection, techs_called
+from stimage.slides.splits.splitting import parts_of, split_slides
 from stimage.training.settings import Settings
 
 

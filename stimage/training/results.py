@@ -9,11 +9,11 @@ import torch
 from huggingface_hub import ModelCard, ModelCardData
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from stimage.errors import DataError
-from stimage.processing.hub import push_folder
+from stimage.core.errors import DataError
+from stimage.core.versions import versions_of
+from stimage.publishing.pushing import push_folder
 from stimage.training.checkpoints import Progress, save_folder, write_text
 from stimage.training.run import Run
-from stimage.versions import versions_of
 
 SHOWN = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
          "probe_f1")  # fmt: skip
@@ -27,7 +27,7 @@ model = CLIPModel.from_pretrained("{repo}")""",
 from transformers import AutoModel, CLIPVisionModelWithProjection
 
 vision = CLIPVisionModelWithProjection.from_pretrained("{repo}")  # the tuned vision tower alone
-import stimage.modeling.spot_clip  # of the project stimage-1k4m, for the gene tower
+import stimage.towers.spot_clip  # of the project stimage-1k4m, for the gene tower
 model = AutoModel.from_pretrained("{repo}")  # get_image_features, get_gene_features""",
 }
 TEXT = """\

@@ -12,11 +12,11 @@ from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
 from tqdm import tqdm
 
-from stimage.errors import DataError
-from stimage.modeling.contrastive import backward
-from stimage.modeling.towers import TwoTowers, gene_towers, model_state, text_towers, tokenizer_of
-from stimage.processing.panels import Panel, chosen_on
+from stimage.core.errors import DataError
+from stimage.genes.panels import Panel, chosen_on
+from stimage.towers.two_towers import TwoTowers, gene_towers, model_state, text_towers, tokenizer_of
 from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint
+from stimage.training.contrastive import backward
 from stimage.training.optimizer import freeze, make_optimizer, make_schedule
 from stimage.training.order import global_batches
 from stimage.training.parts import choose_parts

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from stimage.errors import DataError
-from stimage.modeling.batches import SpotBatch
-from stimage.processing.normalise import Normalisation
-from stimage.processing.panels import Panel
-from stimage.processing.sentences import TopGenes, top_genes
+from stimage.core.errors import DataError
+from stimage.genes.normalise import Normalisation
+from stimage.genes.panels import Panel
+from stimage.genes.sentences import TopGenes, top_genes
+from stimage.loading.batches import SpotBatch
 from stimage.training.settings import Settings
 
 

@@ -10,11 +10,11 @@ from typing import Any, get_args, get_type_hints
 
 import yaml
 
-from stimage.errors import DataError
-from stimage.processing.normalise import NORMALISATIONS
-from stimage.processing.sentences import EXCLUDABLE
-from stimage.processing.splits import FRACTIONS, Splitting
+from stimage.core.errors import DataError
+from stimage.genes.normalise import NORMALISATIONS
+from stimage.genes.sentences import EXCLUDABLE
 from stimage.slides.names import texts_of
+from stimage.slides.splits.splitting import FRACTIONS, Splitting
 
 TOWERS = ("linear", "mlp", "text")
 PRECISIONS = ("no", "tf32", "bf16", "fp16")

@@ -13,13 +13,13 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 import stimage_1k4m
-from stimage.errors import DataError
-from stimage.evaluation.labels import UNLABELLED
-from stimage.modeling.batches import SpotBatch, to_batch
-from stimage.modeling.pixels import augment
-from stimage.modeling.sources import VERIFIED, reading
-from stimage.processing.loading import direct
-from stimage.slides import TECHS
+from stimage.core.errors import DataError
+from stimage.examples.registering import direct
+from stimage.loading.batches import SpotBatch, to_batch
+from stimage.loading.pixels import augment
+from stimage.loading.sources import VERIFIED, reading
+from stimage.slides.catalog import TECHS
+from stimage.slides.labels import UNLABELLED
 from stimage.training.parts import Parts
 from stimage.training.second_tower import second_input
 from stimage.training.settings import Settings
@@ -28,7 +28,7 @@ COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "exp
 
 
 @dataclass(frozen=True, eq=False)
-class Spots(torch.utils.data.Dataset):
+class TrainingSpots(torch.utils.data.Dataset):
     """Examples of a data set, by row: read from disk as they are asked for.
 
     Attributes
@@ -69,7 +69,7 @@ class Spots(torch.utils.data.Dataset):
 
 def load_spots(
     settings: Settings, parts: Parts, image_size: int, tokenizer: PreTrainedTokenizerBase | None = None
-) -> tuple[Spots, Spots | None]:
+) -> tuple[TrainingSpots, TrainingSpots | None]:
     """Load the spots to train on and those held out (None where nothing is), prepared once in the data sets' cache.
 
     Raises
@@ -92,7 +92,7 @@ def load_spots(
         column = table.select_columns(["slide"])[:]["slide"].combine_chunks().dictionary_encode()
         slides, slide = tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
         other = second_input(settings, table, slides, slide, names, tokenizer)
-        spots.append(Spots(table, slides, slide, other, image_size, augmented, settings.seed))
+        spots.append(TrainingSpots(table, slides, slide, other, image_size, augmented, settings.seed))
     return spots[0], spots[1]
 
 
@@ -141,6 +141,6 @@ def is_label(labels: np.ndarray) -> np.ndarray:
     return np.array([(label or "").strip().lower() not in UNLABELLED for label in labels], bool)
 
 
-def held_out_as_is(spots: Spots) -> Spots:
+def held_out_as_is(spots: TrainingSpots) -> TrainingSpots:
     """Return the same spots without augmentation."""
     return replace(spots, augmented=False)

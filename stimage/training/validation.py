@@ -11,12 +11,12 @@ from joblib import cpu_count
 from torch import nn
 from torch.utils.data import DataLoader
 
-from stimage.evaluation.linear_probe import probe_f1
-from stimage.evaluation.retrieval import retrieval_scores
-from stimage.modeling.contrastive import contrastive_loss
+from stimage.scores.linear_probe import probe_f1
+from stimage.scores.retrieval import retrieval_scores
+from stimage.training.contrastive import contrastive_loss
 from stimage.training.order import global_batches
 from stimage.training.settings import Settings
-from stimage.training.spots import Spots, held_out_as_is, is_label
+from stimage.training.spots import TrainingSpots, held_out_as_is, is_label
 
 AT_ONCE = 256
 MOST_WORKERS = 16  # each has two batches ready, of 150 MB for 1,024 patches of 224 px
@@ -25,7 +25,7 @@ WAYS = {"a_to_b": "image_to_other", "b_to_a": "other_to_image"}
 
 
 def validate(
-    accelerator: Accelerator, towers: nn.Module, train: Spots, held_out: Spots, settings: Settings
+    accelerator: Accelerator, towers: nn.Module, train: TrainingSpots, held_out: TrainingSpots, settings: Settings
 ) -> dict[str, float]:
     """Return scores of the held-out slides' spots: embedded by all processes, scored by the main one for all.
 
@@ -52,7 +52,7 @@ def validate(
     return broadcast_object_list([scores])[0]
 
 
-def _recalls(images: torch.Tensor, others: torch.Tensor, held_out: Spots) -> dict[str, float]:
+def _recalls(images: torch.Tensor, others: torch.Tensor, held_out: TrainingSpots) -> dict[str, float]:
     scores = {}
     for name, groups in (("pooled", None), ("slide", held_out.slide)):
         found = retrieval_scores(images, others, groups)
@@ -62,7 +62,7 @@ def _recalls(images: torch.Tensor, others: torch.Tensor, held_out: Spots) -> dic
     return scores
 
 
-def _labelled(train: Spots, held_out: Spots, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
+def _labelled(train: TrainingSpots, held_out: TrainingSpots, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that the probe is fitted and tested on; none if the labels are too few for it."""
     labels, known = held_out.labels, train.labels
     rows = np.flatnonzero(is_label(known))
@@ -74,7 +74,7 @@ def _labelled(train: Spots, held_out: Spots, settings: Settings) -> tuple[np.nda
 
 
 def embed(
-    accelerator: Accelerator, towers: nn.Module, spots: Spots, rows: np.ndarray, workers: int | None
+    accelerator: Accelerator, towers: nn.Module, spots: TrainingSpots, rows: np.ndarray, workers: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Embed rows of a data set, shared by all processes: images and others (n x d, float32), and the logit scale."""
     batches = [rows[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
@@ -93,7 +93,7 @@ def embed(
 
 
 def loader(
-    spots: Spots, batches: list[tuple[int, np.ndarray]], workers: int | None
+    spots: TrainingSpots, batches: list[tuple[int, np.ndarray]], workers: int | None
 ) -> Iterable[dict[str, torch.Tensor]]:
     """Read batches of rows, in their order, in processes of their own; None takes as many as `spare_cores`."""
     workers = spare_cores() if workers is None else workers

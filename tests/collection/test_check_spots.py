@@ -13,7 +13,7 @@ from datasets import load_dataset
 from PIL import Image, ImageFilter
 
 import stimage_1k4m  # noqa: F401
-from stimage.collection.checks import CHECKS
+from stimage.collection.checks.checks import CHECKS
 from stimage.sample import make_sample
 from tests.roots import write_slide
 from tests.test_scripts import run

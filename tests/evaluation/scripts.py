@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stimage.evaluation.embeddings import write_embeddings
-from stimage.slides import read_catalog
+from stimage.slides.catalog import read_catalog
 from stimage.slides.coordinates import read_coordinates
 from tests.roots import write_csv, write_slide
 

@@ -12,9 +12,9 @@ from datasets import load_dataset
 from PIL import Image
 
 import stimage_1k4m  # noqa: F401
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import read_embeddings
-from stimage.modeling.encoders import load_tower
+from stimage.towers.image_towers import load_tower
 from tests.evaluation.scripts import SCRIPTS, run
 from tests.evaluation.towers import KINDS, SIZE, towers  # noqa: F401
 from tests.roots import write_slide

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import silhouette_samples as scikit_learns
 
-from stimage.evaluation.embedding_scores import batch_mixing, embedding_scores
-from stimage.evaluation.silhouette import silhouette_samples
+from stimage.scores.embedding_scores import batch_mixing, embedding_scores
+from stimage.scores.silhouette import silhouette_samples
 from tests.evaluation.scripts import GOLDEN, embed, labelled_root, run
 
 SCORES = "embedding_scores.py"

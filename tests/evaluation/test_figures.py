@@ -8,12 +8,14 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import write_embeddings
-from stimage.evaluation.figures import OKABE_ITO, label_styles
-from stimage.evaluation.figures_charts import collection_bars, collection_pies, f1_bars, read_collection
-from stimage.evaluation.figures_maps import prediction_maps
-from stimage.evaluation.projection import project
+from stimage.figures.charts import collection_bars, collection_pies, f1_bars
+from stimage.figures.colours import OKABE_ITO
+from stimage.figures.maps import prediction_maps
+from stimage.figures.style import label_styles
+from stimage.scores.projection import project
+from stimage.slides.meta_file import read_collection
 from tests.evaluation.scripts import embed, labelled_root, run
 
 SCRIPT = "figures.py"
@@ -88,7 +90,8 @@ def test_names_of_slides_are_not_cut_off(genes):
     xy, values = draw.uniform(0, 100, (50, 2)), draw.normal(size=(50, genes))
     name = "Human_Breast_Andersson_10142021_ST_C3"
     names = [f"GENE{k}" for k in range(genes)]
-    assert inside(prediction_maps(f"{name}\npredicted from {name}", xy, np.ones(50), names, values, values + 1))
+    title = f"{name}\npredicted from {name}"
+    assert inside(prediction_maps(title, xy, np.ones(50), names, values, values + 1, np.ones(genes)))
 
 
 def test_labels_have_each_a_look_of_its_own():

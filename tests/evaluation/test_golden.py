@@ -16,13 +16,13 @@ import pytest
 from stimage.evaluation import expression
 from stimage.evaluation.embeddings import read_embeddings
 from stimage.evaluation.expression_data import embedded_slides
-from stimage.evaluation.folds import SEEDS, Fold, random_folds
-from stimage.evaluation.labels import read_labelled
-from stimage.evaluation.linear_probe import predict
-from stimage.evaluation.probe_scores import confusion, macro_f1, summarise
-from stimage.evaluation.sgd_probe import sgd_scores
-from stimage.processing.panels import Panel
-from stimage.slides import Filters, read_catalog
+from stimage.evaluation.labelled import read_labelled
+from stimage.genes.panels import Panel
+from stimage.scores.folds import SEEDS, Fold, random_folds
+from stimage.scores.linear_probe import predict
+from stimage.scores.probe_scores import confusion, macro_f1, summarise
+from stimage.scores.sgd_probe import sgd_scores
+from stimage.slides.catalog import Filters, read_catalog
 from tests.evaluation.scripts import GOLDEN, run
 
 DESCRIPTOR = "golden/descriptor_embedding.csv"

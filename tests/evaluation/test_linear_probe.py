@@ -13,11 +13,11 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
 from stimage.evaluation.embeddings import write_embeddings
-from stimage.evaluation.folds import group_folds, random_folds
-from stimage.evaluation.linear_probe import predict, probe_f1
-from stimage.evaluation.logistic import fit_one_vs_rest
-from stimage.evaluation.probe_scores import auroc, balanced_accuracy, confusion, macro_f1, summarise
 from stimage.sample import make_sample
+from stimage.scores.folds import group_folds, random_folds
+from stimage.scores.linear_probe import predict, probe_f1
+from stimage.scores.logistic import fit_one_vs_rest
+from stimage.scores.probe_scores import auroc, balanced_accuracy, confusion, macro_f1, summarise
 from tests.evaluation.scripts import SCRIPTS, embed, labelled_root, run
 from tests.roots import write_csv
 

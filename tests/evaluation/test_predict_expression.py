@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from stimage.evaluation.embeddings import read_embeddings
-from stimage.evaluation.folds import random_folds
-from stimage.evaluation.ridge import fair_pearson, ridge_path
+from stimage.scores.folds import random_folds
+from stimage.scores.ridge import fair_pearson, ridge_path
 from tests.evaluation.scripts import GOLDEN, SCRIPTS, embed, run
 from tests.roots import GENES, write_csv, write_slide
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from stimage.errors import DataError
-from stimage.evaluation import retrieval
+from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import read_embeddings, write_embeddings
 from stimage.evaluation.results import data_identity, write_results
-from stimage.evaluation.retrieval import retrieval_scores
+from stimage.scores import retrieval
+from stimage.scores.retrieval import retrieval_scores
 from tests.evaluation.scripts import run
 
 METRICS = Path(__file__).parent.parent.parent / "metrics"

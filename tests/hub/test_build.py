@@ -3,8 +3,8 @@
 import subprocess
 import sys
 
+from tests.building import BUILD
 from tests.hub.client import upload
-from tests.processing.conftest import BUILD
 from tests.roots import write_slide
 from tests.test_scripts import SCRIPTS
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.building import BUILD
 from tests.hub.client import ask
 from tests.hub.server import Hub
-from tests.processing.conftest import BUILD
-from tests.processing.test_build import read
+from tests.publishing.test_build import read
 from tests.roots import write_slide
 from tests.test_scripts import SCRIPTS
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from tests.reliability.faults import Fault, as_a_user
 
 SECONDS, MEGABYTES = 30, 400  # that a case may take, of time and of further memory

@@ -1,4 +1,4 @@
-"""Scripts in this process: their ``main`` as `stimage.arguments.run` runs it, with work done here and not in a pool."""
+"""Scripts in this process: their ``main`` as `stimage.cli.options.run` has it, with work done here, in no pool."""
 
 import contextlib
 import io
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from stimage.arguments import run
-from stimage.errors import DataError
+from stimage.cli.options import run
+from stimage.core.errors import DataError
 
 SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
 
@@ -21,7 +21,7 @@ def main_of(script: str):
 
 
 def here(function, items, workers):
-    """Stand in for `stimage.parallel.in_processes`."""
+    """Stand in for `stimage.core.processes.in_processes`."""
     for item in items:
         yield item, function(item), None
 
@@ -29,8 +29,8 @@ def here(function, items, workers):
 @pytest.fixture(scope="module")
 def in_this_process():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stimage.processing.engines.in_processes", here)
-        patch.setattr("stimage.collection.check_all.in_processes", here)
+        patch.setattr("stimage.publishing.engines.in_processes", here)
+        patch.setattr("stimage.collection.checks.running.in_processes", here)
         yield
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars
 from PIL import Image
 
-from stimage.slides.counts import make_unique
+from stimage.slides.counts.wide_csv import make_unique
 
 
 def rows(path: Path, errors: str = "strict") -> list[list[str]]:

@@ -17,16 +17,16 @@ import pytest
 import torch
 from PIL import Image
 
-from stimage.collection.findings import Finding
-from stimage.collection.report import write_report
-from stimage.errors import DataError
-from stimage.modeling.encoders import load_tower
-from stimage.modeling.sources import open_source
-from stimage.modeling.towers import gene_towers
-from stimage.processing.gene_names import read_gene_table
-from stimage.processing.panels import Panel
-from stimage.slides import Slide, read_catalog
-from stimage.slides.images import image_info, read_patches
+from stimage.collection.checks.findings import Finding
+from stimage.collection.page.report import write_report
+from stimage.core.errors import DataError
+from stimage.genes.names import read_gene_table
+from stimage.genes.panels import Panel
+from stimage.loading.sources import open_source
+from stimage.slides.catalog import Slide, read_catalog
+from stimage.slides.images.reader import image_info, read_patches
+from stimage.towers.image_towers import load_tower
+from stimage.towers.two_towers import gene_towers
 from stimage.training.settings import read_settings
 from tests.evaluation.towers import make_tower
 from tests.reliability.oracle import limits

@@ -23,7 +23,7 @@ def embed(root, tower, out, quiet: bool = True):
 
 def start(*arguments):
     context = multiprocessing.get_context("forkserver")  # a fork of this process would lack its threads
-    context.set_forkserver_preload(["stimage.evaluation.embed", "tests.reliability.scripts"])
+    context.set_forkserver_preload(["stimage.evaluation.embedding", "tests.reliability.scripts"])
     child = context.Process(target=embed, args=arguments)
     child.start()
     return child

@@ -8,10 +8,10 @@ import torch
 from hypothesis import given
 
 import stimage_1k4m  # noqa: F401
-from stimage.errors import DataError
-from stimage.evaluation.embed import SlideBatches
-from stimage.modeling import sources
-from stimage.modeling.batches import spot_loader
+from stimage.core.errors import DataError
+from stimage.evaluation.embedding import SlideBatches
+from stimage.loading import sources
+from stimage.loading.batches import spot_loader
 from stimage.training.parts import choose_parts
 from stimage.training.settings import Settings
 from stimage.training.spots import load_spots

@@ -6,7 +6,7 @@ import shutil
 import pytest
 from hypothesis import given
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from tests.reliability import slow
 from tests.reliability.faults import damage, mended
 from tests.reliability.oracle import judge

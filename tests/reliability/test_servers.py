@@ -9,8 +9,8 @@ import datasets
 import huggingface_hub.constants
 import pytest
 
-from stimage.errors import DataError
-from stimage.slides.storage import local_copy
+from stimage.core.errors import DataError
+from stimage.core.storage import local_copy
 from tests.faults import FAULTS, Handler, serving
 from tests.hub.client import upload
 from tests.roots import GENES, write_csv, write_slide

@@ -10,8 +10,8 @@ from hypothesis import given
 
 from stimage.evaluation.embeddings import read_embeddings, write_embeddings
 from stimage.evaluation.results import read_results, write_results
-from stimage.processing.gene_names import read_gene_table
-from stimage.processing.panels import Panel, write_panel
+from stimage.genes.names import read_gene_table
+from stimage.genes.panels import Panel, write_panel
 from stimage.training.settings import Settings, read_settings
 from tests.reliability import slow
 from tests.reliability.faults import WEIGHED, damage

@@ -12,7 +12,7 @@ from datasets import load_dataset
 from PIL import Image
 
 import stimage_1k4m  # noqa: F401
-from stimage.modeling.batches import spot_loader
+from stimage.loading.batches import spot_loader
 from tests.reliability.world import CASES
 from tests.roots import GENES, META, write_csv
 

@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 from hypothesis import settings
 
-from stimage.slides import Slide
+from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
-from stimage.slides.scale import Scale, slide_scale
+from stimage.slides.scale.scale import Scale, slide_scale
 
 STABLE = settings(max_examples=60, deadline=None, derandomize=True)
 KINDS = ["square", "hexagonal"]

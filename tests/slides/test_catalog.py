@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import stimage_1k4m  # noqa: F401
-from stimage.slides import Filters, read_catalog
+from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.meta_file import newest_meta
 from stimage.slides.names import fold
 from tests.outs import write_outs

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.slides.coordinates import read_coordinates
 
 STABLE = settings(

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stimage.errors import DataError
-from stimage.slides import counts
+from stimage.core.errors import DataError
+from stimage.slides.counts import wide_csv as counts
 
 STABLE = settings(
     max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

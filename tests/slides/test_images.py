@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stimage.errors import DataError
-from stimage.slides import images
+from stimage.core.errors import DataError
+from stimage.slides.images import reader as images
 from tests.pictures import HEIGHT, MADE, TILES, WIDTH, big_endian, made, pil, pixels, vips
 
 STABLE = settings(

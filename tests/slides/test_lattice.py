@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from stimage.slides.lattice import measure_lattice
+from stimage.slides.scale.lattice import measure_lattice
 from tests.slides.lattices import KIND, KINDS, STABLE, lattice, scale_of, turned, worn
 
 

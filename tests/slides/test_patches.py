@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.slides.coordinates import read_coordinates
-from stimage.slides.patches import Patch, square_boxes
-from stimage.slides.scale import Scale
+from stimage.slides.images.patches import Patch, square_boxes
+from stimage.slides.scale.scale import Scale
 
 STABLE = settings(
     max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 
 import stimage_1k4m
-from stimage.errors import DataError
-from stimage.processing.anndata_files import write_h5ad
-from stimage.slides import read_catalog, row_index, spots
+from stimage.core.errors import DataError
+from stimage.formats.anndata_files import write_h5ad
+from stimage.slides import spots
+from stimage.slides.catalog import read_catalog
+from stimage.slides.counts import row_index
 from tests.roots import write_slide
 
 COUNTS = "ST/gene_exp/S_count.csv"

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stimage.slides import Slide
+from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
-from stimage.slides.scale import slide_scale
+from stimage.slides.scale.scale import slide_scale
 from tests.slides.lattices import KIND, KINDS, STABLE, lattice, not_trusted, scale_of, turned
 
 REAL = pytest.mark.skipif(not os.environ.get("STIMAGE_REAL"), reason="STIMAGE_REAL names no folder of real slides")

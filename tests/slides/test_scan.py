@@ -9,7 +9,7 @@ import pytest
 
 COUNT_FAULTS = """
 import resource, sys
-from stimage.slides.counts import index_rows, read_header, read_rows, rows_at
+from stimage.slides.counts.wide_csv import index_rows, read_header, read_rows, rows_at
 path = sys.argv[1]
 index, genes = index_rows(path), read_header(path)[0]
 for _ in range(2):  # the first time, memory is new

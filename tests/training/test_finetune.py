@@ -17,15 +17,15 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModel, CLIPModel, CLIPVisionModelWithProjection
 
-import stimage.modeling.spot_clip  # noqa: F401
-from stimage.errors import DataError
+import stimage.towers.spot_clip  # noqa: F401
+from stimage.core.errors import DataError
+from stimage.core.versions import versions_of
 from stimage.sample import make_sample
 from stimage.training.run import autocast_of
 from stimage.training.settings import read_settings
 from stimage.training.validation import spare_cores
-from stimage.versions import versions_of
-from tests.modeling.towers import write_clip
 from tests.test_scripts import SCRIPTS, run
+from tests.towers.checkpoints import write_clip
 
 SCRIPT = SCRIPTS / "finetune/finetune_clip.py"
 SETTINGS = {

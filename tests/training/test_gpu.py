@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from stimage.sample import make_sample
-from tests.modeling.towers import write_clip
 from tests.test_scripts import SCRIPTS
+from tests.towers.checkpoints import write_clip
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch sees no GPU")
 ONE_GPU = SCRIPTS.parent / "configs/accelerate/one_gpu.yaml"

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from stimage.errors import DataError
+from stimage.core.errors import DataError
 from stimage.training.parts import choose_parts
 from stimage.training.settings import Settings
-from tests.processing.conftest import BUILD
+from tests.building import BUILD
 from tests.roots import write_csv, write_slide
 from tests.test_scripts import run
 

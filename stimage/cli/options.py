@@ -1,0 +1,148 @@
+"""What the scripts have in common: the options that choose slides, and how an error ends them."""
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stimage.core.errors import DataError
+from stimage.core.tables import read_names
+from stimage.genes.names import KINDS, Naming
+from stimage.slides.catalog import ON_MISMATCH, TECHS, Filters
+from stimage.slides.images.patches import Patch
+from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.selection import Selection, techs_called
+from stimage.slides.splits.splitting import FRACTIONS, SPLIT_BY, Splitting
+from stimage.slides.splits.table import SPLITS
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """Add the builder's filters to a script's options."""
+    group = parser.add_argument_group("slides", "which slides to take; without any of these, all")
+    group.add_argument("--config", choices=(*TECHS, "all"), default="all", help="technology (%(default)s)")
+    group.add_argument("--slides", nargs="+", metavar="SLIDE", help="names, or a file of names (one a line, or a CSV)")
+    group.add_argument("--exclude", nargs="+", metavar="SLIDE", help="slides to leave out: names, or a file of names")
+    for name in ("species", "tissue", "pmid"):
+        group.add_argument(f"--{name}", nargs="+", metavar=name.upper())
+    group.add_argument("--involve-cancer", choices=("True", "False"))
+
+
+def filters_of(args: argparse.Namespace) -> Filters:
+    """Return the filters that were given."""
+    named = (args.species, args.tissue, args.pmid, args.involve_cancer)
+    return Filters(_file_or_names(args.slides), *named, _file_or_names(args.exclude))
+
+
+def _file_or_names(words: list[str] | None) -> list[str] | str | None:
+    if words and len(words) == 1:
+        return read_names(words[0]) if Path(words[0]).is_file() else words[0]  # of .csv and .txt, the catalog reads it
+    return words
+
+
+def selection_of(args: argparse.Namespace, on_mismatch: str = "error") -> Selection:
+    """Return the slides that are asked for."""
+    return Selection(str(args.root), techs_of(args), filters_of(args), on_mismatch)
+
+
+def add_splits(parser: argparse.ArgumentParser, parts: bool = False) -> None:
+    """Add the builder's options of splits, and with ``parts`` which of them to take."""
+    group = add_dealing(parser)
+    group.add_argument("--splits", metavar="FILE", help="CSV with the columns slide and split, such as split_slides.py "
+                       "makes; none: overlook the root's own")  # fmt: skip
+    if parts:
+        group.add_argument("--part", nargs="+", choices=SPLITS, help="take the slides of these alone")
+
+
+def add_dealing(parser: argparse.ArgumentParser, default: str | None = None) -> Any:
+    """Add how groups fall into splits."""
+    group = parser.add_argument_group("splits", "which slides are train, validation and test; where the root has a "
+                                      "splits.csv, that says so")  # fmt: skip
+    without = f"({default})" if default else "; without it, all is in train"
+    group.add_argument("--split-by", choices=SPLIT_BY, default=default, help=f"what is never on two sides {without}")
+    group.add_argument("--split-seed", type=int, metavar="N", help="another one gives another split (0)")
+    group.add_argument("--split-fractions", nargs=3, type=float, metavar="F", help="of train, validation and test "
+                       "(0.8 0.1 0.1)")  # fmt: skip
+    group.add_argument("--patients", metavar="FILE", help="CSV with the columns slide and patient")
+    group.add_argument("--no-study", choices=("own",), help="own: each slide of no known study is a study of its own")
+    return group
+
+
+def splitting_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> Splitting:
+    """Return how slides are split; ``elsewhere`` are options that the script has another use for, too."""
+    needs = {"patients": "patient", "no_study": "study"}
+    own = {name: getattr(args, name) for name, by in needs.items() if args.split_by == by or name not in elsewhere}
+    seed, fractions = args.split_seed or 0, tuple(args.split_fractions or FRACTIONS)
+    return Splitting(args.split_by, seed, fractions, splits=getattr(args, "splits", None), **own)
+
+
+def techs_of(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the technologies that were asked for."""
+    return techs_called(args.config)
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Add what decides how spots are cut and joined."""
+    group = parser.add_argument_group("spots")
+    group.add_argument(
+        "--patch-um", type=float, help="side of the patch in µm; without it, the original's square of 2r"
+    )
+    group.add_argument("--patch-px", type=int, help="pixels that the side is resampled to")
+    group.add_argument("--upsample", action="store_true",
+                       help="take images that are coarser than that by more than 2 %% too")  # fmt: skip
+    add_scale(group)
+    group.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
+                       help="spots that the coord file, the count file and the image do not all have: stop, or leave "
+                       "them out (%(default)s)")  # fmt: skip
+    group.add_argument(
+        "--max-image-pixels", type=positive, default=MAX_PIXELS, help="refuse larger images (%(default)s)"
+    )
+
+
+def add_scale(parser: argparse._ActionsContainer) -> None:
+    """Add the µm per pixel that a user knows; see `stimage.slides.Catalog.with_scales`."""
+    parser.add_argument("--um-per-px", metavar="NUMBER|CSV",
+                        help="µm per pixel: a number for all slides, or a CSV: slide, um_per_px; without it, what the "
+                        "meta file or the lattice tells")  # fmt: skip
+
+
+def add_naming(parser: argparse.ArgumentParser, required: bool = False) -> None:
+    """Add what genes are to be called."""
+    group = parser.add_argument_group("gene names", "through a table of symbols and Ensembl ids: 10x's features.tsv, "
+                                      "an export of Ensembl's BioMart")  # fmt: skip
+    group.add_argument("--gene-table", metavar="FILE", required=required)
+    group.add_argument("--names", choices=KINDS, default="symbol", help="what to call genes (%(default)s)")
+
+
+def naming_of(args: argparse.Namespace) -> Naming | None:
+    """Return what genes are to be called, None if as in the files."""
+    return Naming(args.gene_table, args.names) if args.gene_table else None
+
+
+def positive(text: str) -> int:
+    """Return a whole number of 1 or more."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{number}: must be 1 or more")
+    return number
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number and what is counted: "1 slide", "2 slides"."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+def patch_of(args: argparse.Namespace) -> Patch:
+    """Return the patch that was asked for."""
+    return Patch(args.patch_um, args.patch_px, args.upsample)
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Run a script; an error of the data or of the arguments ends it in one line."""
+    try:
+        sys.exit(main())
+    except (DataError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:  # such as a full disk
+        sys.exit(f"error: {error.filename or 'reading or writing'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,145 @@
+"""What a slide's files have, read once for all checks, each part on its own, so that one bad file hides no other."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from stimage.core.errors import DataError
+from stimage.core.storage import local_copy
+from stimage.slides.catalog import Slide
+from stimage.slides.coordinates import Coordinates, read_coordinates
+from stimage.slides.counts.wide_csv import read_header, read_rows
+from stimage.slides.images.patches import square_boxes
+from stimage.slides.images.reader import MAX_PIXELS, ImageInfo, image_info, read_patches
+from stimage.slides.images.thumbnail import thumbnail
+from stimage.slides.labels import read_labels
+from stimage.slides.scale.scale import Scale, slide_scale
+
+THUMBNAIL = 800  # pixels of the longer side
+SAMPLED = 64  # patches whose sharpness is looked at
+MITOCHONDRIAL = ("MT-", "Mt-", "mt-", "MT.", "mt.")
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A slide's image: its header, a thumbnail (uint8 RGB) ``step`` times smaller, and a digest of its file."""
+
+    info: ImageInfo
+    thumbnail: np.ndarray
+    step: int
+    file_digest: str
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A count file in figures, spot by spot in its order; ``digest`` does not depend on that order.
+
+    ``totals`` and ``mitochondrial`` are sums of counts (float64, n each); ``fractional`` the cells that are no whole
+    number; ``of_gene`` the counts of the gene that was asked for (n), None if the slide lacks it.
+    """
+
+    ids: pa.Array
+    genes: list[str]
+    totals: np.ndarray
+    mitochondrial: np.ndarray
+    fractional: int
+    digest: str
+    of_gene: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A slide's parts; None where there is none, or where it could not be read, which ``faults`` then tells by part.
+
+    ``broken`` is what the catalog says keeps the slide from being read.
+    """
+
+    slide: Slide
+    meta: Mapping[str, str] | None
+    broken: str | None
+    faults: dict[str, str]
+    picture: Picture | None = None
+    coordinates: Coordinates | None = None
+    scale: Scale | None = None
+    counts: Counts | None = None
+    labels: dict[str, str | None] | None = None
+    patches: list[np.ndarray] | None = None
+
+
+def gather(
+    slide: Slide, meta: Mapping[str, str] | None, gene: str | None = None, broken: str | None = None
+) -> Evidence:
+    """Read all that a slide has.
+
+    ``meta`` is the slide's row of the meta file, ``gene`` one whose counts are wanted, ``broken`` what the catalog says
+    of the slide. Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.
+    """
+    faults = {}
+
+    def part(name: str, url: str | None, read: Callable[[str], Part]) -> Part | None:
+        if not url:
+            return None
+        try:
+            return read(local_copy(url, slide.access))
+        except (DataError, OSError) as error:
+            faults[name] = str(error)
+            return None
+
+    coordinates = part("coord", slide.coord, read_coordinates)
+    picture = part("image", slide.image, _read_picture)
+    patches = None
+    if picture and coordinates:
+        patches = part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates))
+    return Evidence(
+        slide, meta, broken, faults, picture, coordinates,
+        slide_scale(coordinates, slide) if coordinates else None,
+        part("counts", slide.counts, lambda path: _read_counts(path, gene)),
+        part("annotation", slide.annotation, read_labels),
+        patches,
+    )  # fmt: skip
+
+
+def _read_picture(path: str) -> Picture:
+    info = image_info(path)
+    digest = hashlib.blake2b(digest_size=16)
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return Picture(info, *thumbnail(path, info, THUMBNAIL, MAX_PIXELS), digest.hexdigest())
+
+
+def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> list[np.ndarray]:
+    """Read patches of spots that lie inside the image, from all over it."""
+    boxes = square_boxes(coordinates.x, coordinates.y, np.maximum(coordinates.r, 8))
+    inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] <= info.width) & (boxes[:, 3] <= info.height)
+    boxes = boxes[inside][np.argsort(boxes[inside, 1], kind="stable")]
+    some = np.unique(np.linspace(0, len(boxes) - 1, min(SAMPLED, len(boxes))).astype(int))
+    return list(read_patches(path, boxes[some]))
+
+
+def _read_counts(path: str, gene: str | None) -> Counts:
+    genes, _ = read_header(path)
+    mitochondrial = np.array([gene.startswith(MITOCHONDRIAL) for gene in genes])
+    wanted = genes.index(gene) if gene in genes else -1
+    ids, totals, shares, of_gene, fractional, digest = [], [], [], [], 0, 0
+    for rows in read_rows(path):
+        spot = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
+        totals.append(np.bincount(spot, rows.values, len(rows.ids)))
+        shares.append(np.bincount(spot, rows.values * mitochondrial[rows.columns], len(rows.ids)))
+        of_gene.append(np.bincount(spot, rows.values * (rows.columns == wanted), len(rows.ids)))
+        fractional += int(np.count_nonzero(rows.values % 1))
+        for a, b in zip(rows.indptr[:-1].tolist(), rows.indptr[1:].tolist()):
+            row = hashlib.blake2b(rows.columns[a:b].tobytes() + rows.values[a:b].tobytes(), digest_size=8)
+            digest = (digest + int.from_bytes(row.digest(), "little")) % (1 << 64)
+        ids.append(pa.array(rows.ids))
+    if not ids:
+        raise DataError(f"{path}: has no spot")
+    return Counts(
+        pa.concat_arrays(ids), genes, np.concatenate(totals), np.concatenate(shares), fractional, f"{digest:016x}",
+        np.concatenate(of_gene) if wanted >= 0 else None,
+    )  # fmt: skip

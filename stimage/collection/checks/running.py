@@ -1,0 +1,93 @@
+"""Checking all slides of a root in processes, and writing what was found: tables, JSON, pictures, a page."""
+
+import csv
+import json
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stimage.collection.checks.checks import check_slide, find_twins
+from stimage.collection.checks.evidence import gather
+from stimage.collection.checks.findings import STATUSES, Finding, worst
+from stimage.collection.page.overlay import draw_overlay
+from stimage.core.files import replacing
+from stimage.core.processes import in_processes
+from stimage.core.versions import versions_of
+from stimage.slides.catalog import Catalog, Slide
+from stimage.slides.names import fold
+
+PICTURES = "pictures"
+COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
+VERSIONS = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found of a slide, digests of what it is made of, and whether there is a picture of it."""
+
+    slide: Slide
+    findings: list[Finding]
+    digests: dict[str, str]
+    picture: bool
+
+
+def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Path, colour: str) -> Checked:
+    """Check a slide and draw it into ``out``/pictures; ``colour`` as `draw_overlay` takes it."""
+    slide, meta, broken = task
+    evidence = gather(slide, meta, None if colour in ("counts", "annotation") else colour, broken)
+    digests = {}
+    if evidence.picture:
+        digests["image"] = evidence.picture.file_digest
+    if evidence.counts:
+        digests["counts"] = evidence.counts.digest
+    picture = draw_overlay(evidence, colour, out / PICTURES / f"{slide.name}.jpg")
+    return Checked(slide, check_slide(evidence), digests, picture)
+
+
+def check_all(catalog: Catalog, slides: Sequence[Slide], out: Path, colour: str, workers: int) -> Iterator[Checked]:
+    """Check slides in processes, in whatever order they are done; one whose process dies fails the check "files"."""
+    tasks = [(slide, (catalog.meta or {}).get(fold(slide.name)), catalog.broken.get(slide.name)) for slide in slides]
+    for (slide, *_), checked, died in in_processes(partial(check_one, out=out, colour=colour), tasks, workers):
+        yield checked or Checked(slide, [Finding(slide.name, "files", "fail", died, "check it alone")], {}, False)
+
+
+def with_twins(checked: Iterable[Checked]) -> dict[str, list[Finding]]:
+    """Return all findings by slide, with those on slides that have the same image or counts."""
+    checked = sorted(checked, key=lambda one: one.slide.name)
+    twins = find_twins({one.slide.name: one.digests for one in checked})
+    return {one.slide.name: [*one.findings, twin] for one, twin in zip(checked, twins)}
+
+
+def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration: Mapping[str, object]) -> None:
+    """Write findings.csv and findings.parquet, a row a slide and check, and results.json, an entry a slide."""
+    rows = [
+        asdict(one) | {"values": json.dumps(one.values, default=float)} for some in findings.values() for one in some
+    ]
+    with replacing(out / "findings.parquet") as path:
+        pq.write_table(pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in COLUMNS])), path)
+    with replacing(out / "findings.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    result = {
+        "configuration": dict(configuration),
+        "versions": {"python": platform.python_version()} | versions_of(VERSIONS),
+        "overall": count(findings),
+        "slides": {
+            name: {"status": worst(some), "checks": {one.check: [one.status, one.message, one.values] for one in some}}
+            for name, some in findings.items()
+        },
+    }
+    with replacing(out / "results.json") as path:
+        path.write_text(json.dumps(result, indent=1, ensure_ascii=False, default=float), encoding="utf-8")
+
+
+def count(findings: Mapping[str, list[Finding]]) -> dict[str, int]:
+    """Return how many slides have each status as their worst."""
+    statuses = [worst(some) for some in findings.values()]
+    return {status: statuses.count(status) for status in STATUSES if status != "skipped"}

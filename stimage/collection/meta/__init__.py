@@ -1,0 +1,1 @@
+"""Making the meta file, and holding one against what is known."""

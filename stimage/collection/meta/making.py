@@ -1,0 +1,210 @@
+"""The meta file: a row for each slide, from what GEO, publications and a curator say, and what its files have."""
+
+import csv
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from stimage.collection.meta.geo import Geo, Sample, Series
+from stimage.collection.meta.name_maps import SPECIES, STUDIES, TISSUES, Maps
+from stimage.collection.meta.publications import TEXTS, Publication, involves_cancer, joined
+from stimage.collection.meta.slide_table import SlideEntry
+from stimage.core.errors import DataError
+from stimage.core.files import replacing
+from stimage.core.storage import local_copy, normal_root
+from stimage.core.tables import read_table
+from stimage.slides.catalog import Slide, read_catalog
+from stimage.slides.counts.wide_csv import index_rows, read_header
+from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS, MetaRow, find_meta
+from stimage.slides.names import fold
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """A cell that is left empty: of which slide and column, and the reason with the remedy."""
+
+    slide: str
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Meta:
+    """A meta file's rows; what of them is not known; and slides of the slide table that have no files in the root."""
+
+    rows: tuple[MetaRow, ...]
+    unknown: tuple[Unknown, ...]
+    absent: tuple[SlideEntry, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that rows are made of, but for the slides' files."""
+
+    maps: Maps
+    geo: Geo = field(default_factory=Geo)
+    publications: Mapping[str, Publication] = field(default_factory=dict)
+    entries: Mapping[str, SlideEntry] = field(default_factory=dict)
+
+
+def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable], Iterable] = iter) -> Meta:
+    """Make a row for each slide that has files in a root, in order of technology and name.
+
+    Spots and genes are counted in the count files. What the sources do not say is left empty and told, never guessed.
+
+    Parameters
+    ----------
+    root
+        A folder laid out as the data set, or its URL; of its meta file, scales are kept. Without one, rows are made
+        for the slides of the slide table, in its order, and spots and genes are not counted.
+    sources
+        What is said of slides, studies and publications.
+    progress
+        Wraps the slides while they are worked on, as tqdm does.
+
+    Raises
+    ------
+    DataError
+        If the root has no slide, a count file is broken, or a slide is said to have another technology than its folder.
+    """
+    if root is None:
+        return _collect([_Row(entry, sources).make() for entry in sources.entries.values()])
+    catalog = read_catalog(root, with_meta=False)
+    here = {fold(slide.name) for slide in catalog.slides}
+    absent = tuple(entry for name, entry in sources.entries.items() if name not in here)
+    rows, scales = [], _scales(root)
+    for slide in progress(catalog.slides):
+        entry = sources.entries.get(fold(slide.name), SlideEntry.of_name(slide.name))
+        if entry.tech not in ("", slide.tech):
+            raise DataError(
+                f"{entry.where}: tech is {entry.tech}, but its files are in {root}/{slide.tech}; correct it"
+            )
+        row, unknown = _Row(replace(entry, tech=slide.tech), sources).make()
+        row = replace(row, **scales.get(fold(slide.name), {}))
+        rows.append(_count(slide, row, unknown))
+    return replace(_collect(rows), absent=absent)
+
+
+def write_meta(rows: Iterable[MetaRow], path: str | Path) -> None:
+    """Write a meta file as the data set's, every cell quoted; it appears whole or not at all.
+
+    The data set's has no scales; their columns are written where a slide has one.
+    """
+    rows = list(rows)
+    columns = META_COLUMNS if any(row.um_per_px for row in rows) else META_COLUMNS[: -len(SCALE_COLUMNS)]
+    cells = ([getattr(row, column) for column in columns] for row in rows)
+    with replacing(Path(path)) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([columns, *cells])
+
+
+def _scales(root: str) -> dict[str, dict[str, str]]:
+    """Return what a root's meta file says of slides' scales, which no other source of it does, by folded name."""
+    root = normal_root(root)
+    if not (found := find_meta(root)):
+        return {}
+    columns, rows = read_table(local_copy(found[1]))
+    if "slide" not in columns:
+        return {}
+    return {fold(row["slide"]): {column: row.get(column, "") for column in SCALE_COLUMNS} for row in rows}
+
+
+def _collect(made: Iterable[tuple[MetaRow, list[Unknown]]]) -> Meta:
+    rows, unknown = zip(*made) if made else ((), ())
+    return Meta(rows, tuple(one for some in unknown for one in some))
+
+
+def _count(slide: Slide, row: MetaRow, unknown: list[Unknown]) -> tuple[MetaRow, list[Unknown]]:
+    if not slide.counts:
+        reason = f"gene_exp/{slide.name}_count.csv is missing, so spots and genes can't be counted"
+        return row, [*unknown, Unknown(slide.name, "spot_num, gene_num", reason)]
+    path = local_copy(slide.counts, slide.access)
+    spots = len(index_rows(path).ids)
+    if not spots:
+        raise DataError(f"{slide.counts}: has no spot; remove the slide's files, or get the file again")
+    return replace(row, spot_num=str(spots), gene_num=str(len(read_header(path)[0]))), unknown
+
+
+class _Row:
+    """One row in the making: each method gives a cell, and notes why where it can't."""
+
+    def __init__(self, entry: SlideEntry, sources: Sources):
+        self.entry, self.sources, self.maps = entry, sources, sources.maps
+        self.unknown: list[Unknown] = []
+        self.sample: Sample | None = sources.geo.samples.get(entry.gsm)
+        series = self.sample.series if self.sample else ()
+        self.gse = entry.gse or (series[0] if len(series) == 1 else "")
+        self.series: Series | None = sources.geo.series.get(self.gse)
+
+    def make(self) -> tuple[MetaRow, list[Unknown]]:
+        entry = self.entry
+        if not entry.tech:
+            self._note("tech", f"{entry.where} has no tech; write ST, Visium or VisiumHD")
+        pmids = self.pmids()
+        title, abstract, keywords = (self.text(column, pmids) for column in TEXTS)
+        told = not any(one.column in TEXTS for one in self.unknown)  # else the text would be judged by a part of it
+        cancer = str(involves_cancer(title, abstract, keywords)) if told else ""
+        row = MetaRow(entry.slide, self.species(), self.tissue(), ",".join(pmids), title, abstract, keywords, cancer,
+                      entry.tech)  # fmt: skip
+        return row, self.unknown
+
+    def species(self) -> str:
+        written = [self.entry.species] if self.entry.species else self.sample.organisms if self.sample else ()
+        if not written:
+            return self._note("species", f"{self._nothing('organism')}; {self._say('species')}")
+        try:
+            return self.maps.species_of(written)
+        except KeyError as error:
+            where = self.entry.where if self.entry.species else self.sample.where
+            return self._note("species", f"{error.args[0]!r} is not in {self.maps.folder / SPECIES}; add it", where)
+
+    def tissue(self) -> str:
+        entry, sample, studies = self.entry, self.sample, self.maps.studies
+        if entry.tissue:
+            return self._mapped(entry.tissue, entry.where)
+        if said := studies.get(entry.gsm) or studies.get(self.gse):
+            return said
+        if not sample or not sample.tissues:
+            advice = f"add {self.gse} to {self.maps.folder / STUDIES}" if self.gse else self._say("tissue")
+            return self._note("tissue", f"{self._nothing('tissue: or organ: field')}; {advice}")
+        if len(sample.tissues) > 1:
+            names = ", ".join(map(repr, sample.tissues))
+            advice = f"add {sample.gsm} to {self.maps.folder / STUDIES}"
+            return self._note("tissue", f"{sample.gsm} has several tissues, {names}; {advice}", sample.where)
+        return self._mapped(sample.tissues[0], sample.where)
+
+    def pmids(self) -> list[str]:
+        found = self.entry.pmids or (self.series.pmids if self.series else ())
+        if not found and not self.entry.title and self.series is None and (self.gse or self.sample):
+            series = self.gse or f"one of {', '.join(self.sample.series) or 'an unnamed series'}"
+            self._note(
+                "pmid", f"series {series} is in no --geo file; add the file, or {self._say('gse, pmid or title')}"
+            )
+        return sorted(set(found), key=int)
+
+    def text(self, column: str, pmids: list[str]) -> str:
+        """Return the title, abstract or keywords: the curator's, the publications', or the series' title."""
+        if said := getattr(self.entry, column):
+            return said
+        if missing := [pmid for pmid in pmids if pmid not in self.sources.publications]:
+            return self._note(column, f"pmid {', '.join(missing)} is in no --bib or --publications file; add it")
+        if pmids:
+            return joined([getattr(self.sources.publications[pmid], column) for pmid in pmids], column)
+        return self.series.title if self.series and column == "title" and not self.entry.abstract else ""
+
+    def _mapped(self, written: str, where: str) -> str:
+        try:
+            return self.maps.tissue_of(written)
+        except KeyError:
+            return self._note("tissue", f"{written!r} is not in {self.maps.folder / TISSUES}; add it", where)
+
+    def _nothing(self, what: str) -> str:
+        if self.sample:
+            return f"{self.sample.gsm} has no {what}"
+        return f"{self.entry.gsm} is in no --geo file" if self.entry.gsm else "no GEO sample is named"
+
+    def _say(self, column: str) -> str:
+        return f"give {column} in the --slides table"
+
+    def _note(self, column: str, reason: str, where: str = "") -> str:
+        self.unknown.append(Unknown(self.entry.slide, column, f"{reason} ({where})" if where else reason))
+        return ""

@@ -1,0 +1,78 @@
+"""The curator's table of slides: what their names do not tell."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stimage.core.errors import DataError
+from stimage.core.texts import read_rows
+from stimage.slides.catalog import TECHS
+from stimage.slides.names import fold
+
+PATTERNS = {"gse": r"GSE\d+", "gsm": r"GSM\d+", "tech": "|".join(TECHS)}
+COLUMNS = ("slide", "gse", "gsm", "pmid", "tech", "species", "tissue", "title", "abstract", "keywords")
+
+
+@dataclass(frozen=True)
+class SlideEntry:
+    """What is said of a slide; empty where nothing is. Without a table, accessions are taken from the slide's name."""
+
+    slide: str
+    gse: str = ""
+    gsm: str = ""
+    pmids: tuple[str, ...] = ()
+    tech: str = ""
+    species: str = ""
+    tissue: str = ""
+    title: str = ""
+    abstract: str = ""
+    keywords: str = ""
+    where: str = "the slide's name"
+
+    @classmethod
+    def of_name(cls, slide: str) -> "SlideEntry":
+        """Take a series and a sample from a name such as GSE144239_GSM4284316."""
+        gse, gsm = (re.search(rf"(?<![A-Za-z0-9]){PATTERNS[kind]}(?![A-Za-z0-9])", slide) for kind in ("gse", "gsm"))
+        return cls(slide, gse[0] if gse else "", gsm[0] if gsm else "")
+
+
+def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
+    """Read a CSV or TSV table with the column slide, and any of the others in `COLUMNS`, by lower-case slide name.
+
+    Several pmids of a slide are separated by a comma, a semicolon or a space. Where a cell for an accession is empty,
+    the slide's name is asked.
+
+    Raises
+    ------
+    DataError
+        If a slide occurs twice, or a cell is no accession, pmid or technology; naming the lines.
+    """
+    entries = {}
+    for row in read_rows(path, ("slide",), COLUMNS):
+        name = row.get("slide")
+        if not name:
+            raise DataError(f"{row.where}: names no slide; write its name, or remove the line")
+        if old := entries.get(fold(name)):
+            raise DataError(f"{row.where}: slide {name!r} is also in {old.where}; remove one")
+        cells = {column: row.get(column) for column in COLUMNS[4:]}
+        pmids = re.findall(r"[^,;\s]+", row.get("pmid"))
+        told = SlideEntry.of_name(name)
+        entry = SlideEntry(name, row.get("gse") or told.gse, row.get("gsm") or told.gsm, tuple(pmids), **cells,
+                           where=row.where)  # fmt: skip
+        _check(entry)
+        entries[fold(name)] = entry
+    return entries
+
+
+def _check(entry: SlideEntry) -> None:
+    for column, pattern in PATTERNS.items():
+        value = getattr(entry, column)
+        if value and not re.fullmatch(pattern, value):
+            raise DataError(f"{entry.where}: {column} is {value!r}; expected {pattern.replace('|', ', ')}")
+    _check_pmids(entry.pmids, entry.where)
+
+
+def _check_pmids(pmids: Iterable[str], where: str) -> None:
+    if wrong := next((pmid for pmid in pmids if not pmid.isdecimal()), None):
+        raise DataError(f"{where}: pmid is {wrong!r}; expected numbers")

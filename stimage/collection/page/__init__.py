@@ -1,0 +1,1 @@
+"""The page and the pictures in which a curator looks through a collection."""

@@ -1,0 +1,62 @@
+"""The page on which a curator looks through a collection: one HTML file, with the thumbnails in a folder beside it."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+
+from stimage.collection.checks.findings import Finding, worst
+from stimage.core.files import replacing
+from stimage.slides.catalog import Slide
+
+PAGE = files("stimage.collection.page")
+MARKS = re.compile(r"<!--(TITLE|META|DATA)-->|/\*(STYLE|SCRIPT)\*/")
+
+
+def write_report(
+    path: Path,
+    title: str,
+    slides: Sequence[Slide],
+    findings: Mapping[str, list[Finding]],
+    thumbnails: Mapping[str, str],
+    meta_file: str | None = None,
+) -> None:
+    """Write the page; it needs no network and no other file than the thumbnails, which are loaded as they are seen.
+
+    Parameters
+    ----------
+    path
+        The HTML file.
+    title
+        What the collection is called.
+    slides, findings
+        The slides, and what was found of each by name.
+    thumbnails
+        Path of a slide's picture, relative to the page, by name; slides without one have no image.
+    meta_file
+        Which meta file was read, as a path below the root; None if there is none.
+    """
+    rows = [
+        {
+            "slide": slide.name,
+            "tech": slide.tech,
+            "species": slide.species or "",
+            "tissue": slide.tissue or "",
+            "status": worst(findings[slide.name]),
+            "values": {key: value for one in findings[slide.name] for key, value in one.values.items()},
+            "findings": [[f.check, f.status, f.message, f.remedy] for f in findings[slide.name]],
+            "picture": thumbnails.get(slide.name, ""),
+        }
+        for slide in slides
+    ]
+    data = json.dumps(rows, ensure_ascii=False, allow_nan=False, default=float).replace("<", "\\u003c")
+    texts = {
+        name: PAGE.joinpath(f"report.{end}").read_text("utf-8") for name, end in (("STYLE", "css"), ("SCRIPT", "js"))
+    }
+    meta = f"Meta file: {meta_file}." if meta_file else "The root has no meta file."
+    texts |= {"TITLE": escape(title), "META": escape(meta), "DATA": data}
+    page = PAGE.joinpath("report.html").read_text("utf-8")
+    with replacing(path) as unfinished:
+        unfinished.write_text(MARKS.sub(lambda found: texts[found[1] or found[2]], page), encoding="utf-8")

@@ -1,0 +1,229 @@
+"""Files of a root, on disk or behind any fsspec URL: listing folders, telling changes, getting a local copy."""
+
+import hashlib
+import logging
+import os
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import datasets
+import fsspec
+from fsspec.callbacks import TqdmCallback
+
+from stimage.core import hub
+from stimage.core.access import OPEN, Access, is_local
+from stimage.core.errors import DataError
+from stimage.core.files import locked, replacing
+
+# what file systems call that which changes when a file does, the surest first
+STAMPS = ("blob_id", "md5Hash", "ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "modify")
+STAMPS += ("updated", "created")
+HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+log = logging.getLogger(__name__)
+
+
+def normal_root(url: str | os.PathLike) -> str:
+    """Return a root's path absolute and with ``~`` expanded, or its URL without a slash at the end."""
+    url = os.fspath(url).removeprefix("file://")
+    return os.path.abspath(os.path.expanduser(url)) if is_local(url) else url.rstrip("/")
+
+
+def pinned(root: str, access: Access = OPEN) -> str:
+    """Return a URL of the Hub with the commit it stands for now, so that all its files are of one; others as they are.
+
+    Raises
+    ------
+    DataError
+        If the Hub does not answer, or has or shows no such repository.
+    """
+    with access.asking(root, "looked up"):
+        return hub.pinned(root, access.token, access.storage_options)
+
+
+def located(location: str | os.PathLike, access: Access = OPEN) -> str:
+    """Return a root's or a published folder's path or URL as `normal_root` and `pinned` do.
+
+    ``user/repo``, where there is no such folder, is a data set of the Hub.
+    """
+    location = os.fspath(location)
+    if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
+        location = f"hf://datasets/{location}"
+    return pinned(normal_root(location), access)
+
+
+def list_folder(root: str, folder: str, access: Access = OPEN) -> dict[str, dict]:
+    """List the files of one folder of a root, empty if there is no such folder; hidden files, ``.name``, are none.
+
+    Returns
+    -------
+    dict
+        File name → ``{"url": full path or URL, "size": bytes or None, "stamp": as `stamp_of`, or None where a listing
+        does not say it, as over HTTP}``.
+    """
+    url = f"{root}/{folder}".rstrip("/")
+    try:
+        with access.asking(url, "listed"):
+            files = _list_local(url) if is_local(url) else _list_remote(url, access)
+    except _NotThere:
+        return {}
+    return {name: file for name, file in files.items() if not name.startswith(".")}  # what editors and macOS leave
+
+
+class _NotThere(DataError):
+    """There is no such folder."""
+
+
+def _list_local(folder: str) -> dict[str, dict]:
+    try:
+        entries = list(os.scandir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        raise _NotThere from None
+    files = {}
+    for entry in entries:
+        if os.path.isfile(entry.path):  # a link that leads nowhere is no file
+            state = entry.stat()  # of what is linked to, not of the link
+            files[entry.name] = {"url": entry.path, "size": state.st_size, "stamp": _local_stamp(state)}
+    return files
+
+
+def _list_remote(url: str, access: Access) -> dict[str, dict]:
+    fs, path = access.open(url)
+    web = "http" in fs.protocol
+    try:
+        entries = _fresh(fs, path).ls(path + "/" if web else path, detail=True)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if error.__cause__:  # a repository or a bucket that is not there, or is not shown, is no absent folder
+            raise
+        raise _NotThere from None
+    files = {}
+    for entry in entries:
+        if entry["type"] == "file":
+            name = entry["name"].rsplit("/", 1)[-1]
+            file = {"url": fs.unstrip_protocol(entry["name"]), "size": entry.get("size"), "stamp": _stamp(entry)}
+            files[unquote(name) if web else name] = file
+    return files
+
+
+def _fresh(fs: fsspec.AbstractFileSystem, path: str) -> fsspec.AbstractFileSystem:
+    """Return the file system without its memory of listings; a commit's never change."""
+    if not hub.is_pinned(path):
+        fs.invalidate_cache()
+    return fs
+
+
+def stamp_of(url: str, access: Access = OPEN) -> str:
+    """Return what changes when a file does: what its server says of it now; of this machine, size and time in ns.
+
+    Raises
+    ------
+    DataError
+        If the server does not answer, or does not give the file.
+    """
+    with access.asking(url, "looked up"):
+        if is_local(url):
+            return _local_stamp(os.stat(url))
+        if url.startswith("hf://"):  # which says more of a file in its folder's listing
+            folder, _, name = url.rpartition("/")
+            if name in (files := list_folder(folder, "", access)):
+                return files[name]["stamp"]
+        return _said_of(url, access)[1]
+
+
+def _said_of(url: str, access: Access) -> tuple[int | None, str]:
+    """Return a remote file's size, where the server says it, and stamp."""
+    fs, path = access.open(url)
+    info = _fresh(fs, path).info(path)
+    if stamp := _stamp(info):
+        return info.get("size"), stamp
+    log.warning("%s: the server does not say when it changed: if it keeps its size, that will not be noticed", url)
+    return info.get("size"), f"{info.get('size')}"
+
+
+def _stamp(info: Mapping[str, Any]) -> str | None:
+    said = next((f"{key}={info[key]}" for key in STAMPS if info.get(key)), None)
+    return f"{info.get('size')} {said}" if said else None
+
+
+def _local_stamp(state: os.stat_result) -> str:
+    return f"{state.st_size} {state.st_mtime_ns}"
+
+
+def local_copy(url: str, access: Access = OPEN) -> str:
+    """Return a path of this machine that holds a file: the file itself, or its copy in the Hugging Face cache.
+
+    A remote file is fetched whole, once, with a progress bar, and again when the server says that it changed. That
+    a slide's files are cached before they are read, rather than streamed, keeps one way of reading them: spots come in
+    the image's order, which needs the counts in any order, and every further epoch reads from disk.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be fetched whole, or, of this machine, opened.
+    """
+    if is_local(url):
+        check_readable(url)
+        return url
+    with access.asking(url, "fetched"):
+        return hub.copy(url, access.token, access.storage_options) or str(_copy(url, access))
+
+
+def _copy(url: str, access: Access) -> Path:
+    size, stamp = _said_of(url, access)
+    key = hashlib.sha256(f"{url} {stamp}".encode()).hexdigest()[:32]
+    copy = cache_folder() / "files" / key / unquote(url.rsplit("/", 1)[-1])
+    if copy.exists():
+        return copy
+    with locked(copy.parent):  # threads and processes that want the same file wait for one of them
+        if not copy.exists():
+            with replacing(copy) as unfinished:
+                fs, path = access.open(url)
+                bar = {"desc": f"Fetching {copy.name}", "unit": "B", "unit_scale": True}
+                with TqdmCallback(bar, tqdm_cls=datasets.utils.tqdm) as progress:
+                    fs.get_file(path, str(unfinished), callback=progress)
+                if size not in (None, got := unfinished.stat().st_size):
+                    raise DataError(f"{url}: was cut off: {got} bytes came of {size}; run it again")
+                if _said_of(url, access) != (size, stamp):
+                    raise DataError(f"{url}: changed while it was fetched; run it again")
+    return copy
+
+
+def check_readable(path: str) -> None:
+    """Refuse what is not there, is no file (a pipe would be waited for for ever), or may not be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise DataError(f"{path}: is no file")
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def cache_folder() -> Path:
+    """Return the folder of the Hugging Face cache that this project keeps its files in."""
+    return Path(datasets.config.HF_DATASETS_CACHE) / "stimage_1k4m"
+
+
+def first_line(url: str, access: Access = OPEN) -> bytes:
+    """Return a file's first line; of a remote file, only its beginning is fetched.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or ends before the size that the server says.
+    """
+    text = b""
+    with access.asking(url, "read"):
+        if is_local(url):
+            with open(url, "rb") as file:
+                return file.readline()
+        fs, path = access.open(url)
+        with fs.open(path, "rb", block_size=1 << 18) as file:
+            while b"\n" not in text and (more := file.read(1 << 17)):
+                text += more
+            if b"\n" not in text and len(text) < (file.size or 0):
+                raise DataError(f"{url}: was cut off: {len(text)} bytes came of {file.size}; run it again")
+    return text.partition(b"\n")[0] + b"\n" if text else text

@@ -1,0 +1,16 @@
+from .arrow import PREPARED_ROWS as PREPARED_ROWS
+from .arrow import joined as joined
+from .arrow import spot_tables as spot_tables
+from .code_digest import source_digest as source_digest
+from .image_formats import JPEG_QUALITY as JPEG_QUALITY
+from .image_formats import PNG_SIGNATURE as PNG_SIGNATURE
+from .image_formats import encode_png as encode_png
+from .image_formats import encoder as encoder
+from .opening import Opening as Opening
+from .opening import check_asked_for as check_asked_for
+from .options import OPTIONS as OPTIONS
+from .options import SpotsConfig as SpotsConfig
+from .options import plain as plain
+from .registering import direct as direct
+from .registering import register as register
+from .registering import unhidden as unhidden

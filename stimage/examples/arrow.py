@@ -1,0 +1,129 @@
+"""Batches of spots as Arrow tables: the examples that everything downstream reads."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from stimage.genes.normalise import Normalisation, fit
+from stimage.genes.panels import Panel
+from stimage.genes.vocabulary import Vocabulary
+from stimage.slides.counts.wide_csv import Rows
+from stimage.slides.images.patches import Patch
+from stimage.slides.spots import SpotBlock, Spots, read_batches
+
+COUNTED = frozenset(("gene_ids", "counts", "expression"))
+PREPARED_ROWS, PREPARED_BYTES = 1000, 32 << 20  # of a table in a prepared data set: larger ones open faster
+
+
+def spot_tables(
+    spots: Spots,
+    patch: Patch,
+    genes: Vocabulary | Panel | None,
+    encode: Callable[[np.ndarray], bytes],
+    begin: int = 0,
+    end: int | None = None,
+    normalise: str = "counts",
+    columns: Collection[str] | None = None,
+) -> Iterator[pa.Table]:
+    """Yield spots ``begin`` to ``end`` of a slide as Arrow tables of at most 64 rows, with the builder's columns.
+
+    Parameters
+    ----------
+    genes
+        A vocabulary, for sparse ``gene_ids`` and ``counts``; or a panel, for a dense ``expression``; None if neither is
+        among the columns.
+    encode
+        Makes an image file of a patch; see `stimage.examples.image_formats.encoder`.
+    normalise
+        How a panel's counts become its ``expression``; see `stimage.genes.normalise.Normalisation`.
+    columns
+        What is wanted; what the others take is not read. None is all.
+    """
+    patched = patch if columns is None or "image" in columns else None
+    expression = _expression(spots, genes, normalise) if columns is None or needs_counts(columns) else None
+    for batch in read_batches(spots, patched, begin, end, expression is not None):
+        table = _spot_columns(spots, batch, columns)
+        if batch.patches is not None:
+            table |= _image_column(batch, encode)
+        if batch.rows is not None and expression:
+            table |= expression(batch.rows)
+        yield pa.table({name: table[name] for name in columns or table})
+
+
+def needs_counts(columns: Iterable[str]) -> bool:
+    """Tell whether some of these columns are made of a slide's counts."""
+    return not COUNTED.isdisjoint(columns)
+
+
+def _expression(
+    spots: Spots, genes: Vocabulary | Panel | None, normalise: str
+) -> Callable[[Rows], dict[str, pa.Array]]:
+    """Return what makes columns of counts."""
+    if isinstance(genes, Panel):
+        places = genes.places_in(spots.genes, spots.counts, spots.slide.species)
+        return partial(_dense, places=places, width=len(genes.genes), normal=fit(normalise, spots, places))
+    assert genes is not None
+    return partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts))
+
+
+def _spot_columns(spots: Spots, batch: SpotBlock, columns: Collection[str] | None) -> dict[str, pa.Array]:
+    slide, part, n = spots.slide, slice(batch.begin, batch.end), batch.end - batch.begin
+    same = {
+        "slide": slide.name,
+        "tech": slide.tech,
+        "species": slide.species,
+        "tissue": slide.tissue,
+        "pmid": slide.pmid,
+    }
+    labelled = columns is None or "annotation" in columns  # else its file is not read
+    return {
+        "spot_id": spots.ids[part],
+        **{name: pa.repeat(pa.scalar(value, pa.string()), n) for name, value in same.items()},
+        "involve_cancer": pa.repeat(pa.scalar(slide.involve_cancer, pa.bool_()), n),
+        **{name: pa.array(getattr(spots, name)[part], pa.float32()) for name in ("x", "y")},
+        "radius": pa.array(spots.r[part], pa.float32()),
+        "um_per_px": pa.repeat(pa.scalar(spots.scale.um_per_px, pa.float32()), n),
+        **({"annotation": spots.annotation[part]} if labelled else {}),
+    }
+
+
+def _image_column(batch: SpotBlock, encode: Callable[[np.ndarray], bytes]) -> dict[str, pa.Array]:
+    files = pa.array([encode(patch) for patch in batch.patches or ()], pa.binary())
+    return {"image": pa.StructArray.from_arrays([files, pa.nulls(len(files), pa.string())], ["bytes", "path"])}
+
+
+def _sparse(rows: Rows, gene_ids: np.ndarray) -> dict[str, pa.Array]:
+    """Return ascending gene ids and their counts, row by row."""
+    ids, counts = gene_ids.take(rows.columns), rows.values.astype(np.float32)
+    row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
+    key = row * (int(gene_ids.max(initial=0)) + 1) + ids
+    if (np.diff(key) < 0).any():  # the slide's columns are not in the vocabulary's order
+        order = key.argsort()
+        ids, counts = ids[order], counts[order]
+    offsets = pa.array(rows.indptr, pa.int32())
+    return {name: pa.ListArray.from_arrays(offsets, v) for name, v in (("gene_ids", ids), ("counts", counts))}
+
+
+def _dense(rows: Rows, places: np.ndarray, width: int, normal: Normalisation) -> dict[str, pa.Array]:
+    """Return the expression of a panel's genes as vectors of its length."""
+    place = places.take(rows.columns)
+    row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
+    inside, size = place >= 0, len(rows.ids) * width
+    counts = np.bincount(row[inside] * width + place[inside], rows.values[inside], size)
+    spot, totals = np.repeat(np.arange(len(rows.ids)), width), np.bincount(row, rows.values, len(rows.ids))
+    return {"expression": pa.FixedSizeListArray.from_arrays(normal(counts, spot, totals), width)}
+
+
+def joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield the same rows in tables of 1,000, or of fewer where rows are large, as a prepared data set has them."""
+    waiting: list[pa.Table] = []
+    for table in tables:
+        full = sum(map(len, waiting)) + len(table) > PREPARED_ROWS
+        if waiting and (full or sum(t.nbytes for t in waiting) + table.nbytes > PREPARED_BYTES):
+            yield pa.concat_tables(waiting).combine_chunks()
+            waiting = []
+        waiting.append(table)
+    if waiting:
+        yield pa.concat_tables(waiting).combine_chunks()

@@ -1,0 +1,97 @@
+"""Opening slides one after the other, where those that do not fit may be left out, but not all of them."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from stimage.core.errors import DataError
+from stimage.genes.panels import Panel
+from stimage.slides.catalog import Slide
+from stimage.slides.images.patches import Patch
+from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.matching import NoSpotLeft
+from stimage.slides.spots import Spots, open_spots
+
+SHOWN = 3  # reasons in an error
+log = logging.getLogger(__name__)
+
+
+def check_asked_for(spots: Spots, patch: Patch, panel: Panel | None) -> None:
+    """Raise `DataError` if a slide lacks a gene of the panel, or the scale that a physical patch needs."""
+    if panel:
+        panel.places_in(spots.genes, spots.counts, spots.slide.species)
+    if patch.um:
+        patch.source_px(spots.image or spots.slide.image, spots.scale)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How slides are opened; see `open_spots` and the builder's options of these names."""
+
+    patch: Patch
+    panel: Panel | None = None
+    on_mismatch: str = "error"
+    max_pixels: int = MAX_PIXELS
+    with_image: bool = True
+
+    def open(self, slide: Slide, among: Sequence[Slide]) -> Spots | None:
+        """Return a slide's spots, or None, and log why, if it is left out.
+
+        Which slides those are is known only when they are opened, by processes that each see some of them. So whoever
+        leaves one out looks for one of all, ``among``, that is not.
+
+        Raises
+        ------
+        DataError
+            If the slide can't be read, or if all are left out.
+        """
+        spots = self._open(slide)
+        if isinstance(spots, Spots):
+            return spots
+        log.warning("left out slide %s: %s", slide.name, spots)
+        _check_one_is_left(self, tuple(among))
+        return None
+
+    def kept(self, slides: Sequence[Slide]) -> list[Slide]:
+        """Return the slides that are not left out; only where some may be, they are opened to know.
+
+        Raises
+        ------
+        DataError
+            As `open` does.
+        """
+        if self.on_mismatch != "drop":
+            return list(slides)
+        return [slide for slide in slides if self.open(slide, slides) is not None]
+
+    def _open(self, slide: Slide) -> Spots | DataError:
+        """Return a slide's spots, or why it is left out."""
+        try:
+            spots = open_spots(slide, self.on_mismatch, self.max_pixels, self.with_image)
+        except NoSpotLeft as error:
+            return self._left_out(error)
+        try:
+            check_asked_for(spots, self.patch, self.panel)
+        except DataError as error:
+            return self._left_out(error)
+        return spots
+
+    def _left_out(self, error: DataError) -> DataError:
+        if self.on_mismatch != "drop":
+            raise error
+        return error
+
+
+@lru_cache(maxsize=16)
+def _check_one_is_left(opening: Opening, slides: tuple[Slide, ...]) -> None:
+    reasons = []
+    for slide in slides:
+        spots = opening._open(slide)
+        if isinstance(spots, Spots):
+            return
+        reasons.append(str(spots))
+    more = "; …" if len(reasons) > SHOWN else ""
+    raise DataError(
+        f"nothing is left: on_mismatch='drop' leaves out all {len(reasons)} slides: {'; '.join(reasons[:SHOWN])}{more}"
+    )

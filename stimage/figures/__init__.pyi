@@ -1,0 +1,17 @@
+from .charts import collection_bars as collection_bars
+from .charts import collection_pies as collection_pies
+from .charts import f1_bars as f1_bars
+from .charts import score_boxes as score_boxes
+from .colours import GREY as GREY
+from .colours import OKABE_ITO as OKABE_ITO
+from .colours import in_order_of_colours as in_order_of_colours
+from .maps import gene_maps as gene_maps
+from .maps import label_maps as label_maps
+from .maps import prediction_maps as prediction_maps
+from .style import STYLE as STYLE
+from .style import canvas as canvas
+from .style import draw_spots as draw_spots
+from .style import label_styles as label_styles
+from .style import projection_figure as projection_figure
+from .style import save as save
+from .style import styled as styled

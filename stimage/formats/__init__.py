@@ -1,0 +1,5 @@
+"""Slides of other formats, in and out: Space Ranger, AnnData."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

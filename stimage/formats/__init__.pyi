@@ -1,0 +1,6 @@
+from .adding import write_slide as write_slide
+from .anndata_files import IMAGE_PX as IMAGE_PX
+from .anndata_files import write_h5ad as write_h5ad
+from .importing import ImportedSlide as ImportedSlide
+from .importing import read_h5ad as read_h5ad
+from .importing import read_space_ranger as read_space_ranger

@@ -1,0 +1,136 @@
+"""Adding a slide of another format to a root: its files, its row of the meta file, its genes."""
+
+import csv
+import io
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy.sparse import csr_matrix
+
+from stimage.core.errors import DataError
+from stimage.core.files import locked, replacing
+from stimage.core.storage import normal_root
+from stimage.core.tables import read_table
+from stimage.formats.importing import ImportedSlide
+from stimage.genes.vocabulary import GENES_FILE, add_genes
+from stimage.slides.catalog import PARTS, TECHS, slide_files
+from stimage.slides.counts.wide_csv import parse_header
+from stimage.slides.images.patches import lies_outside
+from stimage.slides.images.reader import image_info
+from stimage.slides.meta_file import FIRST, META_COLUMNS, MetaRow, find_meta
+from stimage.slides.names import check_name, fold
+
+
+def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
+    """Add a slide to a root: its files, each whole or not at all, and ``row`` of the meta file, which is replaced.
+
+    Slides that are added at once wait for each other. Of several meta files, the one that is read is written. A
+    ``genes.parquet`` of the root gets the genes that it lacks, at its end.
+
+    Raises
+    ------
+    DataError
+        Before anything is written, if the image or the root's meta file or ``genes.parquet`` can't be read, spots are
+        outside the image, or the name is taken.
+    """
+    check_name(row.slide, "--slide")
+    _check_places(found)
+    with locked(root):
+        _check_name_is_free(root, row)
+        meta, columns, others = _meta_of(root, row)
+        if (root / GENES_FILE).exists():  # first, so that the slide can be loaded as soon as it is there
+            add_genes(root / GENES_FILE, parse_header(_line(["", *found.genes]), found.where))
+        ids = _write_files(found, root / row.tech, row.slide)
+        if found.labels:
+            labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
+            _write_csv(root / f"annotation/{row.slide}_anno.csv", [("", "V2")], labels)
+        row = replace(row, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
+        if found.um_per_px:
+            row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
+        cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
+        _write_csv(meta, [tuple(columns)], cells, csv.QUOTE_ALL)
+
+
+def _write_files(found: ImportedSlide, folder: Path, slide: str) -> list[str]:
+    """Write coordinates, counts and image into a technology's folder, and return the spots' ids."""
+    named = all(spot.startswith(f"{slide}_") for spot in found.barcodes)
+    ids = found.barcodes if named else [f"{slide}_{spot}" for spot in found.barcodes]
+    _write_csv(folder / f"coord/{slide}_coord.csv", [("", "yaxis", "xaxis", "r")],
+               zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids)))  # fmt: skip
+    _write_counts(folder / f"gene_exp/{slide}_count.csv", ids, found.genes, found.counts)
+    with replacing(folder / f"image/{slide}.png") as unfinished:
+        if isinstance(found.image, np.ndarray):
+            Image.fromarray(found.image).save(unfinished)
+        else:
+            shutil.copyfile(found.image, unfinished)
+    return ids
+
+
+def _check_name_is_free(root: Path, row: MetaRow) -> None:
+    """Refuse the name of a slide of another technology, spelling or type of image: with both, no root can be read."""
+    ours = {f"{row.slide}{end}" for end in ("_coord.csv", "_count.csv", ".png")}
+    for tech in TECHS:
+        files = slide_files(normal_root(root), tech).get(fold(row.slide), {})
+        for path in (Path(files[part]["url"]) for part in PARTS if part in files):
+            if tech != row.tech or path.name not in ours:
+                raise DataError(f"{path}: is of a slide of this name already; remove its files, or choose another name")
+
+
+def _check_places(found: ImportedSlide) -> None:
+    """Refuse an image that is smaller than the positions reach: it is another than theirs."""
+    if isinstance(found.image, Path):
+        info = image_info(str(found.image))
+        where, width, height = str(found.image), info.width, info.height
+    else:
+        where, (height, width) = found.where, found.image.shape[:2]
+    outside = lies_outside(found.x, found.r, width) | lies_outside(found.y, found.r, height)
+    if outside.any():
+        raise DataError(
+            f"{where}: is not the image that the positions are of: it is {width:,} x {height:,} pixels, positions "
+            f"reach x={found.x.max():,.0f}, y={found.y.max():,.0f}; pass the image that Space Ranger was given as "
+            "--image, not its tissue_hires_image.png"
+        )
+
+
+def _meta_of(root: Path, row: MetaRow) -> tuple[Path, list[str], list[dict[str, str]]]:
+    """Return the meta file that is read, the columns it is to have, and its rows of other slides."""
+    if not (newest := find_meta(normal_root(root))):
+        there = {name for tech in TECHS for name in slide_files(normal_root(root), tech)}
+        if there - {fold(row.slide)}:
+            raise DataError(
+                f"{root}/meta/{FIRST}: is missing, though there are slides; make it with make_meta.py first"
+            )
+        return root / "meta" / FIRST, list(META_COLUMNS), []
+    path = root / newest[0]
+    columns, rows = read_table(str(path), ["slide"])
+    others = [one for one in rows if fold(one["slide"]) != fold(row.slide)]
+    return path, list(dict.fromkeys([*columns, *META_COLUMNS])), others
+
+
+def _write_csv(path: Path, header: list[tuple], rows: Iterable[Sequence], quoting: Any = csv.QUOTE_MINIMAL) -> None:
+    with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n", quoting=quoting).writerows([*header, *rows])
+
+
+def _line(cells: list[str]) -> bytes:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(cells)
+    return text.getvalue().encode()
+
+
+def _write_counts(path: Path, ids: list[str], genes: list[str], counts: csr_matrix) -> None:
+    """Write a wide CSV a row at a time, in time that grows with the counts that are there, not with the zeros."""
+    zeros = b",0" * len(genes)
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        file.write(_line(["", *genes]) + b"\n")
+        for spot, begin, end in zip(ids, counts.indptr[:-1].tolist(), counts.indptr[1:].tolist()):
+            parts, at = [_line([spot])], 0
+            for column, value in zip(counts.indices[begin:end].tolist(), counts.data[begin:end].tolist()):
+                parts += zeros[: 2 * (column - at)], b",%d" % value
+                at = column + 1
+            file.write(b"".join([*parts, zeros[: 2 * (len(genes) - at)], b"\n"]))

@@ -1,0 +1,139 @@
+"""Slides as .h5ad files, as scanpy and squidpy read them; counts are written block by block."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from anndata.io import sparse_dataset, write_elem
+from scipy.sparse import csr_matrix
+
+from stimage.core.files import replacing
+from stimage.genes.dispersion import common_genes
+from stimage.genes.names import Naming, named, places_among
+from stimage.genes.normalise import fit
+from stimage.genes.panels import Panel
+from stimage.slides.catalog import Slide
+from stimage.slides.images.thumbnail import thumbnail
+from stimage.slides.spots import Spots, open_spots
+
+IMAGE_PX = 2000  # of the longer side, as Space Ranger's "hires" image
+BLOCK = 512  # spots
+CATEGORIES = ("slide", "tech", "species", "tissue", "pmid", "involve_cancer", "annotation")
+EMPTY = ("layers", "varm", "obsp", "varp")
+
+
+def write_h5ad(
+    slides: Sequence[Slide],
+    path: Path,
+    naming: Naming | None = None,
+    panel: Panel | None = None,
+    normalise: str = "counts",
+    image_px: int = IMAGE_PX,
+    on_mismatch: str = "error",
+    progress: Callable[[Iterable[Slide]], Iterable[Slide]] = iter,
+) -> None:
+    """Write slides into one file, whole or not at all, in the memory of a block of counts and ``obs``.
+
+    ``X`` has the counts (CSR, float32); ``obs`` what an example has beside image and counts; ``obsm["spatial"]`` x and
+    y in pixels of the slide image; ``uns["spatial"]`` by slide an image, ``images["hires"]`` (uint8 RGB), and
+    ``scalefactors``: ``tissue_hires_scalef``, image pixels to pixels of it, and ``spot_diameter_fullres`` in pixels of
+    the slide image.
+
+    Parameters
+    ----------
+    slides
+        Spots are written in their order.
+    path
+        The file to write.
+    naming
+        What genes are called; without it, as in the files. Counts of genes that come to one name are added.
+    panel
+        The genes to write, named by its own table; without it, those that all slides have, in the order of the first.
+    normalise
+        What ``X`` is of the counts; see `stimage.genes.normalise.Normalisation`.
+    image_px
+        Pixels of the image's longer side, at most.
+    on_mismatch
+        As `open_spots` takes it.
+
+    Raises
+    ------
+    DataError
+        If slides have no gene in common or lack one of the panel; as `open_spots`, `Spots.rows` and `read_patches` do.
+    """
+    genes = panel.genes if panel else common_genes(slides, naming)
+    obs, centres = [], []
+    with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        write_elem(file, "uns", {"spatial": {}})
+        for slide in progress(slides):
+            spots = open_spots(slide, on_mismatch)
+            for block in _blocks(spots, _places(spots, genes, naming, panel), len(genes), normalise):
+                _append(file, block)
+            write_elem(file["uns/spatial"], slide.name, _picture(spots, image_px))
+            obs.append(_obs(spots))
+            centres.append(np.stack([spots.x, spots.y], 1))
+        write_elem(file, "obs", _joined(obs))
+        write_elem(file, "var", pd.DataFrame(index=pd.Index(genes, dtype=object)))
+        write_elem(file, "obsm", {"spatial": np.concatenate(centres)})
+        for name in EMPTY:
+            write_elem(file, name, {})
+
+
+def _places(spots: Spots, genes: Sequence[str], naming: Naming | None, panel: Panel | None) -> np.ndarray:
+    if panel:
+        return panel.places_in(spots.genes, spots.counts, spots.slide.species)
+    return places_among(genes, *named(spots.genes, naming, spots.slide.species, spots.counts))
+
+
+def _blocks(spots: Spots, places: np.ndarray, genes: int, normalise: str) -> Iterator[csr_matrix]:
+    normal = fit(normalise, spots, places)
+    for at in range(0, len(spots), BLOCK):
+        part = slice(at, at + BLOCK)
+        rows = spots.rows(part)
+        row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
+        kept, n = column >= 0, len(rows.ids)
+        block = csr_matrix((rows.values[kept], (row[kept], column[kept])), (n, genes))  # adds those of one place
+        spot = np.repeat(np.arange(n), np.diff(block.indptr))
+        block.data = normal(block.data, spot, np.bincount(row, rows.values, n))
+        yield block
+
+
+def _append(file: h5py.File, block: csr_matrix) -> None:
+    if "X" in file:
+        sparse_dataset(file["X"]).append(block)
+    else:
+        block.indptr = block.indptr.astype(np.int64)  # a selection may have more than 2^31 counts
+        write_elem(file, "X", block)
+
+
+def _obs(spots: Spots) -> pd.DataFrame:
+    slide = spots.slide
+    same = {name: getattr(slide, name) for name in ("tech", "species", "tissue", "pmid")}
+    cancer = None if slide.involve_cancer is None else str(slide.involve_cancer)
+    texts = {"slide": slide.name, **same, "involve_cancer": cancer}
+    table = {name: np.full(len(spots), value, object) for name, value in texts.items()}
+    table["radius"] = spots.r
+    table["um_per_px"] = np.full(len(spots), spots.scale.um_per_px, float)  # NaN for None
+    table["annotation"] = np.array(spots.annotation.to_pylist(), object)
+    return pd.DataFrame(table, index=pd.Index(spots.ids.to_pylist(), dtype=object, name="spot_id"))
+
+
+def _joined(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Return one table, its texts as Python strings: those of pandas 3 can't be written by every anndata."""
+    table = pd.concat(tables)
+    table.index = pd.Index(table.index.tolist(), dtype=object, name=table.index.name)
+    return table.assign(**{name: _category(table[name].tolist()) for name in CATEGORIES})
+
+
+def _category(values: Sequence[str | None]) -> pd.Categorical:
+    known = sorted({value for value in values if isinstance(value, str)})
+    return pd.Categorical(np.array(values, object), categories=pd.Index(known, dtype=object))
+
+
+def _picture(spots: Spots, longest: int) -> dict:
+    pixels, step = thumbnail(spots.image, spots.image_info, longest, spots.max_pixels)
+    scale = {"tissue_hires_scalef": 1 / step, "spot_diameter_fullres": 2 * float(np.median(spots.r))}
+    return {"images": {"hires": pixels}, "scalefactors": scale}

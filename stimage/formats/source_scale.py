@@ -1,0 +1,67 @@
+"""What a slide's source says of its scale: Space Ranger's scale factors, HEST's metadata."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stimage.core.errors import DataError
+
+SPACE_RANGER, HEST = "microns_per_pixel", "pixel_size_um_estimated"
+BIN, SIDE = "bin_size_um", "spot_diameter_fullres"  # of Visium HD: a bin's side in µm, and in pixels
+USER = "user (add_slide --um-per-px)"
+SOURCES = {SPACE_RANGER: f"Space Ranger ({SPACE_RANGER})", HEST: f"HEST ({HEST})"}
+
+
+def source_scale(
+    told: Iterable[Any], scale: float, where: Path | str, um_per_px: float | None = None
+) -> tuple[float | None, str]:
+    """Return µm per pixel of the image that is added, and who says it; None and "" if nobody does.
+
+    Parameters
+    ----------
+    told
+        What the source says of the full image, by name: the first that says anything is taken.
+    scale
+        Pixels of the image that is added per pixel of the full one, such as Space Ranger's ``tissue_hires_scalef``.
+    um_per_px
+        What the user says of the full image: it rules.
+
+    Raises
+    ------
+    DataError
+        If it is no number above 0.
+    """
+    if um_per_px:
+        return um_per_px / scale, USER
+    for names in filter(lambda names: isinstance(names, Mapping), told):
+        for name, source in SOURCES.items():
+            if name in names:
+                return _number(names, name, where) / scale, source
+        if BIN in names and SIDE in names:
+            return _number(names, BIN, where) / _number(names, SIDE, where) / scale, f"Space Ranger ({BIN})"
+    return None, ""
+
+
+def hest_metadata(path: Path) -> dict:
+    """Return what HEST says of a slide beside its file st/ID.h5ad, in metadata/ID.json; nothing where there is none."""
+    beside = path.absolute().parents[1] / "metadata" / f"{path.stem}.json"
+    if path.absolute().parent.name != "st" or not beside.exists():
+        return {}
+    try:
+        told = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{beside}: cannot be read ({error}); get it again") from None
+    return told if isinstance(told, dict) else {}
+
+
+def _number(names: Mapping[str, Any], name: str, where: Path | str) -> float:
+    try:
+        number = float(names[name])
+    except (TypeError, ValueError):
+        number = np.nan
+    if not 0 < number < np.inf:
+        raise DataError(f"{where}: {name} is {names[name]!r}, no number above 0; correct it, or pass --um-per-px")
+    return number

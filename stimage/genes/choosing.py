@@ -1,0 +1,195 @@
+"""Choosing the genes of a panel: ways of the original, of HEST, and over slides; counts are read slide by slide."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stimage.core.errors import DataError, shown
+from stimage.genes.dispersion import Moments, blocks, common_genes, genes_of, most_variable
+from stimage.genes.names import Naming
+from stimage.genes.normalise import NOT_RAW
+from stimage.slides.catalog import Slide
+
+DEFAULT_N = {"hvg": 128, "hvg-union": 128, "hvg-consensus": 128, "overlap-hvg": 100, "hest": 50}
+HEST_SHARE = 0.1  # of spots, on every slide, that must have a gene
+CONTROLS = ("BLANK", "CONTROL")  # in names of genes that are none
+Progress = Callable[[Iterable[Slide]], Iterable[Slide]]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Genes in order, and in words what was left out on the way."""
+
+    genes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+
+def select_genes(
+    slides: Sequence[Slide],
+    method: str,
+    n: int | None = None,
+    allow_normalised: bool = False,
+    progress: Progress = iter,
+    naming: Naming | None = None,
+    held_out: Sequence[Slide] = (),
+) -> Chosen:
+    """Choose genes.
+
+    Parameters
+    ----------
+    slides
+        Their count files are read one after the other, in this order.
+    method
+        "hvg": the n most variable genes of one slide, by Pearson residuals (Lause et al., Genome Biol. 22, 258, 2021;
+        scanpy), the most variable first. "hvg-union": those of each slide, in order of appearance. "hvg-consensus":
+        the n that most slides chose, among equals by mean rank. Of the latter two only genes that all slides have.
+        "overlap-hvg": of the genes that all slides have, the n most variable of all spots together, after
+        normalisation to the median total and log1p, in the order of the first file (scanpy's default flavour).
+        "hest": the same of raw log1p counts, of genes in at least 10 % of the spots of every slide, without controls.
+    n
+        How many; by default 128, overlap-hvg 100, hest 50.
+    allow_normalised
+        Take counts that are no whole numbers.
+    naming
+        What genes are called before they are compared; without it, as in the files.
+    held_out
+        Slides that must have the genes too, but whose counts are not looked at.
+
+    Raises
+    ------
+    DataError
+        If slides have no gene in common, none is left to choose from, or counts are no whole numbers.
+    """
+    n = n or DEFAULT_N[method]
+    if method == "hvg":
+        if len(every := [*slides, *held_out]) != 1:
+            raise DataError(f"method hvg takes one slide, and {len(every)} are chosen; pass --slides, or hvg-consensus")
+        return Chosen(tuple(pearson_genes(slides[0], n, allow_normalised, naming)))
+    common = common_genes([*slides, *held_out], naming)
+    if method in ("hvg-union", "hvg-consensus"):
+        ranks = [pearson_genes(slide, n, allow_normalised, naming) for slide in progress(slides)]
+        return _union(ranks, common) if method == "hvg-union" else _consensus(ranks, common, n)
+    choose = overlap_genes if method == "overlap-hvg" else hest_genes
+    return Chosen(tuple(choose(slides, common, n, allow_normalised, progress, naming)))
+
+
+def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: Naming | None = None) -> list[str]:
+    """Return a slide's n most variable genes by Pearson residuals, the most variable first, of spots with a gene."""
+    import anndata
+    import pandas as pd
+    import scanpy
+    from scipy.sparse import csr_matrix, vstack
+
+    genes, parts = genes_of(slide, naming)[0], []
+    for spots, row, column, values in blocks(slide, genes, naming):
+        _check_whole(slide, values, allow_normalised)
+        part = csr_matrix((values.astype(np.float32), (row, column)), (spots, len(genes)))
+        parts.append(part[np.diff(part.indptr) > 0])
+    counts = anndata.AnnData(vstack(parts, "csr"), var=pd.DataFrame(index=list(genes)))
+    if not counts.n_obs:
+        raise DataError(f"{slide.counts}: no spot has a count; leave the slide out")
+    scanpy.experimental.pp.highly_variable_genes(
+        counts, flavor="pearson_residuals", n_top_genes=min(n, len(genes)), check_values=not allow_normalised
+    )
+    chosen = counts.var[counts.var["highly_variable"]].sort_values("highly_variable_rank", kind="stable")
+    return chosen.index.tolist()
+
+
+def overlap_genes(
+    slides: Sequence[Slide],
+    common: Sequence[str],
+    n: int,
+    allow_normalised: bool = False,
+    progress: Progress = iter,
+    naming: Naming | None = None,
+) -> list[str]:
+    """Return the n most variable of the common genes; see `select_genes`.
+
+    The median of all totals is known only at the end, so sums are of shares of a spot's total and scaled then.
+    """
+    moments, totals = Moments(len(common)), []
+    for slide in progress(slides):
+        for spots, row, column, values in blocks(slide, common, naming):
+            _check_whole(slide, values, allow_normalised)
+            total = np.bincount(row, values, spots)
+            moments.add(int(np.count_nonzero(total)), column, values / total[row])
+            totals.append(total[total > 0])
+    _check_any(moments)
+    mean, variance = moments.mean_and_variance(float(np.median(np.concatenate(totals))))
+    kept = moments.filled > 0  # others would change the bins
+    chosen = np.flatnonzero(kept)[most_variable(mean[kept], variance[kept], n)]
+    return [common[i] for i in chosen]
+
+
+def hest_genes(
+    slides: Sequence[Slide],
+    common: Sequence[str],
+    n: int,
+    allow_normalised: bool = False,
+    progress: Progress = iter,
+    naming: Naming | None = None,
+) -> list[str]:
+    """Return the n genes that HEST-Benchmark's rule chooses (Jaume et al., NeurIPS 2024); see `select_genes`."""
+    return hest_choice(
+        (slide_moments(slide, common, allow_normalised, naming) for slide in progress(slides)), common, n
+    )
+
+
+def slide_moments(
+    slide: Slide, common: Sequence[str], allow_normalised: bool = False, naming: Naming | None = None
+) -> Moments:
+    """Return the sums over a slide's spots that `hest_choice` is made from."""
+    moments = Moments(len(common))
+    for spots, _, column, values in blocks(slide, common, naming):
+        _check_whole(slide, values, allow_normalised)
+        moments.add(spots, column, values)
+    return moments
+
+
+def hest_choice(by_slide: Iterable[Moments], common: Sequence[str], n: int) -> list[str]:
+    """Return the n genes of HEST's rule, from the sums over each slide."""
+    whole, slides = Moments(len(common)), 0
+    kept = np.array([not any(word in gene.upper() for word in CONTROLS) for gene in common])
+    for one in by_slide:
+        whole, slides = whole + one, slides + 1
+        kept &= one.filled >= HEST_SHARE * one.spots
+    _check_any(whole)
+    if not kept.any():
+        raise DataError(f"no gene is in {HEST_SHARE:.0%} of the spots of each of the {slides} slides")
+    mean, variance = whole.mean_and_variance()
+    chosen = np.flatnonzero(kept)[most_variable(mean[kept], variance[kept], n)]
+    return [common[i] for i in chosen]
+
+
+def _union(ranks: Sequence[Sequence[str]], common: Sequence[str]) -> Chosen:
+    all_of_them, there = list(dict.fromkeys(gene for genes in ranks for gene in genes)), set(common)
+    chosen = [gene for gene in all_of_them if gene in there]
+    return Chosen(tuple(chosen), _lost(all_of_them, chosen))
+
+
+def _consensus(ranks: Sequence[Sequence[str]], common: Sequence[str], n: int) -> Chosen:
+    places = {}
+    for genes in ranks:
+        for place, gene in enumerate(genes):
+            places.setdefault(gene, []).append(place)
+    there = set(common)
+    order = sorted(places, key=lambda gene: (-len(places[gene]), np.mean(places[gene]), gene))
+    return Chosen(tuple(gene for gene in order if gene in there)[:n], _lost(order, [g for g in order if g in there]))
+
+
+def _lost(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
+    lost = sorted(set(before) - set(after))
+    if not lost:
+        return ()
+    return (f"{len(lost)} variable genes are not on all slides: {shown(lost, 10)}",)
+
+
+def _check_whole(slide: Slide, values: np.ndarray, allow_normalised: bool) -> None:
+    if not allow_normalised and (values % 1).any():
+        raise DataError(NOT_RAW.format(slide.counts, "pass --allow-normalised"))
+
+
+def _check_any(moments: Moments) -> None:
+    if not moments.filled.any():
+        raise DataError("no spot has a count of the genes that all slides have")

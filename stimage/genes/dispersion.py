@@ -1,0 +1,121 @@
+"""Which genes vary most over many slides, from sums that are added slide by slide, so that memory is flat."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.sparse import coo_matrix
+
+from stimage.core.errors import DataError
+from stimage.core.storage import local_copy
+from stimage.genes.names import Naming, named, places_among
+from stimage.slides.catalog import Slide
+from stimage.slides.counts.wide_csv import Rows, read_header, read_rows
+
+BINS = 20
+
+
+class Moments:
+    """Sums over spots of each gene's values and of their squares, and how many spots have the gene."""
+
+    def __init__(self, genes: int):
+        self.spots = 0
+        self.total, self.squares, self.filled = np.zeros(genes), np.zeros(genes), np.zeros(genes, np.int64)
+
+    def add(self, spots: int, columns: np.ndarray, values: np.ndarray) -> None:
+        """Add values that are not 0, of so many spots."""
+        n = len(self.total)
+        self.spots += spots
+        self.total += np.bincount(columns, values, n)
+        self.squares += np.bincount(columns, values * values, n)
+        self.filled += np.bincount(columns, minlength=n)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        both = Moments(0)
+        both.spots, both.total, both.squares, both.filled = (
+            getattr(self, name) + getattr(other, name) for name in ("spots", "total", "squares", "filled")
+        )
+        return both
+
+    def mean_and_variance(self, scale: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Return each gene's mean and sample variance, of the values times ``scale``."""
+        mean = self.total / self.spots
+        variance = (self.squares / self.spots - mean**2) * (self.spots / max(self.spots - 1, 1))
+        return mean * scale, variance * scale**2
+
+
+def normalised_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """Return how much more genes vary than others of like expression (n), NaN for genes that do not vary.
+
+    The dispersion of Seurat (Satija et al., Nat. Biotechnol. 33, 495, 2015) as scanpy computes it in
+    ``highly_variable_genes(flavor="seurat")``: log of variance / mean, less its average over one of 20 bins of the
+    log1p of the mean, by its deviation there; a gene alone in its bin gets 1. Both are of values that are no logs.
+    """
+    mean = np.where(mean == 0, 1e-12, mean)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dispersion = np.log(np.where(variance == 0, np.nan, variance / mean))
+    table = pd.DataFrame({"dispersion": dispersion, "bin": pd.cut(np.log1p(mean), BINS)})
+    groups = table.groupby("bin", observed=True)["dispersion"]
+    average, deviation = groups.transform("mean"), groups.transform("std")
+    alone = deviation.isna()
+    return ((table["dispersion"] - average.mask(alone, 0)) / deviation.mask(alone, average)).to_numpy()
+
+
+def most_variable(mean: np.ndarray, variance: np.ndarray, n: int) -> np.ndarray:
+    """Return which genes (bool) are among the n of highest `normalised_dispersion`; ties at the end are all taken."""
+    dispersion = normalised_dispersion(mean, variance)
+    known = np.sort(dispersion[~np.isnan(dispersion)])
+    if not len(known):
+        return np.zeros(len(mean), bool)
+    return np.nan_to_num(dispersion, nan=-np.inf) >= known[-min(n, len(known))]
+
+
+def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[str]:
+    """Return the genes that all slides have, in the order of the first slide's file.
+
+    Raises
+    ------
+    DataError
+        If there is none; naming the slide that has none of those before it.
+    """
+    common = list(genes_of(slides[0], naming)[0])
+    for slide in slides[1:]:  # the names of one slide at a time
+        there = set(genes_of(slide, naming)[0])
+        before, common = common, [gene for gene in common if gene in there]
+        if not common:
+            raise DataError(
+                f"{slide.counts}: has no gene in common with the slides before ({slides[0].counts}, …), which have "
+                f"{before[0]!r}: take slides of one species, and pass --gene-table if some have symbols and some "
+                "Ensembl ids"
+            )
+    return common
+
+
+def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str], np.ndarray]:
+    """Return what a slide's genes are called, and each one's place among these names, -1 if it is lost."""
+    return named(read_header(local_copy(slide.counts, slide.access))[0], naming, slide.species, slide.counts)
+
+
+def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:
+    """Yield a slide's counts of these genes by block: spots, and row, column (of ``genes``) and value of each count.
+
+    A file without a spot, as one that was cut off in its header, is a `DataError`.
+    """
+    names, target = genes_of(slide, naming)
+    places, merged = places_among(genes, names, target), len(names) < np.count_nonzero(target >= 0)
+    any_spot = False
+    for rows in read_rows(local_copy(slide.counts, slide.access)):
+        any_spot = True
+        row, column, values = _of_genes(rows, places)
+        if merged:
+            summed = coo_matrix((values, (row, column)), (len(rows.ids), len(genes))).tocsr().tocoo()
+            row, column, values = summed.row, summed.col, summed.data
+        yield len(rows.ids), row, column, values
+    if not any_spot:
+        raise DataError(f"{slide.counts}: has no spot; was the file cut off?")
+
+
+def _of_genes(rows: Rows, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
+    kept = column >= 0
+    return row[kept], column[kept], rows.values[kept]

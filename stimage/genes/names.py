@@ -1,0 +1,227 @@
+"""Gene names across slides: symbols and Ensembl ids, through a table that the user names; none is shipped.
+
+Such tables: 10x's ``features.tsv(.gz)``, or an export of Ensembl's BioMart (CSV or TSV with a header).
+"""
+
+import csv
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from stimage.core.errors import DataError, shown
+from stimage.core.texts import read_lines
+
+ENSEMBL = re.compile(r"(ENS[A-Z]*G\d{9,})(\.\d+)?$")
+HEADS = {  # what columns are called, in lower case, without blanks and underscores
+    "id": ("ensemblid", "genestableid", "ensemblgeneid", "geneid", "id"),
+    "symbol": ("symbol", "genename", "hgncsymbol", "mgisymbol", "externalgenename", "name"),
+    "species": ("species", "organism"),
+}
+KINDS = ("symbol", "ensembl")
+MOST = 10_000_000  # lines of a table
+
+
+@dataclass(frozen=True)
+class GeneTable:
+    """Ensembl id (without version) → symbol, of one species, and symbol → its ids in the table's order."""
+
+    path: str
+    symbols: dict[str, str]
+    ids: dict[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class GeneRenaming:
+    """Where each gene of a slide goes: ``names`` are the new ones, ``target`` each gene's place in them, -1 if lost.
+
+    The report: how many genes were ``mapped`` to another name, were so named already (``kept``), share a new name
+    (``merged``: their counts are added), and which were ``lost``, as the table does not have them.
+    """
+
+    names: tuple[str, ...]
+    target: np.ndarray
+    mapped: int
+    kept: int
+    merged: dict[str, tuple[str, ...]]
+    lost: tuple[str, ...]
+
+    def rows(self, genes: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+        """Yield each gene, its new name, and what became of it."""
+        for gene, place in zip(genes, self.target):
+            name = self.names[place] if place >= 0 else ""
+            merged = "merged" if name in self.merged else "kept" if name == gene else "mapped"
+            yield gene, name, merged if name else "lost"
+
+    def report(self) -> str:
+        """Say in a line what became of the genes."""
+        merged = sum(map(len, self.merged.values()))
+        text = f"{self.mapped} mapped, {self.kept} kept, {merged} merged into {len(self.merged)}, {len(self.lost)} lost"
+        return text + (f" ({shown(self.lost, 5)})" if self.lost else "")
+
+
+def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
+    """Read a table of Ensembl ids and symbols, plain or gzip, comma- or tab-separated.
+
+    Parameters
+    ----------
+    path
+        With a header that names an id and a symbol column (and, if there are several species, one for the species);
+        or without one, as 10x's features.tsv: id, symbol.
+    species
+        Which rows to take, if the table has a species column.
+
+    Raises
+    ------
+    DataError
+        If there is no such column, an id is none, one id has two symbols, no row is of the species, or it is not known
+        which of several; with the line.
+    """
+    lines = [(number, text) for number, text in islice(read_lines(path), MOST) if text.strip() and text[0] != "#"]
+    if lines and lines[-1][0] == MOST:
+        raise DataError(f"{path}: has {MOST:,} lines or more, so it is no table of genes")
+    if not lines:
+        raise DataError(f"{path}: has no row; expected Ensembl ids and symbols")
+    separator = "\t" if "\t" in lines[0][1] else ","
+    rows = [(number, _cells(text, separator, f"{path}: line {number}")) for number, text in lines]
+    at, rows = _columns(path, rows)
+    symbols, ids, others = {}, {}, set()
+    for number, cells in rows:
+        where = f"{path}: line {number}"
+        if len(cells) <= max(at.values()):
+            raise DataError(f"{where}: has {len(cells)} cells; is the row cut off?")
+        if "species" in at and (of := cells[at["species"]].strip()).lower() != (species or "").lower():
+            others.add(of)
+            continue
+        gene, symbol = cells[at["id"]].strip(), cells[at["symbol"]].strip()
+        found = ENSEMBL.match(gene)
+        if not found:
+            raise DataError(f"{where}: {gene!r} is no Ensembl id of a gene")
+        symbol = symbol if symbol and symbol != gene else found[1]
+        if symbols.setdefault(found[1], symbol) != symbol:
+            raise DataError(f"{where}: {found[1]} is {symbol!r} here and {symbols[found[1]]!r} before; keep one")
+        ids[symbol] = tuple(dict.fromkeys((*ids.get(symbol, ()), found[1])))
+    if not symbols:
+        remedy = f"write {species!r} if it is one of them" if species else "add the slide's species to the meta file"
+        raise DataError(f"{path}: has no gene of species {species!r}, but of {', '.join(sorted(others))}; {remedy}")
+    return GeneTable(str(path), symbols, ids)
+
+
+def _cells(line: str, separator: str, where: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=separator))
+    except csv.Error as error:
+        raise DataError(f"{where}: is no row of a table ({error})") from None
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What genes are to be called: by "symbol" or "ensembl", through the table at ``path``."""
+
+    path: str
+    to: str
+
+    def __post_init__(self) -> None:
+        if self.to not in KINDS:
+            raise ValueError(f"to={self.to!r}: pass one of {KINDS}")
+
+    def of(self, genes: Sequence[str], species: str | None, where: str) -> GeneRenaming:
+        """Map a slide's genes, by the table's rows of the slide's species; see `map_genes`."""
+        changed = Path(self.path).exists() and os.stat(self.path).st_mtime_ns
+        return map_genes(genes, _table(self.path, species, changed), self.to, where)
+
+
+def named(
+    genes: Sequence[str], naming: Naming | None, species: str | None, where: str
+) -> tuple[Sequence[str], np.ndarray]:
+    """Return what a slide's genes are called, each once, and each gene's place among these names, -1 if it is lost.
+
+    ``where`` is the slide's count file, for the error.
+    """
+    if naming is None:
+        return genes, np.arange(len(genes))
+    found = naming.of(genes, species, where)
+    return found.names, found.target
+
+
+def places_among(wanted: Sequence[str], names: Sequence[str], target: np.ndarray) -> np.ndarray:
+    """Return, for each gene of a slide (see `named`), its place (int64) among the wanted names, or -1."""
+    place = {name: i for i, name in enumerate(wanted)}
+    return np.array([*(place.get(name, -1) for name in names), -1])[target]
+
+
+def map_genes(genes: Sequence[str], table: GeneTable, to: str, where: str) -> GeneRenaming:
+    """Give a slide's genes names of one kind.
+
+    The rule: an Ensembl id loses its version; a symbol with several ids takes the table's first; genes that come to
+    the same name are merged, that is, their counts are added; a gene that the table lacks is lost, unless it is of the
+    wanted kind already.
+
+    Parameters
+    ----------
+    to
+        "symbol" or "ensembl".
+    where
+        The slide's count file, for the error.
+
+    Raises
+    ------
+    DataError
+        If the table knows none of the genes: it is of another species.
+    """
+    new = [_rename(gene, table, to) for gene in genes]
+    known = [gene for gene in genes if _bare(gene) in table.symbols or gene in table.ids]
+    if not known:
+        raise DataError(
+            f"{where}: the gene table {table.path} knows none of its {len(genes)} genes, such as {genes[0]!r}; "
+            "is it of the same species?"
+        )
+    names = tuple(dict.fromkeys(name for name in new if name))
+    place = {name: i for i, name in enumerate(names)}
+    times = Counter(name for name in new if name)
+    merged = {name: tuple(g for g, n in zip(genes, new) if n == name) for name, n in times.items() if n > 1}
+    return GeneRenaming(
+        names,
+        np.array([place[name] if name else -1 for name in new], np.int64),
+        sum(bool(name) and name != gene for gene, name in zip(genes, new)),
+        sum(name == gene for gene, name in zip(genes, new)),
+        merged,
+        tuple(gene for gene, name in zip(genes, new) if not name),
+    )
+
+
+@lru_cache(maxsize=8)
+def _table(path: str, species: str | None, _changed: int) -> GeneTable:
+    return read_gene_table(path, species)
+
+
+def _rename(gene: str, table: GeneTable, to: str) -> str | None:
+    bare = _bare(gene)
+    if to == "ensembl":
+        return bare or next(iter(table.ids.get(gene, ())), None)
+    return table.symbols.get(bare) if bare else gene
+
+
+def _bare(gene: str) -> str | None:
+    """Return an Ensembl id without its version, None for other names."""
+    found = ENSEMBL.match(gene)
+    return found[1] if found else None
+
+
+def _columns(path: str | Path, rows: list[tuple[int, list[str]]]) -> tuple[dict[str, int], list]:
+    """Return where the columns are, and the rows of genes: without a header, and 10x's antibodies and the like."""
+    number, first = rows[0]
+    if ENSEMBL.match(first[0].strip()) and len(first) > 1:
+        return {"id": 0, "symbol": 1}, [row for row in rows if row[1][2:3] in ([], ["Gene Expression"])]
+    heads = [re.sub(r"[\s_]+", "", cell).lower() for cell in first]
+    at = {what: next((heads.index(n) for n in names if n in heads), None) for what, names in HEADS.items()}
+    for what in ("id", "symbol"):
+        if at[what] is None:
+            raise DataError(f"{path}: line {number}: has no column for the {what}; it may be called {HEADS[what]}")
+    return {what: place for what, place in at.items() if place is not None}, rows[1:]

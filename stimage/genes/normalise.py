@@ -1,0 +1,88 @@
+"""Normalisation of counts, spot by spot; what it needs to know of the whole slide is found in one pass."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from stimage.core.errors import DataError
+from stimage.slides.spots import Spots
+
+NORMALISATIONS = ("counts", "log1p", "median-log1p", "original")
+NOT_RAW = "{}: has counts that are no whole numbers: they seem to be normalised; get the raw counts, or {}"
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """How counts become expression.
+
+    Parameters
+    ----------
+    kind
+        "counts": raw. "log1p": log(1 + count). "median-log1p": counts divided by the spot's total over all genes, times
+        the slide's median total, then log1p. "original": the same with totals of the panel's genes alone, as the data
+        set's authors do it. Totals of 0 are left out of the median, and such spots are 0.
+    path
+        The slide's count file, for the error.
+    median
+        The slide's median total, of the genes that ``kind`` says; not used for the first two.
+    """
+
+    kind: str
+    path: str
+    median: float = 1.0
+
+    def __call__(self, counts: np.ndarray, row: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """Normalise counts of the panel's genes, each of the spot ``row``; float32. A count of 0 stays 0.
+
+        Parameters
+        ----------
+        counts, row
+            Of one length; those that are 0 may be left out.
+        totals
+            Each spot's total over all genes.
+
+        Raises
+        ------
+        DataError
+            If counts are no whole numbers, so that they seem to be normalised already.
+        """
+        if self.kind == "counts":
+            return counts.astype(np.float32)
+        if (totals % 1).any() or (counts % 1).any():
+            remedy = "take them as they are with normalise='counts' (in scripts: --normalise counts)"
+            raise DataError(NOT_RAW.format(self.path, remedy))
+        if self.kind == "log1p":
+            return np.log1p(counts).astype(np.float32)
+        if self.kind == "original":
+            totals = np.bincount(row, counts, len(totals))
+        scale = np.divide(self.median, totals, out=np.zeros(len(totals)), where=totals > 0)
+        return np.log1p(counts * scale[row]).astype(np.float32)
+
+
+def fit(kind: str, spots: Spots, places: np.ndarray) -> Normalisation:
+    """Return the normalisation of a slide.
+
+    Parameters
+    ----------
+    kind
+        One of `NORMALISATIONS`.
+    spots
+        The slide's spots; their counts are read once if a median is needed, which is of these spots alone.
+    places
+        For each gene of the count file, its place in the panel, or -1.
+    """
+    if kind not in ("median-log1p", "original"):
+        return Normalisation(kind, spots.counts)
+    inside = tuple(np.flatnonzero(places >= 0).tolist()) if kind == "original" else None
+    return Normalisation(kind, spots.counts, _median_total(spots, inside))
+
+
+@lru_cache(maxsize=8)  # the ranges of a huge slide share it
+def _median_total(spots: Spots, inside: tuple[int, ...] | None) -> float:
+    totals = np.zeros(len(spots))
+    for some, rows in spots.blocks():
+        values = rows.values if inside is None else rows.values * np.isin(rows.columns, inside)
+        row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
+        totals[some] = np.bincount(row, values, len(rows.ids))
+    return float(np.median(totals[totals > 0])) if (totals > 0).any() else 1.0

@@ -1,0 +1,130 @@
+"""A panel: an ordered list of named genes, whose counts make a dense vector."""
+
+import hashlib
+import json
+import reprlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from stimage.core.errors import DataError, shown
+from stimage.genes.names import ENSEMBL, Naming, named, places_among
+
+YAML = (".yaml", ".yml")
+SUFFIXES = (".json", *YAML)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """An ordered list of gene names, each once, and the table by which slides that name them otherwise have them."""
+
+    genes: tuple[str, ...]
+    gene_table: str | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.genes, "panel")
+
+    @classmethod
+    def of(cls, value: "Panel | Sequence[str] | str | Path", gene_table: str | None = None) -> "Panel":
+        """Read a panel from what a user passes.
+
+        Parameters
+        ----------
+        value
+            Gene names, or the path of a file of them: JSON or YAML with the key "genes", or text with a name a line.
+        gene_table
+            Of symbols and Ensembl ids; see `stimage.genes.names.read_gene_table`.
+        """
+        if isinstance(value, Panel):
+            return value
+        genes = _read(Path(value)) if isinstance(value, str | Path) else value
+        return cls(tuple(map(str, genes)), gene_table)
+
+    @property
+    def naming(self) -> Naming | None:
+        """How slides' genes are to be called: Ensembl ids if the panel's are, else symbols."""
+        kind = "ensembl" if all(map(ENSEMBL.match, self.genes)) else "symbol"
+        return Naming(self.gene_table, kind) if self.gene_table else None
+
+    def places_in(self, genes: Sequence[str], where: str, species: str | None = None) -> np.ndarray:
+        """Return, for each gene of a slide, its place in the panel (int64), -1 if it has none.
+
+        With a gene table several genes may have one place: their counts are to be added.
+
+        Raises
+        ------
+        DataError
+            If the slide lacks genes of the panel; naming them.
+        """
+        names, target = named(genes, self.naming, species, where)
+        there = set(names)
+        if missing := [gene for gene in self.genes if gene not in there]:
+            remedy = "leave them out of the panel, or leave the slide out (the builder's on_mismatch='drop' does)"
+            if len(missing) == len(self.genes):
+                remedy = f"it has {names[0]!r}: are the species and the kind of names the same? (see gene_table=)"
+            raise DataError(
+                f"{where}: lacks {len(missing)} of the panel's {len(self.genes)} genes: {shown(missing, 10)}; {remedy}"
+            )
+        return places_among(self.genes, names, target)
+
+
+def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) -> None:
+    """Write a panel file, as YAML if it is called so, else JSON: genes, how they were chosen, and a digest of both."""
+    record = {"genes": list(Panel(tuple(genes)).genes), **made}
+    record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    if path.suffix in YAML:
+        text = yaml.safe_dump(record, sort_keys=False, allow_unicode=True)
+    else:
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def chosen_on(path: str | Path) -> set[str]:
+    """Return the slides whose counts chose the genes of a panel file; none if it does not say, or is a user's list."""
+    path = Path(path)
+    if path.suffix not in SUFFIXES:
+        return set()
+    text = path.read_text(encoding="utf-8-sig")
+    record = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    slides = record.get("slides")
+    if record.get("method") == "list" or not isinstance(slides, list):
+        return set()
+    return {slide for slide in slides if isinstance(slide, str)}
+
+
+def _check(genes: Sequence[str], where: str | Path) -> None:
+    if not genes:
+        raise DataError(f"{where}: is empty; name at least one gene")
+    gene, times = Counter(genes).most_common(1)[0]
+    if times > 1:
+        raise DataError(f"{where}: names gene {gene!r} {times} times; name each once")
+
+
+def _read(path: Path) -> list[str]:
+    genes = _parse(path)
+    if not isinstance(genes, list) or not all(isinstance(gene, str) for gene in genes):
+        raise DataError(
+            f"{path}: under the key 'genes' is no list of names: {reprlib.repr(genes)}; put each name in quotes"
+        )
+    _check(genes, path)
+    return genes
+
+
+def _parse(path: Path) -> object:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        if path.suffix not in SUFFIXES:
+            return [line.strip() for line in text.splitlines() if line.strip()]
+        return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))["genes"]
+    except OSError as error:
+        raise DataError(f"{path}: can't be read as a panel ({error.strerror})") from None
+    except (ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())  # YAML's has lines
+        raise DataError(
+            f"{path}: is no panel; expected JSON or YAML with names under the key 'genes', or UTF-8 text with a name a "
+            f"line ({reason})"
+        ) from None

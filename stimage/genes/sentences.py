@@ -1,0 +1,120 @@
+"""Spots as sentences of gene names, the most expressed first, for training images with text."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from stimage.core.errors import DataError
+from stimage.genes.names import ENSEMBL
+
+# reference genes of Eisenberg and Levanon (Trends Genet. 29, 569, 2013) and Vandesompele et al. (Genome Biol. 3, 2002)
+HOUSEKEEPING = frozenset(
+    "C1ORF43 CHMP2A EMC7 GPI PSMB2 PSMB4 RAB7A REEP5 SNRPD3 VCP VPS29 "
+    "ACTB B2M GAPDH HMBS HPRT1 RPL13A SDHA TBP UBC YWHAZ".split()
+)
+PATTERNS = {
+    "mitochondrial": re.compile(r"MT[-.]", re.IGNORECASE),
+    "ribosomal": re.compile(r"RP[SL](?!6K)\d|RPLP\d|RPSA(\W|$)", re.IGNORECASE),  # RPS6K… are kinases
+}
+EXCLUDABLE = (*PATTERNS, "housekeeping")
+
+
+@dataclass(frozen=True)
+class TopGenes:
+    """Which genes of a spot make its sentence.
+
+    Parameters
+    ----------
+    k
+        How many, at most; a spot with fewer genes has a shorter sentence.
+    above_mean
+        Instead of those with the highest counts, those whose log1p count is furthest above the slide's mean of it.
+    exclude
+        Kinds of genes to leave out: any of "mitochondrial", "ribosomal", "housekeeping", known by their symbols.
+    """
+
+    k: int = 50
+    above_mean: bool = False
+    exclude: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k={self.k}: a sentence has at least one gene")
+        if unknown := [kind for kind in self.exclude if kind not in EXCLUDABLE]:
+            raise ValueError(f"exclude={unknown[0]!r}: pass any of {EXCLUDABLE}")
+
+
+def excluded(genes: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
+    """Return which genes (bool) are of these kinds.
+
+    Raises
+    ------
+    DataError
+        If the genes have no symbols, by which the kinds are known.
+    """
+    if kinds and all(map(ENSEMBL.match, genes)):
+        raise DataError(f"genes such as {genes[0]!r} are Ensembl ids: {kinds[0]} genes are known by their symbols")
+    found = np.zeros(len(genes), bool)
+    for kind in kinds:
+        matches = PATTERNS[kind].match if kind in PATTERNS else lambda gene: gene.upper() in HOUSEKEEPING
+        found |= np.array([bool(matches(gene)) for gene in genes])
+    return found
+
+
+def top_genes(
+    indptr: np.ndarray,
+    columns: np.ndarray,
+    values: np.ndarray,
+    genes: Sequence[str],
+    rule: TopGenes,
+    means: np.ndarray | None = None,
+) -> list[list[str]]:
+    """Return the genes of each spot's sentence, in order; of genes that are equal, by name.
+
+    Parameters
+    ----------
+    indptr, columns, values
+        Counts of n spots in CSR form, without zeros.
+    genes
+        Names of the columns.
+    means
+        Of the slide: each gene's mean of log1p counts over all spots; needed if the rule says ``above_mean``.
+    """
+    if rule.above_mean:
+        if means is None:
+            raise ValueError("above_mean needs the slide's means")
+        score = np.log1p(values) - means[columns]
+    else:
+        score = np.asarray(values, float)
+    kept = ~excluded(genes, rule.exclude)[columns] & (score > 0)
+    row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))[kept]
+    columns, score = np.asarray(columns)[kept], score[kept]
+    by_name = np.empty(len(genes), int)
+    by_name[np.argsort(np.array(genes, dtype=str), kind="stable")] = np.arange(len(genes))
+    order = np.lexsort((by_name[columns], -score, row))
+    row, columns = row[order], columns[order]
+    begin = np.searchsorted(row, np.arange(len(indptr)))
+    return [[genes[c] for c in columns[a : min(a + rule.k, b)]] for a, b in pairwise(begin)]
+
+
+def genes_that_fit(
+    sentences: Sequence[Sequence[str]], tokenize: Callable[[str], Sequence[int]], tokens: int = 77
+) -> np.ndarray:
+    """Return how many genes of each sentence a text tower sees before its tokenizer cuts it off.
+
+    Parameters
+    ----------
+    tokenize
+        Gives a text's tokens, those for its begin and end among them: ``lambda text: tokenizer(text).input_ids``.
+    tokens
+        What the text tower takes; CLIP's 77.
+    """
+
+    def fitting(names: Sequence[str]) -> int:
+        return bisect_right(range(1, len(names) + 1), tokens, key=lambda n: len(tokenize(" ".join(names[:n]))))
+
+    return np.array([fitting(names) for names in sentences], int)

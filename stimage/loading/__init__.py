@@ -1,0 +1,5 @@
+"""Spots as batches of tensors, from a root or a published folder."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,9 @@
+from .batches import SpotBatch as SpotBatch
+from .batches import spot_loader as spot_loader
+from .batches import to_batch as to_batch
+from .pixels import augment as augment
+from .pixels import resize as resize
+from .sources import VERIFIED as VERIFIED
+from .sources import Source as Source
+from .sources import open_source as open_source
+from .sources import reading as reading

@@ -1,0 +1,143 @@
+"""Where spots come from: a root or a published folder, here or on the Hub; one streamed data set for each slide."""
+
+import glob
+import re
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.packaged_modules.parquet.parquet import ParquetConfig
+from pyarrow.dataset import ParquetFragmentScanOptions
+
+import stimage_1k4m
+from stimage.core.access import OPEN, Access
+from stimage.core.errors import DataError
+from stimage.core.storage import list_folder, local_copy, located
+from stimage.slides.catalog import TECHS, Catalog, Filters, Slide, read_catalog
+from stimage.slides.names import check_name, fold
+from stimage.slides.splits.table import SPLITS
+
+PUBLISHED = "slides.parquet"  # tells a published folder from a root
+SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
+# pages have checksums, which versions of datasets before 4.2 cannot be told to look at
+VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
+VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A root, or a folder that build_shards made.
+
+    Attributes
+    ----------
+    location
+        Path or URL; ``user/repo`` where there is no such folder is a data set of the Hub.
+    reading
+        The builder's options for cutting patches (``patch``, ``upsample``, ``um_per_px``, ``on_mismatch``,
+        ``max_image_pixels``): of a root only.
+    access
+        What the location's server asks for.
+    """
+
+    location: str
+    published: bool
+    reading: dict
+    access: Access = field(default=OPEN, repr=False)
+
+    def slides(self, techs: tuple[str, ...] = TECHS, filters: Filters | None = None) -> list[Slide]:
+        """Return the slides that match; raises `DataError` as `Catalog.select` does."""
+        return self.catalog.of_techs(techs).select(filters or Filters(), self.reading.get("on_mismatch", "error"))
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """All slides; the location is listed once."""
+        read = _published_catalog if self.published else read_catalog
+        return read(self.location, access=self.access).with_scales(self.reading.get("um_per_px"))
+
+    def spots(self, slide: Slide, columns: Sequence[str]) -> datasets.IterableDataset:
+        """Stream these columns of one slide's spots, in the same order from a root and from shards."""
+        server: dict[str, Any] = {"storage_options": dict(self.access.storage_options), "token": self.access.token}
+        if self.published:
+            files = self._shards.get(slide.name)
+            if not files:
+                raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
+            options = {"data_files": list(map(glob.escape, files)), **VERIFIED, **server}  # it takes them for patterns
+            return datasets.load_dataset("parquet", split="train", streaming=True, **options).select_columns(columns)
+        options = {"slides": [slide.name], "splits": "none", "columns": columns, **self.reading, **server}
+        builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, catalog=self.catalog, **options)
+        return builder.as_streaming_dataset("train").select_columns(columns)
+
+    @cached_property
+    def _shards(self) -> dict[str, list[str]]:
+        """Slide name → its shards in order; a folder is listed once."""
+        found: dict[str, list[str]] = {}
+        for folder in (f"data/{tech}/{split}" for tech in TECHS for split in SPLITS):
+            for name, file in sorted(list_folder(self.location, folder, self.access).items()):
+                if match := SHARD.fullmatch(name):
+                    found.setdefault(match[1], []).append(file["url"])
+        return found
+
+
+def open_source(location: str, access: Access = OPEN, **reading: Any) -> Source:
+    """Tell a root from a published folder.
+
+    Raises
+    ------
+    DataError
+        If patches are to be cut anew from shards, in which they are cut already.
+    """
+    location = located(location, access)
+    published = PUBLISHED in list_folder(location, "", access)
+    cut = reading.get("patch") not in (None, "original") or reading.get("um_per_px") is not None
+    if published and cut:
+        raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out --patch-um, "
+                        "--patch-px and --um-per-px, or pass the root that it was made of")  # fmt: skip
+    return Source(location, published, {} if published else reading, access)
+
+
+@contextmanager
+def reading(what: str) -> Iterator[None]:
+    """Turn what datasets raises of a damaged Parquet file into a `DataError` that names the file."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{_file_of(error) or what}: cannot be read ({_line(error)}); get or make it again") from error
+
+
+def _file_of(error: Exception) -> str | None:
+    """Return the file that datasets' Parquet reader was at: it only logs which."""
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__) if "parquet" in frame.f_code.co_filename)
+    files = [str(frame.f_locals["file"]) for frame in frames if "file" in frame.f_locals]
+    return files[-1] if files else getattr(error, "filename", None)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _published_catalog(location: str, access: Access) -> Catalog:
+    path = local_copy(f"{location}/{PUBLISHED}", access)
+    of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")} | {"spot_num": "spots"}
+    try:
+        rows = pq.read_table(path, columns=["slide", "tech", *of.values(), "left_out"]).to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise DataError(f"{path}: is no table of slides as build_shards writes it ({error})") from None
+    for row in rows:
+        check_name(row["slide"] or "", path)
+        if row["tech"] not in TECHS:
+            raise DataError(f"{path}: slide {row['slide']!r} has the technology {row['tech']!r}; one of {TECHS}")
+    rows = sorted(rows, key=lambda row: (TECHS.index(row["tech"]), fold(row["slide"])))
+    slides = tuple(
+        Slide(row["slide"], row["tech"], "", "", "", access=access, **{key: row[name] for key, name in of.items()})
+        for row in rows
+        if not row["left_out"]
+    )
+    return Catalog(location, slides, meta={}, access=access)

@@ -1,1 +1,0 @@
-"""Models of spots: batches from spots."""

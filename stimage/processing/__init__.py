@@ -1,1 +1,0 @@
-"""From spots to examples: gene panels, and Arrow tables."""

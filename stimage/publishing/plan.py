@@ -1,0 +1,180 @@
+"""Planning a published folder: which slides, in which splits, as which shards; it notes what it is made with."""
+
+import json
+import os
+import platform
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stimage.core.errors import DataError, shown
+from stimage.core.storage import list_folder
+from stimage.genes.numbering import extend_root, root_vocabulary
+from stimage.genes.vocabulary import GENES_FILE, add_genes, load_vocabulary
+from stimage.publishing.shards import FORMAT, WORK, Options, Shard, ShardRecord, find_done, writing
+from stimage.slides.catalog import Catalog, Slide, read_catalog
+from stimage.slides.freshness import stamped
+from stimage.slides.names import fold, slide_names
+from stimage.slides.selection import Selection
+from stimage.slides.splits.splitting import SlideSplit, Splitting, report, split_slides
+from stimage.slides.splits.table import SPLITS_FILE, read_splits
+
+CARD, OPTIONS_FILE = "README.md", "options.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a published folder is to have: slides with their splits, and shards in order.
+
+    ``excluded`` are names as `fold` gives them, be they in the root or not.
+    """
+
+    out: Path
+    catalog: Catalog
+    excluded: frozenset[str]
+    placed: dict[str, SlideSplit]
+    shards: list[Shard]
+    splitting: Splitting
+    options: Options
+
+    def report(self, done: Mapping[str, ShardRecord]) -> str:
+        """Tell, as a Markdown table, how much fell into which split."""
+        spots, left_out = Counter(), self.left_out(done)
+        for shard in self.shards:
+            spots[shard.slide.name] += done[shard.name].spots
+        return report([placed for name, placed in self.placed.items() if name not in left_out], spots)
+
+    def left_out(self, done: Mapping[str, ShardRecord]) -> dict[str, str]:
+        """Return why slides have no shards, by name."""
+        reasons = {shard.slide.name: done[shard.name].left_out for shard in self.shards}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    def done(self) -> dict[str, ShardRecord]:
+        """Return the shards that are there already, by name."""
+        found = {shard.name: find_done(shard) for shard in self.shards}
+        return {name: done for name, done in found.items() if done}
+
+
+def make_plan(
+    selection: Selection, out: str | os.PathLike, options: Options, splitting: Splitting, um_per_px: object = None
+) -> Plan:
+    """Choose and split the slides, number the genes, and note in the folder ``out`` what it is made with.
+
+    Slides and genes that ``out`` already has keep their splits and ids. ``um_per_px`` is what the user knows of the
+    slides' scale; see `Catalog.with_scales`.
+
+    Raises
+    ------
+    DataError
+        If the root can't be read, nothing is selected, slides can't be split so, or ``out`` was made with other options
+        or has a slide in another split.
+    OutputError
+        If ``out`` cannot be written.
+    """
+    out = Path(out).absolute()
+    catalog = read_catalog(selection.root).with_scales(um_per_px)
+    placed = split_slides(catalog, selection, splitting)
+    with writing(out):
+        (out / WORK).mkdir(parents=True, exist_ok=True)
+        settings = _agree(out, options, splitting)
+        _continue_splits(out, placed)
+        vocabulary = _number_genes(out, catalog, [one.slide for one in placed.values()])
+        write_atomically(out / WORK / OPTIONS_FILE, settings)
+    shards = [
+        Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
+        for slide in stamped(one.slide for one in placed.values())
+        for parts in [slide.parts(options.spots_per_shard)]
+        for part in range(parts)
+    ]
+    exclude = selection.filters.exclude
+    excluded = frozenset(map(fold, slide_names(exclude))) if exclude is not None else frozenset()
+    return Plan(out, catalog, excluded, placed, shards, splitting, options)
+
+
+def drop_stale(plan: Plan) -> None:
+    """Remove shards that the plan replaces: of slides that have another split or number of parts, or are excluded.
+
+    The card goes first, so that a folder that has one is whole.
+
+    Raises
+    ------
+    DataError
+        If there are shards of slides that are neither in the plan nor excluded.
+    """
+    wanted = {shard.path for shard in plan.shards}
+    stale = [path for path in plan.out.glob("data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]
+    slides = {path: path.name[: -len("-00000-of-00001.parquet")] for path in stale}
+    known = plan.excluded.union(fold(name) for name in plan.placed)
+    if others := sorted({name for name in slides.values() if fold(name) not in known}):
+        raise DataError(
+            f"{plan.out}: has shards of {len(others)} slides that are not selected now: {shown(others, 5)}; "
+            f"select them too, or name them in a file for --exclude"
+        )
+    with writing(plan.out):
+        for path in [plan.out / CARD, *stale] if stale else []:
+            path.unlink(missing_ok=True)
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Write a text file under a temporary name, then rename it."""
+    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
+    temporary.write_text(content, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _agree(out: Path, options: Options, splitting: Splitting) -> str:
+    """Return the options as they are noted in the folder, or refuse a folder made with others."""
+    path = out / WORK / OPTIONS_FILE
+    split = {f"split_{name}": getattr(splitting, name) for name in ("by", "seed", "fractions", "no_study")}
+    now = json.loads(json.dumps({"format": FORMAT, **asdict(options), **split}))
+    if not path.exists():
+        if stray := [name for name in os.listdir(out) if name != WORK]:
+            raise DataError(f"{out}: is not empty (it has {stray[0]!r}) and not a folder made by this; pass another")
+        return json.dumps(now, indent=1)
+    try:
+        then = json.loads(path.read_text())
+        other = [f"{key}={then.get(key)!r}, not {value!r}" for key, value in now.items() if then.get(key) != value]
+    except (ValueError, AttributeError, RecursionError):
+        raise DataError(f"{path}: is damaged, so what {out} was made with is not known; pass another folder") from None
+    if other:
+        raise DataError(f"{out}: was made with {'; '.join(other)}; pass another folder, or the same options")
+    return path.read_text()
+
+
+def _number_genes(out: Path, catalog: Catalog, slides: Sequence[Slide]) -> Path:
+    """Keep the root's vocabulary in the folder; one that is there already is only added to, so ids never change."""
+    path = out / WORK / GENES_FILE
+    if not path.exists() and any(out.glob(f"{WORK}/done/*")):
+        raise DataError(f"{path}: is gone, which numbers the genes of the shards that are there; pass another folder")
+    rules = GENES_FILE in list_folder(catalog.root, "", catalog.access)
+    names = load_vocabulary(extend_root(catalog, slides) if rules else root_vocabulary(catalog)).names
+    known = load_vocabulary(str(path)).names if path.exists() else ()
+    if rules and names[: len(known)] != known:
+        raise DataError(f"{out}: was made with another {GENES_FILE} than {catalog.root} has now; pass another folder")
+    if not set(names) <= set(known):
+        add_genes(path, names)
+    return path
+
+
+def _continue_splits(out: Path, placed: Mapping[str, SlideSplit]) -> None:
+    """Refuse splits that are not those which the folder has already."""
+    if not (out / SPLITS_FILE).exists():
+        return
+    there = read_splits(out / SPLITS_FILE).splits
+    if moved := [one for name, one in placed.items() if there.get(fold(name), one.split) != one.split]:
+        one = moved[0]
+        raise DataError(
+            f"{out / SPLITS_FILE}: has {len(moved)} slides in another split, such as {one.slide.name} in "
+            f"{there[fold(one.slide.name)]}, not {one.split}; split as before, by --splits {out / SPLITS_FILE} if the "
+            "way is not known any more, or pass another folder"
+        )
+
+
+def share(shards: Sequence[Shard], k: int, n: int) -> list[Shard]:
+    """Return the k-th of n runs of about as many spots; together they are all shards."""
+    sizes = np.array([shard.slide.about_spots / shard.parts for shard in shards])
+    run = (n * (sizes.cumsum() - sizes / 2) / sizes.sum()).astype(int)
+    return [shard for shard, of_run in zip(shards, run) if of_run == k]

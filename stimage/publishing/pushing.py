@@ -1,0 +1,70 @@
+"""Publishing a folder as a data set, or a model, on the Hugging Face Hub.
+
+The token is that of ``hf auth login`` or of HF_TOKEN; it is read and sent by the Hub's client alone.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HTTPError
+
+from stimage.core.errors import DataError
+
+LOG_IN = "log in with a token that may write there: run 'hf auth login', or set HF_TOKEN"
+AGAIN = "run the same command again to go on"
+
+
+def open_repository(repo: str, public: bool = False, kind: str = "dataset") -> str:
+    """Make a repository unless it is there, and return its full name; before the work, as it may be refused.
+
+    ``kind`` is "dataset" or "model".
+
+    Raises
+    ------
+    DataError
+        If nobody is logged in, the Hub refuses or cannot be reached, or the repository is there and is public where
+        private was asked for, or the other way round.
+    """
+    with _explained(repo):
+        api = HfApi()
+        name = api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True).repo_id
+        private = api.repo_info(name, repo_type=kind).private
+    if not private and not public:
+        raise DataError(f"{name}: is public already; pass --public if all may see the data, or another name")
+    if private and public:
+        raise DataError(f"{name}: is private already; make it public in its settings, or leave out --public")
+    return name
+
+
+def push_folder(out: Path, repo: str, kind: str = "dataset", message: str = "Add spots") -> str:
+    """Upload a finished folder as a repository that `open_repository` opened, and return its address.
+
+    What the Hub has already is not sent again, so a broken upload goes on when it is repeated. Shards that the folder
+    no longer has are removed; hidden files are not uploaded.
+
+    Raises
+    ------
+    DataError
+        If the Hub refuses, or the connection breaks.
+    """
+    with _explained(repo):
+        api = HfApi()
+        api.upload_folder(
+            repo_id=repo, repo_type=kind, folder_path=out, commit_message=message,
+            ignore_patterns=[".*"], delete_patterns=["data/**"],
+        )  # fmt: skip
+        return f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repo}"
+
+
+@contextmanager
+def _explained(repo: str) -> Iterator[None]:
+    """Turn what the client raises into one line with the remedy; a failed upload of a file is a RuntimeError there."""
+    try:
+        yield
+    except (HTTPError, OSError, RuntimeError) as error:
+        refused = getattr(getattr(error, "response", None), "status_code", None) in (401, 403)
+        reasons = [str(error), str(error.__cause__ or "")]
+        reason = " ".join(" ".join(dict.fromkeys(reasons)).split())
+        raise DataError(f"{repo}: the Hub said: {reason}; {LOG_IN if refused else AGAIN}") from None

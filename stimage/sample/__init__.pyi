@@ -1,0 +1,1 @@
+from .root import make_sample as make_sample

@@ -1,0 +1,1 @@
+"""Count files: rows of sparse counts, in order or at random."""

@@ -1,0 +1,1 @@
+"""Images of slides: patches in one pass, in the memory of a strip."""

@@ -1,0 +1,126 @@
+"""How the image of one spot is cut: the original's square of 2r, or a physical size."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+
+import numpy as np
+from PIL import Image
+
+from stimage.core.errors import DataError
+from stimage.slides.images.reader import MAX_PIXELS, read_patches
+from stimage.slides.scale.scale import Scale
+
+LEEWAY = 1.02  # by which a physical patch may up-sample: the scale is an estimate
+SUPPORT = 2  # pixels that Pillow's bicubic filter reaches to either side, of output and image the coarser
+
+
+def square_boxes(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.ndarray:
+    """Return edges x0, y0, x1, y1 of squares around centres, in whole pixels rounded half to even (n, 4).
+
+    This is what Pillow's ``crop`` makes of the edges (x - r, y - r, x + r, y + r).
+    """
+    return np.rint(np.stack([x - half, y - half, x + half, y + half], 1)).astype(np.int64)
+
+
+def lies_outside(centre: np.ndarray, half: np.ndarray | float, size: int) -> np.ndarray:
+    """Return, along one direction, whether a square (see `square_boxes`) is wholly outside an image of that size."""
+    return (np.rint(centre + half) <= 0) | (np.rint(centre - half) >= size)
+
+
+@dataclass(frozen=True)
+class Patch:
+    """The size of a patch.
+
+    With neither value, it is the square of 2r around the spot, in the image's own pixels, as the data set's authors
+    cut it. With both, it is a square of ``um`` µm around the spot's centre, resampled to ``px`` x ``px`` pixels
+    (Pillow's bicubic filter, antialiased, at sub-pixel position). An image that is coarser than that is refused, but
+    for 2 %, since scales are estimates; ``upsample`` takes it all the same.
+    """
+
+    um: float | None = None
+    px: int | None = None
+    upsample: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.upsample, bool):
+            raise ValueError(f"upsample={self.upsample!r}: pass True or False")
+        if self.upsample and self.um is None and self.px is None:
+            raise ValueError("upsample is of a physical patch: give um (side in µm) and px (side in output pixels) too")
+        if (self.um is None) != (self.px is None):
+            raise ValueError(f"{self}: give both um (side in µm) and px (side in output pixels), or neither")
+        numbers = isinstance(self.um, Real) and isinstance(self.px, Integral)
+        if self.um is not None and not (numbers and 0 < self.um < np.inf and self.px > 0):
+            raise ValueError(f"{self}: um must be more than 0 and px a whole number more than 0")
+
+    @classmethod
+    def of(cls, value: "Patch | Mapping | str | None", upsample: bool = False) -> "Patch":
+        """Read a patch from what a user passes: None or "original", ``{"um": 112, "px": 224}``, or a `Patch`."""
+        if isinstance(value, cls):
+            return replace(value, upsample=upsample or value.upsample)
+        if value is None or value == "original":
+            return cls(upsample=upsample)
+        if isinstance(value, Mapping) and value.keys() == {"um", "px"}:
+            return cls(**value, upsample=upsample)
+        raise ValueError(f"patch={value!r}: pass 'original' or {{'um': side in µm, 'px': side in output pixels}}")
+
+    def source_px(self, where: str, scale: Scale) -> float:
+        """Return the side of a physical patch in pixels of the slide image.
+
+        Raises
+        ------
+        DataError
+            If the slide's scale is not trusted, or if the image is coarser than the output, by more than 2 %: it
+            would up-sample, which is not asked for.
+        """
+        asked = f"{where}: a patch of {self.um:g} µm in {self.px} px"
+        if scale.um_per_px is None:
+            raise DataError(f"{asked} needs a scale, and this slide's is {scale.reason}")
+        side = self.um / scale.um_per_px
+        if side * LEEWAY < self.px and not self.upsample:
+            least = np.ceil(self.px * scale.um_per_px * 10) / 10
+            raise DataError(
+                f"{asked} would up-sample: at {scale.um_per_px:.3g} µm/px it is {side:.1f} px of the image; "
+                f"ask for at most {int(side)} px, or at least {least:.1f} µm, or pass upsample=True (in scripts: "
+                "--upsample)"
+            )
+        return side
+
+    def cut(
+        self,
+        path: str,
+        x: np.ndarray,
+        y: np.ndarray,
+        r: np.ndarray,
+        scale: Scale | None = None,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Iterator[np.ndarray]:
+        """Yield the patch of each spot (uint8 RGB), in the order given, which should be from top to bottom.
+
+        ``scale`` is the slide's, which a physical patch needs.
+
+        Raises
+        ------
+        DataError
+            If a spot covers no pixel, or as `source_px` and `read_patches` say.
+        """
+        if self.um is None:
+            boxes = square_boxes(x, y, r)
+            if len(empty := np.flatnonzero((boxes[:, :2] == boxes[:, 2:]).any(1))):
+                k = empty[0]
+                raise DataError(
+                    f"{path}: the spot at x={x[k]:g}, y={y[k]:g} covers no pixel (r={r[k]:g}): the image is too small "
+                    "for its coordinates"
+                )
+            return read_patches(path, boxes, max_pixels)
+        side = self.source_px(path, scale)
+        edges = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], 1)
+        margin = SUPPORT * max(1, side / self.px)
+        hull = np.concatenate([np.floor(edges[:, :2] - margin), np.ceil(edges[:, 2:] + margin)], 1).astype(np.int64)
+        return self._resampled(
+            read_patches(path, hull, max_pixels), map(tuple, (edges - np.tile(hull[:, :2], 2)).tolist())
+        )
+
+    def _resampled(self, hulls: Iterable[np.ndarray], boxes: Iterable[tuple]) -> Iterator[np.ndarray]:
+        for hull, box in zip(hulls, boxes):
+            yield np.asarray(Image.fromarray(hull).resize((self.px, self.px), Image.Resampling.BICUBIC, box))

@@ -1,0 +1,1 @@
+"""How many µm a pixel is, and what tells it."""

@@ -1,0 +1,37 @@
+"""Which slides of a root are asked for: of some technologies, that match the filters."""
+
+import os
+import shlex
+from dataclasses import dataclass, field, fields
+
+from stimage.slides.catalog import TECHS, Catalog, Filters, Slide
+from stimage.slides.names import texts_of
+
+
+def techs_called(config: str) -> tuple[str, ...]:
+    """Return the technologies that a configuration has: of "all", each."""
+    return TECHS if config == "all" else (config,)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The slides of a root that are of these technologies and match the filters."""
+
+    root: str
+    techs: tuple[str, ...] = TECHS
+    filters: Filters = field(default_factory=Filters)
+    on_mismatch: str = "error"
+
+    def of(self, catalog: Catalog) -> list[Slide]:
+        """Return the slides, in the catalog's order; raises `DataError` as `Catalog.select` does."""
+        return catalog.of_techs(self.techs).select(self.filters, self.on_mismatch)
+
+    @property
+    def words(self) -> str:
+        """The root and the filters, as scripts take them."""
+        words = [self.root, *(("--config", *self.techs) if len(self.techs) == 1 else ())]
+        for one in fields(Filters):
+            if (value := getattr(self.filters, one.name)) is not None:
+                value = os.fspath(value) if isinstance(value, os.PathLike) else value
+                words += [f"--{one.name.replace('_', '-')}", *texts_of(value)]
+        return shlex.join(words + (["--on-mismatch", self.on_mismatch] if self.on_mismatch != "error" else []))

@@ -1,0 +1,73 @@
+"""What must not be on two sides of a split: a slide, the studies that it is of, its patient."""
+
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from stimage.core.errors import DataError, shown
+from stimage.core.tables import read_table
+from stimage.slides.catalog import Slide
+from stimage.slides.names import by_slide, fold
+
+if TYPE_CHECKING:
+    from stimage.slides.splits.splitting import Splitting
+
+
+REMEDY = {
+    "study": "make each a study of its own by no_study='own' (--no-study own)",
+    "patient": "add them to the table of patients",
+}
+
+
+def groups_of(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tuple[str, ...]]:
+    """Return slide name → the groups that it is of: itself, its studies (pmids, sorted), or its patient.
+
+    Raises
+    ------
+    DataError
+        If the study or the patient of a slide is not known; naming the slides.
+    """
+    groups = find_groups(slides, splitting)
+    if lost := [name for name, own in groups.items() if not own]:
+        raise DataError(
+            f"the {splitting.by} of {len(lost)} of {len(slides)} slides is not known: {shown(lost)}; leave them "
+            f"out by exclude= (--exclude), or {REMEDY[splitting.by or '']}"
+        )
+    return groups
+
+
+def find_groups(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tuple[str, ...]]:
+    """Return the same, with no group where it is not known."""
+    if splitting.by == "study":
+        own = splitting.no_study == "own"
+        return {slide.name: slide.pmids or ((slide.name,) if own else ()) for slide in slides}
+    if splitting.by == "patient":
+        patients = read_patients(splitting.patients or "")
+        found = {slide.name: patients.get(fold(slide.name)) for slide in slides}
+        return {name: (patient,) if patient else () for name, patient in found.items()}
+    return {slide.name: (slide.name,) for slide in slides}
+
+
+def joined(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """Return slide name → group, where groups that have a slide in common, be it through others, are one.
+
+    It is called by the first of their names. Which groups are one depends on the slides, so no split is drawn by it.
+    """
+    parent: dict[str, str] = {}
+
+    def first(group: str) -> str:
+        while parent.setdefault(group, group) != group:
+            group = parent[group]
+        return group
+
+    for one, *others in groups.values():
+        for other in others:
+            low, high = sorted((first(one), first(other)))
+            parent[high] = low
+    return {name: first(own[0]) for name, own in groups.items()}
+
+
+def read_patients(path: str | PathLike) -> Mapping[str, str]:
+    """Return slide name → patient, of a CSV file with these columns; names are folded."""
+    _, rows = read_table(str(path), ["slide", "patient"])
+    return {name: row["patient"].strip() for name, row in by_slide(rows, str(path)).items()}

@@ -1,0 +1,272 @@
+"""Train, validation and test: which slide falls where, so that no group of slides is on two sides."""
+
+import hashlib
+import math
+import operator
+import os
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from itertools import accumulate
+
+from stimage.core.access import is_local
+from stimage.core.errors import DataError, shown
+from stimage.slides.catalog import Catalog, Slide
+from stimage.slides.names import fold
+from stimage.slides.selection import Selection
+from stimage.slides.splits.groups import groups_of
+from stimage.slides.splits.table import GIVEN, NO_TABLE, SPLITS, SplitTable, find_table
+
+SPLIT_BY = ("slide", "study", "patient")
+FRACTIONS = (0.8, 0.1, 0.1)
+NO_STUDY = (None, "own")
+DEAL = "python scripts/data_process/split_slides.py"
+SEEDS = 100  # that are tried where a seed does not work
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How slides are split.
+
+    Parameters
+    ----------
+    by
+        What is never on two sides: a "slide"; a "study", that is slides of one pmid; a "patient", out of the table
+        ``patients``. None takes the splits of a table, if there is one, and else puts everything in train.
+    seed
+        Another seed gives another split; the same one gives the same on every machine.
+    fractions
+        Of groups in train, validation and test, in expectation; 0 leaves a split out.
+    patients
+        CSV file with the columns ``slide`` and ``patient``. Patients of two studies must have two names.
+    splits
+        A table that rules: a CSV file with the columns ``slide`` and ``split``, or slide name → split. None takes the
+        root's own splits.csv if it has one; "none" does not look for it.
+    no_study
+        By study, of slides that have no pmid: None refuses them, "own" makes each a study of its own.
+    """
+
+    by: str | None = None
+    seed: int = 0
+    fractions: tuple[float, float, float] = FRACTIONS
+    patients: str | os.PathLike | None = None
+    splits: str | os.PathLike | Mapping[str, str] | None = None
+    no_study: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.by not in (None, *SPLIT_BY):
+            raise ValueError(f"split_by={self.by!r}: pass one of {SPLIT_BY}, or None to put everything in train")
+        if (self.by == "patient") != (self.patients is not None):
+            raise ValueError("split_by='patient' and a table of patients (CSV: slide, patient) go together")
+        if self.no_study not in NO_STUDY:
+            raise ValueError(f"no_study={self.no_study!r}: pass 'own' to make each slide of no study one of its own")
+        if self.no_study and self.by != "study":
+            raise ValueError("no_study= is of a split by study: pass split_by='study' (--split-by study) too")
+        try:
+            object.__setattr__(self, "seed", operator.index(self.seed))
+            object.__setattr__(self, "fractions", tuple(map(float, self.fractions)))
+        except TypeError:
+            raise ValueError(f"split_seed={self.seed!r}, split_fractions={self.fractions!r}: pass a whole number, and "
+                             "three numbers") from None  # fmt: skip
+        if len(self.fractions) != 3 or min(self.fractions) < 0 or not abs(sum(self.fractions) - 1) <= 1e-6:
+            raise ValueError(f"fractions {self.fractions}: give three that add up to 1, for {', '.join(SPLITS)}")
+        if not self.by and (self.seed or self.fractions != FRACTIONS):
+            raise ValueError("split_seed= and split_fractions= say how to split: pass split_by= (--split-by) too")
+        if self.by and self.splits is not None and self.splits != NO_TABLE:
+            raise ValueError("splits= says which slide is where: leave out split_by= (--split-by), or splits=")
+
+    @property
+    def names(self) -> list[str]:
+        """The splits that there are to be."""
+        return [s for s, share in zip(SPLITS, self.fractions) if share]
+
+    @property
+    def words(self) -> str:
+        """How groups are dealt, as scripts take it."""
+        words = ["--split-by", self.by or "slide"]
+        if self.fractions != FRACTIONS:
+            words += ["--split-fractions", *map(repr, self.fractions)]
+        words += ["--patients", str(self.patients)] if self.patients else []
+        return shlex.join(words + (["--no-study", self.no_study] if self.no_study else []))
+
+
+@dataclass(frozen=True)
+class SlideSplit:
+    """Where a slide falls."""
+
+    slide: Slide
+    group: str
+    split: str
+
+
+def split_slides(catalog: Catalog, selection: Selection, splitting: Splitting) -> dict[str, SlideSplit]:
+    """Put each selected slide of a root into a split: by a table, or by a hash of its group.
+
+    The split of a group is a function of seed, group and fractions alone, so slides that are added move none that was
+    there. A slide of several studies must fall into one split by each.
+
+    Returns
+    -------
+    dict
+        Slide name → where it falls, in the catalog's order.
+
+    Raises
+    ------
+    DataError
+        If a table lacks a slide, or `splitting.by` is given beside a root's own; if a slide's group is not known, or
+        its studies fall into two splits; if a split would get no slide. Seeds that work are named.
+    """
+    slides = selection.of(catalog)
+    if table := find_table(catalog.root, splitting.splits, catalog.access):
+        return _by_table(table, slides, selection, splitting)
+    if splitting.by is None:
+        return {slide.name: SlideSplit(slide, slide.name, "train") for slide in slides}
+    groups = groups_of(slides, splitting)
+    how = (splitting.seed, splitting.fractions)
+    parts = {name: {part_of(group, *how) for group in own} for name, own in groups.items()}
+    torn = [name for name, found in parts.items() if len(found) > 1]
+    empty = [split for split in splitting.names if not any(split in found for found in parts.values())]
+    if torn or empty:
+        raise DataError(_refusal(torn, empty, groups, selection, splitting))
+    return {s.name: SlideSplit(s, ",".join(groups[s.name]), min(parts[s.name])) for s in slides}
+
+
+def _by_table(
+    table: SplitTable, slides: Sequence[Slide], selection: Selection, splitting: Splitting
+) -> dict[str, SlideSplit]:
+    if splitting.by:
+        raise DataError(
+            f"{table.where}: says which slide is in which split: leave out split_by= (--split-by), or pass "
+            f"splits={NO_TABLE!r} (--splits {NO_TABLE}) to split anew by {splitting.by}"
+        )
+    if lost := [slide.name for slide in slides if fold(slide.name) not in table.splits]:
+        raise DataError(
+            f"{table.where}: lacks {len(lost)} of {len(slides)} slides: {shown(lost)}; "
+            f"{_adding(table.where, selection)}, or leave them out by exclude= "
+            "(--exclude)"
+        )
+    places = ((slide, fold(slide.name)) for slide in slides)
+    return {slide.name: SlideSplit(slide, table.groups[name], table.splits[name]) for slide, name in places}
+
+
+def _adding(where: str, selection: Selection) -> str:
+    """Say how slides are added to a table; one behind a URL can't be written."""
+    if where == GIVEN:
+        return "add them to it"
+    out = where if is_local(where) else "splits.csv"
+    command = f"{DEAL} {selection.words} {shlex.join(['--add-to', where, '--out', out])}"
+    then = "" if is_local(where) else f", and pass splits={out!r} (--splits {out})"
+    return f"add them by `{command}`, with the --split-by that it was made with{then}"
+
+
+def part_of(group: str, seed: int, fractions: tuple[float, ...]) -> str:
+    """Return the split of a group, by a hash of seed and name held against the fractions."""
+    return next(split for split, end in zip(SPLITS, _ends(fractions)) if drawn(group, seed) < end)
+
+
+def drawn(group: str, seed: int) -> int:
+    """Return the number below 2^256 that a group draws."""
+    return int(hashlib.sha256(f"{seed} {fold(group)}".encode()).hexdigest(), 16)
+
+
+@cache
+def _ends(fractions: tuple[float, ...]) -> list[int]:
+    """Return where the splits end among the 2^256 values of the hash; whole numbers, so that no machine rounds."""
+    shares = [Fraction(str(share)) for share in fractions]
+    return [math.ceil(end / sum(shares) * 2**256) for end in accumulate(shares)]
+
+
+def seeds_that_work(groups: Iterable[Sequence[str]], splitting: Splitting) -> list[int]:
+    """Return the seeds below 100 by which the groups of each slide agree, and each split has one."""
+    groups, found = set(map(tuple, groups)), []
+    for seed in range(SEEDS):
+        parts = [{part_of(group, seed, splitting.fractions) for group in own} for own in groups]
+        if all(len(own) == 1 for own in parts) and set.union(*parts) == set(splitting.names):
+            found.append(seed)
+    return found
+
+
+def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Selection, splitting: Splitting) -> str:
+    """Say what is wrong with a split by hash, with which seeds it would be right, and what else helps."""
+    by, seed, n = splitting.by, splitting.seed, len(set(groups.values()))
+    seeds = seeds_that_work(groups.values(), splitting)
+    working = shown([str(seed) for seed in seeds], 10)
+    works = f"of the seeds below {SEEDS}, these work: {working}" if seeds else f"no seed below {SEEDS} works"
+    command = f"{DEAL} {selection.words} {splitting.words} --out splits.csv"
+    deal = f"deal them exactly by `{command}`, and pass splits='splits.csv' (--splits splits.csv) instead of split_by="
+    if torn:
+        return (f"split by {by} with seed {seed}: {len(torn)} of {len(groups)} slides are of several studies, which "
+                f"fall into different splits: {shown(torn)}; {works}; leave them out "
+                f"by exclude= (--exclude), or {deal}")  # fmt: skip
+    if n < len(splitting.names):
+        return too_few(empty, n, splitting)
+    return (f"split by {by} with seed {seed}: {' and '.join(empty)} would get no slide of {len(groups)} in {n} groups; "
+            f"{works}; or {deal}")  # fmt: skip
+
+
+def too_few(empty: Sequence[str], groups: int, splitting: Splitting) -> str:
+    """Say that there are fewer groups than splits."""
+    return (f"split by {splitting.by}: {' and '.join(empty)} would get no slide: too few groups ({groups}) for "
+            f"{len(splitting.names)} splits; leave one out by split_fractions= (--split-fractions), split by slide, or "
+            "take more slides")  # fmt: skip
+
+
+def parts_of(placed: Iterable[SlideSplit]) -> dict[str, list[str]]:
+    """Return the names of the slides of each split, also of one that has none."""
+    parts: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for one in placed:
+        parts[one.split].append(one.slide.name)
+    return parts
+
+
+def report(placed: Iterable[SlideSplit], spots: Mapping[str, int]) -> str:
+    """Tell, as a Markdown table, how many groups, slides and spots (given by slide name) fell where."""
+    cells = defaultdict(list)
+    for p in placed:
+        cells[p.slide.tech, p.split].append(p)
+    lines = ["| technology | split | groups | slides | spots |", "| --- | --- | ---: | ---: | ---: |"]
+    for (tech, split), members in sorted(cells.items(), key=lambda c: (c[0][0], SPLITS.index(c[0][1]))):
+        groups, n = len({p.group for p in members}), sum(spots[p.slide.name] for p in members)
+        lines.append(f"| {tech} | {split} | {groups:,} | {len(members):,} | {n:,} |")
+    return "\n".join(lines)
+
+
+def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str, str]) -> list[str]:
+    """Look for the same content under two names.
+
+    Parameters
+    ----------
+    digests
+        What is digested ("image", "counts") → slide name → digest of it.
+    split_of
+        Slide name → split.
+
+    Returns
+    -------
+    list of str
+        A sentence for each pair within one split.
+
+    Raises
+    ------
+    DataError
+        If two slides on two sides have the same content.
+    """
+    same, across = [], []
+    for what, by_slide in digests.items():
+        alike = defaultdict(list)
+        for slide, digest in by_slide.items():
+            alike[digest].append(slide)
+        for names in alike.values():
+            if len(names) > 1:
+                where = ", ".join(f"{name} ({split_of[name]})" for name in names)
+                leak = len({split_of[name] for name in names}) > 1
+                (across if leak else same).append(f"the same {what}: {where}")
+    if across:
+        raise DataError(
+            f"slides on two sides have {'; '.join(across[:10])}. Name one of each in a file for --exclude, "
+            "or publish to another folder, split by a table in which they have one patient"
+        )
+    return same

@@ -1,0 +1,12 @@
+from .image_towers import DTYPES as DTYPES
+from .image_towers import VisionTower as VisionTower
+from .image_towers import load_tower as load_tower
+from .spot_clip import SpotClipConfig as SpotClipConfig
+from .spot_clip import SpotClipModel as SpotClipModel
+from .two_towers import CLIP_MEAN as CLIP_MEAN
+from .two_towers import CLIP_STD as CLIP_STD
+from .two_towers import TwoTowers as TwoTowers
+from .two_towers import gene_towers as gene_towers
+from .two_towers import model_state as model_state
+from .two_towers import text_towers as text_towers
+from .two_towers import tokenizer_of as tokenizer_of

@@ -1,0 +1,162 @@
+"""Two towers to be trained together, out of any CLIP-family checkpoint: images with genes, or images with text."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+from torch import nn
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoTokenizer,
+    CLIPModel,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from stimage.core.errors import DataError
+from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
+
+FAMILY = ("clip", "clip_vision_model", SpotClipConfig.model_type)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+
+
+class TwoTowers(nn.Module):
+    """A model that takes uint8 patches and gives embeddings of unit length and the logit scale.
+
+    Attributes
+    ----------
+    model
+        `SpotClipModel`, or transformers' `CLIPModel`, which is then trained with sentences. Its logit scale is a vector
+        of one here, since FSDP shards no scalars; `model_state` has it as the model's own class does.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, model: PreTrainedModel, mean: Sequence[float], std: Sequence[float]):
+        super().__init__()
+        self.model = model
+        model.logit_scale = nn.Parameter(model.logit_scale.detach().reshape(1))
+        self.register_buffer("mean", 255 * torch.tensor(mean), persistent=False)
+        self.register_buffer("std", 255 * torch.tensor(std), persistent=False)
+
+    @property
+    def image_size(self) -> int:
+        """Pixels along a side that the vision tower takes."""
+        return self.model.config.vision_config.image_size
+
+    def forward(self, images: torch.Tensor, **other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Embed patches (uint8, n x height x width x 3) and what goes with them, by its name in the model's forward."""
+        pixels = ((images.float() - self.mean) / self.std).permute(0, 3, 1, 2)
+        output = self.model(pixel_values=pixels, **other)
+        others = output.gene_embeds if "expression" in other else output.text_embeds
+        return output.image_embeds, others, self.model.logit_scale
+
+
+def model_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return the weights of the model out of those of its `TwoTowers`, as `save_pretrained` takes them."""
+    weights = {
+        name.removeprefix("_orig_mod.").removeprefix("model."): value for name, value in state.items()
+    }  # compiled
+    return weights | {"logit_scale": weights["logit_scale"].reshape(())}
+
+
+def gene_towers(
+    checkpoint: str, genes: Sequence[str], kind: str, latent_dim: int, pretrained: bool = True
+) -> TwoTowers:
+    """Return a checkpoint's vision tower beside a new gene tower ("linear" or "mlp").
+
+    A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same. Without ``pretrained`` only its
+    configuration is read, and the weights are random.
+
+    Raises
+    ------
+    DataError
+        If the checkpoint can't be read, is not of the CLIP family, lacks a vision tower, or has another panel or gene
+        tower.
+    """
+    config = read_config(checkpoint)
+    if isinstance(config, SpotClipConfig):
+        if list(config.genes) != list(genes):
+            raise DataError(f"{checkpoint}: was trained on another panel ({len(config.genes)} genes, not these "
+                            f"{len(genes)}); pass its panel, or the checkpoint that it was tuned from")  # fmt: skip
+        if (config.gene_tower, config.latent_dim) != (kind, latent_dim):
+            raise DataError(f"{checkpoint}: has tower={config.gene_tower} and latent_dim={config.latent_dim}, not "
+                            f"{kind} and {latent_dim}; pass its own, or the checkpoint it was tuned from")  # fmt: skip
+    else:
+        vision = getattr(config, "vision_config", config)
+        config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,
+                                genes=list(genes), gene_tower=kind, latent_dim=latent_dim)  # fmt: skip
+    if not pretrained:
+        return TwoTowers(SpotClipModel(config), *mean_and_std(checkpoint))
+    model, info = _load(SpotClipModel, checkpoint, config)
+    if lost := [name for name in info["missing_keys"] if name.startswith(("vision_model.", "visual_projection."))]:
+        raise DataError(f"{checkpoint}: has no vision tower with projection: it lacks {sorted(lost)[0]}")
+    return TwoTowers(model, *mean_and_std(checkpoint))
+
+
+def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:
+    """Return a CLIP checkpoint with both its towers, to be trained with sentences; raises as `gene_towers`."""
+    config = read_config(checkpoint)
+    if config.model_type != "clip":
+        raise DataError(f"{checkpoint}: has no text tower; a text tower needs a whole CLIP checkpoint")
+    if not pretrained:
+        return TwoTowers(CLIPModel(config), *mean_and_std(checkpoint))
+    model, info = _load(CLIPModel, checkpoint, None)
+    if info["missing_keys"]:
+        raise DataError(f"{checkpoint}: is no whole CLIP checkpoint: it lacks {sorted(info['missing_keys'])[0]}")
+    return TwoTowers(model, *mean_and_std(checkpoint))
+
+
+def read_config(checkpoint: str) -> PreTrainedConfig:
+    """Read a checkpoint's configuration; `DataError` if there is none, or it is not of the CLIP family."""
+    try:
+        config = AutoConfig.from_pretrained(checkpoint)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{checkpoint}: cannot be read as a checkpoint: {_why(checkpoint, error)}") from None
+    if config.model_type not in FAMILY:
+        raise DataError(f"{checkpoint}: is a {config.model_type!r} model, not of the CLIP family ({', '.join(FAMILY)})")
+    return config
+
+
+def tokenizer_of(checkpoint: str) -> PreTrainedTokenizerBase:
+    """Return a checkpoint's tokenizer, which cuts off what its text tower can't take; `DataError` if it has none."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{checkpoint}: has no tokenizer that can be read: {_why(checkpoint, error)}") from None
+    places = read_config(checkpoint).text_config.max_position_embeddings
+    tokenizer.model_max_length = min(tokenizer.model_max_length, places)
+    return tokenizer
+
+
+def mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Return how a checkpoint's image processor normalises colours; CLIP's way where it has none."""
+    if Path(checkpoint).is_dir() and not Path(checkpoint, "preprocessor_config.json").exists():
+        return CLIP_MEAN, CLIP_STD
+    try:
+        processor = AutoImageProcessor.from_pretrained(checkpoint)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{checkpoint}: its image processor cannot be read: {_why(checkpoint, error)}") from None
+    return processor.image_mean, processor.image_std
+
+
+def _load(kind: type[PreTrainedModel], checkpoint: str, config: PreTrainedConfig | None) -> tuple:
+    try:
+        return kind.from_pretrained(checkpoint, config=config, dtype=torch.float32, output_loading_info=True)
+    except (OSError, ValueError, RuntimeError, UnpicklingError) as error:  # of a .bin, only weights are unpickled
+        raise DataError(f"{checkpoint}: its weights cannot be loaded: {_why(checkpoint, error)}") from None
+
+
+def _why(checkpoint: str, error: Exception) -> str:
+    """Return what went wrong, in a line; of a checkpoint that can't be fetched, what to do."""
+    if isinstance(error.__cause__, LocalEntryNotFoundError):
+        return (
+            f"it is not in the Hugging Face cache, and the Hub can't be reached; run hf download {checkpoint} where "
+            "there is a network, or try without it: configs/finetune/tiny.yaml has random weights"
+        )
+    return " ".join(str(error).split())[:300]

@@ -1,0 +1,47 @@
+"""Streaming slide by slide: the same examples as the builder's, and a root is listed once for all slides."""
+
+from collections import Counter
+
+from datasets import load_dataset
+
+from stimage.core import storage
+from stimage.loading.sources import open_source
+from stimage.slides.catalog import Filters
+from tests.building import BUILD
+from tests.faults import serving
+from tests.roots import write_slide
+from tests.test_scripts import run
+
+COLUMNS = ["spot_id", "slide", "annotation", "image"]
+
+
+def test_a_root_is_listed_once_whatever_the_number_of_slides(tmp_path, monkeypatch):
+    for k in range(5):
+        write_slide(tmp_path, f"S{k}", "ST", side=3 + k, seed=k)
+    whole = load_dataset("stimage_1k4m", "ST", data_dir=str(tmp_path), split="train", streaming=True)
+    want = [{name: e[name] for name in COLUMNS} for e in whole]
+    listed, list_local = Counter(), storage._list_local
+
+    def counting(folder: str) -> dict:
+        listed[folder] += 1
+        return list_local(folder)
+
+    monkeypatch.setattr(storage, "_list_local", counting)
+    source = open_source(str(tmp_path), patch="original", on_mismatch="error")
+    got = [example for slide in source.slides(("ST",)) for example in source.spots(slide, COLUMNS)]
+    assert got == want and list(got[0]) == COLUMNS
+    assert listed and max(listed.values()) == 1
+
+
+def test_a_published_slide_has_its_own_shards_whatever_its_name(tmp_path):
+    """datasets takes names of files for patterns: S* was all slides that begin with S, A[1] was A1."""
+    names = ["S*", "SX", "A[1]", "A1", "Q?", "QQ"]
+    for k, name in enumerate(names):
+        write_slide(tmp_path / "at[0]/root", name, "ST", side=2, seed=k)
+    assert run(BUILD, tmp_path / "at[0]/root", tmp_path / "at[0]/out").returncode == 0
+    with serving(tmp_path) as server:
+        for location in (str(tmp_path / "at[0]/out"), f"{server.url}/at%5B0%5D/out"):
+            source = open_source(location)
+            for name in names:
+                (slide,) = source.slides(filters=Filters(slides=name))
+                assert {e["slide"] for e in source.spots(slide, ["slide"])} == {name}

@@ -1,0 +1,62 @@
+"""Small CLIP checkpoints with random weights, and a program for several processes."""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
+
+
+def write_clip(folder: Path, seed: int = 0) -> Path:
+    """Save a CLIP of two small towers with its tokenizer of single characters."""
+    folder.mkdir(parents=True)
+    characters = [chr(c) for c in range(33, 127)]
+    tokens = [*characters, *(f"{c}</w>" for c in characters), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({token: i for i, token in enumerate(tokens)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    CLIPTokenizer.from_pretrained(folder, model_max_length=77).save_pretrained(folder)
+    tower = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = {"vocab_size": len(tokens), "bos_token_id": len(tokens) - 2, "eos_token_id": len(tokens) - 1}
+    torch.manual_seed(seed)
+    config = CLIPConfig(
+        vision_config={**tower, "image_size": 32, "patch_size": 8}, text_config={**tower, **text}, projection_dim=24
+    )
+    CLIPModel(config).save_pretrained(folder)
+    return folder
+
+
+def batch(n: int, genes: int, size: int = 32) -> dict[str, torch.Tensor]:
+    """Return n made patches and expression."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.randint(0, 256, (n, size, size, 3), dtype=torch.uint8, generator=generator)
+    return {"images": images, "expression": torch.randn(n, genes, generator=generator)}
+
+
+def save_gradients(checkpoint: str, out: str, *chunks: str) -> None:
+    """Save, for each chunk, the loss and all gradients of a batch of 24, of which each process has a share."""
+    from accelerate import Accelerator
+
+    from stimage.towers.two_towers import gene_towers
+    from stimage.training.contrastive import backward
+
+    accelerator = Accelerator(cpu=True)
+    torch.manual_seed(0)
+    towers = accelerator.prepare(gene_towers(checkpoint, ["A", "B", "C"], "linear", 8))
+    rank, ranks = accelerator.process_index, accelerator.num_processes
+    share = {name: part[rank::ranks] for name, part in batch(24, 3).items()}
+    found = []
+    for chunk in chunks:
+        towers.zero_grad()
+        loss = backward(accelerator, towers, share, int(chunk) or None)
+        gradients = {n: p.grad.clone() for n, p in accelerator.unwrap_model(towers).named_parameters()}
+        found.append({"loss": loss, "ranks": ranks, "gradients": gradients})
+    if accelerator.is_main_process:
+        torch.save(found, out)
+    del towers
+    accelerator.free_memory()  # processes that leave the group while DDP is there wait for ever
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    save_gradients(*sys.argv[1:])
