@@ -48,6 +48,14 @@ def test_help_explains_and_bad_arguments_fail(script):
     assert run(script, "--no-such-option").returncode == 2
 
 
+@pytest.mark.parametrize("script", ["data_collection/check_spots.py", "evaluation/embed_spots.py"])
+def test_a_technology_is_no_config(script, sample, tmp_path):
+    done = run(script, sample, "--config", "ST", "--out", tmp_path)
+    assert done.returncode == 2 and "--config ST: a technology is chosen by --tech ST\n" in done.stderr
+    done = run("finetune/finetune_clip.py", sample, "--config", "ST", "--out", tmp_path)
+    assert done.returncode == 2 and "for a technology, --override config=ST\n" in done.stderr
+
+
 def test_show_spots(sample, tmp_path):
     listed = run("data_process/show_spots.py", sample).stdout.splitlines()
     names = [line.split("\t")[1] for line in listed]

@@ -7,7 +7,7 @@ position alone scores high; slide, study and patient hold whole groups out, bloc
 Rows are slides, studies and all spots (pooled). Under random and block each row has probes of its own, trained and
 tested within it. Under slide, study and patient, probes are trained on all spots but a held-out group's; the row of a
 slide or a study is of its spots while held out, without ±. ± is the standard deviation over folds. Slides with other
-sets of labels (two species) make pooled low: restrict with --config, --species or --tissue.
+sets of labels (two species) make pooled low: restrict with --tech, --species or --tissue.
 
 Spots without a label, or labelled "undetermined" or "Exclude", are left out. Writes results.json and results.csv.
 """

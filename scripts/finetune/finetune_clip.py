@@ -19,6 +19,7 @@ import transformers
 
 from stimage.cli.options import run
 from stimage.publishing.pushing import open_repository, push_folder
+from stimage.slides.catalog import TECHS
 from stimage.training.results import ModelFolder, write_results
 from stimage.training.run import Run
 from stimage.training.settings import Settings, read_settings
@@ -70,6 +71,8 @@ def parse_arguments() -> argparse.Namespace:
     hub.add_argument("--push-checkpoints", action="store_true", help="also each time that it is the best so far")
     hub.add_argument("--public", action="store_true", help="of a model that all may see")
     args = parser.parse_args()
+    if str(args.config) in (*TECHS, "all"):
+        parser.error(f"--config {args.config}: means a YAML file; for a technology, --override config={args.config}")
     if args.push_checkpoints and not args.push_to_hub:
         parser.error("--push-checkpoints: say where, with --push-to-hub REPO")
     return args

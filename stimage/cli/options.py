@@ -20,12 +20,20 @@ from stimage.slides.splits.table import SPLITS
 def add_filters(parser: argparse.ArgumentParser) -> None:
     """Add the builder's filters to a script's options."""
     group = parser.add_argument_group("slides", "which slides to take; without any of these, all")
-    group.add_argument("--config", choices=(*TECHS, "all"), default="all", help="technology (%(default)s)")
+    group.add_argument("--tech", choices=(*TECHS, "all"), default="all", help="technology (%(default)s)")
+    group.add_argument("--config", action=_Renamed, help=argparse.SUPPRESS)
     group.add_argument("--slides", nargs="+", metavar="SLIDE", help="names, or a file of names (one a line, or a CSV)")
     group.add_argument("--exclude", nargs="+", metavar="SLIDE", help="slides to leave out: names, or a file of names")
     for name in ("species", "tissue", "pmid"):
         group.add_argument(f"--{name}", nargs="+", metavar=name.upper())
     group.add_argument("--involve-cancer", choices=("True", "False"))
+
+
+class _Renamed(argparse.Action):
+    """Refuse ``--config``, which chose the technology before; it means a YAML file of settings."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: object, value: Any, _: str | None = None) -> None:
+        parser.error(f"--config {value}: a technology is chosen by --tech {value}")
 
 
 def filters_of(args: argparse.Namespace) -> Filters:
@@ -78,7 +86,7 @@ def splitting_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> Spl
 
 def techs_of(args: argparse.Namespace) -> tuple[str, ...]:
     """Return the technologies that were asked for."""
-    return techs_called(args.config)
+    return techs_called(args.tech)
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:

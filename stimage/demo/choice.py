@@ -44,7 +44,7 @@ class Choice:
 
     @property
     def tech(self) -> str:
-        """The technology, as --config takes it."""
+        """The technology, as --tech takes it."""
         techs = {slide.tech for slide in self.slides}
         return techs.pop() if len(techs) == 1 else "all"
 

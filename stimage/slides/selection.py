@@ -8,9 +8,9 @@ from stimage.slides.catalog import TECHS, Catalog, Filters, Slide
 from stimage.slides.names import texts_of
 
 
-def techs_called(config: str) -> tuple[str, ...]:
-    """Return the technologies that a configuration has: of "all", each."""
-    return TECHS if config == "all" else (config,)
+def techs_called(tech: str) -> tuple[str, ...]:
+    """Return the technologies of a name: of "all", each."""
+    return TECHS if tech == "all" else (tech,)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Selection:
     @property
     def words(self) -> str:
         """The root and the filters, as scripts take them."""
-        words = [self.root, *(("--config", *self.techs) if len(self.techs) == 1 else ())]
+        words = [self.root, *(("--tech", *self.techs) if len(self.techs) == 1 else ())]
         for one in fields(Filters):
             if (value := getattr(self.filters, one.name)) is not None:
                 value = os.fspath(value) if isinstance(value, os.PathLike) else value

@@ -119,7 +119,7 @@ def test_it_goes_on_where_it_stopped(root, embed, files, tmp_path):
 def test_filters_and_a_physical_patch(root, published, embed, tmp_path):
     done = embed(root, tmp_path / "a", "dinov2", "--slides", "S1", "--patch-um", 240, "--patch-px", 24)
     assert not done.error and [path.stem for path in (tmp_path / "a").glob("*.parquet")] == ["S1"]
-    done = embed(published, tmp_path / "b", "dinov2", "--config", "Visium")
+    done = embed(published, tmp_path / "b", "dinov2", "--tech", "Visium")
     assert not done.error and [path.stem for path in (tmp_path / "b").glob("*.parquet")] == ["S0"]
     assert (
         "patches are cut already" in embed(published, tmp_path / "c", "clip", "--patch-um", 240, "--patch-px", 24).error

@@ -19,7 +19,7 @@ SCRIPT = "data_process/export_anndata.py"
 
 @pytest.mark.parametrize("tech", ["ST", "Visium", "VisiumHD"])
 def test_each_slide_round_trips(sample, tmp_path, tech):
-    done = run(SCRIPT, sample, "--config", tech, "--out", tmp_path, "--image-px", 300)
+    done = run(SCRIPT, sample, "--tech", tech, "--out", tmp_path, "--image-px", 300)
     assert done.returncode == 0, done.stderr
     paths = sorted(tmp_path.glob("*.h5ad"))
     assert [p.stem for p in paths] == sorted(p.name[:-10] for p in (sample / tech / "gene_exp").glob("*.csv"))
@@ -46,7 +46,7 @@ def test_each_slide_round_trips(sample, tmp_path, tech):
 
 
 def test_scanpy_processes_and_draws_it(sample, tmp_path):
-    assert run(SCRIPT, sample, "--config", "Visium", "--out", tmp_path).returncode == 0
+    assert run(SCRIPT, sample, "--tech", "Visium", "--out", tmp_path).returncode == 0
     data = scanpy.read_h5ad(sorted(tmp_path.glob("*.h5ad"))[0])
     scanpy.pp.normalize_total(data)
     scanpy.pp.log1p(data)
@@ -61,7 +61,7 @@ def test_scanpy_processes_and_draws_it(sample, tmp_path):
 def test_squidpy_draws_it_and_knows_the_lattice(sample, tmp_path):
     import squidpy
 
-    assert run(SCRIPT, sample, "--config", "Visium", "--species", "human", "--out", tmp_path).returncode == 0
+    assert run(SCRIPT, sample, "--tech", "Visium", "--species", "human", "--out", tmp_path).returncode == 0
     data = anndata.read_h5ad(sorted(tmp_path.glob("*.h5ad"))[0])
     squidpy.pl.spatial_scatter(data, color="annotation", library_id=data.obs["slide"].iloc[0])
     matplotlib.pyplot.gcf().savefig(tmp_path / "plot.png")
@@ -75,7 +75,7 @@ def test_squidpy_draws_it_and_knows_the_lattice(sample, tmp_path):
 
 
 def test_one_file_for_all(sample, tmp_path):
-    done = run(SCRIPT, sample, "--species", "human", "--config", "Visium", "--one-file", "--out", tmp_path / "all.h5ad")
+    done = run(SCRIPT, sample, "--species", "human", "--tech", "Visium", "--one-file", "--out", tmp_path / "all.h5ad")
     assert done.returncode == 0, done.stderr
     data, tables = anndata.read_h5ad(tmp_path / "all.h5ad"), []
     for path in sorted((sample / "Visium/gene_exp").glob("Human*.csv")):

@@ -73,7 +73,7 @@ def test_overlap_hvg_is_that_of_the_stacked_spots(root, tmp_path):
     scanpy.pp.log1p(data)
     scanpy.pp.highly_variable_genes(data, n_top_genes=40)
     want = data.var_names[data.var["highly_variable"]].tolist()
-    assert select(root, tmp_path / "p.json", "overlap-hvg", "--config", "ST", "--species", "human", "--n", 40) == want
+    assert select(root, tmp_path / "p.json", "overlap-hvg", "--tech", "ST", "--species", "human", "--n", 40) == want
 
 
 def test_hest_is_that_of_the_stacked_spots(root, tmp_path):
@@ -86,7 +86,7 @@ def test_hest_is_that_of_the_stacked_spots(root, tmp_path):
     scanpy.pp.log1p(data)
     scanpy.pp.highly_variable_genes(data, n_top_genes=25)
     want = data.var_names[data.var["highly_variable"]].tolist()
-    assert select(root, tmp_path / "p.json", "hest", "--config", "Visium", "--species", "human", "--n", 25) == want
+    assert select(root, tmp_path / "p.json", "hest", "--tech", "Visium", "--species", "human", "--n", 25) == want
 
 
 def test_dispersions_are_scanpys_to_the_fifth_digit(root):
@@ -101,21 +101,19 @@ def test_union_and_consensus(root, tmp_path):
     slides = [p.name.removesuffix("_count.csv") for p in sorted((root / "Visium/gene_exp").glob("Human*.csv"))]
     common = set(stacked(root, "Visium").var_names)
     each = [select(root, tmp_path / "p.json", "hvg", "--slides", slide, "--n", 20) for slide in slides]
-    union = select(root, tmp_path / "p.json", "hvg-union", "--config", "Visium", "--species", "human", "--n", 20)
+    union = select(root, tmp_path / "p.json", "hvg-union", "--tech", "Visium", "--species", "human", "--n", 20)
     assert union == [gene for gene in dict.fromkeys(gene for genes in each for gene in genes) if gene in common]
-    consensus = select(
-        root, tmp_path / "p.json", "hvg-consensus", "--config", "Visium", "--species", "human", "--n", 20
-    )
+    consensus = select(root, tmp_path / "p.json", "hvg-consensus", "--tech", "Visium", "--species", "human", "--n", 20)
     times = [sum(gene in genes for genes in each) for gene in consensus]
     assert times == sorted(times, reverse=True) and times[0] > 1 and set(consensus) <= set(union)
 
 
 def test_the_file_says_how_it_was_made_and_the_builder_takes_it(root, tmp_path):
-    genes = select(root, tmp_path / "p.json", "overlap-hvg", "--config", "ST", "--species", "human", "--n", 7)
+    genes = select(root, tmp_path / "p.json", "overlap-hvg", "--tech", "ST", "--species", "human", "--n", 7)
     made = json.loads((tmp_path / "p.json").read_text())
     assert made["method"] == "overlap-hvg" and len(made["slides"]) == 3 and made["versions"]["scanpy"]
     again = tmp_path / "again.json"
-    select(root, again, "overlap-hvg", "--config", "ST", "--species", "human", "--n", 7)
+    select(root, again, "overlap-hvg", "--tech", "ST", "--species", "human", "--n", 7)
     assert again.read_text() == (tmp_path / "p.json").read_text() and len(made["sha256"]) == 64
     data = load_dataset("stimage_1k4m", "ST", data_dir=str(root), split="train", streaming=True, panel=str(again),
                         species="human")  # fmt: skip
@@ -261,7 +259,7 @@ def test_held_out_slides_must_have_the_genes_but_their_counts_are_not_read(root,
     header = path.read_text().split("\n", 1)[0]
     path.write_text(f"{header}\nno counts\n")
     slide = path.name.removesuffix("_count.csv")
-    options = ("--config", "ST", "--species", "human", "--method", "hvg-consensus", "--n", 50)
+    options = ("--tech", "ST", "--species", "human", "--method", "hvg-consensus", "--n", 50)
     assert run(SCRIPT, copy, *options, "--out", tmp_path / "all.json").returncode == 1
     done = run(SCRIPT, copy, *options, "--held-out", slide, "--out", tmp_path / "panel.json")
     assert done.returncode == 0, done.stderr

@@ -133,7 +133,7 @@ def test_an_interrupted_push_goes_on_where_it_was(hub, root, built, tmp_path, fa
 
 
 def test_the_data_set_follows_the_folder(hub, root, tmp_path):
-    assert push(hub, root, tmp_path / "out", "--config", "ST").returncode == 0
+    assert push(hub, root, tmp_path / "out", "--tech", "ST").returncode == 0
     old = on_hub(hub)
     puts = len(hub.requests("PUT"))
     (tmp_path / "out/.README.md.node.1").write_text("left by a killed process")

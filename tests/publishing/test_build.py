@@ -116,7 +116,7 @@ def test_only_what_changed_is_made_again(tmp_path):
 
 
 def test_ranges_of_a_slide_are_shards(sample, published, tmp_path):
-    done = run(BUILD, sample, tmp_path / "out", "--config", "VisiumHD", "--spots-per-shard", 100)
+    done = run(BUILD, sample, tmp_path / "out", "--tech", "VisiumHD", "--spots-per-shard", 100)
     assert done.returncode == 0, done.stderr
     (slide,) = pq.read_table(tmp_path / "out/slides.parquet").to_pylist()
     assert slide["shards"] == -(-slide["spots"] // 100) > 2
@@ -126,7 +126,7 @@ def test_ranges_of_a_slide_are_shards(sample, published, tmp_path):
 
 
 def test_jpeg_and_physical_patches(sample, tmp_path):
-    done = run(BUILD, sample, tmp_path / "out", "--config", "ST", "--image-format", "jpeg", "--jpeg-quality", 80,
+    done = run(BUILD, sample, tmp_path / "out", "--tech", "ST", "--image-format", "jpeg", "--jpeg-quality", 80,
                "--patch-um", 150, "--patch-px", 32)  # fmt: skip
     assert done.returncode == 0, done.stderr
     example = next(iter(load_dataset(str(tmp_path / "out"), split="train", streaming=True)))

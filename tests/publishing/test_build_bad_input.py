@@ -30,7 +30,7 @@ def test_a_failed_slide_stops_no_other(tmp_path):
 def test_other_options_are_refused_and_named(sample, published, tmp_path):
     done = run(BUILD, sample, published, "--image-format", "jpeg")
     assert done.returncode == 1 and "was made with image_format='png', not 'jpeg'" in done.stderr
-    done = run(BUILD, sample, published, "--config", "ST")
+    done = run(BUILD, sample, published, "--tech", "ST")
     assert done.returncode == 1 and "shards of 3 slides that are not selected now" in done.stderr
     assert (published / "README.md").exists()
     (tmp_path / "mine.txt").write_text("mine")
@@ -44,11 +44,11 @@ def test_other_options_are_refused_and_named(sample, published, tmp_path):
 
 def test_the_sample_is_split_by_slide_and_a_failed_plan_binds_nothing(sample, tmp_path):
     out = tmp_path / "out"
-    done = run(BUILD, sample, out, "--split-by", "study", "--config", "VisiumHD")
+    done = run(BUILD, sample, out, "--split-by", "study", "--tech", "VisiumHD")
     assert done.returncode == 1 and "study of 1 of 1 slides is not known" in done.stderr and "--exclude" in done.stderr
-    done = run(BUILD, sample, out, "--split-by", "slide", "--config", "ST")
+    done = run(BUILD, sample, out, "--split-by", "slide", "--tech", "ST")
     assert done.returncode == 1 and "too few groups (2) for 3 splits" in done.stderr
-    done = run(BUILD, sample, out, "--split-by", "slide", "--config", "ST", "--split-fractions", 0.5, 0, 0.5,
+    done = run(BUILD, sample, out, "--split-by", "slide", "--tech", "ST", "--split-fractions", 0.5, 0, 0.5,
                "--split-seed", 2)  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = run(BUILD, sample, tmp_path / "all", "--split-by", "slide")

@@ -41,7 +41,7 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("finetune")
     make_sample(folder / "root", genes=300, slides_per_study=2, st_side=4, visium_side=14, hd_side=4)
     write_clip(folder / "clip")
-    done = run("data_process/select_genes.py", folder / "root", "--config", "Visium", "--species", "human",
+    done = run("data_process/select_genes.py", folder / "root", "--tech", "Visium", "--species", "human",
                "--method", "hvg-consensus", "--n", 40, "--out", folder / "panel.json")  # fmt: skip
     assert done.returncode == 0, done.stderr
     settings = {**SETTINGS, "vision": str(folder / "clip"), "panel": str(folder / "panel.json")}
@@ -98,7 +98,7 @@ def test_a_run_learns_and_says_what_it_did(tuned, folder):
 
 
 def test_published_spots_give_the_same_run(tuned, folder, tmp_path):
-    done = run("data_process/build_shards.py", folder / "root", tmp_path / "shards", "--config", "Visium",
+    done = run("data_process/build_shards.py", folder / "root", tmp_path / "shards", "--tech", "Visium",
                "--species", "human", "--workers", 1)  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = finetune(folder, tmp_path / "run", data=tmp_path / "shards")

@@ -110,7 +110,7 @@ def test_killed_and_run_again_goes_on(exact, folder, tmp_path, way):
 def test_embeds_as_in_float32(tuned, folder, tmp_path, dtype):
     found = []
     for kind in ("float32", dtype):
-        words = [str(folder / "root"), "--config", "Visium", "--species", "human", "--model", str(tuned / "model")]
+        words = [str(folder / "root"), "--tech", "Visium", "--species", "human", "--model", str(tuned / "model")]
         words += ["--dtype", kind, "--out", str(tmp_path / kind)]
         done = subprocess.run([*LAUNCH, str(SCRIPTS / "evaluation/embed_spots.py"), *words],
                               capture_output=True, text=True, timeout=250)  # fmt: skip
