@@ -18,10 +18,10 @@ STEP, BIN = 60, 16  # pixels from bin to bin of the huge image, and across a bin
 
 @loads(*OURS)
 def counts_ours(path: str) -> dict:
-    from stimage.slides.counts.wide_csv import read_rows
+    from stimage.slides.counts.wide_csv import read_counts
 
     filled = total = 0
-    for rows in read_rows(path):
+    for rows in read_counts(path):
         filled, total = filled + len(rows.values), total + rows.values.sum()
     return {"filled": filled, "total": float(total)}
 

@@ -80,12 +80,8 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     normal = fit(kind, spots, places)
     values, totals = np.zeros((len(one), len(panel.genes)), np.float32), np.zeros(len(one))
     for some, rows in spots.blocks(at):
-        row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
-        counts, inside = np.zeros((len(rows.ids), len(panel.genes))), column >= 0
-        np.add.at(counts, (row[inside], column[inside]), rows.values[inside])
-        totals[some] = total = np.bincount(row, rows.values, len(rows.ids))
-        spot = np.repeat(np.arange(len(counts)), counts.shape[1])
-        values[some] = normal(counts.ravel(), spot, total).reshape(counts.shape)
+        totals[some] = rows.totals()
+        values[some] = normal.dense(rows.dense(places, len(panel.genes)), totals[some])
     return values, totals
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from stimage.genes.normalise import Normalisation, fit
 from stimage.genes.panels import Panel
 from stimage.genes.vocabulary import Vocabulary
-from stimage.slides.counts.wide_csv import Rows
+from stimage.slides.counts.rows import CountRows
 from stimage.slides.images.patches import Patch
 from stimage.slides.spots import SpotBlock, Spots, read_batches
 
@@ -59,7 +59,7 @@ def needs_counts(columns: Iterable[str]) -> bool:
 
 def _expression(
     spots: Spots, genes: Vocabulary | Panel | None, normalise: str
-) -> Callable[[Rows], dict[str, pa.Array]]:
+) -> Callable[[CountRows], dict[str, pa.Array]]:
     """Return what makes columns of counts."""
     if isinstance(genes, Panel):
         places = genes.places_in(spots.genes, spots.counts, spots.slide.species)
@@ -94,11 +94,10 @@ def _image_column(batch: SpotBlock, encode: Callable[[np.ndarray], bytes]) -> di
     return {"image": pa.StructArray.from_arrays([files, pa.nulls(len(files), pa.string())], ["bytes", "path"])}
 
 
-def _sparse(rows: Rows, gene_ids: np.ndarray) -> dict[str, pa.Array]:
+def _sparse(rows: CountRows, gene_ids: np.ndarray) -> dict[str, pa.Array]:
     """Return ascending gene ids and their counts, row by row."""
     ids, counts = gene_ids.take(rows.columns), rows.values.astype(np.float32)
-    row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
-    key = row * (int(gene_ids.max(initial=0)) + 1) + ids
+    key = rows.spot * (int(gene_ids.max(initial=0)) + 1) + ids
     if (np.diff(key) < 0).any():  # the slide's columns are not in the vocabulary's order
         order = key.argsort()
         ids, counts = ids[order], counts[order]
@@ -106,14 +105,10 @@ def _sparse(rows: Rows, gene_ids: np.ndarray) -> dict[str, pa.Array]:
     return {name: pa.ListArray.from_arrays(offsets, v) for name, v in (("gene_ids", ids), ("counts", counts))}
 
 
-def _dense(rows: Rows, places: np.ndarray, width: int, normal: Normalisation) -> dict[str, pa.Array]:
+def _dense(rows: CountRows, places: np.ndarray, width: int, normal: Normalisation) -> dict[str, pa.Array]:
     """Return the expression of a panel's genes as vectors of its length."""
-    place = places.take(rows.columns)
-    row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
-    inside, size = place >= 0, len(rows.ids) * width
-    counts = np.bincount(row[inside] * width + place[inside], rows.values[inside], size)
-    spot, totals = np.repeat(np.arange(len(rows.ids)), width), np.bincount(row, rows.values, len(rows.ids))
-    return {"expression": pa.FixedSizeListArray.from_arrays(normal(counts, spot, totals), width)}
+    values = normal.dense(rows.dense(places, width), rows.totals())
+    return {"expression": pa.FixedSizeListArray.from_arrays(values.ravel(), width)}
 
 
 def joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

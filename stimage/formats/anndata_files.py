@@ -91,13 +91,9 @@ def _places(spots: Spots, genes: Sequence[str], naming: Naming | None, panel: Pa
 def _blocks(spots: Spots, places: np.ndarray, genes: int, normalise: str) -> Iterator[csr_matrix]:
     normal = fit(normalise, spots, places)
     for at in range(0, len(spots), BLOCK):
-        part = slice(at, at + BLOCK)
-        rows = spots.rows(part)
-        row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
-        kept, n = column >= 0, len(rows.ids)
-        block = csr_matrix((rows.values[kept], (row[kept], column[kept])), (n, genes))  # adds those of one place
-        spot = np.repeat(np.arange(n), np.diff(block.indptr))
-        block.data = normal(block.data, spot, np.bincount(row, rows.values, n))
+        rows = spots.rows(slice(at, at + BLOCK))
+        block = rows.sparse(places, genes)
+        block.data = normal(block.data, block.tocoo().row, rows.totals())
         yield block
 
 

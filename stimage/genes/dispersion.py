@@ -4,13 +4,12 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import coo_matrix
 
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.genes.names import Naming, named, places_among
 from stimage.slides.catalog import Slide
-from stimage.slides.counts.wide_csv import Rows, read_header, read_rows
+from stimage.slides.counts.wide_csv import read_counts, read_header
 
 BINS = 20
 
@@ -97,25 +96,19 @@ def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str],
 
 
 def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:
-    """Yield a slide's counts of these genes by block: spots, and row, column (of ``genes``) and value of each count.
+    """Yield a slide's counts of these genes by block: spots, and spot, column (of ``genes``) and value of each count.
 
     A file without a spot, as one that was cut off in its header, is a `DataError`.
     """
     names, target = genes_of(slide, naming)
     places, merged = places_among(genes, names, target), len(names) < np.count_nonzero(target >= 0)
     any_spot = False
-    for rows in read_rows(local_copy(slide.counts, slide.access)):
+    for rows in read_counts(local_copy(slide.counts, slide.access)):
         any_spot = True
-        row, column, values = _of_genes(rows, places)
         if merged:
-            summed = coo_matrix((values, (row, column)), (len(rows.ids), len(genes))).tocsr().tocoo()
-            row, column, values = summed.row, summed.col, summed.data
-        yield len(rows.ids), row, column, values
+            summed = rows.sparse(places, len(genes)).tocoo()
+            yield len(rows), summed.row, summed.col, summed.data
+        else:
+            yield len(rows), *rows.entries(places)
     if not any_spot:
         raise DataError(f"{slide.counts}: has no spot; was the file cut off?")
-
-
-def _of_genes(rows: Rows, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    row, column = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), places[rows.columns]
-    kept = column >= 0
-    return row[kept], column[kept], rows.values[kept]

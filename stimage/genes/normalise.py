@@ -59,6 +59,11 @@ class Normalisation:
         scale = np.divide(self.median, totals, out=np.zeros(len(totals)), where=totals > 0)
         return np.log1p(counts * scale[row]).astype(np.float32)
 
+    def dense(self, counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
+        """Normalise a matrix of counts (spots x genes of the panel); the rest is as in `__call__`."""
+        spot = np.repeat(np.arange(len(counts)), counts.shape[1])
+        return self(counts.ravel(), spot, totals).reshape(counts.shape)
+
 
 def fit(kind: str, spots: Spots, places: np.ndarray) -> Normalisation:
     """Return the normalisation of a slide.
@@ -83,6 +88,5 @@ def _median_total(spots: Spots, inside: tuple[int, ...] | None) -> float:
     totals = np.zeros(len(spots))
     for some, rows in spots.blocks():
         values = rows.values if inside is None else rows.values * np.isin(rows.columns, inside)
-        row = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
-        totals[some] = np.bincount(row, values, len(rows.ids))
+        totals[some] = rows.totals(values)
     return float(np.median(totals[totals > 0])) if (totals > 0).any() else 1.0

@@ -10,6 +10,7 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.genes.names import ENSEMBL
+from stimage.slides.counts.rows import CountRows
 
 # reference genes of Eisenberg and Levanon (Trends Genet. 29, 569, 2013) and Vandesompele et al. (Genome Biol. 3, 2002)
 HOUSEKEEPING = frozenset(
@@ -66,19 +67,12 @@ def excluded(genes: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
 
 
 def top_genes(
-    indptr: np.ndarray,
-    columns: np.ndarray,
-    values: np.ndarray,
-    genes: Sequence[str],
-    rule: TopGenes,
-    means: np.ndarray | None = None,
+    rows: CountRows, genes: Sequence[str], rule: TopGenes, means: np.ndarray | None = None
 ) -> list[list[str]]:
     """Return the genes of each spot's sentence, in order; of genes that are equal, by name.
 
     Parameters
     ----------
-    indptr, columns, values
-        Counts of n spots in CSR form, without zeros.
     genes
         Names of the columns.
     means
@@ -87,17 +81,16 @@ def top_genes(
     if rule.above_mean:
         if means is None:
             raise ValueError("above_mean needs the slide's means")
-        score = np.log1p(values) - means[columns]
+        score = np.log1p(rows.values) - means[rows.columns]
     else:
-        score = np.asarray(values, float)
-    kept = ~excluded(genes, rule.exclude)[columns] & (score > 0)
-    row = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))[kept]
-    columns, score = np.asarray(columns)[kept], score[kept]
+        score = rows.values.astype(float)
+    kept = ~excluded(genes, rule.exclude)[rows.columns] & (score > 0)
+    spot, columns, score = rows.spot[kept], rows.columns[kept], score[kept]
     by_name = np.empty(len(genes), int)
     by_name[np.argsort(np.array(genes, dtype=str), kind="stable")] = np.arange(len(genes))
-    order = np.lexsort((by_name[columns], -score, row))
-    row, columns = row[order], columns[order]
-    begin = np.searchsorted(row, np.arange(len(indptr)))
+    order = np.lexsort((by_name[columns], -score, spot))
+    spot, columns = spot[order], columns[order]
+    begin = np.searchsorted(spot, np.arange(len(rows) + 1))
     return [[genes[c] for c in columns[a : min(a + rule.k, b)]] for a, b in pairwise(begin)]
 
 

@@ -9,11 +9,11 @@ from .catalog import read_catalog as read_catalog
 from .catalog import slide_files as slide_files
 from .coordinates import Coordinates as Coordinates
 from .coordinates import read_coordinates as read_coordinates
-from .counts.wide_csv import Rows as Rows
+from .counts.rows import CountRows as CountRows
 from .counts.wide_csv import index_rows as index_rows
 from .counts.wide_csv import parse_header as parse_header
+from .counts.wide_csv import read_counts as read_counts
 from .counts.wide_csv import read_header as read_header
-from .counts.wide_csv import read_rows as read_rows
 from .freshness import as_it_is as as_it_is
 from .freshness import described as described
 from .freshness import root_digest as root_digest

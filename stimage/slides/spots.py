@@ -14,7 +14,8 @@ from stimage.core.storage import local_copy
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
 from stimage.slides.counts.row_index import forget, kept_index
-from stimage.slides.counts.wide_csv import Rows, read_header, rows_at
+from stimage.slides.counts.rows import CountRows
+from stimage.slides.counts.wide_csv import read_header, rows_at
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.reader import MAX_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
@@ -83,7 +84,7 @@ class Spots:
             )
         return pa.array([labels.get(spot) for spot in self.file_ids.to_pylist()], pa.string())
 
-    def rows(self, some: slice | np.ndarray) -> Rows:
+    def rows(self, some: slice | np.ndarray) -> CountRows:
         """Read the counts of some spots, and see that they are of these: a file may have changed in place.
 
         Raises
@@ -102,7 +103,7 @@ class Spots:
             _open_spots.cache_clear()
             raise
 
-    def blocks(self, at: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, Rows]]:
+    def blocks(self, at: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, CountRows]]:
         """Read the counts of all spots, or of those at some places, block by block as they lie in the file.
 
         Yields which of the places a block has, counted from 0, and its counts; raises as `rows` does.
@@ -123,7 +124,7 @@ class SpotBlock:
     begin: int
     end: int
     patches: list[np.ndarray] | None
-    rows: Rows | None
+    rows: CountRows | None
 
 
 def open_spots(

@@ -1,6 +1,6 @@
 """What the second tower is given of a batch: expression as it is, a panel's out of all counts, or sentences."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import datasets
@@ -13,6 +13,7 @@ from stimage.genes.normalise import Normalisation
 from stimage.genes.panels import Panel
 from stimage.genes.sentences import TopGenes, top_genes
 from stimage.loading.batches import SpotBatch
+from stimage.slides.counts.rows import CountRows
 from stimage.training.settings import Settings
 
 
@@ -67,13 +68,12 @@ class PanelOfCounts:
     normal: dict[str, Normalisation]
 
     def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
-        counts, totals = _panel_counts(batch, self.places, self.width)
+        counts, totals = (rows := _rows_of(batch)).dense(self.places, self.width), rows.totals()
         out = np.empty(counts.shape, np.float32)
         slides = np.array(batch.slides)
         for name in set(batch.slides):
             rows = slides == name
-            spot = np.repeat(np.arange(rows.sum()), self.width)
-            out[rows] = self.normal[name](counts[rows].ravel(), spot, totals[rows]).reshape(-1, self.width)
+            out[rows] = self.normal[name].dense(counts[rows], totals[rows])
         return {"expression": torch.from_numpy(out)}
 
 
@@ -88,13 +88,10 @@ class Sentences:
 
     def texts(self, batch: SpotBatch) -> list[str]:
         """Return each spot's sentence."""
-        ids, counts, offsets = (getattr(batch, name).numpy() for name in ("gene_ids", "counts", "offsets"))
         texts = []
-        for i, slide in enumerate(batch.slides):
-            part = slice(offsets[i], offsets[i + 1])
-            means = self.means[slide] if self.means else None
-            indptr = np.array([0, offsets[i + 1] - offsets[i]])
-            texts += top_genes(indptr, ids[part], counts[part], self.names, self.rule, means)
+        for slide, (ids, counts) in zip(batch.slides, _rows_of(batch)):
+            row = CountRows(np.array([0, len(ids)]), ids, counts)
+            texts += top_genes(row, self.names, self.rule, self.means[slide] if self.means else None)
         return [" ".join(genes) for genes in texts]
 
     def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
@@ -102,13 +99,16 @@ class Sentences:
         return {"input_ids": tokens["input_ids"], "attention_mask": tokens["attention_mask"]}
 
 
-def _panel_counts(batch: SpotBatch, places: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    ids, counts, offsets = (getattr(batch, name).numpy() for name in ("gene_ids", "counts", "offsets"))
-    row = np.repeat(np.arange(len(batch)), np.diff(offsets))
-    place = places[ids]
-    inside = place >= 0
-    dense = np.bincount(row[inside] * width + place[inside], counts[inside], len(batch) * width)
-    return dense.reshape(-1, width), np.bincount(row, counts, len(batch))
+def _rows_of(batch: SpotBatch) -> CountRows:
+    return CountRows(batch.offsets.numpy(), batch.gene_ids.numpy(), batch.counts.numpy())
+
+
+def _blocks(table: datasets.Dataset) -> Iterator[CountRows]:
+    """Read the counts of all spots, a thousand spots at a time."""
+    for part in table.select_columns(["gene_ids", "counts"]).iter(1000):
+        ids, counts = (part[name].combine_chunks() for name in ("gene_ids", "counts"))
+        offsets = ids.offsets.to_numpy()
+        yield CountRows(offsets - offsets[0], ids.flatten().to_numpy(), counts.flatten().to_numpy())
 
 
 def _medians(
@@ -116,13 +116,9 @@ def _medians(
 ) -> dict[str, Normalisation]:
     """Return each slide's normalisation, with the median total that it needs, of one pass over the counts."""
     totals = []
-    for part in table.select_columns(["gene_ids", "counts"]).iter(1000):
-        ids, counts = (part[name].combine_chunks() for name in ("gene_ids", "counts"))
-        values = counts.flatten().to_numpy()
-        if settings.normalise == "original":
-            values = values * (places[ids.flatten().to_numpy()] >= 0)
-        row = np.repeat(np.arange(len(part)), np.diff(ids.offsets.to_numpy()))
-        totals.append(np.bincount(row, values, len(part)))
+    for rows in _blocks(table):
+        inside = places[rows.columns] >= 0 if settings.normalise == "original" else True
+        totals.append(rows.totals(rows.values * inside))
     totals = np.concatenate(totals)
     found = {}
     for k, name in enumerate(slides):
@@ -138,11 +134,9 @@ def _slide_means(
     """Return each slide's mean of log1p counts of each gene."""
     sums = {name: np.zeros(genes) for name in slides}
     begin = 0
-    for part in table.select_columns(["gene_ids", "counts"]).iter(1000):
-        ids, counts = (part[name].combine_chunks() for name in ("gene_ids", "counts"))
-        row = np.repeat(slide[begin : begin + len(part)], np.diff(ids.offsets.to_numpy()))
-        gene, value = ids.flatten().to_numpy(), np.log1p(counts.flatten().to_numpy())
-        for k in np.unique(row):
-            sums[slides[k]] += np.bincount(gene[row == k], value[row == k], genes)
-        begin += len(part)
+    for rows in _blocks(table):
+        of_count, values = slide[begin : begin + len(rows)][rows.spot], np.log1p(rows.values)
+        for k in np.unique(of_count):
+            sums[slides[k]] += np.bincount(rows.columns[of_count == k], values[of_count == k], genes)
+        begin += len(rows)
     return {name: total / np.count_nonzero(slide == k) for k, (name, total) in enumerate(sums.items())}

@@ -21,7 +21,7 @@ import stimage_1k4m
 from stimage.formats.adding import _write_counts
 from stimage.formats.anndata_files import write_h5ad
 from stimage.slides.catalog import Filters, read_catalog
-from stimage.slides.counts.wide_csv import read_header, read_rows
+from stimage.slides.counts.wide_csv import read_counts, read_header
 from tests.outs import COLUMNS, write_outs
 from tests.roots import write_slide
 
@@ -180,4 +180,4 @@ def test_wide_csv(tmp_path_factory, data):
         rows = list(csv.reader(file))
     assert rows == [["", *genes], *([spot, *map(str, row)] for spot, row in zip(spots, table.tolist()))]
     assert len(read_header(str(path))[0]) == len(genes)
-    assert sum(rows.values.sum() for rows in read_rows(str(path))) == table.sum()
+    assert sum(rows.values.sum() for rows in read_counts(str(path))) == table.sum()

@@ -12,6 +12,7 @@ import stimage_1k4m
 from stimage.core.errors import DataError
 from stimage.genes.sentences import TopGenes, excluded, genes_that_fit, top_genes
 from stimage.loading.batches import spot_loader
+from stimage.slides.counts.rows import CountRows
 from stimage.slides.counts.wide_csv import read_header
 
 KINDS = ("mitochondrial", "ribosomal", "housekeeping")
@@ -20,7 +21,7 @@ NAMES = ["MT-CO1", "RPL3", "ACTB", "b", "a", "Rps27a", "mt-Nd1", "RPSAP1", "KRT8
 
 def sentences(counts, names=NAMES, means=None, **rule):
     m = csr_matrix(np.atleast_2d(counts))
-    return top_genes(m.indptr, m.indices, m.data, names, TopGenes(**rule), means)
+    return top_genes(CountRows(m.indptr, m.indices, m.data), names, TopGenes(**rule), means)
 
 
 @given(st.lists(st.lists(st.integers(0, 4), min_size=9, max_size=9), min_size=1, max_size=5), st.integers(1, 10))
@@ -71,7 +72,8 @@ def test_a_batch_of_the_builder(sample):
     names, tables = stimage_1k4m.gene_names(sample), {}
     for batch in spot_loader(spots, 16, workers=0, image_size=8):
         rule = TopGenes(5, exclude=KINDS)
-        got = top_genes(batch.offsets.numpy(), batch.gene_ids.numpy(), batch.counts.numpy(), names, rule)
+        rows = CountRows(batch.offsets.numpy(), batch.gene_ids.numpy(), batch.counts.numpy())
+        got = top_genes(rows, names, rule)
         for spot, slide, sentence in zip(batch.spot_ids, batch.slides, got):
             if slide not in tables:
                 path = sample / f"ST/gene_exp/{slide}_count.csv"

@@ -93,7 +93,7 @@ def test_all_rows_equal_those_of_a_slow_reader(tmp_path, table, style, block):
     path, _ = write(tmp_path / "f.csv", genes, rows, **style)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counts, "BLOCK", block)
-        ids, got = dense(counts.read_rows(path), len(genes))
+        ids, got = dense(counts.read_counts(path), len(genes))
     want_ids, want = slow(path, len(genes))
     assert ids == want_ids == [spot for spot, _ in rows]
     assert np.array_equal(got, want)
@@ -125,7 +125,7 @@ def test_the_header(tmp_path, style, rows):
     genes = ["ERBB2", "A,1", 'B"2', "1.0"]
     path, _ = write(tmp_path / "f.csv", genes, rows, **style)
     assert counts.read_header(path) == (genes, len(Path(path).read_bytes().splitlines(keepends=True)[0]))
-    assert dense(counts.read_rows(path), 4)[1].tolist() == [[0, 1, 2, 3]] * len(rows)
+    assert dense(counts.read_counts(path), 4)[1].tolist() == [[0, 1, 2, 3]] * len(rows)
     assert len(counts.index_rows(path).start) == len(rows)
 
 
@@ -153,7 +153,7 @@ def both_readers(path: str, block: int, genes, order):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(counts, "BLOCK", block)
         for read in (
-            lambda: list(counts.read_rows(path)),
+            lambda: list(counts.read_counts(path)),
             lambda: counts.rows_at(path, genes, index.start[order], index.end[order]),
         ):
             with pytest.raises(DataError) as caught:
@@ -199,13 +199,13 @@ def test_the_line_is_right_among_many_short_rows(tmp_path):
 def test_a_point_zero_behind_no_integer_is_refused(tmp_path, cell, place):
     path, _ = write(tmp_path / "f.csv", "AB", [("a", [cell, "1"] if place == 0 else ["1", cell])])
     with pytest.raises(DataError, match=rf"line 2 \(spot 'a'\), column {place + 2} .*'{cell}' is no count"):
-        list(counts.read_rows(path))
+        list(counts.read_counts(path))
 
 
 @pytest.mark.parametrize("cell", ["+.0", "-.0", ".0", "0.0", "-0.0", "00.0", "+0.0"])
 def test_a_zero_may_be_written_in_many_ways(tmp_path, cell):
     path, _ = write(tmp_path / "f.csv", "ABC", [("a", ["1", cell, "2.0"]), ("b", [cell, "3", cell])])
-    assert dense(counts.read_rows(path), 3)[1].tolist() == [[1, 0, 2], [0, 3, 0]]
+    assert dense(counts.read_counts(path), 3)[1].tolist() == [[1, 0, 2], [0, 3, 0]]
 
 
 @pytest.mark.parametrize("change", [-6, -2, -1, 1, 2, 3])
@@ -224,10 +224,10 @@ def test_a_row_of_the_wrong_length_is_named(tmp_path, change, block):
 def test_empty_cells_cannot_hide_extra_cells(tmp_path, cells):
     path, _ = write(tmp_path / "f.csv", "ABCD", [("a", cells)])
     if len(cells) == 4 and "" not in cells:
-        assert dense(counts.read_rows(path), 4)[1].tolist() == [[float(c) for c in cells]]
+        assert dense(counts.read_counts(path), 4)[1].tolist() == [[float(c) for c in cells]]
     else:
         with pytest.raises(DataError, match="line 2 "):
-            list(counts.read_rows(path))
+            list(counts.read_counts(path))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -241,12 +241,12 @@ def test_a_file_cut_anywhere(tmp_path, end):
         cells = tail.rstrip(b"\r").split(b",")
         if not tail or (len(cells) == 5 and cells[-1]):  # between rows, or in the last number, where nobody can tell
             ids, want = slow(path, 4)
-            got_ids, got = dense(counts.read_rows(path), 4)
+            got_ids, got = dense(counts.read_counts(path), 4)
             assert got_ids == ids == counts.index_rows(path).ids.to_pylist() and np.array_equal(got, want)
         else:
             spot, line = cells[0].decode(), 1 + content[:size].count(b"\n")
             with pytest.raises(DataError, match=rf"f.csv: line {line} \(spot '{spot}'\)"):
-                list(counts.read_rows(path))
+                list(counts.read_counts(path))
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_file_cut_anywhere(tmp_path, end):
 )
 def test_no_count_file(tmp_path, content, why):
     (tmp_path / "f.csv").write_bytes(content)
-    for read in (counts.read_header, counts.index_rows, lambda path: list(counts.read_rows(path))):
+    for read in (counts.read_header, counts.index_rows, lambda path: list(counts.read_counts(path))):
         with pytest.raises(DataError, match=f"f.csv: .*{why}"):
             read(str(tmp_path / "f.csv"))
 
@@ -281,4 +281,4 @@ def test_a_line_without_a_comma(tmp_path, end):
 def test_a_carriage_return_within_a_row(tmp_path):
     (tmp_path / "f.csv").write_bytes(b",A,B\na,1,2\nb\rc,1,2\n")
     with pytest.raises(DataError, match=r"f.csv: line 3 \(spot 'b\\rc'\) has a carriage return that ends no line"):
-        list(counts.read_rows(str(tmp_path / "f.csv")))
+        list(counts.read_counts(str(tmp_path / "f.csv")))

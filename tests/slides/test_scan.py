@@ -9,12 +9,12 @@ import pytest
 
 COUNT_FAULTS = """
 import resource, sys
-from stimage.slides.counts.wide_csv import index_rows, read_header, read_rows, rows_at
+from stimage.slides.counts.wide_csv import index_rows, read_header, read_counts, rows_at
 path = sys.argv[1]
 index, genes = index_rows(path), read_header(path)[0]
 for _ in range(2):  # the first time, memory is new
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    values = sum(len(rows.values) for rows in read_rows(path))
+    values = sum(len(rows.values) for rows in read_counts(path))
     for at in range(0, len(index.start), 64):
         values += len(rows_at(path, genes, index.start[at : at + 64], index.end[at : at + 64]).values)
 print(values, (resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) * resource.getpagesize())

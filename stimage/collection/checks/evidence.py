@@ -12,7 +12,7 @@ from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
-from stimage.slides.counts.wide_csv import read_header, read_rows
+from stimage.slides.counts.wide_csv import read_counts, read_header
 from stimage.slides.images.patches import square_boxes
 from stimage.slides.images.reader import MAX_PIXELS, ImageInfo, image_info, read_patches
 from stimage.slides.images.thumbnail import thumbnail
@@ -127,14 +127,13 @@ def _read_counts(path: str, gene: str | None) -> Counts:
     mitochondrial = np.array([gene.startswith(MITOCHONDRIAL) for gene in genes])
     wanted = genes.index(gene) if gene in genes else -1
     ids, totals, shares, of_gene, fractional, digest = [], [], [], [], 0, 0
-    for rows in read_rows(path):
-        spot = np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr))
-        totals.append(np.bincount(spot, rows.values, len(rows.ids)))
-        shares.append(np.bincount(spot, rows.values * mitochondrial[rows.columns], len(rows.ids)))
-        of_gene.append(np.bincount(spot, rows.values * (rows.columns == wanted), len(rows.ids)))
+    for rows in read_counts(path):
+        totals.append(rows.totals())
+        shares.append(rows.totals(rows.values * mitochondrial[rows.columns]))
+        of_gene.append(rows.totals(rows.values * (rows.columns == wanted)))
         fractional += int(np.count_nonzero(rows.values % 1))
-        for a, b in zip(rows.indptr[:-1].tolist(), rows.indptr[1:].tolist()):
-            row = hashlib.blake2b(rows.columns[a:b].tobytes() + rows.values[a:b].tobytes(), digest_size=8)
+        for columns, values in rows:
+            row = hashlib.blake2b(columns.tobytes() + values.tobytes(), digest_size=8)
             digest = (digest + int.from_bytes(row.digest(), "little")) % (1 << 64)
         ids.append(pa.array(rows.ids))
     if not ids:

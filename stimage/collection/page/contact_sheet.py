@@ -9,7 +9,7 @@ from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 
-from stimage.slides.counts.wide_csv import Rows
+from stimage.slides.counts.rows import CountRows
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.thumbnail import thumbnail
 from stimage.slides.spots import Spots
@@ -48,11 +48,10 @@ def contact_sheet(spots: Spots, path: Path) -> None:
     figure.savefig(path)
 
 
-def top_genes(rows: Rows, k: int, genes: list[str], n: int = TOP_GENES) -> list[str]:
+def top_genes(rows: CountRows, k: int, genes: list[str], n: int = TOP_GENES) -> list[str]:
     """Return the names of the genes with the highest counts in row ``k``; among equals, the file's first."""
-    part = slice(rows.indptr[k], rows.indptr[k + 1])
-    order = np.argsort(-rows.values[part], kind="stable")[:n]
-    return [genes[column] for column in rows.columns[part][order]]
+    columns, values = rows[k]
+    return [genes[column] for column in columns[np.argsort(-values, kind="stable")[:n]]]
 
 
 def _draw_slide(axes: Axes, spots: Spots, chosen: np.ndarray) -> None:
@@ -75,13 +74,10 @@ def _draw_slide(axes: Axes, spots: Spots, chosen: np.ndarray) -> None:
 
 def total_counts(spots: Spots) -> np.ndarray:
     """Return the sum of each spot's counts (float64, n)."""
-    totals = []
-    for at in range(0, len(spots), 64):
-        rows = spots.rows(slice(at, at + 64))
-        totals.append(
-            np.bincount(np.repeat(np.arange(len(rows.ids)), np.diff(rows.indptr)), rows.values, len(rows.ids))
-        )
-    return np.concatenate(totals)
+    totals = np.empty(len(spots))
+    for some, rows in spots.blocks():
+        totals[some] = rows.totals()
+    return totals
 
 
 def _scale_bar(axes: Axes, spots: Spots) -> None:

@@ -12,10 +12,11 @@ times as long as the work. So arrays that only the scan needs are kept by the th
 import re
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+
+from stimage.slides.counts.rows import CountRows
 
 COMMA, ZERO, QUOTE, RETURN = b',0"\r'
 QUOTED_ID = re.compile(rb'"((?:[^"\n]|"")*)",')
@@ -24,15 +25,6 @@ NOT_POINT_ZERO = (b"..", b"e.", b"E.", b"+.", b"-.")  # what 1.5.0, 1e3.0 and +.
 MAX_DIGITS = 18  # what int64 holds; longer cells are read one by one
 Text = bytes | bytearray
 STEP, FEW = 1 << 15, 6000  # pairs, and longer cells, looked at together: what is found takes less than 64 kB
-
-
-class Rows(NamedTuple):
-    """Consecutive rows in CSR form: ``columns`` (int32) counts genes from 0, ``values`` (float64) has no zero."""
-
-    ids: list[str]
-    indptr: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
 
 
 class Refused(Exception):
@@ -67,7 +59,7 @@ def pooled(n: int, dtype: type) -> np.ndarray:
     return np.frombuffer(pa.allocate_buffer(n * np.dtype(dtype).itemsize), dtype)
 
 
-def parse_rows(text: Text, size: int, n_genes: int) -> Rows:
+def parse_rows(text: Text, size: int, n_genes: int) -> CountRows:
     """Parse the first ``size`` bytes of a text, which are whole lines, the last one's end included."""
     if text.find(b"\r", 0, size) >= 0:
         text = bytes(text[:size]).replace(b"\r\n", b"\n")
@@ -88,7 +80,7 @@ def parse_rows(text: Text, size: int, n_genes: int) -> Rows:
     if not (kept := values != 0).all():  # 00, 0.0, 0e0
         indptr = np.append(0, np.cumsum(kept))[indptr]
         columns, values = columns[kept], values[kept]
-    return Rows(ids, indptr, columns, values)
+    return CountRows(indptr, columns, values, ids)
 
 
 def locate(text: Text, size: int) -> tuple[list[str], np.ndarray, np.ndarray, np.ndarray]:

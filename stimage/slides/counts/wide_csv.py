@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from stimage.core.errors import DataError
 from stimage.core.storage import check_readable
-from stimage.slides.counts.scan import QUOTE, Refused, Rows, explain, parse_rows, pooled, read_id, work
+from stimage.slides.counts.rows import CountRows
+from stimage.slides.counts.scan import QUOTE, Refused, explain, parse_rows, pooled, read_id, work
 
 NEWLINE = ord("\n")
 BLOCK = 1 << 20  # bytes parsed at once: small enough for the processor's cache
@@ -67,7 +68,7 @@ def make_unique(names: list[str]) -> list[str]:
     return unique
 
 
-def read_rows(path: str) -> Iterator[Rows]:
+def read_counts(path: str) -> Iterator[CountRows]:
     """Yield all rows of a dense count CSV in the file's order, half a megabyte of text at a time.
 
     Raises
@@ -120,8 +121,8 @@ def _read_at(file: FileIO, start: int, size: int) -> bytes:
     return file.read(size)
 
 
-def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> Rows:
-    """Read the rows that lie at these bytes, in the order given; raises as `read_rows` does."""
+def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> CountRows:
+    """Read the rows that lie at these bytes, in the order given; raises as `read_counts` does."""
     check_readable(path)  # it was there when its rows were indexed
     block = np.cumsum(end - start + 1) // BLOCK
     with open(path, "rb", buffering=0) as file:
@@ -148,15 +149,15 @@ def _row_at(start: np.ndarray, end: np.ndarray, place: int) -> int:
     return int(start[np.append(0, np.cumsum(end - start + 1)).searchsorted(place, "right") - 1])
 
 
-def _joined(parts: list[Rows]) -> Rows:
-    """Return one `Rows` of many."""
+def _joined(parts: list[CountRows]) -> CountRows:
+    """Return one `CountRows` of many."""
     n = [len(part.columns) for part in parts]
     indptr = [part.indptr[:-1] + before for part, before in zip(parts, np.cumsum([0, *n]))]
-    return Rows(
-        [row_id for part in parts for row_id in part.ids],
+    return CountRows(
         np.concatenate([*indptr, [sum(n)]]),
         np.concatenate([part.columns for part in parts], out=pooled(sum(n), np.int32)),
         np.concatenate([part.values for part in parts], out=pooled(sum(n), np.float64)),
+        [row_id for part in parts for row_id in part.ids],
     )
 
 
@@ -181,7 +182,7 @@ def _whole_lines(path: str, start: int) -> Iterator[tuple[bytearray, int]]:
         yield text, filled + 1
 
 
-def _parse(text: bytearray, size: int, genes: list[str], path: str, offset: Callable[[int], int]) -> Rows:
+def _parse(text: bytearray, size: int, genes: list[str], path: str, offset: Callable[[int], int]) -> CountRows:
     """Parse whole lines; ``offset`` tells which byte of the file a row's place in the text is, for the error."""
     try:
         return parse_rows(text, size, len(genes))

@@ -1,0 +1,78 @@
+"""Rows of sparse counts (CSR), and the sums and matrices that are made from them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+
+@dataclass(frozen=True, eq=False)
+class CountRows:
+    """The counts of n spots in CSR form.
+
+    Parameters
+    ----------
+    indptr
+        Where each spot's counts begin in ``columns`` and ``values``, and where the last spot's end (n + 1).
+    columns, values
+        The gene of each count, numbered from 0, and the count, which is never 0. Of a count file: int32 and float64.
+    ids
+        Spot ids (n), as the file has them; empty where rows are of no file.
+    """
+
+    indptr: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    ids: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the columns and values of one spot after the other."""
+        for begin, end in pairwise(self.indptr.tolist()):
+            yield self.columns[begin:end], self.values[begin:end]
+
+    def __getitem__(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the columns and values of spot ``k``."""
+        some = slice(self.indptr[k], self.indptr[k + 1])
+        return self.columns[some], self.values[some]
+
+    @cached_property
+    def spot(self) -> np.ndarray:
+        """The spot of each count, numbered from 0."""
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
+
+    def totals(self, values: np.ndarray | None = None) -> np.ndarray:
+        """Return each spot's sum (float64, n) of its counts, or of other ``values``, one for each count."""
+        return np.bincount(self.spot, self.values if values is None else values, len(self))
+
+    def entries(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return spot, column and value of the counts that are kept when columns are numbered anew.
+
+        Parameters
+        ----------
+        places
+            The new number of each column, or -1 to leave it out; two columns may have one number.
+        """
+        column = places.take(self.columns)
+        kept = column >= 0
+        return self.spot[kept], column[kept], self.values[kept]
+
+    def dense(self, places: np.ndarray, width: int) -> np.ndarray:
+        """Return the counts of ``width`` columns numbered anew (float64, n x width), as `entries` has them, added."""
+        spot, column, values = self.entries(places)
+        return np.bincount(spot * width + column, values, len(self) * width).reshape(-1, width)
+
+    def sparse(self, places: np.ndarray, width: int) -> "csr_matrix":
+        """Return the same as a SciPy matrix."""
+        from scipy.sparse import csr_matrix
+
+        spot, column, values = self.entries(places)
+        return csr_matrix((values, (spot, column)), (len(self), width))
