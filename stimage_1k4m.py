@@ -23,15 +23,15 @@ from stimage.genes.vocabulary import load_as_it_was
 from stimage.genes.vocabulary import load_vocabulary
 from stimage.examples.image_formats import encoder
 from stimage.examples.arrow import PREPARED_ROWS
-from stimage.examples.arrow import joined
+from stimage.examples.arrow import rebatch
 from stimage.examples.arrow import spot_tables
-from stimage.examples.registering import direct
+from stimage.examples.registering import raise_cause
 from stimage.examples.registering import register
-from stimage.examples.registering import unhidden
+from stimage.examples.registering import raise_as_example_error
 from stimage.examples.opening import Opening
 from stimage.examples.options import OPTIONS
 from stimage.examples.options import SpotsConfig
-from stimage.examples.options import plain
+from stimage.examples.options import plain_value
 from stimage.genes.panels import Panel
 from stimage.examples.code_digest import source_digest
 from stimage.slides.splits.table import SPLITS
@@ -56,7 +56,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     DEFAULT_WRITER_BATCH_SIZE = PREPARED_ROWS  # datasets would cut tables that have images to a hundred rows
 
     def __init__(self, *args: Any, token: str | bool | None = None, storage_options: dict | None = None, **kwargs: Any):
-        kwargs = {key: plain(value) if key in OPTIONS else value for key, value in kwargs.items()}
+        kwargs = {key: plain_value(value) if key in OPTIONS else value for key, value in kwargs.items()}
         access = Access(dict(storage_options or {}), token)
         storage_options = dict(storage_options or {})  # datasets adds to it
         super().__init__(
@@ -64,8 +64,8 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         )
 
     def _info(self) -> datasets.DatasetInfo:
-        self.patch = Patch.of(self.config.patch, self.config.upsample)
-        self.panel = Panel.of(self.config.panel, self.config.gene_table) if self.config.panel is not None else None
+        self.patch = Patch.parse(self.config.patch, self.config.upsample)
+        self.panel = Panel.read(self.config.panel, self.config.gene_table) if self.config.panel is not None else None
         return datasets.DatasetInfo(
             description=DESCRIPTION,
             homepage="https://huggingface.co/datasets/jiawennnn/STimage-1K4M",
@@ -111,7 +111,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         return vocabulary.path, carried.genes, carried.digest
 
     def _generate_tables(self, **shards: Any) -> Iterator[tuple[str, pa.Table]]:
-        with unhidden():
+        with raise_as_example_error():
             yield from self._spot_tables(**shards)
 
     def _spot_tables(
@@ -131,7 +131,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
                 continue
             begin, end = (len(spots) * i // n for i in (k, k + 1))
             tables = spot_tables(spots, self.patch, genes, encode, begin, end, config.normalise, columns)
-            for i, table in enumerate(tables if streaming else joined(tables)):
+            for i, table in enumerate(tables if streaming else rebatch(tables)):
                 yield f"{slide.name}_{k}_{n}_{i}", table
 
     def _generate_more_gen_kwargs(
@@ -203,7 +203,7 @@ def load(
                           token=token, storage_options=storage_options, **where, **options)  # fmt: skip
     if streaming:
         return builder.as_streaming_dataset(split)
-    with direct():
+    with raise_cause():
         builder.download_and_prepare(num_proc=num_proc)
     return builder.as_dataset(split, in_memory=keep_in_memory)
 

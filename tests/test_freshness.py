@@ -14,7 +14,7 @@ from PIL import Image
 
 import stimage_1k4m
 from stimage.examples.code_digest import PACKAGE, source_digest, sources
-from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from tests.faults import serving
 from tests.roots import GENES, write_csv, write_slide
 
@@ -145,7 +145,7 @@ def test_a_root_behind_http_is_renewed(root):
 def test_options_that_only_look_different_are_one(root):
     same = [{"pmid": 222}, {"pmid": np.int64(222)}, {"pmid": ["222"]}, {"involve_cancer": np.bool_(True)}]
     same += [{"slides": (f"S{k}" for k in range(3))}, {"slides": np.array(["S2", "S1", "S0"])}, {}]
-    same += [{"slides": {"S0", "S1", "S2"}}, {"max_image_pixels": np.int64(MAX_PIXELS)}]
+    same += [{"slides": {"S0", "S1", "S2"}}, {"max_image_pixels": np.int64(MAX_IMAGE_PIXELS)}]
     assert len({cache_of(root, **options) for options in same}) == 1
     columns = ["x", ("x",), ["x", "x"], np.array(["x"])], [["y", "x"], {"x", "y"}, iter(["x", "y"])]
     assert [len({cache_of(root, columns=names) for names in some}) for some in columns] == [1, 1]

@@ -19,7 +19,7 @@ from stimage.collection.meta.publications import read_publications
 from stimage.collection.meta.slide_table import read_slide_table
 from stimage.core.access import is_local
 from stimage.core.storage import normal_root
-from stimage.slides.meta_file import FIRST, find_meta, newest_meta
+from stimage.slides.meta_file import META_FILE, find_meta, newest_meta
 
 
 def main() -> int:
@@ -82,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
         if not args.root or not is_local(args.root):
             parser.error("pass --out: without a ROOT on this machine there is no place for the file")
         newest = find_meta(normal_root(args.root))
-        args.out = Path(args.root, newest[0] if newest else f"meta/{FIRST}")
+        args.out = Path(args.root, newest[0] if newest else f"meta/{META_FILE}")
         if newest:
             parser.error(f"{args.out} exists; pass --out to write another, or name it to replace it")
     elif args.out and (newer := newer_meta(args.out)):

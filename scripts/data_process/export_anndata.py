@@ -20,8 +20,8 @@ from stimage.slides.images.patches import Patch
 
 def main() -> None:
     args = parse_arguments()
-    panel = Panel.of(args.panel, args.gene_table) if args.panel else None
-    slides = selection_of(args, args.on_mismatch).of(read_catalog(args.root).with_scales(args.um_per_px))
+    panel = Panel.read(args.panel, args.gene_table) if args.panel else None
+    slides = selection_of(args, args.on_mismatch).select_from(read_catalog(args.root).with_scales(args.um_per_px))
     slides = Opening(Patch(), panel, args.on_mismatch).kept(slides)
     options = (None if panel else naming_of(args), panel, args.normalise, args.image_px, args.on_mismatch)
     if args.one_file:

@@ -17,13 +17,13 @@ from stimage.slides.counts.wide_csv import read_header
 
 def main() -> None:
     args = parse_arguments()
-    slides = selection_of(args).of(read_catalog(args.root))
+    slides = selection_of(args).select_from(read_catalog(args.root))
     with replacing(args.out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("slide", "gene", "name", "fate"))
         for slide in slides:
             genes = read_header(local_copy(slide.counts, slide.access))[0]
-            mapping = Naming(args.gene_table, args.names).of(genes, slide.species, slide.counts)
+            mapping = Naming(args.gene_table, args.names).rename(genes, slide.species, slide.counts)
             rows.writerows((slide.name, *row) for row in mapping.rows(genes))
             print(f"{slide.name}: {mapping.report()}")
     print(f"{counted(len(slides), 'slide')}: {args.out}")

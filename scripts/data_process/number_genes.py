@@ -24,7 +24,7 @@ def main() -> None:
         )
     if args.out and args.out.is_dir():
         raise DataError(f"--out {args.out}: is a folder; name a file in it, such as {args.out / GENES_FILE}")
-    slides = selection_of(args, "drop").of(catalog)
+    slides = selection_of(args, "drop").select_from(catalog)
     out = args.out or Path(catalog.root, GENES_FILE)
     there, added = number_root(catalog, slides, out)
     print(f"{counted(len(slides), 'slide')}: {counted(there, 'gene')} were numbered, {added:,} are added: {out}")

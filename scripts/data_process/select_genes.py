@@ -26,9 +26,9 @@ from stimage.core.versions import versions_of
 from stimage.genes.choosing import DEFAULT_N, Chosen, select_genes
 from stimage.genes.dispersion import common_genes
 from stimage.genes.names import Naming
-from stimage.genes.panels import SUFFIXES, Panel, write_panel
+from stimage.genes.panels import PANEL_SUFFIXES, Panel, write_panel
 from stimage.slides.catalog import Filters, Slide, read_catalog
-from stimage.slides.splits.splitting import SlideSplit, parts_of, split_slides
+from stimage.slides.splits.splitting import SlideSplit, slides_by_split, split_slides
 
 VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
 
@@ -79,7 +79,7 @@ def record(
         },
         "slides": [slide.name for slide in slides],
         "held_out": [slide.name for slide in held_out],
-        "parts": parts_of(placed),
+        "parts": slides_by_split(placed),
         "species": sorted({slide.species for slide in slides if slide.species}),
         "versions": versions_of(VERSIONS),
     }
@@ -87,7 +87,7 @@ def record(
 
 def own_list(path: Path, slides: list[Slide], naming: Naming | None) -> Chosen:
     """Take a user's list, and hold it against the genes that all slides have."""
-    genes, common = Panel.of(path).genes, set(common_genes(slides, naming))
+    genes, common = Panel.read(path).genes, set(common_genes(slides, naming))
     if missing := [gene for gene in genes if gene not in common]:
         raise DataError(
             f"{path}: {len(missing)} of {len(genes)} genes are not on all {len(slides)} slides: {shown(missing, 10)}"
@@ -114,8 +114,8 @@ def parse_arguments() -> argparse.Namespace:
     args = parser.parse_args()
     if (args.method == "list") != (args.genes is not None):
         parser.error("--method list and --genes go together")
-    if args.out.suffix not in SUFFIXES:
-        parser.error(f"--out {args.out}: a panel file ends in {', '.join(SUFFIXES)}")
+    if args.out.suffix not in PANEL_SUFFIXES:
+        parser.error(f"--out {args.out}: a panel file ends in {', '.join(PANEL_SUFFIXES)}")
     return args
 
 

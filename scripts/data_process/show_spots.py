@@ -8,7 +8,7 @@ from stimage.cli.options import add_scale, positive
 from stimage.collection.page.contact_sheet import contact_sheet
 from stimage.core.errors import DataError
 from stimage.slides.catalog import ON_MISMATCH, Filters, read_catalog
-from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.spots import Spots, open_spots
 
 
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with spots that do not "
                         "have a place, an image and counts: stop, or leave them out (%(default)s)")  # fmt: skip
     parser.add_argument(
-        "--max-image-pixels", type=positive, default=MAX_PIXELS, help="refuse larger images (%(default)s)"
+        "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
     )
     add_scale(parser)
     args = parser.parse_args()

@@ -16,9 +16,9 @@ from stimage.core.errors import DataError
 from stimage.core.files import replacing
 from stimage.loading.sources import open_source
 from stimage.slides.catalog import ON_MISMATCH
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 from stimage.slides.splits.dealing import deal_slides
-from stimage.slides.splits.splitting import SlideSplit, report
+from stimage.slides.splits.splitting import SlideSplit, split_report
 from stimage.slides.splits.table import SplitTable, read_splits
 
 
@@ -27,12 +27,13 @@ def main() -> None:
     catalog, splitting = open_source(args.root).catalog, splitting_of(args)
     selection = selection_of(args, args.on_mismatch)
     older = older_table(args)
-    names = {slide.name for slide in selection.of(catalog)}
-    slides = [slide for slide in catalog.slides if slide.name in names or fold(slide.name) in older.splits]
+    names = {slide.name for slide in selection.select_from(catalog)}
+    slides = [slide for slide in catalog.slides if slide.name in names or fold_name(slide.name) in older.splits]
     placed = deal_slides(slides, splitting, older.splits)
     write(args.out, older, list(placed.values()))
-    print(report(placed.values(), {slide.name: slide.about_spots for slide in slides}))
-    print(f"{sum(fold(name) not in older.splits for name in placed)} slides were dealt, {len(older.splits)} were there "
+    print(split_report(placed.values(), {slide.name: slide.about_spots for slide in slides}))
+    dealt = sum(fold_name(name) not in older.splits for name in placed)
+    print(f"{dealt} slides were dealt, {len(older.splits)} were there "
           f"already: {args.out}")  # fmt: skip
 
 
@@ -51,7 +52,7 @@ def older_table(args: argparse.Namespace) -> SplitTable:
 def write(out: Path, older: SplitTable, placed: list[SlideSplit]) -> None:
     """Write the rows that were there, then the new ones."""
     rows = [(older.names[name], split, older.groups[name]) for name, split in older.splits.items()]
-    rows += [(one.slide.name, one.split, one.group) for one in placed if fold(one.slide.name) not in older.splits]
+    rows += [(one.slide.name, one.split, one.group) for one in placed if fold_name(one.slide.name) not in older.splits]
     with replacing(out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([("slide", "split", "group"), *rows])
 

@@ -46,7 +46,7 @@ def main() -> None:
 
 def draw_projection(args: argparse.Namespace) -> dict:
     catalog = read_catalog(args.root)
-    wanted = selection_of(args).of(catalog)
+    wanted = selection_of(args).select_from(catalog)
     points, labels, names = {}, {}, names_of(args, args.embeddings)
     for path, name in zip(args.embeddings, names or [""] * len(args.embeddings)):
         every = read_embeddings(path, [slide.name for slide in catalog.slides])

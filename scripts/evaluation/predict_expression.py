@@ -53,7 +53,7 @@ def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> Prediction
     if args.protocol == "original":
         return run_original(Task(slides, gene_table=args.gene_table, show=show), args.gene)
     chosen = [one.slide for one in slides]
-    panel = Panel.of(args.panel, args.gene_table) if args.panel else None
+    panel = Panel.read(args.panel, args.gene_table) if args.panel else None
     rest = (args.folds, panel, args.n, args.gene_table, show)
     if args.protocol == "hest":
         return run_hest(Task(slides, hest_groups(chosen, args.patients, args.no_study), *rest))
@@ -71,7 +71,7 @@ def write(
     if args.protocol == "original":
         config = {"gene": args.gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"}
     else:
-        genes = list(Panel.of(args.panel).genes) if args.panel else None
+        genes = list(Panel.read(args.panel).genes) if args.panel else None
         config = {"genes": genes or args.n, "folds": args.folds}
         config |= (
             {"normalise": "log1p", "components": HEST_PCA, "split": "study and patient"} if args.protocol == "hest"

@@ -9,7 +9,7 @@ from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import read_embeddings
 from stimage.evaluation.labelled import Labelled, read_labelled
 from stimage.slides.catalog import ON_MISMATCH, Catalog, Slide, read_catalog
-from stimage.slides.splits.splitting import SPLIT_BY, Splitting, parts_of, split_slides
+from stimage.slides.splits.splitting import SPLIT_BY, Splitting, slides_by_split, split_slides
 
 
 def add_labelled(parser: argparse.ArgumentParser, out: str) -> None:
@@ -49,7 +49,7 @@ def slides_of(
         raise DataError(f"{args.root}: no slide is in {' or '.join(args.part)}; say by --split-by or --splits which "
                         "are, or take another --part")  # fmt: skip
     is_split = args.split_by or any(one.split != "train" for one in placed.values())
-    return [one.slide for one in taken], parts_of(taken) if is_split else {}
+    return [one.slide for one in taken], slides_by_split(taken) if is_split else {}
 
 
 def of_these(parts: Mapping[str, list[str]], names: Collection[str]) -> dict[str, list[str]]:

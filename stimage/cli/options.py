@@ -8,10 +8,10 @@ from typing import Any
 
 from stimage.core.errors import DataError
 from stimage.core.tables import read_names
-from stimage.genes.names import KINDS, Naming
+from stimage.genes.names import NAME_KINDS, Naming
 from stimage.slides.catalog import ON_MISMATCH, TECHS, Filters
 from stimage.slides.images.patches import Patch
-from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.selection import Selection, techs_called
 from stimage.slides.splits.splitting import FRACTIONS, SPLIT_BY, Splitting
 from stimage.slides.splits.table import SPLITS
@@ -103,7 +103,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
                        help="spots that the coord file, the count file and the image do not all have: stop, or leave "
                        "them out (%(default)s)")  # fmt: skip
     group.add_argument(
-        "--max-image-pixels", type=positive, default=MAX_PIXELS, help="refuse larger images (%(default)s)"
+        "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
     )
 
 
@@ -119,7 +119,7 @@ def add_naming(parser: argparse.ArgumentParser, required: bool = False) -> None:
     group = parser.add_argument_group("gene names", "through a table of symbols and Ensembl ids: 10x's features.tsv, "
                                       "an export of Ensembl's BioMart")  # fmt: skip
     group.add_argument("--gene-table", metavar="FILE", required=required)
-    group.add_argument("--names", choices=KINDS, default="symbol", help="what to call genes (%(default)s)")
+    group.add_argument("--names", choices=NAME_KINDS, default="symbol", help="what to call genes (%(default)s)")
 
 
 def naming_of(args: argparse.Namespace) -> Naming | None:

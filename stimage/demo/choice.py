@@ -9,7 +9,7 @@ from stimage.core.storage import local_copy
 from stimage.slides.catalog import Catalog, Filters, Slide, read_catalog
 from stimage.slides.counts.wide_csv import read_header
 from stimage.slides.labels import UNLABELLED, read_labels
-from stimage.slides.names import fold, slide_names
+from stimage.slides.names import fold_name, slide_names
 from stimage.slides.splits.dealing import deal_slides
 from stimage.slides.splits.splitting import Splitting
 from stimage.training.settings import Settings
@@ -36,7 +36,7 @@ class Choice:
     @property
     def slides(self) -> list[Slide]:
         """All of them, in the catalog's order."""
-        return sorted(self.train + self.held_out, key=lambda slide: (slide.tech, fold(slide.name)))
+        return sorted(self.train + self.held_out, key=lambda slide: (slide.tech, fold_name(slide.name)))
 
     @property
     def names(self) -> list[str]:
@@ -58,8 +58,8 @@ def choose_as_configured(root: str, settings: Settings) -> Choice:
     """Take the slides that a configuration names, and hold out those that it holds out."""
     catalog = read_catalog(root).of_techs([settings.config])
     slides = catalog.select(Filters(settings.slides, settings.species, settings.tissue, settings.pmid))
-    held = {fold(name) for name in slide_names(settings.validation_slides or [])}
-    train, held_out = ([s for s in slides if (fold(s.name) in held) == side] for side in (False, True))
+    held = {fold_name(name) for name in slide_names(settings.validation_slides or [])}
+    train, held_out = ([s for s in slides if (fold_name(s.name) in held) == side] for side in (False, True))
     return Choice(str(root), train, held_out, "slide", count_labels(slides), [])
 
 
@@ -89,7 +89,7 @@ def a_few(catalog: Catalog) -> tuple[list[Slide], list[str]]:
     annotated = {group: sum(bool(slide.annotation) for slide in slides) for group, slides in groups.items()}
     best = max(groups, key=lambda group: (min(len(groups[group]), 3), annotated[group], len(groups[group])))
     chosen, spots = [], 0
-    for slide in sorted(groups[best], key=lambda slide: (not slide.annotation, fold(slide.name))):
+    for slide in sorted(groups[best], key=lambda slide: (not slide.annotation, fold_name(slide.name))):
         if len(chosen) < SLIDES and spots + slide.about_spots <= SPOTS:
             chosen.append(slide)
             spots += slide.about_spots

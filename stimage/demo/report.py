@@ -48,7 +48,7 @@ def write_report(out: Path, choice: Choice, steps: Steps) -> Path:
             if status in ("fail", "warn")
         ],
         "picture": f"check_spots/{PICTURES}/{choice.shown.name}.jpg",
-        "genes": Panel.of(out / "panel.json").genes,
+        "genes": Panel.read(out / "panel.json").genes,
         "training": read(out, "tuned"),
         "retrieval": retrieval(read(out, "tuned")),
         **{what: measured(out, what, choice) for what in ("probe", "scores", "prediction")},

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import Embeddings
-from stimage.genes.normalise import fit
+from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
 from stimage.slides.spots import Spots, open_spots
@@ -76,8 +76,8 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
         If the slide lacks a gene, or one of its files a spot.
     """
     spots, at = _open(one)
-    places = panel.places_in(spots.genes, spots.counts, one.slide.species)
-    normal = fit(kind, spots, places)
+    places = panel.places_in(spots.genes, spots.counts_path, one.slide.species)
+    normal = fit_normalisation(kind, spots, places)
     values, totals = np.zeros((len(one), len(panel.genes)), np.float32), np.zeros(len(one))
     for some, rows in spots.blocks(at):
         totals[some] = rows.totals()

@@ -58,7 +58,7 @@ def commonest_styles(labels: list[str | None]) -> dict:
 
 
 def _slide(axes: Axes, spots: Spots, labels: list[str | None], styles: dict) -> None:
-    pixels, step = thumbnail(spots.image, spots.image_info, LONGEST, spots.max_pixels)
+    pixels, step = thumbnail(spots.image_path, spots.image_info, LONGEST, spots.max_pixels)
     axes.imshow(pixels, extent=(0, pixels.shape[1] * step, pixels.shape[0] * step, 0), interpolation="lanczos")
     for name, (colour, _) in styles.items():
         mine = np.array([label == name for label in labels])
@@ -79,7 +79,7 @@ def _patches(axes: Axes, spots: Spots, labels: list[str | None], styles: dict) -
     for row, (name, (colour, _)) in enumerate(styles.items()):
         mine = np.flatnonzero(whole & np.array([label == name for label in labels]))
         some = mine[np.unique(np.linspace(0, len(mine) - 1, PATCHES + 2).astype(int)[1:-1])] if len(mine) else mine
-        cut = Patch().cut(spots.image, spots.x[some], spots.y[some], spots.r[some], spots.scale, spots.max_pixels)
+        cut = Patch().cut(spots.image_path, spots.x[some], spots.y[some], spots.r[some], spots.scale, spots.max_pixels)
         for column, pixels in enumerate(cut):
             one = axes.inset_axes(((column + 0.05) / PATCHES, 1 - (row + 1) / LABELS, 0.75 / PATCHES, 0.75 / LABELS))
             one.imshow(pixels, interpolation="lanczos")

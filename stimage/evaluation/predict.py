@@ -25,8 +25,8 @@ from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
 from stimage.scores.ridge import fair_pearson, pearson
 from stimage.slides.catalog import Slide
-from stimage.slides.names import fold
-from stimage.slides.splits.groups import groups_of, joined, read_patients
+from stimage.slides.names import fold_name
+from stimage.slides.splits.groups import groups_of, merge_groups, read_patients
 from stimage.slides.splits.splitting import Splitting
 
 
@@ -147,7 +147,7 @@ def run_fixed(task: Task) -> Predictions:
     read = {one.slide.name: _measured(one, Panel(every, task.gene_table)) for one in task.slides}
     for (train, test), panel in zip(parts, panels):
         columns = [every.index(gene) for gene in panel.genes]
-        known, tested = ([read[one.slide.name].of(columns) for one in some] for some in (train, test))
+        known, tested = ([read[one.slide.name].take_genes(columns) for one in some] for some in (train, test))
         models = _fit_all(known, [task.groups[one.slide.name] for one in train])
         predicted = {name: [model(features(one)) for one in tested] for name, (model, _, features) in models.items()}
         alphas = {name: alpha for name, (_, alpha, _) in models.items() if alpha}
@@ -170,7 +170,7 @@ class Measured:
     values: np.ndarray
     xy: np.ndarray
 
-    def of(self, columns: Sequence[int]) -> "Measured":
+    def take_genes(self, columns: Sequence[int]) -> "Measured":
         return Measured(self.spots, self.values[:, columns], self.xy)
 
 
@@ -231,11 +231,11 @@ def split_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str
     DataError
         If a slide's group is not known.
     """
-    return joined(groups_of(slides, splitting))
+    return merge_groups(groups_of(slides, splitting))
 
 
 def hest_groups(slides: Sequence[Slide], patients: str | None = None, no_study: str | None = None) -> dict[str, str]:
     """Return slide name → study and patient, who is called "Patient 1" where the table has none, as HEST does."""
     studies = split_groups(slides, Splitting("study", no_study=no_study))
     names = read_patients(patients) if patients else {}
-    return {name: f"{study} {names.get(fold(name)) or 'Patient 1'}" for name, study in studies.items()}
+    return {name: f"{study} {names.get(fold_name(name)) or 'Patient 1'}" for name, study in studies.items()}

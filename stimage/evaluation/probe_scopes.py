@@ -12,7 +12,7 @@ from stimage.evaluation.spot_folds import PROBE_SPLITS, block_folds, blocks, spo
 from stimage.scores.folds import Fold, group_folds, random_folds
 from stimage.scores.linear_probe import check_folds, predict
 from stimage.scores.probe_scores import Predicted, summarise
-from stimage.slides.splits.groups import joined
+from stimage.slides.splits.groups import merge_groups
 from stimage.slides.splits.splitting import Splitting
 
 CLASSIFIERS = ("embedding", "majority", "position", "colour")
@@ -103,7 +103,7 @@ def _held_out(spots: Labelled, colours: np.ndarray | None, protocol: str, groups
 
     def part(names: tuple[str, ...]) -> dict:
         mine = np.isin(spots.embeddings.slides, names)
-        some = {name: one.of(mine) for name, one in predicted.items()}
+        some = {name: one.filter(mine) for name, one in predicted.items()}
         units = blocks(spots) if len(names) == 1 else spots.embeddings.slides
         return _entry(spots.labels, labels, some, units, protocol, mine)
 
@@ -147,7 +147,7 @@ def _entry(
 
 def _studies(spots: Labelled) -> dict[str, tuple[str, ...]]:
     """Return study → its slides, of the studies that are known."""
-    of_slide = joined({name: pmids for name, slide in spots.slides.items() if (pmids := slide.pmids)})
+    of_slide = merge_groups({name: pmids for name, slide in spots.slides.items() if (pmids := slide.pmids)})
     members: dict[str, tuple[str, ...]] = {}
     for name in spots.slides:
         if study := of_slide.get(name):

@@ -5,7 +5,7 @@ from scipy.spatial import cKDTree
 
 from stimage.evaluation.labelled import Labelled
 from stimage.scores.folds import Fold, group_folds
-from stimage.slides.splits.groups import groups_of, joined
+from stimage.slides.splits.groups import groups_of, merge_groups
 from stimage.slides.splits.splitting import Splitting
 
 PROBE_SPLITS = ("random", "slide", "study", "patient", "block")
@@ -68,7 +68,7 @@ def spot_groups(spots: Labelled, splitting: Splitting) -> np.ndarray:
     DataError
         If that of a slide is not known.
     """
-    of_slide = joined(groups_of(list(spots.slides.values()), splitting))
+    of_slide = merge_groups(groups_of(list(spots.slides.values()), splitting))
     return np.array([of_slide[slide] for slide in spots.embeddings.slides.tolist()])
 
 

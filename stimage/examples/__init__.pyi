@@ -1,5 +1,5 @@
 from .arrow import PREPARED_ROWS as PREPARED_ROWS
-from .arrow import joined as joined
+from .arrow import rebatch as rebatch
 from .arrow import spot_tables as spot_tables
 from .code_digest import source_digest as source_digest
 from .image_formats import JPEG_QUALITY as JPEG_QUALITY
@@ -10,7 +10,7 @@ from .opening import Opening as Opening
 from .opening import check_asked_for as check_asked_for
 from .options import OPTIONS as OPTIONS
 from .options import SpotsConfig as SpotsConfig
-from .options import plain as plain
-from .registering import direct as direct
+from .options import plain_value as plain_value
+from .registering import raise_as_example_error as raise_as_example_error
+from .registering import raise_cause as raise_cause
 from .registering import register as register
-from .registering import unhidden as unhidden

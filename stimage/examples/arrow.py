@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from stimage.genes.normalise import Normalisation, fit
+from stimage.genes.normalise import Normalisation, fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.genes.vocabulary import Vocabulary
 from stimage.slides.counts.rows import CountRows
@@ -62,10 +62,12 @@ def _expression(
 ) -> Callable[[CountRows], dict[str, pa.Array]]:
     """Return what makes columns of counts."""
     if isinstance(genes, Panel):
-        places = genes.places_in(spots.genes, spots.counts, spots.slide.species)
-        return partial(_dense, places=places, width=len(genes.genes), normal=fit(normalise, spots, places))
+        places = genes.places_in(spots.genes, spots.counts_path, spots.slide.species)
+        return partial(
+            _dense, places=places, width=len(genes.genes), normal=fit_normalisation(normalise, spots, places)
+        )
     assert genes is not None
-    return partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts))
+    return partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts_path))
 
 
 def _spot_columns(spots: Spots, batch: SpotBlock, columns: Collection[str] | None) -> dict[str, pa.Array]:
@@ -111,7 +113,7 @@ def _dense(rows: CountRows, places: np.ndarray, width: int, normal: Normalisatio
     return {"expression": pa.FixedSizeListArray.from_arrays(values.ravel(), width)}
 
 
-def joined(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+def rebatch(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
     """Yield the same rows in tables of 1,000, or of fewer where rows are large, as a prepared data set has them."""
     waiting: list[pa.Table] = []
     for table in tables:

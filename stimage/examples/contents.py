@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stimage.core.access import is_local
-from stimage.slides.catalog import FILES
-from stimage.slides.freshness import described
+from stimage.slides.catalog import FILE_KINDS
+from stimage.slides.freshness import slide_identity
 from stimage.slides.splits.splitting import SlideSplit
 
 
@@ -22,7 +22,7 @@ class Contents:
 
     root: str
     placed: tuple[SlideSplit, ...]
-    files: tuple[str, ...] = FILES
+    files: tuple[str, ...] = FILE_KINDS
     vocabulary: str | None = None
     ids: str | None = None
 
@@ -37,6 +37,6 @@ class Contents:
             How they are made; which slides are asked for, and how they are split, shows in the slides.
         """
         root = os.path.realpath(self.root) if is_local(self.root) else self.root
-        slides = [(placed.split, sorted(described(placed.slide, self.files).items())) for placed in self.placed]
+        slides = [(placed.split, sorted(slide_identity(placed.slide, self.files).items())) for placed in self.placed]
         known = [source, root, slides, self.ids, sorted(options.items())]
         return hashlib.sha256(repr(known).encode()).hexdigest()[:24]

@@ -9,7 +9,7 @@ from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
 from stimage.slides.images.patches import Patch
-from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.matching import NoSpotLeft
 from stimage.slides.spots import Spots, open_spots
 
@@ -20,9 +20,9 @@ log = logging.getLogger(__name__)
 def check_asked_for(spots: Spots, patch: Patch, panel: Panel | None) -> None:
     """Raise `DataError` if a slide lacks a gene of the panel, or the scale that a physical patch needs."""
     if panel:
-        panel.places_in(spots.genes, spots.counts, spots.slide.species)
+        panel.places_in(spots.genes, spots.counts_path, spots.slide.species)
     if patch.um:
-        patch.source_px(spots.image or spots.slide.image, spots.scale)
+        patch.source_px(spots.image_path or spots.slide.image, spots.scale)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Opening:
     patch: Patch
     panel: Panel | None = None
     on_mismatch: str = "error"
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int = MAX_IMAGE_PIXELS
     with_image: bool = True
 
     def open(self, slide: Slide, among: Sequence[Slide]) -> Spots | None:

@@ -19,10 +19,10 @@ from stimage.examples.image_formats import IMAGE_FORMATS
 from stimage.genes.normalise import NORMALISATIONS
 from stimage.genes.numbering import ids_digest, root_vocabulary
 from stimage.genes.panels import Panel
-from stimage.slides.catalog import FILES, Catalog, Filters, read_catalog
-from stimage.slides.freshness import stamped
+from stimage.slides.catalog import FILE_KINDS, Catalog, Filters, read_catalog
+from stimage.slides.freshness import with_stamps
 from stimage.slides.images.patches import Patch
-from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.selection import Selection, techs_called
 from stimage.slides.splits.splitting import FRACTIONS, Splitting, split_slides
 
@@ -97,7 +97,7 @@ class SpotsConfig(datasets.BuilderConfig):
     normalise: str = "counts"
     image_format: str | None = None
     on_mismatch: str = "error"
-    max_image_pixels: int = MAX_PIXELS
+    max_image_pixels: int = MAX_IMAGE_PIXELS
     split_by: str | None = None
     split_seed: int = 0
     split_fractions: tuple = FRACTIONS
@@ -120,8 +120,8 @@ class SpotsConfig(datasets.BuilderConfig):
             raise ValueError(f"image_format={self.image_format!r}: pass one of {IMAGE_FORMATS}")
         if not isinstance(self.max_image_pixels, int | float) or not self.max_image_pixels > 0:
             raise ValueError(f"max_image_pixels={self.max_image_pixels!r}: pass a number above 0")
-        Patch.of(self.patch, self.upsample)
-        _chosen(spot_features(None if self.panel is None else Panel.of(self.panel)), self.columns)
+        Patch.parse(self.patch, self.upsample)
+        _chosen(spot_features(None if self.panel is None else Panel.read(self.panel)), self.columns)
 
     @property
     def location(self) -> str:
@@ -138,7 +138,7 @@ class SpotsConfig(datasets.BuilderConfig):
     @property
     def features(self) -> Features:
         """The features that examples have."""
-        panel = Panel.of(self.panel, self.gene_table) if self.panel is not None else None
+        panel = Panel.read(self.panel, self.gene_table) if self.panel is not None else None
         return _chosen(spot_features(panel), self.columns)
 
     @property
@@ -163,7 +163,7 @@ class SpotsConfig(datasets.BuilderConfig):
         files = _files_of(columns, self.on_mismatch)
         slides = [one.slide for one in placed]
         if self.catalog is None:  # one that is given is for streaming, which keeps nothing
-            slides = stamped(slides, files)
+            slides = with_stamps(slides, files)
         placed = tuple(replace(one, slide=slide) for one, slide in zip(placed, slides))
         contents = Contents(normal_root(self.location), placed, tuple(files))
         if self.panel is not None or not needs_counts(columns):
@@ -178,8 +178,8 @@ class SpotsConfig(datasets.BuilderConfig):
             return super().create_config_id({"of": "streamed"}, custom_features)
         made = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in CHOOSING | INNER}
         made["columns"] = self.columns and sorted(set(_named(self.columns)))
-        made["patch"] = Patch.of(self.patch, self.upsample)
-        made["panel"] = Panel.of(self.panel).genes if self.panel is not None else None
+        made["patch"] = Patch.parse(self.patch, self.upsample)
+        made["panel"] = Panel.read(self.panel).genes if self.panel is not None else None
         made["gene_table"] = [text for _, text in read_lines(self.gene_table)] if self.gene_table else None
         return super().create_config_id({"of": self.contents.digest(self.code, made)}, custom_features)
 
@@ -195,7 +195,7 @@ def _named(columns: Any) -> list:
 def _files_of(columns: set[str], on_mismatch: str) -> list[str]:
     """Return the files of a slide that these columns hang on; the image's size says which spots to drop."""
     needed = {"coord", "counts", *columns} | ({"image"} if on_mismatch == "drop" else set())
-    return [file for file in FILES if file in needed]
+    return [file for file in FILE_KINDS if file in needed]
 
 
 def spot_features(panel: Panel | None = None) -> Features:
@@ -222,7 +222,7 @@ def _chosen(features: Features, columns: Any) -> Features:
     return Features({name: kind for name, kind in features.items() if name in wanted})
 
 
-def plain(value: Any) -> Any:
+def plain_value(value: Any) -> Any:
     """Return an option's value without what only looks like another: paths as text, NumPy's numbers as Python's.
 
     All that can be gone through but once, or in no order, becomes a list.
@@ -232,8 +232,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
-        return {plain(key): plain(one) for key, one in value.items()}
+        return {plain_value(key): plain_value(one) for key, one in value.items()}
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         return value
-    values = [plain(one) for one in value]
+    values = [plain_value(one) for one in value]
     return sorted(values, key=str) if isinstance(value, set | frozenset) else values

@@ -17,7 +17,7 @@ class ExampleError(DataError, DatasetGenerationError):
 
 
 @contextmanager
-def unhidden() -> Iterator[None]:
+def raise_as_example_error() -> Iterator[None]:
     """Turn a `DataError` into an `ExampleError`: another, datasets hides behind one that says nothing."""
     try:
         yield
@@ -26,7 +26,7 @@ def unhidden() -> Iterator[None]:
 
 
 @contextmanager
-def direct() -> Iterator[None]:
+def raise_cause() -> Iterator[None]:
     """Raise what went wrong, such as a full disk, where datasets only says that something did."""
     try:
         yield

@@ -18,12 +18,12 @@ from stimage.core.storage import normal_root
 from stimage.core.tables import read_table
 from stimage.formats.importing import ImportedSlide
 from stimage.genes.vocabulary import GENES_FILE, add_genes
-from stimage.slides.catalog import PARTS, TECHS, slide_files
+from stimage.slides.catalog import REQUIRED_FILES, TECHS, slide_files
 from stimage.slides.counts.wide_csv import parse_header
 from stimage.slides.images.patches import lies_outside
 from stimage.slides.images.reader import image_info
-from stimage.slides.meta_file import FIRST, META_COLUMNS, MetaRow, find_meta
-from stimage.slides.names import check_name, fold
+from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
+from stimage.slides.names import check_name, fold_name
 
 
 def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
@@ -75,8 +75,8 @@ def _check_name_is_free(root: Path, row: MetaRow) -> None:
     """Refuse the name of a slide of another technology, spelling or type of image: with both, no root can be read."""
     ours = {f"{row.slide}{end}" for end in ("_coord.csv", "_count.csv", ".png")}
     for tech in TECHS:
-        files = slide_files(normal_root(root), tech).get(fold(row.slide), {})
-        for path in (Path(files[part]["url"]) for part in PARTS if part in files):
+        files = slide_files(normal_root(root), tech).get(fold_name(row.slide), {})
+        for path in (Path(files[part]["url"]) for part in REQUIRED_FILES if part in files):
             if tech != row.tech or path.name not in ours:
                 raise DataError(f"{path}: is of a slide of this name already; remove its files, or choose another name")
 
@@ -101,14 +101,14 @@ def _meta_of(root: Path, row: MetaRow) -> tuple[Path, list[str], list[dict[str, 
     """Return the meta file that is read, the columns it is to have, and its rows of other slides."""
     if not (newest := find_meta(normal_root(root))):
         there = {name for tech in TECHS for name in slide_files(normal_root(root), tech)}
-        if there - {fold(row.slide)}:
+        if there - {fold_name(row.slide)}:
             raise DataError(
-                f"{root}/meta/{FIRST}: is missing, though there are slides; make it with make_meta.py first"
+                f"{root}/meta/{META_FILE}: is missing, though there are slides; make it with make_meta.py first"
             )
-        return root / "meta" / FIRST, list(META_COLUMNS), []
+        return root / "meta" / META_FILE, list(META_COLUMNS), []
     path = root / newest[0]
     columns, rows = read_table(str(path), ["slide"])
-    others = [one for one in rows if fold(one["slide"]) != fold(row.slide)]
+    others = [one for one in rows if fold_name(one["slide"]) != fold_name(row.slide)]
     return path, list(dict.fromkeys([*columns, *META_COLUMNS])), others
 
 

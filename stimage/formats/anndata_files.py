@@ -11,8 +11,8 @@ from scipy.sparse import csr_matrix
 
 from stimage.core.files import replacing
 from stimage.genes.dispersion import common_genes
-from stimage.genes.names import Naming, named, places_among
-from stimage.genes.normalise import fit
+from stimage.genes.names import Naming, places_among, rename_genes
+from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
 from stimage.slides.images.thumbnail import thumbnail
@@ -84,12 +84,12 @@ def write_h5ad(
 
 def _places(spots: Spots, genes: Sequence[str], naming: Naming | None, panel: Panel | None) -> np.ndarray:
     if panel:
-        return panel.places_in(spots.genes, spots.counts, spots.slide.species)
-    return places_among(genes, *named(spots.genes, naming, spots.slide.species, spots.counts))
+        return panel.places_in(spots.genes, spots.counts_path, spots.slide.species)
+    return places_among(genes, *rename_genes(spots.genes, naming, spots.slide.species, spots.counts_path))
 
 
 def _blocks(spots: Spots, places: np.ndarray, genes: int, normalise: str) -> Iterator[csr_matrix]:
-    normal = fit(normalise, spots, places)
+    normal = fit_normalisation(normalise, spots, places)
     for at in range(0, len(spots), BLOCK):
         rows = spots.rows(slice(at, at + BLOCK))
         block = rows.sparse(places, genes)
@@ -130,6 +130,6 @@ def _category(values: Sequence[str | None]) -> pd.Categorical:
 
 
 def _picture(spots: Spots, longest: int) -> dict:
-    pixels, step = thumbnail(spots.image, spots.image_info, longest, spots.max_pixels)
+    pixels, step = thumbnail(spots.image_path, spots.image_info, longest, spots.max_pixels)
     scale = {"tissue_hires_scalef": 1 / step, "spot_diameter_fullres": 2 * float(np.median(spots.r))}
     return {"images": {"hires": pixels}, "scalefactors": scale}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stimage.core.errors import DataError, shown
-from stimage.genes.dispersion import Moments, blocks, common_genes, genes_of, most_variable
+from stimage.genes.dispersion import Moments, common_genes, count_blocks, genes_of, most_variable
 from stimage.genes.names import Naming
 from stimage.genes.normalise import NOT_RAW
 from stimage.slides.catalog import Slide
@@ -82,7 +82,7 @@ def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: 
     from scipy.sparse import csr_matrix, vstack
 
     genes, parts = genes_of(slide, naming)[0], []
-    for spots, row, column, values in blocks(slide, genes, naming):
+    for spots, row, column, values in count_blocks(slide, genes, naming):
         _check_whole(slide, values, allow_normalised)
         part = csr_matrix((values.astype(np.float32), (row, column)), (spots, len(genes)))
         parts.append(part[np.diff(part.indptr) > 0])
@@ -110,7 +110,7 @@ def overlap_genes(
     """
     moments, totals = Moments(len(common)), []
     for slide in progress(slides):
-        for spots, row, column, values in blocks(slide, common, naming):
+        for spots, row, column, values in count_blocks(slide, common, naming):
             _check_whole(slide, values, allow_normalised)
             total = np.bincount(row, values, spots)
             moments.add(int(np.count_nonzero(total)), column, values / total[row])
@@ -141,7 +141,7 @@ def slide_moments(
 ) -> Moments:
     """Return the sums over a slide's spots that `hest_choice` is made from."""
     moments = Moments(len(common))
-    for spots, _, column, values in blocks(slide, common, naming):
+    for spots, _, column, values in count_blocks(slide, common, naming):
         _check_whole(slide, values, allow_normalised)
         moments.add(spots, column, values)
     return moments

@@ -7,7 +7,7 @@ import pandas as pd
 
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
-from stimage.genes.names import Naming, named, places_among
+from stimage.genes.names import Naming, places_among, rename_genes
 from stimage.slides.catalog import Slide
 from stimage.slides.counts.wide_csv import read_counts, read_header
 
@@ -92,10 +92,10 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
 
 def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str], np.ndarray]:
     """Return what a slide's genes are called, and each one's place among these names, -1 if it is lost."""
-    return named(read_header(local_copy(slide.counts, slide.access))[0], naming, slide.species, slide.counts)
+    return rename_genes(read_header(local_copy(slide.counts, slide.access))[0], naming, slide.species, slide.counts)
 
 
-def blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:
+def count_blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:
     """Yield a slide's counts of these genes by block: spots, and spot, column (of ``genes``) and value of each count.
 
     A file without a spot, as one that was cut off in its header, is a `DataError`.

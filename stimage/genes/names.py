@@ -24,8 +24,8 @@ HEADS = {  # what columns are called, in lower case, without blanks and undersco
     "symbol": ("symbol", "genename", "hgncsymbol", "mgisymbol", "externalgenename", "name"),
     "species": ("species", "organism"),
 }
-KINDS = ("symbol", "ensembl")
-MOST = 10_000_000  # lines of a table
+NAME_KINDS = ("symbol", "ensembl")
+MAX_TABLE_LINES = 10_000_000  # lines of a table
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,11 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
         If there is no such column, an id is none, one id has two symbols, no row is of the species, or it is not known
         which of several; with the line.
     """
-    lines = [(number, text) for number, text in islice(read_lines(path), MOST) if text.strip() and text[0] != "#"]
-    if lines and lines[-1][0] == MOST:
-        raise DataError(f"{path}: has {MOST:,} lines or more, so it is no table of genes")
+    lines = [
+        (number, text) for number, text in islice(read_lines(path), MAX_TABLE_LINES) if text.strip() and text[0] != "#"
+    ]
+    if lines and lines[-1][0] == MAX_TABLE_LINES:
+        raise DataError(f"{path}: has {MAX_TABLE_LINES:,} lines or more, so it is no table of genes")
     if not lines:
         raise DataError(f"{path}: has no row; expected Ensembl ids and symbols")
     separator = "\t" if "\t" in lines[0][1] else ","
@@ -128,16 +130,16 @@ class Naming:
     to: str
 
     def __post_init__(self) -> None:
-        if self.to not in KINDS:
-            raise ValueError(f"to={self.to!r}: pass one of {KINDS}")
+        if self.to not in NAME_KINDS:
+            raise ValueError(f"to={self.to!r}: pass one of {NAME_KINDS}")
 
-    def of(self, genes: Sequence[str], species: str | None, where: str) -> GeneRenaming:
+    def rename(self, genes: Sequence[str], species: str | None, where: str) -> GeneRenaming:
         """Map a slide's genes, by the table's rows of the slide's species; see `map_genes`."""
         changed = Path(self.path).exists() and os.stat(self.path).st_mtime_ns
         return map_genes(genes, _table(self.path, species, changed), self.to, where)
 
 
-def named(
+def rename_genes(
     genes: Sequence[str], naming: Naming | None, species: str | None, where: str
 ) -> tuple[Sequence[str], np.ndarray]:
     """Return what a slide's genes are called, each once, and each gene's place among these names, -1 if it is lost.
@@ -146,12 +148,12 @@ def named(
     """
     if naming is None:
         return genes, np.arange(len(genes))
-    found = naming.of(genes, species, where)
+    found = naming.rename(genes, species, where)
     return found.names, found.target
 
 
 def places_among(wanted: Sequence[str], names: Sequence[str], target: np.ndarray) -> np.ndarray:
-    """Return, for each gene of a slide (see `named`), its place (int64) among the wanted names, or -1."""
+    """Return, for each gene of a slide (see `rename_genes`), its place (int64) among the wanted names, or -1."""
     place = {name: i for i, name in enumerate(wanted)}
     return np.array([*(place.get(name, -1) for name in names), -1])[target]
 

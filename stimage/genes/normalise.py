@@ -65,7 +65,7 @@ class Normalisation:
         return self(counts.ravel(), spot, totals).reshape(counts.shape)
 
 
-def fit(kind: str, spots: Spots, places: np.ndarray) -> Normalisation:
+def fit_normalisation(kind: str, spots: Spots, places: np.ndarray) -> Normalisation:
     """Return the normalisation of a slide.
 
     Parameters
@@ -78,9 +78,9 @@ def fit(kind: str, spots: Spots, places: np.ndarray) -> Normalisation:
         For each gene of the count file, its place in the panel, or -1.
     """
     if kind not in ("median-log1p", "original"):
-        return Normalisation(kind, spots.counts)
+        return Normalisation(kind, spots.counts_path)
     inside = tuple(np.flatnonzero(places >= 0).tolist()) if kind == "original" else None
-    return Normalisation(kind, spots.counts, _median_total(spots, inside))
+    return Normalisation(kind, spots.counts_path, _median_total(spots, inside))
 
 
 @lru_cache(maxsize=8)  # the ranges of a huge slide share it

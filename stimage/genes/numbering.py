@@ -21,7 +21,7 @@ from stimage.core.storage import cache_folder, list_folder, local_copy
 from stimage.genes.headers import genes_of, header_digests
 from stimage.genes.vocabulary import GENES_FILE, NUMBER, add_genes, load_vocabulary, write_vocabulary
 from stimage.slides.catalog import Catalog, Slide
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 
 THREADS, BATCH = 4, 32  # that look for new genes at once, and lines that each takes
 
@@ -55,7 +55,7 @@ def numbered_slides(catalog: Catalog) -> list[Slide]:
 
 
 def _by_name(slides: Iterable[Slide]) -> list[Slide]:
-    return sorted(slides, key=lambda slide: fold(slide.name))
+    return sorted(slides, key=lambda slide: fold_name(slide.name))
 
 
 def gene_names_of(root: str, slides: Sequence[Slide]) -> list[str]:

@@ -12,10 +12,10 @@ import numpy as np
 import yaml
 
 from stimage.core.errors import DataError, shown
-from stimage.genes.names import ENSEMBL, Naming, named, places_among
+from stimage.genes.names import ENSEMBL, Naming, places_among, rename_genes
 
 YAML = (".yaml", ".yml")
-SUFFIXES = (".json", *YAML)
+PANEL_SUFFIXES = (".json", *YAML)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Panel:
         _check(self.genes, "panel")
 
     @classmethod
-    def of(cls, value: "Panel | Sequence[str] | str | Path", gene_table: str | None = None) -> "Panel":
+    def read(cls, value: "Panel | Sequence[str] | str | Path", gene_table: str | None = None) -> "Panel":
         """Read a panel from what a user passes.
 
         Parameters
@@ -60,7 +60,7 @@ class Panel:
         DataError
             If the slide lacks genes of the panel; naming them.
         """
-        names, target = named(genes, self.naming, species, where)
+        names, target = rename_genes(genes, self.naming, species, where)
         there = set(names)
         if missing := [gene for gene in self.genes if gene not in there]:
             remedy = "leave them out of the panel, or leave the slide out (the builder's on_mismatch='drop' does)"
@@ -86,7 +86,7 @@ def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) ->
 def chosen_on(path: str | Path) -> set[str]:
     """Return the slides whose counts chose the genes of a panel file; none if it does not say, or is a user's list."""
     path = Path(path)
-    if path.suffix not in SUFFIXES:
+    if path.suffix not in PANEL_SUFFIXES:
         return set()
     text = path.read_text(encoding="utf-8-sig")
     record = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
@@ -117,7 +117,7 @@ def _read(path: Path) -> list[str]:
 def _parse(path: Path) -> object:
     try:
         text = path.read_text(encoding="utf-8-sig")
-        if path.suffix not in SUFFIXES:
+        if path.suffix not in PANEL_SUFFIXES:
             return [line.strip() for line in text.splitlines() if line.strip()]
         return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))["genes"]
     except OSError as error:

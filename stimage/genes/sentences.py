@@ -21,7 +21,7 @@ PATTERNS = {
     "mitochondrial": re.compile(r"MT[-.]", re.IGNORECASE),
     "ribosomal": re.compile(r"RP[SL](?!6K)\d|RPLP\d|RPSA(\W|$)", re.IGNORECASE),  # RPS6K… are kinases
 }
-EXCLUDABLE = (*PATTERNS, "housekeeping")
+GENE_KINDS = (*PATTERNS, "housekeeping")
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class TopGenes:
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ValueError(f"k={self.k}: a sentence has at least one gene")
-        if unknown := [kind for kind in self.exclude if kind not in EXCLUDABLE]:
-            raise ValueError(f"exclude={unknown[0]!r}: pass any of {EXCLUDABLE}")
+        if unknown := [kind for kind in self.exclude if kind not in GENE_KINDS]:
+            raise ValueError(f"exclude={unknown[0]!r}: pass any of {GENE_KINDS}")
 
 
 def excluded(genes: Sequence[str], kinds: Sequence[str]) -> np.ndarray:

@@ -20,7 +20,7 @@ from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError
 from stimage.core.storage import list_folder, local_copy, located
 from stimage.slides.catalog import TECHS, Catalog, Filters, Slide, read_catalog
-from stimage.slides.names import check_name, fold
+from stimage.slides.names import check_name, fold_name
 from stimage.slides.splits.table import SPLITS
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
@@ -134,7 +134,7 @@ def _published_catalog(location: str, access: Access) -> Catalog:
         check_name(row["slide"] or "", path)
         if row["tech"] not in TECHS:
             raise DataError(f"{path}: slide {row['slide']!r} has the technology {row['tech']!r}; one of {TECHS}")
-    rows = sorted(rows, key=lambda row: (TECHS.index(row["tech"]), fold(row["slide"])))
+    rows = sorted(rows, key=lambda row: (TECHS.index(row["tech"]), fold_name(row["slide"])))
     slides = tuple(
         Slide(row["slide"], row["tech"], "", "", "", access=access, **{key: row[name] for key, name in of.items()})
         for row in rows

@@ -9,7 +9,7 @@ from stimage.genes.vocabulary import load_vocabulary
 from stimage.publishing.parquet import SPOT_SCHEMA
 from stimage.publishing.plan import Plan
 from stimage.publishing.shards import ShardRecord
-from stimage.slides.splits.splitting import parts_of
+from stimage.slides.splits.splitting import slides_by_split
 from stimage.slides.splits.table import SPLITS
 
 SIZES = ((10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M"))
@@ -127,7 +127,7 @@ def _encoding(plan: Plan) -> str:
 
 def _splitting(plan: Plan, left_out: Collection[str]) -> str:
     """Say how slides are split, and name those of each split, unless all are in one."""
-    parts = parts_of(one for name, one in plan.placed.items() if name not in left_out)
+    parts = slides_by_split(one for name, one in plan.placed.items() if name not in left_out)
     by, seed, fractions = plan.splitting.by, plan.splitting.seed, plan.splitting.fractions
     if by is None and not parts["validation"] + parts["test"]:
         return "Everything is in train."

@@ -33,7 +33,7 @@ class SlideFacts:
     um_per_px_reason: str
 
     @classmethod
-    def of(cls, spots: Spots) -> "SlideFacts":
+    def from_spots(cls, spots: Spots) -> "SlideFacts":
         """Take them from an opened slide."""
         image, scale, lattice = spots.image_info, spots.scale, spots.scale.lattice
         return cls(

@@ -19,7 +19,7 @@ from stimage.publishing.card import card
 from stimage.publishing.facts import SlideFacts
 from stimage.publishing.plan import CARD, Plan, write_atomically
 from stimage.publishing.shards import Shard, ShardRecord, writing
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 from stimage.slides.splits.splitting import check_leaks
 from stimage.slides.splits.table import SPLITS_FILE
 
@@ -78,7 +78,7 @@ def finish(plan: Plan, done: Mapping[str, ShardRecord], repo: str, licence: str 
 def slides_table(plan: Plan, done: Mapping[str, ShardRecord]) -> pa.Table:
     """Return a row per slide: the meta file's, joined with what was measured."""
     names = list(plan.placed)
-    meta = [(plan.catalog.meta or {}).get(fold(name), {}) for name in names]
+    meta = [(plan.catalog.meta or {}).get(fold_name(name), {}) for name in names]
     parts = defaultdict(list)
     for shard in plan.shards:
         parts[shard.slide.name].append(done[shard.name])

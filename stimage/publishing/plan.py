@@ -16,10 +16,10 @@ from stimage.genes.numbering import extend_root, root_vocabulary
 from stimage.genes.vocabulary import GENES_FILE, add_genes, load_vocabulary
 from stimage.publishing.shards import FORMAT, WORK, Options, Shard, ShardRecord, find_done, writing
 from stimage.slides.catalog import Catalog, Slide, read_catalog
-from stimage.slides.freshness import stamped
-from stimage.slides.names import fold, slide_names
+from stimage.slides.freshness import with_stamps
+from stimage.slides.names import fold_name, slide_names
 from stimage.slides.selection import Selection
-from stimage.slides.splits.splitting import SlideSplit, Splitting, report, split_slides
+from stimage.slides.splits.splitting import SlideSplit, Splitting, split_report, split_slides
 from stimage.slides.splits.table import SPLITS_FILE, read_splits
 
 CARD, OPTIONS_FILE = "README.md", "options.json"
@@ -29,7 +29,7 @@ CARD, OPTIONS_FILE = "README.md", "options.json"
 class Plan:
     """All that a published folder is to have: slides with their splits, and shards in order.
 
-    ``excluded`` are names as `fold` gives them, be they in the root or not.
+    ``excluded`` are names as `fold_name` gives them, be they in the root or not.
     """
 
     out: Path
@@ -45,7 +45,7 @@ class Plan:
         spots, left_out = Counter(), self.left_out(done)
         for shard in self.shards:
             spots[shard.slide.name] += done[shard.name].spots
-        return report([placed for name, placed in self.placed.items() if name not in left_out], spots)
+        return split_report([placed for name, placed in self.placed.items() if name not in left_out], spots)
 
     def left_out(self, done: Mapping[str, ShardRecord]) -> dict[str, str]:
         """Return why slides have no shards, by name."""
@@ -85,12 +85,12 @@ def make_plan(
         write_atomically(out / WORK / OPTIONS_FILE, settings)
     shards = [
         Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
-        for slide in stamped(one.slide for one in placed.values())
+        for slide in with_stamps(one.slide for one in placed.values())
         for parts in [slide.parts(options.spots_per_shard)]
         for part in range(parts)
     ]
     exclude = selection.filters.exclude
-    excluded = frozenset(map(fold, slide_names(exclude))) if exclude is not None else frozenset()
+    excluded = frozenset(map(fold_name, slide_names(exclude))) if exclude is not None else frozenset()
     return Plan(out, catalog, excluded, placed, shards, splitting, options)
 
 
@@ -107,8 +107,8 @@ def drop_stale(plan: Plan) -> None:
     wanted = {shard.path for shard in plan.shards}
     stale = [path for path in plan.out.glob("data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]
     slides = {path: path.name[: -len("-00000-of-00001.parquet")] for path in stale}
-    known = plan.excluded.union(fold(name) for name in plan.placed)
-    if others := sorted({name for name in slides.values() if fold(name) not in known}):
+    known = plan.excluded.union(fold_name(name) for name in plan.placed)
+    if others := sorted({name for name in slides.values() if fold_name(name) not in known}):
         raise DataError(
             f"{plan.out}: has shards of {len(others)} slides that are not selected now: {shown(others, 5)}; "
             f"select them too, or name them in a file for --exclude"
@@ -164,12 +164,12 @@ def _continue_splits(out: Path, placed: Mapping[str, SlideSplit]) -> None:
     if not (out / SPLITS_FILE).exists():
         return
     there = read_splits(out / SPLITS_FILE).splits
-    if moved := [one for name, one in placed.items() if there.get(fold(name), one.split) != one.split]:
+    if moved := [one for name, one in placed.items() if there.get(fold_name(name), one.split) != one.split]:
         one = moved[0]
         raise DataError(
             f"{out / SPLITS_FILE}: has {len(moved)} slides in another split, such as {one.slide.name} in "
-            f"{there[fold(one.slide.name)]}, not {one.split}; split as before, by --splits {out / SPLITS_FILE} if the "
-            "way is not known any more, or pass another folder"
+            f"{there[fold_name(one.slide.name)]}, not {one.split}; split as before, by --splits {out / SPLITS_FILE} if "
+            "the way is not known any more, or pass another folder"
         )
 
 

@@ -22,9 +22,9 @@ from stimage.genes.vocabulary import load_vocabulary
 from stimage.publishing.facts import SlideFacts
 from stimage.publishing.parquet import write_spots
 from stimage.slides.catalog import Slide
-from stimage.slides.freshness import as_it_is, described
+from stimage.slides.freshness import slide_identity, with_current_stamps
 from stimage.slides.images.patches import Patch
-from stimage.slides.images.reader import MAX_PIXELS
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.matching import NoSpotLeft
 from stimage.slides.spots import Spots, open_spots
 
@@ -44,7 +44,7 @@ class Options:
     image_format: str = "png"
     jpeg_quality: int = JPEG_QUALITY
     on_mismatch: str = "error"
-    max_image_pixels: int = MAX_PIXELS
+    max_image_pixels: int = MAX_IMAGE_PIXELS
     spots_per_shard: int = 20_000
 
 
@@ -82,9 +82,9 @@ class Shard:
     def key(self) -> str:
         """Digest all that the shard's content depends on: options, the slide's files and its row of the meta file.
 
-        The slide must know its files' stamps; see `stimage.slides.freshness.stamped`.
+        The slide must know its files' stamps; see `stimage.slides.freshness.with_stamps`.
         """
-        known = [FORMAT, described(self.slide), self.part, self.parts, self.path, asdict(self.options)]
+        known = [FORMAT, slide_identity(self.slide), self.part, self.parts, self.path, asdict(self.options)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
@@ -165,14 +165,14 @@ def _write_shard(shard: Shard) -> ShardRecord:
     else:
         with _replacing(shard, path) as temporary:
             write_spots(temporary, _tables(shard, spots, record), vocabulary)
-            if as_it_is(shard.slide).stamps != shard.slide.stamps:
+            if with_current_stamps(shard.slide).stamps != shard.slide.stamps:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
     with _replacing(shard, shard.totals) as temporary:
         totals = record.totals(vocabulary.ids_of(spots.genes if spots else (), shard.slide.counts))
         pq.write_table(totals, temporary, write_page_checksum=True)
     size = 0 if left_out else path.stat().st_size
-    image_file = _file_digest(spots.image) if spots and shard.part == 0 else ""
-    facts = SlideFacts.of(spots) if spots else None
+    image_file = _file_digest(spots.image_path) if spots and shard.part == 0 else ""
+    facts = SlideFacts.from_spots(spots) if spots else None
     done = ShardRecord(key, record.spots, size, left_out, image_file, *record.digests(), facts)
     with _replacing(shard, shard.marker) as temporary:
         record = asdict(done)

@@ -21,7 +21,7 @@ class Predicted:
     scores: Sequence[np.ndarray]
     alphas: Sequence[float] = ()
 
-    def of(self, wanted: np.ndarray) -> "Predicted":
+    def filter(self, wanted: np.ndarray) -> "Predicted":
         """Return the predictions for some rows (bool by row) as one fold."""
         rows, scores = np.concatenate(self.rows), np.concatenate(self.scores)
         return Predicted([rows[wanted[rows]]], [scores[wanted[rows]]], self.alphas)

@@ -11,18 +11,18 @@ from dataclasses import dataclass, field, replace
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError, shown
 from stimage.core.storage import list_folder, local_copy, normal_root, pinned
-from stimage.slides.meta_file import FIRST, find_meta, read_meta
-from stimage.slides.names import check_name, fold, slide_names, texts_of
+from stimage.slides.meta_file import META_FILE, find_meta, read_meta
+from stimage.slides.names import check_name, fold_name, slide_names, texts_of
 from stimage.slides.scale.given import OPTION, given_scales, read_um_per_px
 
 TECHS = ("ST", "Visium", "VisiumHD")
 ON_MISMATCH = ("error", "drop")
-PARTS = {  # part of a slide: folder and how its file's name ends
+REQUIRED_FILES = {  # part of a slide: folder and how its file's name ends
     "coord": ("coord", ("_coord.csv",)),
     "counts": ("gene_exp", ("_count.csv",)),
     "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
 }
-FILES = (*PARTS, "annotation")  # of a slide
+FILE_KINDS = (*REQUIRED_FILES, "annotation")  # of a slide
 BYTES_PER_SPOT = 75  # of a coord file
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Slide:
     ``coord``, ``counts``, ``image`` and ``annotation`` are paths or URLs; without a meta file, what it would say is
     None. ``size`` is the coord file's, in bytes; ``um_per_px`` a scale that is given, and who gives it; ``access`` is
     what the files' server asks for; ``stamps`` what it says of them, by part, as far as it is known (see
-    `stimage.slides.freshness.stamped`).
+    `stimage.slides.freshness.with_stamps`).
     """
 
     name: str
@@ -118,11 +118,11 @@ class Catalog:
         DataError
             If a slide is named that neither the root nor its meta file has; as `given_scales` does.
         """
-        known = {fold(slide.name) for slide in self.slides}
+        known = {fold_name(slide.name) for slide in self.slides}
         given = given_scales(um_per_px, known)
         if unknown := [name for name in given if name not in known | (self.meta or {}).keys()]:
             raise DataError(f"um_per_px: {self._unknown_slide(unknown[0])}")
-        scales = {slide: given.get(fold(slide.name)) for slide in self.slides}
+        scales = {slide: given.get(fold_name(slide.name)) for slide in self.slides}
         slides = (replace(one, um_per_px=um, um_per_px_source=OPTION) if um else one for one, um in scales.items())
         return replace(self, slides=tuple(slides))
 
@@ -162,25 +162,25 @@ class Catalog:
         return slides
 
     def _named(self, names: list[str]) -> list[Slide]:
-        known = {fold(slide.name) for slide in self.slides}
+        known = {fold_name(slide.name) for slide in self.slides}
         for name in names:
             check_name(name, "slides=")
-            if fold(name) not in known:
+            if fold_name(name) not in known:
                 raise DataError(self._unknown_slide(name))
-        wanted = {fold(name) for name in names}
-        return [slide for slide in self.slides if fold(slide.name) in wanted]
+        wanted = {fold_name(name) for name in names}
+        return [slide for slide in self.slides if fold_name(slide.name) in wanted]
 
     def _without(self, slides: list[Slide], names: list[str]) -> list[Slide]:
-        excluded = {fold(name) for name in names}
-        known = {fold(slide.name) for slide in (*self.slides, *self.elsewhere)}
+        excluded = {fold_name(name) for name in names}
+        known = {fold_name(slide.name) for slide in (*self.slides, *self.elsewhere)}
         if absent := len(excluded - known):
             log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), self.root)
-        if left := [slide for slide in slides if fold(slide.name) not in excluded]:
+        if left := [slide for slide in slides if fold_name(slide.name) not in excluded]:
             return left
         raise DataError(f"{self.root}: all slides that match are excluded")
 
     def _unknown_slide(self, name: str) -> str:
-        if self.meta and (row := self.meta.get(fold(name))):
+        if self.meta and (row := self.meta.get(fold_name(name))):
             where = f"{row.get('tech') or 'ST|Visium|VisiumHD'}/coord/{name}_coord.csv"
             return f"{self.root}: slide {name!r} is in {self.meta_file} but has no files here; expected {where}"
         names = [slide.name for slide in self.slides]
@@ -190,7 +190,7 @@ class Catalog:
 
     def _matching(self, slides: list[Slide], key: str, wanted: list[str]) -> list[Slide]:
         if self.meta is None:
-            raise DataError(f"{self.root}/meta/{FIRST}: is missing, so slides cannot be chosen by {key}")
+            raise DataError(f"{self.root}/meta/{META_FILE}: is missing, so slides cannot be chosen by {key}")
         values = {slide.name: _values(slide, key) for slide in slides}
         known = sorted({value for slide in self.slides for value in _values(slide, key)})
         if unknown := [value for value in wanted if value not in known]:
@@ -218,12 +218,12 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     root = pinned(normal_root(root), access)
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(local_copy(url, access), f"{root}/{meta_file}") if url else None
-    notes = {fold(name): file for name, file in list_folder(root, "annotation", access).items()}
+    notes = {fold_name(name): file for name, file in list_folder(root, "annotation", access).items()}
     slides, broken = {}, {}
     for tech in TECHS:
         for name, files in sorted(slide_files(root, tech, access).items()):
             row = (meta or {}).get(name)
-            slide = _slide(tech, files, row, notes.get(fold(f"{name}_anno.csv")), access)
+            slide = _slide(tech, files, row, notes.get(fold_name(f"{name}_anno.csv")), access)
             if name in slides:
                 raise DataError(f"{root}: slide {slide.name!r} is in {slides[name].tech} and in {tech}; rename one")
             slides[name] = slide
@@ -242,12 +242,12 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
 def slide_files(root: str, tech: str, access: Access = OPEN) -> dict[str, dict[str, dict]]:
     """Return folded slide name → part → file; the part "name" is the slide's name as its files spell it."""
     found = {}
-    for part, (folder, suffixes) in PARTS.items():
+    for part, (folder, suffixes) in REQUIRED_FILES.items():
         for filename, file in list_folder(root, f"{tech}/{folder}", access).items():
             if suffix := next((s for s in suffixes if filename.lower().endswith(s)), None):
                 name = filename[: -len(suffix)]
                 check_name(name, file["url"])
-                files = found.setdefault(fold(name), {"name": name})
+                files = found.setdefault(fold_name(name), {"name": name})
                 if part in files:
                     raise DataError(f"{file['url']}: slide {name!r} already has {files[part]['url']}; remove one")
                 files[part] = file
@@ -256,8 +256,8 @@ def slide_files(root: str, tech: str, access: Access = OPEN) -> dict[str, dict[s
 
 def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None, access: Access) -> Slide:
     row, known = row or {}, {**files, "annotation": note or {}}
-    urls = {part: files[part]["url"] if part in files else "" for part in PARTS}
-    stamps = {part: known[part]["stamp"] for part in FILES if known.get(part, {}).get("stamp")}
+    urls = {part: files[part]["url"] if part in files else "" for part in REQUIRED_FILES}
+    stamps = {part: known[part]["stamp"] for part in FILE_KINDS if known.get(part, {}).get("stamp")}
     return Slide(
         name=unicodedata.normalize("NFC", row.get("slide") or files["name"]),
         tech=tech,
@@ -278,7 +278,7 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
 
 def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta_file: str | None) -> str | None:
     """Say what keeps a slide from being read: a file or the meta file's row that is not there."""
-    for part, (folder, suffixes) in PARTS.items():
+    for part, (folder, suffixes) in REQUIRED_FILES.items():
         if not getattr(slide, part):
             return f"{root}/{slide.tech}/{folder}/{slide.name}{suffixes[0]}: is missing"
     if meta_file and row is None:

@@ -13,7 +13,7 @@ from pyarrow import csv as pacsv
 from stimage.core.errors import DataError
 from stimage.core.tables import number_of
 
-COLUMNS = ("xaxis", "yaxis", "r")
+COORD_COLUMNS = ("xaxis", "yaxis", "r")
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Coordinates:
     def __len__(self) -> int:
         return len(self.x)
 
-    def of(self, kept: np.ndarray) -> "Coordinates":
-        """Return those of some spots (bool, n)."""
+    def filter(self, kept: np.ndarray) -> "Coordinates":
+        """Return the spots that are kept (bool, n)."""
         return Coordinates(self.ids.filter(pa.array(kept)), self.x[kept], self.y[kept], self.r[kept])
 
 
@@ -43,9 +43,9 @@ def read_coordinates(path: str) -> Coordinates:
         number, or an ``r`` of 0 or less; with the line.
     """
     names = _header(path)
-    if missing := [column for column in COLUMNS if column not in names]:
+    if missing := [column for column in COORD_COLUMNS if column not in names]:
         raise DataError(f"{path}: has no column {missing[0]!r}; its columns are {', '.join(map(repr, names))}")
-    if twice := [column for column in COLUMNS if names.count(column) > 1]:
+    if twice := [column for column in COORD_COLUMNS if names.count(column) > 1]:
         raise DataError(f"{path}: has two columns {twice[0]!r}; remove one")
     unique = [name if names.index(name) == i else f"{name} {i}" for i, name in enumerate(names)]
     ids, columns = _read(path, unique, pa.float64())
@@ -86,8 +86,8 @@ def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.Chunked
 
     A block of the file at a time: read at once, a file takes three times the memory of what it says.
     """
-    types = {names[0]: pa.string(), **dict.fromkeys(COLUMNS, numbers)}
-    ids, blocks = [], {column: [] for column in COLUMNS}
+    types = {names[0]: pa.string(), **dict.fromkeys(COORD_COLUMNS, numbers)}
+    ids, blocks = [], {column: [] for column in COORD_COLUMNS}
     try:
         reader = pacsv.open_csv(
             path,
@@ -102,7 +102,7 @@ def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.Chunked
         if numbers != pa.string():
             return _read(path, names, pa.string())
         raise DataError(f"{path}: is no CSV table of {len(names)} columns ({str(error)[:200]})") from None
-    columns = {column: np.concatenate(blocks.pop(column)) for column in COLUMNS} if ids else {}
+    columns = {column: np.concatenate(blocks.pop(column)) for column in COORD_COLUMNS} if ids else {}
     if numbers != pa.string() and not all(np.isfinite(values).all() for values in columns.values()):
         return _read(path, names, pa.string())
     return pa.chunked_array(ids, pa.string()), columns

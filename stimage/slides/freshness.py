@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
 from stimage.core.storage import stamp_of
-from stimage.slides.catalog import FILES, Slide, read_catalog
+from stimage.slides.catalog import FILE_KINDS, Slide, read_catalog
 
 ASKING = 16  # requests at once
 
 
-def stamped(slides: Iterable[Slide], files: Iterable[str] = FILES) -> list[Slide]:
+def with_stamps(slides: Iterable[Slide], files: Iterable[str] = FILE_KINDS) -> list[Slide]:
     """Return slides that know the stamps of these of their files.
 
     Raises
@@ -33,18 +33,18 @@ def stamped(slides: Iterable[Slide], files: Iterable[str] = FILES) -> list[Slide
     ]
 
 
-def as_it_is(slide: Slide) -> Slide:
+def with_current_stamps(slide: Slide) -> Slide:
     """Return a slide with the stamps that its files have now."""
-    return stamped([replace(slide, stamps={})])[0]
+    return with_stamps([replace(slide, stamps={})])[0]
 
 
-def described(slide: Slide, files: Iterable[str] = FILES) -> dict:
+def slide_identity(slide: Slide, files: Iterable[str] = FILE_KINDS) -> dict:
     """Return all of a slide that its examples depend on: its row of the meta file, and names and stamps of its files.
 
     Neither the place of its root nor what the server asks for is part of that.
     """
     known = {part.name: getattr(slide, part.name) for part in fields(Slide) if part.compare and part.name != "size"}
-    for file in FILES:
+    for file in FILE_KINDS:
         url = known.pop(file)
         known |= {file: [os.path.basename(url), slide.stamps[file]]} if url and file in files else {}
     return known
@@ -52,8 +52,8 @@ def described(slide: Slide, files: Iterable[str] = FILES) -> dict:
 
 def root_digest(root: str) -> str:
     """Digest what a root's slides and their files are now: it changes when one of them does."""
-    slides = stamped(read_catalog(root).slides)
-    return hashlib.sha256(repr([sorted(described(slide).items()) for slide in slides]).encode()).hexdigest()
+    slides = with_stamps(read_catalog(root).slides)
+    return hashlib.sha256(repr([sorted(slide_identity(slide).items()) for slide in slides]).encode()).hexdigest()
 
 
 def _unknown(slide: Slide, file: str) -> bool:

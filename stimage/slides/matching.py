@@ -13,9 +13,9 @@ from stimage.slides.coordinates import Coordinates, check_unique, line_of
 from stimage.slides.counts.wide_csv import RowIndex
 from stimage.slides.images.patches import lies_outside
 from stimage.slides.images.reader import ImageInfo
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 
-LARGE = 10  # times the slide's median radius: a spot that large is a slip, and its patch may not fit into memory
+MAX_RADIUS_RATIO = 10  # by the median radius: a larger spot is a slip, and its patch may not fit into memory
 log = logging.getLogger(__name__)
 
 
@@ -52,7 +52,7 @@ def match_spots(
     _settle(coord, coordinates.ids, row < 0, f"has no row in {counts}", on_mismatch)
     _settle(counts, index.ids, lone, f"has no row in {coord}", on_mismatch)
     kept = row >= 0
-    large = coordinates.r > LARGE * np.median(coordinates.r)
+    large = coordinates.r > MAX_RADIUS_RATIO * np.median(coordinates.r)
     if info:
         large |= coordinates.r * 2 > max(info.width, info.height)
         outside = lies_outside(coordinates.x, coordinates.r, info.width)
@@ -85,5 +85,5 @@ def unique_ids(ids: pa.Array, slide: str) -> pa.Array:
     """Return ids that no other slide has: those that do not begin with the slide's name get it in front."""
     if pc.all(pc.starts_with(ids, f"{slide}_")).as_py():  # as in the data set
         return ids
-    begins = re.compile(re.escape(fold(slide)) + r"(?![^\W_])")  # slide A1 has not the spots of slide A10
-    return pa.array([one if begins.match(fold(one)) else f"{slide}_{one}" for one in ids.to_pylist()], pa.string())
+    begins = re.compile(re.escape(fold_name(slide)) + r"(?![^\W_])")  # slide A1 has not the spots of slide A10
+    return pa.array([one if begins.match(fold_name(one)) else f"{slide}_{one}" for one in ids.to_pylist()], pa.string())

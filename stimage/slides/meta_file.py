@@ -13,7 +13,7 @@ from stimage.core.tables import read_table
 from stimage.slides.names import by_slide, check_name
 from stimage.slides.scale.given import read_um_per_px
 
-FIRST = "meta_all_gene.csv"  # how it is called without a date
+META_FILE = "meta_all_gene.csv"  # how it is called without a date
 DATED = re.compile(r"meta_all_gene(\d*)\.csv")
 NEEDED = ("slide", "species", "tissue", "pmid", "involve_cancer")
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def find_meta(root: str, access: Access = OPEN) -> tuple[str, str] | None:
     for other in files:
         if other.lower().startswith("meta_all_gene") and not DATED.fullmatch(other):
             log.warning(
-                "%s/meta/%s: is not read; a meta file is called %s or meta_all_geneMMDDYYYY.csv", root, other, FIRST
+                "%s/meta/%s: is not read; a meta file is called %s or meta_all_geneMMDDYYYY.csv", root, other, META_FILE
             )
     return (f"meta/{name}", files[name]["url"]) if name else None
 

@@ -11,7 +11,7 @@ from stimage.core.errors import DataError
 from stimage.core.tables import read_names
 
 
-def fold(name: str) -> str:
+def fold_name(name: str) -> str:
     """Return a name as names are compared: upper and lower case do not count, nor how Unicode writes accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
@@ -50,7 +50,7 @@ def by_slide(rows: Iterable[Mapping[str, str]], where: str) -> dict[str, Mapping
     """
     found: dict[str, Mapping[str, str]] = {}
     for number, row in enumerate(rows, 1):
-        if found.setdefault(fold(row["slide"]), row) is not row:
+        if found.setdefault(fold_name(row["slide"]), row) is not row:
             raise DataError(f"{where}: row {number}: slide {row['slide']!r} occurs twice (upper and lower case do not "
                             "count); keep one")  # fmt: skip
     return found

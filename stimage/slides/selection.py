@@ -22,7 +22,7 @@ class Selection:
     filters: Filters = field(default_factory=Filters)
     on_mismatch: str = "error"
 
-    def of(self, catalog: Catalog) -> list[Slide]:
+    def select_from(self, catalog: Catalog) -> list[Slide]:
         """Return the slides, in the catalog's order; raises `DataError` as `Catalog.select` does."""
         return catalog.of_techs(self.techs).select(self.filters, self.on_mismatch)
 

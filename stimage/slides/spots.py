@@ -17,7 +17,7 @@ from stimage.slides.counts.row_index import forget, kept_index
 from stimage.slides.counts.rows import CountRows
 from stimage.slides.counts.wide_csv import read_header, rows_at
 from stimage.slides.images.patches import Patch
-from stimage.slides.images.reader import MAX_PIXELS, ImageInfo, image_info
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
 from stimage.slides.matching import match_spots, unique_ids
 from stimage.slides.scale.scale import Scale, slide_scale
@@ -34,8 +34,8 @@ class Spots:
 
     ``ids`` are unique across slides: an id of the files that does not begin with the slide's name has it in front;
     ``file_ids`` are the ids as the files have them. ``x``, ``y``, ``r`` are float64 pixels; ``row_start`` and
-    ``row_end`` say where each spot's counts lie in the file ``counts``. ``image``, ``counts`` and ``labels`` are files
-    of this machine. ``left_out`` has the ids of spots that one of the files has and that are dropped.
+    ``row_end`` say where each spot's counts lie in the file ``counts_path``. ``image_path``, ``counts_path`` and
+    ``labels_path`` are files of this machine, or "". ``left_out`` has the ids of dropped spots.
     """
 
     slide: Slide
@@ -44,11 +44,11 @@ class Spots:
     x: np.ndarray
     y: np.ndarray
     r: np.ndarray
-    labels: str
-    counts: str
+    labels_path: str
+    counts_path: str
     row_start: np.ndarray
     row_end: np.ndarray
-    image: str
+    image_path: str
     max_pixels: int
     scale: Scale
     left_out: pa.ChunkedArray
@@ -64,23 +64,23 @@ class Spots:
     @cached_property
     def image_info(self) -> ImageInfo:
         """What the image's header says."""
-        return image_info(self.image, self.max_pixels)
+        return image_info(self.image_path, self.max_pixels)
 
     @cached_property
     def genes(self) -> list[str]:
-        """What the columns of ``counts`` are of."""
-        return read_header(self.counts)[0]
+        """The genes of the count file, one a column."""
+        return read_header(self.counts_path)[0]
 
     @cached_property
     def annotation(self) -> pa.Array:
         """Each spot's label, null where there is none."""
-        if not self.labels:
+        if not self.labels_path:
             return pa.nulls(len(self), pa.string())
-        labels = read_labels(self.labels)
+        labels = read_labels(self.labels_path)
         known = {*self.file_ids.to_pylist(), *self.left_out.to_pylist()}
         if strange := len(labels.keys() - known):
             log.warning(
-                "%s: %d of %d labels are of spots that the slide does not have", self.labels, strange, len(labels)
+                "%s: %d of %d labels are of spots that the slide does not have", self.labels_path, strange, len(labels)
             )
         return pa.array([labels.get(spot) for spot in self.file_ids.to_pylist()], pa.string())
 
@@ -94,12 +94,12 @@ class Spots:
         """
         ids = self.file_ids[some] if isinstance(some, slice) else self.file_ids.take(pa.array(some))
         try:
-            rows = rows_at(self.counts, self.genes, self.row_start[some], self.row_end[some])
+            rows = rows_at(self.counts_path, self.genes, self.row_start[some], self.row_end[some])
             if rows.ids == ids.to_pylist():
                 return rows
-            raise DataError(f"{self.counts}: changed while it was read; start again")
+            raise DataError(f"{self.counts_path}: changed while it was read; start again")
         except DataError:
-            forget(self.counts)
+            forget(self.counts_path)
             _open_spots.cache_clear()
             raise
 
@@ -128,7 +128,7 @@ class SpotBlock:
 
 
 def open_spots(
-    slide: Slide, on_mismatch: str = "error", max_pixels: int = MAX_PIXELS, with_image: bool = True
+    slide: Slide, on_mismatch: str = "error", max_pixels: int = MAX_IMAGE_PIXELS, with_image: bool = True
 ) -> Spots:
     """Join the files of a slide; only the coord file is read whole.
 
@@ -172,14 +172,14 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
     lone[row[row >= 0]] = False
     out = (coordinates.ids.filter(pa.array(~kept)), index.ids.filter(pa.array(lone)))
     left_out = pa.chunked_array([chunk for ids in out for chunk in ids.chunks], pa.string())
-    scale = slide_scale(coordinates if kept.all() else coordinates.of(kept), slide)
+    scale = slide_scale(coordinates if kept.all() else coordinates.filter(kept), slide)
     if scale.um_per_px and scale.verdict != "pass":
         log.warning("%s: %s", slide.name, scale.reason)
     pa.default_memory_pool().release_unused()  # what joining took would else be kept beside what reading takes
     return Spots(
         slide, unique_ids(file_ids, slide.name), file_ids, coordinates.x[order], coordinates.y[order],
-        coordinates.r[order], labels=labels, counts=counts, row_start=index.start[row[order]],
-        row_end=index.end[row[order]], image=image, max_pixels=max_pixels, scale=scale,
+        coordinates.r[order], labels_path=labels, counts_path=counts, row_start=index.start[row[order]],
+        row_end=index.end[row[order]], image_path=image, max_pixels=max_pixels, scale=scale,
         left_out=left_out,
     )  # fmt: skip
 
@@ -206,7 +206,7 @@ def read_batches(
     end = len(spots) if end is None else end
     part, rows = slice(begin, end), None
     x, y, r = (values[part] for values in (spots.x, spots.y, spots.r))
-    patches = patch.cut(spots.image, x, y, r, spots.scale, spots.max_pixels) if patch else None
+    patches = patch.cut(spots.image_path, x, y, r, spots.scale, spots.max_pixels) if patch else None
     side = (patch.px or 2 * r.max(initial=1) + 1) if patch else 0
     row_bytes = (spots.row_end - spots.row_start)[part].max(initial=1) if with_counts else 0
     size = int(np.clip(BATCH_BYTES // max(3 * side * side, row_bytes, 1), 1, BATCH_SPOTS))

@@ -6,7 +6,7 @@ from stimage.core.errors import DataError
 from stimage.loading.sources import Source, open_source
 from stimage.slides.catalog import Filters
 from stimage.slides.selection import Selection, techs_called
-from stimage.slides.splits.splitting import parts_of, split_slides
+from stimage.slides.splits.splitting import slides_by_split, split_slides
 from stimage.training.settings import Settings
 
 
@@ -41,10 +41,10 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
     techs = techs_called(settings.config)
     chosen = {name: getattr(settings, name) for name in ("slides", "exclude", "species", "tissue", "pmid")}
     selection = Selection(settings.data or "", techs, Filters(**chosen))
-    parts = parts_of(split_slides(catalog, selection, settings.splitting).values())
+    parts = slides_by_split(split_slides(catalog, selection, settings.splitting).values())
     if settings.validation_slides:
         named = Filters(**chosen | {"slides": settings.validation_slides})
-        held_out = [slide.name for slide in Selection(selection.root, techs, named).of(catalog)]
+        held_out = [slide.name for slide in Selection(selection.root, techs, named).select_from(catalog)]
         if settings.slides is not None and (both := sorted(set(held_out) & set(parts["train"]))):
             raise DataError(f"slide {both[0]!r} is trained on and held out; name it in one of the two")
         parts = {split: [name for name in names if name not in held_out] for split, names in parts.items()}

@@ -225,7 +225,7 @@ def make_towers(settings: Settings) -> TwoTowers:
     if settings.tower == "text":
         towers = text_towers(settings.vision, settings.pretrained)
     else:
-        genes = Panel.of(settings.panel).genes
+        genes = Panel.read(settings.panel).genes
         towers = gene_towers(settings.vision, genes, settings.tower, settings.latent_dim, settings.pretrained)
     freeze(towers, settings.freeze_layers)
     if settings.gradient_checkpointing:

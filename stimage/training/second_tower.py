@@ -45,7 +45,7 @@ def second_input(
         return Sentences(tuple(names), rule, means, tokenizer)
     if names is None:
         return dense
-    panel = Panel.of(settings.panel)
+    panel = Panel.read(settings.panel)
     if lost := [gene for gene in panel.genes if gene not in set(names)]:
         raise DataError(f"{settings.data}: lacks {len(lost)} of the panel's {len(panel.genes)} genes: "
                         f"{', '.join(lost[:10])}")  # fmt: skip

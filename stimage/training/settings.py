@@ -12,7 +12,7 @@ import yaml
 
 from stimage.core.errors import DataError
 from stimage.genes.normalise import NORMALISATIONS
-from stimage.genes.sentences import EXCLUDABLE
+from stimage.genes.sentences import GENE_KINDS
 from stimage.slides.names import texts_of
 from stimage.slides.splits.splitting import FRACTIONS, Splitting
 
@@ -132,9 +132,9 @@ class Settings:
                               ("normalise", NORMALISATIONS)):  # fmt: skip
             if getattr(self, name) not in allowed:
                 raise DataError(f"{name}: is {getattr(self, name)!r}; one of {', '.join(allowed)}")
-        if unknown := [kind for kind in self.exclude_genes if kind not in EXCLUDABLE]:
-            raise DataError(f"exclude_genes: has {unknown[0]!r}; any of {', '.join(EXCLUDABLE)}")
-        if kinds := [name for name in texts_of(self.exclude or ()) if name in EXCLUDABLE]:
+        if unknown := [kind for kind in self.exclude_genes if kind not in GENE_KINDS]:
+            raise DataError(f"exclude_genes: has {unknown[0]!r}; any of {', '.join(GENE_KINDS)}")
+        if kinds := [name for name in texts_of(self.exclude or ()) if name in GENE_KINDS]:
             raise DataError(f"exclude: leaves out slides; {kinds[0]} genes are left out by exclude_genes")
         _ = self.splitting  # refuses what does not go together
         for name in ("epochs", "batch_size", "latent_dim", "keep", "chunk", "checkpoint_steps", "slides_per_batch"):

@@ -14,7 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 import stimage_1k4m
 from stimage.core.errors import DataError
-from stimage.examples.registering import direct
+from stimage.examples.registering import raise_cause
 from stimage.loading.batches import SpotBatch, to_batch
 from stimage.loading.pixels import augment
 from stimage.loading.sources import VERIFIED, reading
@@ -128,7 +128,7 @@ def _only(table: datasets.Dataset, slides: Sequence[str]) -> datasets.Dataset:
 def _load(*arguments: Any, **options: Any) -> Any:
     with reading(arguments[0]):
         try:
-            with direct():
+            with raise_cause():
                 return datasets.load_dataset(*arguments, **options)
         except (OSError, ValueError, pa.ArrowException):
             raise

@@ -208,7 +208,7 @@ def test_files_that_are_no_panel(tmp_path, name, text, words):
     if text is not None:
         (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=f"{name}: .*{words}") as raised:
-        Panel.of(tmp_path / name)
+        Panel.read(tmp_path / name)
     assert "\n" not in str(raised.value)
 
 

@@ -107,7 +107,7 @@ def laughs(n: int = 40) -> str:
 )
 def test_yaml_makes_no_objects(tmp_path, text):
     target = tmp_path / "made"
-    for name, read in (("x.yaml", read_settings), ("p.yaml", Panel.of)):
+    for name, read in (("x.yaml", read_settings), ("p.yaml", Panel.read)):
         (tmp_path / name).write_text(text.format(target))
         with pytest.raises(DataError, match=name):
             read(tmp_path / name)
@@ -116,7 +116,7 @@ def test_yaml_makes_no_objects(tmp_path, text):
 
 def test_yaml_that_grows(tmp_path):
     (tmp_path / "x.yaml").write_text(laughs() + "genes: *a39\nepochs: *a39\n")
-    for read in (read_settings, Panel.of):
+    for read in (read_settings, Panel.read):
         with limits(), pytest.raises(DataError, match=r"x.yaml"):
             read(tmp_path / "x.yaml")
 

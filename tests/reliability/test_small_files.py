@@ -62,7 +62,7 @@ def read(kind: str, path):
         found = read_embeddings(path, ["S0"])
         return dict(zip(found.spot_ids.tolist(), zip(found.slides.tolist(), found.vectors.tolist())))
     if kind.startswith("panel"):
-        return list(Panel.of(path).genes)
+        return list(Panel.read(path).genes)
     if kind == "gene table":
         return read_gene_table(path).symbols
     if kind == "settings":

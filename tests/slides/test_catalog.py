@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import stimage_1k4m  # noqa: F401
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.meta_file import newest_meta
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 from tests.outs import write_outs
 from tests.roots import write_slide
 from tests.test_scripts import SCRIPTS, run
@@ -146,7 +146,7 @@ def test_names_meet_whatever_their_unicode_form(tmp_path, form):
 @given(st.text())
 def test_folding_is_done_once(text):
     for form in ("NFC", "NFD"):
-        assert fold(unicodedata.normalize(form, text)) == fold(text) == fold(fold(text))
+        assert fold_name(unicodedata.normalize(form, text)) == fold_name(text) == fold_name(fold_name(text))
 
 
 def test_slides_of_one_name_in_two_forms_are_refused(tmp_path):

@@ -108,12 +108,12 @@ def test_a_physical_patch_of_as_many_pixels_is_a_crop(slide):
 
 @pytest.mark.parametrize("value", [{"um": 112, "px": 224}, {"px": 224, "um": 112.0}, Patch(112, 224)])
 def test_a_physical_size_is_accepted(value):
-    assert Patch.of(value) == Patch(um=112, px=224)
+    assert Patch.parse(value) == Patch(um=112, px=224)
 
 
 @pytest.mark.parametrize("value", [None, "original", Patch()])
 def test_the_original_size_is_accepted(value):
-    assert Patch.of(value) == Patch() and Patch.of(value).um is None
+    assert Patch.parse(value) == Patch() and Patch.parse(value).um is None
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_the_original_size_is_accepted(value):
 )  # fmt: skip
 def test_other_sizes_are_refused(value):
     with pytest.raises(ValueError, match=r"um.*px"):
-        Patch.of(value)
+        Patch.parse(value)
 
 
 def test_a_scale_that_is_not_trusted_is_refused(slide):
@@ -162,7 +162,7 @@ def test_two_per_cent_are_within_the_estimate(slide, um_per_px, taken):
                                                  ({"um": 112, "px": 224}, 1)])  # fmt: skip
 def test_upsample_is_of_physical_patches(value, upsample):
     with pytest.raises(ValueError, match="upsample"):
-        Patch.of(value, upsample)
+        Patch.parse(value, upsample)
 
 
 @given(st.floats(1, 2000), st.integers(2, 1024), st.floats(0.1, 10))

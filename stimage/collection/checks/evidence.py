@@ -14,7 +14,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
 from stimage.slides.counts.wide_csv import read_counts, read_header
 from stimage.slides.images.patches import square_boxes
-from stimage.slides.images.reader import MAX_PIXELS, ImageInfo, image_info, read_patches
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info, read_patches
 from stimage.slides.images.thumbnail import thumbnail
 from stimage.slides.labels import read_labels
 from stimage.slides.scale.scale import Scale, slide_scale
@@ -110,7 +110,7 @@ def _read_picture(path: str) -> Picture:
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return Picture(info, *thumbnail(path, info, THUMBNAIL, MAX_PIXELS), digest.hexdigest())
+    return Picture(info, *thumbnail(path, info, THUMBNAIL, MAX_IMAGE_PIXELS), digest.hexdigest())
 
 
 def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> list[np.ndarray]:

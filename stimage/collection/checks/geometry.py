@@ -6,7 +6,7 @@ from scipy.ndimage import gaussian_filter, laplace
 from stimage.collection.checks.evidence import Evidence
 from stimage.collection.checks.tissue import fit_spots
 from stimage.slides.images.patches import lies_outside
-from stimage.slides.matching import LARGE
+from stimage.slides.matching import MAX_RADIUS_RATIO
 from stimage.slides.scale.grids import GRIDS
 from stimage.slides.scale.scale import MAX_STRETCH
 
@@ -37,9 +37,9 @@ def check_inside(e: Evidence) -> Result:
 def check_radius(e: Evidence) -> Result:
     low, high = float(e.coordinates.r.min()), float(e.coordinates.r.max())
     values = {"r_min": low, "r_max": high}
-    if high > LARGE * np.median(e.coordinates.r):
+    if high > MAX_RADIUS_RATIO * np.median(e.coordinates.r):
         spot = e.coordinates.ids[int(e.coordinates.r.argmax())].as_py()
-        message = f"r is {low:g} to {high:g}, that of {spot!r}, more than {LARGE} times the median"
+        message = f"r is {low:g} to {high:g}, that of {spot!r}, more than {MAX_RADIUS_RATIO} times the median"
         return "fail", message, "correct it, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
     if high - low > 1e-6 * high:
         return "warn", f"r is {low:g} to {high:g}", "one radius a slide is usual: patches differ in size", values

@@ -19,7 +19,7 @@ from stimage.core.files import replacing
 from stimage.core.processes import in_processes
 from stimage.core.versions import versions_of
 from stimage.slides.catalog import Catalog, Slide
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 
 PICTURES = "pictures"
 COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
@@ -51,7 +51,9 @@ def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Pat
 
 def check_all(catalog: Catalog, slides: Sequence[Slide], out: Path, colour: str, workers: int) -> Iterator[Checked]:
     """Check slides in processes, in whatever order they are done; one whose process dies fails the check "files"."""
-    tasks = [(slide, (catalog.meta or {}).get(fold(slide.name)), catalog.broken.get(slide.name)) for slide in slides]
+    tasks = [
+        (slide, (catalog.meta or {}).get(fold_name(slide.name)), catalog.broken.get(slide.name)) for slide in slides
+    ]
     for (slide, *_), checked, died in in_processes(partial(check_one, out=out, colour=colour), tasks, workers):
         yield checked or Checked(slide, [Finding(slide.name, "files", "fail", died, "check it alone")], {}, False)
 

@@ -10,7 +10,7 @@ from stimage.core.errors import DataError
 from stimage.core.texts import Row, read_rows
 from stimage.slides.catalog import TECHS
 from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 from stimage.slides.scale.given import read_um_per_px
 
 
@@ -48,7 +48,7 @@ def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
     for row in rows:
         name = row.get("slide")
         faults = list(_faults(row, maps))
-        if old := first.setdefault(fold(name), row.where) if name else "":
+        if old := first.setdefault(fold_name(name), row.where) if name else "":
             faults += [("slide", f"is also in {old}")] if old != row.where else []
         differences += [Difference(row.where, name, column, reason) for column, reason in faults]
     return MetaCheck(len(rows), tuple(differences))

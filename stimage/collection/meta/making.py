@@ -16,7 +16,7 @@ from stimage.core.tables import read_table
 from stimage.slides.catalog import Slide, read_catalog
 from stimage.slides.counts.wide_csv import index_rows, read_header
 from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS, MetaRow, find_meta
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 
 
 @dataclass(frozen=True)
@@ -70,17 +70,17 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
     if root is None:
         return _collect([_Row(entry, sources).make() for entry in sources.entries.values()])
     catalog = read_catalog(root, with_meta=False)
-    here = {fold(slide.name) for slide in catalog.slides}
+    here = {fold_name(slide.name) for slide in catalog.slides}
     absent = tuple(entry for name, entry in sources.entries.items() if name not in here)
     rows, scales = [], _scales(root)
     for slide in progress(catalog.slides):
-        entry = sources.entries.get(fold(slide.name), SlideEntry.of_name(slide.name))
+        entry = sources.entries.get(fold_name(slide.name), SlideEntry.of_name(slide.name))
         if entry.tech not in ("", slide.tech):
             raise DataError(
                 f"{entry.where}: tech is {entry.tech}, but its files are in {root}/{slide.tech}; correct it"
             )
         row, unknown = _Row(replace(entry, tech=slide.tech), sources).make()
-        row = replace(row, **scales.get(fold(slide.name), {}))
+        row = replace(row, **scales.get(fold_name(slide.name), {}))
         rows.append(_count(slide, row, unknown))
     return replace(_collect(rows), absent=absent)
 
@@ -105,7 +105,7 @@ def _scales(root: str) -> dict[str, dict[str, str]]:
     columns, rows = read_table(local_copy(found[1]))
     if "slide" not in columns:
         return {}
-    return {fold(row["slide"]): {column: row.get(column, "") for column in SCALE_COLUMNS} for row in rows}
+    return {fold_name(row["slide"]): {column: row.get(column, "") for column in SCALE_COLUMNS} for row in rows}
 
 
 def _collect(made: Iterable[tuple[MetaRow, list[Unknown]]]) -> Meta:

@@ -8,7 +8,7 @@ from pathlib import Path
 from stimage.core.errors import DataError
 from stimage.core.texts import read_rows
 from stimage.slides.catalog import TECHS
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 
 PATTERNS = {"gse": r"GSE\d+", "gsm": r"GSM\d+", "tech": "|".join(TECHS)}
 COLUMNS = ("slide", "gse", "gsm", "pmid", "tech", "species", "tissue", "title", "abstract", "keywords")
@@ -53,7 +53,7 @@ def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
         name = row.get("slide")
         if not name:
             raise DataError(f"{row.where}: names no slide; write its name, or remove the line")
-        if old := entries.get(fold(name)):
+        if old := entries.get(fold_name(name)):
             raise DataError(f"{row.where}: slide {name!r} is also in {old.where}; remove one")
         cells = {column: row.get(column) for column in COLUMNS[4:]}
         pmids = re.findall(r"[^,;\s]+", row.get("pmid"))
@@ -61,7 +61,7 @@ def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
         entry = SlideEntry(name, row.get("gse") or told.gse, row.get("gsm") or told.gsm, tuple(pmids), **cells,
                            where=row.where)  # fmt: skip
         _check(entry)
-        entries[fold(name)] = entry
+        entries[fold_name(name)] = entry
     return entries
 
 

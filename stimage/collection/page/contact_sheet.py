@@ -36,7 +36,9 @@ def contact_sheet(spots: Spots, path: Path) -> None:
     grid.axis("off")
     _draw_slide(slide_axes, spots, chosen)
     rows = spots.rows(chosen)
-    patches = Patch().cut(spots.image, spots.x[chosen], spots.y[chosen], spots.r[chosen], spots.scale, spots.max_pixels)
+    patches = Patch().cut(
+        spots.image_path, spots.x[chosen], spots.y[chosen], spots.r[chosen], spots.scale, spots.max_pixels
+    )
     for k, pixels in enumerate(patches):
         size = 1 / GRID
         axes = grid.inset_axes((k % GRID * size, 1 - (k // GRID + 1) * size, size * 0.9, size * 0.76))
@@ -55,7 +57,7 @@ def top_genes(rows: CountRows, k: int, genes: list[str], n: int = TOP_GENES) -> 
 
 
 def _draw_slide(axes: Axes, spots: Spots, chosen: np.ndarray) -> None:
-    pixels, step = thumbnail(spots.image, spots.image_info, THUMBNAIL, spots.max_pixels)
+    pixels, step = thumbnail(spots.image_path, spots.image_info, THUMBNAIL, spots.max_pixels)
     axes.imshow(pixels, extent=(0, pixels.shape[1] * step, pixels.shape[0] * step, 0))
     if spots.slide.tech == "VisiumHD":
         shapes = [Rectangle((x - r, y - r), 2 * r, 2 * r) for x, y, r in zip(spots.x, spots.y, spots.r)]

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from stimage.core.errors import DataError
-from stimage.slides.images.reader import MAX_PIXELS, read_patches
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS, read_patches
 from stimage.slides.scale.scale import Scale
 
 LEEWAY = 1.02  # by which a physical patch may up-sample: the scale is an estimate
@@ -54,7 +54,7 @@ class Patch:
             raise ValueError(f"{self}: um must be more than 0 and px a whole number more than 0")
 
     @classmethod
-    def of(cls, value: "Patch | Mapping | str | None", upsample: bool = False) -> "Patch":
+    def parse(cls, value: "Patch | Mapping | str | None", upsample: bool = False) -> "Patch":
         """Read a patch from what a user passes: None or "original", ``{"um": 112, "px": 224}``, or a `Patch`."""
         if isinstance(value, cls):
             return replace(value, upsample=upsample or value.upsample)
@@ -93,7 +93,7 @@ class Patch:
         y: np.ndarray,
         r: np.ndarray,
         scale: Scale | None = None,
-        max_pixels: int = MAX_PIXELS,
+        max_pixels: int = MAX_IMAGE_PIXELS,
     ) -> Iterator[np.ndarray]:
         """Yield the patch of each spot (uint8 RGB), in the order given, which should be from top to bottom.
 

@@ -19,7 +19,7 @@ from stimage.core.errors import DataError
 STRIP = 16  # rows decoded at a time: few enough for the processor's cache
 LOADERS = ("pngload", "jpegload", "tiffload")
 PIXELS: dict[str, np.dtype] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
-MAX_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
+MAX_IMAGE_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 MAX_WHOLE = 400_000_000  # pixels of an image that its decoder holds whole
 
 pyvips.cache_set_max(0)  # libvips would keep a hundred opened images, with the rows it last decoded of each
@@ -37,14 +37,14 @@ class ImageInfo:
     tiled: bool
 
 
-def image_info(path: str, max_pixels: int = MAX_PIXELS) -> ImageInfo:
+def image_info(path: str, max_pixels: int = MAX_IMAGE_PIXELS) -> ImageInfo:
     """Read an image's header; raises as `read_patches` does."""
     image = _open(path, max_pixels)
     kind = image.get("vips-loader").removesuffix("load")
     return ImageInfo(kind, image.width, image.height, image.bands, 8 * PIXELS[image.format].itemsize, _is_tiled(image))
 
 
-def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_PIXELS) -> Iterator[np.ndarray]:
+def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[np.ndarray]:
     """Yield the pixels of each box, in the boxes' order.
 
     Parameters

@@ -8,7 +8,7 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.core.tables import number_of, read_table
-from stimage.slides.names import by_slide, fold
+from stimage.slides.names import by_slide, fold_name
 
 OPTION = "the user (option um_per_px)"  # who gives what is passed beside a root
 
@@ -50,7 +50,7 @@ def given_scales(um_per_px: object, all_names: Iterable[str]) -> dict[str, float
         um_per_px = _read_scales(os.fspath(um_per_px)) if np.isnan(number) else number
     if not isinstance(um_per_px, Mapping):
         return dict.fromkeys(all_names, _number(um_per_px, "um_per_px"))
-    scales = {fold(str(name)): _number(value, f"um_per_px of {name!r}") for name, value in um_per_px.items()}
+    scales = {fold_name(str(name)): _number(value, f"um_per_px of {name!r}") for name, value in um_per_px.items()}
     if len(scales) < len(um_per_px):
         raise ValueError("um_per_px: a slide occurs twice (upper and lower case do not count); keep one")
     return scales

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from stimage.core.tables import read_table
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 from stimage.slides.scale.lattice import Lattice
 
 RATIO_TOLERANCE = 0.025
@@ -91,7 +91,7 @@ def grids_of(slide: Slide, coordinates: Coordinates, lattice: Lattice) -> Told:
 
     Of Visium HD, barcodes say the bins' size; of ST, array coordinates tell a checkerboard.
     """
-    known, grids = _known_slides().get(fold(slide.name)), GRIDS[slide.tech]
+    known, grids = _known_slides().get(fold_name(slide.name)), GRIDS[slide.tech]
     ids = _behind_name(coordinates.ids, slide.name)
     if slide.tech == "VisiumHD" and (um := _bin_um(ids)):
         if known and known.pitch_um != um:
@@ -162,5 +162,5 @@ def _known_slides() -> dict[str, Grid]:
         if spot:
             ratios = {2 * pitch / float(spot): f"r is half of a {spot} µm spot"}
             grid = Grid("square", pitch, ratios, source=row["source"])
-        grids[fold(row["slide"])] = grid
+        grids[fold_name(row["slide"])] = grid
     return grids

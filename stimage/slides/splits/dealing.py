@@ -7,8 +7,8 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.slides.catalog import Slide
-from stimage.slides.names import fold
-from stimage.slides.splits.groups import find_groups, groups_of, joined
+from stimage.slides.names import fold_name
+from stimage.slides.splits.groups import find_groups, groups_of, merge_groups
 from stimage.slides.splits.splitting import SlideSplit, Splitting, drawn, too_few
 
 LAST = 9  # groups that are dealt anew in every way: 3^9
@@ -40,22 +40,23 @@ def deal_slides(
         If a slide's group is not known, or is on two sides already, or there are fewer groups than splits.
     """
     known, members = known or {}, defaultdict(list)
-    found = find_groups([slide for slide in slides if fold(slide.name) in known], splitting)
+    found = find_groups([slide for slide in slides if fold_name(slide.name) in known], splitting)
     found = {name: own or (name,) for name, own in found.items()}  # it stays, whatever its group
-    group_of = joined(found | groups_of([slide for slide in slides if slide.name not in found], splitting))
+    group_of = merge_groups(found | groups_of([slide for slide in slides if slide.name not in found], splitting))
     for slide in slides:
         members[group_of[slide.name]].append(slide)
     fixed = {group: _known_split(group, some, known) for group, some in members.items()}
     split_of = _balance(members, {group: split for group, split in fixed.items() if split}, splitting)
     return {
-        s.name: SlideSplit(s, group_of[s.name], known.get(fold(s.name)) or split_of[group_of[s.name]]) for s in slides
+        s.name: SlideSplit(s, group_of[s.name], known.get(fold_name(s.name)) or split_of[group_of[s.name]])
+        for s in slides
     }
 
 
 def _known_split(group: str, slides: list[Slide], known: Mapping[str, str]) -> str | None:
     """Return the split that a group's slides have already; it is needed only for those that have none."""
-    splits = {known[fold(slide.name)]: slide.name for slide in slides if fold(slide.name) in known}
-    new = [slide.name for slide in slides if fold(slide.name) not in known]
+    splits = {known[fold_name(slide.name)]: slide.name for slide in slides if fold_name(slide.name) in known}
+    new = [slide.name for slide in slides if fold_name(slide.name) not in known]
     if len(splits) > 1 and new:
         where = ", ".join(f"{name} in {split}" for split, name in splits.items())
         raise DataError(f"group {group!r} is on two sides already ({where}), so {new[0]} cannot follow it: leave "

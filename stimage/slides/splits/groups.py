@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from stimage.core.errors import DataError, shown
 from stimage.core.tables import read_table
 from stimage.slides.catalog import Slide
-from stimage.slides.names import by_slide, fold
+from stimage.slides.names import by_slide, fold_name
 
 if TYPE_CHECKING:
     from stimage.slides.splits.splitting import Splitting
@@ -43,12 +43,12 @@ def find_groups(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tu
         return {slide.name: slide.pmids or ((slide.name,) if own else ()) for slide in slides}
     if splitting.by == "patient":
         patients = read_patients(splitting.patients or "")
-        found = {slide.name: patients.get(fold(slide.name)) for slide in slides}
+        found = {slide.name: patients.get(fold_name(slide.name)) for slide in slides}
         return {name: (patient,) if patient else () for name, patient in found.items()}
     return {slide.name: (slide.name,) for slide in slides}
 
 
-def joined(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def merge_groups(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
     """Return slide name → group, where groups that have a slide in common, be it through others, are one.
 
     It is called by the first of their names. Which groups are one depends on the slides, so no split is drawn by it.

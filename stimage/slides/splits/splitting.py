@@ -15,7 +15,7 @@ from itertools import accumulate
 from stimage.core.access import is_local
 from stimage.core.errors import DataError, shown
 from stimage.slides.catalog import Catalog, Slide
-from stimage.slides.names import fold
+from stimage.slides.names import fold_name
 from stimage.slides.selection import Selection
 from stimage.slides.splits.groups import groups_of
 from stimage.slides.splits.table import GIVEN, NO_TABLE, SPLITS, SplitTable, find_table
@@ -119,7 +119,7 @@ def split_slides(catalog: Catalog, selection: Selection, splitting: Splitting) -
         If a table lacks a slide, or `splitting.by` is given beside a root's own; if a slide's group is not known, or
         its studies fall into two splits; if a split would get no slide. Seeds that work are named.
     """
-    slides = selection.of(catalog)
+    slides = selection.select_from(catalog)
     if table := find_table(catalog.root, splitting.splits, catalog.access):
         return _by_table(table, slides, selection, splitting)
     if splitting.by is None:
@@ -142,13 +142,13 @@ def _by_table(
             f"{table.where}: says which slide is in which split: leave out split_by= (--split-by), or pass "
             f"splits={NO_TABLE!r} (--splits {NO_TABLE}) to split anew by {splitting.by}"
         )
-    if lost := [slide.name for slide in slides if fold(slide.name) not in table.splits]:
+    if lost := [slide.name for slide in slides if fold_name(slide.name) not in table.splits]:
         raise DataError(
             f"{table.where}: lacks {len(lost)} of {len(slides)} slides: {shown(lost)}; "
             f"{_adding(table.where, selection)}, or leave them out by exclude= "
             "(--exclude)"
         )
-    places = ((slide, fold(slide.name)) for slide in slides)
+    places = ((slide, fold_name(slide.name)) for slide in slides)
     return {slide.name: SlideSplit(slide, table.groups[name], table.splits[name]) for slide, name in places}
 
 
@@ -169,7 +169,7 @@ def part_of(group: str, seed: int, fractions: tuple[float, ...]) -> str:
 
 def drawn(group: str, seed: int) -> int:
     """Return the number below 2^256 that a group draws."""
-    return int(hashlib.sha256(f"{seed} {fold(group)}".encode()).hexdigest(), 16)
+    return int(hashlib.sha256(f"{seed} {fold_name(group)}".encode()).hexdigest(), 16)
 
 
 @cache
@@ -214,7 +214,7 @@ def too_few(empty: Sequence[str], groups: int, splitting: Splitting) -> str:
             "take more slides")  # fmt: skip
 
 
-def parts_of(placed: Iterable[SlideSplit]) -> dict[str, list[str]]:
+def slides_by_split(placed: Iterable[SlideSplit]) -> dict[str, list[str]]:
     """Return the names of the slides of each split, also of one that has none."""
     parts: dict[str, list[str]] = {split: [] for split in SPLITS}
     for one in placed:
@@ -222,7 +222,7 @@ def parts_of(placed: Iterable[SlideSplit]) -> dict[str, list[str]]:
     return parts
 
 
-def report(placed: Iterable[SlideSplit], spots: Mapping[str, int]) -> str:
+def split_report(placed: Iterable[SlideSplit], spots: Mapping[str, int]) -> str:
     """Tell, as a Markdown table, how many groups, slides and spots (given by slide name) fell where."""
     cells = defaultdict(list)
     for p in placed:
