@@ -19,46 +19,49 @@ THRESHOLD ?= 25
 CASES ?= 5000
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sharing.py resume.py load.py columns.py dropped.py remote.py))
 TESTS ?= $(DATA_TESTS) tests/loading tests/towers
-WITH_TORCH := ^(accelerate|evaluate|torch|transformers|umap-learn)
 SIZE ?= 545000
 
 .PHONY: demo test faults lint docs bench bench-gpu bench-hd bench-compare test-data test-datasets3 test-oldest clean
 
-$(VENV)/installed: requirements.txt constraints.txt pyproject.toml
-	@echo "installing into $(VENV): some GB, about two minutes"
+# what a user needs; developers' tools come on top of it
+$(VENV)/installed: requirements.txt constraints.txt pyproject.toml setup.py
+	@echo "installing into $(VENV): some GB, a minute or two"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --requirement requirements.txt --editable .
+	touch $@
+
+$(VENV)/developed: $(VENV)/installed
 	PYTHONWARNINGS=ignore::UserWarning $(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
 demo: $(VENV)/installed
 	$(BIN)/python scripts/demo.py $(if $(ROOT),"$(ROOT)") --out $(OUT)/demo
 
-test: $(VENV)/installed
+test: $(VENV)/developed
 	$(BIN)/python -m pytest
 
-faults: $(VENV)/installed
+faults: $(VENV)/developed
 	STIMAGE_FAULTS=$(CASES) STIMAGE_FAULTS_OUT=$(OUT)/faults $(BIN)/python -m pytest tests/reliability -p no:warnings --timeout 7200
 	cat $(OUT)/faults/faults.md
 
-lint: $(VENV)/installed
+lint: $(VENV)/developed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(VENV)/installed
+docs: $(VENV)/developed
 	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory $(OUT)/docs stimage_1k4m stimage $(SLIDES)
 
-bench: $(VENV)/installed
+bench: $(VENV)/developed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench
 
-bench-hd: $(VENV)/installed
+bench-hd: $(VENV)/developed
 	$(BIN)/python -m benchmarks.hd --out $(OUT)/bench --bins $(SIZE)
 
-bench-gpu: $(VENV)/installed
+bench-gpu: $(VENV)/developed
 	$(BIN)/python -m benchmarks.gpu --out $(OUT)/bench-gpu
 
-bench-compare: $(VENV)/installed
+bench-compare: $(VENV)/developed
 	$(BIN)/python -m benchmarks.compare $(OLD) $(NEW) --threshold $(THRESHOLD)
 
 test-datasets3: .venv-datasets3/installed
@@ -72,21 +75,19 @@ test-oldest: .venv-oldest/installed
 	.venv-oldest/bin/pip install --quiet --upgrade pip
 	sed 's/>=/==/; /^torch==/d' requirements.txt > .venv-oldest/oldest.txt
 	grep ^torch== constraints.txt >> .venv-oldest/oldest.txt  # the one that was ever tried
-	.venv-oldest/bin/pip install --quiet --constraint .venv-oldest/oldest.txt hypothesis polars pytest pytest-timeout torchdata --editable .
+	.venv-oldest/bin/pip install --quiet --constraint .venv-oldest/oldest.txt hypothesis polars pytest pytest-timeout torchdata --editable ".[genes,train,evaluate]"
 	touch $@
 
 test-data: .venv-data/installed
 	.venv-data/bin/python -m pytest $(DATA_TESTS)
 
-.venv-data/installed: requirements.txt pyproject.toml
+.venv-data/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-data
 	.venv-data/bin/pip install --quiet --upgrade pip
-	grep --extended-regexp --invert-match "$(WITH_TORCH)" requirements.txt > .venv-data/requirements.txt
-	.venv-data/bin/pip install --quiet --requirement .venv-data/requirements.txt hypothesis pytest pytest-timeout
-	.venv-data/bin/pip install --quiet --no-deps --editable .
+	.venv-data/bin/pip install --quiet hypothesis pytest pytest-timeout --editable ".[genes]"
 	touch $@
 
-.venv-datasets3/installed: requirements.txt pyproject.toml
+.venv-datasets3/installed: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv-datasets3
 	.venv-datasets3/bin/pip install --quiet --upgrade pip
 	.venv-datasets3/bin/pip install --quiet "datasets==3.6.0" "$(shell grep ^torch== constraints.txt)" pytest pytest-timeout pandas --editable .

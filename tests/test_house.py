@@ -15,15 +15,20 @@ SEES = {room: {*ROOMS[: k + 1]} for k, room in enumerate(ROOMS)}  # itself, and 
 SEES |= {room: SEES[room] | {"stimage_1k4m"} for room in ROOMS[ROOMS.index("loading") :]}  # the front door, as users do
 MOST = 12  # files of a room, its __init__ not counted
 USERS = ("stimage", "scripts", "metrics", "benchmarks")
+GIVEN = ast.parse((HOUSE / "__init__.pyi").read_text(encoding="utf-8"))  # what `import stimage` gives
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (module, name) of all that a file imports, wherever in it."""
+    """Yield (module, name) of all that a file imports, wherever in it, and takes as `stimage.room.name`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from ((node.module, alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
+        elif match := re.fullmatch(
+            r"(stimage\.\w+)\.(\w+)", ast.unparse(node) if isinstance(node, ast.Attribute) else ""
+        ):
+            yield match.group(1), match.group(2)
 
 
 def room_of(module: str) -> str:
@@ -37,11 +42,16 @@ def offered(room: str) -> dict[str, str]:
     return {a.name: f"stimage.{room}.{node.module}" for node in tree.body for a in node.names}
 
 
+def given() -> Iterator[tuple[str, ast.alias]]:
+    """Yield the module, below stimage, and the name, of all that `import stimage` gives."""
+    yield from ((node.module or "", a) for node in GIVEN.body if isinstance(node, ast.ImportFrom) for a in node.names)
+
+
 def test_every_folder_is_a_room_of_the_table():
     assert sorted(path.name for path in HOUSE.iterdir() if path.is_dir() and path.name != "__pycache__") == sorted(
         ROOMS
     )
-    assert {path.name for path in HOUSE.glob("*.py")} == {"__init__.py"}
+    assert {path.name for path in HOUSE.glob("*.py")} == {"__init__.py", "__main__.py"}
 
 
 def test_imports_point_one_way():
@@ -69,14 +79,13 @@ def test_rooms_are_small():
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_what_others_take_of_a_room_is_what_it_offers(room):
-    taken = set()
+    taken = {(a.name, f"stimage.{m}") for m, a in given() if room_of(f"stimage.{m}") == room}
     for top in (*USERS, "stimage_1k4m.py"):
         for path in [PROJECT / top] if top.endswith(".py") else (PROJECT / top).rglob("*.py"):
             if HOUSE / room not in path.parents:
                 taken |= {(name, m) for m, name in imports(path) if room_of(m) == room and name}
-    of_modules = {name: m for name, m in taken if m != f"stimage.{room}"}
-    assert of_modules == offered(room)
-    assert {name for name, _ in taken} <= set(of_modules)
+    assert {name for name, _ in taken} == offered(room).keys()
+    assert {name: m for name, m in taken if m != f"stimage.{room}"}.items() <= offered(room).items()
 
 
 @pytest.mark.parametrize("room", ROOMS)

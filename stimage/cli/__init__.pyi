@@ -1,3 +1,4 @@
+from .command import main as main
 from .evaluation import add_labelled as add_labelled
 from .evaluation import grouping_of as grouping_of
 from .evaluation import labelled_of as labelled_of

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stimage.core.errors import DataError
+from stimage.core.extras import NotInstalled
 from stimage.core.tables import read_names
 from stimage.genes.names import NAME_KINDS, Naming
 from stimage.slides.catalog import ON_MISMATCH, TECHS, Filters
@@ -148,7 +149,7 @@ def run(main: Callable[[], int | None]) -> None:
     """Run a script; an error of the data or of the arguments ends it in one line."""
     try:
         sys.exit(main())
-    except (DataError, ValueError) as error:
+    except (DataError, ValueError, NotInstalled) as error:
         sys.exit(f"error: {error}")
     except OSError as error:  # such as a full disk
         sys.exit(f"error: {error.filename or 'reading or writing'}: {error.strerror or error}")

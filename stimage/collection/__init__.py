@@ -1,5 +1,5 @@
 """Looking at a collection, slide by slide: its meta file, its checks, and the page to review it."""
 
-import lazy_loader
+from stimage.core.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

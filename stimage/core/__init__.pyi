@@ -3,11 +3,16 @@ from .access import Access as Access
 from .access import is_local as is_local
 from .errors import DataError as DataError
 from .errors import shown as shown
+from .extras import NotInstalled as NotInstalled
+from .extras import attach as attach
+from .extras import needs as needs
 from .files import FULL as FULL
 from .files import locked as locked
 from .files import replacing as replacing
 from .files import room_for as room_for
 from .processes import in_processes as in_processes
+from .shipped import BASE as BASE
+from .shipped import metric_path as metric_path
 from .storage import cache_folder as cache_folder
 from .storage import check_readable as check_readable
 from .storage import first_line as first_line

@@ -5,13 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import fsspec
 
 from stimage.core import hub
 from stimage.core.errors import DataError
 
-PATIENT = aiohttp.ClientTimeout(total=None, sock_connect=60, sock_read=300)  # by default, a file has five minutes
+PATIENT = {"total": None, "sock_connect": 60, "sock_read": 300}  # seconds; by default, a file has five minutes
 # File systems that were opened. A forked process (num_proc=, a DataLoader's worker) forgets its copies; were they then
 # collected, they would close the connections that this process goes on with, and it would wait for an answer in vain.
 _kept: set[fsspec.AbstractFileSystem] = set()
@@ -40,9 +39,11 @@ class Access:
         if url.startswith("hf://") and self.token is not None:
             options["token"] = self.token
         if url.startswith(("http://", "https://")):
+            from aiohttp import ClientTimeout  # here, since it takes long to import
+
             configured = fsspec.config.conf.get(protocol, {}).get("client_kwargs", {})
-            given = {"trust_env": True, "timeout": PATIENT, **configured, **options.get("client_kwargs", {})}
-            options["client_kwargs"] = given
+            given = {"trust_env": True, "timeout": ClientTimeout(**PATIENT)}
+            options["client_kwargs"] = {**given, **configured, **options.get("client_kwargs", {})}
         fs, path = fsspec.core.url_to_fs(url, **options)
         _kept.add(fs)
         return fs, path

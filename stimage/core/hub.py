@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
 
 KINDS = {"datasets": "dataset", "spaces": "space", "models": "model", None: "model"}
 REVISION = r"refs/(?:convert|pr)/[^/]+|[^/]+"
@@ -21,6 +21,8 @@ def is_pinned(path: str) -> bool:
 
 def says_private(error: BaseException) -> bool:
     """Say whether the Hub does not show a repository, be it private, gated or not there."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
     return isinstance(error, RepositoryNotFoundError | GatedRepoError)
 
 
@@ -30,7 +32,7 @@ def pinned(url: str, token: str | bool | None, options: Mapping[str, Any]) -> st
     if not match or is_pinned(url):
         return url
     kind, repository, revision, path = match.groups()
-    api = HfApi(options.get("endpoint"), token)
+    api = _api(token, options)
     info = api.repo_info(repository, repo_type=KINDS[kind], revision=revision and unquote(revision))
     return "/".join(filter(None, ["hf:/", kind, f"{repository}@{info.sha}", path]))
 
@@ -41,5 +43,11 @@ def copy(url: str, token: str | bool | None, options: Mapping[str, Any]) -> str 
     if not match:
         return None
     kind, repository, revision, path = match.groups()
-    api = HfApi(options.get("endpoint"), token)
+    api = _api(token, options)
     return api.hf_hub_download(repository, path, repo_type=KINDS[kind], revision=revision and unquote(revision))
+
+
+def _api(token: str | bool | None, options: Mapping[str, Any]) -> "HfApi":
+    from huggingface_hub import HfApi  # here, since it takes long to import
+
+    return HfApi(options.get("endpoint"), token)

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-import datasets
 import fsspec
-from fsspec.callbacks import TqdmCallback
 
 from stimage.core import hub
 from stimage.core.access import OPEN, Access, is_local
@@ -172,6 +170,9 @@ def local_copy(url: str, access: Access = OPEN) -> str:
 
 
 def _copy(url: str, access: Access) -> Path:
+    from datasets.utils import tqdm  # here, since it takes seconds to import
+    from fsspec.callbacks import TqdmCallback
+
     size, stamp = _said_of(url, access)
     key = hashlib.sha256(f"{url} {stamp}".encode()).hexdigest()[:32]
     copy = cache_folder() / "files" / key / unquote(url.rsplit("/", 1)[-1])
@@ -182,7 +183,7 @@ def _copy(url: str, access: Access) -> Path:
             with replacing(copy) as unfinished:
                 fs, path = access.open(url)
                 bar = {"desc": f"Fetching {copy.name}", "unit": "B", "unit_scale": True}
-                with TqdmCallback(bar, tqdm_cls=datasets.utils.tqdm) as progress:
+                with TqdmCallback(bar, tqdm_cls=tqdm) as progress:
                     fs.get_file(path, str(unfinished), callback=progress)
                 if size not in (None, got := unfinished.stat().st_size):
                     raise DataError(f"{url}: was cut off: {got} bytes came of {size}; run it again")
@@ -204,7 +205,9 @@ def check_readable(path: str) -> None:
 
 def cache_folder() -> Path:
     """Return the folder of the Hugging Face cache that this project keeps its files in."""
-    return Path(datasets.config.HF_DATASETS_CACHE) / "stimage_1k4m"
+    from datasets import config  # here, since it takes seconds to import
+
+    return Path(config.HF_DATASETS_CACHE) / "stimage_1k4m"
 
 
 def first_line(url: str, access: Access = OPEN) -> bytes:

@@ -1,5 +1,5 @@
 """What a model is worth: embeddings of slides, and stated protocols that choose, fit, predict and score."""
 
-import lazy_loader
+from stimage.core.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "evaluate")

@@ -10,10 +10,10 @@ from typing import Any
 import anndata
 import numpy as np
 import pandas as pd
-import scanpy
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError
+from stimage.core.extras import needs
 from stimage.formats.source_scale import hest_metadata, source_scale
 
 MATRIX = "filtered_feature_bc_matrix"
@@ -61,6 +61,7 @@ def read_space_ranger(outs: Path, image: Path | None = None, um_per_px: float | 
     spatial, matrix = outs / "spatial", outs / f"{MATRIX}.h5"
     if not matrix.exists() and not matrix.with_suffix("").is_dir():
         raise DataError(f"{outs}: has no {MATRIX}.h5 and no folder {MATRIX}; name Space Ranger's folder outs")
+    scanpy = needs("scanpy")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of symbols that occur twice: `read_header` tells them apart
         try:

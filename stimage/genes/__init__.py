@@ -1,5 +1,5 @@
 """Genes: their numbers in a root, their names, panels and how these are chosen, and normalised counts."""
 
-import lazy_loader
+from stimage.core.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from stimage.core.errors import DataError, shown
+<<<<<<< HEAD
 from stimage.genes.dispersion import Moments, common_genes, count_blocks, genes_of, most_variable
+=======
+from stimage.core.extras import needs
+from stimage.genes.dispersion import Moments, blocks, common_genes, genes_of, most_variable
+>>>>>>> 8206d11 (Packaging: stimage JOB runs any script, the wheel carries scripts, configurations and metrics; extras, and an error that names the one that is missing; reading a root imports neither scipy nor aiohttp nor datasets before they are needed)
 from stimage.genes.names import Naming
 from stimage.genes.normalise import NOT_RAW
 from stimage.slides.catalog import Slide
@@ -78,9 +83,9 @@ def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: 
     """Return a slide's n most variable genes by Pearson residuals, the most variable first, of spots with a gene."""
     import anndata
     import pandas as pd
-    import scanpy
     from scipy.sparse import csr_matrix, vstack
 
+    scanpy = needs("scanpy")
     genes, parts = genes_of(slide, naming)[0], []
     for spots, row, column, values in count_blocks(slide, genes, naming):
         _check_whole(slide, values, allow_normalised)

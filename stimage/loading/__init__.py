@@ -1,5 +1,5 @@
 """Spots as batches of tensors, from a root or a published folder."""
 
-import lazy_loader
+from stimage.core.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "train")

@@ -1,5 +1,5 @@
 """A root as Parquet shards with a card, made by any engine, and pushed to the Hub."""
 
-import lazy_loader
+from stimage.core.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

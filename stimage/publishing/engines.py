@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stimage.core.errors import DataError
+from stimage.core.extras import needs
 from stimage.core.processes import in_processes
 from stimage.publishing.shards import WORK, OutputError, Shard, ShardRecord, write_shard
 
@@ -46,8 +47,7 @@ def run_local(shards: Iterable[Shard], workers: int) -> Iterator[ShardOutcome]:
 
 def run_ray(shards: Iterable[Shard], workers: int | None = None) -> Iterator[ShardOutcome]:
     """Run shards as Ray tasks, on the cluster that RAY_ADDRESS names, or on this machine."""
-    import ray
-
+    ray = needs("ray")
     cpus = None if os.environ.get("RAY_ADDRESS") else workers  # a cluster that is there has its own number
     ray.init(num_cpus=cpus, ignore_reinit_error=True, log_to_driver=False)
     task = ray.remote(max_retries=0)(attempt)

@@ -1,5 +1,5 @@
 """A made root: small slides of all three technologies, whose regions, scale and gene programmes are known."""
 
-import lazy_loader
+from stimage.core.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__)

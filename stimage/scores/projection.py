@@ -5,6 +5,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from stimage.core.errors import DataError
+from stimage.core.extras import needs
 
 METHODS = ("t-SNE", "UMAP")
 COMPONENTS = 50  # of a PCA before
@@ -25,9 +26,7 @@ def project(vectors: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
     x = PCA(min(COMPONENTS, *x.shape), random_state=seed).fit_transform(x)
     if method == "t-SNE":
         return TSNE(perplexity=min(30, (len(x) - 1) / 3), random_state=seed, init="pca").fit_transform(x)
-    import umap  # takes seconds to import
-
-    return umap.UMAP(n_neighbors=min(15, len(x) - 1), random_state=seed, n_jobs=1).fit_transform(x)
+    return needs("umap").UMAP(n_neighbors=min(15, len(x) - 1), random_state=seed, n_jobs=1).fit_transform(x)
 
 
 def draw_some(n: int, most: int, seed: int = 0) -> np.ndarray:

@@ -1,5 +1,5 @@
 """Encoders: image towers as they come, and two towers to be trained together."""
 
-import lazy_loader
+from stimage.core.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "train")

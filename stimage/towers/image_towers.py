@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from stimage.core.errors import DataError
+from stimage.core.extras import needs
 
 CLIP = ("clip", "clip_vision_model")
 SIGLIP = ("siglip", "siglip_vision_model")
@@ -168,10 +169,7 @@ def _processor_facts(name: str) -> tuple[int, tuple[float, ...], tuple[float, ..
 
 
 def _timm_tower(name: str) -> tuple[nn.Module, Callable, tuple]:
-    try:
-        import timm
-    except ImportError:
-        raise DataError(f"{name}: needs timm; pip install timm") from None
+    timm = needs("timm")
     try:
         model = _create(timm, name.removeprefix("timm:"))
     except (OSError, ValueError, RuntimeError) as error:

@@ -1,5 +1,5 @@
 """Fine-tuning two towers on spots with accelerate: settings, data, steps, checkpoints, what comes out."""
 
-import lazy_loader
+from stimage.core.extras import attach
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach(__name__, __file__, "train")

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 SAMPLE = 4000  # spots whose neighbours are looked at
 MIN_BONDS = 24  # neighbour pairs, counted from both ends
@@ -54,6 +53,8 @@ def measure_lattice(x: np.ndarray, y: np.ndarray) -> Lattice | None:
 
 def _bonds(points: np.ndarray) -> np.ndarray | None:
     """Return the vectors to nearest neighbours (m, 2), of spots from all over the slide."""
+    from scipy.spatial import cKDTree  # here, so that reading slides does not wait for scipy
+
     if len(points) < 7:
         return None
     some = points[np.linspace(0, len(points) - 1, min(len(points), SAMPLE)).astype(int)]

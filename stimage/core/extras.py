@@ -1,0 +1,73 @@
+"""Packages of extras: rooms offer lazily what they have, and an error names the extra of a package that is missing."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+import lazy_loader
+
+EXTRAS = {  # module → the extra of pyproject.toml that installs it
+    "accelerate": "train",
+    "evaluate": "evaluate",
+    "igraph": "evaluate",
+    "peft": "train",
+    "psutil": "train",
+    "ray": "ray",
+    "safetensors": "train",
+    "scanpy": "genes",
+    "simplejpeg": "train",
+    "sklearn": "evaluate",
+    "threadpoolctl": "evaluate",
+    "timm": "timm",
+    "torch": "train",
+    "transformers": "train",
+    "umap": "evaluate",
+}
+
+
+class NotInstalled(ModuleNotFoundError):
+    """A package of an extra is not installed; the message says how to install it."""
+
+
+def needs(module: str) -> Any:
+    """Import and return a module of an extra.
+
+    Raises
+    ------
+    NotInstalled
+        If its package is not installed; the message names the extra.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise _named(error) from None
+
+
+def attach(room: str, file: str, extra: str | None = None) -> tuple[Callable, Callable, list[str]]:
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a room, which then imports lazily what its stub lists.
+
+    Parameters
+    ----------
+    room, file
+        The room's ``__name__`` and ``__file__``.
+    extra
+        The extra that the room's own work needs as a whole, where it needs one.
+    """
+    get, names, offered = lazy_loader.attach_stub(room, file)
+
+    def get_or_name(name: str) -> Any:
+        try:
+            return get(name)
+        except ModuleNotFoundError as error:
+            raise _named(error, extra) from None
+
+    return get_or_name, names, offered
+
+
+def _named(error: ModuleNotFoundError, extra: str | None = None) -> ModuleNotFoundError:
+    """Return the error that names a missing package's extra; any other error as it is."""
+    package = (error.name or "").partition(".")[0]
+    if package not in EXTRAS or isinstance(error, NotInstalled):
+        return error
+    extra = extra or EXTRAS[package]
+    return NotInstalled(f'{package} is not installed; pip install "stimage-1k4m[{extra}]"', name=error.name)
