@@ -6,12 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from stimage.core.errors import DataError, shown
-<<<<<<< HEAD
-from stimage.genes.dispersion import Moments, common_genes, count_blocks, genes_of, most_variable
-=======
 from stimage.core.extras import needs
-from stimage.genes.dispersion import Moments, blocks, common_genes, genes_of, most_variable
->>>>>>> 8206d11 (Packaging: stimage JOB runs any script, the wheel carries scripts, configurations and metrics; extras, and an error that names the one that is missing; reading a root imports neither scipy nor aiohttp nor datasets before they are needed)
+from stimage.genes.dispersion import Moments, common_genes, count_blocks, genes_of, most_variable
 from stimage.genes.names import Naming
 from stimage.genes.normalise import NOT_RAW
 from stimage.slides.catalog import Slide
