@@ -189,7 +189,11 @@ def load(
 
     Examples
     --------
-    >>> spots = load("Visium", "ROOT", species="human", panel=["ERBB2", "EPCAM"], normalise="log1p")  # doctest: +SKIP
+    >>> import stimage
+    >>> spots = stimage.load("Visium", "sample", species="human", panel=["ERBB2", "KRT8"], normalise="log1p")
+    >>> spot = next(iter(spots))
+    >>> spot["spot_id"], spot["image"].size, len(spot["expression"])
+    ('Human_Breast_Sample3_Visium_A1_...', (36, 36), 2)
     """
     if name not in CONFIGS:
         raise ValueError(f"{name!r}: is no configuration; pass one of {', '.join(CONFIGS)}")
@@ -227,11 +231,24 @@ def gene_names(
     storage_options, token
         What the root's server asks for.
 
+    Returns
+    -------
+    list of str
+        Names in the order of their ids.
+
     Raises
     ------
     ValueError
         If the root now has other ids than the data set, if the data set has no ``gene_ids``, or if it does not say
         what it was made of, as after `to_parquet` and `to_iterable_dataset`, and ``root`` is not passed.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> names = stimage.gene_names("sample")
+    >>> spot = next(iter(stimage.load("ST", "sample")))
+    >>> {names[gene]: count for gene, count in zip(spot["gene_ids"], spot["counts"])}["ERBB2"]
+    1.0
     """
     access = Access(storage_options or {}, token)
     if not isinstance(data, (str, os.PathLike)):

@@ -7,6 +7,7 @@ from . import examples as examples
 from . import figures as figures
 from . import formats as formats
 from . import genes as genes
+from . import jobs as jobs
 from . import loading as loading
 from . import publishing as publishing
 from . import sample as sample
@@ -14,6 +15,15 @@ from . import scores as scores
 from . import slides as slides
 from . import towers as towers
 from . import training as training
+from .core.errors import DataError as DataError
 from .core.shipped import metric_path as metric_path
+from .jobs.anndata_slides import read_slide as read_slide
+from .jobs.checking import check as check
+from .jobs.roots import Root as Root
+from .jobs.roots import list_slides as list_slides
+from .jobs.roots import open_root as open_root
+from .jobs.spots import gene_names as gene_names
+from .jobs.spots import load as load
+from .sample.root import make_sample as make_sample
 
 __version__: str

@@ -10,38 +10,23 @@ import sys
 from pathlib import Path
 
 from joblib import cpu_count
-from tqdm import tqdm
 
-from stimage.cli.options import add_filters, add_scale, counted, filters_of, positive, run, techs_of
-from stimage.collection.checks.running import PICTURES, check_all, count, with_twins, write_tables
-from stimage.collection.page.report import write_report
-from stimage.slides.catalog import read_catalog
+import stimage
+from stimage.cli.options import add_filters, add_scale, counted, positive, root_of, run
+from stimage.collection.checks.findings import worst
 
 
 def main() -> int:
     args = parse_arguments()
-    catalog = read_catalog(args.root).with_scales(args.um_per_px).of_techs(techs_of(args))
-    slides = catalog.select(filters_of(args), with_broken=True)
-    args.out.mkdir(parents=True, exist_ok=True)
-    work = check_all(catalog, slides, args.out, args.colour, args.workers)
-    checked = list(tqdm(work, total=len(slides), unit="slide", disable=None))
-    findings = with_twins(checked)
-    for one in (one for some in findings.values() for one in some if one.status in ("fail", "warn")):
-        print(f"{one.status}: {one.slide}: {one.check}: {one.message}" + (f" ({one.remedy})" if one.remedy else ""))
-    configuration = {
-        "root": str(args.root),
-        "colour": args.colour,
-        "slides": len(slides),
-        "meta_file": catalog.meta_file,
-    }
-    write_tables(args.out, findings, configuration)
-    pictures = {one.slide.name: f"{PICTURES}/{one.slide.name}.jpg" for one in checked if one.picture}
-    title = f"Slides of {Path(args.root).name}"
-    write_report(args.out / "report.html", title, slides, findings, pictures, catalog.meta_file)
-    counts = count(findings)
-    print(f"{counted(len(slides), 'slide')}: " + ", ".join(f"{n} {status}" for status, n in counts.items()))
+    found = stimage.check(root_of(args), args.out, colour=args.colour, workers=args.workers, progress=None)
+    for one in found[found.status.isin(["fail", "warn"])].to_dict("records"):
+        remedy = f" ({one['remedy']})" if one["remedy"] else ""
+        print(f"{one['status']}: {one['slide']}: {one['check']}: {one['message']}{remedy}")
+    slides = found.groupby("slide").status.agg(worst).value_counts()
+    shown = ", ".join(f"{slides.get(status, 0)} {status}" for status in ("fail", "warn", "pass"))
+    print(f"{counted(len(slides), 'slide')}: {shown}")
     print(f"page: {args.out / 'report.html'}; tables: findings.csv, findings.parquet and results.json beside it")
-    return 1 if counts["fail"] else 0
+    return 1 if "fail" in slides else 0
 
 
 def parse_arguments() -> argparse.Namespace:

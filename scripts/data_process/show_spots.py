@@ -1,13 +1,12 @@
 """Print what a slide has, and draw a contact sheet: the slide with its spots, and patches with their top genes."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from stimage.cli.options import add_scale, positive
+import stimage
+from stimage.cli.options import add_scale, positive, root_of, run
 from stimage.collection.page.contact_sheet import contact_sheet
-from stimage.core.errors import DataError
-from stimage.slides.catalog import ON_MISMATCH, Filters, read_catalog
+from stimage.slides.catalog import ON_MISMATCH, Filters
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.spots import Spots, open_spots
 
@@ -23,13 +22,14 @@ def main() -> None:
         "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
     )
     add_scale(parser)
+    parser.set_defaults(splits="none")  # no split is shown, so a table of them that lacks a slide is no error
     args = parser.parse_args()
-    catalog = read_catalog(args.root).with_scales(args.um_per_px)
+    root = root_of(args)
     if args.slide is None:
-        for slide in catalog.slides:
-            print(*filter(None, (slide.tech, slide.name, catalog.broken.get(slide.name))), sep="\t")
+        for name, slide in stimage.list_slides(root).iterrows():
+            print(*filter(None, (slide.tech, name, slide.problem)), sep="\t")
         return
-    (slide,) = catalog.select(Filters(slides=args.slide), args.on_mismatch)
+    (slide,) = root.catalog.select(Filters(slides=args.slide), args.on_mismatch)
     spots = open_spots(slide, args.on_mismatch, args.max_image_pixels)
     print(describe(spots))
     args.out.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,4 @@ def describe(spots: Spots) -> str:
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except DataError as error:
-        sys.exit(f"error: {error}")
+    run(main)

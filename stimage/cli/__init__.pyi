@@ -15,6 +15,7 @@ from .options import filters_of as filters_of
 from .options import naming_of as naming_of
 from .options import patch_of as patch_of
 from .options import positive as positive
+from .options import root_of as root_of
 from .options import run as run
 from .options import selection_of as selection_of
 from .options import splitting_of as splitting_of

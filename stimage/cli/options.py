@@ -1,11 +1,13 @@
 """What the scripts have in common: the options that choose slides, and how an error ends them."""
 
 import argparse
+import inspect
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import stimage
 from stimage.core.errors import DataError
 from stimage.core.extras import NotInstalled
 from stimage.core.tables import read_names
@@ -16,6 +18,8 @@ from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.selection import Selection, techs_called
 from stimage.slides.splits.splitting import FRACTIONS, SPLIT_BY, Splitting
 from stimage.slides.splits.table import SPLITS
+
+NEEDS = {"patients": "patient", "no_study": "study"}  # what a split is by, if an option is of it
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +58,17 @@ def selection_of(args: argparse.Namespace, on_mismatch: str = "error") -> Select
     return Selection(str(args.root), techs_of(args), filters_of(args), on_mismatch)
 
 
+def root_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> "stimage.Root":
+    """Open the root with the options that a script has; ``elsewhere`` as `splitting_of` takes it."""
+    known = inspect.signature(stimage.open_root).parameters.keys()
+    given = {name: value for name, value in vars(args).items() if name in known and value is not None}
+    given |= {name: _file_or_names(given[name]) for name in ("slides", "exclude") if name in given}
+    for name, by in NEEDS.items():
+        if name in elsewhere and args.split_by != by:
+            given.pop(name, None)
+    return stimage.open_root(**given)
+
+
 def add_splits(parser: argparse.ArgumentParser, parts: bool = False) -> None:
     """Add the builder's options of splits, and with ``parts`` which of them to take."""
     group = add_dealing(parser)
@@ -79,8 +94,7 @@ def add_dealing(parser: argparse.ArgumentParser, default: str | None = None) -> 
 
 def splitting_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> Splitting:
     """Return how slides are split; ``elsewhere`` are options that the script has another use for, too."""
-    needs = {"patients": "patient", "no_study": "study"}
-    own = {name: getattr(args, name) for name, by in needs.items() if args.split_by == by or name not in elsewhere}
+    own = {name: getattr(args, name) for name, by in NEEDS.items() if args.split_by == by or name not in elsewhere}
     seed, fractions = args.split_seed or 0, tuple(args.split_fractions or FRACTIONS)
     return Splitting(args.split_by, seed, fractions, splits=getattr(args, "splits", None), **own)
 

@@ -1,6 +1,8 @@
+from .checks.findings import Finding as Finding
+from .checks.findings import worst as worst
+from .checks.running import COLUMNS as COLUMNS
 from .checks.running import PICTURES as PICTURES
 from .checks.running import check_all as check_all
-from .checks.running import count as count
 from .checks.running import with_twins as with_twins
 from .checks.running import write_tables as write_tables
 from .meta.checking import check_meta as check_meta

@@ -17,8 +17,14 @@ DIED = "its process died with exit code {}; if memory ran out, use fewer --worke
 def in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result | None, str]]:
-    """Yield each item with the function's result, or with why its process died, as they are done."""
+    """Yield each item with the function's result, or with why its process died, as they are done.
+
+    With 0 workers, this process does it.
+    """
     items = list(items)
+    if not workers:
+        yield from ((item, function(item), "") for item in items)
+        return
     workers, context = max(1, min(workers, len(items))), get_context("spawn")
     started = context.Semaphore(0)
     with ProcessPool(max_workers=workers, context=context, initializer=_say, initargs=[started]) as pool:

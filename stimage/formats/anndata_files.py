@@ -1,4 +1,4 @@
-"""Slides as .h5ad files, as scanpy and squidpy read them; counts are written block by block."""
+"""Slides as AnnData, as scanpy and squidpy read them: in memory, or as .h5ad files, written block by block."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -6,8 +6,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from anndata.io import sparse_dataset, write_elem
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, vstack
 
 from stimage.core.files import replacing
 from stimage.genes.dispersion import common_genes
@@ -22,6 +23,29 @@ IMAGE_PX = 2000  # of the longer side, as Space Ranger's "hires" image
 BLOCK = 512  # spots
 CATEGORIES = ("slide", "tech", "species", "tissue", "pmid", "involve_cancer", "annotation")
 EMPTY = ("layers", "varm", "obsp", "varp")
+
+
+def read_slides(
+    slides: Sequence[Slide],
+    naming: Naming | None = None,
+    panel: Panel | None = None,
+    normalise: str = "counts",
+    image_px: int = IMAGE_PX,
+    on_mismatch: str = "error",
+) -> AnnData:
+    """Return slides as one AnnData in memory, with what `write_h5ad`, which takes the same, writes."""
+    genes = panel.genes if panel else common_genes(slides, naming)
+    blocks, pictures, obs, centres = [], {}, [], []
+    for slide in slides:
+        spots = open_spots(slide, on_mismatch)
+        blocks += _blocks(spots, _places(spots, genes, naming, panel), len(genes), normalise)
+        pictures[slide.name] = _picture(spots, image_px)
+        obs.append(_obs(spots))
+        centres.append(np.stack([spots.x, spots.y], 1))
+    return AnnData(
+        vstack(blocks, "csr"), _joined(obs), pd.DataFrame(index=pd.Index(genes, dtype=object)),
+        uns={"spatial": pictures}, obsm={"spatial": np.concatenate(centres)},
+    )  # fmt: skip
 
 
 def write_h5ad(
@@ -75,6 +99,7 @@ def write_h5ad(
             write_elem(file["uns/spatial"], slide.name, _picture(spots, image_px))
             obs.append(_obs(spots))
             centres.append(np.stack([spots.x, spots.y], 1))
+        _same_width(file["X"])
         write_elem(file, "obs", _joined(obs))
         write_elem(file, "var", pd.DataFrame(index=pd.Index(genes, dtype=object)))
         write_elem(file, "obsm", {"spatial": np.concatenate(centres)})
@@ -103,6 +128,14 @@ def _append(file: h5py.File, block: csr_matrix) -> None:
     else:
         block.indptr = block.indptr.astype(np.int64)  # a selection may have more than 2^31 counts
         write_elem(file, "X", block)
+
+
+def _same_width(counts: h5py.Group) -> None:
+    """Give row starts the integers of column numbers, which scanpy needs, where they hold them."""
+    starts = counts["indptr"][:]
+    if starts[-1] <= np.iinfo(counts["indices"].dtype).max:
+        del counts["indptr"]
+        counts["indptr"] = starts.astype(counts["indices"].dtype)
 
 
 def _obs(spots: Spots) -> pd.DataFrame:

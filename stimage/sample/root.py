@@ -9,7 +9,7 @@ SMALLEST = 4  # spots along a side with which every slide has tissue of several 
 
 
 def make_sample(
-    out: Path,
+    out: str | Path,
     seed: int = 0,
     genes: int = 2000,
     slides_per_study: int = 6,
@@ -41,6 +41,13 @@ def make_sample(
         If ``out`` is a file, or has something in it.
     ValueError
         If ``genes``, ``slides_per_study`` or a side is too small.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> names = stimage.make_sample("small", genes=60, slides_per_study=1, st_side=4, visium_side=4, hd_side=4)
+    >>> stimage.open_root("small")
+    <Root .../small: 2 ST, 2 Visium, 1 VisiumHD>
     """
     out, sides, made = Path(out), {"ST": st_side, "Visium": visium_side, "VisiumHD": hd_side}, []
     _check(out, slides_per_study, min(sides.values()))

@@ -1,5 +1,6 @@
 """What a check says of a slide."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 STATUSES = ("fail", "warn", "skipped", "pass")  # the worst first
@@ -21,6 +22,6 @@ class Finding:
     values: dict[str, float | str] = field(default_factory=dict)
 
 
-def worst(findings: list[Finding]) -> str:
-    """Return the worst status; what was skipped is as good as what made it so."""
-    return min((f.status for f in findings if f.status != "skipped"), key=STATUSES.index, default="pass")
+def worst(statuses: Iterable[str]) -> str:
+    """Return the worst of statuses; skipped checks are ignored."""
+    return min((status for status in statuses if status != "skipped"), key=STATUSES.index, default="pass")

@@ -36,8 +36,8 @@ class Checked:
     picture: bool
 
 
-def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Path, colour: str) -> Checked:
-    """Check a slide and draw it into ``out``/pictures; ``colour`` as `draw_overlay` takes it."""
+def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Path | None, colour: str) -> Checked:
+    """Check a slide and draw it into ``out``/pictures, if that is given; ``colour`` as `draw_overlay` takes it."""
     slide, meta, broken = task
     evidence = gather(slide, meta, None if colour in ("counts", "annotation") else colour, broken)
     digests = {}
@@ -45,11 +45,13 @@ def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Pat
         digests["image"] = evidence.picture.file_digest
     if evidence.counts:
         digests["counts"] = evidence.counts.digest
-    picture = draw_overlay(evidence, colour, out / PICTURES / f"{slide.name}.jpg")
+    picture = out is not None and draw_overlay(evidence, colour, out / PICTURES / f"{slide.name}.jpg")
     return Checked(slide, check_slide(evidence), digests, picture)
 
 
-def check_all(catalog: Catalog, slides: Sequence[Slide], out: Path, colour: str, workers: int) -> Iterator[Checked]:
+def check_all(
+    catalog: Catalog, slides: Sequence[Slide], out: Path | None, colour: str, workers: int
+) -> Iterator[Checked]:
     """Check slides in processes, in whatever order they are done; one whose process dies fails the check "files"."""
     tasks = [
         (slide, (catalog.meta or {}).get(fold_name(slide.name)), catalog.broken.get(slide.name)) for slide in slides
@@ -81,7 +83,10 @@ def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration
         "versions": {"python": platform.python_version()} | versions_of(VERSIONS),
         "overall": count(findings),
         "slides": {
-            name: {"status": worst(some), "checks": {one.check: [one.status, one.message, one.values] for one in some}}
+            name: {
+                "status": worst(one.status for one in some),
+                "checks": {one.check: [one.status, one.message, one.values] for one in some},
+            }
             for name, some in findings.items()
         },
     }
@@ -91,5 +96,5 @@ def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration
 
 def count(findings: Mapping[str, list[Finding]]) -> dict[str, int]:
     """Return how many slides have each status as their worst."""
-    statuses = [worst(some) for some in findings.values()]
+    statuses = [worst(one.status for one in some) for some in findings.values()]
     return {status: statuses.count(status) for status in STATUSES if status != "skipped"}

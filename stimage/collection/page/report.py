@@ -44,7 +44,7 @@ def write_report(
             "tech": slide.tech,
             "species": slide.species or "",
             "tissue": slide.tissue or "",
-            "status": worst(findings[slide.name]),
+            "status": worst(one.status for one in findings[slide.name]),
             "values": {key: value for one in findings[slide.name] for key, value in one.values.items()},
             "findings": [[f.check, f.status, f.message, f.remedy] for f in findings[slide.name]],
             "picture": thumbnails.get(slide.name, ""),

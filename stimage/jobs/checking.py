@@ -1,0 +1,81 @@
+"""Checking slides: what is found of each, as a table, and as a page to look through."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from stimage.collection.checks.findings import Finding
+from stimage.collection.checks.running import COLUMNS, PICTURES, check_all, with_twins, write_tables
+from stimage.collection.page.report import write_report
+from stimage.jobs.roots import Root, open_root
+
+
+def check(
+    root: str | Path | Root,
+    out: str | Path | None = None,
+    *,
+    colour: str = "counts",
+    workers: int = 0,
+    progress: bool | None = False,
+) -> pd.DataFrame:
+    """Check slides: files, ids, geometry, scale, tissue, sharpness, counts, and the meta file.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns.
+    out
+        A folder to write, too: ``findings.csv``, ``findings.parquet``, ``results.json``, a picture of each slide with
+        its spots, and ``report.html``, a page to look through them and to mark slides.
+    colour
+        Of the spots in pictures: "counts", "annotation", or a gene.
+    workers
+        Processes that check a slide each; with 0, this one does it.
+    progress
+        Whether to show a bar; None shows it on a terminal.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a slide and check: ``slide``, ``check``, ``status``, ``message``, ``remedy``, ``values``. The status is
+        "fail" (to be mended before the slide is used), "warn" (to be looked at), "pass" or "skipped" (could not be
+        looked at, because of what another check found). ``values`` is a dict of what was measured, by name.
+
+    Raises
+    ------
+    DataError
+        As `open_root` does; what is wrong with a slide is a row, not an error.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> found = stimage.check(stimage.open_root("sample", "ST"))
+    >>> found[found.status == "fail"].empty
+    True
+    >>> found[(found.check == "scale") & (found.slide == "Human_Breast_Sample1_ST_A1")].status.item()
+    'pass'
+    """
+    root, out = open_root(root), Path(out) if out is not None else None
+    if out:
+        out.mkdir(parents=True, exist_ok=True)
+    work = check_all(root.catalog, root.listed, out, colour, workers)
+    hidden = None if progress is None else not progress
+    checked = list(tqdm(work, total=len(root.listed), unit="slide", disable=hidden))
+    findings = with_twins(checked)
+    if out:
+        pictures = {one.slide.name: f"{PICTURES}/{one.slide.name}.jpg" for one in checked if one.picture}
+        _write(out, root, findings, pictures, colour)
+    return pd.DataFrame([asdict(one) for some in findings.values() for one in some], columns=list(COLUMNS))
+
+
+def _write(
+    out: Path, root: Root, findings: Mapping[str, list[Finding]], pictures: Mapping[str, str], colour: str
+) -> None:
+    given, meta_file = root.selection.root, root.catalog.meta_file
+    configuration = {"root": given, "colour": colour, "slides": len(root.listed), "meta_file": meta_file}
+    write_tables(out, findings, configuration)
+    title = f"Slides of {Path(given).name}"
+    write_report(out / "report.html", title, root.listed, findings, pictures, meta_file)

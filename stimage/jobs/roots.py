@@ -1,0 +1,234 @@
+"""A root that is opened: which of its slides are meant, how they are split, and how their files are read."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+
+from stimage.core.access import Access
+from stimage.core.errors import DataError
+from stimage.loading.sources import Source, open_source
+from stimage.slides.catalog import ON_MISMATCH, TECHS, Catalog, Filters, Slide
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
+from stimage.slides.selection import Selection, techs_called
+from stimage.slides.splits.splitting import FRACTIONS, SlideSplit, Splitting, slides_by_split, split_slides
+from stimage.slides.splits.table import SPLITS
+
+COLUMNS = ("tech", "species", "tissue", "pmid", "involve_cancer")  # of the table of slides, as `Slide` has them
+
+
+@dataclass(frozen=True, repr=False)
+class Root:
+    """What `open_root` returns: a root or a published folder, with the slides that are meant.
+
+    Attributes
+    ----------
+    source
+        Where the slides are, and how their files are read.
+    selection
+        Which slides are meant.
+    splitting
+        How slides are split into train, validation and test.
+    part
+        The splits whose slides alone are meant; None means all.
+    """
+
+    source: Source
+    selection: Selection
+    splitting: Splitting
+    part: tuple[str, ...] | None = None
+
+    def __repr__(self) -> str:
+        counts = Counter(slide.tech for slide in self.listed)
+        return f"<Root {self.location}: {', '.join(f'{n} {tech}' for tech, n in counts.items())}>"
+
+    @property
+    def location(self) -> str:
+        """Path or URL."""
+        return self.source.location
+
+    @property
+    def catalog(self) -> Catalog:
+        """All slides of the root, also those that are not meant."""
+        return self.source.catalog
+
+    @cached_property
+    def listed(self) -> list[Slide]:
+        """The slides that match the filters, of all splits, also those that can't be read."""
+        return self.catalog.of_techs(self.selection.techs).select(self.selection.filters, with_broken=True)
+
+    @cached_property
+    def placed(self) -> dict[str, SlideSplit]:
+        """Slide name → where it falls, of the slides that match the filters."""
+        return split_slides(self.catalog, self.selection, self.splitting)
+
+    @cached_property
+    def slides(self) -> list[Slide]:
+        """The slides that are meant.
+
+        Raises
+        ------
+        DataError
+            If none is in the splits that are asked for, or a slide misses a file.
+        """
+        taken = [one.slide for one in self.placed.values() if not self.part or one.split in self.part]
+        if not taken:
+            raise DataError(f"{self.location}: no slide is in {' or '.join(self.part or ())}; say by split_by= or "
+                            "splits= (--split-by, --splits) which are, or take another part")  # fmt: skip
+        return taken
+
+    def names_by_split(self, of: Iterable[str] | None = None) -> dict[str, list[str]]:
+        """Return split → names of its slides, of those that are meant (or of these alone); {} if nothing is split."""
+        names = {slide.name for slide in self.slides}.intersection(of or [slide.name for slide in self.slides])
+        if not self.splitting.by and all(one.split == "train" for one in self.placed.values()):
+            return {}
+        return slides_by_split(one for name, one in self.placed.items() if name in names)
+
+
+def open_root(
+    root: "str | Path | Root",
+    tech: str = "all",
+    *,
+    slides: str | Path | Iterable[str] | None = None,
+    exclude: str | Path | Iterable[str] | None = None,
+    species: str | Iterable[str] | None = None,
+    tissue: str | Iterable[str] | None = None,
+    pmid: str | int | Iterable[str | int] | None = None,
+    involve_cancer: bool | Iterable[bool] | None = None,
+    split_by: str | None = None,
+    split_seed: int = 0,
+    split_fractions: Sequence[float] = FRACTIONS,
+    patients: str | Path | None = None,
+    splits: str | Path | Mapping[str, str] | None = None,
+    no_study: str | None = None,
+    part: str | Iterable[str] | None = None,
+    um_per_px: float | str | Path | Mapping[str, float] | None = None,
+    on_mismatch: str = "error",
+    max_image_pixels: int = MAX_IMAGE_PIXELS,
+    token: str | bool | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Root:
+    """Open a root, or a part of it: say once which slides are meant, how they are split and how files are read.
+
+    Folders are listed and the meta file is read; no slide's file is opened. Options are those of `load`.
+
+    Parameters
+    ----------
+    root
+        A folder laid out as the data set, a folder that `publish` made, the fsspec URL of one, or ``user/repo`` on the
+        Hub. A `Root` is returned as it is, and takes no options.
+    tech
+        "ST", "Visium", "VisiumHD", or "all".
+    slides, exclude
+        Names of slides to take, and to leave out, or a file of names: one a line, or a CSV with the column ``slide``.
+    species, tissue, pmid, involve_cancer
+        Take the slides of which the meta file says so: a value, or a list of values.
+    split_by, split_seed, split_fractions, patients, no_study
+        How slides are split into train, validation and test: by "slide", "study" or "patient", so that no group is on
+        two sides; ``patients`` is a CSV with the columns ``slide`` and ``patient``. Without ``split_by`` and without a
+        ``splits.csv`` in the root, all slides are in train.
+    splits
+        A CSV with the columns ``slide`` and ``split``, or slide name → split; "none" overlooks the root's own.
+    part
+        "train", "validation" or "test", or a list of these: take the slides of these alone.
+    um_per_px
+        µm per pixel of the images, for all slides, or by slide (a dict, or a CSV with ``slide`` and ``um_per_px``).
+        Without it, what the meta file or the lattice tells.
+    on_mismatch
+        What to do with slides that miss a file, and with spots that not all files of a slide have: "error", or "drop".
+    max_image_pixels
+        Larger images are refused.
+    token, storage_options
+        What the root's server asks for.
+
+    Returns
+    -------
+    Root
+        Its ``slides`` are the slides that are meant.
+
+    Raises
+    ------
+    DataError
+        If the root has no slides, its meta file is damaged, or a filter has a value that no slide has.
+    ValueError
+        If an option has a value that it can't have.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> stimage.open_root("sample")
+    <Root .../sample: 2 ST, 2 Visium, 1 VisiumHD>
+    >>> root = stimage.open_root("sample", "Visium", species="human")
+    >>> [slide.name for slide in root.slides]
+    ['Human_Breast_Sample3_Visium_A1']
+    """
+    filters = Filters(slides, species, tissue, pmid, involve_cancer, exclude)
+    splitting = Splitting(
+        split_by, split_seed, cast(tuple[float, float, float], tuple(split_fractions)), patients, splits, no_study
+    )
+    if isinstance(root, Root):
+        return root
+    if tech not in (*TECHS, "all"):
+        raise ValueError(f"tech={tech!r}: pass one of {', '.join(TECHS)}, or all")
+    if on_mismatch not in ON_MISMATCH:
+        raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {ON_MISMATCH}")
+    part = (part,) if isinstance(part, str) else tuple(part or ()) or None
+    if unknown := [one for one in part or () if one not in SPLITS]:
+        raise ValueError(f"part={unknown[0]!r}: pass one of {', '.join(SPLITS)}")
+    access = Access(dict(storage_options or {}), token)
+    reading = {"um_per_px": um_per_px, "on_mismatch": on_mismatch, "max_image_pixels": max_image_pixels}
+    source = open_source(str(root), access, **reading)
+    opened = Root(source, Selection(str(root), techs_called(tech), filters, on_mismatch), splitting, part)
+    _ = opened.listed  # refuses filters that match nothing
+    return opened
+
+
+def list_slides(root: str | Path | Root) -> pd.DataFrame:
+    """List the slides of a root, a row a slide; no slide's file is opened.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns; of an opened one, the slides that match its filters, of all splits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By slide: ``tech``, ``species``, ``tissue``, ``pmid`` and ``involve_cancer`` as the meta file says; ``spots``,
+        how many it says that there are; ``um_per_px`` where it is given; ``annotated``, whether there are labels;
+        ``split``; and ``problem``, what keeps the slide from being read, empty if nothing does.
+
+    Raises
+    ------
+    DataError
+        As `open_root` does, and if slides can't be split as asked for.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> table = stimage.list_slides("sample")
+    >>> table.loc["Human_Breast_Sample1_ST_A1", ["tech", "species", "tissue", "split"]].tolist()
+    ['ST', 'human', 'breast', 'train']
+    >>> int(table.spots.sum())
+    249
+    >>> table[table.tissue == "brain"].index.tolist()
+    ['Mouse_Brain_Sample2_ST_A1', 'Mouse_Brain_Sample4_Visium_A1']
+    """
+    root = open_root(root)
+    problems = {slide.name: root.catalog.broken.get(slide.name, "") for slide in root.listed}
+    placed = {}
+    if "" in problems.values():  # else there is nothing to split
+        selection = replace(root.selection, on_mismatch="drop" if any(problems.values()) else "error")
+        placed = split_slides(root.catalog, selection, root.splitting)
+    rows = [
+        {name: getattr(slide, name) for name in COLUMNS}
+        | {"spots": slide.spot_num, "um_per_px": slide.um_per_px, "annotated": bool(slide.annotation)}
+        | {"split": placed[slide.name].split if slide.name in placed else None, "problem": problems[slide.name]}
+        for slide in root.listed
+    ]
+    table = pd.DataFrame(rows, index=pd.Index([slide.name for slide in root.listed], name="slide"))
+    return table.astype({"spots": "Int64", "um_per_px": float})

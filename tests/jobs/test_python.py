@@ -1,0 +1,55 @@
+"""`import stimage`: what it gives, that its examples run, and that it loads nothing before it is needed."""
+
+import doctest
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stimage
+from tests.test_house import given
+
+PROJECT = Path(__file__).parents[2]
+HEAVY = ("torch", "scanpy", "scipy", "datasets", "pandas", "numpy")
+WITH_TORCH: set[str] = set()  # functions whose examples need it
+FUNCTIONS = [
+    alias.name for module, alias in given() if module.startswith(("jobs.", "sample.")) and alias.name != "Root"
+]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory) -> Path:
+    """The root that examples call sample."""
+    root = tmp_path_factory.mktemp("examples") / "sample"
+    stimage.make_sample(root, genes=120, slides_per_study=1, st_side=6, visium_side=8, hd_side=10)
+    return root
+
+
+def test_importing_it_loads_nothing():
+    code = f"import sys, stimage; print([name for name in {HEAVY} if name in sys.modules], stimage.__version__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PROJECT)
+    assert done.stdout.split() == ["[]", stimage.__version__]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_examples_run(name, made, tmp_path, monkeypatch):
+    if name in WITH_TORCH and not importlib.util.find_spec("torch"):
+        pytest.skip("needs torch")
+    (tmp_path / "sample").symlink_to(made)
+    monkeypatch.chdir(tmp_path)
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    (examples,) = finder.find(getattr(stimage, name), name, globs={})
+    assert examples.examples
+    report: list[str] = []
+    runner.run(examples, out=report.append)
+    assert not runner.failures, "".join(report)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_each_says_what_it_takes_returns_and_raises(name):
+    words = getattr(stimage, name).__doc__
+    sections = re.findall(r"^    (\w+)\n    -+$", words, re.MULTILINE)
+    assert sections == ["Parameters", "Returns", "Raises", "Examples"]
