@@ -20,6 +20,7 @@ CASES ?= 5000
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sharing.py resume.py load.py columns.py dropped.py remote.py))
 TESTS ?= $(DATA_TESTS) tests/loading tests/towers
 SIZE ?= 545000
+SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test faults lint docs bench bench-gpu bench-hd bench-compare test-data test-datasets3 test-oldest clean
 
@@ -38,7 +39,7 @@ demo: $(VENV)/installed
 	$(BIN)/python scripts/demo.py $(if $(ROOT),"$(ROOT)") --out $(OUT)/demo
 
 test: $(VENV)/developed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SHARED)
 
 faults: $(VENV)/developed
 	STIMAGE_FAULTS=$(CASES) STIMAGE_FAULTS_OUT=$(OUT)/faults $(BIN)/python -m pytest tests/reliability -p no:warnings --timeout 7200
@@ -68,29 +69,29 @@ test-datasets3: .venv-datasets3/installed
 	.venv-datasets3/bin/python -m pytest tests/test_loading_script.py tests/test_load.py
 
 test-oldest: .venv-oldest/installed
-	.venv-oldest/bin/python -m pytest $(TESTS)
+	.venv-oldest/bin/python -m pytest $(SHARED) $(TESTS)
 
 .venv-oldest/installed: requirements.txt constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/pip install --quiet --upgrade pip
 	sed 's/>=/==/; /^torch==/d' requirements.txt > .venv-oldest/oldest.txt
 	grep ^torch== constraints.txt >> .venv-oldest/oldest.txt  # the one that was ever tried
-	.venv-oldest/bin/pip install --quiet --constraint .venv-oldest/oldest.txt hypothesis polars pytest pytest-timeout torchdata --editable ".[genes,train,evaluate]"
+	.venv-oldest/bin/pip install --quiet --constraint .venv-oldest/oldest.txt hypothesis polars pytest pytest-timeout pytest-xdist torchdata --editable ".[genes,train,evaluate]"
 	touch $@
 
 test-data: .venv-data/installed
-	.venv-data/bin/python -m pytest $(DATA_TESTS)
+	.venv-data/bin/python -m pytest $(SHARED) $(DATA_TESTS)
 
 .venv-data/installed: pyproject.toml
 	$(PYTHON) -m venv .venv-data
 	.venv-data/bin/pip install --quiet --upgrade pip
-	.venv-data/bin/pip install --quiet hypothesis pytest pytest-timeout --editable ".[genes]"
+	.venv-data/bin/pip install --quiet hypothesis pytest pytest-timeout pytest-xdist --editable ".[genes]"
 	touch $@
 
 .venv-datasets3/installed: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv-datasets3
 	.venv-datasets3/bin/pip install --quiet --upgrade pip
-	.venv-datasets3/bin/pip install --quiet "datasets==3.6.0" "$(shell grep ^torch== constraints.txt)" pytest pytest-timeout pandas --editable .
+	.venv-datasets3/bin/pip install --quiet "datasets==3.6.0" "$(shell grep ^torch== constraints.txt)" hypothesis pytest pytest-timeout pandas --editable .
 	touch $@
 
 clean:

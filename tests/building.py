@@ -1,22 +1,42 @@
-"""The sample, published once for all tests, and looking at what was built."""
+"""What is made once for all tests, the sample published, and looking at what was built."""
 
+import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from datasets import load_dataset
+from filelock import FileLock
 
 from tests.test_scripts import run
 
 BUILD, NUMBER = "data_process/build_shards.py", "data_process/number_genes.py"
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a folder that `make` fills, once for all workers of a run; tests only read from it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    made = folder.with_name(f"{name}.made")
+    with FileLock(folder.with_name(f"{name}.lock")):
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # left by a worker that failed to make it
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def published(sample, tmp_path_factory) -> Path:
     """The sample, published."""
-    out = tmp_path_factory.mktemp("published") / "out"
-    done = run(BUILD, sample, out, "--workers", 2)
-    assert done.returncode == 0, done.stderr
-    return out
+
+    def publish(folder: Path) -> None:
+        done = run(BUILD, sample, folder / "out", "--workers", 2)
+        assert done.returncode == 0, done.stderr
+
+    return once(tmp_path_factory, "published", publish) / "out"
 
 
 def load(root: Path, **options):

@@ -5,12 +5,23 @@ import tempfile
 from pathlib import Path
 
 os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="stimage-test-")  # before datasets reads it
+if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, before NumPy and torch count cores
+    os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-from tests.building import published  # noqa: F401
+from tests.building import once, published  # noqa: F401
 from tests.hub.fixture import hub  # noqa: F401
 from tests.roots import write_slide
+
+settings.register_profile(  # the same cases each time, however slow the machine
+    "tests",
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tests")
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +29,8 @@ def sample(tmp_path_factory) -> Path:
     """A small made root with slides of all three technologies."""
     from stimage.sample import make_sample
 
-    root = tmp_path_factory.mktemp("sample") / "root"
-    make_sample(root, genes=300, slides_per_study=1, st_side=8, visium_side=10, hd_side=24)
-    return root
+    small = {"genes": 300, "slides_per_study": 1, "st_side": 8, "visium_side": 10, "hd_side": 24}
+    return once(tmp_path_factory, "sample", lambda folder: make_sample(folder / "root", **small)) / "root"
 
 
 @pytest.fixture

@@ -64,13 +64,13 @@ def test_workers_have_what_the_server_asks_for(root, url):
     dataset = load_dataset(
         "stimage_1k4m", "ST", root=url, storage_options=HEADERS, split="train", streaming=True
     ).remove_columns("image")
-    loader = DataLoader(dataset, num_workers=2, batch_size=None, timeout=60, multiprocessing_context="spawn")
+    loader = DataLoader(dataset, num_workers=2, batch_size=None, multiprocessing_context="spawn")
     assert {e["spot_id"] for e in loader} == want
 
 
 def test_a_forked_process_leaves_connections_as_they_are(root):
     with serving(root) as server:
-        given = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_read=20)}}  # else it would wait for minutes
+        given = {"client_kwargs": {"timeout": aiohttp.ClientTimeout(sock_read=120)}}  # else it would wait for ever
         want = stream(root=server.url, storage_options=given)
         assert list_folder(server.url, "ST/coord", Access(given))  # which leaves a connection open
         forked = multiprocessing.get_context("fork").Process(target=gc.collect)

@@ -121,7 +121,7 @@ def test_odd_names_are_checked_and_published(odd, tmp_path):
         ("data_process/build_shards.py", odd, tmp_path / "out"),
     ):
         command = [sys.executable, SCRIPTS / script, *arguments, "--workers", "1"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, capture_output=True, text=True)
         assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / "checked/results.json").read_text())["slides"].keys() == set(ODD)
     published = load_dataset(str(tmp_path / "out"), "all", split="train", streaming=True)
@@ -162,7 +162,6 @@ def test_the_whole_collection_over_http(whole):
         assert stream("all", server.url, slides=hd) == stream("VisiumHD", whole)
 
 
-@pytest.mark.timeout(1800)
 def test_the_whole_collection_from_the_hub(whole, hub):
     upload(hub, whole, "tester/collection")
     code = """
@@ -175,7 +174,7 @@ def test_the_whole_collection_from_the_hub(whole, hub):
             print(config, spots.num_shards, next(iter(spots))["slide"])
         print(*stimage_1k4m.gene_names(root))
     """
-    lines = hub.run(code, timeout=1500).splitlines()
+    lines = hub.run(code).splitlines()
     first = {
         tech: next(slide.name for slide in read_catalog(str(whole)).slides if slide.tech == tech) for tech in TECHS
     }
@@ -185,10 +184,9 @@ def test_the_whole_collection_from_the_hub(whole, hub):
     assert lines[4].split() == stimage_1k4m.gene_names(str(whole))
 
 
-@pytest.mark.timeout(1800)
 def test_the_whole_collection_is_checked(whole, tmp_path):
     command = [sys.executable, SCRIPTS / "data_collection/check_spots.py", whole, "--out", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1500)
+    done = subprocess.run(command, capture_output=True, text=True)
     assert "Traceback" not in done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
     assert len(results["slides"]) == 1149 and results["configuration"]["meta_file"] == f"meta/{NEWEST}"

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -53,7 +52,7 @@ def stop_at(demo: subprocess.Popen, words: str, number: int) -> str:
         said += line
         if words in line:
             demo.send_signal(number)
-            return said + demo.communicate(timeout=120)[0]
+            return said + demo.communicate()[0]
     raise AssertionError(f"never said {words!r}:\n{said}")
 
 
@@ -76,7 +75,7 @@ def test_a_killed_demo_goes_on(tmp_path):
     assert len(finished) == 3 and not (out / "report.html").exists()
 
     demo = start(tmp_path / "root", out, *slides)
-    said = demo.communicate(timeout=280)[0]
+    said = demo.communicate()[0]
     assert demo.returncode == 0, said
     assert said.count("is there already") == 3 and "left out" not in said
     after = {name: entry["seconds"] for name, entry in json.loads((out / "demo.json").read_text()).items()}
@@ -96,7 +95,7 @@ def test_one_slide_without_annotation_and_interrupted(tmp_path):
     said = stop_at(demo, "== 2 of ", signal.SIGINT)
     assert demo.returncode == 130 and "the same command goes on" in said and "Traceback" not in said
     demo = start(root, out)
-    said = demo.communicate(timeout=280)[0]
+    said = demo.communicate()[0]
     assert demo.returncode == 0, said
     assert "left out: one slide can't be predicted" in said and "left out: the annotation" in said
     page = check_page(out)
@@ -116,7 +115,7 @@ def test_what_is_left_out_leaves_nothing_of_before(tmp_path, monkeypatch):
 
 
 def test_an_interruption_while_a_step_begins_is_not_lost(tmp_path, monkeypatch):
-    (tmp_path / "script.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "script.py").write_text(f"import time; time.sleep(60); open({str(tmp_path / 'slept')!r}, 'w')")
     fork = os.fork
 
     def interrupted():
@@ -124,10 +123,10 @@ def test_an_interruption_while_a_step_begins_is_not_lost(tmp_path, monkeypatch):
         return fork()
 
     monkeypatch.setattr(os, "fork", interrupted)
-    began, before = time.monotonic(), signal.getsignal(signal.SIGINT)  # of a shell's background it is ignored
+    before = signal.getsignal(signal.SIGINT)  # of a shell's background it is ignored
     with pytest.raises(KeyboardInterrupt):
         run_script((str(tmp_path / "script.py"),))
-    assert time.monotonic() - began < 30 and signal.getsignal(signal.SIGINT) is before
+    assert not (tmp_path / "slept").exists() and signal.getsignal(signal.SIGINT) is before
 
 
 def test_what_is_taken_of_a_root(tmp_path):

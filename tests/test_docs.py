@@ -128,7 +128,7 @@ def run_command(words: list[str], monkeypatch, hub) -> None:
         several = not accelerate or launch.config_file
         (check_settings if several else run_script)([launch.training_script, *launch.training_script_args], monkeypatch)
     elif "--push-to-hub" in words:
-        subprocess.run([sys.executable, *words[1:]], check=True, env=hub.env(), timeout=120)
+        subprocess.run([sys.executable, *words[1:]], check=True, env=hub.env())
     else:
         assert words[0] == "python", f"{shlex.join(words)}: add to STAND_INS what is run in its place"
         small = ["--visium-side", "8", "--hd-side", "8"] if "make_sample.py" in words[1] else []

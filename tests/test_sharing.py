@@ -32,7 +32,7 @@ def test_workers_share_the_spots(many, workers):
     loaders = pytest.importorskip("torch.utils.data")
     dataset = stream(many)
     want = ids(dataset)  # the parent has read before its workers are forked
-    loader = loaders.DataLoader(dataset, num_workers=workers, batch_size=None, timeout=60)
+    loader = loaders.DataLoader(dataset, num_workers=workers, batch_size=None)
     assert sorted(e["spot_id"] for e in loader) == sorted(want)
 
 

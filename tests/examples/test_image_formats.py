@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
@@ -16,7 +16,6 @@ PIXELS = st.tuples(st.integers(1, 40), st.integers(1, 40)).flatmap(lambda size: 
 
 @pytest.mark.parametrize("kind", ["png", "ppm"])
 @given(PIXELS)
-@settings(deadline=None, derandomize=True)
 def test_pixels_come_back(kind, pixels):
     with Image.open(io.BytesIO(encoder(kind)(pixels))) as image:
         assert (image.format, image.mode) == (kind.upper(), "RGB")

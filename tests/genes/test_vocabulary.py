@@ -46,7 +46,7 @@ GENES = st.lists(st.text('abé1-."', min_size=1, max_size=3), min_size=1, max_si
     st.lists(st.tuples(NAMES, GENES), min_size=1, max_size=4, unique_by=lambda slide: slide[0].casefold()),
     st.integers(0, 9),
 )
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_ids_follow_from_the_slides_names_in_any_order(tmp_path_factory, slides, seed):
     folder, want = tmp_path_factory.mktemp("order"), {}
     for k, (name, genes) in enumerate(slides):
@@ -173,7 +173,7 @@ HEADERS = st.lists(st.text("ab,é\" '-", max_size=3), min_size=1, max_size=5)
 
 
 @given(HEADERS, st.booleans(), st.sampled_from(["\n", "\r\n"]), st.booleans())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_headers_of_any_form_give_the_names_that_csv_does(tmp_path_factory, genes, bom, end, quoted):
     root = tmp_path_factory.mktemp("form") / "root"
     path = write_genes(root, "A", ["x"])

@@ -26,7 +26,7 @@ def ask(hub: Hub, path: str, method="GET", token=None, body=None, **headers) -> 
     headers |= {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(hub.url + path, method=method, headers=headers, data=body)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()

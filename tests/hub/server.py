@@ -142,7 +142,7 @@ class Hub:
         env |= {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
         return env | {"PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))}
 
-    def run(self, code: str, *args: object, token: bool = True, timeout: float = 120) -> str:
+    def run(self, code: str, *args: object, token: bool = True) -> str:
         """Run Python code in a process of its own, in the environment `env` gives.
 
         Parameters
@@ -153,8 +153,6 @@ class Hub:
             Become its ``sys.argv[1:]``, as text.
         token
             Whether it has the user's token.
-        timeout
-            In seconds.
 
         Returns
         -------
@@ -165,11 +163,9 @@ class Hub:
         ------
         RuntimeError
             If it fails, with what it wrote to standard error.
-        subprocess.TimeoutExpired
-            If it takes longer.
         """
         command = [sys.executable, "-c", textwrap.dedent(code), *map(str, args)]
-        done = subprocess.run(command, env=self.env(token), capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(command, env=self.env(token), capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"the client process ended with {done.returncode}:\n{done.stderr}")
         return done.stdout

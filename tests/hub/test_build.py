@@ -11,7 +11,7 @@ from tests.test_scripts import SCRIPTS
 
 def build(hub, out) -> str:
     command = [sys.executable, SCRIPTS / BUILD, "hf://datasets/tester/data", out, "--workers", "1"]
-    done = subprocess.run(command, env=hub.env(), capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=hub.env(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

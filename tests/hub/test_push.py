@@ -28,7 +28,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def build(root: Path, out: Path, *options: str, env: dict, impatient=False) -> subprocess.CompletedProcess:
     command = [sys.executable, *(["-c", IMPATIENT] if impatient else []), SCRIPTS / BUILD, root, out, "--workers", "1"]
-    return subprocess.run([*command, *options], env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run([*command, *options], env=env, capture_output=True, text=True)
 
 
 def push(hub: Hub, root: Path, out: Path, *options: str, name=NAME, token=True, impatient=False):

@@ -32,7 +32,7 @@ assert "stimage" not in sys.modules and "stimage_1k4m" not in sys.modules
 def read(folder: Path | str, configs: dict[str, list[str]], tmp_path: Path, env: dict | None = None) -> list[dict]:
     """Read a folder, or a data set of the Hub that ``env`` names, in another process, with no code of the project's."""
     command = [sys.executable, "-c", NO_IMPORT, str(folder), json.dumps(configs)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

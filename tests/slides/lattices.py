@@ -8,7 +8,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 from stimage.slides.scale.scale import Scale, slide_scale
 
-STABLE = settings(max_examples=60, deadline=None, derandomize=True)
+SOME = settings(max_examples=60)
 KINDS = ["square", "hexagonal"]
 KIND = {"ST": "square", "Visium": "hexagonal", "VisiumHD": "square"}
 

@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stimage.core.errors import DataError
 from stimage.slides.coordinates import read_coordinates
 
-STABLE = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SOME = settings(max_examples=150)
 IDS = st.text("aZ01.,\"' _-é٣", min_size=1, max_size=20) | st.sampled_from(
     ["NA", "null", "nan", "001", "1e5", "S_10x21", "True"]
 )
@@ -30,7 +28,7 @@ def save(tmp_path: Path, content: str | bytes) -> str:
 
 
 @given(SPOTS, st.permutations(["yaxis", "xaxis", "r", "extra", "more, extra"]), st.fixed_dictionaries(STYLE))
-@STABLE
+@SOME
 def test_coordinates_are_read_as_written(tmp_path, spots, columns, style):
     table = pd.DataFrame(spots, columns=["id", "yaxis", "xaxis", "r"]).set_index("id").rename_axis(style["header"])
     table["extra"], table["more, extra"] = "text, quoted", np.nan

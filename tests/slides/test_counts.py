@@ -6,15 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stimage.core.errors import DataError
 from stimage.slides.counts import wide_csv as counts
 
-STABLE = settings(
-    max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SOME = settings(max_examples=200)
 IDS = st.one_of(
     st.sampled_from(["0", "1", "10.0", "S.1_10x21", "x,y", 'q"u,o"', '"', "V_é_1", "0,0", ",.0", "long" * 200, " s "]),
     st.text("aZ01.,\"' _-é٣", max_size=30),
@@ -87,7 +85,7 @@ STYLES = st.fixed_dictionaries(
 
 
 @given(tables(), STYLES, BLOCKS)
-@STABLE
+@SOME
 def test_all_rows_equal_those_of_a_slow_reader(tmp_path, table, style, block):
     genes, rows = table
     path, _ = write(tmp_path / "f.csv", genes, rows, **style)
@@ -100,7 +98,7 @@ def test_all_rows_equal_those_of_a_slow_reader(tmp_path, table, style, block):
 
 
 @given(tables(), STYLES, st.data())
-@STABLE
+@SOME
 def test_rows_are_read_in_any_order(tmp_path, table, style, data):
     genes, rows = table
     path, _ = write(tmp_path / "f.csv", genes, rows, **style)
@@ -140,7 +138,7 @@ def test_repeated_names(tmp_path, names, unique):
 
 @pytest.mark.filterwarnings("ignore:Suffix used")
 @given(st.lists(st.sampled_from(["A", "B", "A-1", "A-2", "A-1-1", "", "-1"]), max_size=12))
-@STABLE
+@SOME
 def test_names_are_made_unique_as_anndata_does(names):
     utils = pytest.importorskip("anndata.utils")
     pandas = pytest.importorskip("pandas")
@@ -163,7 +161,7 @@ def both_readers(path: str, block: int, genes, order):
 
 @pytest.mark.parametrize("bad", BAD)
 @given(st.data())
-@settings(STABLE, max_examples=12)
+@settings(max_examples=12)
 def test_a_bad_cell_is_named(tmp_path, bad, data):
     width, height = data.draw(st.integers(2, 9)), data.draw(st.integers(1, 6))
     genes = [f"G{i}" for i in range(width)]
@@ -220,7 +218,7 @@ def test_a_row_of_the_wrong_length_is_named(tmp_path, change, block):
 
 
 @given(st.lists(st.sampled_from(["", "0", "1", "10", "00"]), min_size=3, max_size=6))
-@settings(STABLE, max_examples=1000)
+@settings(max_examples=1000)
 def test_empty_cells_cannot_hide_extra_cells(tmp_path, cells):
     path, _ = write(tmp_path / "f.csv", "ABCD", [("a", cells)])
     if len(cells) == 4 and "" not in cells:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -21,9 +21,7 @@ from stimage.core.errors import DataError
 from stimage.slides.images import reader as images
 from tests.pictures import HEIGHT, MADE, TILES, WIDTH, big_endian, made, pil, pixels, vips
 
-STABLE = settings(
-    max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SOME = settings(max_examples=12)
 WHOLE = np.array([[0, 0, WIDTH, HEIGHT]])
 NEAR = st.integers(-60, max(HEIGHT, WIDTH) + 40)
 LONG = st.integers(0, 60) | st.integers(0, 400)
@@ -50,7 +48,7 @@ def check(path: str, boxes: np.ndarray, image: Image.Image) -> None:
 @example(EDGES, False, 16)
 @example(EDGES, True, 16)
 @example([(0, HEIGHT - 3, 9, HEIGHT)], True, 16)  # all rows but the last are skipped
-@STABLE
+@SOME
 def test_equal_to_pillow(tmp_path, kind, boxes, in_order, strip):
     """All kinds are equal, lossy ones too: Pillow and libvips decode with the same libjpeg-turbo and its defaults."""
     path = save(tmp_path, made(kind))

@@ -6,14 +6,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stimage.slides.scale.lattice import measure_lattice
-from tests.slides.lattices import KIND, KINDS, STABLE, lattice, scale_of, turned, worn
+from tests.slides.lattices import KIND, KINDS, SOME, lattice, scale_of, turned, worn
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.floats(2, 500), st.floats(0, 360), st.floats(0, 0.08), st.floats(0, 0.4), st.integers(0, 9999))
 @example(367, 30, 0.08, 0.4, 1)
 @example(14.25, 45, 0.08, 0.4, 2)
-@STABLE
+@SOME
 def test_lattices_are_measured(kind, pitch, degrees, jitter, missing, seed):
     points = turned(worn(lattice(kind, 32, pitch), pitch, jitter, missing, seed), degrees)
     found = measure_lattice(*points.T)
@@ -24,7 +24,7 @@ def test_lattices_are_measured(kind, pitch, degrees, jitter, missing, seed):
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(st.floats(0, 360), st.floats(-1e5, 1e5), st.floats(-1e5, 1e5), st.floats(0.1, 10), st.integers(0, 9999))
-@STABLE
+@SOME
 def test_neither_place_nor_turn_nor_size_matter(kind, degrees, x, y, zoom, seed):
     points = worn(lattice(kind, 12, 50), 50, 0.05, 0.2, seed)
     one, other = measure_lattice(*points.T), measure_lattice(*(turned(points, degrees) * zoom + [x, y]).T)
@@ -34,7 +34,7 @@ def test_neither_place_nor_turn_nor_size_matter(kind, degrees, x, y, zoom, seed)
 
 
 @given(st.integers(7, 2000), st.integers(0, 9999))
-@STABLE
+@SOME
 def test_random_points_are_no_lattice(n, seed):
     points = np.random.default_rng(seed).uniform(0, 9000, (n, 2))
     found = measure_lattice(*points.T)

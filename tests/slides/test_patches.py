@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,9 +16,7 @@ from stimage.slides.coordinates import read_coordinates
 from stimage.slides.images.patches import Patch, square_boxes
 from stimage.slides.scale.scale import Scale
 
-STABLE = settings(
-    max_examples=100, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+SOME = settings(max_examples=100)
 REAL = pytest.mark.skipif(not os.environ.get("STIMAGE_REAL"), reason="STIMAGE_REAL names no folder of real slides")
 HEIGHT, WIDTH, AROUND = 80, 100, 300
 HALVES = st.integers(-4000, 4000).map(lambda n: n / 2)
@@ -49,7 +47,7 @@ def padded(slide) -> Image.Image:
 
 
 @given(st.lists(st.tuples(HALVES | st.floats(-1e6, 1e6), HALVES | st.floats(-1e6, 1e6), st.floats(0.1, 1e4) | HALVES)))
-@STABLE
+@SOME
 def test_edges_are_rounded_half_to_even(spots):
     x, y, r = np.array(spots).reshape(-1, 3).T
     boxes = square_boxes(x, y, r)
@@ -59,7 +57,7 @@ def test_edges_are_rounded_half_to_even(spots):
 
 
 @given(st.lists(st.tuples(HALVES | EIGHTHS, HALVES | EIGHTHS, st.integers(3, 160).map(lambda n: n / 4)), max_size=6))
-@STABLE
+@SOME
 def test_original_patches_equal_pillow(slide, padded, spots):
     x, y, r = np.clip(np.array(spots).reshape(-1, 3).T, -200, 250)
     got = list(Patch().cut(slide, x, y, r, scale_of(None)))
@@ -75,7 +73,7 @@ def resampled(padded: Image.Image, x: float, y: float, side: float, px: int) -> 
 
 
 @given(EIGHTHS, EIGHTHS, st.integers(1, 120 * 4), st.integers(1, 40))
-@STABLE
+@SOME
 def test_physical_patches_equal_pillow_on_the_whole_image(slide, padded, x, y, quarters, px):
     side = quarters / 4
     (patch,) = Patch(side / 2, px, upsample=True).cut(slide, *arrays(x, y, 5), scale_of(0.5))
@@ -83,7 +81,7 @@ def test_physical_patches_equal_pillow_on_the_whole_image(slide, padded, x, y, q
 
 
 @given(st.floats(-30, 130), st.floats(-30, 110), st.floats(0.3, 90), st.integers(3, 20), st.floats(0.1, 3))
-@STABLE
+@SOME
 def test_physical_patches_at_any_place(slide, padded, x, y, um, px, um_per_px):
     """Pillow holds a box in 32 bits, so that its place in the whole image and in a part of it differ a little."""
     side = um / um_per_px
@@ -166,7 +164,7 @@ def test_upsample_is_of_physical_patches(value, upsample):
 
 
 @given(st.floats(1, 2000), st.integers(2, 1024), st.floats(0.1, 10))
-@STABLE
+@SOME
 def test_the_sizes_that_a_refusal_names_are_accepted(um, px, um_per_px):
     assume(1 <= um / um_per_px < px / 1.02)
     with pytest.raises(DataError, match="would up-sample") as caught:

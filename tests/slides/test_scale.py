@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
 from stimage.slides.scale.scale import slide_scale
-from tests.slides.lattices import KIND, KINDS, STABLE, lattice, not_trusted, scale_of, turned
+from tests.slides.lattices import KIND, KINDS, SOME, lattice, not_trusted, scale_of, turned
 
 REAL = pytest.mark.skipif(not os.environ.get("STIMAGE_REAL"), reason="STIMAGE_REAL names no folder of real slides")
 KNOWN = [("ST", 4.0, 200, "100 µm spot"), ("ST", 4.27, 200, "94 µm spot"), ("ST", 2.727, 150, "110 µm spot"),
@@ -22,7 +22,7 @@ NOMINAL_UM = {"ST": 200, "Visium": 100, "VisiumHD": 8}
 
 @pytest.mark.parametrize(("tech", "ratio", "um", "reading"), KNOWN)
 @given(st.floats(3, 400), st.floats(0, 360), st.floats(-0.02, 0.02))
-@STABLE
+@SOME
 def test_a_scale_is_trusted_where_pitch_and_r_agree(tech, ratio, um, reading, pitch, degrees, off):
     points = turned(lattice(KIND[tech], 12, pitch), degrees)
     scale = scale_of(points, pitch / ratio * (1 + off), tech)

@@ -39,7 +39,7 @@ def distance(sizes, parts, fractions) -> float:
 
 
 @given(st.lists(st.integers(1, 12), min_size=3, max_size=7), st.sampled_from([(0.8, 0.1, 0.1), (0.5, 0.25, 0.25)]))
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(max_examples=60)
 def test_no_other_deal_of_studies_is_nearer(sizes, fractions):
     slides = [slide(f"S{k}_{i}", pmid=str(k)) for k, size in enumerate(sizes) for i in range(size)]
     found = deal(slides, "study", fractions=fractions)
@@ -61,7 +61,7 @@ def test_shares_are_kept_by_technology_and_tissue():
 
 
 @given(SLIDES, st.integers(0, 3), st.randoms(use_true_random=False))
-@settings(deadline=None, derandomize=True, max_examples=30)
+@settings(max_examples=30)
 def test_studies_are_whole_whatever_the_order_and_only_added_to(slides, seed, random):
     slides += [slide("Bridge", pmid=f"{slides[0].pmid},{slides[1].pmid}")]
     assume(len({s.pmid for s in slides}) > 4)

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import pytest
 from datasets import load_dataset
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import stimage_1k4m  # noqa: F401
@@ -40,7 +40,6 @@ SLIDES = st.lists(
 
 
 @given(SLIDES, SLIDES, st.sampled_from(["slide", "study"]), st.integers(0, 5), st.randoms(use_true_random=False))
-@settings(deadline=None, derandomize=True)
 def test_slides_that_are_added_or_left_out_move_none(slides, more, by, seed, random):
     more = [slide(f"new {s.name}", s.tech, s.tissue, f"{s.pmid}{random.randint(0, 1)}") for s in more]
     everything = random.sample([*slides, *more], len(slides) + len(more))

@@ -59,7 +59,7 @@ def finetune(*args, env=None, **more) -> subprocess.CompletedProcess:
     words = command(*args, **more)
     if env is None and words[1] == str(SCRIPT):
         return run("finetune/finetune_clip.py", *words[2:])
-    return subprocess.run(words, capture_output=True, text=True, timeout=250, env=env)
+    return subprocess.run(words, capture_output=True, text=True, env=env)
 
 
 def losses(out: Path) -> list[float]:

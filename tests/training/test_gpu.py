@@ -58,7 +58,7 @@ def command(folder: Path, out: Path, overrides: list[str]) -> list[str]:
 
 def finetune(folder: Path, out: Path, overrides: list[str], **environment: str) -> list[float]:
     """Run the script; return the loss of each step."""
-    done = subprocess.run(command(folder, out, overrides), capture_output=True, text=True, timeout=250,
+    done = subprocess.run(command(folder, out, overrides), capture_output=True, text=True,
                           env=os.environ | environment)  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((out / "results.json").read_text())["losses"]
@@ -113,7 +113,7 @@ def test_embeds_as_in_float32(tuned, folder, tmp_path, dtype):
         words = [str(folder / "root"), "--tech", "Visium", "--species", "human", "--model", str(tuned / "model")]
         words += ["--dtype", kind, "--out", str(tmp_path / kind)]
         done = subprocess.run([*LAUNCH, str(SCRIPTS / "evaluation/embed_spots.py"), *words],
-                              capture_output=True, text=True, timeout=250)  # fmt: skip
+                              capture_output=True, text=True)  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         tables = [pq.read_table(path) for path in sorted((tmp_path / kind).glob("*.parquet"))]
         found.append(np.concatenate([np.stack(table["embedding"].to_numpy()) for table in tables]))
