@@ -23,7 +23,7 @@ def main() -> None:
     args = parse_arguments()
     os.environ.setdefault("HF_DATASETS_CACHE", str((args.out / "cache").absolute()))  # before datasets is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for so small a model, threads wait longer than they work
-    from stimage.demo.choice import choose, choose_as_configured
+    from stimage.demo.choice import choose_as_configured, choose_slides
     from stimage.demo.report import write_report
     from stimage.demo.steps import Steps
     from stimage.slides.freshness import root_digest
@@ -32,7 +32,7 @@ def main() -> None:
     began, steps = time.monotonic(), Steps(args.out)
     if args.root:
         steps.add(root_digest(args.root))
-        choice = choose(args.root, args.slides)
+        choice = choose_slides(args.root, args.slides)
     else:
         steps.run(sample(args.out), "sample")
         choice = choose_as_configured(args.out / "sample", read_settings(TINY, data=str(args.out / "sample")))
@@ -146,7 +146,7 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     from stimage.core.errors import DataError
-    from stimage.demo.steps import Failed
+    from stimage.demo.steps import StepFailed
 
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)
@@ -155,7 +155,7 @@ if __name__ == "__main__":
         main()
     except DataError as error:
         sys.exit(f"error: {error}")
-    except Failed as failed:
+    except StepFailed as failed:
         print("\n== stopped: the step above failed; the same command goes on from there", file=sys.stderr)
         sys.exit(failed.args[0])
     except KeyboardInterrupt:

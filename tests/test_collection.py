@@ -14,7 +14,7 @@ from PIL import Image
 
 import stimage_1k4m
 from stimage.publishing.plan import make_plan
-from stimage.publishing.shards import Options
+from stimage.publishing.shards import ShardOptions
 from stimage.slides.catalog import TECHS, read_catalog
 from stimage.slides.selection import Selection
 from stimage.slides.splits.splitting import Splitting
@@ -148,7 +148,7 @@ def test_the_whole_collection_by_each_configuration(whole):
 
 
 def test_the_whole_collection_is_planned_for_publishing(whole, tmp_path):
-    plan = make_plan(Selection(str(whole)), tmp_path / "out", Options(), Splitting())
+    plan = make_plan(Selection(str(whole)), tmp_path / "out", ShardOptions(), Splitting())
     assert len(plan.placed) == 1149 and len(plan.shards) >= 1149
     assert "Mouse_Brain+Kidney_10X_02212023_Visium" in plan.placed
 

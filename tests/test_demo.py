@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from stimage.demo.choice import SLIDES, choose
+from stimage.demo.choice import SLIDES, choose_slides
 from stimage.demo.steps import Step, Steps, run_script
 from stimage.sample import make_sample
 from tests.roots import write_slide
@@ -133,12 +133,12 @@ def test_what_is_taken_of_a_root(tmp_path):
     for k in range(SLIDES + 2):
         write_slide(tmp_path, f"Mouse_{k}", "Visium", side=3, seed=k, meta={"species": "mouse", "pmid": f"{k // 2}"})
     write_slide(tmp_path, "Human", "Visium", side=3, meta={"species": "human"})
-    choice = choose(tmp_path)
+    choice = choose_slides(tmp_path)
     assert len(choice.slides) == SLIDES and {slide.species for slide in choice.slides} == {"mouse"}
     studies = [{slide.pmid for slide in side} for side in (choice.train, choice.held_out)]
     assert choice.by == "study" and all(studies) and not studies[0] & studies[1]
     assert "name others with --slides" in choice.notes[0]
-    assert choose(tmp_path, ["Human"]).held_out == []
+    assert choose_slides(tmp_path, ["Human"]).held_out == []
 
 
 @pytest.mark.parametrize("words", [["--slides", "A"], ["no such root"]])

@@ -23,12 +23,12 @@ def _spots(n: int, d: int, norm: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _probe(protocol: str, n: str, d: str, norm: str) -> Iterator[dict | None]:
     from stimage.scores.folds import random_folds
-    from stimage.scores.linear_probe import predict
+    from stimage.scores.linear_probe import predict_folds
     from stimage.scores.probe_scores import summarise
 
     x, y = _spots(int(n), int(d), float(norm))
     yield None
-    predicted = predict(protocol, x, y, random_folds(len(x)))
+    predicted = predict_folds(protocol, x, y, random_folds(len(x)))
     scores = summarise(predicted, y, np.zeros(len(y)).astype(str), all_named=True)
     yield {"spots": len(y), "macro_f1": scores["macro_f1"]["mean"]}
 

@@ -17,19 +17,19 @@ READ = ("stimage.loading.batches", "PIL.Image")
 def build_ours(root: str, out: str, workers: str) -> dict:
     """Crop, encode and store all slides with their counts, as the script does."""
     from stimage.publishing.engines import run_local
-    from stimage.publishing.finishing import finish
+    from stimage.publishing.finishing import write_folder_files
     from stimage.publishing.plan import make_plan
-    from stimage.publishing.shards import Options
+    from stimage.publishing.shards import ShardOptions
     from stimage.slides.selection import Selection
     from stimage.slides.splits.splitting import Splitting
 
     shutil.rmtree(out, ignore_errors=True)
-    plan = make_plan(Selection(root), Path(out), Options(), Splitting())
+    plan = make_plan(Selection(root), Path(out), ShardOptions(), Splitting())
     failed = [outcome.error for outcome in run_local(plan.shards, int(workers)) if outcome.error]
     if failed:
         raise RuntimeError(failed[0])
     done = plan.done()
-    finish(plan, done, "user/repo", None)
+    write_folder_files(plan, done, "user/repo", None)
     return {"spots": sum(one.spots for one in done.values())}
 
 

@@ -4,7 +4,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from stimage.scores.embedding_scores import MOST, batch_mixing, embedding_scores, unit_norm
+from stimage.scores.embedding_scores import MAX_SPOTS, batch_mixing, embedding_scores, l2_normalise
 
 DESCRIPTION = """How embeddings of spots lie by label: silhouette, Calinski-Harabasz, Davies-Bouldin, and how clusters
 of k-means and Leiden agree with the labels, the same as scripts/evaluation/embedding_scores.py has."""
@@ -33,12 +33,12 @@ class EmbeddingScores(evaluate.Metric):
         )
 
     def _compute(
-        self, predictions: list, references: list, slides: list | None = None, norm: str = "none", most: int = MOST
+        self, predictions: list, references: list, slides: list | None = None, norm: str = "none", most: int = MAX_SPOTS
     ) -> dict:
         if norm not in ("none", "unit"):
             raise ValueError(f"norm={norm!r}: pass 'none' or 'unit'")
         x, labels = np.array(predictions, np.float32), np.asarray(references)
-        x = unit_norm(x) if norm == "unit" else x
+        x = l2_normalise(x) if norm == "unit" else x
         scores = embedding_scores(x, labels, most)
         return (
             scores if slides is None else scores | {"batch_mixing": batch_mixing(x, labels, np.asarray(slides), most)}

@@ -6,7 +6,7 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.scores.folds import group_folds, random_folds
-from stimage.scores.linear_probe import predict
+from stimage.scores.linear_probe import predict_folds
 from stimage.scores.probe_scores import summarise
 
 DESCRIPTION = """How well a linear classifier on embeddings of spots tells labels apart: macro-F1, balanced accuracy and
@@ -47,5 +47,5 @@ class LinearProbe(evaluate.Metric):
         else:
             units = np.asarray(groups).astype(str)
             folds = group_folds(units, np.arange(len(x)).astype(str))
-        predicted = predict(protocol, x, labels, folds)
+        predicted = predict_folds(protocol, x, labels, folds)
         return {"classes": names.tolist()} | summarise(predicted, labels, units, all_named=protocol == "original")

@@ -22,16 +22,16 @@ from stimage.cli.options import (
     splitting_of,
 )
 from stimage.publishing.engines import ShardOutcome, run_local, run_ray, submit_slurm
-from stimage.publishing.finishing import finish
-from stimage.publishing.plan import CARD, Plan, drop_stale, make_plan, share
+from stimage.publishing.finishing import write_folder_files
+from stimage.publishing.plan import CARD, Plan, drop_stale, job_shards, make_plan
 from stimage.publishing.progress import with_progress
 from stimage.publishing.pushing import open_repository, push_folder
-from stimage.publishing.shards import Options, Shard
+from stimage.publishing.shards import Shard, ShardOptions
 
 
 def main() -> int:
     args = parse_arguments()
-    options = Options(
+    options = ShardOptions(
         patch_of(args), args.image_format, args.jpeg_quality, args.on_mismatch, args.max_image_pixels,
         args.spots_per_shard,
     )  # fmt: skip
@@ -51,7 +51,7 @@ def main() -> int:
         )
         return 1
     done = plan.done()
-    for warning in finish(plan, done, repo, args.license):
+    for warning in write_folder_files(plan, done, repo, args.license):
         print(f"note: {warning}", file=sys.stderr)
     print(plan.report(done))
     print(f"done: {plan.out}; load it with load_dataset({str(plan.out)!r}, split='train', streaming=True)")
@@ -66,7 +66,7 @@ def build(plan: Plan, args: argparse.Namespace) -> list[str]:
     todo = [shard for shard in plan.shards if shard.name not in done]
     if args.share:
         k, n = map(int, args.share.split("/"))
-        wanted = {shard.name for shard in share(plan.shards, k, n)}
+        wanted = {shard.name for shard in job_shards(plan.shards, k, n)}
         todo = [shard for shard in todo if shard.name in wanted]
     else:
         drop_stale(plan)

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from stimage.cli.options import run
-from stimage.evaluation.tables import FORMATS, compare, main_figures, render
+from stimage.evaluation.tables import TABLE_FORMATS, compare_results, format_table, main_scores
 
 SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 
@@ -17,15 +17,15 @@ SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 def main() -> None:
     args = parse_arguments()
     folders = [(path if path.is_dir() else path.parent).resolve().name for path in args.results]
-    table, notes = compare(args.results, args.names or folders, args.figures)
-    shown = table if args.all or args.figures else main_figures(table)
+    table, notes = compare_results(args.results, args.names or folders, args.figures)
+    shown = table if args.all or args.figures else main_scores(table)
     for note in notes:
         print(f"note: {note}")
-    for form in FORMATS:
+    for form in TABLE_FORMATS:
         path = args.out / f"comparison{SUFFIX[form]}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(render(table if form == "csv" else shown, form), encoding="utf-8")
-    print(render(shown, "markdown"))
+        path.write_text(format_table(table if form == "csv" else shown, form), encoding="utf-8")
+    print(format_table(shown, "markdown"))
     if len(shown[0]) < len(table[0]):
         print(f"{len(shown[0]) - 1} of {len(table[0]) - 1} figures: --all shows the others too")
     print(f"tables: {args.out}/comparison.md, .tex and .csv")

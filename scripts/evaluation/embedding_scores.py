@@ -17,10 +17,10 @@ from tqdm import tqdm
 from stimage.cli.evaluation import add_labelled, labelled_of
 from stimage.cli.options import positive, run
 from stimage.core.errors import DataError
-from stimage.evaluation.labelled import Labelled
+from stimage.evaluation.labelled import LabelledSpots
 from stimage.evaluation.results import data_identity, read_results, write_results
-from stimage.evaluation.tables import figures, write_csv
-from stimage.scores.embedding_scores import MOST, NEIGHBOURS, SEED, batch_mixing, embedding_scores, unit_norm
+from stimage.evaluation.tables import score_items, write_csv
+from stimage.scores.embedding_scores import MAX_SPOTS, NEIGHBOURS, SEED, batch_mixing, embedding_scores, l2_normalise
 
 VERSION = 1
 PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "igraph", "numpy")
@@ -42,9 +42,9 @@ def main() -> None:
     print(f"batch mixing {overall['batch_mixing']:.3f}; results: {path}, and {path.with_suffix('.csv').name} beside it")
 
 
-def score(spots: Labelled, norm: str, most: int) -> tuple[dict[str, dict], dict]:
+def score(spots: LabelledSpots, norm: str, most: int) -> tuple[dict[str, dict], dict]:
     """Return scores by slide, and of all: pooled, mean and standard deviation over slides, and mixing."""
-    x = unit_norm(spots.embeddings.vectors) if norm == "unit" else spots.embeddings.vectors
+    x = l2_normalise(spots.embeddings.vectors) if norm == "unit" else spots.embeddings.vectors
     of_slide, by_slide = spots.embeddings.slides, {}
     pooled = embedding_scores(x, spots.labels, most)
     for slide in tqdm(spots.slides, unit="slide", disable=None):
@@ -53,7 +53,7 @@ def score(spots: Labelled, norm: str, most: int) -> tuple[dict[str, dict], dict]
             by_slide[slide] = embedding_scores(x[mine], spots.labels[mine], most)
         except DataError as error:  # one class on this slide; others can be scored
             by_slide[slide] = {"spots": int(mine.sum()), "left_out": str(error)}
-    scored = [{name: value for name, value, _ in figures(entry)} for entry in by_slide.values()]
+    scored = [{name: value for name, value, _ in score_items(entry)} for entry in by_slide.values()]
     scored = [entry for entry in scored if "silhouette" in entry]
     mean = {name: _spread([entry[name] for entry in scored]) for name in SHOWN} if scored else {}
     mixing = batch_mixing(x, spots.labels, of_slide, most)
@@ -65,7 +65,7 @@ def table(entries: dict[str, dict]) -> str:
     width = max(map(len, entries))
     lines = [f"{'':{width}}  spots  " + "  ".join(f"{name:>17}" for name in SHOWN)]
     for name, entry in entries.items():
-        found = {figure: value for figure, value, _ in figures(entry)}
+        found = {figure: value for figure, value, _ in score_items(entry)}
         cells = entry.get("left_out") or "  ".join(f"{found[figure]:17.4f}" for figure in SHOWN)
         lines.append(f"{name:{width}}  {entry['spots']:>5}  {cells}")
     return "\n".join(lines)
@@ -79,7 +79,9 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_labelled(parser, "out/embedding_scores")
     parser.add_argument("--norm", choices=("none", "unit"), default="none", help="of the vectors (%(default)s)")
-    parser.add_argument("--most", type=positive, default=MOST, help="spots; of more, a sample is scored (%(default)s)")
+    parser.add_argument(
+        "--most", type=positive, default=MAX_SPOTS, help="spots; of more, a sample is scored (%(default)s)"
+    )
     return parser.parse_args()
 
 

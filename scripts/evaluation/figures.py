@@ -21,16 +21,16 @@ from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_expression
 from stimage.evaluation.labelled import read_labelled
 from stimage.evaluation.overview import overview
-from stimage.evaluation.predict import Task, run_fixed
+from stimage.evaluation.predict import PredictionTask, run_fixed
 from stimage.evaluation.results import read_results
-from stimage.evaluation.spot_folds import blocks
+from stimage.evaluation.spot_folds import spot_blocks
 from stimage.figures.charts import collection_bars, collection_pies, f1_bars, score_boxes
 from stimage.figures.maps import gene_maps, label_maps
 from stimage.figures.style import projection_figure, save
 from stimage.genes.panels import Panel
 from stimage.scores.folds import group_folds
-from stimage.scores.linear_probe import predict
-from stimage.scores.projection import METHODS, draw_some, project
+from stimage.scores.linear_probe import predict_folds
+from stimage.scores.projection import PROJECTIONS, draw_some, project
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.labels import UNLABELLED
 from stimage.slides.meta_file import read_collection
@@ -107,7 +107,9 @@ def predicted_labels(embeddings: Embeddings, args: argparse.Namespace, spots: Sp
         raise DataError(f"{spots.slide.name}: can't be predicted from the {len(labelled.slides)} slides that have both "
                         "labels and embeddings; it and others must")  # fmt: skip
     labels = np.unique(labelled.labels, return_inverse=True)[1]
-    predicted = predict("converged", labelled.embeddings.vectors, labels, group_folds(slides, blocks(labelled)))
+    predicted = predict_folds(
+        "converged", labelled.embeddings.vectors, labels, group_folds(slides, spot_blocks(labelled))
+    )
     rows, scores = np.concatenate(predicted.rows), np.concatenate(predicted.scores)
     said = zip(labelled.embeddings.spot_ids[rows].tolist(), slides[rows].tolist(), names[scores.argmax(1)].tolist())
     return {spot: label for spot, slide, label in said if slide == spots.slide.name}
@@ -131,7 +133,7 @@ def draw_overview(args: argparse.Namespace) -> dict:
         raise DataError(f"{args.embeddings}: {args.slide} can't be predicted: it and other slides must be embedded")
     groups = {one.slide.name: one.slide.name for one in slides}
     predictions: list = []
-    run_fixed(Task(slides, groups, panel=Panel((args.gene,)), show=predictions.append))
+    run_fixed(PredictionTask(slides, groups, panel=Panel((args.gene,)), show=predictions.append))
     (mine,) = (one for one in predictions if one.spots.slide == spots.slide)
     return {f"overview_{spots.slide.name}": overview(spots, [truth.get(spot) for spot in ids], mine)}
 
@@ -178,7 +180,7 @@ def parse_arguments() -> argparse.Namespace:
     one = kind("projection", draw_projection, True)
     one.add_argument("--embeddings", type=Path, nargs="+", required=True, help="one for each model")
     one.add_argument("--names", nargs="+", help="of the models; otherwise as their embeddings say")
-    one.add_argument("--method", choices=METHODS, default="t-SNE", help="(%(default)s)")
+    one.add_argument("--method", choices=PROJECTIONS, default="t-SNE", help="(%(default)s)")
     one.add_argument("--spots", type=positive, default=5000, help="at most, drawn at random (%(default)s)")
     one.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     add_filters(one)

@@ -22,10 +22,10 @@ from tqdm import tqdm
 
 from stimage.cli.evaluation import add_labelled, grouping_of, labelled_of
 from stimage.cli.options import run
-from stimage.evaluation.labelled import Labelled
-from stimage.evaluation.probe_scopes import CLASSIFIERS, Probed, probe, rare
+from stimage.evaluation.labelled import LabelledSpots
+from stimage.evaluation.probe_scopes import CLASSIFIERS, ProbeScores, rare_classes, run_probe
 from stimage.evaluation.results import data_identity, read_results, write_results
-from stimage.evaluation.spot_folds import BLOCKS, NEAR, PROBE_SPLITS
+from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES, PROBE_SPLITS
 from stimage.evaluation.tables import write_csv
 from stimage.scores.folds import SEEDS
 from stimage.scores.linear_probe import PENALTIES, PROTOCOLS
@@ -40,9 +40,11 @@ def main() -> None:
     began = time.perf_counter()
     groups = grouping_of(args)
     spots, parts = labelled_of(args)
-    for note in rare(spots.labels):
+    for note in rare_classes(spots.labels):
         print(f"note: {note}")
-    probed = probe(spots, args.protocol, args.split, groups, not args.no_colour, lambda some: tqdm(some, disable=None))
+    probed = run_probe(
+        spots, args.protocol, args.split, groups, not args.no_colour, lambda some: tqdm(some, disable=None)
+    )
     path = write(args, spots, parts, probed, time.perf_counter() - began)
     print(table(probed))
     if args.split == "random":
@@ -52,13 +54,13 @@ def main() -> None:
 
 
 def write(
-    args: argparse.Namespace, spots: Labelled, parts: dict[str, list[str]], probed: Probed, seconds: float
+    args: argparse.Namespace, spots: LabelledSpots, parts: dict[str, list[str]], probed: ProbeScores, seconds: float
 ) -> Path:
     """Write the protocol card, and its figures as a table."""
     alphas = SGD_PENALTIES if args.protocol == "original" else PENALTIES
     config = {"protocol": args.protocol, "split": args.split, "alphas": alphas, "colour": not args.no_colour}
     if args.split == "block":
-        config |= {"blocks": BLOCKS, "near": NEAR}
+        config |= {"blocks": BLOCKS_PER_SIDE, "near": BUFFER_PITCHES}
     if args.patients:
         config["patients_sha256"] = hashlib.sha256(Path(args.patients).read_bytes()).hexdigest()
     data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out,
@@ -70,7 +72,7 @@ def write(
     return path
 
 
-def table(probed: Probed) -> str:
+def table(probed: ProbeScores) -> str:
     """Return the macro-F1 of all scopes as lines of text."""
     entries = {**probed.slides, **{f"study {name}": entry for name, entry in probed.studies.items()}}
     shown = [name for name in CLASSIFIERS if name in probed.pooled]

@@ -11,12 +11,20 @@ import hashlib
 import time
 from pathlib import Path
 
-from stimage.cli.evaluation import grouping_of, of_these, slides_of
+from stimage.cli.evaluation import grouping_of, only_slides, slides_of
 from stimage.cli.options import add_filters, add_splits, positive, run
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
-from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, Prediction
+from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_places
-from stimage.evaluation.predict import Predictions, Task, hest_groups, run_fixed, run_hest, run_original, split_groups
+from stimage.evaluation.predict import (
+    PredictionScores,
+    PredictionTask,
+    hest_groups,
+    run_fixed,
+    run_hest,
+    run_original,
+    split_groups,
+)
 from stimage.evaluation.results import data_identity, write_results
 from stimage.figures.maps import prediction_maps
 from stimage.figures.style import save
@@ -38,31 +46,31 @@ def main() -> None:
     if without:
         print(f"note: {len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}")
     outcome = predict(args, slides)
-    parts = of_these(parts, {one.slide.name for one in slides})
+    parts = only_slides(parts, {one.slide.name for one in slides})
     path = write(args, outcome, slides, parts, embeddings, time.monotonic() - start)
     print(f"Pearson's r {outcome.overall['pearson']['mean']:.3f}: {path}")
 
 
-def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> Predictions:
+def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> PredictionScores:
     left = iter(range(args.maps))
 
-    def show(prediction: Prediction) -> None:
+    def show(prediction: SlidePrediction) -> None:
         if next(left, None) is not None:
             draw(prediction, args.out)
 
     if args.protocol == "original":
-        return run_original(Task(slides, gene_table=args.gene_table, show=show), args.gene)
+        return run_original(PredictionTask(slides, gene_table=args.gene_table, show=show), args.gene)
     chosen = [one.slide for one in slides]
     panel = Panel.read(args.panel, args.gene_table) if args.panel else None
     rest = (args.folds, panel, args.n, args.gene_table, show)
     if args.protocol == "hest":
-        return run_hest(Task(slides, hest_groups(chosen, args.patients, args.no_study), *rest))
-    return run_fixed(Task(slides, split_groups(chosen, grouping_of(args)), *rest))
+        return run_hest(PredictionTask(slides, hest_groups(chosen, args.patients, args.no_study), *rest))
+    return run_fixed(PredictionTask(slides, split_groups(chosen, grouping_of(args)), *rest))
 
 
 def write(
     args: argparse.Namespace,
-    outcome: Predictions,
+    outcome: PredictionScores,
     slides: list[EmbeddedSlide],
     parts: dict[str, list[str]],
     embeddings: Embeddings,
@@ -88,7 +96,7 @@ def write(
                          PACKAGES, seconds, outcome.slides, outcome.overall)  # fmt: skip
 
 
-def draw(prediction: Prediction, out: Path) -> None:
+def draw(prediction: SlidePrediction, out: Path) -> None:
     """Map a slide that was not trained on: what was measured above what is predicted."""
     one = prediction.spots
     xy, r = read_places(one)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stimage.cli.evaluation import of_these, slides_of
+from stimage.cli.evaluation import only_slides, slides_of
 from stimage.cli.options import add_filters, add_splits, positive, run
 from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
@@ -56,7 +56,7 @@ def pairs(args: argparse.Namespace) -> tuple[Embeddings, Embeddings, int, dict[s
         raise DataError(f"{lone} spots, such as {spot!r}, have only one of the embeddings; make the other, or pass "
                         "--on-mismatch drop to leave them out")  # fmt: skip
     a, b = a.take(of_a), b.take(of_b)
-    return a, b, lone, of_these(parts, set(a.slides.tolist()))
+    return a, b, lone, only_slides(parts, set(a.slides.tolist()))
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -2,7 +2,7 @@ from .command import main as main
 from .evaluation import add_labelled as add_labelled
 from .evaluation import grouping_of as grouping_of
 from .evaluation import labelled_of as labelled_of
-from .evaluation import of_these as of_these
+from .evaluation import only_slides as only_slides
 from .evaluation import slides_of as slides_of
 from .options import add_dealing as add_dealing
 from .options import add_filters as add_filters

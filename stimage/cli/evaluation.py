@@ -7,7 +7,7 @@ from pathlib import Path
 from stimage.cli.options import add_filters, add_splits, selection_of, splitting_of
 from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import read_embeddings
-from stimage.evaluation.labelled import Labelled, read_labelled
+from stimage.evaluation.labelled import LabelledSpots, read_labelled
 from stimage.slides.catalog import ON_MISMATCH, Catalog, Slide, read_catalog
 from stimage.slides.splits.splitting import SPLIT_BY, Splitting, slides_by_split, split_slides
 
@@ -25,7 +25,7 @@ def add_labelled(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--out", type=Path, default=Path(out), help="folder to write (%(default)s)")
 
 
-def labelled_of(args: argparse.Namespace) -> tuple[Labelled, dict[str, list[str]]]:
+def labelled_of(args: argparse.Namespace) -> tuple[LabelledSpots, dict[str, list[str]]]:
     """Read the annotated spots that were asked for, say which are left out, and return the parts of their slides."""
     catalog = read_catalog(args.root)
     slides, parts = slides_of(args, catalog)
@@ -34,7 +34,7 @@ def labelled_of(args: argparse.Namespace) -> tuple[Labelled, dict[str, list[str]
     )
     for reason, n in spots.left_out.items():
         print(f"note: {n} spots left out: {reason}")
-    return spots, of_these(parts, spots.slides)
+    return spots, only_slides(parts, spots.slides)
 
 
 def slides_of(
@@ -52,7 +52,7 @@ def slides_of(
     return [one.slide for one in taken], slides_by_split(taken) if is_split else {}
 
 
-def of_these(parts: Mapping[str, list[str]], names: Collection[str]) -> dict[str, list[str]]:
+def only_slides(parts: Mapping[str, list[str]], names: Collection[str]) -> dict[str, list[str]]:
     """Return split → names of its slides, of these slides alone."""
     return {split: [name for name in own if name in names] for split, own in parts.items()}
 

@@ -1,6 +1,6 @@
-from .choice import choose as choose
 from .choice import choose_as_configured as choose_as_configured
+from .choice import choose_slides as choose_slides
 from .report import write_report as write_report
-from .steps import Failed as Failed
 from .steps import Step as Step
+from .steps import StepFailed as StepFailed
 from .steps import Steps as Steps

@@ -63,7 +63,7 @@ def choose_as_configured(root: str, settings: Settings) -> Choice:
     return Choice(str(root), train, held_out, "slide", count_labels(slides), [])
 
 
-def choose(root: str, names: Sequence[str] | None = None) -> Choice:
+def choose_slides(root: str, names: Sequence[str] | None = None) -> Choice:
     """Take the slides that are named, or a few alike: of one technology and species, with genes of the same names.
 
     Raises

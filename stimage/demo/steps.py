@@ -54,7 +54,7 @@ class Step:
         return shlex.join(["python", *self.command])
 
 
-class Failed(Exception):
+class StepFailed(Exception):
     """A step failed, and has said why; its exit code."""
 
 
@@ -89,7 +89,7 @@ class Steps:
         self.key = hashlib.sha256("\0".join((self.key, *facts)).encode()).hexdigest()
 
     def run(self, step: Step, number: str) -> None:
-        """Run a step, unless it is finished; raises `Failed`."""
+        """Run a step, unless it is finished; raises `StepFailed`."""
         print(f"\n== {number}: {step.name}", flush=True)
         self.done.append(step)
         if step.left_out:
@@ -109,7 +109,7 @@ class Steps:
         self._record(step, None)
         began = time.monotonic()
         if (code := run_script(step.command)) not in step.exits or not step.makes.exists():
-            raise Failed(code or 1)
+            raise StepFailed(code or 1)
         self._record(step, round(time.monotonic() - began, 1))
         print(f"   -> {step.makes} ({self.state[step.name]['seconds']} s)", flush=True)
 

@@ -6,11 +6,11 @@ import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
 from stimage.core.storage import local_copy
-from stimage.evaluation.labelled import Labelled
+from stimage.evaluation.labelled import LabelledSpots
 from stimage.evaluation.spot_folds import positions
 from stimage.scores.folds import Fold
-from stimage.scores.linear_probe import standard, tuned
-from stimage.scores.probe_scores import Predicted
+from stimage.scores.linear_probe import predict_tuned, standardiser
+from stimage.scores.probe_scores import FoldPredictions
 from stimage.scores.threads import one_thread
 from stimage.slides.images.patches import Patch
 
@@ -18,15 +18,15 @@ NEIGHBOURS = 5
 APART = 1e4  # pitches: farther than a slide is wide, so that spots of a spot's own slide are nearest
 
 
-def majority(labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
+def majority(labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
     """Say the commonest label of the training part, always."""
     k = int(labels.max()) + 1
     shares = [np.bincount(labels[fold.train], minlength=k) / len(fold.train) for fold in folds]
     scores = [np.tile(share, (len(fold.test), 1)) for share, fold in zip(shares, folds)]
-    return Predicted([fold.test for fold in folds], scores)
+    return FoldPredictions([fold.test for fold in folds], scores)
 
 
-def position_only(spots: Labelled, labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
+def position_only(spots: LabelledSpots, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
     """Say what the 5 nearest training spots are, by slide and place on it, with no look at the tissue.
 
     Where the slide was trained on, these are its own spots; else those at the same place of other slides. What it
@@ -40,15 +40,15 @@ def position_only(spots: Labelled, labels: np.ndarray, folds: Sequence[Fold]) ->
         wide = np.zeros((len(fold.test), k))
         wide[:, nearest.classes_] = said
         scores.append(wide)
-    return Predicted([fold.test for fold in folds], scores)
+    return FoldPredictions([fold.test for fold in folds], scores)
 
 
-def colour_only(colours: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
+def colour_only(colours: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
     """Probe the six numbers of `colour_statistics`, standardised, as the protocol ``converged`` does."""
-    return tuned(colours, labels, folds, standard)
+    return predict_tuned(colours, labels, folds, standardiser)
 
 
-def colour_statistics(spots: Labelled) -> np.ndarray:
+def colour_statistics(spots: LabelledSpots) -> np.ndarray:
     """Return mean and standard deviation of red, green and blue over each spot's square of 2r, float32 (n, 6)."""
     table = np.empty((len(spots), 6), np.float32)
     for name, slide in spots.slides.items():

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from stimage.core.errors import DataError
 from stimage.core.files import room_for
-from stimage.evaluation.embeddings import COLUMNS, MODEL
+from stimage.evaluation.embeddings import EMBEDDING_COLUMNS, MODEL
 from stimage.loading.batches import SpotBatch, to_batch
 from stimage.loading.sources import Source, reading
 from stimage.slides.catalog import Slide
@@ -59,7 +59,7 @@ class EmbeddingWriter:
 
     def __init__(self, path: Path, slide: str, model: str, width: int):
         kinds = (pa.string(), pa.string(), pa.list_(pa.float32(), width))
-        self.schema = pa.schema(list(zip(COLUMNS, kinds)), {MODEL: model.encode()})
+        self.schema = pa.schema(list(zip(EMBEDDING_COLUMNS, kinds)), {MODEL: model.encode()})
         self.path, self.slide, self.width = path, slide, width
         self.half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         self.writer, self.waiting = pq.ParquetWriter(self.half, self.schema, write_page_checksum=True), []

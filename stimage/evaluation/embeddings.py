@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from stimage.core.errors import DataError
 from stimage.core.files import replacing
 
-COLUMNS = ("spot_id", "slide", "embedding")
+EMBEDDING_COLUMNS = ("spot_id", "slide", "embedding")
 MODEL = b"model"  # the key of the schema's metadata
 
 
@@ -94,7 +94,7 @@ def write_embeddings(
         pa.repeat(pa.scalar(slide, pa.string()), len(vectors)),
         pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
     ]
-    table = pa.table(columns, names=list(COLUMNS)).replace_schema_metadata({MODEL: model.encode()})
+    table = pa.table(columns, names=list(EMBEDDING_COLUMNS)).replace_schema_metadata({MODEL: model.encode()})
     path = Path(path)
     with replacing(path) as unfinished:
         pq.write_table(table, unfinished, write_page_checksum=True)
@@ -105,9 +105,9 @@ def _read_parquet(path: Path) -> Embeddings:
         table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path}: is no Parquet file that can be read ({error}); make it again") from None
-    if missing := [name for name in COLUMNS if name not in table.column_names]:
+    if missing := [name for name in EMBEDDING_COLUMNS if name not in table.column_names]:
         found = ", ".join(table.column_names)
-        raise DataError(f"{path}: has no column {missing[0]!r}, but {found}; expected {', '.join(COLUMNS)}")
+        raise DataError(f"{path}: has no column {missing[0]!r}, but {found}; expected {', '.join(EMBEDDING_COLUMNS)}")
     lists = table["embedding"].combine_chunks()
     lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
     if len(lengths) > 1 or None in lengths:
@@ -115,7 +115,7 @@ def _read_parquet(path: Path) -> Embeddings:
     values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).astype(np.float32)
     vectors = values.reshape(len(table), lengths[0] if lengths else 0)
     model = (table.schema.metadata or {}).get(MODEL)
-    spot_ids, slides = (np.array(table[name].to_pylist(), dtype=str) for name in COLUMNS[:2])
+    spot_ids, slides = (np.array(table[name].to_pylist(), dtype=str) for name in EMBEDDING_COLUMNS[:2])
     return Embeddings(spot_ids, slides, vectors, model.decode() if model else None)
 
 

@@ -12,7 +12,7 @@ from stimage.core.errors import DataError
 from stimage.evaluation.expression_data import EmbeddedSlide, read_expression
 from stimage.genes.panels import Panel
 from stimage.scores.folds import random_folds
-from stimage.scores.ridge import Linear, fair_pearson, pearson, ridge_path
+from stimage.scores.ridge import RidgeFit, fair_pearson, pearson, ridge_path
 
 ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.0001)  # the original's
 WIDE_ALPHAS = tuple(10.0**k for k in range(-4, 4))
@@ -21,7 +21,7 @@ BLOCKS = 5  # of a lone training slide
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class SlidePrediction:
     """Of a slide that was not trained on: truth and prediction (n x genes), and whence it was predicted."""
 
     spots: EmbeddedSlide
@@ -133,7 +133,7 @@ def leave_out(groups: Mapping[str, str], folds: int | None = None) -> list[list[
 
 def fit_fixed(
     parts: Sequence[tuple[np.ndarray, np.ndarray]], groups: Sequence[str], order: Sequence[np.ndarray]
-) -> tuple[Linear, float]:
+) -> tuple[RidgeFit, float]:
     """Fit a ridge regression whose penalty is chosen inside the training part.
 
     By the squared error when each training group is left out in turn, each group weighing the same; of a lone group,

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
+class LabelledSpots:
     """n annotated spots with their embeddings, slide by slide in the order of the annotation files.
 
     ``labels`` are str (n,); ``x``, ``y`` and ``r`` float64 (n,), pixels of the slide's image; ``slides`` those that
@@ -36,14 +36,14 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def take(self, rows: np.ndarray) -> "Labelled":
+    def take(self, rows: np.ndarray) -> "LabelledSpots":
         """Return some of the spots: numbers of rows, or a bool for each."""
         some = self.embeddings.take(rows)
         slides = {name: self.slides[name] for name in np.unique(some.slides).tolist()}
-        return Labelled(some, self.labels[rows], self.x[rows], self.y[rows], self.r[rows], slides, self.left_out)
+        return LabelledSpots(some, self.labels[rows], self.x[rows], self.y[rows], self.r[rows], slides, self.left_out)
 
 
-def read_labelled(embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: str = "error") -> Labelled:
+def read_labelled(embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: str = "error") -> LabelledSpots:
     """Join embeddings with the pathologists' labels and the coordinates of slides.
 
     Left out, and counted: slides without an annotation file; spots without a label (empty, missing, "undetermined" or
@@ -74,7 +74,7 @@ def read_labelled(embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: 
     named = {slide.name: slide for slide, part in zip(slides, parts) if part}
     x, y, r = (np.array(values, float) for values in (x, y, r))
     left_out = {reason: n for reason, n in left_out.items() if n}
-    return Labelled(embeddings.take(np.array(rows)), np.array(labels, dtype=str), x, y, r, named, left_out)
+    return LabelledSpots(embeddings.take(np.array(rows)), np.array(labels, dtype=str), x, y, r, named, left_out)
 
 
 def _slide_rows(

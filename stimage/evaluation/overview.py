@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
 from matplotlib.figure import Figure
 
-from stimage.evaluation.expression import Prediction
+from stimage.evaluation.expression import SlidePrediction
 from stimage.evaluation.expression_data import read_places
 from stimage.figures.colours import OKABE_ITO
 from stimage.figures.style import draw_spots, label_styles, styled
@@ -23,7 +23,7 @@ LONGEST = 520  # pixels of the slide's picture
 
 
 @styled
-def overview(spots: Spots, labels: list[str | None], prediction: Prediction) -> Figure:
+def overview(spots: Spots, labels: list[str | None], prediction: SlidePrediction) -> Figure:
     """Draw a slide with its spots, patches of its commonest labels, and the first predicted gene beside its truth.
 
     Parameters

@@ -7,7 +7,7 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.evaluation.expression import (
-    Prediction,
+    SlidePrediction,
     fair_scores,
     fit_fixed,
     hest_fold,
@@ -31,7 +31,7 @@ from stimage.slides.splits.splitting import Splitting
 
 
 @dataclass(frozen=True)
-class Task:
+class PredictionTask:
     """What is predicted, and which slides are held out together.
 
     ``groups`` is slide name → group; with ``folds``, groups are dealt into so many bins. Without a ``panel``,
@@ -45,7 +45,7 @@ class Task:
     panel: Panel | None = None
     n_genes: int = 50
     gene_table: str | None = None
-    show: Callable[[Prediction], None] = lambda prediction: None
+    show: Callable[[SlidePrediction], None] = lambda prediction: None
 
     def parts(self) -> list[tuple[list[EmbeddedSlide], list[EmbeddedSlide]]]:
         """Return the slides to train on and those to test on, of each fold."""
@@ -74,19 +74,19 @@ class Task:
 
 
 @dataclass
-class Predictions:
+class PredictionScores:
     """Figures by slide and of all."""
 
     slides: dict = field(default_factory=dict)
     overall: dict = field(default_factory=dict)
 
 
-def run_original(task: Task, gene: str) -> Predictions:
+def run_original(task: PredictionTask, gene: str) -> PredictionScores:
     """Predict one gene as the data set's authors do: by random spots of each slide, then one slide from another.
 
     Each slide is predicted from the one before it, with the alpha that was best there.
     """
-    panel, outcome = Panel((gene,), task.gene_table), Predictions()
+    panel, outcome = Panel((gene,), task.gene_table), PredictionScores()
     read = [with_counts(one, panel, "median-log1p") for one in task.slides]
     for one, values in read:
         try:
@@ -100,20 +100,20 @@ def run_original(task: Task, gene: str) -> Predictions:
         r, error = pearson(values, predicted)[0], np.mean((predicted - values) ** 2)
         transfer.append({"trained_on": source.slide.name, "tested_on": one.slide.name, "alpha": alpha, "n": len(one),
                          "mse": float(error), "pearson": float(r)})  # fmt: skip
-        task.show(Prediction(one, panel.genes, values, predicted, source.slide.name))
+        task.show(SlidePrediction(one, panel.genes, values, predicted, source.slide.name))
     means = {key: mean_and_std([s[key]["mean"] for s in outcome.slides.values()]) for key in ("mse", "pearson")}
     outcome.overall = {"gene": gene, **means, "transfer": transfer}
     return outcome
 
 
-def run_hest(task: Task) -> Predictions:
+def run_hest(task: PredictionTask) -> PredictionScores:
     """Predict as HEST-Benchmark does, quirks included: genes are chosen with the test slides in view.
 
     One constant gene makes the means NaN; which genes are, is told.
     """
     (panel,) = task.panels([task.slides])
     targets = {one.slide.name: read_expression(one, panel, "log1p")[0] for one in task.slides}
-    outcome, by_fold = Predictions(), []
+    outcome, by_fold = PredictionScores(), []
     for train, test in task.parts():
         truth = [targets[one.slide.name] for one in test]
         predicted, facts = hest_fold(
@@ -127,21 +127,21 @@ def run_hest(task: Task) -> Predictions:
         by_fold.append({"test": held, "n": len(predicted), "pearson": float(r.mean()), "constant": constant, **facts})
         for one, own, part in zip(test, truth, np.split(predicted, np.cumsum([len(one) for one in test])[:-1])):
             outcome.slides[one.slide.name] = {"n": len(one), "pearson": float(pearson(own, part).mean())}
-            task.show(Prediction(one, panel.genes, own, part, f"{len(train)} slides"))
+            task.show(SlidePrediction(one, panel.genes, own, part, f"{len(train)} slides"))
     means = [fold["pearson"] for fold in by_fold]
     spread = {"mean": float(np.mean(means)), "std": float(np.std(means))}  # of the population, as there
     outcome.overall = {"pearson": spread, "genes": list(panel.genes), "folds": by_fold}
     return outcome
 
 
-def run_fixed(task: Task) -> Predictions:
+def run_fixed(task: PredictionTask) -> PredictionScores:
     """Predict with nothing of the test slides in view but which genes they measured.
 
     Of each fold: the panel by HEST's rule on the training slides alone; counts normalised to the slide's median total
     and log1p; ridge regression with an intercept, its penalty chosen by leaving out training groups; beside it, the
     genes' training means and the same regression on places within the slide.
     """
-    outcome, by_fold, parts = Predictions(), [], task.parts()
+    outcome, by_fold, parts = PredictionScores(), [], task.parts()
     panels = task.panels([train for train, _ in parts])
     every = tuple(dict.fromkeys(gene for panel in panels for gene in panel.genes))
     read = {one.slide.name: _measured(one, Panel(every, task.gene_table)) for one in task.slides}
@@ -157,7 +157,7 @@ def run_fixed(task: Task) -> Predictions:
             by_name = {name: fair_scores(one.values, p[k]) for name, p in predicted.items()}
             outcome.slides[one.spots.slide.name] = _beside(by_name)
             said = predicted["embeddings"][k]
-            task.show(Prediction(one.spots, panel.genes, one.values, said, f"{len(train)} slides"))
+            task.show(SlidePrediction(one.spots, panel.genes, one.values, said, f"{len(train)} slides"))
     outcome.overall = _means(outcome.slides.values(), by_fold) | {"folds": by_fold}
     return outcome
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.evaluation.baselines import colour_only, colour_statistics, majority, position_only
-from stimage.evaluation.labelled import Labelled
-from stimage.evaluation.spot_folds import PROBE_SPLITS, block_folds, blocks, spot_groups
+from stimage.evaluation.labelled import LabelledSpots
+from stimage.evaluation.spot_folds import PROBE_SPLITS, block_folds, spot_blocks, spot_groups
 from stimage.scores.folds import Fold, group_folds, random_folds
-from stimage.scores.linear_probe import check_folds, predict
-from stimage.scores.probe_scores import Predicted, summarise
+from stimage.scores.linear_probe import check_folds, predict_folds
+from stimage.scores.probe_scores import FoldPredictions, summarise
 from stimage.slides.splits.groups import merge_groups
 from stimage.slides.splits.splitting import Splitting
 
@@ -19,7 +19,7 @@ CLASSIFIERS = ("embedding", "majority", "position", "colour")
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeScores:
     """Figures by slide, by study and of all spots; see `stimage.scores.probe_scores.summarise`.
 
     Each has ``spots``, ``classes`` (label → spots) and one entry a classifier; or ``left_out``, why there are none.
@@ -30,14 +30,14 @@ class Probed:
     pooled: Mapping[str, dict] = field(default_factory=dict)
 
 
-def probe(
-    spots: Labelled,
+def run_probe(
+    spots: LabelledSpots,
     protocol: str,
     split: str,
     groups: Splitting | None = None,
     with_colour: bool = True,
     progress: Callable[[Iterable], Iterable] = iter,
-) -> Probed:
+) -> ProbeScores:
     """Probe embeddings by a protocol and a split.
 
     With ``random`` and ``block``, each slide, each study of several slides and all spots together are probed on their
@@ -70,21 +70,23 @@ def probe(
     return _held_out(spots, colours, protocol, spot_groups(spots, groups or Splitting(split)))
 
 
-def rare(labels: np.ndarray, least: int = 10) -> list[str]:
+def rare_classes(labels: np.ndarray, least: int = 10) -> list[str]:
     """Say which classes have so few spots that a tenth may have none."""
     names, sizes = np.unique(labels, return_counts=True)
     return [f"class {name!r} has {n} spot{'s' * (n > 1)}: some parts of a split have none of it"
             for name, n in zip(names.tolist(), sizes.tolist()) if n < least]  # fmt: skip
 
 
-def _within(spots: Labelled, colours: np.ndarray | None, protocol: str, split: str, progress: Callable) -> Probed:
+def _within(
+    spots: LabelledSpots, colours: np.ndarray | None, protocol: str, split: str, progress: Callable
+) -> ProbeScores:
     studies = {s: names for s, names in _studies(spots).items() if len(names) > 1}
     every = tuple(spots.slides)
     done = {}
     for names in progress(list(dict.fromkeys([(name,) for name in every] + [*studies.values(), every]))):
         mine = np.isin(spots.embeddings.slides, names)
         some = spots.take(mine)
-        groups = blocks(some) if len(names) == 1 else some.embeddings.slides
+        groups = spot_blocks(some) if len(names) == 1 else some.embeddings.slides
         try:
             folds = random_folds(len(some)) if split == "random" else block_folds(some)
             predicted, labels = _predict_all(some, colours[mine] if colours is not None else None, protocol, folds)
@@ -93,21 +95,21 @@ def _within(spots: Labelled, colours: np.ndarray | None, protocol: str, split: s
             if names == every:
                 raise
             done[names] = {"spots": len(some), "left_out": str(error)}
-    return Probed(
+    return ProbeScores(
         {name: done[name,] for name in every}, {study: done[names] for study, names in studies.items()}, done[every]
     )
 
 
-def _held_out(spots: Labelled, colours: np.ndarray | None, protocol: str, groups: np.ndarray) -> Probed:
-    predicted, labels = _predict_all(spots, colours, protocol, group_folds(groups, blocks(spots)))
+def _held_out(spots: LabelledSpots, colours: np.ndarray | None, protocol: str, groups: np.ndarray) -> ProbeScores:
+    predicted, labels = _predict_all(spots, colours, protocol, group_folds(groups, spot_blocks(spots)))
 
     def part(names: tuple[str, ...]) -> dict:
         mine = np.isin(spots.embeddings.slides, names)
         some = {name: one.filter(mine) for name, one in predicted.items()}
-        units = blocks(spots) if len(names) == 1 else spots.embeddings.slides
+        units = spot_blocks(spots) if len(names) == 1 else spots.embeddings.slides
         return _entry(spots.labels, labels, some, units, protocol, mine)
 
-    return Probed(
+    return ProbeScores(
         {name: part((name,)) for name in spots.slides},
         {study: part(names) for study, names in _studies(spots).items()},
         _entry(spots.labels, labels, predicted, groups, protocol),
@@ -115,13 +117,13 @@ def _held_out(spots: Labelled, colours: np.ndarray | None, protocol: str, groups
 
 
 def _predict_all(
-    spots: Labelled, colours: np.ndarray | None, protocol: str, folds: list[Fold]
-) -> tuple[dict[str, Predicted], np.ndarray]:
+    spots: LabelledSpots, colours: np.ndarray | None, protocol: str, folds: list[Fold]
+) -> tuple[dict[str, FoldPredictions], np.ndarray]:
     """Return what each classifier predicts, and the labels as numbers."""
     labels = np.unique(spots.labels, return_inverse=True)[1]
     check_folds(labels, folds)
     predicted = {
-        "embedding": predict(protocol, spots.embeddings.vectors, labels, folds),
+        "embedding": predict_folds(protocol, spots.embeddings.vectors, labels, folds),
         "majority": majority(labels, folds),
         "position": position_only(spots, labels, folds),
     }
@@ -133,7 +135,7 @@ def _predict_all(
 def _entry(
     names: np.ndarray,
     labels: np.ndarray,
-    predicted: Mapping[str, Predicted],
+    predicted: Mapping[str, FoldPredictions],
     groups: np.ndarray,
     protocol: str,
     mine: np.ndarray | None = None,
@@ -145,7 +147,7 @@ def _entry(
     }
 
 
-def _studies(spots: Labelled) -> dict[str, tuple[str, ...]]:
+def _studies(spots: LabelledSpots) -> dict[str, tuple[str, ...]]:
     """Return study → its slides, of the studies that are known."""
     of_slide = merge_groups({name: pmids for name, slide in spots.slides.items() if (pmids := slide.pmids)})
     members: dict[str, tuple[str, ...]] = {}

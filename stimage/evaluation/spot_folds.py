@@ -3,17 +3,17 @@
 import numpy as np
 from scipy.spatial import cKDTree
 
-from stimage.evaluation.labelled import Labelled
+from stimage.evaluation.labelled import LabelledSpots
 from stimage.scores.folds import Fold, group_folds
 from stimage.slides.splits.groups import groups_of, merge_groups
 from stimage.slides.splits.splitting import Splitting
 
 PROBE_SPLITS = ("random", "slide", "study", "patient", "block")
-BLOCKS = 4  # along each side of a slide
-NEAR = 1.5  # pitches: spots so near to a test block are left out of training
+BLOCKS_PER_SIDE = 4  # along each side of a slide
+BUFFER_PITCHES = 1.5  # pitches: spots so near to a test block are left out of training
 
 
-def block_folds(spots: Labelled, seed: int = 0) -> list[Fold]:
+def block_folds(spots: LabelledSpots, seed: int = 0) -> list[Fold]:
     """Cut each slide into 4 x 4 blocks and deal them into 5 parts; each is tested once, with the next for validation.
 
     Spots within 1.5 pitches of a test spot are neither trained on nor used for choosing alpha.
@@ -25,24 +25,28 @@ def block_folds(spots: Labelled, seed: int = 0) -> list[Fold]:
     """
     places = positions(spots, apart=1e6)
     folds = []
-    for fold in group_folds(blocks(spots), spots.embeddings.spot_ids, seed):
+    for fold in group_folds(spot_blocks(spots), spots.embeddings.spot_ids, seed):
         near = cKDTree(places[fold.test])
-        train, validation = (rows[near.query(places[rows])[0] > NEAR] for rows in (fold.train, fold.validation))
+        train, validation = (
+            rows[near.query(places[rows])[0] > BUFFER_PITCHES] for rows in (fold.train, fold.validation)
+        )
         folds.append(Fold(train, validation, fold.test))
     return folds
 
 
-def blocks(spots: Labelled) -> np.ndarray:
+def spot_blocks(spots: LabelledSpots) -> np.ndarray:
     """Return the name of each spot's block: its slide and a square of 4 x 4 over the slide's labelled spots (n,)."""
     names = spots.embeddings.slides.astype(object)
     for slide in spots.slides:
         mine = spots.embeddings.slides == slide
-        cell = [np.minimum(BLOCKS - 1, BLOCKS * _share(v[mine])).astype(int) for v in (spots.x, spots.y)]
+        cell = [
+            np.minimum(BLOCKS_PER_SIDE - 1, BLOCKS_PER_SIDE * _share(v[mine])).astype(int) for v in (spots.x, spots.y)
+        ]
         names[mine] = [f"{slide} {i} {j}" for i, j in zip(*cell)]
     return names.astype(str)
 
 
-def positions(spots: Labelled, apart: float) -> np.ndarray:
+def positions(spots: LabelledSpots, apart: float) -> np.ndarray:
     """Return x and y of spots in pitches about their slide's centre, and slides as columns that hold them apart.
 
     Returns
@@ -60,7 +64,7 @@ def positions(spots: Labelled, apart: float) -> np.ndarray:
     return table
 
 
-def spot_groups(spots: Labelled, splitting: Splitting) -> np.ndarray:
+def spot_groups(spots: LabelledSpots, splitting: Splitting) -> np.ndarray:
     """Return each spot's slide, study or patient (n,), as ``splitting.by`` says; studies that share a slide are one.
 
     Raises

@@ -12,10 +12,10 @@ from stimage.evaluation.results import read_results
 LEFT_OUT = ("by_fold", "confusion", "alpha", "classes", "bootstrap")  # not figures of their own
 MAIN = ("pooled.*.macro_f1", "*.silhouette", "*.calinski_harabasz", "*.davies_bouldin", "pooled.pearson",
         "pooled.baselines.*.pearson", "*.recall@10")  # fmt: skip
-FORMATS = ("markdown", "latex", "csv")
+TABLE_FORMATS = ("markdown", "latex", "csv")
 
 
-def figures(entry: Mapping, prefix: str = "") -> Iterator[tuple[str, float | None, float | None]]:
+def score_items(entry: Mapping, prefix: str = "") -> Iterator[tuple[str, float | None, float | None]]:
     """Yield (name, value, std) of all figures in a part of results; names of nested ones are joined by dots."""
     for key, value in entry.items():
         name = f"{prefix}{key}"
@@ -26,17 +26,17 @@ def figures(entry: Mapping, prefix: str = "") -> Iterator[tuple[str, float | Non
         elif "mean" in value and "std" in value:
             yield name, value["mean"], value["std"]
         else:
-            yield from figures(value, f"{name}.")
+            yield from score_items(value, f"{name}.")
 
 
 def write_csv(path: Path, results: Mapping) -> None:
     """Write all figures of results as a table: scope (a slide, or "overall"), figure, value, std."""
-    rows = [(scope, *row) for scope, entry in results["slides"].items() for row in figures(entry)]
-    rows += [("overall", *row) for row in figures(results["overall"])]
+    rows = [(scope, *row) for scope, entry in results["slides"].items() for row in score_items(entry)]
+    rows += [("overall", *row) for row in score_items(results["overall"])]
     path.write_text(_csv([("scope", "figure", "value", "std"), *rows]), encoding="utf-8")
 
 
-def compare(
+def compare_results(
     paths: Sequence[Path], names: Sequence[str], wanted: Sequence[str] | None
 ) -> tuple[list[list[str]], list[str]]:
     """Return a table, a line a results file and a column a figure of ``overall``; and notes of what differs.
@@ -56,7 +56,7 @@ def compare(
     all_results = [read_results(path) for path in paths]
     for path, results in zip(paths, all_results):
         _check_same(paths[0], all_results[0], path, results)
-    tables = [{name: (value, std) for name, value, std in figures(results["overall"])} for results in all_results]
+    tables = [{name: (value, std) for name, value, std in score_items(results["overall"])} for results in all_results]
     columns = [name for name in tables[0] if wanted is None or any(_begins(name, w) for w in wanted)]
     unknown = [w for w in wanted or () if not any(_begins(name, w) for name in tables[0])]
     if unknown:
@@ -68,14 +68,14 @@ def compare(
     return [["", *columns], *lines], list(_notes(paths, all_results))
 
 
-def main_figures(table: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return the columns of a table of `compare` that are in `MAIN`; all where none is."""
+def main_scores(table: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Return the columns of a table of `compare_results` that are in `MAIN`; all where none is."""
     kept = [k for k, name in enumerate(table[0]) if any(fnmatchcase(name, pattern) for pattern in MAIN)]
     return [[line[k] for k in [0, *kept]] if kept else list(line) for line in table]
 
 
-def render(table: Sequence[Sequence[str]], form: str) -> str:
-    """Return a table as text in one of `FORMATS`."""
+def format_table(table: Sequence[Sequence[str]], form: str) -> str:
+    """Return a table as text in one of `TABLE_FORMATS`."""
     if form == "csv":
         return _csv(table)
     if form == "markdown":

@@ -2,14 +2,14 @@ from .engines import ShardOutcome as ShardOutcome
 from .engines import run_local as run_local
 from .engines import run_ray as run_ray
 from .engines import submit_slurm as submit_slurm
-from .finishing import finish as finish
+from .finishing import write_folder_files as write_folder_files
 from .plan import CARD as CARD
 from .plan import Plan as Plan
 from .plan import drop_stale as drop_stale
+from .plan import job_shards as job_shards
 from .plan import make_plan as make_plan
-from .plan import share as share
 from .progress import with_progress as with_progress
 from .pushing import open_repository as open_repository
 from .pushing import push_folder as push_folder
-from .shards import Options as Options
 from .shards import Shard as Shard
+from .shards import ShardOptions as ShardOptions

@@ -46,7 +46,7 @@ class GeneTotals:
     total: np.ndarray
 
 
-def finish(plan: Plan, done: Mapping[str, ShardRecord], repo: str, licence: str | None = None) -> list[str]:
+def write_folder_files(plan: Plan, done: Mapping[str, ShardRecord], repo: str, licence: str | None = None) -> list[str]:
     """Write all that is published beside the shards; the card comes last, so a folder that has it is whole.
 
     Returns

@@ -14,7 +14,7 @@ from stimage.core.errors import DataError, shown
 from stimage.core.storage import list_folder
 from stimage.genes.numbering import extend_root, root_vocabulary
 from stimage.genes.vocabulary import GENES_FILE, add_genes, load_vocabulary
-from stimage.publishing.shards import FORMAT, WORK, Options, Shard, ShardRecord, find_done, writing
+from stimage.publishing.shards import FORMAT, WORK, Shard, ShardOptions, ShardRecord, find_done, writing
 from stimage.slides.catalog import Catalog, Slide, read_catalog
 from stimage.slides.freshness import with_stamps
 from stimage.slides.names import fold_name, slide_names
@@ -38,7 +38,7 @@ class Plan:
     placed: dict[str, SlideSplit]
     shards: list[Shard]
     splitting: Splitting
-    options: Options
+    options: ShardOptions
 
     def report(self, done: Mapping[str, ShardRecord]) -> str:
         """Tell, as a Markdown table, how much fell into which split."""
@@ -59,7 +59,7 @@ class Plan:
 
 
 def make_plan(
-    selection: Selection, out: str | os.PathLike, options: Options, splitting: Splitting, um_per_px: object = None
+    selection: Selection, out: str | os.PathLike, options: ShardOptions, splitting: Splitting, um_per_px: object = None
 ) -> Plan:
     """Choose and split the slides, number the genes, and note in the folder ``out`` what it is made with.
 
@@ -125,7 +125,7 @@ def write_atomically(path: Path, content: str) -> None:
     temporary.replace(path)
 
 
-def _agree(out: Path, options: Options, splitting: Splitting) -> str:
+def _agree(out: Path, options: ShardOptions, splitting: Splitting) -> str:
     """Return the options as they are noted in the folder, or refuse a folder made with others."""
     path = out / WORK / OPTIONS_FILE
     split = {f"split_{name}": getattr(splitting, name) for name in ("by", "seed", "fractions", "no_study")}
@@ -173,7 +173,7 @@ def _continue_splits(out: Path, placed: Mapping[str, SlideSplit]) -> None:
         )
 
 
-def share(shards: Sequence[Shard], k: int, n: int) -> list[Shard]:
+def job_shards(shards: Sequence[Shard], k: int, n: int) -> list[Shard]:
     """Return the k-th of n runs of about as many spots; together they are all shards."""
     sizes = np.array([shard.slide.about_spots / shard.parts for shard in shards])
     run = (n * (sizes.cumsum() - sizes / 2) / sizes.sum()).astype(int)

@@ -37,7 +37,7 @@ class OutputError(DataError):
 
 
 @dataclass(frozen=True)
-class Options:
+class ShardOptions:
     """What a shard's content depends on beside its slide; see the builder's options of these names."""
 
     patch: Patch = field(default_factory=Patch)
@@ -58,7 +58,7 @@ class Shard:
     split: str
     out: str
     vocabulary: str
-    options: Options
+    options: ShardOptions
 
     @property
     def name(self) -> str:

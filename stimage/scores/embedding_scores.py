@@ -17,12 +17,12 @@ from stimage.core.errors import DataError
 from stimage.scores.silhouette import silhouette_samples
 from stimage.scores.threads import one_thread
 
-MOST = 50_000  # spots; of more, a sample is scored
+MAX_SPOTS = 50_000  # spots; of more, a sample is scored
 NEIGHBOURS = 15
 SEED = 0
 
 
-def embedding_scores(x: np.ndarray, labels: np.ndarray, most: int = MOST, seed: int = SEED) -> dict:
+def embedding_scores(x: np.ndarray, labels: np.ndarray, most: int = MAX_SPOTS, seed: int = SEED) -> dict:
     """Score embeddings against labels, on Euclidean distances.
 
     Parameters
@@ -62,7 +62,9 @@ def embedding_scores(x: np.ndarray, labels: np.ndarray, most: int = MOST, seed: 
         }
 
 
-def batch_mixing(x: np.ndarray, labels: np.ndarray, slides: np.ndarray, most: int = MOST, seed: int = SEED) -> float:
+def batch_mixing(
+    x: np.ndarray, labels: np.ndarray, slides: np.ndarray, most: int = MAX_SPOTS, seed: int = SEED
+) -> float:
     """Return how well slides mix within labels: 1 if a label's spots lie together whatever their slide, 0 if apart.
 
     This is batch ASW (Luecken et al., Nature Methods 2022): for each label that is on several slides, the mean of
@@ -94,7 +96,7 @@ def leiden_clusters(x: np.ndarray, seed: int = SEED) -> np.ndarray:
     return np.array(found.membership)
 
 
-def unit_norm(x: np.ndarray) -> np.ndarray:
+def l2_normalise(x: np.ndarray) -> np.ndarray:
     """Return vectors scaled to unit norm, as cosine similarity sees them."""
     return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
 

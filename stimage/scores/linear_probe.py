@@ -10,7 +10,7 @@ from stimage.core.errors import DataError
 from stimage.scores import sgd_probe
 from stimage.scores.folds import Fold
 from stimage.scores.logistic import TOLERANCE, fit_one_vs_rest, principal_axes
-from stimage.scores.probe_scores import Predicted, confusion, macro_f1
+from stimage.scores.probe_scores import FoldPredictions, confusion, macro_f1
 from stimage.scores.threads import one_thread
 
 # 1e-6 at unit norm is the authors' 1e-4 at norm 10, as CLIP has; less, a fit to the tolerance can't tell from 0
@@ -20,7 +20,7 @@ PROTOCOLS = ("original", "converged")
 Prepare = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 
-def predict(protocol: str, x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
+def predict_folds(protocol: str, x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
     """Fit and predict by a protocol.
 
     ``original`` is the data set authors': stochastic gradient descent on the embeddings as they are, with the alpha of
@@ -102,7 +102,7 @@ def unit(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     return prepared
 
 
-def standard(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def standardiser(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Return what centres each number by the training part and divides it by its standard deviation there."""
     centre, scale = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
     return lambda x: (x - centre) / np.where(scale > 0, scale, 1)
@@ -110,14 +110,14 @@ def standard(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 def converged(
     x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], alphas: Sequence[float] = PENALTIES
-) -> Predicted:
-    """Predict as the protocol ``converged`` does: see `predict`."""
-    return tuned(_turned(x), labels, folds, unit, alphas)
+) -> FoldPredictions:
+    """Predict as the protocol ``converged`` does: see `predict_folds`."""
+    return predict_tuned(_turned(x), labels, folds, unit, alphas)
 
 
-def tuned(
+def predict_tuned(
     x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold], prepare: Prepare, alphas: Sequence[float] = PENALTIES
-) -> Predicted:
+) -> FoldPredictions:
     """Choose alpha on each fold's validation part, fit on training and validation, and predict the test part.
 
     ``prepare`` is given the vectors that are fitted on, and returns what is done to all of them before.
@@ -131,7 +131,7 @@ def tuned(
         chosen.append(alphas[int(np.argmax(f1))])
         both = np.concatenate([fold.train, fold.validation])
         scores.append(_fitted(x, labels, both, prepare, k, chosen[-1:], TOLERANCE)(x[fold.test]))
-    return Predicted([fold.test for fold in folds], scores, chosen)
+    return FoldPredictions([fold.test for fold in folds], scores, chosen)
 
 
 def _turned(x: np.ndarray) -> np.ndarray:
@@ -162,7 +162,7 @@ def _fitted(
     return scores
 
 
-def _original(x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> Predicted:
+def _original(x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
     k = int(labels.max()) + 1
     scores = sgd_probe.sgd_scores(x, labels, folds)
     f1 = [
@@ -170,7 +170,7 @@ def _original(x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> Predi
         for fold, by_alpha in zip(folds, scores)
     ]
     best = int(np.mean(f1, axis=0).argmax())
-    return Predicted([fold.test for fold in folds], [s[best][1] for s in scores], [sgd_probe.SGD_PENALTIES[best]])
+    return FoldPredictions([fold.test for fold in folds], [s[best][1] for s in scores], [sgd_probe.SGD_PENALTIES[best]])
 
 
 def _tuning(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

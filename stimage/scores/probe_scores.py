@@ -11,7 +11,7 @@ DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class FoldPredictions:
     """What a classifier says of the test spots of each fold: their rows (int), and scores, float64 (spots, classes).
 
     ``alphas`` are those that were chosen: one, or one a fold; empty for what has none.
@@ -21,13 +21,15 @@ class Predicted:
     scores: Sequence[np.ndarray]
     alphas: Sequence[float] = ()
 
-    def filter(self, wanted: np.ndarray) -> "Predicted":
+    def filter(self, wanted: np.ndarray) -> "FoldPredictions":
         """Return the predictions for some rows (bool by row) as one fold."""
         rows, scores = np.concatenate(self.rows), np.concatenate(self.scores)
-        return Predicted([rows[wanted[rows]]], [scores[wanted[rows]]], self.alphas)
+        return FoldPredictions([rows[wanted[rows]]], [scores[wanted[rows]]], self.alphas)
 
 
-def summarise(predicted: Predicted, labels: np.ndarray, groups: np.ndarray, all_named: bool, seed: int = 0) -> dict:
+def summarise(
+    predicted: FoldPredictions, labels: np.ndarray, groups: np.ndarray, all_named: bool, seed: int = 0
+) -> dict:
     """Score predictions fold by fold, and all together.
 
     Parameters
@@ -104,7 +106,9 @@ def _spread(values: list[float]) -> dict:
     }
 
 
-def _bootstrap(predicted: Predicted, labels: np.ndarray, groups: np.ndarray, all_named: bool, seed: int) -> dict | None:
+def _bootstrap(
+    predicted: FoldPredictions, labels: np.ndarray, groups: np.ndarray, all_named: bool, seed: int
+) -> dict | None:
     rows, scores = np.concatenate(predicted.rows), np.concatenate(predicted.scores)
     names, own = np.unique(groups[rows], return_inverse=True)
     g, k = len(names), scores.shape[1]

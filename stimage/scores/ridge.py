@@ -27,7 +27,7 @@ def _constant(values: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class Linear:
+class RidgeFit:
     """A fitted regression: standardised features (less ``mean``, by ``scale``) times ``weights``, plus ``offset``."""
 
     mean: np.ndarray
@@ -39,7 +39,7 @@ class Linear:
         return ((features - self.mean) / self.scale) @ self.weights + self.offset
 
 
-def ridge_path(features: np.ndarray, targets: np.ndarray, alphas: Sequence[float]) -> list[Linear]:
+def ridge_path(features: np.ndarray, targets: np.ndarray, alphas: Sequence[float]) -> list[RidgeFit]:
     """Fit ridge regressions with an intercept, exactly, for all penalties by one eigendecomposition.
 
     Minimises the mean squared error plus alpha times the squared weights of standardised features; so alpha means the
@@ -57,4 +57,4 @@ def ridge_path(features: np.ndarray, targets: np.ndarray, alphas: Sequence[float
     n = len(x)
     values, vectors = np.linalg.eigh(x.T @ x / n)
     projected = vectors.T @ (x.T @ y / n)
-    return [Linear(mean, scale, vectors @ (projected / (np.maximum(values, 0) + a)[:, None]), offset) for a in alphas]
+    return [RidgeFit(mean, scale, vectors @ (projected / (np.maximum(values, 0) + a)[:, None]), offset) for a in alphas]

@@ -16,7 +16,7 @@ from transformers import (
 from transformers import initialization as init
 from transformers.utils import ModelOutput
 
-TOWERS = ("linear", "mlp")
+GENE_TOWERS = ("linear", "mlp")
 LOGIT_SCALE = 2.6592  # ln(1 / 0.07), as CLIP begins
 
 
@@ -55,8 +55,8 @@ class SpotClipConfig(PreTrainedConfig):
             vision = CLIPVisionConfig(**(vision or {}))
         vision.projection_dim = self.projection_dim  # where CLIPVisionModelWithProjection looks for it
         self.vision_config = vision
-        if self.gene_tower not in TOWERS:
-            raise ValueError(f"gene_tower={self.gene_tower!r}: pass one of {TOWERS}")
+        if self.gene_tower not in GENE_TOWERS:
+            raise ValueError(f"gene_tower={self.gene_tower!r}: pass one of {GENE_TOWERS}")
         super().__post_init__(**kwargs)
 
 

@@ -19,7 +19,7 @@ from stimage.evaluation.expression_data import embedded_slides
 from stimage.evaluation.labelled import read_labelled
 from stimage.genes.panels import Panel
 from stimage.scores.folds import SEEDS, Fold, random_folds
-from stimage.scores.linear_probe import predict
+from stimage.scores.linear_probe import predict_folds
 from stimage.scores.probe_scores import confusion, macro_f1, summarise
 from stimage.scores.sgd_probe import sgd_scores
 from stimage.slides.catalog import Filters, read_catalog
@@ -72,7 +72,7 @@ def test_the_probe_is_golden_under_the_golden_hash_seed(probed, golden):
     want = golden["linear_probe"][slide]
     if want["best_alpha"] == 1e-4:  # there the digits that the file rounds off decide; this is one draw of them
         x = x + np.random.default_rng(7).uniform(-5e-7, 5e-7, x.shape)
-    predicted = predict("original", x, labels, folds_under(0, ids))
+    predicted = predict_folds("original", x, labels, folds_under(0, ids))
     found = summarise(predicted, labels, np.zeros(len(labels)).astype(str), all_named=True)["macro_f1"]
     assert predicted.alphas == [want["best_alpha"]]
     assert (found["mean"], found["std"]) == pytest.approx((want["mean_f1"], want["std_f1"]), abs=1e-12)

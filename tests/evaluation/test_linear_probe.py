@@ -15,7 +15,7 @@ from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 from stimage.evaluation.embeddings import write_embeddings
 from stimage.sample import make_sample
 from stimage.scores.folds import group_folds, random_folds
-from stimage.scores.linear_probe import predict, probe_f1
+from stimage.scores.linear_probe import predict_folds, probe_f1
 from stimage.scores.logistic import fit_one_vs_rest
 from stimage.scores.probe_scores import auroc, balanced_accuracy, confusion, macro_f1, summarise
 from tests.evaluation.scripts import SCRIPTS, embed, labelled_root, run
@@ -49,7 +49,7 @@ def test_original_is_a_plain_scikit_learn_loop():
             model.fit(x[fold.train].astype(float), y[fold.train])
             for part, rows in enumerate((fold.validation, fold.test)):
                 f1[i, j, part] = f1_score(y[rows], model.predict(x[rows].astype(float)), average="macro")
-    predicted = predict("original", x, y, folds)
+    predicted = predict_folds("original", x, y, folds)
     best = f1[:, :, 0].mean(0).argmax()
     found = summarise(predicted, y, np.zeros(len(y)).astype(str), all_named=True)["macro_f1"]
     assert predicted.alphas == [(1.0, 0.1, 0.01, 0.001, 0.0001)[best]]

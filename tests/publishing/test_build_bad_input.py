@@ -161,7 +161,7 @@ def test_a_slide_that_changes_while_it_is_read(tiny, tmp_path, monkeypatch):
     from stimage.slides.selection import Selection
     from stimage.slides.splits.splitting import Splitting
 
-    plan = make_plan(Selection(str(tiny)), tmp_path / "out", shards.Options(), Splitting())
+    plan = make_plan(Selection(str(tiny)), tmp_path / "out", shards.ShardOptions(), Splitting())
     original = shards.spot_tables
 
     def and_touch(*args):

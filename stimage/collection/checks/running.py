@@ -22,7 +22,7 @@ from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.names import fold_name
 
 PICTURES = "pictures"
-COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
+FINDING_COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
 VERSIONS = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
 
 
@@ -73,15 +73,15 @@ def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration
         asdict(one) | {"values": json.dumps(one.values, default=float)} for some in findings.values() for one in some
     ]
     with replacing(out / "findings.parquet") as path:
-        pq.write_table(pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in COLUMNS])), path)
+        pq.write_table(pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in FINDING_COLUMNS])), path)
     with replacing(out / "findings.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        writer = csv.DictWriter(file, FINDING_COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
     result = {
         "configuration": dict(configuration),
         "versions": {"python": platform.python_version()} | versions_of(VERSIONS),
-        "overall": count(findings),
+        "overall": count_statuses(findings),
         "slides": {
             name: {
                 "status": worst(one.status for one in some),
@@ -94,7 +94,7 @@ def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration
         path.write_text(json.dumps(result, indent=1, ensure_ascii=False, default=float), encoding="utf-8")
 
 
-def count(findings: Mapping[str, list[Finding]]) -> dict[str, int]:
+def count_statuses(findings: Mapping[str, list[Finding]]) -> dict[str, int]:
     """Return how many slides have each status as their worst."""
     statuses = [worst(one.status for one in some) for some in findings.values()]
     return {status: statuses.count(status) for status in STATUSES if status != "skipped"}

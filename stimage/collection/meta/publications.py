@@ -15,8 +15,8 @@ from pylatexenc import latex2text
 from stimage.core.errors import DataError
 from stimage.core.texts import read_lines, read_rows
 
-COLUMNS = ("pmid", "title", "abstract", "keywords")
-TEXTS = COLUMNS[1:]
+PUBLICATION_COLUMNS = ("pmid", "title", "abstract", "keywords")
+TEXTS = PUBLICATION_COLUMNS[1:]
 CANCER = re.compile(r"(?<!\S)(?:cancer|tumor|metastasis|tme\b)")
 LOST_AT = re.compile(r"^[ \t]*\w+[ \t]*\{[^{}\n]*,", re.MULTILINE)  # "article{key," among what BibTeX skips
 LOST_COMMA = re.compile(r'[}"]\s*(\w+)\s*=\s*[{"]')
@@ -86,7 +86,7 @@ def involves_cancer(title: str, abstract: str, keywords: str) -> bool:
 
 
 def _read_table(path: str | Path) -> Iterator[Publication]:
-    for row in read_rows(path, COLUMNS, COLUMNS):
+    for row in read_rows(path, PUBLICATION_COLUMNS, PUBLICATION_COLUMNS):
         title, abstract, keywords = map(row.get, TEXTS)
         yield Publication(row.get("pmid"), _no_stop(title), abstract, keywords, row.where)
 

@@ -11,7 +11,7 @@ from stimage.slides.catalog import TECHS
 from stimage.slides.names import fold_name
 
 PATTERNS = {"gse": r"GSE\d+", "gsm": r"GSM\d+", "tech": "|".join(TECHS)}
-COLUMNS = ("slide", "gse", "gsm", "pmid", "tech", "species", "tissue", "title", "abstract", "keywords")
+SLIDE_TABLE_COLUMNS = ("slide", "gse", "gsm", "pmid", "tech", "species", "tissue", "title", "abstract", "keywords")
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SlideEntry:
 
 
 def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
-    """Read a CSV or TSV table with the column slide, and any of the others in `COLUMNS`, by lower-case slide name.
+    """Read a CSV or TSV table with the column slide and others of `SLIDE_TABLE_COLUMNS`, by lower-case slide name.
 
     Several pmids of a slide are separated by a comma, a semicolon or a space. Where a cell for an accession is empty,
     the slide's name is asked.
@@ -49,13 +49,13 @@ def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
         If a slide occurs twice, or a cell is no accession, pmid or technology; naming the lines.
     """
     entries = {}
-    for row in read_rows(path, ("slide",), COLUMNS):
+    for row in read_rows(path, ("slide",), SLIDE_TABLE_COLUMNS):
         name = row.get("slide")
         if not name:
             raise DataError(f"{row.where}: names no slide; write its name, or remove the line")
         if old := entries.get(fold_name(name)):
             raise DataError(f"{row.where}: slide {name!r} is also in {old.where}; remove one")
-        cells = {column: row.get(column) for column in COLUMNS[4:]}
+        cells = {column: row.get(column) for column in SLIDE_TABLE_COLUMNS[4:]}
         pmids = re.findall(r"[^,;\s]+", row.get("pmid"))
         told = SlideEntry.of_name(name)
         entry = SlideEntry(name, row.get("gse") or told.gse, row.get("gsm") or told.gsm, tuple(pmids), **cells,
