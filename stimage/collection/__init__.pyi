@@ -1,6 +1,6 @@
 from .checks.findings import Finding as Finding
 from .checks.findings import worst as worst
-from .checks.running import COLUMNS as COLUMNS
+from .checks.running import FINDING_COLUMNS as FINDING_COLUMNS
 from .checks.running import PICTURES as PICTURES
 from .checks.running import check_all as check_all
 from .checks.running import with_twins as with_twins

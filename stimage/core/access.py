@@ -10,7 +10,11 @@ import fsspec
 from stimage.core import hub
 from stimage.core.errors import DataError
 
-PATIENT = {"total": None, "sock_connect": 60, "sock_read": 300}  # seconds; by default, a file has five minutes
+PATIENT: dict[str, Any] = {
+    "total": None,
+    "sock_connect": 60,
+    "sock_read": 300,
+}  # seconds; by default, a file has five minutes
 # File systems that were opened. A forked process (num_proc=, a DataLoader's worker) forgets its copies; were they then
 # collected, they would close the connections that this process goes on with, and it would wait for an answer in vain.
 _kept: set[fsspec.AbstractFileSystem] = set()

@@ -8,7 +8,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stimage.collection.checks.findings import Finding
-from stimage.collection.checks.running import COLUMNS, PICTURES, check_all, with_twins, write_tables
+from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, check_all, with_twins, write_tables
 from stimage.collection.page.report import write_report
 from stimage.jobs.roots import Root, open_root
 
@@ -68,7 +68,7 @@ def check(
     if out:
         pictures = {one.slide.name: f"{PICTURES}/{one.slide.name}.jpg" for one in checked if one.picture}
         _write(out, root, findings, pictures, colour)
-    return pd.DataFrame([asdict(one) for some in findings.values() for one in some], columns=list(COLUMNS))
+    return pd.DataFrame([asdict(one) for some in findings.values() for one in some], columns=list(FINDING_COLUMNS))
 
 
 def _write(

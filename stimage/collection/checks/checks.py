@@ -2,168 +2,173 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow.compute as pc
 
 from stimage.collection.checks import geometry as geometry
-from stimage.collection.checks.evidence import Evidence
-from stimage.collection.checks.findings import Finding
+from stimage.collection.checks.evidence import Counts, Evidence, Picture
+from stimage.collection.checks.findings import Finding, Result
+from stimage.slides.catalog import Slide
+from stimage.slides.coordinates import Coordinates
 
 ENSEMBL = re.compile(r"ENS[A-Z]*G\d{9,}")
 FEW_COUNTS = {"ST": 50, "Visium": 50, "VisiumHD": 5}  # median of a spot below which a slide has next to no RNA
 MITOCHONDRIAL = 0.5  # median share above which cells were dying or the library failed
-PARTS = {"coord": "the coord file", "counts": "the count file", "image": "the image", "meta": "a row in the meta file"}
-Result = tuple[str, str, str, dict]  # status, message, remedy, values
+FILES = {"coord": "the coord file", "counts": "the count file", "image": "the image"}
+PARTS = {"coordinates": FILES["coord"], "scale": FILES["coord"], "counts": FILES["counts"], "picture": FILES["image"],
+         "patches": "the coord file and the image", "meta": "a row in the meta file"}  # fmt: skip
 
 
 def check_files(e: Evidence) -> Result:
-    missing = [PARTS[part] for part in ("coord", "counts", "image") if not getattr(e.slide, part)]
+    missing = [name for file, name in FILES.items() if not getattr(e.slide, file)]
     problems = [f"{what} is missing" for what in missing] + list(dict.fromkeys(e.faults.values()))
     if e.broken and not missing:  # such as a row of the meta file that is not there
         problems.append(e.broken)
     if problems:
-        return "fail", "; ".join(problems), "get the file again, or leave the slide out", {}
-    return "pass", "all are there and can be read", "", {}
+        return Result("fail", "; ".join(problems), "get the file again, or leave the slide out")
+    return Result("pass", "all are there and can be read")
 
 
-def check_image(e: Evidence) -> Result:
-    info = e.picture.info
+def check_image(picture: Picture) -> Result:
+    info = picture.info
     message = f"{info.type.upper()}, {info.width:,} x {info.height:,} pixels, {info.bands} bands of {info.bits} bits"
     values = {"type": info.type, "width": info.width, "height": info.height, "bands": info.bands, "bits": info.bits}
-    if info.bands < 3 or np.ptp(e.picture.thumbnail.astype(int), axis=2).max() < 8:
-        return "warn", f"{message}: it has no colour, so it is no H&E image", "look for the H&E image", values
+    if info.bands < 3 or np.ptp(picture.thumbnail.astype(int), axis=2).max() < 8:
+        return Result("warn", f"{message}: it has no colour, so it is no H&E image", "look for the H&E image", values)
     if info.bits > 8 or info.bands > 4:
-        return "warn", f"{message}: it is no ordinary RGB image", "look at a patch: are the colours right?", values
-    return "pass", message, "", values
+        return Result(
+            "warn", f"{message}: it is no ordinary RGB image", "look at a patch: are the colours right?", values
+        )
+    return Result("pass", message, "", values)
 
 
-def check_ids(e: Evidence) -> Result:
-    coord, counts = e.coordinates.ids.combine_chunks(), e.counts.ids
-    alone = [pc.sum(pc.invert(pc.is_in(one, other))).as_py() or 0 for one, other in ((coord, counts), (counts, coord))]
+def check_ids(coordinates: Coordinates, counts: Counts) -> Result:
+    coord, rows = coordinates.ids.combine_chunks(), counts.ids
+    alone = [pc.sum(pc.invert(pc.is_in(one, other))).as_py() or 0 for one, other in ((coord, rows), (rows, coord))]
     values = {"only_in_coord": alone[0], "only_in_counts": alone[1]}
     if any(alone):
         message = f"{alone[0]} spots are only in the coord file, {alone[1]} only in the count file"
-        return "fail", message, "mend the ids, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
-    return "pass", f"the same {len(coord):,} spots in both", "", values
+        return Result(
+            "fail", message, "mend the ids, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
+        )
+    return Result("pass", f"the same {len(coord):,} spots in both", "", values)
 
 
-def check_annotation(e: Evidence) -> Result:
-    if e.labels is None:
-        return "pass", "there is none", "", {}
-    ids = set(e.coordinates.ids.to_pylist())
-    strange, without = len(e.labels.keys() - ids), sum(not e.labels.get(spot) for spot in ids)
-    values = {"labels": len(set(e.labels.values()) - {None}), "unknown_spots": strange, "spots_without": without}
+def check_annotation(coordinates: Coordinates, labels: Mapping[str, str | None] | None) -> Result:
+    if labels is None:
+        return Result("pass", "there is none")
+    ids = set(coordinates.ids.to_pylist())
+    strange, without = len(labels.keys() - ids), sum(not labels.get(spot) for spot in ids)
+    values = {"labels": len(set(labels.values()) - {None}), "unknown_spots": strange, "spots_without": without}
     if strange:
-        message = f"{strange} of {len(e.labels)} labels are of spots that the slide does not have"
-        return "warn", message, "are the labels of another slide?", values
+        message = f"{strange} of {len(labels)} labels are of spots that the slide does not have"
+        return Result("warn", message, "are the labels of another slide?", values)
     if without:
-        return "warn", f"{without} of {len(ids)} spots have no label", "they get a null annotation", values
-    return "pass", f"all spots have one of {values['labels']} labels", "", values
+        return Result("warn", f"{without} of {len(ids)} spots have no label", "they get a null annotation", values)
+    return Result("pass", f"all spots have one of {values['labels']} labels", "", values)
 
 
-def check_duplicates(e: Evidence) -> Result:
-    ids = len(e.coordinates) - pc.count_distinct(e.coordinates.ids).as_py()
-    rows = len(e.counts.ids) - pc.count_distinct(e.counts.ids).as_py()
-    places = len(e.coordinates) - len(np.unique(np.stack([e.coordinates.x, e.coordinates.y], 1), axis=0))
+def check_duplicates(coordinates: Coordinates, counts: Counts) -> Result:
+    ids = len(coordinates) - pc.count_distinct(coordinates.ids).as_py()
+    rows = len(counts.ids) - pc.count_distinct(counts.ids).as_py()
+    places = len(coordinates) - len(np.unique(np.stack([coordinates.x, coordinates.y], 1), axis=0))
     values = {"ids": ids, "rows": rows, "places": places}
     if ids or rows:
         message = f"{ids} ids occur again in the coord file, {rows} in the count file"
-        return "fail", message, "keep one row of each spot", values
+        return Result("fail", message, "keep one row of each spot", values)
     if places:
-        return "warn", f"{places} spots are at the place of another", "are two slides in one file?", values
-    return "pass", "no id and no place occurs twice", "", values
+        return Result("warn", f"{places} spots are at the place of another", "are two slides in one file?", values)
+    return Result("pass", "no id and no place occurs twice", "", values)
 
 
-def check_counts(e: Evidence) -> Result:
-    values = {"fractional": e.counts.fractional}
-    if e.counts.fractional:
-        message = f"{e.counts.fractional:,} counts are no whole numbers: they seem to be normalised"
-        return "fail", message, "get the raw counts", values
-    return "pass", "all are whole numbers of 0 or more", "", values
+def check_counts(counts: Counts) -> Result:
+    values = {"fractional": counts.fractional}
+    if counts.fractional:
+        message = f"{counts.fractional:,} counts are no whole numbers: they seem to be normalised"
+        return Result("fail", message, "get the raw counts", values)
+    return Result("pass", "all are whole numbers of 0 or more", "", values)
 
 
-def check_empty_spots(e: Evidence) -> Result:
-    empty = int((e.counts.totals == 0).sum())
+def check_empty_spots(counts: Counts) -> Result:
+    empty = int((counts.totals == 0).sum())
     if empty:
-        message = f"{empty} of {len(e.counts.totals):,} spots have no count at all"
-        return "warn", message, "leave them out of training and scores", {"empty": empty}
-    return "pass", "every spot has counts", "", {"empty": 0}
+        message = f"{empty} of {len(counts.totals):,} spots have no count at all"
+        return Result("warn", message, "leave them out of training and scores", {"empty": empty})
+    return Result("pass", "every spot has counts", "", {"empty": 0})
 
 
-def check_library(e: Evidence) -> Result:
-    median = float(np.median(e.counts.totals))
-    values = {"median_counts": median, "genes": len(e.counts.genes)}
-    message = f"a spot has {median:,.0f} counts of {len(e.counts.genes):,} genes (median)"
-    if median < FEW_COUNTS[e.slide.tech]:
-        remedy = f"{e.slide.tech} slides have more than {FEW_COUNTS[e.slide.tech]}: is it the right file?"
-        return "warn", message, remedy, values
-    return "pass", message, "", values
+def check_library(slide: Slide, counts: Counts) -> Result:
+    median = float(np.median(counts.totals))
+    values = {"median_counts": median, "genes": len(counts.genes)}
+    message = f"a spot has {median:,.0f} counts of {len(counts.genes):,} genes (median)"
+    if median < FEW_COUNTS[slide.tech]:
+        remedy = f"{slide.tech} slides have more than {FEW_COUNTS[slide.tech]}: is it the right file?"
+        return Result("warn", message, remedy, values)
+    return Result("pass", message, "", values)
 
 
-def check_mitochondrial(e: Evidence) -> Result:
-    filled = e.counts.totals > 0
-    shares = e.counts.mitochondrial[filled] / e.counts.totals[filled]
+def check_mitochondrial(counts: Counts) -> Result:
+    filled = counts.totals > 0
+    shares = counts.mitochondrial[filled] / counts.totals[filled]
     share = float(np.median(shares)) if len(shares) else 0.0
     message = f"{share:.0%} of a spot's counts are mitochondrial (median)"
     if share > MITOCHONDRIAL:
-        return "warn", message, "dying cells or a failed library: look at the study", {"share": share}
-    return "pass", message, "", {"share": share}
+        return Result("warn", message, "dying cells or a failed library: look at the study", {"share": share})
+    return Result("pass", message, "", {"share": share})
 
 
-def check_genes(e: Evidence) -> Result:
-    ensembl = sum(bool(ENSEMBL.match(gene)) for gene in e.counts.genes)
-    n = len(e.counts.genes)
+def check_genes(counts: Counts) -> Result:
+    ensembl = sum(bool(ENSEMBL.match(gene)) for gene in counts.genes)
+    n = len(counts.genes)
     kind = "Ensembl ids" if ensembl > 0.9 * n else "symbols" if ensembl < 0.1 * n else "mixed"
     values = {"kind": kind, "ensembl": ensembl}
     if kind == "mixed":
-        return "warn", f"{ensembl:,} of {n:,} genes are Ensembl ids", "map them to one kind of names", values
-    return "pass", f"{n:,} {kind}", "", values
+        return Result("warn", f"{ensembl:,} of {n:,} genes are Ensembl ids", "map them to one kind of names", values)
+    return Result("pass", f"{n:,} {kind}", "", values)
 
 
-def check_meta(e: Evidence) -> Result:
-    told = {key: (e.meta.get(key) or "").strip() for key in ("spot_num", "gene_num", "tech")}
-    found = {"spot_num": str(len(e.counts.ids)), "gene_num": str(len(e.counts.genes)), "tech": e.slide.tech}
+def check_meta(slide: Slide, counts: Counts, meta: Mapping[str, str]) -> Result:
+    told = {key: (meta.get(key) or "").strip() for key in ("spot_num", "gene_num", "tech")}
+    found = {"spot_num": str(len(counts.ids)), "gene_num": str(len(counts.genes)), "tech": slide.tech}
     wrong = [f"{key} is {told[key]!r}, the files say {value!r}" for key, value in found.items() if told[key] != value]
     if wrong:
-        return "fail", "; ".join(wrong), "correct the row, or get the right files", {}
-    return "pass", "spots, genes and technology are as it says", "", {}
+        return Result("fail", "; ".join(wrong), "correct the row, or get the right files")
+    return Result("pass", "spots, genes and technology are as it says")
 
 
-CHECKS: dict[str, tuple[Callable[[Evidence], Result], tuple[str, ...]]] = {  # name: the check, and parts it needs
-    "files": (check_files, ()),
-    "image": (check_image, ("image",)),
-    "ids": (check_ids, ("coord", "counts")),
-    "annotation": (check_annotation, ("coord",)),
-    "duplicates": (check_duplicates, ("coord", "counts")),
-    "inside": (geometry.check_inside, ("coord", "image")),
-    "radius": (geometry.check_radius, ("coord",)),
-    "lattice": (geometry.check_lattice, ("coord",)),
-    "scale": (geometry.check_scale, ("coord",)),
-    "resolution": (geometry.check_resolution, ("coord", "image")),
-    "tissue": (geometry.check_tissue, ("coord", "image")),
-    "sharpness": (geometry.check_sharpness, ("coord", "image")),
+CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: the check, and the parts it is given
+    "image": (check_image, ("picture",)),
+    "ids": (check_ids, ("coordinates", "counts")),
+    "annotation": (check_annotation, ("coordinates", "labels")),
+    "duplicates": (check_duplicates, ("coordinates", "counts")),
+    "inside": (geometry.check_inside, ("coordinates", "picture")),
+    "radius": (geometry.check_radius, ("coordinates",)),
+    "lattice": (geometry.check_lattice, ("slide", "scale")),
+    "scale": (geometry.check_scale, ("scale",)),
+    "resolution": (geometry.check_resolution, ("slide", "coordinates", "scale")),
+    "tissue": (geometry.check_tissue, ("coordinates", "scale", "picture")),
+    "sharpness": (geometry.check_sharpness, ("patches",)),
     "counts": (check_counts, ("counts",)),
     "empty spots": (check_empty_spots, ("counts",)),
-    "library": (check_library, ("counts",)),
+    "library": (check_library, ("slide", "counts")),
     "mitochondrial": (check_mitochondrial, ("counts",)),
     "genes": (check_genes, ("counts",)),
-    "meta": (check_meta, ("counts", "meta")),
+    "meta": (check_meta, ("slide", "counts", "meta")),
 }
 
 
 def check_slide(e: Evidence) -> list[Finding]:
-    """Run all checks on a slide's evidence."""
-    there = {"coord": e.coordinates, "counts": e.counts, "image": e.picture, "meta": e.meta}
-    findings = []
+    """Run all checks on a slide's evidence; a check whose parts are not all there is skipped."""
+    results = {"files": check_files(e)}
     for name, (check, needs) in CHECKS.items():
-        if missing := [PARTS[part] for part in needs if there[part] is None]:
-            result = "skipped", f"needs {' and '.join(missing)}", "", {}
+        parts = {part: getattr(e, part) for part in needs}
+        if missing := dict.fromkeys(PARTS[part] for part, value in parts.items() if part in PARTS and value is None):
+            results[name] = Result("skipped", f"needs {' and '.join(missing)}")
         else:
-            result = check(e)
-        findings.append(Finding(e.slide.name, name, *result))
-    return findings
+            results[name] = check(**parts)
+    return [Finding(e.slide.name, name, **vars(result)) for name, result in results.items()]
 
 
 def find_twins(digests: dict[str, dict[str, str]]) -> list[Finding]:

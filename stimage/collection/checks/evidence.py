@@ -94,7 +94,7 @@ def gather(
     picture = part("image", slide.image, _read_picture)
     patches = None
     if picture and coordinates:
-        patches = part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates))
+        patches = part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates)) or []
     return Evidence(
         slide, meta, broken, faults, picture, coordinates,
         slide_scale(coordinates, slide) if coordinates else None,

@@ -3,14 +3,16 @@
 import numpy as np
 from scipy.ndimage import gaussian_filter, laplace
 
-from stimage.collection.checks.evidence import Evidence
+from stimage.collection.checks.evidence import Picture
+from stimage.collection.checks.findings import Result
 from stimage.collection.checks.tissue import fit_spots
+from stimage.slides.catalog import Slide
+from stimage.slides.coordinates import Coordinates
 from stimage.slides.images.patches import lies_outside
 from stimage.slides.matching import MAX_RADIUS_RATIO
 from stimage.slides.scale.grids import GRIDS
-from stimage.slides.scale.scale import MAX_STRETCH
+from stimage.slides.scale.scale import MAX_STRETCH, Scale
 
-Result = tuple[str, str, str, dict]  # status, message, remedy, values
 COARSE_UM, COARSE_PX = 5.0, 12  # µm a pixel, where a nucleus is less than two pixels; pixels across a spot
 PLAUSIBLE_UM = (0.1, 20)  # µm a pixel: from a 100x objective to a photograph of the slide
 GAIN, GOOD, POOR = 0.15, 0.4, 0.1  # correlations of spots with tissue; real slides have 0.7-0.9
@@ -22,69 +24,74 @@ REMEDIES = {
 }
 
 
-def check_inside(e: Evidence) -> Result:
-    info, (x, y, r) = e.picture.info, (e.coordinates.x, e.coordinates.y, e.coordinates.r)
+def check_inside(coordinates: Coordinates, picture: Picture) -> Result:
+    info, (x, y, r) = picture.info, (coordinates.x, coordinates.y, coordinates.r)
     outside = int((lies_outside(x, r, info.width) | lies_outside(y, r, info.height)).sum())
     over = int(((x - r < 0) | (y - r < 0) | (x + r > info.width) | (y + r > info.height)).sum()) - outside
     values = {"outside": outside, "over_the_border": over}
     if outside:
         message = f"{outside} of {len(x)} spots are outside the image of {info.width:,} x {info.height:,} pixels"
-        return "fail", message, "are x and y swapped, or of another image?", values
+        return Result("fail", message, "are x and y swapped, or of another image?", values)
     border = f", {over} reach over its border, which is black there" if over else ""
-    return "pass", f"all are inside the image{border}", "", values
+    return Result("pass", f"all are inside the image{border}", "", values)
 
 
-def check_radius(e: Evidence) -> Result:
-    low, high = float(e.coordinates.r.min()), float(e.coordinates.r.max())
+def check_radius(coordinates: Coordinates) -> Result:
+    low, high = float(coordinates.r.min()), float(coordinates.r.max())
     values = {"r_min": low, "r_max": high}
-    if high > MAX_RADIUS_RATIO * np.median(e.coordinates.r):
-        spot = e.coordinates.ids[int(e.coordinates.r.argmax())].as_py()
+    if high > MAX_RADIUS_RATIO * np.median(coordinates.r):
+        spot = coordinates.ids[int(coordinates.r.argmax())].as_py()
         message = f"r is {low:g} to {high:g}, that of {spot!r}, more than {MAX_RADIUS_RATIO} times the median"
-        return "fail", message, "correct it, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
+        return Result(
+            "fail", message, "correct it, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
+        )
     if high - low > 1e-6 * high:
-        return "warn", f"r is {low:g} to {high:g}", "one radius a slide is usual: patches differ in size", values
-    return "pass", f"r is {low:g} pixels on all spots", "", values
+        return Result(
+            "warn", f"r is {low:g} to {high:g}", "one radius a slide is usual: patches differ in size", values
+        )
+    return Result("pass", f"r is {low:g} pixels on all spots", "", values)
 
 
-def check_lattice(e: Evidence) -> Result:
-    lattice, kind = e.scale.lattice, GRIDS[e.slide.tech][0].kind
+def check_lattice(slide: Slide, scale: Scale) -> Result:
+    lattice, kind = scale.lattice, GRIDS[slide.tech][0].kind
     if lattice is None:
-        return "warn", "too few neighbouring spots to see a lattice", "look at the picture", {}
+        return Result("warn", "too few neighbouring spots to see a lattice", "look at the picture", {})
     message = f"{lattice.kind}, pitch {lattice.pitch:.2f} px, order {lattice.order:.2f}, stretch {lattice.stretch:.1%}"
     values = {"kind": lattice.kind, "pitch": lattice.pitch, "order": lattice.order, "stretch": lattice.stretch}
     if lattice.kind != kind:
-        return "fail", f"{message}, but that of {e.slide.tech} is {kind}", "is the technology right?", values
+        return Result("fail", f"{message}, but that of {slide.tech} is {kind}", "is the technology right?", values)
     if lattice.stretch > MAX_STRETCH:
-        return "fail", f"{message}: it is stretched", "were x and y scaled by different factors?", values
-    return "pass", message, "", values
+        return Result("fail", f"{message}: it is stretched", "were x and y scaled by different factors?", values)
+    return Result("pass", message, "", values)
 
 
-def check_scale(e: Evidence) -> Result:
+def check_scale(scale: Scale) -> Result:
     """Say of the scale what the loader makes of it: see `stimage.slides.scale.scale.slide_scale`."""
-    scale = e.scale
     if scale.verdict == "skipped":
-        return "skipped", "needs the technology's lattice", "", {}
+        return Result("skipped", "needs the technology's lattice")
     values = {"um_per_px": scale.um_per_px, "um_per_px_from_pitch": scale.from_pitch,
               "um_per_px_from_r": scale.from_r, "pitch_to_r": scale.ratio}  # fmt: skip
     values = {key: value for key, value in values.items() if value is not None}
     if scale.um_per_px and not PLAUSIBLE_UM[0] <= scale.um_per_px <= PLAUSIBLE_UM[1]:
         message = f"{scale.reason}: no microscope image has {scale.um_per_px:.3g} µm a pixel"
-        return "fail", message, "are the coordinates of this image?", values
-    return scale.verdict, scale.reason, REMEDIES.get(scale.verdict, ""), values
+        return Result("fail", message, "are the coordinates of this image?", values)
+    return Result(scale.verdict, scale.reason, REMEDIES.get(scale.verdict, ""), values)
 
 
-def check_resolution(e: Evidence) -> Result:
-    across, um = 2 * float(np.median(e.coordinates.r)), e.scale.um_per_px
+def check_resolution(slide: Slide, coordinates: Coordinates, scale: Scale) -> Result:
+    across, um = 2 * float(np.median(coordinates.r)), scale.um_per_px
     message = f"a spot is {across:.0f} pixels across" + (f", a pixel {um:.3g} µm" if um else "")
-    limit = 0 if e.slide.tech == "VisiumHD" else COARSE_PX
+    limit = 0 if slide.tech == "VisiumHD" else COARSE_PX
     if across < limit or (um or 0) > COARSE_UM:
-        return "warn", f"{message}: the image is too coarse to see cells", "look for the full image", {"across": across}
-    return "pass", message, "", {"across": across}
+        return Result(
+            "warn", f"{message}: the image is too coarse to see cells", "look for the full image", {"across": across}
+        )
+    return Result("pass", message, "", {"across": across})
 
 
-def check_tissue(e: Evidence) -> Result:
-    pitch = e.scale.lattice.pitch if e.scale.lattice else 4 * float(np.median(e.coordinates.r))
-    fit = fit_spots(e.picture.thumbnail, e.picture.step, e.coordinates.x, e.coordinates.y, pitch)
+def check_tissue(coordinates: Coordinates, scale: Scale, picture: Picture) -> Result:
+    pitch = scale.lattice.pitch if scale.lattice else 4 * float(np.median(coordinates.r))
+    fit = fit_spots(picture.thumbnail, picture.step, coordinates.x, coordinates.y, pitch)
     values = {"correlation": fit.as_is, "best": fit.best, "turn": fit.turn, "on_tissue": fit.on_tissue}
     seen = f"spots fit the tissue with {fit.as_is:.2f}; {fit.on_tissue:.0%} of the centres are on stained tissue"
     if fit.best > max(fit.as_is + GAIN, GOOD):
@@ -93,24 +100,28 @@ def check_tissue(e: Evidence) -> Result:
         if fit.factor != 1:
             times = f"{1 / fit.factor:.2g} times larger" if fit.factor < 1 else f"{fit.factor:.2g} times smaller"
             remedy = f"multiply x, y and r by about {fit.factor:.2g}, or give the image that is {times}"
-        return "fail", message, f"look at the picture, and {remedy}", values
+        return Result("fail", message, f"look at the picture, and {remedy}", values)
     if fit.as_is < POOR:
-        return "warn", f"{seen}: no better than chance, whichever way they are turned", "look at the picture", values
-    return "pass", seen, "", values
+        return Result(
+            "warn", f"{seen}: no better than chance, whichever way they are turned", "look at the picture", values
+        )
+    return Result("pass", seen, "", values)
 
 
-def check_sharpness(e: Evidence) -> Result:
+def check_sharpness(patches: list[np.ndarray]) -> Result:
     """Compare edges after a blur of one pixel and of two.
 
     This does not depend on stain or contrast, nor, as it would without the first blur, on rounding to whole greys.
     """
-    grey = [patch.mean(2) for patch in e.patches or ()]
+    grey = [patch.mean(2) for patch in patches]
     edges = [(laplace(gaussian_filter(one, 1)).var(), laplace(gaussian_filter(one, 2)).var()) for one in grey]
     ratios = [sharp / soft for sharp, soft in edges if soft > 0.01]
     if not ratios:
-        return "skipped", "needs spots inside the image with something in them", "", {}
+        return Result("skipped", "needs spots inside the image with something in them")
     value = float(np.median(ratios))
     message = f"a blur of two pixels leaves {1 / value:.0%} of the edges that one of one pixel leaves"
     if value < BLURRED:
-        return "warn", f"{message}: the image is out of focus, or was enlarged", "look at a patch", {"sharpness": value}
-    return "pass", message, "", {"sharpness": value}
+        return Result(
+            "warn", f"{message}: the image is out of focus, or was enlarged", "look at a patch", {"sharpness": value}
+        )
+    return Result("pass", message, "", {"sharpness": value})

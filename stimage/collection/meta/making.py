@@ -148,14 +148,16 @@ class _Row:
         return row, self.unknown
 
     def species(self) -> str:
-        written = [self.entry.species] if self.entry.species else self.sample.organisms if self.sample else ()
-        if not written:
+        if self.entry.species:
+            written, source = (self.entry.species,), self.entry.where
+        elif self.sample and self.sample.organisms:
+            written, source = self.sample.organisms, self.sample.where
+        else:
             return self._note("species", f"{self._nothing('organism')}; {self._say('species')}")
         try:
             return self.maps.species_of(written)
         except KeyError as error:
-            where = self.entry.where if self.entry.species else self.sample.where
-            return self._note("species", f"{error.args[0]!r} is not in {self.maps.folder / SPECIES}; add it", where)
+            return self._note("species", f"{error.args[0]!r} is not in {self.maps.folder / SPECIES}; add it", source)
 
     def tissue(self) -> str:
         entry, sample, studies = self.entry, self.sample, self.maps.studies
@@ -175,7 +177,8 @@ class _Row:
     def pmids(self) -> list[str]:
         found = self.entry.pmids or (self.series.pmids if self.series else ())
         if not found and not self.entry.title and self.series is None and (self.gse or self.sample):
-            series = self.gse or f"one of {', '.join(self.sample.series) or 'an unnamed series'}"
+            several = self.sample.series if self.sample else ()
+            series = self.gse or f"one of {', '.join(several) or 'an unnamed series'}"
             self._note(
                 "pmid", f"series {series} is in no --geo file; add the file, or {self._say('gse, pmid or title')}"
             )

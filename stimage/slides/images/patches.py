@@ -49,8 +49,9 @@ class Patch:
             raise ValueError("upsample is of a physical patch: give um (side in µm) and px (side in output pixels) too")
         if (self.um is None) != (self.px is None):
             raise ValueError(f"{self}: give both um (side in µm) and px (side in output pixels), or neither")
-        numbers = isinstance(self.um, Real) and isinstance(self.px, Integral)
-        if self.um is not None and not (numbers and 0 < self.um < np.inf and self.px > 0):
+        if self.um is None or self.px is None:
+            return
+        if not (isinstance(self.um, Real) and isinstance(self.px, Integral) and 0 < self.um < np.inf and self.px > 0):
             raise ValueError(f"{self}: um must be more than 0 and px a whole number more than 0")
 
     @classmethod
@@ -64,7 +65,14 @@ class Patch:
             return cls(**value, upsample=upsample)
         raise ValueError(f"patch={value!r}: pass 'original' or {{'um': side in µm, 'px': side in output pixels}}")
 
-    def source_px(self, where: str, scale: Scale) -> float:
+    @property
+    def sides(self) -> tuple[float, int]:
+        """The sides of a physical patch: µm, and output pixels."""
+        if self.um is None or self.px is None:
+            raise ValueError(f"{self}: is the original's, which has no size in µm")
+        return self.um, self.px
+
+    def source_px(self, source: str, scale: Scale | None) -> float:
         """Return the side of a physical patch in pixels of the slide image.
 
         Raises
@@ -73,12 +81,14 @@ class Patch:
             If the slide's scale is not trusted, or if the image is coarser than the output, by more than 2 %: it
             would up-sample, which is not asked for.
         """
-        asked = f"{where}: a patch of {self.um:g} µm in {self.px} px"
+        (um, px), asked = self.sides, f"{source}: a patch of {self.um:g} µm in {self.px} px"
+        if scale is None:
+            raise ValueError(f"{asked} needs the slide's scale")
         if scale.um_per_px is None:
             raise DataError(f"{asked} needs a scale, and this slide's is {scale.reason}")
-        side = self.um / scale.um_per_px
-        if side * LEEWAY < self.px and not self.upsample:
-            least = np.ceil(self.px * scale.um_per_px * 10) / 10
+        side = um / scale.um_per_px
+        if side * LEEWAY < px and not self.upsample:
+            least = np.ceil(px * scale.um_per_px * 10) / 10
             raise DataError(
                 f"{asked} would up-sample: at {scale.um_per_px:.3g} µm/px it is {side:.1f} px of the image; "
                 f"ask for at most {int(side)} px, or at least {least:.1f} µm, or pass upsample=True (in scripts: "
@@ -115,12 +125,13 @@ class Patch:
             return read_patches(path, boxes, max_pixels)
         side = self.source_px(path, scale)
         edges = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], 1)
-        margin = SUPPORT * max(1, side / self.px)
+        margin = SUPPORT * max(1, side / self.sides[1])
         hull = np.concatenate([np.floor(edges[:, :2] - margin), np.ceil(edges[:, 2:] + margin)], 1).astype(np.int64)
         return self._resampled(
             read_patches(path, hull, max_pixels), map(tuple, (edges - np.tile(hull[:, :2], 2)).tolist())
         )
 
     def _resampled(self, hulls: Iterable[np.ndarray], boxes: Iterable[tuple]) -> Iterator[np.ndarray]:
+        px = self.sides[1]
         for hull, box in zip(hulls, boxes):
-            yield np.asarray(Image.fromarray(hull).resize((self.px, self.px), Image.Resampling.BICUBIC, box))
+            yield np.asarray(Image.fromarray(hull).resize((px, px), Image.Resampling.BICUBIC, box))
