@@ -39,7 +39,7 @@ def spot_tables(
     normalise
         How a panel's counts become its ``expression``; see `stimage.genes.normalise.Normalisation`.
     columns
-        What is wanted; what the others take is not read. None is all.
+        The wanted columns; files that only other columns need are not read. None is all.
     """
     patched = patch if columns is None or "image" in columns else None
     expression = _expression(spots, genes, normalise) if columns is None or needs_counts(columns) else None
@@ -60,7 +60,7 @@ def needs_counts(columns: Iterable[str]) -> bool:
 def _expression(
     spots: Spots, genes: Vocabulary | Panel | None, normalise: str
 ) -> Callable[[CountRows], dict[str, pa.Array]]:
-    """Return what makes columns of counts."""
+    """Return the function from rows of counts to columns of examples."""
     if isinstance(genes, Panel):
         places = genes.places_in(spots.genes, spots.counts_path, spots.slide.species)
         return partial(

@@ -1,4 +1,4 @@
-"""Which code makes examples: a data set that another version of that code prepared is not used."""
+"""A digest of the code that makes examples. A data set prepared by another version of that code is not reused."""
 
 import ast
 import hashlib
@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1]
 
 @cache
 def source_digest(script: str) -> str:
-    """Digest a builder's file, all modules of this package that it imports, by whatever way, and tables beside them."""
+    """Digest a builder's file, all modules of this package that it imports directly or not, and tables beside them."""
     modules = sources(Path(script))
     tables = sorted(table for folder in {path.parent for path in modules[1:]} for table in folder.glob("*.csv"))
     contents = [path.read_bytes() for path in [*modules, *tables]]
@@ -19,7 +19,7 @@ def source_digest(script: str) -> str:
 
 
 def sources(script: Path) -> list[Path]:
-    """Return a Python file and, sorted, the files of this package that it, and what it imports, import."""
+    """Return a Python file and, sorted, the files of this package that it imports, directly or not."""
     found: set[Path] = set()
     new = {script}
     while new:

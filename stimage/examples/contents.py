@@ -1,4 +1,4 @@
-"""What a data set is made of, and a digest that changes when its examples may, and only then."""
+"""What a data set is made of, and a digest that changes only when its examples may change."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Opening slides one after the other, where those that do not fit may be left out, but not all of them."""
+"""Opening slides one after the other. Slides that do not fit may be left out, but at least one must stay."""
 
 import logging
 from collections.abc import Sequence

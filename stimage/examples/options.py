@@ -1,4 +1,4 @@
-"""What a user may ask of the builder: its options, the features that examples hence have, the name of the cache."""
+"""The builder's options, the features of examples that follow from them, and the name of the cache."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -188,12 +188,12 @@ OPTIONS = {key.name for key in fields(SpotsConfig)} - INNER
 
 
 def _named(columns: Any) -> list:
-    """Return the names that the option ``columns`` has; what is no text and no list is no feature's name."""
+    """Return the names in the option ``columns``."""
     return list(columns) if isinstance(columns, Iterable) and not isinstance(columns, str) else [columns]
 
 
 def _files_of(columns: set[str], on_mismatch: str) -> list[str]:
-    """Return the files of a slide that these columns hang on; the image's size says which spots to drop."""
+    """Return the files of a slide that these columns depend on; the image's size says which spots to drop."""
     needed = {"coord", "counts", *columns} | ({"image"} if on_mismatch == "drop" else set())
     return [file for file in FILE_KINDS if file in needed]
 
@@ -223,9 +223,9 @@ def _chosen(features: Features, columns: Any) -> Features:
 
 
 def plain_value(value: Any) -> Any:
-    """Return an option's value without what only looks like another: paths as text, NumPy's numbers as Python's.
+    """Return an option's value in plain Python: paths as text, NumPy's numbers as Python's.
 
-    All that can be gone through but once, or in no order, becomes a list.
+    Iterators and sets become lists.
     """
     if isinstance(value, os.PathLike):
         return os.fspath(value)

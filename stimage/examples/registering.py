@@ -1,4 +1,4 @@
-"""What a builder needs of datasets: to be found by its name, and to say itself what went wrong."""
+"""Making datasets find a builder by its name, and report the builder's own errors."""
 
 import logging
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 
 
 class ExampleError(DataError, DatasetGenerationError):
-    """A `DataError` that came while examples were made: as one of its own, datasets lets it through as it is."""
+    """A `DataError` raised while examples are made, of a class that datasets does not wrap in another error."""
 
 
 @contextmanager
 def raise_as_example_error() -> Iterator[None]:
-    """Turn a `DataError` into an `ExampleError`: another, datasets hides behind one that says nothing."""
+    """Turn a `DataError` into an `ExampleError`; datasets hides other errors behind one without a cause."""
     try:
         yield
     except DataError as error:
@@ -27,7 +27,7 @@ def raise_as_example_error() -> Iterator[None]:
 
 @contextmanager
 def raise_cause() -> Iterator[None]:
-    """Raise what went wrong, such as a full disk, where datasets only says that something did."""
+    """Raise the cause, such as a full disk, where datasets only reports that making examples failed."""
     try:
         yield
     except DatasetGenerationError as error:
@@ -40,7 +40,7 @@ def raise_cause() -> Iterator[None]:
 def register(name: str, digest: str) -> None:
     """Let `datasets.load_dataset` find the module ``name`` among its packaged ones.
 
-    It takes private parts of datasets. Where a release has moved them, the log says so, and nothing else is lost.
+    This uses private parts of datasets. Where a release has moved them, the log says so, and nothing else is lost.
     """
     try:
         packaged = datasets.packaged_modules._PACKAGED_DATASETS_MODULES

@@ -1,4 +1,4 @@
-"""Choosing the genes of a panel: ways of the original, of HEST, and over slides; counts are read slide by slide."""
+"""Choosing the genes of a panel by variability, by the rules of several papers; counts are read slide by slide."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -14,13 +14,13 @@ from stimage.slides.catalog import Slide
 
 DEFAULT_N = {"hvg": 128, "hvg-union": 128, "hvg-consensus": 128, "overlap-hvg": 100, "hest": 50}
 HEST_SHARE = 0.1  # of spots, on every slide, that must have a gene
-CONTROLS = ("BLANK", "CONTROL")  # in names of genes that are none
+CONTROLS = ("BLANK", "CONTROL")  # fragments of names that mark controls, which are no genes
 Progress = Callable[[Iterable[Slide]], Iterable[Slide]]
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Genes in order, and in words what was left out on the way."""
+    """The chosen genes in order, and notes in words on the genes that were left out."""
 
     genes: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -76,7 +76,7 @@ def select_genes(
 
 
 def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: Naming | None = None) -> list[str]:
-    """Return a slide's n most variable genes by Pearson residuals, the most variable first, of spots with a gene."""
+    """Return a slide's n most variable genes by Pearson residuals, the most variable first; empty spots are left out."""
     import anndata
     import pandas as pd
     from scipy.sparse import csr_matrix, vstack
@@ -140,7 +140,7 @@ def hest_genes(
 def slide_moments(
     slide: Slide, common: Sequence[str], allow_normalised: bool = False, naming: Naming | None = None
 ) -> Moments:
-    """Return the sums over a slide's spots that `hest_choice` is made from."""
+    """Return the sums over a slide's spots that `hest_choice` needs."""
     moments = Moments(len(common))
     for spots, _, column, values in count_blocks(slide, common, naming):
         _check_whole(slide, values, allow_normalised)
@@ -149,7 +149,7 @@ def slide_moments(
 
 
 def hest_choice(by_slide: Iterable[Moments], common: Sequence[str], n: int) -> list[str]:
-    """Return the n genes of HEST's rule, from the sums over each slide."""
+    """Choose n genes by HEST's rule, from the sums over each slide."""
     whole, slides = Moments(len(common)), 0
     kept = np.array([not any(word in gene.upper() for word in CONTROLS) for gene in common])
     for one in by_slide:

@@ -1,4 +1,4 @@
-"""Which genes vary most over many slides, from sums that are added slide by slide, so that memory is flat."""
+"""Which genes vary most over many slides. Sums are added slide by slide, so memory does not grow with the slides."""
 
 from collections.abc import Iterator, Sequence
 
@@ -44,11 +44,11 @@ class Moments:
 
 
 def normalised_dispersion(mean: np.ndarray, variance: np.ndarray) -> np.ndarray:
-    """Return how much more genes vary than others of like expression (n), NaN for genes that do not vary.
+    """Return how much more each gene varies than genes of similar expression (n); NaN for genes that do not vary.
 
     The dispersion of Seurat (Satija et al., Nat. Biotechnol. 33, 495, 2015) as scanpy computes it in
     ``highly_variable_genes(flavor="seurat")``: log of variance / mean, less its average over one of 20 bins of the
-    log1p of the mean, by its deviation there; a gene alone in its bin gets 1. Both are of values that are no logs.
+    log1p of the mean, by its deviation there; a gene alone in its bin gets 1. Mean and variance are not of logarithms.
     """
     mean = np.where(mean == 0, 1e-12, mean)
     with np.errstate(divide="ignore", invalid="ignore"):

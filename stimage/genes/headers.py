@@ -1,6 +1,6 @@
 """The gene names of slides: first lines of count files, each read once and kept in the cache by its file's stamp.
 
-A kept line is called by its digest, so that slides of the same genes share it, and one that is damaged shows.
+A kept line is named by its digest. So slides with the same genes share one file, and damage is noticed.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ def genes_of(slide: Slide, digest: str) -> pa.Array:
 
 
 def _plain(line: bytes) -> pa.Array | None:
-    """Return the names of a line of which none is quoted or repeated, faster than `parse_header`, and in threads."""
+    """Return the names in a line without quoted or repeated names: faster than `parse_header`, and in threads."""
     line = line.removeprefix(BOM).rstrip(b"\r\n")
     if b'"' in line or b"\r" in line:
         return None

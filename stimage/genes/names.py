@@ -153,7 +153,7 @@ def rename_genes(
 
 
 def places_among(wanted: Sequence[str], names: Sequence[str], target: np.ndarray) -> np.ndarray:
-    """Return, for each gene of a slide (see `rename_genes`), its place (int64) among the wanted names, or -1."""
+    """Return the place (int64) of each of a slide's genes among the wanted names, or -1; see `rename_genes`."""
     place = {name: i for i, name in enumerate(wanted)}
     return np.array([*(place.get(name, -1) for name in names), -1])[target]
 
@@ -217,7 +217,7 @@ def _bare(gene: str) -> str | None:
 
 
 def _columns(path: str | Path, rows: list[tuple[int, list[str]]]) -> tuple[dict[str, int], list]:
-    """Return where the columns are, and the rows of genes: without a header, and 10x's antibodies and the like."""
+    """Return where the columns are, and the rows of genes, without the header and without 10x's antibodies."""
     number, first = rows[0]
     if ENSEMBL.match(first[0].strip()) and len(first) > 1:
         return {"id": 0, "symbol": 1}, [row for row in rows if row[1][2:3] in ([], ["Gene Expression"])]

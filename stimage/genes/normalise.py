@@ -1,4 +1,4 @@
-"""Normalisation of counts, spot by spot; what it needs to know of the whole slide is found in one pass."""
+"""Normalisation of counts, spot by spot. A slide's median total is found in one pass before."""
 
 from dataclasses import dataclass
 from functools import lru_cache

@@ -27,7 +27,7 @@ THREADS, BATCH = 4, 32  # that look for new genes at once, and lines that each t
 
 
 def root_vocabulary(catalog: Catalog) -> str:
-    """Return the path of a root's ``genes.parquet``: the one in the root, or one made once and kept in the cache.
+    """Return the path of a root's ``genes.parquet``: the root's own, or one made once and kept in the cache.
 
     To make it, the first line of each slide's count file is read, whatever is selected. A slide that lacks a file or
     its row of the meta file takes no part.

@@ -20,7 +20,7 @@ PANEL_SUFFIXES = (".json", *YAML)
 
 @dataclass(frozen=True)
 class Panel:
-    """An ordered list of gene names, each once, and the table by which slides that name them otherwise have them."""
+    """An ordered list of unique gene names, and a table for slides that name these genes otherwise."""
 
     genes: tuple[str, ...]
     gene_table: str | None = None
@@ -73,7 +73,7 @@ class Panel:
 
 
 def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) -> None:
-    """Write a panel file, as YAML if it is called so, else JSON: genes, how they were chosen, and a digest of both."""
+    """Write a panel file: genes, how they were chosen, and a digest of both; YAML or JSON, as its suffix says."""
     record = {"genes": list(Panel(tuple(genes)).genes), **made}
     record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
     if path.suffix in YAML:

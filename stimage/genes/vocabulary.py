@@ -33,13 +33,13 @@ class Vocabulary:
         return digest_of(self.names)
 
     def begins_with(self, genes: int, digest: str) -> bool:
-        """Say whether its first so many names have this digest: whether it was only added to since it had no more."""
+        """Tell whether the first so many names have this digest: then names were only added since."""
         found = self.digest if genes == len(self.names) else digest_of(self.names[:genes])
         return genes <= len(self.names) and found == digest
 
     @cached_property
     def metadata(self) -> dict[bytes, bytes]:
-        """What Parquet files say of the vocabulary that their gene ids are of."""
+        """The entries in a Parquet file's metadata that name the vocabulary of its gene ids."""
         return {METADATA: json.dumps({"genes": len(self.names), "sha256": self.digest}).encode()}
 
     def ids_of(self, genes: Iterable[str], where: str) -> np.ndarray:
@@ -130,7 +130,7 @@ def write_vocabulary(path: Path, names: Sequence[str]) -> None:
 def add_genes(path: Path, names: Iterable[str]) -> tuple[int, int]:
     """Number the genes that a ``genes.parquet`` lacks, at its end; without one, make it. An id never changes.
 
-    Those that add at once wait for each other, and none is lost.
+    Processes that add at the same time wait for each other, so no gene is lost.
 
     Returns
     -------

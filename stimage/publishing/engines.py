@@ -1,4 +1,4 @@
-"""Ways to run many shards: processes of this machine, Ray tasks, a Slurm array. What is done, markers on disk say."""
+"""Ways to run many shards: local processes, Ray tasks, a Slurm array. Marker files record finished shards."""
 
 import os
 import shlex

@@ -21,11 +21,11 @@ PARTS = {"coordinates": FILES["coord"], "scale": FILES["coord"], "counts": FILES
          "patches": "the coord file and the image", "meta": "a row in the meta file"}  # fmt: skip
 
 
-def check_files(e: Evidence) -> Result:
-    missing = [name for file, name in FILES.items() if not getattr(e.slide, file)]
-    problems = [f"{what} is missing" for what in missing] + list(dict.fromkeys(e.faults.values()))
-    if e.broken and not missing:  # such as a row of the meta file that is not there
-        problems.append(e.broken)
+def check_files(slide: Slide, faults: Mapping[str, str], broken: str | None) -> Result:
+    missing = [name for file, name in FILES.items() if not getattr(slide, file)]
+    problems = [f"{what} is missing" for what in missing] + list(dict.fromkeys(faults.values()))
+    if broken and not missing:  # such as a row of the meta file that is not there
+        problems.append(broken)
     if problems:
         return Result("fail", "; ".join(problems), "get the file again, or leave the slide out")
     return Result("pass", "all are there and can be read")
@@ -139,6 +139,7 @@ def check_meta(slide: Slide, counts: Counts, meta: Mapping[str, str]) -> Result:
 
 
 CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: the check, and the parts it is given
+    "files": (check_files, ("slide", "faults", "broken")),
     "image": (check_image, ("picture",)),
     "ids": (check_ids, ("coordinates", "counts")),
     "annotation": (check_annotation, ("coordinates", "labels")),
@@ -161,14 +162,15 @@ CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: th
 
 def check_slide(e: Evidence) -> list[Finding]:
     """Run all checks on a slide's evidence; a check whose parts are not all there is skipped."""
-    results = {"files": check_files(e)}
+    findings = []
     for name, (check, needs) in CHECKS.items():
         parts = {part: getattr(e, part) for part in needs}
         if missing := dict.fromkeys(PARTS[part] for part, value in parts.items() if part in PARTS and value is None):
-            results[name] = Result("skipped", f"needs {' and '.join(missing)}")
+            result = Result("skipped", f"needs {' and '.join(missing)}")
         else:
-            results[name] = check(**parts)
-    return [Finding(e.slide.name, name, **vars(result)) for name, result in results.items()]
+            result = check(**parts)
+        findings.append(Finding(e.slide.name, name, **vars(result)))
+    return findings
 
 
 def find_twins(digests: dict[str, dict[str, str]]) -> list[Finding]:
