@@ -60,7 +60,7 @@ def write_report(out: Path, choice: Choice, steps: Steps) -> Path:
 
 
 def left_out(steps: Steps) -> dict[str, list[str]]:
-    """Return reason → what was not done for it."""
+    """Return reason → the steps that were left out for it."""
     reasons = {}
     for step in steps.done:
         if step.left_out:
@@ -158,7 +158,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def verdict(score: str, before: float | None, after: float | None) -> str:
-    """Say what tuning did to a score, by the figures as they are printed."""
+    """Say how tuning changed a score, by the numbers as they are printed."""
     if before is None or after is None:
         return ""
     change = round(round(after, 3) - round(before, 3), 3)

@@ -1,4 +1,4 @@
-"""Running scripts one after another, such that what is finished is not done again."""
+"""Running scripts one after another; a rerun skips finished steps."""
 
 import fcntl
 import hashlib
@@ -55,7 +55,7 @@ class Step:
 
 
 class StepFailed(Exception):
-    """A step failed, and has said why; its exit code."""
+    """A step failed and printed the reason; its exit code."""
 
 
 class Steps:
@@ -85,7 +85,7 @@ class Steps:
             raise DataError(f"{self.path}: is damaged ({error}); remove it, and all is done again") from None
 
     def add(self, *facts: str) -> None:
-        """Make the steps to come depend on more."""
+        """Make all later steps depend on another value."""
         self.key = hashlib.sha256("\0".join((self.key, *facts)).encode()).hexdigest()
 
     def run(self, step: Step, number: str) -> None:

@@ -1,4 +1,4 @@
-"""What a probe must beat: the commonest label, the position of the spot, the colours of its patch."""
+"""Baselines of a probe: the commonest label, the spot's position, the colours of its patch."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ APART = 1e4  # pitches: farther than a slide is wide, so that spots of a spot's 
 
 
 def majority(labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
-    """Say the commonest label of the training part, always."""
+    """Predict the commonest label of the training part for every spot."""
     k = int(labels.max()) + 1
     shares = [np.bincount(labels[fold.train], minlength=k) / len(fold.train) for fold in folds]
     scores = [np.tile(share, (len(fold.test), 1)) for share, fold in zip(shares, folds)]
@@ -27,10 +27,10 @@ def majority(labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
 
 
 def position_only(spots: LabelledSpots, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
-    """Say what the 5 nearest training spots are, by slide and place on it, with no look at the tissue.
+    """Predict the label of the 5 nearest training spots, by slide and place, without a look at the tissue.
 
-    Where the slide was trained on, these are its own spots; else those at the same place of other slides. What it
-    scores is the part of a probe's score that needs no embedding.
+    Neighbours are spots of the same slide if it was trained on, else spots at the same place of other slides. A probe
+    should beat this score, which needs no embedding.
     """
     k, places, scores = int(labels.max()) + 1, positions(spots, APART), []
     for fold in folds:

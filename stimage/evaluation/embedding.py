@@ -1,4 +1,4 @@
-"""Embedding slides: one Parquet file each, whole or not at all; what is done is kept.
+"""Embedding slides: one Parquet file each, whole or not at all; finished files are kept.
 
 The spots of a slide go through the tower in batches of that slide alone, always the same ones. So a vector depends
 neither on what else is embedded, nor on the order, nor on the number of processes.
@@ -91,14 +91,14 @@ class EmbeddingWriter:
 
 
 def model_name(tower: VisionTower) -> str:
-    """Return how a tower is called in files: a folder's own name or the name on the Hub, and its weights' digest."""
+    """Return a tower's name for files: the folder's own name or the name on the Hub, and the digest of its weights."""
     folder = Path(tower.name.removeprefix("local-dir:"))
     name = folder.resolve().name if folder.exists() else tower.name
     return f"{name}@{tower.digest[:8]}"
 
 
 def settle_options(out: Path, options: dict) -> None:
-    """Write into a folder what its files are made with, or hold that against what is there.
+    """Note in a folder the options that its files are made with, or compare them with those noted there.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def slides_left(slides: Sequence[Slide], out: Path) -> list[Slide]:
 def embed_slides(
     source: Source, slides: Sequence[Slide], tower: VisionTower, out: Path, batch_size: int = 64, workers: int = 1
 ) -> Iterator[tuple[Slide, int, DataError | None]]:
-    """Embed slides; yield each with its number of spots when its file is there, or with why there is none.
+    """Embed slides; yield each when it is finished, with its number of spots or the reason why it has no file.
 
     Parameters
     ----------

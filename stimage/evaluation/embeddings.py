@@ -34,12 +34,12 @@ class Embeddings:
         return len(self.spot_ids)
 
     def take(self, rows: np.ndarray) -> "Embeddings":
-        """Return some of them: numbers of rows, or a bool for each."""
+        """Return some embeddings, by number of row or by a bool for each."""
         return Embeddings(self.spot_ids[rows], self.slides[rows], self.vectors[rows], self.model)
 
 
 def read_embeddings(path: str | os.PathLike, slide_names: Iterable[str] | None = None) -> Embeddings:
-    """Read embeddings and put them in the order of their spot ids, whatever that of the files.
+    """Read embeddings, sorted by spot id whatever the order of the files.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
 
 
 def _slides_of(path: Path, spot_ids: np.ndarray, slide_names: Iterable[str] | None) -> np.ndarray:
-    """Tell each spot's slide from the beginning of its id."""
+    """Find each spot's slide by the beginning of its id."""
     longest_first = sorted(slide_names or (), key=lambda name: (-len(name), name))
     slides = []
     for number, spot in enumerate(spot_ids.tolist(), 1):

@@ -22,7 +22,7 @@ BLOCKS = 5  # of a lone training slide
 
 @dataclass(frozen=True, eq=False)
 class SlidePrediction:
-    """Of a slide that was not trained on: truth and prediction (n x genes), and whence it was predicted."""
+    """Truth and prediction (n x genes) of a slide that was not trained on, and the training slides in words."""
 
     spots: EmbeddedSlide
     genes: tuple[str, ...]
@@ -166,7 +166,7 @@ def fit_fixed(
 
 
 def place_features(xy: np.ndarray) -> np.ndarray:
-    """Return what the baseline of coordinates knows (n x 9): x and y within the slide's spots, to the third power."""
+    """Return the baseline of coordinates' features (n x 9): x and y within the slide's spots, to the third power."""
     low, high = xy.min(0), xy.max(0)
     x, y = ((xy - low) / np.where(high > low, high - low, 1) * 2 - 1).T
     return np.stack([x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3], 1)

@@ -1,4 +1,4 @@
-"""What expression is predicted from and held against: a slide's embeddings, places and counts, spot by spot."""
+"""Inputs of expression prediction: a slide's embeddings, places and counts, spot by spot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class EmbeddedSlide:
 def embedded_slides(
     embeddings: Embeddings, known: Sequence[Slide], wanted: Sequence[Slide]
 ) -> tuple[list[EmbeddedSlide], list[str]]:
-    """Take embeddings apart by slide, in the order of ``wanted``; and name wanted slides that have none.
+    """Split embeddings by slide, in the order of ``wanted``; return also the names of wanted slides that have none.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Annotated spots with their embeddings: what probes and scores are computed on."""
+"""Annotated spots with their embeddings, which probes and scores are computed on."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class LabelledSpots:
         return len(self.labels)
 
     def take(self, rows: np.ndarray) -> "LabelledSpots":
-        """Return some of the spots: numbers of rows, or a bool for each."""
+        """Return some of the spots, by number of row or by a bool for each."""
         some = self.embeddings.take(rows)
         slides = {name: self.slides[name] for name in np.unique(some.slides).tolist()}
         return LabelledSpots(some, self.labels[rows], self.x[rows], self.y[rows], self.r[rows], slides, self.left_out)

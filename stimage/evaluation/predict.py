@@ -1,4 +1,4 @@
-"""Running the protocols of expression prediction over slides: figures by slide and overall."""
+"""Running the protocols of expression prediction over slides: scores by slide and overall."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from stimage.slides.splits.splitting import Splitting
 
 @dataclass(frozen=True)
 class PredictionTask:
-    """What is predicted, and which slides are held out together.
+    """A task of expression prediction: the genes, and the slides that are held out together.
 
     ``groups`` is slide name → group; with ``folds``, groups are dealt into so many bins. Without a ``panel``,
     ``n_genes`` are chosen; ``gene_table`` tells symbols and Ensembl ids apart. ``show`` is called with the prediction
@@ -58,7 +58,7 @@ class PredictionTask:
         ]
 
     def panels(self, chosen_on: Sequence[Sequence[EmbeddedSlide]]) -> list[Panel]:
-        """Choose by HEST's rule on some slides, and on others, among the genes that the files of all slides have.
+        """Return the panel of each training set by HEST's rule, among the genes that the files of all slides have.
 
         Each slide is read once, whatever panels it is for.
         """
@@ -75,7 +75,7 @@ class PredictionTask:
 
 @dataclass
 class PredictionScores:
-    """Figures by slide and of all."""
+    """Scores by slide and overall."""
 
     slides: dict = field(default_factory=dict)
     overall: dict = field(default_factory=dict)
@@ -107,9 +107,9 @@ def run_original(task: PredictionTask, gene: str) -> PredictionScores:
 
 
 def run_hest(task: PredictionTask) -> PredictionScores:
-    """Predict as HEST-Benchmark does, quirks included: genes are chosen with the test slides in view.
+    """Predict as HEST-Benchmark does, with its quirk of choosing genes with the test slides in view.
 
-    One constant gene makes the means NaN; which genes are, is told.
+    One constant gene makes the means NaN; the results name such genes.
     """
     (panel,) = task.panels([task.slides])
     targets = {one.slide.name: read_expression(one, panel, "log1p")[0] for one in task.slides}
@@ -135,7 +135,7 @@ def run_hest(task: PredictionTask) -> PredictionScores:
 
 
 def run_fixed(task: PredictionTask) -> PredictionScores:
-    """Predict with nothing of the test slides in view but which genes they measured.
+    """Predict without any information from the test slides but the names of their genes.
 
     Of each fold: the panel by HEST's rule on the training slides alone; counts normalised to the slide's median total
     and log1p; ridge regression with an intercept, its penalty chosen by leaving out training groups; beside it, the
@@ -180,7 +180,7 @@ def _measured(one: EmbeddedSlide, panel: Panel) -> Measured:
 
 
 def _fit_all(known: Sequence[Measured], groups: Sequence[str]) -> dict:
-    """Return what predicts, by name: the model, its alpha, and what makes its features of a slide."""
+    """Return the predictors by name: a model, its alpha, and the function that makes its features from a slide."""
     order, mean = [one.xy[:, 0] for one in known], np.concatenate([one.values for one in known]).mean(0, np.float64)
     embedded = fit_fixed([(one.spots.vectors, one.values) for one in known], groups, order)
     placed = fit_fixed([(place_features(one.xy), one.values) for one in known], groups, order)
@@ -222,7 +222,7 @@ def _mean_of(many: Sequence[Mapping[str, float]]) -> dict:
 
 
 def split_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:
-    """Return slide name → what is held out as a whole: the slide, its study or its patient, as ``splitting.by`` says.
+    """Return slide name → the group that is held out as a whole: slide, study or patient, as ``splitting.by`` says.
 
     Studies that share a slide are one.
 
@@ -235,7 +235,7 @@ def split_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str
 
 
 def hest_groups(slides: Sequence[Slide], patients: str | None = None, no_study: str | None = None) -> dict[str, str]:
-    """Return slide name → study and patient, who is called "Patient 1" where the table has none, as HEST does."""
+    """Return slide name → study and patient; without a patient in the table it is "Patient 1", as in HEST."""
     studies = split_groups(slides, Splitting("study", no_study=no_study))
     names = read_patients(patients) if patients else {}
     return {name: f"{study} {names.get(fold_name(name)) or 'Patient 1'}" for name, study in studies.items()}

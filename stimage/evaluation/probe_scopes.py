@@ -20,7 +20,7 @@ CLASSIFIERS = ("embedding", "majority", "position", "colour")
 
 @dataclass(frozen=True)
 class ProbeScores:
-    """Figures by slide, by study and of all spots; see `stimage.scores.probe_scores.summarise`.
+    """Scores by slide, by study and over all spots; see `stimage.scores.probe_scores.summarise`.
 
     Each has ``spots``, ``classes`` (label → spots) and one entry a classifier; or ``left_out``, why there are none.
     """
@@ -71,7 +71,7 @@ def run_probe(
 
 
 def rare_classes(labels: np.ndarray, least: int = 10) -> list[str]:
-    """Say which classes have so few spots that a tenth may have none."""
+    """Return notes on classes with so few spots that a tenth of all spots may have none of them."""
     names, sizes = np.unique(labels, return_counts=True)
     return [f"class {name!r} has {n} spot{'s' * (n > 1)}: some parts of a split have none of it"
             for name, n in zip(names.tolist(), sizes.tolist()) if n < least]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Results as protocol cards: figures with all that must be known to compare them."""
+"""Results as protocol cards: scores with all that must be known to compare them."""
 
 import hashlib
 import json
@@ -123,7 +123,7 @@ def digest_of(value: Mapping) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Turn numpy's values into JSON's, and what is not finite into None."""
+    """Turn NumPy's values into JSON's, and numbers that are not finite into None."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray | list | tuple):

@@ -47,7 +47,7 @@ def spot_blocks(spots: LabelledSpots) -> np.ndarray:
 
 
 def positions(spots: LabelledSpots, apart: float) -> np.ndarray:
-    """Return x and y of spots in pitches about their slide's centre, and slides as columns that hold them apart.
+    """Return x and y of spots in pitches about their slide's centre, and a column for each slide that separates slides.
 
     Returns
     -------

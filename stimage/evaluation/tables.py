@@ -16,7 +16,7 @@ TABLE_FORMATS = ("markdown", "latex", "csv")
 
 
 def score_items(entry: Mapping, prefix: str = "") -> Iterator[tuple[str, float | None, float | None]]:
-    """Yield (name, value, std) of all figures in a part of results; names of nested ones are joined by dots."""
+    """Yield (name, value, std) of all scores in a part of the results; names of nested scores are joined by dots."""
     for key, value in entry.items():
         name = f"{prefix}{key}"
         if key in LEFT_OUT or isinstance(value, str | list | bool):
@@ -30,7 +30,7 @@ def score_items(entry: Mapping, prefix: str = "") -> Iterator[tuple[str, float |
 
 
 def write_csv(path: Path, results: Mapping) -> None:
-    """Write all figures of results as a table: scope (a slide, or "overall"), figure, value, std."""
+    """Write all scores of the results as a table: scope (a slide, or "overall"), figure, value, std."""
     rows = [(scope, *row) for scope, entry in results["slides"].items() for row in score_items(entry)]
     rows += [("overall", *row) for row in score_items(results["overall"])]
     path.write_text(_csv([("scope", "figure", "value", "std"), *rows]), encoding="utf-8")
@@ -39,7 +39,7 @@ def write_csv(path: Path, results: Mapping) -> None:
 def compare_results(
     paths: Sequence[Path], names: Sequence[str], wanted: Sequence[str] | None
 ) -> tuple[list[list[str]], list[str]]:
-    """Return a table, a line a results file and a column a figure of ``overall``; and notes of what differs.
+    """Return a table, with a line a results file and a column a score of ``overall``, and notes on differences.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def compare_results(
 
 
 def main_scores(table: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return the columns of a table of `compare_results` that are in `MAIN`; all where none is."""
+    """Return the columns of `compare_results`'s table that are in `MAIN`; all columns if none is."""
     kept = [k for k, name in enumerate(table[0]) if any(fnmatchcase(name, pattern) for pattern in MAIN)]
     return [[line[k] for k in [0, *kept]] if kept else list(line) for line in table]
 

@@ -76,7 +76,7 @@ def select_genes(
 
 
 def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: Naming | None = None) -> list[str]:
-    """Return a slide's n most variable genes by Pearson residuals, the most variable first; empty spots are left out."""
+    """Return a slide's n most variable genes by Pearson residuals, the most variable first; without empty spots."""
     import anndata
     import pandas as pd
     from scipy.sparse import csr_matrix, vstack

@@ -1,4 +1,4 @@
-"""Ways to run many shards: local processes, Ray tasks, a Slurm array. Marker files record finished shards."""
+"""Running many shards: local processes, Ray tasks, a Slurm array. Marker files record finished shards."""
 
 import os
 import shlex
@@ -16,7 +16,7 @@ from stimage.publishing.shards import WORK, OutputError, Shard, ShardRecord, wri
 
 @dataclass(frozen=True)
 class ShardOutcome:
-    """What became of a shard: it is done, or there is an error; ``fatal`` ones would meet all others too."""
+    """The outcome of a shard: done, or an error. A ``fatal`` error would stop all other shards too."""
 
     shard: Shard
     done: ShardRecord | None = None

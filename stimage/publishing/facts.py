@@ -1,4 +1,4 @@
-"""What was measured of a slide: a row of ``slides.parquet``."""
+"""Measurements of a slide: a row of ``slides.parquet``."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class SlideFacts:
 
     @classmethod
     def from_spots(cls, spots: Spots) -> "SlideFacts":
-        """Take them from an opened slide."""
+        """Measure an opened slide."""
         image, scale, lattice = spots.image_info, spots.scale, spots.scale.lattice
         return cls(
             spots=len(spots),

@@ -27,9 +27,9 @@ CARD, OPTIONS_FILE = "README.md", "options.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a published folder is to have: slides with their splits, and shards in order.
+    """The contents of a published folder: slides with their splits, and shards in order.
 
-    ``excluded`` are names as `fold_name` gives them, be they in the root or not.
+    ``excluded`` has folded names (see `fold_name`), which need not be in the root.
     """
 
     out: Path
@@ -41,7 +41,7 @@ class Plan:
     options: ShardOptions
 
     def report(self, done: Mapping[str, ShardRecord]) -> str:
-        """Tell, as a Markdown table, how much fell into which split."""
+        """Return a Markdown table of groups, slides and spots by split."""
         spots, left_out = Counter(), self.left_out(done)
         for shard in self.shards:
             spots[shard.slide.name] += done[shard.name].spots
@@ -174,7 +174,7 @@ def _continue_splits(out: Path, placed: Mapping[str, SlideSplit]) -> None:
 
 
 def job_shards(shards: Sequence[Shard], k: int, n: int) -> list[Shard]:
-    """Return the k-th of n runs of about as many spots; together they are all shards."""
+    """Return the shards of job k of n: consecutive shards, with about the same number of spots in each job."""
     sizes = np.array([shard.slide.about_spots / shard.parts for shard in shards])
     run = (n * (sizes.cumsum() - sizes / 2) / sizes.sum()).astype(int)
     return [shard for shard, of_run in zip(shards, run) if of_run == k]

@@ -1,4 +1,4 @@
-"""Telling how far a build is: a bar on a terminal, plain lines elsewhere."""
+"""Progress of a build: a bar on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -12,9 +12,9 @@ from stimage.publishing.shards import Shard
 
 
 def with_progress(outcomes: Iterable[ShardOutcome], shards: Sequence[Shard], spots: int) -> Iterator[ShardOutcome]:
-    """Pass outcomes on, and say after each how many slides are done, spots a second, and the time left.
+    """Pass outcomes on; print after each how many slides are done, spots per second, and the time left.
 
-    ``shards`` are those that outcomes will come of, and ``spots`` how many these have, which may be an estimate.
+    ``shards`` are those that are still to be made, and ``spots`` how many spots they have, about.
     """
     began, made = time.monotonic(), 0
     bar = tqdm(total=spots, unit="spot", unit_scale=True, disable=not sys.stderr.isatty())

@@ -17,7 +17,7 @@ AGAIN = "run the same command again to go on"
 
 
 def open_repository(repo: str, public: bool = False, kind: str = "dataset") -> str:
-    """Make a repository unless it is there, and return its full name; before the work, as it may be refused.
+    """Make a repository unless it exists, and return its full name. Call it before the work: the Hub may refuse.
 
     ``kind`` is "dataset" or "model".
 

@@ -66,12 +66,12 @@ class Shard:
 
     @property
     def path(self) -> str:
-        """Where it is in the published folder."""
+        """The shard's path in the published folder."""
         return f"data/{self.slide.tech}/{self.split}/{self.name}.parquet"
 
     @property
     def marker(self) -> Path:
-        """The file whose presence says that the shard is done."""
+        """The marker file, which records a finished shard."""
         return Path(self.out, WORK, "done", f"{self.name}.json")
 
     @property
@@ -90,7 +90,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """What is known of a finished shard; ``facts`` are of the whole slide, the digests of this part.
+    """The record of a finished shard: ``facts`` about the whole slide, and digests of this part of it.
 
     A slide of which no spot is left has no facts.
     """
@@ -121,7 +121,7 @@ def writing(out: str | os.PathLike, numbers: Collection[int] | None = None) -> I
 
 
 def find_done(shard: Shard) -> ShardRecord | None:
-    """Return what the marker says, if the shard is there and was made of the same files with the same options."""
+    """Return the record of a finished shard, if it was made from the same files with the same options."""
     try:
         record = json.loads(shard.marker.read_text())
         if record.pop("sha256") != _digest(record):
@@ -181,7 +181,7 @@ def _write_shard(shard: Shard) -> ShardRecord:
 
 
 def _open(shard: Shard) -> tuple[Spots | None, str | None]:
-    """Return the slide's spots, if it has some, and why it is left out, where slides that do not fit are to be."""
+    """Return the slide's spots, or None and why the slide is left out."""
     spots, options = None, shard.options
     try:
         spots = open_spots(shard.slide, options.on_mismatch, options.max_image_pixels)
@@ -194,7 +194,7 @@ def _open(shard: Shard) -> tuple[Spots | None, str | None]:
 
 
 class _Record:
-    """What is counted and digested of the spots that pass by."""
+    """Counts and digests, collected while spots pass by."""
 
     def __init__(self, genes: int):
         self.spots = 0

@@ -1,4 +1,4 @@
-"""How embeddings lie by label: compactness, agreement of clusters with labels, and mixing of slides."""
+"""Scores of embeddings against labels: compactness, agreement of clusters with labels, mixing of slides."""
 
 import random
 

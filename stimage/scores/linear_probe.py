@@ -92,7 +92,7 @@ def probe_f1(
 
 
 def unit(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what centres vectors by the training part and scales each to unit norm."""
+    """Return the function that centres vectors by the training part's mean and scales each to unit norm."""
     centre = train.mean(0, dtype=np.float64)
 
     def prepared(x: np.ndarray) -> np.ndarray:
@@ -103,7 +103,7 @@ def unit(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def standardiser(train: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what centres each number by the training part and divides it by its standard deviation there."""
+    """Return the function that standardises features by the training part's mean and standard deviation."""
     centre, scale = train.mean(0, dtype=np.float64), train.std(0, dtype=np.float64)
     return lambda x: (x - centre) / np.where(scale > 0, scale, 1)
 
@@ -120,7 +120,7 @@ def predict_tuned(
 ) -> FoldPredictions:
     """Choose alpha on each fold's validation part, fit on training and validation, and predict the test part.
 
-    ``prepare`` is given the vectors that are fitted on, and returns what is done to all of them before.
+    ``prepare`` takes the vectors that are fitted on, and returns the function that is applied to all vectors before.
     """
     k = int(labels.max()) + 1
     scores, chosen = [], []
@@ -150,7 +150,7 @@ def _fitted(
     alphas: Sequence[float],
     tolerance: float,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Fit some rows; return what says, of vectors (n, d), the scores (n, alphas · k)."""
+    """Fit some rows; return the function from vectors (n, d) to scores (n, alphas · k)."""
     ready = prepare(x[rows])
     table = torch.from_numpy(ready(x[rows]).astype(np.float32))
     model = fit_one_vs_rest(table, labels[rows], k, alphas, tolerance).double().numpy()

@@ -1,4 +1,4 @@
-"""What a classifier's predictions are worth: F1, balanced accuracy, AUROC, confusion, and how sure that is."""
+"""Scores of a classifier's predictions: F1, balanced accuracy, AUROC, confusion, and their uncertainty."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ DRAWS = 1000
 
 @dataclass(frozen=True, eq=False)
 class FoldPredictions:
-    """What a classifier says of the test spots of each fold: their rows (int), and scores, float64 (spots, classes).
+    """A classifier's predictions for the test spots of each fold: rows (int), and scores, float64 (spots, classes).
 
-    ``alphas`` are those that were chosen: one, or one a fold; empty for what has none.
+    ``alphas`` are the chosen penalties: one, or one a fold; empty for a classifier without.
     """
 
     rows: Sequence[np.ndarray]

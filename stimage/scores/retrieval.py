@@ -1,4 +1,4 @@
-"""Retrieval: how near the top each spot's own partner is, among all partners, ranked by cosine similarity."""
+"""Retrieval: the rank of each spot's own partner among all partners, by cosine similarity."""
 
 from collections.abc import Sequence
 

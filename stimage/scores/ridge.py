@@ -1,4 +1,4 @@
-"""Ridge regression as the protocols use it, and how predictions are scored."""
+"""Ridge regression as the protocols use it, and correlations that score predictions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ def pearson(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
 
 def fair_pearson(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Return `pearson`, but 0 where the truth varies and the prediction does not: so NaN tells a constant gene."""
+    """Return `pearson`, but 0 where the truth varies and the prediction does not: NaN then marks a constant gene."""
     r = pearson(truth, predicted)
     return np.where(np.isnan(r) & ~_constant(truth), 0.0, r)
 

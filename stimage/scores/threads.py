@@ -1,4 +1,4 @@
-"""One thread: sums are then the same whatever the machine, and small products do not wait for busy cores."""
+"""Holding libraries to one thread: sums are then the same on any machine, and small products wait for no busy core."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController
 
 @cache
 def _pools(with_sklearn: bool) -> ThreadpoolController:
-    """Return the thread pools of what is loaded; scikit-learn brings some. To look for them takes ten milliseconds."""
+    """Return the thread pools of loaded libraries. Looking for them takes ten milliseconds."""
     return ThreadpoolController()
 
 

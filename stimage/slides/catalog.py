@@ -1,4 +1,4 @@
-"""Which slides a root has, what the meta file says of them, and which of them are asked for."""
+"""The slides of a root, what the meta file says of them, and the choice of some of them."""
 
 import difflib
 import logging
@@ -56,7 +56,7 @@ class Slide:
 
     @property
     def about_spots(self) -> int:
-        """How many spots it has, before any file is opened: as the meta file says, or by the coord file's size."""
+        """About how many spots the slide has, by the meta file or by the coord file's size; no file is opened."""
         return max(1, self.spot_num or (self.size or 0) // BYTES_PER_SPOT)
 
     @property
@@ -65,7 +65,7 @@ class Slide:
         return tuple(sorted({pmid.strip() for pmid in (self.pmid or "").split(",")} - {""}))
 
     def parts(self, spots_per_part: int) -> int:
-        """Into how many ranges of about so many spots it is cut."""
+        """The number of ranges, of about so many spots each, that the slide is cut into."""
         return min(1000, -(-self.about_spots // spots_per_part))
 
 
@@ -129,7 +129,7 @@ class Catalog:
     def select(
         self, filters: Filters = Filters(), on_mismatch: str = "error", with_broken: bool = False
     ) -> list[Slide]:
-        """Return the slides that match, without opening any file; with ``with_broken`` those too that can't be read.
+        """Return the slides that match, without opening any file; with ``with_broken``, also those that can't be read.
 
         Raises
         ------
@@ -277,7 +277,7 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
 
 
 def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta_file: str | None) -> str | None:
-    """Say what keeps a slide from being read: a file or the meta file's row that is not there."""
+    """Say what keeps a slide from being read: a missing file, or a missing row of the meta file."""
     for part, (folder, suffixes) in REQUIRED_FILES.items():
         if not getattr(slide, part):
             return f"{root}/{slide.tech}/{folder}/{slide.name}{suffixes[0]}: is missing"

@@ -82,7 +82,7 @@ def _header(path: str) -> list[str]:
 
 
 def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.ChunkedArray, dict[str, np.ndarray]]:
-    """Read the ids, and the coordinates as numbers, or as text if some are no finite number.
+    """Read the ids and the coordinates: as numbers, or as text if some are no finite number.
 
     A block of the file at a time: read at once, a file takes three times the memory of what it says.
     """
@@ -109,7 +109,7 @@ def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.Chunked
 
 
 def _numbers(path: str, column: str, ids: pa.ChunkedArray, values: np.ndarray) -> np.ndarray:
-    """Return one column as float64 numbers; it is text if one of the columns has something that is no finite number."""
+    """Return one column, numbers or text, as float64."""
     if values.dtype == np.float64:
         return values
     numbers = np.array([number_of(value) for value in values])

@@ -1,4 +1,4 @@
-"""Whether a slide's files changed: what their server says of each, asked only where its listings do not say it."""
+"""Stamps of a slide's files, which tell whether a file changed; a server is asked only where its listings lack them."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ ASKING = 16  # requests at once
 
 
 def with_stamps(slides: Iterable[Slide], files: Iterable[str] = FILE_KINDS) -> list[Slide]:
-    """Return slides that know the stamps of these of their files.
+    """Return the slides with the stamps of their files.
 
     Raises
     ------
@@ -39,9 +39,9 @@ def with_current_stamps(slide: Slide) -> Slide:
 
 
 def slide_identity(slide: Slide, files: Iterable[str] = FILE_KINDS) -> dict:
-    """Return all of a slide that its examples depend on: its row of the meta file, and names and stamps of its files.
+    """Return everything that a slide's examples depend on: its row of the meta file, its files' names and stamps.
 
-    Neither the place of its root nor what the server asks for is part of that.
+    The place of the root, tokens and storage options are no part of it.
     """
     known = {part.name: getattr(slide, part.name) for part in fields(Slide) if part.compare and part.name != "size"}
     for file in FILE_KINDS:
@@ -51,7 +51,7 @@ def slide_identity(slide: Slide, files: Iterable[str] = FILE_KINDS) -> dict:
 
 
 def root_digest(root: str) -> str:
-    """Digest what a root's slides and their files are now: it changes when one of them does."""
+    """Digest a root's slides and their files as they are now; the digest changes when one of them does."""
     slides = with_stamps(read_catalog(root).slides)
     return hashlib.sha256(repr([sorted(slide_identity(slide).items()) for slide in slides]).encode()).hexdigest()
 

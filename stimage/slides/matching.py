@@ -1,4 +1,4 @@
-"""Which spots of a slide can be read: those that all its files have; and the ids by which they are known."""
+"""Matching a slide's files: the spots that all of them have, and ids that are unique across slides."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ def match_spots(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each spot's row in the count file (-1 where it has none), and which spots are kept.
 
-    Without ``info``, the image is not held against them.
+    Without ``info``, spots outside the image are kept too.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _settle(path: str, ids: pa.ChunkedArray, bad: np.ndarray, what: str, on_mism
 
 
 def unique_ids(ids: pa.Array, slide: str) -> pa.Array:
-    """Return ids that no other slide has: those that do not begin with the slide's name get it in front."""
+    """Return ids that no other slide has: an id that does not begin with the slide's name gets the name in front."""
     if pc.all(pc.starts_with(ids, f"{slide}_")).as_py():  # as in the data set
         return ids
     begins = re.compile(re.escape(fold_name(slide)) + r"(?![^\W_])")  # slide A1 has not the spots of slide A10

@@ -12,12 +12,12 @@ from stimage.core.tables import read_names
 
 
 def fold_name(name: str) -> str:
-    """Return a name as names are compared: upper and lower case do not count, nor how Unicode writes accents."""
+    """Fold a name for comparison: upper and lower case do not count, nor does the way Unicode writes accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def check_name(name: str, where: str) -> None:
-    """Refuse what would lead out of a folder or hide as a file's name; names become those of files that are written."""
+    """Refuse a slide's name that would lead out of a folder or make a hidden file: files are named after slides."""
     if not name or name[0] == "." or ".." in name or any(c in name for c in "/\\\0"):
         raise DataError(
             f"{where}: {name!r} is no slide name; it may not be empty, begin with '.', or have '..', '/' or '\\' in it"
@@ -25,7 +25,7 @@ def check_name(name: str, where: str) -> None:
 
 
 def slide_names(slides: str | os.PathLike | Iterable[str]) -> list[str]:
-    """Return the names that the filter ``slides`` stands for."""
+    """Return the names in the filter ``slides``, which may be a file of names."""
     if isinstance(slides, str | os.PathLike) and str(slides).endswith((".csv", ".txt")):
         return read_names(slides)
     return texts_of(slides)

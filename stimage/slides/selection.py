@@ -9,7 +9,7 @@ from stimage.slides.names import texts_of
 
 
 def techs_called(tech: str) -> tuple[str, ...]:
-    """Return the technologies of a name: of "all", each."""
+    """Return the technologies of a configuration's name; "all" has each of them."""
     return TECHS if tech == "all" else (tech,)
 
 
@@ -28,7 +28,7 @@ class Selection:
 
     @property
     def words(self) -> str:
-        """The root and the filters, as scripts take them."""
+        """The same as options of a script."""
         words = [self.root, *(("--tech", *self.techs) if len(self.techs) == 1 else ())]
         for one in fields(Filters):
             if (value := getattr(self.filters, one.name)) is not None:

@@ -85,12 +85,12 @@ class Spots:
         return pa.array([labels.get(spot) for spot in self.file_ids.to_pylist()], pa.string())
 
     def rows(self, some: slice | np.ndarray) -> CountRows:
-        """Read the counts of some spots, and see that they are of these: a file may have changed in place.
+        """Read the counts of some spots, and check that the rows have their ids: a file may have changed in place.
 
         Raises
         ------
         DataError
-            As `rows_at` does, and if they are of others; the next to open the slide then finds its rows anew.
+            As `rows_at` does, and if the rows have other ids; the slide's rows are then indexed anew.
         """
         ids = self.file_ids[some] if isinstance(some, slice) else self.file_ids.take(pa.array(some))
         try:
@@ -106,7 +106,7 @@ class Spots:
     def blocks(self, at: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, CountRows]]:
         """Read the counts of all spots, or of those at some places, block by block as they lie in the file.
 
-        Yields which of the places a block has, counted from 0, and its counts; raises as `rows` does.
+        Yields, for each block, which of the places it has (counted from 0), and its counts; raises as `rows` does.
         """
         at = np.arange(len(self)) if at is None else at
         order = self.row_start[at].argsort()

@@ -1,4 +1,4 @@
-"""Vision towers as they come: checkpoints of transformers, ours among them, and of timm; images in, vectors out."""
+"""Image towers from checkpoints of transformers (this project's among them) and of timm: images in, vectors out."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Who learns how fast: parameter groups, weight decay, warm-up and cosine."""
+"""The optimizer and its schedule: parameter groups, weight decay, warm-up and cosine."""
 
 import math
 

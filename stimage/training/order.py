@@ -1,4 +1,4 @@
-"""In which order spots are trained on: whole global batches, the same for any number of processes."""
+"""The order of training spots: whole global batches, the same for any number of processes."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def global_batches(
     slide: np.ndarray, batch_size: int, seed: int, epoch: int, slides_per_batch: int | None = None
 ) -> list[np.ndarray]:
-    """Return an epoch's batches, each of ``batch_size`` rows; what does not fill a batch is left out of the epoch.
+    """Return an epoch's batches of ``batch_size`` rows each; rows that do not fill a batch are left out of the epoch.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Which slides a run trains on, which it holds out, and which it leaves alone."""
+"""The slides that a run trains on, holds out, and leaves alone."""
 
 from dataclasses import asdict, dataclass
 

@@ -1,4 +1,4 @@
-"""What the second tower is given of a batch: expression as it is, a panel's out of all counts, or sentences."""
+"""The second tower's input from a batch: expression from the builder, a panel's from all counts, or sentences."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ def second_input(
     names: Sequence[str] | None,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> Callable[[SpotBatch], dict[str, torch.Tensor]]:
-    """Return what makes the second tower's input of a batch.
+    """Return the function that makes the second tower's input from a batch.
 
     Parameters
     ----------

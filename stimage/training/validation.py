@@ -1,4 +1,4 @@
-"""How good two towers are on held-out slides: loss, recall both ways, and a linear probe where there are labels."""
+"""Scores of two towers on held-out slides: loss, recall both ways, and a linear probe where there are labels."""
 
 import os
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""What a slide's files have, read once for all checks, each part on its own, so that one bad file hides no other."""
+"""What a slide's files contain, read once for all checks; each part on its own, so one bad file hides no other."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -37,7 +37,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Counts:
-    """A count file in figures, spot by spot in its order; ``digest`` does not depend on that order.
+    """Sums over a count file, spot by spot in its order; ``digest`` does not depend on that order.
 
     ``totals`` and ``mitochondrial`` are sums of counts (float64, n each); ``fractional`` the cells that are no whole
     number; ``of_gene`` the counts of the gene that was asked for (n), None if the slide lacks it.
@@ -54,7 +54,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A slide's parts; None where there is none, or where it could not be read, which ``faults`` then tells by part.
+    """A slide's parts; None where a part is missing or could not be read. ``faults`` has the errors of parts.
 
     ``broken`` is what the catalog says keeps the slide from being read.
     """
@@ -74,7 +74,7 @@ class Evidence:
 def gather(
     slide: Slide, meta: Mapping[str, str] | None, gene: str | None = None, broken: str | None = None
 ) -> Evidence:
-    """Read all that a slide has.
+    """Read all parts of a slide.
 
     ``meta`` is the slide's row of the meta file, ``gene`` one whose counts are wanted, ``broken`` what the catalog says
     of the slide. Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.

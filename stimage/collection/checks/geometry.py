@@ -66,7 +66,7 @@ def check_lattice(slide: Slide, scale: Scale) -> Result:
 
 
 def check_scale(scale: Scale) -> Result:
-    """Say of the scale what the loader makes of it: see `stimage.slides.scale.scale.slide_scale`."""
+    """Report the scale that the loader uses; see `stimage.slides.scale.scale.slide_scale`."""
     if scale.verdict == "skipped":
         return Result("skipped", "needs the technology's lattice")
     values = {"um_per_px": scale.um_per_px, "um_per_px_from_pitch": scale.from_pitch,
@@ -111,7 +111,7 @@ def check_tissue(coordinates: Coordinates, scale: Scale, picture: Picture) -> Re
 def check_sharpness(patches: list[np.ndarray]) -> Result:
     """Compare edges after a blur of one pixel and of two.
 
-    This does not depend on stain or contrast, nor, as it would without the first blur, on rounding to whole greys.
+    The ratio does not depend on stain or contrast. Without the first blur it would depend on rounding to whole greys.
     """
     grey = [patch.mean(2) for patch in patches]
     edges = [(laplace(gaussian_filter(one, 1)).var(), laplace(gaussian_filter(one, 2)).var()) for one in grey]

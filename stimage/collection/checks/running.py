@@ -28,7 +28,7 @@ VERSIONS = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
 
 @dataclass(frozen=True)
 class Checked:
-    """What was found of a slide, digests of what it is made of, and whether there is a picture of it."""
+    """The findings on a slide, digests of its image and counts, and whether a picture was drawn."""
 
     slide: Slide
     findings: list[Finding]
@@ -52,7 +52,7 @@ def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Pat
 def check_all(
     catalog: Catalog, slides: Sequence[Slide], out: Path | None, colour: str, workers: int
 ) -> Iterator[Checked]:
-    """Check slides in processes, in whatever order they are done; one whose process dies fails the check "files"."""
+    """Check slides in processes, and yield them as they finish; a slide whose process dies fails the check "files"."""
     tasks = [
         (slide, (catalog.meta or {}).get(fold_name(slide.name)), catalog.broken.get(slide.name)) for slide in slides
     ]
@@ -61,7 +61,7 @@ def check_all(
 
 
 def with_twins(checked: Iterable[Checked]) -> dict[str, list[Finding]]:
-    """Return all findings by slide, with those on slides that have the same image or counts."""
+    """Return all findings by slide, with findings on slides that share their image or counts."""
     checked = sorted(checked, key=lambda one: one.slide.name)
     twins = find_twins({one.slide.name: one.digests for one in checked})
     return {one.slide.name: [*one.findings, twin] for one, twin in zip(checked, twins)}

@@ -21,9 +21,9 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """How well spots cover tissue, from -1 to 1 (Matthews' correlation), as they are, and turned the best way.
+    """How well spots cover tissue, from -1 to 1 (Matthews' correlation): as they are, and in the best orientation.
 
-    ``factor`` is what x and y are multiplied by, that way.
+    ``factor`` is the number that x and y are multiplied by in that orientation.
     """
 
     as_is: float
@@ -95,7 +95,7 @@ def fit_spots(pixels: np.ndarray, step: float, x: np.ndarray, y: np.ndarray, pit
 
 
 def _scales(tissue: np.ndarray, unit: float, x: np.ndarray, y: np.ndarray) -> list[float]:
-    """Return the factor that makes the spots' far corner that of the tissue, if it is far from 1."""
+    """Return the factor that moves the spots' far corner to the tissue's, if it is far from 1."""
     rows, columns = np.nonzero(tissue)
     if not len(rows):
         return []

@@ -1,1 +1,1 @@
-"""Making the meta file, and holding one against what is known."""
+"""Making the meta file, and checking one that exists."""

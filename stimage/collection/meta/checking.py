@@ -1,4 +1,4 @@
-"""Holding a meta file that exists against the maps and the rule for cancer."""
+"""Checking a meta file that exists against the maps and the rule for cancer."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class MetaCheck:
-    """How many rows were looked at, and what is wrong with them."""
+    """The number of rows that were checked, and the differences."""
 
     rows: int
     differences: tuple[Difference, ...]

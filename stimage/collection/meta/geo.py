@@ -153,7 +153,7 @@ def _from_row(row: Row) -> Sample | Series:
 
 
 def _record(accession: str, attributes: Attributes, where: str) -> Sample | Series:
-    """Make a sample or a series, as its accession says, of what the file says of it."""
+    """Make a sample or a series, as the accession says, from its attributes."""
     if re.fullmatch(r"GSM\d+", accession):
         organisms = chain(*(attributes.get(f"organism_ch{channel}", ()) for channel in (1, 2)))
         series = tuple(attributes.get("series_id", ()))

@@ -30,7 +30,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Meta:
-    """A meta file's rows; what of them is not known; and slides of the slide table that have no files in the root."""
+    """A meta file's rows, the cells that are not known, and slides of the slide table without files in the root."""
 
     rows: tuple[MetaRow, ...]
     unknown: tuple[Unknown, ...]
@@ -39,7 +39,7 @@ class Meta:
 
 @dataclass(frozen=True)
 class Sources:
-    """All that rows are made of, but for the slides' files."""
+    """The sources of rows beside the slides' files."""
 
     maps: Maps
     geo: Geo = field(default_factory=Geo)
@@ -98,7 +98,7 @@ def write_meta(rows: Iterable[MetaRow], path: str | Path) -> None:
 
 
 def _scales(root: str) -> dict[str, dict[str, str]]:
-    """Return what a root's meta file says of slides' scales, which no other source of it does, by folded name."""
+    """Return the scales in a root's meta file, by folded name; no other source of rows has them."""
     root = normal_root(root)
     if not (found := find_meta(root)):
         return {}
@@ -125,7 +125,7 @@ def _count(slide: Slide, row: MetaRow, unknown: list[Unknown]) -> tuple[MetaRow,
 
 
 class _Row:
-    """One row in the making: each method gives a cell, and notes why where it can't."""
+    """A row in the making: each method returns a cell, or "" with a note of the reason."""
 
     def __init__(self, entry: SlideEntry, sources: Sources):
         self.entry, self.sources, self.maps = entry, sources, sources.maps

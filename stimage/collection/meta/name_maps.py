@@ -1,4 +1,4 @@
-"""The curator's maps: Latin to common names of species, what GEO calls tissues, and tissues said for a study.
+"""The curator's maps: Latin to common names of species, GEO's to our names of tissues, and tissues of whole studies.
 
 They are CSV files: a curator edits them as a table, and each error has a line (of two same keys YAML forgets one).
 """
@@ -73,7 +73,7 @@ def read_maps(folder: str | Path = SHIPPED) -> Maps:
 
 
 def _read(path: Path, key: str, word: str, more: tuple[str, ...] = ()) -> dict[str, tuple[str, str]]:
-    """Return what each written name is mapped to, and where that is said."""
+    """Return the word for each written name, and the line that maps it."""
     found = {}
     for row in read_rows(path, (key, word), (key, word, *more)):
         name, value = _plain(row.get(key)), row.get(word)
@@ -86,7 +86,7 @@ def _read(path: Path, key: str, word: str, more: tuple[str, ...] = ()) -> dict[s
 
 
 def _with_words(found: dict[str, tuple[str, str]]) -> dict[str, str]:
-    """Add that each word stands for itself; what a name is mapped to may not be mapped further."""
+    """Map each word to itself; a word may not be mapped to another."""
     mapped = {name: word for name, (word, _) in found.items()}
     for word, where in found.values():
         if mapped.setdefault(_plain(word), word) != word:

@@ -77,7 +77,7 @@ def joined(texts: Sequence[str], column: str) -> str:
 
 
 def involves_cancer(title: str, abstract: str, keywords: str) -> bool:
-    """Say whether a word begins with cancer, tumor or metastasis, or is tme, in any case.
+    """Tell whether a word begins with cancer, tumor or metastasis, or is tme, in any case.
 
     A word begins after a space: "anti-tumor" and "(cancer" are none. That a space should follow too, as the original's
     description can be read, does not give the data set's own values; this does, for all 1,149 slides.

@@ -1,4 +1,4 @@
-"""The curator's table of slides: what their names do not tell."""
+"""The curator's table of slides, for facts that a slide's name does not contain."""
 
 import re
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ SLIDE_TABLE_COLUMNS = ("slide", "gse", "gsm", "pmid", "tech", "species", "tissue
 
 @dataclass(frozen=True)
 class SlideEntry:
-    """What is said of a slide; empty where nothing is. Without a table, accessions are taken from the slide's name."""
+    """A slide's entry; empty fields are not known. Without a table, accessions come from the slide's name."""
 
     slide: str
     gse: str = ""

@@ -1,4 +1,4 @@
-"""The thumbnail of a slide with its spots on it, coloured by total counts, by annotation or by a gene."""
+"""The thumbnail of a slide under its spots, coloured by total counts, by annotation or by a gene."""
 
 from pathlib import Path
 

@@ -23,7 +23,7 @@ def write_report(
     thumbnails: Mapping[str, str],
     meta_file: str | None = None,
 ) -> None:
-    """Write the page; it needs no network and no other file than the thumbnails, which are loaded as they are seen.
+    """Write the page. It needs no network, and no file but the thumbnails, which load as they come into view.
 
     Parameters
     ----------

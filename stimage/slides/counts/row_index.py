@@ -1,6 +1,7 @@
-"""Where the rows of a count file lie: found once, and kept in the cache for as long as the file does not change.
+"""Where the rows of a count file lie: found once, then kept in the cache until the file changes.
 
-To find them is to read the whole file, 20 GB of a Visium HD slide, which else each process did in each epoch.
+Finding the rows means reading the whole file, 20 GB of a Visium HD slide; without the cache, each process would
+read it in each epoch.
 """
 
 import hashlib
@@ -21,10 +22,10 @@ CHECKED = 4  # bytes at a kept index' end: the checksum of those before
 
 
 def kept_index(path: str) -> RowIndex:
-    """Return what `index_rows` does, from the cache if it is there and of the file as it is now; and keep it there.
+    """Return the same as `index_rows`, from the cache if the file has not changed since; else index it, and keep that.
 
-    An index that is damaged is made again, and where nothing can be kept, nothing is. Whoever reads rows by it has
-    to hold their ids against it (and to `forget` it if they differ): a file may change and keep its size and time.
+    A damaged index is made again, and an index that can't be written is not kept. The reader of rows must compare
+    their ids with the index, and `forget` it if they differ: a file may change and keep its size and time.
     """
     state = os.stat(path)
     if state.st_size < KEPT_FROM:
@@ -67,7 +68,7 @@ def _read(place: Path, stamp: bytes) -> RowIndex | None:
 
 
 def _write(place: Path, stamp: bytes, index: RowIndex) -> None:
-    """Write an index with its checksum behind it; other processes see a whole one or none."""
+    """Write an index with its checksum behind it; other processes see the whole index or none."""
     table = pa.table({"id": index.ids, "start": index.start, "end": index.end}).replace_schema_metadata(
         {"stamp": stamp}
     )

@@ -1,12 +1,12 @@
-"""Sparse rows out of the text of a dense, wide CSV, with NumPy alone.
+"""Parsing the text of a dense, wide CSV into sparse rows, with NumPy alone.
 
 In such a text almost every cell is the two bytes ``0,``.  So only the cells that are *not* a plain ``0`` are located,
 and a cell's column follows from where it starts: each cell takes two bytes, plus one for every further character of
 the cells before it in its row.
 
-Whoever reads a large file this way asks for some megabytes of arrays a thousand times a second. Where the C library
-gives freed memory back to the system at once, as ``MALLOC_TRIM_THRESHOLD_`` can make it, fetching it anew takes five
-times as long as the work. So arrays that only the scan needs are kept by the thread, and Arrow's pool has the others.
+A scan of a large file needs some megabytes of arrays a thousand times a second. Where the C library gives freed memory
+back to the system at once (see ``MALLOC_TRIM_THRESHOLD_``), fetching that memory again takes five times as long as the
+scan. So each thread keeps the arrays that only the scan needs, and the others come from Arrow's pool.
 """
 
 import re
@@ -165,7 +165,7 @@ def _read_longer(
 
 
 def _starts(a: np.ndarray, sep: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
-    """Return where the cells start that are no plain 0."""
+    """Return where each cell starts that is not a plain 0."""
     zero = np.equal(a, ZERO, out=work("zero", len(a), bool))
     zero[:-1] &= sep[1:]
     begins = work("begins", len(a) + len(a) % 2, bool)  # does a cell other than a plain 0 start here?
@@ -177,7 +177,7 @@ def _starts(a: np.ndarray, sep: np.ndarray, first: np.ndarray, last: np.ndarray)
 
 
 def _true_places(mask: np.ndarray) -> np.ndarray:
-    """Do as `numpy.flatnonzero`, four times as fast: only empty cells start within two bytes, so look at pairs."""
+    """Do as `numpy.flatnonzero`, four times as fast: only empty cells start within two bytes, so pairs are tested."""
     pairs = mask.view("<u2")
     filled = np.not_equal(pairs, 0, out=work("filled", len(pairs), bool))
     found, n = work("starts", len(pairs), np.int64), 0

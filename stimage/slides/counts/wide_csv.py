@@ -134,7 +134,7 @@ def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> 
 
 
 def _lines_at(file: FileIO, start: np.ndarray, end: np.ndarray) -> tuple[bytearray, int]:
-    """Read lines into a text that is used again, each with an end; return it and how much of it they are."""
+    """Read lines into a reused text, each with a line end; return the text and the length that is filled."""
     text, size = work.text(int((end - start + 1).sum())), 0
     for a, b in zip(start.tolist(), end.tolist()):
         file.seek(a)
@@ -145,12 +145,12 @@ def _lines_at(file: FileIO, start: np.ndarray, end: np.ndarray) -> tuple[bytearr
 
 
 def _row_at(start: np.ndarray, end: np.ndarray, place: int) -> int:
-    """Return where in its file the row begins that `_lines_at` put at this place."""
+    """Return the place in the file of the row that `_lines_at` put at this place of its text."""
     return int(start[np.append(0, np.cumsum(end - start + 1)).searchsorted(place, "right") - 1])
 
 
 def _joined(parts: list[CountRows]) -> CountRows:
-    """Return one `CountRows` of many."""
+    """Join many `CountRows` into one."""
     n = [len(part.columns) for part in parts]
     indptr = [part.indptr[:-1] + before for part, before in zip(parts, np.cumsum([0, *n]))]
     return CountRows(
@@ -162,7 +162,7 @@ def _joined(parts: list[CountRows]) -> CountRows:
 
 
 def _whole_lines(path: str, start: int) -> Iterator[tuple[bytearray, int]]:
-    """Yield the lines from a byte on, many at a time: a text that is used again, and how much of it they are.
+    """Yield many lines at a time, from a byte on: a reused text, and the length that is filled.
 
     The last line is given an end if it lacks one.
     """

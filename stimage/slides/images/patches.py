@@ -24,7 +24,7 @@ def square_boxes(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.n
 
 
 def lies_outside(centre: np.ndarray, half: np.ndarray | float, size: int) -> np.ndarray:
-    """Return, along one direction, whether a square (see `square_boxes`) is wholly outside an image of that size."""
+    """Return whether each square (see `square_boxes`) is wholly outside an image of that size, along one direction."""
     return (np.rint(centre + half) <= 0) | (np.rint(centre - half) >= size)
 
 

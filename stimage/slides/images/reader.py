@@ -27,7 +27,7 @@ pyvips.cache_set_max(0)  # libvips would keep a hundred opened images, with the 
 
 @dataclass(frozen=True)
 class ImageInfo:
-    """What an image file says of itself: true type ("png", "jpeg", "tiff"), size in pixels, bands, bits a band."""
+    """An image file's header: true type ("png", "jpeg", "tiff"), size in pixels, bands, bits a band."""
 
     type: str
     width: int

@@ -1,1 +1,1 @@
-"""How many µm a pixel is, and what tells it."""
+"""µm per pixel: given, or estimated from the lattice of spots."""

@@ -1,4 +1,4 @@
-"""µm per pixel as they are given: a number for all slides, or by slide, and as a cell of a table."""
+"""µm per pixel as users give it: one number for all slides, one for each slide, or a cell of a table."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -29,7 +29,9 @@ def read_um_per_px(text: str, where: str) -> float | None:
 
 
 def given_scales(um_per_px: object, all_names: Iterable[str]) -> dict[str, float]:
-    """Read what a user passes: a number for all slides, or by slide a mapping or the path of a CSV slide, um_per_px.
+    """Read the scales that a user passes: one number for all slides, or one for each slide.
+
+    The latter are a mapping, or the path of a CSV file with the columns slide and um_per_px.
 
     Returns
     -------

@@ -1,6 +1,6 @@
-"""The grids that spots are known to be printed on, by technology, and what of a slide tells which of them it is.
+"""The grids on which each technology prints its spots, and the evidence in a slide for one of them.
 
-A slide's name tells nothing: only places, r, the ids behind the name, and the table of known slides do.
+A slide's name is no evidence. Places, r, the ids behind the name and the table of known slides are.
 """
 
 from dataclasses import dataclass

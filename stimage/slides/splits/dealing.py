@@ -1,4 +1,4 @@
-"""Dealing groups of slides into splits as near to the fractions as they allow."""
+"""Dealing groups of slides into splits, as near to the fractions as the groups allow."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,7 @@ def deal_slides(
 
 
 def _known_split(group: str, slides: list[Slide], known: Mapping[str, str]) -> str | None:
-    """Return the split that a group's slides have already; it is needed only for those that have none."""
+    """Return the split that a group's slides have already, None if they have none."""
     splits = {known[fold_name(slide.name)]: slide.name for slide in slides if fold_name(slide.name) in known}
     new = [slide.name for slide in slides if fold_name(slide.name) not in known]
     if len(splits) > 1 and new:

@@ -1,4 +1,4 @@
-"""What must not be on two sides of a split: a slide, the studies that it is of, its patient."""
+"""Groups of slides that must stay on one side of a split: a slide, its studies, its patient."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -20,7 +20,7 @@ REMEDY = {
 
 
 def groups_of(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tuple[str, ...]]:
-    """Return slide name → the groups that it is of: itself, its studies (pmids, sorted), or its patient.
+    """Return slide name → the groups that the slide belongs to: itself, its studies (pmids, sorted), or its patient.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def groups_of(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tupl
 
 
 def find_groups(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tuple[str, ...]]:
-    """Return the same, with no group where it is not known."""
+    """Return the same as `groups_of`, without groups where they are not known."""
     if splitting.by == "study":
         own = splitting.no_study == "own"
         return {slide.name: slide.pmids or ((slide.name,) if own else ()) for slide in slides}
@@ -49,9 +49,9 @@ def find_groups(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tu
 
 
 def merge_groups(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
-    """Return slide name → group, where groups that have a slide in common, be it through others, are one.
+    """Return slide name → group, after merging groups that share a slide, directly or through other groups.
 
-    It is called by the first of their names. Which groups are one depends on the slides, so no split is drawn by it.
+    The merged group has the first of their names. Merging depends on the slides, so no split is drawn by it.
     """
     parent: dict[str, str] = {}
 

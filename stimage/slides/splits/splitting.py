@@ -85,7 +85,7 @@ class Splitting:
 
     @property
     def words(self) -> str:
-        """How groups are dealt, as scripts take it."""
+        """The same as options of a script."""
         words = ["--split-by", self.by or "slide"]
         if self.fractions != FRACTIONS:
             words += ["--split-fractions", *map(repr, self.fractions)]
@@ -103,7 +103,7 @@ class SlideSplit:
 
 
 def split_slides(catalog: Catalog, selection: Selection, splitting: Splitting) -> dict[str, SlideSplit]:
-    """Put each selected slide of a root into a split: by a table, or by a hash of its group.
+    """Put each selected slide of a root into a split, by a table or by a hash of its group.
 
     The split of a group is a function of seed, group and fractions alone, so slides that are added move none that was
     there. A slide of several studies must fall into one split by each.
@@ -180,7 +180,7 @@ def _ends(fractions: tuple[float, ...]) -> list[int]:
 
 
 def seeds_that_work(groups: Iterable[Sequence[str]], splitting: Splitting) -> list[int]:
-    """Return the seeds below 100 by which the groups of each slide agree, and each split has one."""
+    """Return the seeds below 100 with which a slide's groups fall into one split, and no split is empty."""
     groups, found = set(map(tuple, groups)), []
     for seed in range(SEEDS):
         parts = [{part_of(group, seed, splitting.fractions) for group in own} for own in groups]
@@ -190,7 +190,7 @@ def seeds_that_work(groups: Iterable[Sequence[str]], splitting: Splitting) -> li
 
 
 def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Selection, splitting: Splitting) -> str:
-    """Say what is wrong with a split by hash, with which seeds it would be right, and what else helps."""
+    """Say what is wrong with a split by hash, which seeds would work, and what else helps."""
     by, seed, n = splitting.by, splitting.seed, len(set(groups.values()))
     seeds = seeds_that_work(groups.values(), splitting)
     working = shown([str(seed) for seed in seeds], 10)
@@ -215,7 +215,7 @@ def too_few(empty: Sequence[str], groups: int, splitting: Splitting) -> str:
 
 
 def slides_by_split(placed: Iterable[SlideSplit]) -> dict[str, list[str]]:
-    """Return the names of the slides of each split, also of one that has none."""
+    """Return the names of the slides of each split, empty splits included."""
     parts: dict[str, list[str]] = {split: [] for split in SPLITS}
     for one in placed:
         parts[one.split].append(one.slide.name)
@@ -223,7 +223,7 @@ def slides_by_split(placed: Iterable[SlideSplit]) -> dict[str, list[str]]:
 
 
 def split_report(placed: Iterable[SlideSplit], spots: Mapping[str, int]) -> str:
-    """Tell, as a Markdown table, how many groups, slides and spots (given by slide name) fell where."""
+    """Return a Markdown table of groups, slides and spots (given by slide name) by technology and split."""
     cells = defaultdict(list)
     for p in placed:
         cells[p.slide.tech, p.split].append(p)

@@ -1,4 +1,4 @@
-"""A table that says which slide is in which split: splits.csv of a root, or one that is named."""
+"""A table of slides and their splits: a root's splits.csv, or a file that the user names."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ class SplitTable:
 def find_table(
     root: str, splits: str | os.PathLike | Mapping[str, str] | None, access: Access = OPEN
 ) -> SplitTable | None:
-    """Return the table that rules: the one that is named, else the root's own, if it has one.
+    """Return the table in force: the one that the user names, else the root's own, else None.
 
     Parameters
     ----------
