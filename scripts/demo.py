@@ -27,7 +27,7 @@ def main() -> None:
     from stimage.demo.report import write_report
     from stimage.demo.steps import Steps
     from stimage.slides.freshness import root_digest
-    from stimage.training.settings import read_settings
+    from stimage.training.settings.reading import read_settings
 
     began, steps = time.monotonic(), Steps(args.out)
     if args.root:
@@ -35,7 +35,7 @@ def main() -> None:
         choice = choose_slides(args.root, args.slides)
     else:
         steps.run(sample(args.out), "sample")
-        choice = choose_as_configured(args.out / "sample", read_settings(TINY, data=str(args.out / "sample")))
+        choice = choose_as_configured(args.out / "sample", read_settings(TINY, source=str(args.out / "sample")))
     for note in choice.notes:
         print(f"note: {note}")
     load_libraries()
@@ -68,7 +68,7 @@ def recipe(choice: Any, out: Path, overrides: list[str]) -> list:
     alone = "" if len(choice.slides) > 1 else "one slide can't be predicted from others"
     split = "slide" if len(choice.labels) > 1 else "block"
     settings = {
-        "vision": str(TOWER), "panel": str(panel), "config": choice.tech, "species": None, "split_by": None,
+        "towers.image": str(TOWER), "panel": str(panel), "tech": choice.tech, "species": None, "split_by": None,
         "validation_slides": [slide.name for slide in choice.held_out] or None,
         "batch_size": max(2, min(64, sum(slide.about_spots for slide in choice.train) // 4)),
     }  # fmt: skip

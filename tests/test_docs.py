@@ -26,7 +26,7 @@ import stimage_1k4m
 from stimage.formats.anndata_files import write_h5ad
 from stimage.sample import make_sample
 from stimage.slides.catalog import read_catalog
-from stimage.training.settings import read_settings
+from stimage.training.settings.reading import read_settings
 from tests.collection.test_make_meta import BIB, MATRIX
 from tests.outs import write_outs
 from tests.towers.checkpoints import write_clip
@@ -34,7 +34,7 @@ from tests.towers.checkpoints import write_clip
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (PROJECT / "docs").glob("*.md"))]
 NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/stimage-1k4m": "tester/spots"}  # other names are files
-SMALL = {"batch_size": 16, "chunk": 8, "epochs": 1, "workers": 0}  # of every configuration for fine-tuning
+SMALL = {"loss": {"batch_size": 16, "chunk": 8}, "run": {"epochs": 1, "workers": 0}}  # of every configuration
 STAND_INS = {  # first words of a command: what is run instead
     "make": "make -n, which knows whether there is such a target; CI makes lint, test, test-datasets3 and test-oldest",
     "accelerate launch": "its parser, then the script in this process",
@@ -85,7 +85,8 @@ def inputs(tmp_path_factory) -> Path:
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(clip)
     shutil.copytree(PROJECT / "configs", folder / "configs")
     for path in (folder / "configs/finetune").glob("*.yaml"):
-        path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | SMALL))
+        path.rename(path.with_suffix(".whole"))
+        path.write_text(yaml.safe_dump({"base": f"{path.stem}.whole", **SMALL}))
     for name in ("scripts", "metrics", "tests", "Makefile"):
         (folder / name).symlink_to(PROJECT / name)
     (folder / "bin").mkdir()
@@ -108,7 +109,7 @@ def check_settings(words: list[str], monkeypatch) -> None:
     """Parse a fine-tuning script's arguments, and read the settings that they name."""
     monkeypatch.setattr(sys, "argv", words)
     args = runpy.run_path(words[0])["parse_arguments"]()
-    assert read_settings(args.config, args.override, args.data).data == args.data
+    assert read_settings(args.config, args.override, args.data).data.source == args.data
 
 
 def run_command(words: list[str], monkeypatch, hub) -> None:

@@ -53,7 +53,7 @@ def test_a_technology_is_no_config(script, sample, tmp_path):
     done = run(script, sample, "--config", "ST", "--out", tmp_path)
     assert done.returncode == 2 and "--config ST: a technology is chosen by --tech ST\n" in done.stderr
     done = run("finetune/finetune_clip.py", sample, "--config", "ST", "--out", tmp_path)
-    assert done.returncode == 2 and "for a technology, --override config=ST\n" in done.stderr
+    assert done.returncode == 2 and "for a technology, --override tech=ST\n" in done.stderr
 
 
 def test_show_spots(sample, tmp_path):

@@ -66,18 +66,18 @@ def _device_mb() -> float:
 def ours(folder: str, vision: str, workers: str, *overrides: str) -> dict:
     """Tune on published shards as the script does, by the shipped configuration with settings changed."""
     from stimage.training.run import Run
-    from stimage.training.settings import read_settings
+    from stimage.training.settings.reading import read_settings
     from stimage.training.validation import loader, to_device
 
-    changed = [f"vision={folder}/{vision}", "pretrained=false", f"panel={folder}/panel.txt", f"batch_size={BATCH}",
-               "epochs=100", f"workers={workers}", *overrides]  # fmt: skip
+    changed = [f"towers.image={folder}/{vision}", "pretrained=false", f"panel={folder}/panel.txt",
+               f"batch_size={BATCH}", "epochs=100", f"workers={workers}", *overrides]  # fmt: skip
     settings = read_settings(CONFIG, changed, f"{folder}/shards")
     with TemporaryDirectory() as out:
         run = Run(settings, Path(out, "run"), lambda run, weights: None)
         order = ((epoch, rows) for epoch in count() for rows in run.batches(epoch))
         most = WARM + 2 * AHEAD * int(workers) + LEAST
         batches = loader(run.train, list(islice(order, most)), int(workers))
-        return _figures(batches, int(workers), settings.batch_size,
+        return _figures(batches, int(workers), settings.loss.batch_size,
                         lambda batch: float(run.step(to_device(batch, run.accelerator))))  # fmt: skip
 
 

@@ -8,32 +8,31 @@ the model before training.
 """
 
 import argparse
-import dataclasses
 import logging
 import os
 import sys
 from pathlib import Path
 
-import datasets
-import transformers
-
 from stimage.cli.options import run
-from stimage.publishing.pushing import open_repository, push_folder
+from stimage.core.shipped import find_config
 from stimage.slides.catalog import TECHS
-from stimage.training.results import ModelFolder, write_results
-from stimage.training.run import Run
-from stimage.training.settings import Settings, read_settings
+from stimage.training.settings.describing import settings_help
+from stimage.training.settings.reading import read_settings
 
 
 def main() -> None:
     args = parse_arguments()
     settings = read_settings(args.config, args.override, args.data)
+    from stimage.publishing.pushing import open_repository, push_folder
+    from stimage.training.results import ModelFolder, write_results
+    from stimage.training.run import Run
+
     quieten()
     is_main = int(os.environ.get("RANK", 0)) == 0
     repo = open_repository(args.push_to_hub, args.public, "model") if args.push_to_hub and is_main else None
     folder = ModelFolder(repo, args.push_checkpoints)
     training = Run(settings, args.out, folder)
-    if not settings.pretrained:
+    if not settings.towers.pretrained:
         folder.write_untrained(training)
     training.fit()
     if training.accelerator.is_main_process:
@@ -46,6 +45,9 @@ def main() -> None:
 
 def quieten() -> None:
     """Leave the terminal to the run's own lines; a spot's image is decoded in forked processes, tokens too."""
+    import datasets
+    import transformers
+
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -55,26 +57,26 @@ def quieten() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    settings = "\n".join(f"  {f.name}: {f.default!r}" for f in dataclasses.fields(Settings))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=f"settings and their defaults (what they mean: stimage/training/settings.py):\n{settings}",
+        epilog=f"settings by group, with their defaults:\n{settings_help()}",
     )  # fmt: skip
     parser.add_argument("data", nargs="?", help="a root, a published folder, or a data set on the Hub")
-    parser.add_argument(
-        "--config", type=Path, required=True, help="YAML file of settings, such as those in configs/finetune"
-    )
-    parser.add_argument("--override", nargs="+", action="extend", default=[], metavar="NAME=VALUE", help="of a setting")
+    parser.add_argument("--config", required=True, help="YAML file of settings, or the name of a shipped one, such as "
+                        "clip_vit_b32_hvg")  # fmt: skip
+    parser.add_argument("--override", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
+                        help="a setting: GROUP.NAME=VALUE, or NAME=VALUE")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; new, or of an interrupted one")
     hub = parser.add_argument_group("Hub")
     hub.add_argument("--push-to-hub", metavar="REPO", help="upload the model, private if it is new")
     hub.add_argument("--push-checkpoints", action="store_true", help="also each time that it is the best so far")
     hub.add_argument("--public", action="store_true", help="of a model that all may see")
     args = parser.parse_args()
-    if str(args.config) in (*TECHS, "all"):
-        parser.error(f"--config {args.config}: means a YAML file; for a technology, --override config={args.config}")
+    if args.config in (*TECHS, "all"):
+        parser.error(f"--config {args.config}: means a YAML file; for a technology, --override tech={args.config}")
     if args.push_checkpoints and not args.push_to_hub:
         parser.error("--push-checkpoints: say where, with --push-to-hub REPO")
+    args.config = find_config(args.config)
     return args
 
 

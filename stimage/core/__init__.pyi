@@ -12,6 +12,8 @@ from .files import replacing as replacing
 from .files import room_for as room_for
 from .processes import in_processes as in_processes
 from .shipped import BASE as BASE
+from .shipped import find_config as find_config
+from .shipped import find_shipped as find_shipped
 from .shipped import metric_path as metric_path
 from .storage import cache_folder as cache_folder
 from .storage import check_readable as check_readable

@@ -8,7 +8,7 @@ BASE = shipped if (shipped := HERE / "shipped").is_dir() else HERE.parent
 CONFIGS = "configs/finetune"
 
 
-def config(name: str) -> Path:
+def find_config(name: str) -> Path:
     """Return the YAML file of a configuration: a path as it is, a name such as "clip_vit_b32_hvg" as the shipped one.
 
     Raises
@@ -26,7 +26,7 @@ def config(name: str) -> Path:
     return named[name]
 
 
-def located(path: str) -> str:
+def find_shipped(path: str) -> str:
     """Return a path as it is; where there is no such file, that of the shipped one, if there is one."""
     return str(BASE / path) if not Path(path).exists() and (BASE / path).exists() else path
 

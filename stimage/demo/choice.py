@@ -10,9 +10,10 @@ from stimage.slides.catalog import Catalog, Filters, Slide, read_catalog
 from stimage.slides.counts.wide_csv import read_header
 from stimage.slides.labels import UNLABELLED, read_labels
 from stimage.slides.names import fold_name, slide_names
+from stimage.slides.selection import techs_called
 from stimage.slides.splits.dealing import deal_slides
 from stimage.slides.splits.splitting import Splitting
-from stimage.training.settings import Settings
+from stimage.training.settings.groups import Settings
 
 SLIDES, SPOTS = 6, 12_000  # at most, so that two cores are done in minutes
 HELD_OUT = 0.25  # of the slides
@@ -56,9 +57,9 @@ class Choice:
 
 def choose_as_configured(root: str, settings: Settings) -> Choice:
     """Take the slides that a configuration names, and hold out those that it holds out."""
-    catalog = read_catalog(root).of_techs([settings.config])
-    slides = catalog.select(Filters(settings.slides, settings.species, settings.tissue, settings.pmid))
-    held = {fold_name(name) for name in slide_names(settings.validation_slides or [])}
+    catalog = read_catalog(root).of_techs(techs_called(settings.data.tech))
+    slides = catalog.select(settings.data.filters)
+    held = {fold_name(name) for name in slide_names(settings.data.validation_slides or [])}
     train, held_out = ([s for s in slides if (fold_name(s.name) in held) == side] for side in (False, True))
     return Choice(str(root), train, held_out, "slide", count_labels(slides), [])
 

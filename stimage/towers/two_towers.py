@@ -85,8 +85,9 @@ def gene_towers(
             raise DataError(f"{checkpoint}: was trained on another panel ({len(config.genes)} genes, not these "
                             f"{len(genes)}); pass its panel, or the checkpoint that it was tuned from")  # fmt: skip
         if (config.gene_tower, config.latent_dim) != (kind, latent_dim):
-            raise DataError(f"{checkpoint}: has tower={config.gene_tower} and latent_dim={config.latent_dim}, not "
-                            f"{kind} and {latent_dim}; pass its own, or the checkpoint it was tuned from")  # fmt: skip
+            raise DataError(f"{checkpoint}: has towers.second={config.gene_tower} and towers.latent_dim="
+                            f"{config.latent_dim}, not {kind} and {latent_dim}; pass its own, or the checkpoint that "
+                            "it was tuned from")  # fmt: skip
     else:
         vision = getattr(config, "vision_config", config)
         config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,

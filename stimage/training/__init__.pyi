@@ -3,7 +3,8 @@ from .contrastive import contrastive_loss as contrastive_loss
 from .results import ModelFolder as ModelFolder
 from .results import write_results as write_results
 from .run import Run as Run
-from .settings import Settings as Settings
-from .settings import read_settings as read_settings
+from .settings.describing import settings_help as settings_help
+from .settings.groups import Settings as Settings
+from .settings.reading import read_settings as read_settings
 from .validation import loader as loader
 from .validation import to_device as to_device

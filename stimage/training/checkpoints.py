@@ -12,16 +12,20 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 
 from stimage.core.errors import DataError
+from stimage.training.settings.groups import flat
+from stimage.training.settings.reading import read_record
 
 FOLDER, RECORD = "checkpoints", "settings.json"
-FREE = ("processes", "workers", "trackers", "keep", "checkpoint_steps", "probe_spots", "compile")  # may change
+FREE = {f"run.{name}" for name in ("processes", "workers", "trackers", "keep", "checkpoint_steps", "probe_spots",
+                                  "compile", "patience", "epochs")}  # may change, and epochs become more  # fmt: skip
 
 
 @dataclass
 class Progress:
     """How far a run is; accelerate saves it with the weights.
 
-    ``history`` has a dict of scores for each validation, ``losses`` the loss of each step.
+    ``history`` has a dict of scores for each validation, ``losses`` the loss of each step, ``planned`` from which step
+    on the run was to have how many epochs.
     """
 
     step: int = 0
@@ -29,6 +33,7 @@ class Progress:
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+    planned: list[tuple[int, int]] = field(default_factory=list)
 
     def state_dict(self) -> dict[str, Any]:
         return vars(self)
@@ -37,25 +42,42 @@ class Progress:
         vars(self).update(state)
 
 
-def claim(out: Path, record: Mapping[str, Any]) -> None:
-    """Make OUT this run's, or go on in it; `DataError` if another run trained there, naming the difference."""
-    path, record = out / RECORD, json.loads(json.dumps(record))
+def claim(out: Path, record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Make OUT this run's, or go on in it, and return the settings that it began with, by full name.
+
+    Raises
+    ------
+    DataError
+        If another run trained there, naming the difference, or one of more epochs.
+    """
+    path, now = out / RECORD, flat(json.loads(json.dumps(record)))
     if path.exists():
         try:
-            before = dict(json.loads(path.read_text()))
-        except (ValueError, TypeError, RecursionError):
+            before = now | read_record(json.loads(path.read_text()))
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             raise DataError(f"{path}: is damaged; remove {out}, or pass another --out") from None
-        other = [k for k in record if k not in FREE and before.get(k) != record[k]]
-        if not other:
-            return
+        other = [name for name in now if name not in FREE and before[name] != now[name]]
         if newest(out) or (out / "model").exists():
-            key = other[0]
-            raise DataError(f"{out}: has a run with {key}={before.get(key)!r}, not {record[key]!r}; pass another --out")
-        shutil.rmtree(out / "untrained", ignore_errors=True)  # of a run that failed before its first checkpoint
+            if before["run.epochs"] > now["run.epochs"]:
+                other.append("run.epochs")
+            if other:
+                name = other[0]
+                raise DataError(f"{out}: has a run with {name}={before[name]!r}, not {now[name]!r}; pass another --out")
+            return before
+        if before == now:
+            return now
+        if other:
+            shutil.rmtree(out / "untrained", ignore_errors=True)  # of a run that failed before its first checkpoint
     elif out.exists() and any(out.iterdir()):
         raise DataError(f"{out}: is not empty, and has no run to go on with; pass another --out")
     out.mkdir(parents=True, exist_ok=True)
-    write_text(path, json.dumps(record, indent=1))
+    write_record(out, record)
+    return now
+
+
+def write_record(out: Path, record: Mapping[str, Mapping[str, Any]]) -> None:
+    """Write OUT/settings.json, by which a run is known."""
+    write_text(out / RECORD, json.dumps(record, indent=1))
 
 
 def newest(out: Path) -> Path | None:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from stimage.training.settings import Settings
+from stimage.training.settings.groups import OptimiserSettings
 
 HEADS = ("image_head.", "gene_tower.")
 FROZEN_BELOW = ("vision_model.embeddings.", "vision_model.pre_layrnorm.")
@@ -21,13 +21,12 @@ def freeze(towers: nn.Module, layers: int) -> None:
                 parameter.requires_grad_(False)
 
 
-def make_optimizer(towers: nn.Module, settings: Settings) -> torch.optim.Optimizer:
+def make_optimizer(towers: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:
     """Return the optimizer: AdamW without decay on biases, norms and the logit scale; or the original's Adam."""
-    if settings.optimizer == "adam":
+    if settings.kind == "adam":
         parameters = [p for p in towers.parameters() if p.requires_grad]
-        return torch.optim.Adam(
-            parameters, settings.lr, tuple(settings.betas), settings.eps, weight_decay=settings.weight_decay
-        )
+        betas = (settings.betas[0], settings.betas[1])
+        return torch.optim.Adam(parameters, settings.lr, betas, settings.eps, weight_decay=settings.weight_decay)
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in towers.named_parameters():
         if parameter.requires_grad:
@@ -35,12 +34,12 @@ def make_optimizer(towers: nn.Module, settings: Settings) -> torch.optim.Optimiz
             groups.setdefault(key, []).append(parameter)
     return torch.optim.AdamW(
         [{"params": parameters, "lr": lr, "weight_decay": decay} for (lr, decay), parameters in groups.items()],
-        betas=tuple(settings.betas),
+        betas=(settings.betas[0], settings.betas[1]),
         eps=settings.eps,
     )
 
 
-def make_schedule(optimizer: torch.optim.Optimizer, settings: Settings, steps: int) -> LambdaLR:
+def make_schedule(optimizer: torch.optim.Optimizer, settings: OptimiserSettings, steps: int) -> LambdaLR:
     """Return the schedule over so many steps: a linear warm-up, then a cosine to 0, or a constant."""
     warmup = math.ceil(settings.warmup * steps)
 
@@ -54,7 +53,13 @@ def make_schedule(optimizer: torch.optim.Optimizer, settings: Settings, steps: i
     return LambdaLR(optimizer, factor)
 
 
-def _rate(name: str, settings: Settings) -> float:
+def realign(schedule: LambdaLR) -> None:
+    """Give the next step the learning rates that the schedule has for it, which may differ from a checkpoint's."""
+    for group, lr, factor in zip(schedule.optimizer.param_groups, schedule.base_lrs, schedule.lr_lambdas):
+        group["lr"] = lr * factor(schedule.last_epoch)
+
+
+def _rate(name: str, settings: OptimiserSettings) -> float:
     if name == "logit_scale":
         return settings.logit_scale_lr
     return settings.head_lr if name.startswith(HEADS) else settings.lr

@@ -34,7 +34,7 @@ TEXT = """\
 # {vision}, fine-tuned on tissue spots
 
 Images of tissue spots beside {other}, in one space; tuned from `{vision}` on {spots:,} spots of {slides} slides of
-`{data}` ({config}), by the contrastive loss over batches of {batch}.
+`{data}` ({tech}), by the contrastive loss over batches of {batch}.
 
 ```python
 {load}
@@ -105,21 +105,22 @@ class ModelFolder:
 
 def model_card(run: Run, repo: str) -> ModelCard:
     """Return the card of a run's model: data, panel, split, scores, how to load it."""
-    settings, text = run.settings, run.settings.tower == "text"
+    settings, vision = run.settings, run.settings.towers.image
+    text = settings.towers.second == "text"
     other = "sentence of top genes" if text else "gene expression"
     data = ModelCardData(
-        base_model=settings.vision if "/" in settings.vision and not Path(settings.vision).exists() else None,
+        base_model=vision if "/" in vision and not Path(vision).exists() else None,
         library_name="transformers",
         pipeline_tag="zero-shot-image-classification" if text else "image-feature-extraction",
         tags=["histology", "spatial-transcriptomics", "gene-expression", "clip"],
     )  # fmt: skip
     genes = [] if text else run.model.model.config.genes
     body = TEXT.format(
-        vision=settings.vision, other=other, spots=len(run.train),
-        slides=len(run.train.slides), data=settings.data, config=settings.config, batch=settings.batch_size,
+        vision=vision, other=other, spots=len(run.train), slides=len(run.train.slides),
+        data=settings.data.source, tech=settings.data.tech, batch=settings.loss.batch_size,
         load=LOAD[text].format(repo=repo), held_out=_held_out(run, other),
-        patch=f"{settings.patch_um:g} µm" if settings.patch_um else "as the data has them",
-        panel=f"The panel, expression by `{settings.normalise}`: {', '.join(genes)}.\n" if genes else "",
+        patch=f"{settings.data.patch_um:g} µm" if settings.data.patch_um else "as the data has them",
+        panel=f"The panel, expression by `{settings.data.normalise}`: {', '.join(genes)}.\n" if genes else "",
     )  # fmt: skip
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
 
@@ -158,6 +159,7 @@ def write_results(out: Path, run: Run) -> None:
         "spots": {"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
         "slides": run.parts.record,
         "panel_saw": run.seen,
+        "schedule": [{"from_step": step, "epochs": epochs} for step, epochs in progress.planned],
         "overall": best,
         "history": progress.history,
         "losses": progress.losses,

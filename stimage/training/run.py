@@ -1,9 +1,12 @@
 """A training run, from start to end, as the original's, but with what it lacked: held-out slides, resume, many GPUs."""
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -15,12 +18,12 @@ from tqdm import tqdm
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel, chosen_on
 from stimage.towers.two_towers import TwoTowers, gene_towers, model_state, text_towers, tokenizer_of
-from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint
+from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint, write_record
 from stimage.training.contrastive import backward
-from stimage.training.optimizer import freeze, make_optimizer, make_schedule
+from stimage.training.optimizer import freeze, make_optimizer, make_schedule, realign
 from stimage.training.order import global_batches
 from stimage.training.parts import choose_parts
-from stimage.training.settings import Settings
+from stimage.training.settings.groups import PRECISIONS, Settings, flat
 from stimage.training.spots import load_spots
 from stimage.training.validation import loader, to_device, validate
 
@@ -51,21 +54,22 @@ class Run:
     """
 
     def __init__(self, settings: Settings, out: Path, on_better: Callable[["Run", dict[str, torch.Tensor]], None]):
-        self.settings, self.out, self.on_better, self.progress = settings, out, on_better, Progress()
+        self.settings = settings = with_precision(settings)
+        self.out, self.on_better, self.progress = out, on_better, Progress()
         self.kept = 0  # step of the newest checkpoint
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # or torchrun's processes would each run alone
             mixed_precision=autocast_of(settings),
-            log_with=list(settings.trackers) or None,
+            log_with=list(settings.run.trackers) or None,
             project_dir=str(out),
-            dynamo_backend="inductor" if settings.compile else "no",
+            dynamo_backend="inductor" if settings.run.compile else "no",
             kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         )
         check_world(self.accelerator.num_processes, settings)
         with self.accelerator.main_process_first():
-            claim(out, settings.record)
-        set_seed(settings.seed)
-        self.tokenizer = tokenizer_of(settings.vision) if settings.tower == "text" else None
+            self.epochs_before = claim(out, settings.record)["run.epochs"]
+        set_seed(settings.run.seed)
+        self.tokenizer = tokenizer_of(settings.towers.image) if settings.towers.second == "text" else None
         towers = make_towers(settings)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
             self.parts = choose_parts(settings)
@@ -75,11 +79,10 @@ class Run:
         self.seen = self._seen()
         self.steps_per_epoch = len(self.batches(0))
         if not self.steps_per_epoch:
-            raise DataError(
-                f"batch_size: is {settings.batch_size}, but there are {len(self.train)} spots to train on; make it less"
-            )
-        optimizer = make_optimizer(towers, settings)
-        self.schedule = make_schedule(optimizer, settings, settings.epochs * self.steps_per_epoch)
+            raise DataError(f"loss.batch_size: is {settings.loss.batch_size}, but there are {len(self.train)} spots to "
+                            "train on; make it less")  # fmt: skip
+        optimizer = make_optimizer(towers, settings.optimiser)
+        self.schedule = make_schedule(optimizer, settings.optimiser, settings.run.epochs * self.steps_per_epoch)
         self.towers, self.optimizer = self.accelerator.prepare(towers, optimizer)
         self.accelerator.register_for_checkpointing(self.progress, self.schedule)
 
@@ -100,13 +103,29 @@ class Run:
             accelerator.load_state(str(checkpoint))
             self.kept = progress.step
             accelerator.print(f"going on after step {progress.step}, from {checkpoint}")
-        if settings.trackers:
-            accelerator.init_trackers("stimage", config={k: str(v) for k, v in settings.record.items()})
+        self._plan()
+        if settings.run.trackers:
+            accelerator.init_trackers("stimage", config={k: str(v) for k, v in flat(settings.record).items()})
         if not progress.history and self.held_out:
             self._validate(0)
-        while (epoch := progress.step // self.steps_per_epoch) < settings.epochs and not self._is_late(epoch):
+        begin = progress.step
+        while (epoch := progress.step // self.steps_per_epoch) < settings.run.epochs and not self._is_late(epoch):
             self._epoch(epoch)
+        if epoch < settings.run.epochs and progress.step == begin:
+            accelerator.print(f"note: nothing is trained: {settings.run.patience} epochs had no better held-out loss; "
+                              "raise run.patience to go on")  # fmt: skip
         return progress
+
+    def _plan(self) -> None:
+        """Follow the schedule of all epochs, also of those that were asked for after the run had begun."""
+        epochs, planned = self.settings.run.epochs, self.progress.planned
+        planned = planned or [(0, self.epochs_before)]
+        if (before := planned[-1][1]) != epochs:
+            planned = [*planned, (self.progress.step, epochs)]
+            self.accelerator.print(f"from step {self.progress.step + 1} on, the learning rate is that of a run of "
+                                   f"{epochs} epochs, no longer of {before}")  # fmt: skip
+        self.progress.planned = planned
+        realign(self.schedule)
 
     def close(self) -> None:
         """Finish the trackers and leave the process group; the model is gone then."""
@@ -116,7 +135,7 @@ class Run:
 
     def _seen(self) -> list[str]:
         """Return the slides held out, or left alone, that the panel was chosen on, which it should not have been."""
-        if self.settings.tower == "text":
+        if self.settings.towers.second == "text":
             return []
         if seen := sorted(chosen_on(self.settings.panel) & {*self.parts.validation, *self.parts.test}):
             self.accelerator.print(
@@ -127,19 +146,19 @@ class Run:
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Return the rows of an epoch's global batches."""
-        s = self.settings
-        return global_batches(self.train.slide, s.batch_size, s.seed, epoch, s.slides_per_batch)
+        loss = self.settings.loss
+        return global_batches(self.train.slide, loss.batch_size, self.settings.run.seed, epoch, loss.slides_per_batch)
 
     def _epoch(self, epoch: int) -> None:
         settings, accelerator, progress = self.settings, self.accelerator, self.progress
         rank, ranks = accelerator.process_index, accelerator.num_processes
         done = progress.step % self.steps_per_epoch
         batches = [(epoch, rows[rank::ranks]) for rows in self.batches(epoch)[done:]]
-        bar = tqdm(total=self.steps_per_epoch, initial=done, desc=f"epoch {epoch + 1}/{settings.epochs}", unit="step",
-                   disable=None if accelerator.is_main_process else True)  # fmt: skip
+        bar = tqdm(total=self.steps_per_epoch, initial=done, desc=f"epoch {epoch + 1}/{settings.run.epochs}",
+                   unit="step", disable=None if accelerator.is_main_process else True)  # fmt: skip
         began, waited = time.perf_counter(), 0.0
         asked = began
-        for batch in loader(self.train, batches, settings.workers):
+        for batch in loader(self.train, batches, settings.run.workers):
             waited += time.perf_counter() - asked
             loss = self.step(to_device(batch, accelerator))
             bar.set_postfix(loss=f"{loss:.4f}")
@@ -147,34 +166,36 @@ class Run:
             asked = time.perf_counter()
         bar.close()
         seconds = max(time.perf_counter() - began, 1e-9)
-        rate = len(batches) * settings.batch_size / seconds
+        rate = len(batches) * settings.loss.batch_size / seconds
         self._validate(epoch + 1, spots_per_second=rate, waiting_share=waited / seconds)
         self._save()
 
     def step(self, batch: dict[str, torch.Tensor]) -> float:
         """Learn from this process's share of a global batch, and return the loss over the whole of it."""
         settings, accelerator = self.settings, self.accelerator
-        loss = float(backward(accelerator, self.towers, batch, settings.chunk))
+        loss = float(backward(accelerator, self.towers, batch, settings.loss.chunk))
         self._check(loss, self.progress.step + 1)
-        if settings.checkpoint_steps and self.progress.step % settings.checkpoint_steps == 0:
+        if settings.run.checkpoint_steps and self.progress.step % settings.run.checkpoint_steps == 0:
             self._save()  # only now is it known that the weights are good
-        if settings.clip_norm:
-            accelerator.clip_grad_norm_(self.towers.parameters(), settings.clip_norm)
+        if settings.optimiser.clip_norm:
+            accelerator.clip_grad_norm_(self.towers.parameters(), settings.optimiser.clip_norm)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
-        if settings.clamp:
+        if settings.loss.clamp:
             with torch.no_grad():
                 self.model.model.logit_scale.clamp_(0, MAX_LOGIT_SCALE)
         self.progress.step += 1
         self.progress.losses.append(loss)
-        if settings.trackers:
+        if settings.run.trackers:
             accelerator.log({"train/loss": loss, "train/lr": self.schedule.get_last_lr()[0]}, step=self.progress.step)
         return loss
 
     def _save(self) -> None:
         if self.progress.step > self.kept:
-            save_checkpoint(self.accelerator, self.out, self.progress.step, self.settings.keep)
+            if self.accelerator.is_main_process:
+                write_record(self.out, self.settings.record)  # epochs may have been added
+            save_checkpoint(self.accelerator, self.out, self.progress.step, self.settings.run.keep)
             self.kept = self.progress.step
 
     def _check(self, loss: float, step: int) -> None:
@@ -186,13 +207,17 @@ class Run:
     def _validate(self, epoch: int, **measured: float) -> None:
         progress, accelerator = self.progress, self.accelerator
         recent = progress.losses[-self.steps_per_epoch :]
-        scores = {"epoch": epoch, "step": progress.step, "train_loss": float(np.mean(recent)) if recent else None}
+        scores: dict[str, Any] = {
+            "epoch": epoch,
+            "step": progress.step,
+            "train_loss": float(np.mean(recent)) if recent else None,
+        }
         if self.held_out:
             scores |= validate(accelerator, self.towers, self.train, self.held_out, self.settings)
             self._check(scores["loss"], progress.step)
         progress.history.append({**scores, **measured})
         accelerator.print(line_of(progress.history[-1]), flush=True)
-        if self.settings.trackers:
+        if self.settings.run.trackers:
             numbers = {f"validation/{k}": v for k, v in progress.history[-1].items() if v is not None}
             accelerator.log(numbers, step=progress.step)
         if epoch and scores.get("loss", -epoch) < progress.best:
@@ -203,7 +228,7 @@ class Run:
             accelerator.wait_for_everyone()
 
     def _is_late(self, epoch: int) -> bool:
-        patience = self.settings.patience
+        patience = self.settings.run.patience
         return patience is not None and bool(self.held_out) and epoch - self.progress.best_epoch >= patience
 
 
@@ -215,20 +240,33 @@ def line_of(scores: Mapping[str, float | None]) -> str:
 
 def autocast_of(settings: Settings) -> str:
     """Return accelerate's name of the precision, and let products of fp32 be of tf32 if that was asked for."""
-    tf32 = settings.mixed_precision == "tf32"
-    torch.set_float32_matmul_precision("high" if tf32 else "highest")
-    return "no" if tf32 else settings.mixed_precision
+    precision = settings.run.mixed_precision or "no"
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    return "no" if precision == "tf32" else precision
+
+
+def with_precision(settings: Settings) -> Settings:
+    """Return the settings with accelerate's precision if they name none; `DataError` if both name one, and they differ.
+
+    ``accelerate launch`` says "no" also where nobody chose; the settings' precision then holds.
+    """
+    asked, launched = settings.run.mixed_precision, os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
+    if launched not in ("no", asked) and (asked or launched not in PRECISIONS):
+        raise DataError(f"run.mixed_precision: is {asked or 'null'}, but accelerate launch was told {launched}; leave "
+                        f"out one of the two (there are {', '.join(PRECISIONS)})")  # fmt: skip
+    return replace(settings, run=replace(settings.run, mixed_precision=asked or launched))
 
 
 def make_towers(settings: Settings) -> TwoTowers:
     """Return the towers that the settings ask for, ready to be trained."""
-    if settings.tower == "text":
-        towers = text_towers(settings.vision, settings.pretrained)
+    own = settings.towers
+    if own.second == "text":
+        towers = text_towers(own.image, own.pretrained)
     else:
         genes = Panel.read(settings.panel).genes
-        towers = gene_towers(settings.vision, genes, settings.tower, settings.latent_dim, settings.pretrained)
-    freeze(towers, settings.freeze_layers)
-    if settings.gradient_checkpointing:
+        towers = gene_towers(own.image, genes, own.second, own.latent_dim, own.pretrained)
+    freeze(towers, own.freeze_layers)
+    if settings.run.gradient_checkpointing:
         towers.model.gradient_checkpointing_enable()
     return towers.train()  # from_pretrained leaves it as for inference, where nothing is recomputed
 
@@ -238,7 +276,7 @@ def check_world(ranks: int, settings: Settings) -> None:
 
     On CPUs without MPI, ``accelerate launch --cpu --num_processes 2`` starts one, and says nothing.
     """
-    launcher, asked = psutil.Process().parent(), settings.processes
+    launcher, asked = psutil.Process().parent(), settings.run.processes
     command = launcher.cmdline() if launcher else []
     for option in ("--num_processes", "--num-processes"):
         if option in command[:-1]:
@@ -246,5 +284,5 @@ def check_world(ranks: int, settings: Settings) -> None:
     if asked is not None and asked != ranks:
         raise DataError(f"{asked} processes were asked for, but {ranks} run; on CPUs start them with "
                         f"torchrun --nproc_per_node {asked}")  # fmt: skip
-    if settings.batch_size % ranks:
-        raise DataError(f"batch_size: is {settings.batch_size}, which {ranks} processes can't share evenly")
+    if settings.loss.batch_size % ranks:
+        raise DataError(f"loss.batch_size: is {settings.loss.batch_size}, which {ranks} processes can't share evenly")

@@ -14,7 +14,7 @@ from stimage.genes.panels import Panel
 from stimage.genes.sentences import TopGenes, top_genes
 from stimage.loading.batches import SpotBatch
 from stimage.slides.counts.rows import CountRows
-from stimage.training.settings import Settings
+from stimage.training.settings.groups import Settings
 
 
 def second_input(
@@ -39,15 +39,19 @@ def second_input(
     DataError
         If no gene of the data has a name of the panel's.
     """
-    if settings.tower == "text":
-        rule = TopGenes(settings.sentence_genes, settings.above_mean, tuple(settings.exclude_genes))
+    data = settings.data
+    if settings.towers.second == "text":
+        if names is None:
+            raise DataError(f"{data.source}: has expression of a panel, and no counts to make sentences of; pass "
+                            "another towers.second")  # fmt: skip
+        rule = TopGenes(data.sentence_genes, data.above_mean, data.exclude_genes)
         means = _slide_means(table, slides, slide, len(names)) if rule.above_mean else None
         return Sentences(tuple(names), rule, means, tokenizer)
     if names is None:
         return dense
     panel = Panel.read(settings.panel)
     if lost := [gene for gene in panel.genes if gene not in set(names)]:
-        raise DataError(f"{settings.data}: lacks {len(lost)} of the panel's {len(panel.genes)} genes: "
+        raise DataError(f"{data.source}: lacks {len(lost)} of the panel's {len(panel.genes)} genes: "
                         f"{', '.join(lost[:10])}")  # fmt: skip
     place = {gene: i for i, gene in enumerate(panel.genes)}
     places = np.array([place.get(name, -1) for name in names])
@@ -56,6 +60,8 @@ def second_input(
 
 def dense(batch: SpotBatch) -> dict[str, torch.Tensor]:
     """Give the expression that the builder made."""
+    if batch.expression is None:
+        raise ValueError("the batch has no expression: load the spots with a panel")
     return {"expression": batch.expression}
 
 
@@ -100,7 +106,8 @@ class Sentences:
 
 
 def _rows_of(batch: SpotBatch) -> CountRows:
-    return CountRows(batch.offsets.numpy(), batch.gene_ids.numpy(), batch.counts.numpy())
+    offsets, ids, counts = (part.numpy() for part in (batch.offsets, batch.gene_ids, batch.counts) if part is not None)
+    return CountRows(offsets, ids, counts)
 
 
 def _blocks(table: datasets.Dataset) -> Iterator[CountRows]:
@@ -117,14 +124,14 @@ def _medians(
     """Return each slide's normalisation, with the median total that it needs, of one pass over the counts."""
     totals = []
     for rows in _blocks(table):
-        inside = places[rows.columns] >= 0 if settings.normalise == "original" else True
+        inside = places[rows.columns] >= 0 if settings.data.normalise == "original" else True
         totals.append(rows.totals(rows.values * inside))
     totals = np.concatenate(totals)
     found = {}
     for k, name in enumerate(slides):
         of_slide = totals[(slide == k) & (totals > 0)]
         median = float(np.median(of_slide)) if len(of_slide) else 1.0
-        found[name] = Normalisation(settings.normalise, f"{settings.data}: slide {name}", median)
+        found[name] = Normalisation(settings.data.normalise, f"{settings.data.source}: slide {name}", median)
     return found
 
 

@@ -22,7 +22,7 @@ from stimage.slides.catalog import TECHS
 from stimage.slides.labels import UNLABELLED
 from stimage.training.parts import Parts
 from stimage.training.second_tower import second_input
-from stimage.training.settings import Settings
+from stimage.training.settings.groups import Settings
 
 COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
 
@@ -77,14 +77,14 @@ def load_spots(
     DataError
         If they can't be loaded, or the panel does not fit.
     """
-    is_root = any(Path(settings.data, tech).is_dir() for tech in TECHS)
+    is_root = any(Path(settings.data.source, tech).is_dir() for tech in TECHS)
     train, held_out = (_from_root if is_root else _published)(settings, parts)
     if train is None or not len(train):
-        raise DataError(f"{settings.data}: no spot is left to train on; loosen the filters or the splits")
+        raise DataError(f"{settings.data.source}: no spot is left to train on; loosen the filters or the splits")
     loaded = [part for part in (train, held_out) if part is not None]
-    names = None if "expression" in train.features else stimage_1k4m.gene_names(loaded, root=settings.data)
+    names = None if "expression" in train.features else stimage_1k4m.gene_names(loaded, root=settings.data.source)
     spots: list[Any] = []
-    for part, augmented in ((train, settings.augment), (held_out, False)):
+    for part, augmented in ((train, settings.data.augment), (held_out, False)):
         if part is None or not len(part):
             spots.append(None)
             continue
@@ -92,30 +92,32 @@ def load_spots(
         column = table.select_columns(["slide"])[:]["slide"].combine_chunks().dictionary_encode()
         slides, slide = tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
         other = second_input(settings, table, slides, slide, names, tokenizer)
-        spots.append(TrainingSpots(table, slides, slide, other, image_size, augmented, settings.seed))
+        spots.append(TrainingSpots(table, slides, slide, other, image_size, augmented, settings.run.seed))
     return spots[0], spots[1]
 
 
 def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
     """Load the slides to train on, and those held out; others are not prepared."""
     options: dict[str, Any] = {"splits": "none", "streaming": False}
-    if settings.patch_um:
-        options["patch"] = {"um": settings.patch_um, "px": settings.patch_px}
-    options |= {"upsample": settings.upsample, "um_per_px": settings.um_per_px}
-    if settings.tower != "text":
-        options |= {"panel": settings.panel, "normalise": settings.normalise, "gene_table": settings.gene_table}
+    data = settings.data
+    if data.patch_um or data.patch_px:
+        options["patch"] = {"um": data.patch_um, "px": data.patch_px}
+    options |= {"upsample": data.upsample, "um_per_px": data.um_per_px}
+    if settings.towers.second != "text":
+        options |= {"panel": settings.panel, "normalise": data.normalise, "gene_table": data.gene_table}
     for names in (parts.train, parts.validation):
         slides = list(names)
-        yield stimage_1k4m.load(settings.config, settings.data or "", slides=slides, **options) if slides else None
+        yield stimage_1k4m.load(data.tech, data.source, slides=slides, **options) if slides else None
 
 
 def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
     """Load the same of published spots, whichever of the folder's splits they are in."""
-    for name in ("patch_um", "um_per_px", "gene_table"):
-        if getattr(settings, name):
-            raise DataError(f"{settings.data}: is published, its patches cut and its genes named: leave out {name}, or "
-                            "pass the root that it was made of")  # fmt: skip
-    every = datasets.concatenate_datasets(list(_load(settings.data, settings.config, **VERIFIED).values()))
+    data = settings.data
+    for name in ("patch_um", "patch_px", "upsample", "um_per_px", "gene_table"):
+        if getattr(data, name):
+            raise DataError(f"{data.source}: is published, its patches cut and its genes named: leave out data.{name}, "
+                            "or pass the root that it was made of")  # fmt: skip
+    every = datasets.concatenate_datasets(list(_load(data.source, data.tech, **VERIFIED).values()))
     for names in (parts.train, parts.validation):
         yield _only(every, names) if names else None
 

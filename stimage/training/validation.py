@@ -15,7 +15,7 @@ from stimage.scores.linear_probe import probe_f1
 from stimage.scores.retrieval import retrieval_scores
 from stimage.training.contrastive import contrastive_loss
 from stimage.training.order import global_batches
-from stimage.training.settings import Settings
+from stimage.training.settings.groups import Settings
 from stimage.training.spots import TrainingSpots, held_out_as_is, is_label
 
 AT_ONCE = 256
@@ -37,9 +37,9 @@ def validate(
         ``probe_f1``, the macro-F1 of a linear probe fitted on labelled spots of the training slides, where both have
         labels.
     """
-    images, others, scale = embed(accelerator, towers, held_out, np.arange(len(held_out)), settings.workers)
+    images, others, scale = embed(accelerator, towers, held_out, np.arange(len(held_out)), settings.run.workers)
     rows, test = _labelled(train, held_out, settings)
-    probe = embed(accelerator, towers, held_out_as_is(train), rows, settings.workers)[0] if len(rows) else None
+    probe = embed(accelerator, towers, held_out_as_is(train), rows, settings.run.workers)[0] if len(rows) else None
     scores = {}
     if accelerator.is_main_process:
         scores = {"loss": _loss(images, others, scale, held_out.slide, settings)}
@@ -66,7 +66,7 @@ def _labelled(train: TrainingSpots, held_out: TrainingSpots, settings: Settings)
     """Return the rows that the probe is fitted and tested on; none if the labels are too few for it."""
     labels, known = held_out.labels, train.labels
     rows = np.flatnonzero(is_label(known))
-    rows = np.sort(np.random.default_rng(settings.seed).permutation(rows)[: settings.probe_spots])
+    rows = np.sort(np.random.default_rng(settings.run.seed).permutation(rows)[: settings.run.probe_spots])
     names, sizes = np.unique(known[rows], return_counts=True)
     test = np.flatnonzero(is_label(labels) & np.isin(labels, names))
     enough = len(names) > 1 and sizes.max() >= PROBE_LEAST and len(np.unique(labels[test])) > 1
@@ -113,9 +113,9 @@ def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[
 
 
 def _loss(images: np.ndarray, others: np.ndarray, scale: float, slide: np.ndarray, settings: Settings) -> float:
-    size = min(settings.batch_size, len(images))
+    size = min(settings.loss.batch_size, len(images))
     losses: Iterator[torch.Tensor] = (
         contrastive_loss(torch.from_numpy(images[rows]), torch.from_numpy(others[rows]), torch.tensor(scale))
-        for rows in global_batches(slide, size, settings.seed, 0, settings.slides_per_batch)
+        for rows in global_batches(slide, size, settings.run.seed, 0, settings.loss.slides_per_batch)
     )
     return float(np.mean([float(loss) for loss in losses]))

@@ -27,7 +27,7 @@ from stimage.slides.catalog import Slide, read_catalog
 from stimage.slides.images.reader import image_info, read_patches
 from stimage.towers.image_towers import load_tower
 from stimage.towers.two_towers import gene_towers
-from stimage.training.settings import read_settings
+from stimage.training.settings.reading import read_settings
 from tests.evaluation.towers import make_tower
 from tests.reliability.oracle import limits
 from tests.roots import write_slide

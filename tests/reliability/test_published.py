@@ -13,7 +13,7 @@ from stimage.evaluation.embedding import SlideBatches
 from stimage.loading import sources
 from stimage.loading.batches import spot_loader
 from stimage.training.parts import choose_parts
-from stimage.training.settings import Settings
+from stimage.training.settings.reading import make_settings
 from stimage.training.spots import load_spots
 from tests.reliability import slow
 from tests.reliability.faults import WEIGHED, damage, mended
@@ -130,7 +130,7 @@ def test_training_reads_shards(folder, fault, tmp_path):
     def read():
         datasets.disable_progress_bars()
         shutil.rmtree(datasets.config.HF_DATASETS_CACHE, ignore_errors=True)
-        settings = Settings(data=str(folder), panel=str(panel), augment=False, normalise="counts")
+        settings = make_settings({"source": folder, "panel": panel, "augment": False, "normalise": "counts"})
         train, held_out = load_spots(settings, choose_parts(settings), 10)
         assert held_out is None
         return [train[0, torch.tensor([k])] for k in range(len(train))], train.table["spot_id"]

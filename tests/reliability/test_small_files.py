@@ -1,7 +1,6 @@
 """Files that a user hands to a script, one of them damaged: embeddings, panels, gene tables, settings, results."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -12,7 +11,8 @@ from stimage.evaluation.embeddings import read_embeddings, write_embeddings
 from stimage.evaluation.results import read_results, write_results
 from stimage.genes.names import read_gene_table
 from stimage.genes.panels import Panel, write_panel
-from stimage.training.settings import Settings, read_settings
+from stimage.training.settings.groups import flat
+from stimage.training.settings.reading import make_settings, read_settings
 from tests.reliability import slow
 from tests.reliability.faults import WEIGHED, damage
 from tests.reliability.oracle import judge
@@ -48,7 +48,9 @@ def write(tmp_path):
         elif kind == "gene table":
             path.write_text(TABLE)
         elif kind == "settings":
-            path.write_text(yaml.safe_dump(asdict(Settings(data="root", panel="panel.json", slides=["A", "B"]))))
+            path.write_text(
+                yaml.safe_dump(make_settings({"source": "root", "panel": "panel.json", "slides": ["A", "B"]}).record)
+            )
         else:
             write_results(tmp_path, "x", 1, {"a": 1}, {"spots": 3}, [0], ["numpy"], 1.0, {"S0": {"f1": 0.5}}, {})
         return path
@@ -93,9 +95,7 @@ def read_slowly(kind: str, path):
             row[0].strip(): row[1].strip() or row[0].strip() for row in rows if row[2:3] in ([], ["Gene Expression"])
         }
     if kind == "settings":
-        values = yaml.load(text, yaml.CSafeLoader)
-        kinds = {name: type(value) for name, value in asdict(Settings(data="x", panel="x")).items()}
-        return Settings(**{k: float(v) if kinds[k] is float else v for k, v in values.items()})
+        return make_settings(flat(yaml.load(text, yaml.CSafeLoader)))
     return json.loads(text)
 
 

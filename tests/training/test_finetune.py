@@ -22,15 +22,16 @@ from stimage.core.errors import DataError
 from stimage.core.versions import versions_of
 from stimage.sample import make_sample
 from stimage.training.run import autocast_of
-from stimage.training.settings import read_settings
+from stimage.training.settings.reading import read_settings
 from stimage.training.validation import spare_cores
 from tests.test_scripts import SCRIPTS, run
 from tests.towers.checkpoints import write_clip
 
 SCRIPT = SCRIPTS / "finetune/finetune_clip.py"
+HELD_OUT = ["Human_Breast_Sample3_Visium_B1"]
 SETTINGS = {
-    "config": "Visium", "species": "human", "split_by": None, "batch_size": 32, "epochs": 2, "lr": 1e-3, "workers": 1,
-    "validation_slides": ["Human_Breast_Sample3_Visium_B1"],
+    "data": {"tech": "Visium", "species": "human", "validation_slides": HELD_OUT},
+    "loss": {"batch_size": 32}, "optimiser": {"lr": 1e-3}, "run": {"epochs": 2, "workers": 1},
 }  # fmt: skip
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
 
@@ -44,8 +45,8 @@ def folder(tmp_path_factory) -> Path:
     done = run("data_process/select_genes.py", folder / "root", "--tech", "Visium", "--species", "human",
                "--method", "hvg-consensus", "--n", 40, "--out", folder / "panel.json")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    settings = {**SETTINGS, "vision": str(folder / "clip"), "panel": str(folder / "panel.json")}
-    (folder / "settings.yaml").write_text(json.dumps(settings))
+    made = {"towers": {"image": str(folder / "clip")}, "data": SETTINGS["data"] | {"panel": str(folder / "panel.json")}}
+    (folder / "settings.yaml").write_text(json.dumps(SETTINGS | made))
     return folder
 
 
@@ -85,13 +86,13 @@ def test_a_run_learns_and_says_what_it_did(tuned, folder):
     assert [scores["epoch"] for scores in history] == [0, 1, 2]
     assert history[-1]["loss"] < history[0]["loss"] - 0.1
     assert {"pooled_image_to_other_recall@10", "slide_other_to_image_median_rank", "probe_f1"} <= history[-1].keys()
-    assert results["slides"]["validation"] == SETTINGS["validation_slides"]
+    assert results["slides"]["validation"] == HELD_OUT
     model = AutoModel.from_pretrained(tuned / "model")
     assert list(model.config.genes) == json.loads((folder / "panel.json").read_text())["genes"]
     CLIPVisionModelWithProjection.from_pretrained(tuned / "model")
     card = (tuned / "model/README.md").read_text()
     assert "Human_Breast_Sample3_Visium_B1" in card and f"| 2 | {history[-1]['loss']:.4g}" in card
-    assert results["panel_saw"] == SETTINGS["validation_slides"]  # of the panel that this test makes
+    assert results["panel_saw"] == HELD_OUT  # of the panel that this test makes
     assert "chosen on 1 of these slides, too" in card
     assert (tuned / "curves.png").stat().st_size > 10_000
     assert not [p for p in tuned.rglob("*") if p.name.startswith((".", "unfinished"))]
@@ -121,8 +122,9 @@ def test_chunks_and_few_slides_and_frozen_layers(tuned, folder, tmp_path):
     done = finetune(folder, tmp_path / "chunks", "chunk=8")
     assert done.returncode == 0, done.stderr
     assert losses(tmp_path / "chunks") == pytest.approx(losses(tuned), abs=1e-4)
-    done = finetune(folder, tmp_path / "run", "slides_per_batch=1", "freeze_layers=1", "optimizer=adam", "cosine=false",
-                    "mixed_precision=bf16", "tower=mlp", "trackers=[tensorboard]", "epochs=1")  # fmt: skip
+    done = finetune(folder, tmp_path / "run", "slides_per_batch=1", "freeze_layers=1", "optimiser.kind=adam",
+                    "cosine=false", "mixed_precision=bf16", "towers.second=mlp", "trackers=[tensorboard]",
+                    "epochs=1")  # fmt: skip
     assert done.returncode == 0, done.stderr
     before, after = load_file(folder / "clip/model.safetensors"), weights(tmp_path / "run")
     same = [n for n in before if n.startswith("vision_model.") and torch.equal(before[n], after[f"model.{n}"])]
@@ -160,7 +162,7 @@ def test_text(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(HfApi, "create_repo", lambda self, repo, **options: SimpleNamespace(repo_id=repo))
     monkeypatch.setattr(HfApi, "repo_info", lambda self, repo, **options: SimpleNamespace(private=True))
     monkeypatch.setattr(HfApi, "upload_folder", upload_folder)
-    done = finetune(folder, tmp_path / "run", "tower=text", "sentence_genes=60", "panel=null", "epochs=1",
+    done = finetune(folder, tmp_path / "run", "towers.second=text", "sentence_genes=60", "panel=null", "epochs=1",
                     options=("--push-to-hub", "tester/text", "--push-checkpoints"))  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "warning: not uploaded after step" in done.stdout and "no route to the Hub" in done.stdout
@@ -194,12 +196,12 @@ def test_pushed_to_the_hub(hub, folder, tmp_path):
             ["lr=1e30", "head_lr=1e30", "batch_size=128"],
             "step 1: the loss is nan; the last good state is the checkpoint",
         ),
-        (["workers=-1"], "workers: is -1; must be 0 or more"),
-        (["batch_size=100000"], "batch_size: is 100000, but there are"),
+        (["workers=-1"], "run.workers: is -1; must be a whole number of 0 or more, or null"),
+        (["batch_size=100000"], "loss.batch_size: is 100000, but there are"),
         (["panell=x"], "knows no setting 'panell'; did you mean 'panel'?"),
-        (["epochs=many"], "epochs is 'many'; must be int"),
+        (["epochs=many"], "run.epochs: is many; must be a whole number of 1 or more"),
         (["processes=2"], "2 processes were asked for, but 1 run"),
-        (["vision={folder}/nowhere"], "cannot be read as a checkpoint"),
+        (["towers.image={folder}/nowhere"], "cannot be read as a checkpoint"),
         (["slides=Human_Breast_Sample3_Visium_B1"], "is trained on and held out"),
         (["validation_slides=[Nobody]"], "has no slide 'Nobody'"),
         (["species=mouse"], "no slide is left"),
@@ -223,7 +225,7 @@ def test_accelerate_that_runs_fewer_processes_than_asked(folder, tmp_path):
 
 def test_another_runs_folder_is_refused(tuned, folder, tmp_path):
     done = finetune(folder, tuned, "lr=0.5")
-    assert done.returncode == 1 and "has a run with lr=0.001, not 0.5" in done.stderr
+    assert done.returncode == 1 and "has a run with optimiser.lr=0.001, not 0.5" in done.stderr
     (tmp_path / "run").mkdir()
     (tmp_path / "run/file").touch()
     assert "is not empty" in finetune(folder, tmp_path / "run").stderr
@@ -237,9 +239,9 @@ def test_a_run_that_never_began_is_no_run(folder, tmp_path, monkeypatch):
 
     monkeypatch.setattr(AutoConfig, "from_pretrained", unreachable)
     for epochs in (1, 2):
-        done = finetune(folder, tmp_path / "run", "vision=openai/clip-vit-base-patch32", f"epochs={epochs}")
+        done = finetune(folder, tmp_path / "run", "towers.image=openai/clip-vit-base-patch32", f"epochs={epochs}")
         assert done.returncode == 1 and "run hf download openai/clip-vit-base-patch32" in done.stderr
-        assert json.loads((tmp_path / "run/settings.json").read_text())["epochs"] == epochs
+        assert json.loads((tmp_path / "run/settings.json").read_text())["run"]["epochs"] == epochs
 
 
 def test_an_unreachable_hub_is_told_before_the_work(folder, tmp_path):
@@ -267,10 +269,10 @@ def test_full_disk_keeps_the_last_checkpoint(tuned, folder, tmp_path):
 
 
 def test_precision_no_is_a_word(tmp_path):
-    (tmp_path / "settings.yaml").write_text("mixed_precision: no\npanel: panel.json\n")
-    assert read_settings(tmp_path / "settings.yaml", [], "data").mixed_precision == "no"
-    assert read_settings(tmp_path / "settings.yaml", ["mixed_precision=no"], "data").mixed_precision == "no"
-    with pytest.raises(DataError, match="mixed_precision is True"):
+    (tmp_path / "settings.yaml").write_text("run: {mixed_precision: no}\ndata: {panel: panel.json}\n")
+    assert read_settings(tmp_path / "settings.yaml", [], "data").run.mixed_precision == "no"
+    assert read_settings(tmp_path / "settings.yaml", ["mixed_precision=no"], "data").run.mixed_precision == "no"
+    with pytest.raises(DataError, match="mixed_precision: is yes; must be no, tf32, bf16 or fp16, or null"):
         read_settings(tmp_path / "settings.yaml", ["mixed_precision=yes"], "data")
 
 

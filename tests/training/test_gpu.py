@@ -42,9 +42,10 @@ def folder(tmp_path_factory) -> Path:
     genes = set.intersection(*(set(path.open().readline().strip().split(",")[1:]) for path in counts))
     (folder / "panel.txt").write_text("\n".join(sorted(genes)[:40]))
     settings = {
-        "config": "Visium", "species": "human", "split_by": None, "batch_size": 32, "epochs": 2, "lr": 1e-3,
-        "validation_slides": [HELD_OUT], "vision": str(folder / "clip"),
-        "panel": str(folder / "panel.txt"), "checkpoint_steps": 1, "keep": 9,
+        "data": {"tech": "Visium", "species": "human", "validation_slides": [HELD_OUT],
+                 "panel": str(folder / "panel.txt")},
+        "towers": {"image": str(folder / "clip")}, "loss": {"batch_size": 32}, "optimiser": {"lr": 1e-3},
+        "run": {"epochs": 2, "checkpoint_steps": 1, "keep": 9},
     }  # fmt: skip
     (folder / "settings.yaml").write_text(json.dumps(settings))
     return folder

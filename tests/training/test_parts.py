@@ -6,7 +6,7 @@ import pytest
 
 from stimage.core.errors import DataError
 from stimage.training.parts import choose_parts
-from stimage.training.settings import Settings
+from stimage.training.settings.reading import make_settings
 from tests.building import BUILD
 from tests.roots import write_csv, write_slide
 from tests.test_scripts import run
@@ -23,7 +23,7 @@ def root(tmp_path_factory):
 
 
 def parts(data, **settings) -> dict[str, set[str]]:
-    found = choose_parts(Settings(data=str(data), tower="text", **settings))
+    found = choose_parts(make_settings({"source": data, "towers.second": "text", **settings}))
     return {split: set(names) for split, names in json.loads(json.dumps(found.record)).items()}
 
 
@@ -61,7 +61,7 @@ def test_published_splits_rule(root, tmp_path):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [({"exclude": ["mitochondrial", "ribosomal"]}, "mitochondrial genes are left out by exclude_genes"),
-     ({"exclude_genes": ["S1"]}, "exclude_genes: has 'S1'; any of"),
+     ({"exclude_genes": ["S1"]}, "exclude_genes: is .'S1'.; must be a list of any of"),
      ({"split_by": "slide", "splits": "x.csv"}, "leave out split_by="), ({"split_seed": 3}, "pass split_by=")],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(root, wrong, message):

@@ -1,0 +1,1 @@
+"""Settings of a run: groups of fields, read from YAML files and overrides, and described in help and documentation."""

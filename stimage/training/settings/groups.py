@@ -1,0 +1,197 @@
+"""What a run is made of: five groups of settings, each with its type, range and meaning."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar
+
+from stimage.core.errors import DataError
+from stimage.core.shipped import find_shipped
+from stimage.genes.normalise import NORMALISATIONS
+from stimage.genes.sentences import GENE_KINDS
+from stimage.slides.catalog import TECHS, Filters
+from stimage.slides.names import texts_of
+from stimage.slides.splits.splitting import FRACTIONS, SPLIT_BY, Splitting
+from stimage.training.settings.fields import Group, Setting, setting, settings_of
+
+TOWERS = ("linear", "mlp", "text")
+PRECISIONS = ("no", "tf32", "bf16", "fp16")
+OPTIMISERS = ("adamw", "adam")
+
+
+@dataclass(frozen=True)
+class DataSettings(Group):
+    """Which spots, their patches, and what is given of their genes."""
+
+    group: ClassVar[str] = "data"
+
+    source: str = setting("", "a root, a published folder, or a published data set's name on the Hub")
+    tech: str = setting("all", "technology", choices=(*TECHS, "all"))
+    slides: str | tuple[str, ...] | None = setting(None, "only these slides: names, or a file of names (.csv, .txt)")
+    exclude: str | tuple[str, ...] | None = setting(None, "leave these slides out: names, or a file of names")
+    species: str | tuple[str, ...] | None = setting(None, "only slides of these species")
+    tissue: str | tuple[str, ...] | None = setting(None, "only slides of these tissues")
+    pmid: str | tuple[str, ...] | None = setting(None, "only slides of these studies")
+    validation_slides: str | tuple[str, ...] | None = setting(
+        None, "hold out these slides, of whichever split, instead of split_by"
+    )
+    split_by: str | None = setting(None, "what is never on two sides; train is trained on, validation held out, test "
+                                   "left alone", choices=SPLIT_BY)  # fmt: skip
+    split_seed: int = setting(0, "another seed gives another split")
+    split_fractions: tuple[float, ...] = setting(FRACTIONS, "shares of train, validation and test", length=3, least=0)
+    patients: str | None = setting(None, "CSV file with the columns slide and patient, to split by patient")
+    splits: str | None = setting(None, "CSV file with the columns slide and split, which rules; none overlooks the "
+                                 "root's own")  # fmt: skip
+    no_study: str | None = setting(None, "by study: own makes each slide of no known study a study of its own",
+                                   choices=("own",))  # fmt: skip
+    patch_um: float | None = setting(None, "side of a root's patches in µm; null takes the original's square of 2r",
+                                     above=0)  # fmt: skip
+    patch_px: int | None = setting(None, "pixels that this side is resampled to", least=1)
+    upsample: bool = setting(False, "take images that are coarser than that, too")
+    um_per_px: float | str | None = setting(None, "µm per pixel: for all slides, or a CSV file with the columns slide "
+                                            "and um_per_px", above=0)  # fmt: skip
+    augment: bool = setting(True, "turn, mirror and recolour the patches that are trained on")
+    panel: str | None = setting(None, "file of the genes that a gene tower takes, of select_genes.py")
+    gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for a root's slides that name genes "
+                                     "otherwise")  # fmt: skip
+    normalise: str = setting("median-log1p", "how counts become expression; a slide's median total is its own",
+                             choices=NORMALISATIONS)  # fmt: skip
+    sentence_genes: int = setting(50, "genes of a spot's sentence, for a text tower", least=1)
+    above_mean: bool = setting(True, "choose them by log-fold over the slide's mean")
+    exclude_genes: tuple[str, ...] = setting((), "kinds of genes that sentences leave out", choices=GENE_KINDS)
+
+    @property
+    def filters(self) -> Filters:
+        """The builder's filters."""
+        return Filters(self.slides, self.species, self.tissue, self.pmid, exclude=self.exclude)
+
+    @property
+    def splitting(self) -> Splitting:
+        """How slides are split, before ``validation_slides`` are taken out."""
+        if self.validation_slides:
+            return Splitting(splits=self.splits)
+        first, second, third = self.split_fractions
+        try:
+            return Splitting(self.split_by, self.split_seed, (first, second, third), self.patients, self.splits,
+                             self.no_study)  # fmt: skip
+        except ValueError as error:
+            raise DataError(f"data: {error}") from None
+
+
+@dataclass(frozen=True)
+class TowerSettings(Group):
+    """The two towers that are trained."""
+
+    group: ClassVar[str] = "towers"
+
+    image: str = setting("openai/clip-vit-base-patch32", "CLIP-family checkpoint: a name on the Hub, or a folder")
+    pretrained: bool = setting(True, "begin from its weights; false takes its configuration only, and random weights")
+    freeze_layers: int = setting(0, "lowest layers of the image tower that stay as they are, with the embeddings below "
+                                 "them", least=0)  # fmt: skip
+    second: str = setting("linear", "the tower beside it: of genes, or the checkpoint's own of text, for sentences of "
+                          "top genes", choices=TOWERS)  # fmt: skip
+    latent_dim: int = setting(32, "width of the common space; a text tower has its own", least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "image", find_shipped(self.image))  # such as the tiny one
+
+
+@dataclass(frozen=True)
+class LossSettings(Group):
+    """The contrastive loss, and the batches over which it is taken."""
+
+    group: ClassVar[str] = "loss"
+
+    batch_size: int = setting(1024, "spots of all processes together, each the other's negatives", least=2)
+    chunk: int | None = setting(None, "spots that go through the towers at once: less memory, a third more work; null "
+                                "takes all", least=1)  # fmt: skip
+    slides_per_batch: int | None = setting(None, "slides that a batch is filled from; null draws from all", least=1)
+    clamp: bool = setting(True, "hold the logit scale within 0 and ln 100")
+
+
+@dataclass(frozen=True)
+class OptimiserSettings(Group):
+    """Who learns how fast."""
+
+    group: ClassVar[str] = "optimiser"
+
+    kind: str = setting("adamw", "adam, with one lr and an L2 penalty on everything, is the original's",
+                        choices=OPTIMISERS)  # fmt: skip
+    lr: float = setting(5e-5, "learning rate of the checkpoint's layers", least=0)
+    head_lr: float = setting(1e-3, "of the layers that begin at random", least=0)
+    logit_scale_lr: float = setting(1e-3, "of the logit scale", least=0)
+    betas: tuple[float, ...] = setting((0.9, 0.98), "decay of the two moments", length=2, least=0, below=1)
+    eps: float = setting(1e-6, "added to the denominator", least=0)
+    weight_decay: float = setting(0.2, "of weights; adamw spares biases, norms and the logit scale", least=0)
+    warmup: float = setting(0.1, "share of all steps in which the learning rate rises", least=0, most=1)
+    cosine: bool = setting(True, "the learning rate falls to 0 afterwards; false keeps it")
+    clip_norm: float | None = setting(1.0, "longest gradient; null clips none", above=0)
+
+
+@dataclass(frozen=True)
+class RunSettings(Group):
+    """How long, on what, and what is kept."""
+
+    group: ClassVar[str] = "run"
+
+    epochs: int = setting(15, "times through the spots; more may be asked for later", least=1)
+    patience: int | None = setting(None, "epochs without a better held-out loss before the run stops; null never stops",
+                                   least=1)  # fmt: skip
+    mixed_precision: str | None = setting(None, "null takes what accelerate launch says", choices=PRECISIONS)
+    gradient_checkpointing: bool = setting(False, "less memory for a third more work")
+    compile: bool = setting(False, "faster steps after a slow first one")
+    checkpoint_steps: int | None = setting(None, "steps between checkpoints, beside one an epoch", least=1)
+    keep: int = setting(2, "checkpoints that are kept", least=1)
+    processes: int | None = setting(None, "number of processes that the run must have; null takes what is there",
+                                    least=1)  # fmt: skip
+    workers: int | None = setting(None, "processes of each rank that decode patches; null takes its share of the cores "
+                                  "but one", least=0)  # fmt: skip
+    seed: int = setting(0, "of weights, order and augmentation", least=0, most=2**32 - 1)
+    probe_spots: int = setting(5000, "of the training slides, on which the linear probe is fitted", least=0)
+    trackers: tuple[str, ...] = setting((), "of accelerate: tensorboard, wandb, trackio")
+
+
+GROUPS: dict[str, Any] = {
+    group.group: group for group in (DataSettings, TowerSettings, LossSettings, OptimiserSettings, RunSettings)
+}
+SETTINGS: dict[str, Setting] = {one.name: one for group in GROUPS.values() for one in settings_of(group).values()}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a run, in their groups; `DataError` for what does not go together."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    towers: TowerSettings = field(default_factory=TowerSettings)
+    loss: LossSettings = field(default_factory=LossSettings)
+    optimiser: OptimiserSettings = field(default_factory=OptimiserSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+
+    def __post_init__(self) -> None:
+        if kinds := [name for name in texts_of(self.data.exclude or ()) if name in GENE_KINDS]:
+            raise DataError(f"data.exclude: leaves out slides; {kinds[0]} genes are left out by exclude_genes")
+        _ = self.data.splitting  # refuses what does not go together
+        if not self.data.source:
+            raise DataError("data.source: is not given; name a root or published spots, as argument or in the "
+                            "configuration")  # fmt: skip
+        if self.towers.second != "text":
+            _ = self.panel
+
+    @property
+    def panel(self) -> str:
+        """The panel's file; `DataError` if none is named, which only a text tower can do without."""
+        if self.data.panel is None:
+            raise DataError("data.panel: is not given; make one with scripts/data_process/select_genes.py, or pass "
+                            "towers.second=text")  # fmt: skip
+        return self.data.panel
+
+    @property
+    def record(self) -> dict[str, dict[str, Any]]:
+        """All settings by group and name, as JSON has them."""
+        return {group: {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+                for group, own in asdict(self).items()}  # fmt: skip
+
+
+def flat(record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the settings of a record by their full names."""
+    return {f"{group}.{name}": value for group, own in record.items() for name, value in own.items()}
