@@ -24,7 +24,7 @@ def main() -> None:
     os.environ.setdefault("HF_DATASETS_CACHE", str((args.out / "cache").absolute()))  # before datasets is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for so small a model, threads wait longer than they work
     from stimage.demo.choice import choose_as_configured, choose_slides
-    from stimage.demo.report import write_report
+    from stimage.demo.report import write_demo_report
     from stimage.demo.steps import Steps
     from stimage.slides.freshness import root_digest
     from stimage.training.settings.reading import read_settings
@@ -42,7 +42,7 @@ def main() -> None:
     todo = recipe(choice, args.out, args.override)
     for number, step in enumerate(todo, 1):
         steps.run(step, f"{number} of {len(todo)}")
-    page = write_report(args.out, choice, steps)
+    page = write_demo_report(args.out, choice, steps)
     print(f"\n== done in {time.monotonic() - began:.0f} s. The report is {page}; what it shows is beside it:")
     for step in steps.done:
         print(f"   {'left out' if step.left_out else step.makes}  ({step.name})")

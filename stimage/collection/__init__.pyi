@@ -17,4 +17,4 @@ from .meta.name_maps import read_maps as read_maps
 from .meta.publications import read_publications as read_publications
 from .meta.slide_table import read_slide_table as read_slide_table
 from .page.contact_sheet import contact_sheet as contact_sheet
-from .page.report import write_report as write_report
+from .page.report import write_review_page as write_review_page

@@ -26,7 +26,7 @@ WIDEST = 1600  # pixels of a figure
 LITTLE = 0.01  # of a score: less is called no change
 
 
-def write_report(out: Path, choice: Choice, steps: Steps) -> Path:
+def write_demo_report(out: Path, choice: Choice, steps: Steps) -> Path:
     """Write OUT/report.html of what the steps have made, and return its path; links in it are relative."""
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"number": number, "data": lambda path: figure_data(out / path)}
@@ -38,7 +38,7 @@ def write_report(out: Path, choice: Choice, steps: Steps) -> Path:
         "steps": [(step, steps.state.get(step.name, {}).get("seconds"), link(step.makes, out)) for step in steps.done],
         "left_out": left_out(steps),
         "seconds": sum(steps.state[step.name]["seconds"] for step in steps.done if not step.left_out),
-        "slides": slides_of(out, choice),
+        "slides": shown_slides(out, choice),
         "patches": patches_of(out, choice),
         "checks": checks["overall"],
         "findings": [
@@ -112,7 +112,7 @@ def numbers(entry: dict, prefix: str = "") -> Iterator[tuple]:
             yield prefix + key, value
 
 
-def slides_of(out: Path, choice: Choice) -> list[dict]:
+def shown_slides(out: Path, choice: Choice) -> list[dict]:
     """Return the published table's rows, with the side and the labels of each slide."""
     held = {slide.name for slide in choice.held_out}
     rows = pq.read_table(out / "shards/slides.parquet").to_pylist()

@@ -15,7 +15,7 @@ from stimage.slides.catalog import Slide
 DEFAULT_N = {"hvg": 128, "hvg-union": 128, "hvg-consensus": 128, "overlap-hvg": 100, "hest": 50}
 HEST_SHARE = 0.1  # of spots, on every slide, that must have a gene
 CONTROLS = ("BLANK", "CONTROL")  # fragments of names that mark controls, which are no genes
-Progress = Callable[[Iterable[Slide]], Iterable[Slide]]
+ShowProgress = Callable[[Iterable[Slide]], Iterable[Slide]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def select_genes(
     method: str,
     n: int | None = None,
     allow_normalised: bool = False,
-    progress: Progress = iter,
+    progress: ShowProgress = iter,
     naming: Naming | None = None,
     held_out: Sequence[Slide] = (),
 ) -> Chosen:
@@ -102,7 +102,7 @@ def overlap_genes(
     common: Sequence[str],
     n: int,
     allow_normalised: bool = False,
-    progress: Progress = iter,
+    progress: ShowProgress = iter,
     naming: Naming | None = None,
 ) -> list[str]:
     """Return the n most variable of the common genes; see `select_genes`.
@@ -128,7 +128,7 @@ def hest_genes(
     common: Sequence[str],
     n: int,
     allow_normalised: bool = False,
-    progress: Progress = iter,
+    progress: ShowProgress = iter,
     naming: Naming | None = None,
 ) -> list[str]:
     """Return the n genes that HEST-Benchmark's rule chooses (Jaume et al., NeurIPS 2024); see `select_genes`."""

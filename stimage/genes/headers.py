@@ -46,7 +46,7 @@ def header_digests(slides: Sequence[Slide]) -> list[str]:
             raise
 
 
-def genes_of(slide: Slide, digest: str) -> pa.Array:
+def header_genes(slide: Slide, digest: str) -> pa.Array:
     """Return the gene names of a slide whose line has this digest, as `wide_csv.read_header` does.
 
     Raises

@@ -18,7 +18,7 @@ from stimage.core.access import is_local
 from stimage.core.errors import DataError
 from stimage.core.files import replacing
 from stimage.core.storage import cache_folder, list_folder, local_copy
-from stimage.genes.headers import genes_of, header_digests
+from stimage.genes.headers import header_digests, header_genes
 from stimage.genes.vocabulary import GENES_FILE, NUMBER, add_genes, load_vocabulary, write_vocabulary
 from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.names import fold_name
@@ -89,7 +89,7 @@ def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
     genes = _first_met(slides, digests)
     if lacks := set(genes).difference(vocabulary.names):
         for slide, digest in zip(slides, digests):  # whose they are
-            if lacks & set(own := genes_of(slide, digest).to_pylist()):
+            if lacks & set(own := header_genes(slide, digest).to_pylist()):
                 vocabulary.ids_of(own, slide.counts)
     ids = sorted(zip(vocabulary.ids_of(genes, catalog.root).tolist(), genes))
     found = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
@@ -177,4 +177,4 @@ def _first_met(slides: Sequence[Slide], digests: Sequence[str]) -> list[str]:
 
 
 def _genes_of_some(lines: Sequence[tuple[Slide, str]]) -> pa.Array:
-    return pa.chunked_array([genes_of(slide, digest) for slide, digest in lines], pa.string()).unique()
+    return pa.chunked_array([header_genes(slide, digest) for slide, digest in lines], pa.string()).unique()

@@ -29,12 +29,12 @@ class Vocabulary:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of the names in order; see `digest_of`."""
-        return digest_of(self.names)
+        """SHA-256 of the names in order; see `names_digest`."""
+        return names_digest(self.names)
 
     def begins_with(self, genes: int, digest: str) -> bool:
         """Tell whether the first so many names have this digest: then names were only added since."""
-        found = self.digest if genes == len(self.names) else digest_of(self.names[:genes])
+        found = self.digest if genes == len(self.names) else names_digest(self.names[:genes])
         return genes <= len(self.names) and found == digest
 
     @cached_property
@@ -63,7 +63,7 @@ class Vocabulary:
         return {name: i for i, name in enumerate(self.names)}
 
 
-def digest_of(names: Iterable[str]) -> str:
+def names_digest(names: Iterable[str]) -> str:
     """Return the SHA-256, as 64 hexadecimal digits, of names in order, each in UTF-8 with a line end after it."""
     return hashlib.sha256("".join(f"{name}\n" for name in names).encode()).hexdigest()
 

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from stimage.collection.checks.findings import Finding
 from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, check_all, with_twins, write_tables
-from stimage.collection.page.report import write_report
+from stimage.collection.page.report import write_review_page
 from stimage.jobs.roots import Root, open_root
 
 
@@ -78,4 +78,4 @@ def _write(
     configuration = {"root": given, "colour": colour, "slides": len(root.listed), "meta_file": meta_file}
     write_tables(out, findings, configuration)
     title = f"Slides of {Path(given).name}"
-    write_report(out / "report.html", title, root.listed, findings, pictures, meta_file)
+    write_review_page(out / "report.html", title, root.listed, findings, pictures, meta_file)

@@ -58,7 +58,7 @@ def _write_csv(path: Path, rows: Iterable, quoting: Literal[0, 1, 2, 3] = csv.QU
         csv.writer(file, quoting=quoting, lineterminator="\n").writerows(rows)
 
 
-def write_meta(out: Path, made: list[MadeSlide]) -> None:
+def write_made_meta(out: Path, made: list[MadeSlide]) -> None:
     """Write the meta table and the BibTeX entries of its studies."""
     rows, entries = [], {}
     for slide in made:

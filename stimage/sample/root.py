@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from stimage.sample.files import write_made_slide, write_meta, write_truth
+from stimage.sample.files import write_made_meta, write_made_slide, write_truth
 from stimage.sample.slides import STUDIES, generator, make_batch, make_slide, with_other_genes
 
 SMALLEST = 4  # spots along a side with which every slide has tissue of several regions
@@ -59,7 +59,7 @@ def make_sample(
             slide = make_slide(name, study, batch, sides[study.tech], rng)
             made.append(with_other_genes(slide, len(made), rng))
             write_made_slide(out, made[-1], len(made) - 1, rng)
-    write_meta(out, made)
+    write_made_meta(out, made)
     write_truth(out, seed, made)
     return [slide.name for slide in made]
 

@@ -93,11 +93,11 @@ def gene_towers(
         config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,
                                 genes=list(genes), gene_tower=kind, latent_dim=latent_dim)  # fmt: skip
     if not pretrained:
-        return TwoTowers(SpotClipModel(config), *mean_and_std(checkpoint))
+        return TwoTowers(SpotClipModel(config), *pixel_mean_and_std(checkpoint))
     model, info = _load(SpotClipModel, checkpoint, config)
     if lost := [name for name in info["missing_keys"] if name.startswith(("vision_model.", "visual_projection."))]:
         raise DataError(f"{checkpoint}: has no vision tower with projection: it lacks {sorted(lost)[0]}")
-    return TwoTowers(model, *mean_and_std(checkpoint))
+    return TwoTowers(model, *pixel_mean_and_std(checkpoint))
 
 
 def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:
@@ -106,11 +106,11 @@ def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:
     if config.model_type != "clip":
         raise DataError(f"{checkpoint}: has no text tower; a text tower needs a whole CLIP checkpoint")
     if not pretrained:
-        return TwoTowers(CLIPModel(config), *mean_and_std(checkpoint))
+        return TwoTowers(CLIPModel(config), *pixel_mean_and_std(checkpoint))
     model, info = _load(CLIPModel, checkpoint, None)
     if info["missing_keys"]:
         raise DataError(f"{checkpoint}: is no whole CLIP checkpoint: it lacks {sorted(info['missing_keys'])[0]}")
-    return TwoTowers(model, *mean_and_std(checkpoint))
+    return TwoTowers(model, *pixel_mean_and_std(checkpoint))
 
 
 def read_config(checkpoint: str) -> PreTrainedConfig:
@@ -135,7 +135,7 @@ def tokenizer_of(checkpoint: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:
+def pixel_mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:
     """Return how a checkpoint's image processor normalises colours; CLIP's way where it has none."""
     if Path(checkpoint).is_dir() and not Path(checkpoint, "preprocessor_config.json").exists():
         return CLIP_MEAN, CLIP_STD

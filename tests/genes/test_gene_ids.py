@@ -8,7 +8,7 @@ from datasets import load_dataset
 
 import stimage_1k4m
 from stimage.core.errors import DataError
-from stimage.genes.vocabulary import digest_of
+from stimage.genes.vocabulary import names_digest
 from tests.building import NUMBER, load
 from tests.roots import first_counts, write_genes
 from tests.test_scripts import run
@@ -72,7 +72,7 @@ def test_what_data_sets_keep(root, streaming):
         made += [data.select([0]), data.sort("slide"), data.train_test_split(0.5)]
     for one in made:
         assert stimage_1k4m.gene_names(one) == ["b1", "both", "b2", "d1"]
-    assert "sha256 " + digest_of(["b1", "both", "b2", "d1"]) in data.info.description
+    assert "sha256 " + names_digest(["b1", "both", "b2", "d1"]) in data.info.description
 
 
 def test_where_it_is_lost_the_root_is_asked_for(root, tmp_path):

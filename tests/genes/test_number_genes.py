@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 import stimage_1k4m
 from stimage.core.errors import DataError
 from stimage.genes.numbering import ids_digest
-from stimage.genes.vocabulary import digest_of
+from stimage.genes.vocabulary import names_digest
 from stimage.slides.catalog import Filters, read_catalog
 from tests.building import BUILD, NUMBER, load
 from tests.outs import _write_matrix, write_outs
@@ -97,10 +97,10 @@ def test_a_published_folder_says_its_ids(root, tmp_path):
     done = run(BUILD, root, out, "--workers", 1)
     assert done.returncode == 0, done.stderr
     names = stimage_1k4m.gene_names(out)
-    said = json.dumps({"genes": 4, "sha256": digest_of(names)}).encode()
+    said = json.dumps({"genes": 4, "sha256": names_digest(names)}).encode()
     for path in (*out.glob("data/*/*/*.parquet"), out / "genes.parquet", out / ".build/genes.parquet"):
         assert pq.read_schema(path).metadata[b"stimage_1k4m"] == said
-    assert digest_of(names) in (out / "README.md").read_text()
+    assert names_digest(names) in (out / "README.md").read_text()
     shards = load_dataset(str(out), "all", split="train")
     with pytest.raises(DataError, match="pass root="):
         stimage_1k4m.gene_names(shards)

@@ -129,7 +129,7 @@ def check_genes(counts: Counts) -> Result:
     return Result("pass", f"{n:,} {kind}", "", values)
 
 
-def check_meta(slide: Slide, counts: Counts, meta: Mapping[str, str]) -> Result:
+def check_meta_row(slide: Slide, counts: Counts, meta: Mapping[str, str]) -> Result:
     told = {key: (meta.get(key) or "").strip() for key in ("spot_num", "gene_num", "tech")}
     found = {"spot_num": str(len(counts.ids)), "gene_num": str(len(counts.genes)), "tech": slide.tech}
     wrong = [f"{key} is {told[key]!r}, the files say {value!r}" for key, value in found.items() if told[key] != value]
@@ -156,7 +156,7 @@ CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: th
     "library": (check_library, ("slide", "counts")),
     "mitochondrial": (check_mitochondrial, ("counts",)),
     "genes": (check_genes, ("counts",)),
-    "meta": (check_meta, ("slide", "counts", "meta")),
+    "meta": (check_meta_row, ("slide", "counts", "meta")),
 }
 
 

@@ -43,14 +43,14 @@ def contact_sheet(spots: Spots, path: Path) -> None:
         size = 1 / GRID
         axes = grid.inset_axes((k % GRID * size, 1 - (k // GRID + 1) * size, size * 0.9, size * 0.76))
         axes.imshow(pixels, interpolation="nearest")
-        title = f"{k + 1}: {', '.join(top_genes(rows, k, spots.genes))}"
+        title = f"{k + 1}: {', '.join(most_counted(rows, k, spots.genes))}"
         axes.set_title("\n".join(wrap(title, 28, max_lines=2, placeholder=" …")), fontsize=7.5)
         axes.set_xticks([], [])
         axes.set_yticks([], [])
     figure.savefig(path)
 
 
-def top_genes(rows: CountRows, k: int, genes: list[str], n: int = TOP_GENES) -> list[str]:
+def most_counted(rows: CountRows, k: int, genes: list[str], n: int = TOP_GENES) -> list[str]:
     """Return the names of the genes with the highest counts in row ``k``; among equals, the file's first."""
     columns, values = rows[k]
     return [genes[column] for column in columns[np.argsort(-values, kind="stable")[:n]]]

@@ -15,7 +15,7 @@ PAGE = files("stimage.collection.page")
 MARKS = re.compile(r"<!--(TITLE|META|DATA)-->|/\*(STYLE|SCRIPT)\*/")
 
 
-def write_report(
+def write_review_page(
     path: Path,
     title: str,
     slides: Sequence[Slide],
