@@ -47,6 +47,16 @@ def given() -> Iterator[tuple[str, ast.alias]]:
     yield from ((node.module or "", a) for node in GIVEN.body if isinstance(node, ast.ImportFrom) for a in node.names)
 
 
+def documented() -> Iterator[tuple[str, str]]:
+    """Yield (module, name) of what documents and model cards import of the library."""
+    for path in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md"), HOUSE / "training/results.py"):
+        for block in re.findall(
+            r'^```python\n(.*?)^```|"""\\\n(.*?)"""', path.read_text(encoding="utf-8"), re.M | re.S
+        ):
+            for module, names in re.findall(r"^from (stimage\.[\w.]+) import (.+?)(?:  #.*)?$", "".join(block), re.M):
+                yield from ((module, name) for name in names.split(", "))
+
+
 def test_every_folder_is_a_room_of_the_table():
     assert sorted(path.name for path in HOUSE.iterdir() if path.is_dir() and path.name != "__pycache__") == sorted(
         ROOMS
@@ -77,9 +87,14 @@ def test_rooms_are_small():
     assert not full
 
 
+def test_documents_import_of_rooms_not_of_their_files():
+    assert (found := set(documented())) and not [m for m, _ in found if m.count(".") > 1]
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_what_others_take_of_a_room_is_what_it_offers(room):
     taken = {(a.name, f"stimage.{m}") for m, a in given() if room_of(f"stimage.{m}") == room}
+    taken |= {(name, m) for m, name in documented() if room_of(m) == room}
     for top in (*USERS, "stimage_1k4m.py"):
         for path in [PROJECT / top] if top.endswith(".py") else (PROJECT / top).rglob("*.py"):
             if HOUSE / room not in path.parents:

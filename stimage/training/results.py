@@ -24,11 +24,11 @@ from transformers import CLIPModel
 
 model = CLIPModel.from_pretrained("{repo}")""",
     False: """\
-from transformers import AutoModel, CLIPVisionModelWithProjection
+from stimage.towers import SpotClipModel  # of the project stimage-1k4m, for the gene tower
+from transformers import CLIPVisionModelWithProjection
 
 vision = CLIPVisionModelWithProjection.from_pretrained("{repo}")  # the tuned vision tower alone
-import stimage.towers.spot_clip  # of the project stimage-1k4m, for the gene tower
-model = AutoModel.from_pretrained("{repo}")  # get_image_features, get_gene_features""",
+model = SpotClipModel.from_pretrained("{repo}")  # get_image_features, get_gene_features""",
 }
 TEXT = """\
 # {vision}, fine-tuned on tissue spots

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,8 +90,9 @@ def test_a_run_learns_and_says_what_it_did(tuned, folder):
     assert results["slides"]["validation"] == HELD_OUT
     model = AutoModel.from_pretrained(tuned / "model")
     assert list(model.config.genes) == json.loads((folder / "panel.json").read_text())["genes"]
-    CLIPVisionModelWithProjection.from_pretrained(tuned / "model")
     card = (tuned / "model/README.md").read_text()
+    exec(re.search(r"```python\n(.*?)```", card, re.S)[1], shown := {})
+    assert isinstance(shown["vision"], CLIPVisionModelWithProjection) and isinstance(shown["model"], type(model))
     assert "Human_Breast_Sample3_Visium_B1" in card and f"| 2 | {history[-1]['loss']:.4g}" in card
     assert results["panel_saw"] == HELD_OUT  # of the panel that this test makes
     assert "chosen on 1 of these slides, too" in card

@@ -1,0 +1,8 @@
+"""The former place of the gene tower's model, which model cards named."""
+
+import warnings
+
+from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
+
+__all__ = ["SpotClipConfig", "SpotClipModel"]
+warnings.warn("stimage.modeling.spot_clip: import SpotClipModel from stimage.towers", FutureWarning, stacklevel=2)
