@@ -6,7 +6,6 @@ does the same when you type it. Interrupted, the same command goes on; what chan
 
 import argparse
 import io
-import json
 import os
 import signal
 import sys
@@ -24,6 +23,7 @@ def main() -> None:
     os.environ.setdefault("HF_DATASETS_CACHE", str((args.out / "cache").absolute()))  # before datasets is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for so small a model, threads wait longer than they work
     from stimage.demo.choice import choose_as_configured, choose_slides
+    from stimage.demo.recipe import Recipe
     from stimage.demo.report import write_demo_report
     from stimage.demo.steps import Steps
     from stimage.slides.freshness import root_digest
@@ -39,7 +39,7 @@ def main() -> None:
     for note in choice.notes:
         print(f"note: {note}")
     load_libraries()
-    todo = recipe(choice, args.out, args.override)
+    todo = Recipe(choice, args.out, HERE, TINY, TOWER).steps(args.override)
     for number, step in enumerate(todo, 1):
         steps.run(step, f"{number} of {len(todo)}")
     page = write_demo_report(args.out, choice, steps)
@@ -54,72 +54,6 @@ def sample(out: Path) -> Any:
 
     command = (str(HERE / "data_process/make_sample.py"), "--out", str(out / "sample"))
     return Step("make a sample", command, out / "sample")
-
-
-def recipe(choice: Any, out: Path, overrides: list[str]) -> list:
-    """Return the steps, from a root to figures."""
-    from stimage.demo.steps import Step
-
-    root, shards, run, panel = choice.root, out / "shards", out / "tuned", out / "panel.json"
-    these = ("--slides", *choice.names)
-    held_out = ("--held-out", *(slide.name for slide in choice.held_out)) if choice.held_out else ()
-    labels = set().union(*choice.labels.values())
-    no_labels = "" if len(labels) > 1 else "the annotation of these slides does not have two labels"
-    alone = "" if len(choice.slides) > 1 else "one slide can't be predicted from others"
-    split = "slide" if len(choice.labels) > 1 else "block"
-    settings = {
-        "towers.image": str(TOWER), "panel": str(panel), "tech": choice.tech, "species": None, "split_by": None,
-        "validation_slides": [slide.name for slide in choice.held_out] or None,
-        "batch_size": max(2, min(64, sum(slide.about_spots for slide in choice.train) // 4)),
-    }  # fmt: skip
-    overrides = [f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in settings.items()
-                 ] + overrides  # fmt: skip
-
-    def step(name: str, script: str, *arguments: object, makes: Path, **more: Any) -> Step:
-        return Step(name, (str(HERE / script), *map(str, arguments)), makes, **more)
-
-    def before_and_after(name: str, script: str, what: str, *more_arguments: object, **more: Any) -> list[Step]:
-        return [
-            step(f"{name}, {model}", script, "--embeddings", out / "embeddings" / model, "--root", root, *these,
-                 *more_arguments, "--out", out / what / model, makes=out / what / model, **more)
-            for model in ("untrained", "tuned")
-        ]  # fmt: skip
-
-    def figure(name: str, kind: str, file: str, *arguments: object, left_out: str = "") -> Step:
-        figures = out / "figures"
-        return step(f"draw {name}", "evaluation/figures.py", kind, *arguments, "--out", figures,
-                    makes=figures / f"{file}.png", left_out=left_out)  # fmt: skip
-
-    embeddings = [out / "embeddings" / model for model in ("untrained", "tuned")]
-    named = ("--names", "untrained", "tuned")
-    slide = choice.shown.name
-    return [
-        step("check the slides", "data_collection/check_spots.py", root, *these, "--colour",
-             "annotation" if choice.labels else "counts", "--out", out / "check_spots", makes=out / "check_spots",
-             exits=(0, 1)),
-        step("choose genes on the training slides", "data_process/select_genes.py", root, "--method", "hvg-consensus",
-             *these, *held_out, "--out", panel, makes=panel),
-        step("build shards", "data_process/build_shards.py", root, shards, *these, makes=shards, resumes=True),
-        step("fine-tune a tiny CLIP", "finetune/finetune_clip.py", shards, "--config", TINY, "--out", run,
-             "--override", *overrides, makes=run, resumes=True, reads=(TINY, TOWER / "config.json")),
-        step("embed, untrained", "evaluation/embed_spots.py", shards, "--model", run / "untrained", "--out",
-             embeddings[0], makes=embeddings[0], resumes=True),
-        step("embed, tuned", "evaluation/embed_spots.py", shards, "--model", run / "model", "--out", embeddings[1],
-             makes=embeddings[1], resumes=True),
-        *before_and_after("linear probe", "evaluation/linear_probe.py", "probe", "--split", split, left_out=no_labels),
-        *before_and_after("embedding scores", "evaluation/embedding_scores.py", "scores", left_out=no_labels),
-        *before_and_after("predict expression", "evaluation/predict_expression.py", "prediction", "--maps",
-                          len(choice.slides), left_out=alone),
-        figure("the embeddings", "projection", "projection_umap", "--embeddings", *embeddings, *named, "--root", root,
-               *these, "--method", "UMAP", left_out=no_labels),
-        figure("the probes", "f1", "macro_f1_bars", "--results", out / "probe/untrained", out / "probe/tuned", *named,
-               left_out=no_labels),
-        figure("the scores", "scores", "score_boxes", "--results", out / "scores/untrained", out / "scores/tuned",
-               *named, left_out=no_labels),
-        figure("the labels", "labels", f"labels_{slide}", "--root", root, "--slide", slide,
-               *(("--embeddings", embeddings[1]) if split == "slide" and slide in choice.labels else ()),
-               left_out=no_labels),
-    ]  # fmt: skip
 
 
 def load_libraries() -> None:
