@@ -93,12 +93,12 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         return found
 
     def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
-        """As datasets does it; what was prepared earlier says, too, of which vocabulary its ids are now."""
+        """Do as datasets does, and note which vocabulary the gene ids of an earlier preparation belong to."""
         super().download_and_prepare(*args, **kwargs)
         self._numbering()
 
     def _numbering(self) -> tuple[str, int, str] | None:
-        """Return the file of the root's vocabulary, its number of genes and their digest; the data set says both.
+        """Return the file of the root's vocabulary, its number of genes and their digest, which the data set names.
 
         None where examples have no gene ids.
         """
@@ -137,7 +137,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     def _generate_more_gen_kwargs(
         self, slides: list[Slide], parts: list[tuple[int, int]], **same: object
     ) -> Iterator[dict]:
-        """Cut shards finer, for `IterableDataset.reshard`: each opens its slide anew, so it costs time."""
+        """Cut shards finer, for `IterableDataset.reshard`. Each shard opens its slide again, which takes time."""
         for slide, (k, n) in zip(slides, parts):
             more = max(1, slide.about_spots // n // SPOTS_PER_FINE_SHARD)
             yield {"slides": [slide] * more, "parts": [(k * more + j, n * more) for j in range(more)], **same}
@@ -218,7 +218,7 @@ def gene_names(
     storage_options: dict | None = None,
     token: str | bool | None = None,
 ) -> list[str]:
-    """Return names of genes; a gene id is a place in this list.
+    """Return the names of genes, in the order of their ids.
 
     Parameters
     ----------

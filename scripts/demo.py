@@ -57,7 +57,7 @@ def sample(out: Path) -> Any:
 
 
 def load_libraries() -> None:
-    """Import once what the steps need; they are forked of this process."""
+    """Import once the libraries that the steps need: steps are forks of this process."""
     import stimage.collection.checks.running
     import stimage.evaluation.predict
     import stimage.evaluation.probe_scopes

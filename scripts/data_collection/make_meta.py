@@ -1,4 +1,4 @@
-"""Make the meta file of a root: a row a slide, of GEO's tables, publications, maps, and the count files.
+"""Make the meta file of a root, a row a slide, from GEO's tables, publications, maps, and the count files.
 
 What the sources do not say is listed, never guessed, and the exit code is 1 and no file is written, unless
 --allow-unknown leaves such cells empty. With --check, hold a meta file that exists against the maps instead.
@@ -43,7 +43,7 @@ def main() -> int:
 
 
 def tell(meta: Meta) -> None:
-    """List what is not known, and slides of the table that are not in the root."""
+    """List the unknown cells, and slides of the table that are not in the root."""
     for one in meta.unknown:
         print(f"{one.slide}: {one.column} is not known: {one.reason}", file=sys.stderr)
     for entry in meta.absent:
@@ -51,7 +51,7 @@ def tell(meta: Meta) -> None:
 
 
 def check(path: Path, maps: Maps) -> int:
-    """List what of a meta file is not as it should be."""
+    """List the wrong cells of a meta file."""
     found = check_meta(path, maps)
     for one in found.differences:
         print(f"{one.where}: slide {one.slide}: {one.column} {one.reason}")

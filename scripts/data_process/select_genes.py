@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide], list[SlideSplit]]:
-    """Return the slides to choose by, those held out, and where all that were asked for fall."""
+    """Return the slides to choose genes on, the held-out slides, and the splits of all slides that were asked for."""
     catalog = read_catalog(args.root)
     placed = list(split_slides(catalog, selection_of(args), splitting_of(args)).values())
     held_out = catalog.of_techs(techs_of(args)).select(Filters(slides=args.held_out)) if args.held_out else []
@@ -56,7 +56,7 @@ def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide], list[
 
 
 def choose(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide]) -> Chosen:
-    """Choose as the options say."""
+    """Choose genes as the options say."""
     if args.method == "list":
         return own_list(args.genes, [*slides, *held_out], naming_of(args))
     return select_genes(
@@ -68,7 +68,7 @@ def choose(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide])
 def record(
     args: argparse.Namespace, slides: list[Slide], held_out: list[Slide], placed: list[SlideSplit]
 ) -> dict[str, object]:
-    """Say how the genes were chosen."""
+    """Return the record of how the genes were chosen."""
     return {
         "method": args.method,
         "parameters": {
@@ -86,7 +86,7 @@ def record(
 
 
 def own_list(path: Path, slides: list[Slide], naming: Naming | None) -> Chosen:
-    """Take a user's list, and hold it against the genes that all slides have."""
+    """Take a user's list, and refuse genes that not all slides have."""
     genes, common = Panel.read(path).genes, set(common_genes(slides, naming))
     if missing := [gene for gene in genes if gene not in common]:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Print what a slide has, and draw a contact sheet: the slide with its spots, and patches with their top genes."""
+"""Describe a slide, and draw a contact sheet: the slide with its spots, and patches with their top genes."""
 
 import argparse
 from pathlib import Path
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def describe(spots: Spots) -> str:
-    """Say in a few lines what a slide has."""
+    """Describe a slide in a few lines."""
     slide, image, scale, lattice = spots.slide, spots.image_info, spots.scale, spots.scale.lattice
     low, high, labelled = spots.r.min(), spots.r.max(), len(spots) - spots.annotation.null_count
     lines = {

@@ -1,4 +1,4 @@
-"""Deal slides into train, validation and test, as near to the fractions as groups allow, and write a table of it.
+"""Deal slides into train, validation and test, as near to the fractions as groups allow, and write the table.
 
 Whole slides, studies or patients are dealt; studies that share a slide are one. Each split gets at least one. Put the
 table into the root as splits.csv, or name it (--splits, splits=): it then says which slide is where.
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def older_table(args: argparse.Namespace) -> SplitTable:
-    """Return the table that is added to; without one, an empty one."""
+    """Return the table that slides are added to, or an empty table."""
     there = args.out.exists()
     older = args.add_to or (args.out if there else None)
     if older is None:
@@ -50,7 +50,7 @@ def older_table(args: argparse.Namespace) -> SplitTable:
 
 
 def write(out: Path, older: SplitTable, placed: list[SlideSplit]) -> None:
-    """Write the rows that were there, then the new ones."""
+    """Write the older rows, then the new rows."""
     rows = [(older.names[name], split, older.groups[name]) for name, split in older.splits.items()]
     rows += [(one.slide.name, one.split, one.group) for one in placed if fold_name(one.slide.name) not in older.splits]
     with replacing(out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:

@@ -82,7 +82,7 @@ def reading_of(args: argparse.Namespace) -> dict:
 
 
 def options_of(args: argparse.Namespace, source: Source, tower: VisionTower) -> dict:
-    """Return all that vectors depend on."""
+    """Return the options that vectors depend on."""
     return {
         "model": args.model,
         "weights": tower.digest,

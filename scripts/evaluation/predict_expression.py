@@ -97,7 +97,7 @@ def write(
 
 
 def draw(prediction: SlidePrediction, out: Path) -> None:
-    """Map a slide that was not trained on: what was measured above what is predicted."""
+    """Map a slide that was not trained on: measured expression above the predicted."""
     one = prediction.spots
     xy, r = read_places(one)
     title = f"{one.slide.name}\npredicted from {prediction.trained_on}"

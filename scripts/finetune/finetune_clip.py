@@ -44,7 +44,7 @@ def main() -> None:
 
 
 def quieten() -> None:
-    """Leave the terminal to the run's own lines; a spot's image is decoded in forked processes, tokens too."""
+    """Keep libraries from writing to the terminal. Tokenizers use one thread, since loaders fork."""
     import datasets
     import transformers
 

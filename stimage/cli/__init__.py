@@ -1,4 +1,4 @@
-"""What scripts have in common: their options, and how an error ends them."""
+"""Code that scripts share: options, and the ending of a script by an error."""
 
 from stimage.core.extras import attach
 

@@ -1,4 +1,4 @@
-"""What the scripts of evaluation have in common: options, the slides and parts that they take, annotated spots."""
+"""Code that the scripts of evaluation share: options, the slides that they take, annotated spots."""
 
 import argparse
 from collections.abc import Collection, Mapping
@@ -53,12 +53,12 @@ def slides_of(
 
 
 def only_slides(parts: Mapping[str, list[str]], names: Collection[str]) -> dict[str, list[str]]:
-    """Return split → names of its slides, of these slides alone."""
+    """Return split → names of its slides, without all other slides."""
     return {split: [name for name in own if name in names] for split, own in parts.items()}
 
 
 def grouping_of(args: argparse.Namespace) -> Splitting:
-    """Return what is held out as a whole, as --split says; of other splits, nothing."""
+    """Return the groups that are held out as a whole, as --split says; none for other splits."""
     by = args.split if args.split in SPLIT_BY else None
     if by == "patient" and not args.patients:
         raise ValueError("--split patient: pass --patients too, a CSV file with the columns slide and patient")

@@ -1,4 +1,4 @@
-"""What the scripts have in common: the options that choose slides, and how an error ends them."""
+"""Code that scripts share: the options that choose slides, and the ending of a script by an error."""
 
 import argparse
 import inspect
@@ -79,7 +79,7 @@ def add_splits(parser: argparse.ArgumentParser, parts: bool = False) -> None:
 
 
 def add_dealing(parser: argparse.ArgumentParser, default: str | None = None) -> Any:
-    """Add how groups fall into splits."""
+    """Add the options that deal groups into splits."""
     group = parser.add_argument_group("splits", "which slides are train, validation and test; where the root has a "
                                       "splits.csv, that says so")  # fmt: skip
     without = f"({default})" if default else "; without it, all is in train"
@@ -93,7 +93,7 @@ def add_dealing(parser: argparse.ArgumentParser, default: str | None = None) -> 
 
 
 def splitting_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> Splitting:
-    """Return how slides are split; ``elsewhere`` are options that the script has another use for, too."""
+    """Return how slides are split; ``elsewhere`` names options that the script also uses for another purpose."""
     own = {name: getattr(args, name) for name, by in NEEDS.items() if args.split_by == by or name not in elsewhere}
     seed, fractions = args.split_seed or 0, tuple(args.split_fractions or FRACTIONS)
     return Splitting(args.split_by, seed, fractions, splits=getattr(args, "splits", None), **own)
@@ -105,7 +105,7 @@ def techs_of(args: argparse.Namespace) -> tuple[str, ...]:
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Add what decides how spots are cut and joined."""
+    """Add the options for cutting patches and joining files."""
     group = parser.add_argument_group("spots")
     group.add_argument(
         "--patch-um", type=float, help="side of the patch in µm; without it, the original's square of 2r"
@@ -130,7 +130,7 @@ def add_scale(parser: argparse._ActionsContainer) -> None:
 
 
 def add_naming(parser: argparse.ArgumentParser, required: bool = False) -> None:
-    """Add what genes are to be called."""
+    """Add the options that rename genes."""
     group = parser.add_argument_group("gene names", "through a table of symbols and Ensembl ids: 10x's features.tsv, "
                                       "an export of Ensembl's BioMart")  # fmt: skip
     group.add_argument("--gene-table", metavar="FILE", required=required)
@@ -138,7 +138,7 @@ def add_naming(parser: argparse.ArgumentParser, required: bool = False) -> None:
 
 
 def naming_of(args: argparse.Namespace) -> Naming | None:
-    """Return what genes are to be called, None if as in the files."""
+    """Return the renaming of genes, None if they keep the names of the files."""
     return Naming(args.gene_table, args.names) if args.gene_table else None
 
 
@@ -150,7 +150,7 @@ def positive(text: str) -> int:
 
 
 def counted(number: int, what: str) -> str:
-    """Return a number and what is counted: "1 slide", "2 slides"."""
+    """Return a number with a noun in its number: "1 slide", "2 slides"."""
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
@@ -160,7 +160,7 @@ def patch_of(args: argparse.Namespace) -> Patch:
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Run a script; an error of the data or of the arguments ends it in one line."""
+    """Run a script; an error in the data or the arguments ends it with one line."""
     try:
         sys.exit(main())
     except (DataError, ValueError, NotInstalled) as error:

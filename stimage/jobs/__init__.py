@@ -1,4 +1,4 @@
-"""A function a job, on Python objects: what `import stimage` gives, and what scripts call."""
+"""A function for each job, on Python objects. `import stimage` offers these functions, and scripts call them."""
 
 from stimage.core.extras import attach
 

@@ -1,4 +1,4 @@
-"""Checking slides: what is found of each, as a table, and as a page to look through."""
+"""Checking slides: findings as a table, and as a page to look through."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

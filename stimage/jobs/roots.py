@@ -1,4 +1,4 @@
-"""A root that is opened: which of its slides are meant, how they are split, and how their files are read."""
+"""An opened root: the choice of its slides, their splits, and how their files are read."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -112,7 +112,7 @@ def open_root(
     token: str | bool | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Root:
-    """Open a root, or a part of it: say once which slides are meant, how they are split and how files are read.
+    """Open a root, or a part of it, and choose once its slides, their splits and how files are read.
 
     Folders are listed and the meta file is read; no slide's file is opened. Options are those of `load`.
 

@@ -59,7 +59,7 @@ def second_input(
 
 
 def dense(batch: SpotBatch) -> dict[str, torch.Tensor]:
-    """Give the expression that the builder made."""
+    """Return the expression that the builder made."""
     if batch.expression is None:
         raise ValueError("the batch has no expression: load the spots with a panel")
     return {"expression": batch.expression}
@@ -121,7 +121,7 @@ def _blocks(table: datasets.Dataset) -> Iterator[CountRows]:
 def _medians(
     settings: Settings, table: datasets.Dataset, slides: Sequence[str], slide: np.ndarray, places: np.ndarray
 ) -> dict[str, Normalisation]:
-    """Return each slide's normalisation, with the median total that it needs, of one pass over the counts."""
+    """Return each slide's normalisation, with its median total, after one pass over the counts."""
     totals = []
     for rows in _blocks(table):
         inside = places[rows.columns] >= 0 if settings.data.normalise == "original" else True
@@ -138,7 +138,7 @@ def _medians(
 def _slide_means(
     table: datasets.Dataset, slides: Sequence[str], slide: np.ndarray, genes: int
 ) -> dict[str, np.ndarray]:
-    """Return each slide's mean of log1p counts of each gene."""
+    """Return the mean log1p count of each gene, by slide."""
     sums = {name: np.zeros(genes) for name in slides}
     begin = 0
     for rows in _blocks(table):
