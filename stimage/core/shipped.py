@@ -1,6 +1,7 @@
 """Scripts, configurations and metrics: a clone has them beside stimage/, and what is installed within it."""
 
 import difflib
+import os
 from pathlib import Path
 
 HERE = Path(__file__).parents[1]
@@ -28,7 +29,7 @@ def find_config(name: str) -> Path:
 
 def find_shipped(path: str) -> str:
     """Return a path as it is; where there is no such file, that of the shipped one, if there is one."""
-    return str(BASE / path) if not Path(path).exists() and (BASE / path).exists() else path
+    return path if os.path.exists(path) or not os.path.exists(BASE / path) else str(BASE / path)
 
 
 def metric_path(name: str) -> str:

@@ -6,16 +6,27 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from stimage.core.errors import DataError
 from stimage.training.settings.groups import OptimiserSettings
 
+LAYERS = "vision_model.encoder.layers."
 HEADS = ("image_head.", "gene_tower.")
 FROZEN_BELOW = ("vision_model.embeddings.", "vision_model.pre_layrnorm.")
 
 
 def freeze(towers: nn.Module, layers: int) -> None:
-    """Keep the lowest layers of the vision tower, and the embeddings below them, as they are."""
+    """Keep the lowest layers of the vision tower, and the embeddings below them, as they are.
+
+    Raises
+    ------
+    DataError
+        If the tower has fewer layers.
+    """
     if layers:
-        below = FROZEN_BELOW + tuple(f"vision_model.encoder.layers.{i}." for i in range(layers))
+        names = {name.removeprefix("model.") for name, _ in towers.named_parameters()}
+        if not any(name.startswith(f"{LAYERS}{layers - 1}.") for name in names):
+            raise DataError(f"towers.freeze_layers: is {layers}; the image tower has fewer layers")
+        below = FROZEN_BELOW + tuple(f"{LAYERS}{i}." for i in range(layers))
         for name, parameter in towers.named_parameters():
             if name.removeprefix("model.").startswith(below):
                 parameter.requires_grad_(False)

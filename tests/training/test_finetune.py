@@ -201,7 +201,7 @@ def test_pushed_to_the_hub(hub, folder, tmp_path):
         (["workers=-1"], "run.workers: is -1; must be a whole number of 0 or more, or null"),
         (["batch_size=100000"], "loss.batch_size: is 100000, but there are"),
         (["panell=x"], "knows no setting 'panell'; did you mean 'panel'?"),
-        (["epochs=many"], "run.epochs: is many; must be a whole number of 1 or more"),
+        (["epochs=many"], "run.epochs: is many; must be a whole number from 1 to 1000000"),
         (["processes=2"], "2 processes were asked for, but 1 run"),
         (["towers.image={folder}/nowhere"], "cannot be read as a checkpoint"),
         (["slides=Human_Breast_Sample3_Visium_B1"], "is trained on and held out"),
@@ -231,6 +231,23 @@ def test_another_runs_folder_is_refused(tuned, folder, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run/file").touch()
     assert "is not empty" in finetune(folder, tmp_path / "run").stderr
+
+
+def test_epochs_can_be_added(tuned, folder, tmp_path):
+    out = shutil.copytree(tuned, tmp_path / "run")
+    done = finetune(folder, out, "epochs=1")
+    assert done.returncode == 1 and "has a run with run.epochs=2, not 1; pass another --out" in done.stderr
+    done = finetune(folder, out, "epochs=3")
+    assert done.returncode == 0, done.stderr
+    steps = len(losses(tuned))
+    assert f"from step {steps + 1} on, the learning rate is that of a run of 3 epochs, no longer of 2" in done.stdout
+    results = json.loads((out / "results.json").read_text())
+    assert results["schedule"] == [{"from_step": 0, "epochs": 2}, {"from_step": steps, "epochs": 3}]
+    assert [scores["epoch"] for scores in results["history"]] == [0, 1, 2, 3]
+    assert results["losses"][:steps] == losses(tuned) and len(results["losses"]) == 3 * steps // 2
+    assert json.loads((out / "settings.json").read_text())["run"]["epochs"] == 3
+    assert any(not torch.equal(weight, weights(tuned)[name]) for name, weight in weights(out).items())
+    assert "run.epochs=3, not 2" in finetune(folder, out, "epochs=2").stderr
 
 
 def test_a_run_that_never_began_is_no_run(folder, tmp_path, monkeypatch):

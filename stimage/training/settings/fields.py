@@ -78,7 +78,7 @@ class Setting:
             if self._allows(found):
                 return found
             break  # a number out of range is no text
-        shown = reprlib.repr(value)
+        shown = "null" if value is None else reprlib.repr(value)
         raise DataError(f"{self.name}: is {shown.strip(QUOTES) or shown}; must be {self.wanted}")
 
     def _allows(self, value: Any) -> bool:

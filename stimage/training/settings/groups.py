@@ -89,7 +89,7 @@ class TowerSettings(Group):
                                  "them", least=0)  # fmt: skip
     second: str = setting("linear", "the tower beside it: of genes, or the checkpoint's own of text, for sentences of "
                           "top genes", choices=TOWERS)  # fmt: skip
-    latent_dim: int = setting(32, "width of the common space; a text tower has its own", least=1)
+    latent_dim: int = setting(32, "width of the common space; a text tower has its own", least=1, most=2**16)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -134,7 +134,7 @@ class RunSettings(Group):
 
     group: ClassVar[str] = "run"
 
-    epochs: int = setting(15, "times through the spots; more may be asked for later", least=1)
+    epochs: int = setting(15, "times through the spots; more may be asked for later", least=1, most=10**6)
     patience: int | None = setting(None, "epochs without a better held-out loss before the run stops; null never stops",
                                    least=1)  # fmt: skip
     mixed_precision: str | None = setting(None, "null takes what accelerate launch says", choices=PRECISIONS)

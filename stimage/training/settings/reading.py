@@ -111,15 +111,16 @@ def _load(text: str) -> Any:
     try:
         return yaml.load(text, _Loader)  # a kind of SafeLoader
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # the last of wrong tags
-        raise DataError(f"is no YAML: {' '.join(str(error).split())}") from None
+        why = " ".join(str(error).split()).replace('in "<unicode string>",', "at")
+        raise DataError(f"is no YAML: {why}") from None
 
 
 def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, tuple[Any, str]]:
     """Return each setting's value, and which file says it, of a file and those that it stands on."""
-    place, found = os.path.abspath(path), {}
+    place, found = os.path.abspath(path), dict[str, tuple[Any, str]]()
     with _told(str(path)):
         if place in above:
-            raise DataError(f"stands on itself, by {BASE}: of {above[-1]}")
+            raise DataError("stands on itself")
         values = _load(_text_of(path))
         if not isinstance(values, dict):
             raise DataError("is no YAML mapping of settings; {} takes all as they are by default")
@@ -127,8 +128,8 @@ def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, tuple[Any, str
         if base is not None and not isinstance(base, str):
             raise DataError(f"{BASE}: must be the name of a YAML file")
         own = {full_name(name): (value, str(path)) for name, value in _in_groups(values)}
-    if base is not None:
-        found = _values(path.parent / base, (*above, place))
+        if base is not None:
+            found = _values(path.parent / base, (*above, place))
     return found | own
 
 
