@@ -109,7 +109,7 @@ class _Loader(yaml.SafeLoader):
 
 def _load(text: str) -> Any:
     try:
-        return yaml.load(text, _Loader)  # a kind of SafeLoader
+        return _Loader(text).get_single_data()
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # the last of wrong tags
         why = " ".join(str(error).split()).replace('in "<unicode string>",', "at")
         raise DataError(f"is no YAML: {why}") from None
