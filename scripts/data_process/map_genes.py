@@ -4,12 +4,12 @@ select_genes.py, export_anndata.py and the builder take the same table as --gene
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 from stimage.cli.options import add_filters, add_naming, counted, run, selection_of
-from stimage.core.files import replacing
+from stimage.core.files import write_text
 from stimage.core.storage import local_copy
+from stimage.core.tables import csv_text
 from stimage.genes.names import Naming
 from stimage.slides.catalog import read_catalog
 from stimage.slides.counts.wide_csv import read_header
@@ -18,14 +18,13 @@ from stimage.slides.counts.wide_csv import read_header
 def main() -> None:
     args = parse_arguments()
     slides = selection_of(args).select_from(read_catalog(args.root))
-    with replacing(args.out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(("slide", "gene", "name", "fate"))
-        for slide in slides:
-            genes = read_header(local_copy(slide.counts, slide.access))[0]
-            mapping = Naming(args.gene_table, args.names).rename(genes, slide.species, slide.counts)
-            rows.writerows((slide.name, *row) for row in mapping.rows(genes))
-            print(f"{slide.name}: {mapping.report()}")
+    rows = [("slide", "gene", "name", "fate")]
+    for slide in slides:
+        genes = read_header(local_copy(slide.counts, slide.access))[0]
+        mapping = Naming(args.gene_table, args.names).rename(genes, slide.species, slide.counts)
+        rows += ((slide.name, *row) for row in mapping.rows(genes))
+        print(f"{slide.name}: {mapping.report()}")
+    write_text(args.out, csv_text(rows))
     print(f"{counted(len(slides), 'slide')}: {args.out}")
 
 

@@ -8,12 +8,12 @@ new ones follow their group.
 """
 
 import argparse
-import csv
 from pathlib import Path
 
 from stimage.cli.options import add_dealing, add_filters, run, selection_of, splitting_of
 from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.files import write_text
+from stimage.core.tables import csv_text
 from stimage.loading.sources import open_source
 from stimage.slides.catalog import ON_MISMATCH
 from stimage.slides.names import fold_name
@@ -53,8 +53,7 @@ def write(out: Path, older: SplitTable, placed: list[SlideSplit]) -> None:
     """Write the older rows, then the new rows."""
     rows = [(older.names[name], split, older.groups[name]) for name, split in older.splits.items()]
     rows += [(one.slide.name, one.split, one.group) for one in placed if fold_name(one.slide.name) not in older.splits]
-    with replacing(out) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n").writerows([("slide", "split", "group"), *rows])
+    write_text(out, csv_text([("slide", "split", "group"), *rows]))
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from stimage.cli.options import run
+from stimage.core.files import write_text
 from stimage.evaluation.tables import TABLE_FORMATS, compare_results, format_table, main_scores
 
 SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
@@ -24,7 +25,7 @@ def main() -> None:
     for form in TABLE_FORMATS:
         path = args.out / f"comparison{SUFFIX[form]}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(format_table(table if form == "csv" else shown, form), encoding="utf-8")
+        write_text(path, format_table(table if form == "csv" else shown, form))
     print(format_table(shown, "markdown"))
     if len(shown[0]) < len(table[0]):
         print(f"{len(shown[0]) - 1} of {len(table[0]) - 1} figures: --all shows the others too")

@@ -18,9 +18,16 @@ from stimage.cli.evaluation import add_labelled, labelled_of
 from stimage.cli.options import positive, run
 from stimage.core.errors import DataError
 from stimage.evaluation.labelled import LabelledSpots
-from stimage.evaluation.results import data_identity, read_results, write_results
+from stimage.evaluation.results import data_identity, read_scores, write_results
 from stimage.evaluation.tables import score_items, write_csv
-from stimage.scores.embedding_scores import MAX_SPOTS, NEIGHBOURS, SEED, batch_mixing, embedding_scores, l2_normalise
+from stimage.scores.embedding_scores import (
+    MAX_SPOTS,
+    NEIGHBOURS,
+    SEED,
+    batch_mixing,
+    embedding_scores,
+    l2_normalise,
+)
 
 VERSION = 1
 PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "igraph", "numpy")
@@ -37,7 +44,7 @@ def main() -> None:
                          parts=parts)  # fmt: skip
     path = write_results(args.out, "embedding_scores", VERSION, config, data, [SEED], PACKAGES,
                          time.perf_counter() - began, by_slide, overall)  # fmt: skip
-    write_csv(path.with_suffix(".csv"), read_results(path))
+    write_csv(path.with_suffix(".csv"), read_scores(path))
     print(table({**by_slide, "pooled": overall["pooled"]}))
     print(f"batch mixing {overall['batch_mixing']:.3f}; results: {path}, and {path.with_suffix('.csv').name} beside it")
 

@@ -22,7 +22,7 @@ from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, r
 from stimage.evaluation.labelled import read_labelled
 from stimage.evaluation.overview import overview
 from stimage.evaluation.predict import PredictionTask, run_fixed
-from stimage.evaluation.results import read_results
+from stimage.evaluation.results import read_scores
 from stimage.evaluation.spot_folds import spot_blocks
 from stimage.figures.charts import collection_bars, collection_pies, f1_bars, score_boxes
 from stimage.figures.maps import gene_maps, label_maps
@@ -32,7 +32,7 @@ from stimage.scores.folds import group_folds
 from stimage.scores.linear_probe import predict_folds
 from stimage.scores.projection import PROJECTIONS, draw_some, project
 from stimage.slides.catalog import Filters, read_catalog
-from stimage.slides.labels import UNLABELLED
+from stimage.slides.labels import is_label
 from stimage.slides.meta_file import read_collection
 from stimage.slides.spots import Spots, open_spots
 
@@ -72,7 +72,7 @@ def draw_scores(args: argparse.Namespace) -> dict:
 
 def named_results(args: argparse.Namespace) -> dict:
     folders = [(path.parent if path.suffix == ".json" else path).name for path in args.results]
-    return dict(zip(names_of(args, args.results, folders), map(read_results, args.results)))
+    return dict(zip(names_of(args, args.results, folders), map(read_scores, args.results)))
 
 
 def names_of(args: argparse.Namespace, paths: list[Path], otherwise: Sequence[str] = ()) -> list[str]:
@@ -152,7 +152,7 @@ def one_slide(args: argparse.Namespace) -> tuple[Spots, list[str]]:
 def labels_of(spots: Spots) -> dict[str, str]:
     """Return spot id → label, of the spots that have one."""
     pairs = zip(spots.ids.to_pylist(), spots.annotation.to_pylist())
-    return {spot: label for spot, label in pairs if label and label.strip().casefold() not in UNLABELLED}
+    return {spot: label for spot, label in pairs if is_label(label)}
 
 
 def places(spots: Spots) -> tuple[np.ndarray, np.ndarray]:

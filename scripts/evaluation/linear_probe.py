@@ -24,7 +24,7 @@ from stimage.cli.evaluation import add_labelled, grouping_of, labelled_of
 from stimage.cli.options import run
 from stimage.evaluation.labelled import LabelledSpots
 from stimage.evaluation.probe_scopes import CLASSIFIERS, ProbeScores, rare_classes, run_probe
-from stimage.evaluation.results import data_identity, read_results, write_results
+from stimage.evaluation.results import data_identity, read_scores, write_results
 from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES, PROBE_SPLITS
 from stimage.evaluation.tables import write_csv
 from stimage.scores.folds import SEEDS
@@ -68,7 +68,7 @@ def write(
     seeds = SEEDS if args.split == "random" else (0,)
     path = write_results(args.out, f"linear_probe/{args.protocol}", VERSION, config, data, seeds, PACKAGES, seconds,
                          probed.slides, {"pooled": probed.pooled, "studies": probed.studies})  # fmt: skip
-    write_csv(path.with_suffix(".csv"), read_results(path))
+    write_csv(path.with_suffix(".csv"), read_scores(path))
     return path
 
 

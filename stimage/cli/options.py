@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import stimage
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.core.extras import NotInstalled
 from stimage.core.tables import read_names
 from stimage.genes.names import NAME_KINDS, Naming
@@ -166,6 +166,6 @@ def run(main: Callable[[], int | None]) -> None:
     except (DataError, ValueError, NotInstalled) as error:
         sys.exit(f"error: {error}")
     except OSError as error:  # such as a full disk
-        sys.exit(f"error: {error.filename or 'reading or writing'}: {error.strerror or error}")
+        sys.exit(f"error: {error.filename or 'reading or writing'}: {one_line(error)}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -8,7 +8,7 @@ from typing import Any
 import fsspec
 
 from stimage.core import hub
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 
 PATIENT: dict[str, Any] = {
     "total": None,
@@ -65,10 +65,10 @@ class Access:
     def _reason(self, error: BaseException, url: str) -> str:
         """Say what went wrong, without what is secret, and what the server may be missing."""
         if is_local(url) and isinstance(error, OSError):
-            return error.strerror or str(error)
+            return one_line(error)
         if isinstance(error, FileNotFoundError) and error.__cause__:  # fsspec says so of any answer but the file
             error = error.__cause__
-        text = " ".join(f"{type(error).__name__}: {error}".split())[:400]
+        text = one_line(f"{type(error).__name__}: {error}", 400)
         for secret in [*_texts_in(self.storage_options), *_texts_in(self.token)]:
             text = text.replace(secret, "…")
         if not _refuses(error):

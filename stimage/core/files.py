@@ -1,8 +1,13 @@
-"""Files that are written whole or not at all, and folders that one process at a time writes into."""
+"""Files and folders that are written whole or not at all, and folders that one process at a time writes into.
+
+What is unfinished has a hidden name, ``.name``: nothing that lists folders takes it for a slide, a shard, a model or a
+checkpoint, whatever a kill left behind.
+"""
 
 import errno
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,42 +15,71 @@ from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, OutputError, one_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+TORCH = "inline_container"  # torch's writer of files names this source of its, and no reason
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def room_for(path: Path) -> Iterator[None]:
-    """Turn what a full or read-only disk raises, mostly without a name, into a `DataError` that names the file."""
+def room_for(path: str | os.PathLike) -> Iterator[None]:
+    """Turn what a full or read-only disk raises, mostly without a name, into an `OutputError` that names the file."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # HDF5 tells it by the second, with the number in its text
-        numbers = (number for number in FULL if f"errno = {number}," in str(error))
-        number = getattr(error, "errno", None) or next(numbers, None)
-        if number not in FULL:
-            raise
-        raise DataError(f"{path}: cannot be written ({os.strerror(number)}); make room and run it again") from None
+    except DataError:
+        raise
+    except Exception as error:  # HDF5, Arrow, torch and safetensors tell it by classes of their own
+        if why := _no_room(error):
+            raise OutputError(_cannot_be_written(path, why)) from error
+        raise
+
+
+def _no_room(error: Exception) -> str | None:
+    """Return why a disk takes no more, if an error says so: by its number, or, as libraries do, in words."""
+    for number in FULL:
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            return os.strerror(number)
+    return one_line(error, 150) if TORCH in str(error) else None
+
+
+def _cannot_be_written(path: str | os.PathLike, why: str) -> str:
+    return (
+        f"{path}: cannot be written ({why}); what is done is kept: make it writable, with room, or name another place, "
+        "and run it again"
+    )
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def writable(path: str | os.PathLike) -> Iterator[None]:
+    """Turn whatever a file system raises into an `OutputError`, where nothing is read but only written."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(_cannot_be_written(path, one_line(error))) from error
+
+
+@contextmanager
+def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
     """Give a path to write to, with the same suffix, which takes the place of ``path`` at the end, if no error came.
+
+    Parameters
+    ----------
+    within
+        The folder of the unfinished file, on the same file system; by default, beside ``path``.
 
     Raises
     ------
-    DataError
+    OutputError
         At once, if there is no writing there; later, if the disk is full.
     """
-    unfinished = path.with_name(f".{uuid4().hex}.{path.name}")  # of this thread alone
-    try:
+    unfinished = (within or path.parent) / f".{uuid4().hex}.{path.name}"  # of this thread alone
+    with writable(path):
         if path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (path.parent, unfinished.parent):
+            folder.mkdir(parents=True, exist_ok=True)
         unfinished.touch()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be written ({error.strerror}); pass another file") from None
     try:
         with room_for(path):
             yield unfinished
@@ -54,13 +88,68 @@ def replacing(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str, within: Path | None = None) -> None:
+    """Write a file as UTF-8, whole or not at all; see `replacing`."""
+    with replacing(path, within) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to write into, which takes the place of ``folder`` at the end, if no error came.
+
+    One process at a time may: what a killed one left is removed, or, had it only just moved the old folder away, put
+    back. Other processes find the folder by `unfinished_folder`.
+
+    Raises
+    ------
+    OutputError
+        As `replacing`.
+    """
+    unfinished = unfinished_folder(folder)
+    with writable(folder):
+        _tidy(folder)
+        unfinished.mkdir(parents=True)
+    try:
+        with room_for(folder):
+            yield unfinished
+            if folder.exists():
+                folder.rename(_old(folder))
+            unfinished.rename(folder)
+    finally:
+        _tidy(folder)
+
+
+def unfinished_folder(folder: Path) -> Path:
+    """Return where `replacing_folder` lets a folder be written."""
+    return folder.with_name(f".{folder.name}.unfinished")
+
+
+def _old(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.old")
+
+
+def _tidy(folder: Path) -> None:
+    """Put the old folder back if nothing took its place, and remove what else there is."""
+    if _old(folder).exists() and not folder.exists():
+        _old(folder).rename(folder)
+    for left in (unfinished_folder(folder), _old(folder)):
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def listed(folder: Path, pattern: str) -> list[Path]:
+    """Return what lies in a folder by a glob pattern, sorted, without what is hidden, such as unfinished files."""
+    found = folder.glob(pattern)  # which, other than a shell, finds hidden names
+    return sorted(path for path in found if not any(n.startswith(".") for n in path.relative_to(folder).parts))
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Wait until no other process or thread writes into a folder, and keep them waiting meanwhile; locks may be nested.
 
     Raises
     ------
-    DataError
+    OutputError
         If there is no writing into the folder.
     """
     try:
@@ -72,8 +161,8 @@ def locked(folder: Path) -> Iterator[None]:
             log.warning("%s: another process writes into it; waiting until it is done", folder)
             lock.acquire()
     except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
-        why = getattr(error, "strerror", None) or error
-        raise DataError(f"{folder}: cannot be locked to write into it ({why}); pass another folder") from None
+        why = f"cannot be locked to write into it ({one_line(error)})"
+        raise OutputError(f"{folder}: {why}; pass another folder") from None
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ import fsspec
 
 from stimage.core import hub
 from stimage.core.access import OPEN, Access, is_local
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.core.files import locked, replacing
 
 # what file systems call that which changes when a file does, the surest first
@@ -200,7 +200,7 @@ def check_readable(path: str) -> None:
         with open(path, "rb"):
             pass
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        raise DataError(f"{path}: cannot be read ({one_line(error)})") from None
 
 
 def cache_folder() -> Path:

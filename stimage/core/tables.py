@@ -1,54 +1,216 @@
-"""Small comma-separated tables: their rows by column, lists of slides, numbers in cells."""
+"""Text tables and the lines that they are of: one reader, of files that programs write and of those that people do."""
 
 import csv
+import gzip
+import io
+import logging
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Literal
 
 import numpy as np
 
-from stimage.core.errors import DataError
+from stimage.core.access import Access
+from stimage.core.errors import DataError, one_line
+from stimage.core.storage import local_copy
+
+GZIP = b"\x1f\x8b"
+LONGEST = 1 << 26  # bytes of a line
+MOST = 10_000_000  # lines of a table
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+Quoting = Literal[0, 1, 2, 3]
+log = logging.getLogger(__name__)
 
 
-def read_table(path: str, needs: Sequence[str] = (), where: str = "") -> tuple[list[str], list[dict[str, str]]]:
-    """Read a small comma-separated table: its columns, and its rows by column.
+class Row(dict[str, str]):
+    """One row of a table: its cells by column, and the file and line where it begins."""
+
+    where: str
+
+    def told(self, *columns: str) -> str:
+        """Return the first of these cells that is not empty, without blanks around it; "" if there is none."""
+        return next((text for column in columns if (text := self.get(column, "").strip())), "")
+
+
+def read_table(
+    path: str | os.PathLike,
+    needs: Sequence[str] = (),
+    known: Sequence[str] | None = None,
+    *,
+    where: str = "",
+    access: Access | None = None,
+    by_hand: bool = False,
+) -> tuple[list[str], list[Row]]:
+    """Read a small table with a header, plain or gzip: its columns, and its rows without the empty ones.
 
     Parameters
     ----------
-    needs
-        Columns that it must have.
+    needs, known
+        Columns that must be there, and all that may be; by default, others are allowed.
     where
         What errors call it, if that is not its path.
+    access
+        What the server of a URL asks for; without it, ``path`` is of this machine, and may be a pipe.
+    by_hand
+        It is a curator's: the cells may be separated by tabs, the text may be Windows-1252, and upper and lower case
+        and blanks do not count in the names of columns, which come in lower case.
 
     Raises
     ------
     DataError
-        If it can't be read, lacks a column, or a row has not as many cells as the header, as where a file was cut off.
+        If it can't be read or is no text, a column is missing, unknown or there twice, or a row has not as many cells
+        as the header, as where a file was cut off; naming the line.
     """
-    where = where or path
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            columns, rows = next(reader, []), []
-            for cells in filter(None, reader):  # without blank lines
-                if len(cells) != len(columns):
-                    raise DataError(
-                        f"{where}: line {reader.line_num} has {len(cells)} cells for {len(columns)} columns; was the "
-                        "file cut off?"
-                    )
-                rows.append(dict(zip(columns, cells)))
-    except OSError as error:
-        raise DataError(f"{where}: cannot be read ({error.strerror})") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{where}: is no comma-separated table ({error})") from None
-    if missing := [column for column in needs if column not in columns]:
-        found = ", ".join(columns)[:200] or "nothing"
-        raise DataError(f"{where}: has no column {missing[0]!r}, but {found}; it must be comma-separated")
+    where, local = where or str(path), path if access is None else local_copy(os.fspath(path), access)
+    cells = read_cells(local, where, by_hand=by_hand)
+    line, columns = next(cells, (1, []))
+    if by_hand:
+        columns = [name.strip().lower() for name in columns]
+    if missing := [name for name in needs if name not in columns]:
+        found, remedy = ", ".join(columns)[:200] or "nothing", "" if by_hand else "; it must be comma-separated"
+        raise DataError(f"{where}: has no column {missing[0]!r}, but {found}{remedy}")
+    _check_columns(f"{where}: line {line}", columns, known)
+    rows = []
+    for line, row in cells:
+        if len(row) != len(columns):
+            raise DataError(
+                f"{where}: line {line} has {len(row)} cells for {len(columns)} columns; was the file cut off, or is a "
+                "quote missing?"
+            )
+        rows.append(Row(zip(reversed(columns), reversed(row))))  # of columns without a name, the first counts
+        rows[-1].where = f"{where}: line {line}"
     return columns, rows
+
+
+def _check_columns(where: str, columns: list[str], known: Sequence[str] | None) -> None:
+    if twice := [name for name in columns if name and columns.count(name) > 1]:
+        raise DataError(f"{where}: has two columns of one name, {twice[0]!r}; rename one")
+    if known is not None and (strange := [name for name in columns if name not in known]):
+        raise DataError(f"{where}: unknown column {strange[0]!r}; the columns may be {', '.join(known)}")
+
+
+def read_cells(
+    path: str | os.PathLike, where: str = "", *, by_hand: bool = True, comment: str | None = None
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield a table's rows that are not empty, each with the line where it begins; raises as `read_table`.
+
+    Parameters
+    ----------
+    by_hand
+        The cells are separated by tabs if the first row has one, and the text may be Windows-1252.
+    comment
+        What begins a line that is none of the table.
+    """
+    where = where or str(path)
+    lines = _table_lines(path, where, by_hand, comment)
+    first = next(((number, text) for number, text in lines if text.strip()), (1, ""))
+    last, begins = [0], first[0]
+    separator = "\t" if by_hand and "\t" in first[1] else ","
+    reader = csv.reader(_counted(first, lines, last), delimiter=separator, strict=True)
+    try:
+        for cells in reader:
+            if any(cells):
+                yield begins, cells
+            begins = last[0] + 1
+    except csv.Error as error:
+        raise DataError(f"{where}: line {begins} begins a row that is no CSV ({error})") from None
+
+
+def _table_lines(path: str | os.PathLike, where: str, by_hand: bool, comment: str | None) -> Iterator[tuple[int, str]]:
+    for number, text in _lines(path, where, by_hand):
+        if number == MOST:
+            raise DataError(f"{where}: has {MOST:,} lines or more, so it is no table to be read at once")
+        if not comment or not text.startswith(comment):
+            yield number, text
+
+
+def _counted(first: tuple[int, str], others: Iterator[tuple[int, str]], last: list[int]) -> Iterator[str]:
+    last[0], text = first
+    yield text
+    for last[0], text in others:
+        yield text
+
+
+def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a curator's text file, counted from 1, without their ends.
+
+    Gzip is known by its first bytes, whatever the name. A file that is not UTF-8 (a byte order mark is taken off) is
+    read as Windows-1252, which Latin-1 text mostly is, with a warning that names the first such line.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, empty, a web page, no text, or a gzip file that is damaged or cut off.
+    """
+    for number, text in _lines(path, str(path), True):
+        yield number, text.rstrip("\r\n")
+
+
+def _lines(path: str | os.PathLike, where: str, by_hand: bool) -> Iterator[tuple[int, str]]:
+    number, warned = 0, False
+    try:
+        for number, line in enumerate(_byte_lines(path, where), 1):
+            text, known = _decode(line, f"{where}: line {number}", number == 1, by_hand)
+            if not known and not warned:
+                log.warning("%s: line %d is not UTF-8; read as Windows-1252 (Latin-1)", where, number)
+                warned = True
+            yield number, text
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DataError(f"{where}: line {number + 1} can't be unzipped ({error}); was the download cut off?") from None
+    except OSError as error:
+        raise DataError(f"{where}: cannot be read ({one_line(error)})") from None
+    if number == 0:
+        raise DataError(f"{where}: is empty")
+
+
+def _byte_lines(path: str | os.PathLike, where: str) -> Iterator[bytes]:
+    """Yield lines with their ends, be these of Unix, Windows or an old Mac."""
+    with open(path, "rb") as file:
+        begins = file.peek(2)[:2]  # a pipe is not opened twice
+        with gzip.open(file) if begins == GZIP else file as text:
+            for number, line in enumerate(iter(partial(text.readline, LONGEST), b""), 1):
+                if len(line) == LONGEST:  # such as a bomb of few zipped bytes
+                    raise DataError(
+                        f"{where}: line {number} is longer than {LONGEST >> 20} MB, so the file is no table"
+                    )
+                yield from line.splitlines(keepends=True)
+
+
+def _decode(line: bytes, where: str, first: bool, by_hand: bool) -> tuple[str, bool]:
+    """Return a line's text, and whether it is UTF-8."""
+    if first and line[:2] in UTF16:
+        raise DataError(f"{where}: is UTF-16; save the file as UTF-8")
+    if b"\0" in line:
+        raise DataError(f"{where}: has a zero byte, so the file is no text; expected text, plain or gzip")
+    if first and line.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
+        raise DataError(f"{where}: the file is a web page, perhaps an error message; download it again")
+    try:
+        return line.decode("utf-8-sig" if first else "utf-8"), True
+    except UnicodeDecodeError as error:
+        bad = line[error.start]
+        if not by_hand:
+            raise DataError(f"{where}: byte {bad:#x} is not UTF-8; save the file as UTF-8") from None
+    try:
+        return line.decode("cp1252"), False
+    except UnicodeDecodeError as error:
+        bad = line[error.start]
+        raise DataError(f"{where}: byte {bad:#x} is neither UTF-8 nor Latin-1; save the file as UTF-8") from None
+
+
+def csv_text(rows: Iterable[Iterable], quoting: Quoting = csv.QUOTE_MINIMAL) -> str:
+    """Return a comma-separated table's text, with line ends of Unix."""
+    rows, text = list(rows), io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
+    if "\r" in text.getvalue() and quoting != csv.QUOTE_ALL:  # before 3.13, Python does not quote it by itself
+        return csv_text(rows, csv.QUOTE_ALL)
+    return text.getvalue()
 
 
 def read_names(path: str | os.PathLike) -> list[str]:
     """Read slide names: one a line; or the column ``slide`` of a CSV, but for those whose ``mark`` is "reject"."""
-    columns, rows = read_table(str(path))
+    columns, rows = read_table(path)
     if "slide" in columns:
         return [row["slide"] for row in rows if row.get("mark", "").strip().lower() != "reject"]
     if len(columns) != 1:

@@ -8,7 +8,7 @@ from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.slides.catalog import Catalog, Filters, Slide, read_catalog
 from stimage.slides.counts.wide_csv import read_header
-from stimage.slides.labels import UNLABELLED, read_labels
+from stimage.slides.labels import is_label, read_labels
 from stimage.slides.names import fold_name, slide_names
 from stimage.slides.selection import techs_called
 from stimage.slides.splits.dealing import deal_slides
@@ -127,7 +127,7 @@ def count_labels(slides: Sequence[Slide]) -> dict[str, Counter]:
     """Return slide name → label → spots, of slides whose annotation has labels."""
     found = {}
     for slide in filter(lambda slide: slide.annotation, slides):
-        labels = read_labels(local_copy(slide.annotation or "", slide.access)).values()
-        if counted := Counter(label for label in labels if label and label.casefold() not in UNLABELLED):
+        labels = read_labels(slide.annotation or "", slide.access).values()
+        if counted := Counter(filter(is_label, labels)):
             found[slide.name] = counted
     return found

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import json
 import os
 from collections.abc import Iterator, Sequence
 from importlib.resources import files
@@ -14,7 +13,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from stimage.collection.checks.running import PICTURES
-from stimage.core.files import replacing
+from stimage.core.files import write_text
+from stimage.core.results import RESULTS, read_results
 from stimage.demo.choice import Choice
 from stimage.demo.steps import Steps
 from stimage.genes.panels import Panel
@@ -31,7 +31,7 @@ def write_demo_report(out: Path, choice: Choice, steps: Steps) -> Path:
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"number": number, "data": lambda path: figure_data(out / path)}
     page.globals["verdict"] = verdict
-    checks = read(out, "check_spots")
+    checks = read_results(out / "check_spots")
     shown = {
         "choice": choice,
         "style": PAGE.joinpath("report.css").read_text("utf-8"),
@@ -49,13 +49,12 @@ def write_demo_report(out: Path, choice: Choice, steps: Steps) -> Path:
         ],
         "picture": f"check_spots/{PICTURES}/{choice.shown.name}.jpg",
         "genes": Panel.read(out / "panel.json").genes,
-        "training": read(out, "tuned"),
-        "retrieval": retrieval(read(out, "tuned")),
+        "training": read_results(out / "tuned"),
+        "retrieval": retrieval(read_results(out / "tuned")),
         **{what: measured(out, what, choice) for what in ("probe", "scores", "prediction")},
     }
     path = out / "report.html"
-    with replacing(path) as unfinished:
-        unfinished.write_text(page.from_string(PAGE.joinpath("report.html").read_text("utf-8")).render(shown), "utf-8")
+    write_text(path, page.from_string(PAGE.joinpath("report.html").read_text("utf-8")).render(shown))
     return path
 
 
@@ -66,10 +65,6 @@ def left_out(steps: Steps) -> dict[str, list[str]]:
         if step.left_out:
             reasons.setdefault(step.left_out, {})[step.name.split(",")[0]] = None
     return {reason: list(names) for reason, names in reasons.items()}
-
-
-def read(out: Path, folder: str) -> dict:
-    return json.loads((out / folder / "results.json").read_text(encoding="utf-8"))
 
 
 def retrieval(run: dict) -> dict | None:
@@ -85,11 +80,13 @@ def retrieval(run: dict) -> dict | None:
 
 def measured(out: Path, what: str, choice: Choice) -> dict[str, dict] | None:
     """Return the figures of each model, averaged over the held-out slides, or over all where none of these has any."""
-    if not all((out / what / model / "results.json").exists() for model in MODELS):
+    if not all((out / what / model / RESULTS).exists() for model in MODELS):
         return None
     found = {}
     for model in MODELS:
-        entries = {name: one for name, one in read(out, f"{what}/{model}")["slides"].items() if "left_out" not in one}
+        entries = {
+            name: one for name, one in read_results(out / what / model)["slides"].items() if "left_out" not in one
+        }
         if not entries:
             return None
         held = [slide.name for slide in choice.held_out if slide.name in entries]

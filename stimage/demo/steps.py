@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.errors import DataError, one_line
+from stimage.core.files import write_text
+from stimage.core.results import as_json
 
 STATE, LOCK = "demo.json", "demo.lock"
 
@@ -82,7 +83,7 @@ class Steps:
         try:
             self.state = json.loads(self.path.read_text(encoding="utf-8")) if self.path.exists() else {}
         except ValueError as error:
-            raise DataError(f"{self.path}: is damaged ({error}); remove it, and all is done again") from None
+            raise DataError(f"{self.path}: is damaged ({one_line(error)}); remove it, and all is done again") from None
 
     def add(self, *facts: str) -> None:
         """Make all later steps depend on another value."""
@@ -125,8 +126,7 @@ class Steps:
     def _record(self, step: Step, seconds: float | None) -> None:
         makes = os.path.relpath(step.makes, self.path.parent)  # wherever the demo is run from
         self.state[step.name] = {"key": self.key, "makes": makes, "seconds": seconds}
-        with replacing(self.path) as unfinished:
-            unfinished.write_text(json.dumps(self.state, indent=1), encoding="utf-8")
+        write_text(self.path, as_json(self.state))
 
 
 def run_script(command: tuple[str, ...]) -> int:

@@ -5,27 +5,24 @@ neither on what else is embedded, nor on the order, nor on the number of process
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from stimage.core.errors import DataError
-from stimage.core.files import room_for
-from stimage.evaluation.embeddings import EMBEDDING_COLUMNS, MODEL
+from stimage.core.errors import DataError, one_line
+from stimage.core.files import listed, write_text
+from stimage.core.results import as_json
+from stimage.evaluation.embeddings import EmbeddingWriter
 from stimage.loading.batches import SpotBatch, to_batch
 from stimage.loading.sources import Source, reading
 from stimage.slides.catalog import Slide
 from stimage.towers.image_towers import VisionTower
 
 MARKER = "embedding.json"  # what the folder's files were made with
-ROW_GROUP = 4096  # spots
 
 
 class SlideBatches(IterableDataset):
@@ -54,42 +51,6 @@ class SlideBatches(IterableDataset):
             yield from spots.with_format("arrow").iter(self.batch_size)
 
 
-class EmbeddingWriter:
-    """A slide's file, written some thousand spots at a time; it gets its name when it is whole."""
-
-    def __init__(self, path: Path, slide: str, model: str, width: int):
-        kinds = (pa.string(), pa.string(), pa.list_(pa.float32(), width))
-        self.schema = pa.schema(list(zip(EMBEDDING_COLUMNS, kinds)), {MODEL: model.encode()})
-        self.path, self.slide, self.width = path, slide, width
-        self.half = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        self.writer, self.waiting = pq.ParquetWriter(self.half, self.schema, write_page_checksum=True), []
-
-    def add(self, spot_ids: Sequence[str], vectors: np.ndarray) -> None:
-        """Add vectors (float32, n x width)."""
-        lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.width)
-        slides = pa.repeat(pa.scalar(self.slide, pa.string()), len(vectors))
-        self.waiting.append(pa.table([pa.array(spot_ids, pa.string()), slides, lists], schema=self.schema))
-        if sum(map(len, self.waiting)) >= ROW_GROUP:
-            self._flush()
-
-    def finish(self) -> None:
-        self._flush()
-        with room_for(self.path):
-            self.writer.close()
-        self.half.replace(self.path)
-
-    def discard(self) -> None:
-        with suppress(OSError):  # of a full disk
-            self.writer.close()
-        self.half.unlink(missing_ok=True)
-
-    def _flush(self) -> None:
-        if self.waiting:
-            with room_for(self.path):
-                self.writer.write_table(pa.concat_tables(self.waiting).combine_chunks())
-            self.waiting = []
-
-
 def model_name(tower: VisionTower) -> str:
     """Return a tower's name for files: the folder's own name or the name on the Hub, and the digest of its weights."""
     folder = Path(tower.name.removeprefix("local-dir:"))
@@ -109,17 +70,14 @@ def settle_options(out: Path, options: dict) -> None:
     try:
         before = dict(json.loads(marker.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        if any(out.glob("*.parquet")):
+        if listed(out, "*.parquet"):
             raise DataError(
                 f"{out}: has Parquet files but no {MARKER}: they are not known; pass another --out"
             ) from None
-        out.mkdir(parents=True, exist_ok=True)
-        half = marker.with_name(f".{MARKER}.{os.getpid()}.tmp")
-        half.write_text(json.dumps(options, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        half.replace(marker)
+        write_text(marker, as_json(options))
         return
     except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{marker}: is damaged ({error}); delete the folder, or pass another --out") from None
+        raise DataError(f"{marker}: is damaged ({one_line(error)}); delete the folder, or pass another --out") from None
     keys = dict.fromkeys((*before, *options))
     if other := [f"{key} {before.get(key)!r}, now {options.get(key)!r}" for key in keys
                  if before.get(key) != options.get(key)]:  # fmt: skip

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.errors import DataError, one_line
+from stimage.core.files import listed, replacing, room_for
 
 EMBEDDING_COLUMNS = ("spot_id", "slide", "embedding")
 MODEL = b"model"  # the key of the schema's metadata
+ROW_GROUP = 4096  # spots
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,7 @@ def read_embeddings(path: str | os.PathLike, slide_names: Iterable[str] | None =
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(path.glob("*.parquet"))
+        files = listed(path, "*.parquet")
         if not files:
             raise DataError(f"{path}: has no .parquet file; make embeddings first, or name the folder that has them")
         parts = [_read_parquet(file) for file in files]
@@ -89,22 +91,59 @@ def write_embeddings(
     vectors = np.ascontiguousarray(vectors, np.float32)
     if vectors.ndim != 2 or len(vectors) != len(spot_ids):
         raise DataError(f"{slide}: {len(spot_ids)} spot ids and vectors of shape {vectors.shape} do not match")
-    columns = [
-        pa.array(list(map(str, spot_ids)), pa.string()),
-        pa.repeat(pa.scalar(slide, pa.string()), len(vectors)),
-        pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1]),
-    ]
-    table = pa.table(columns, names=list(EMBEDDING_COLUMNS)).replace_schema_metadata({MODEL: model.encode()})
-    path = Path(path)
-    with replacing(path) as unfinished:
-        pq.write_table(table, unfinished, write_page_checksum=True)
+    writer = EmbeddingWriter(Path(path), slide, model, vectors.shape[1])
+    try:
+        writer.add(list(map(str, spot_ids)), vectors)
+        writer.finish()
+    finally:
+        writer.discard()
+
+
+class _Discarded(Exception):
+    """What was begun is not wanted."""
+
+
+class EmbeddingWriter:
+    """A slide's file, written some thousand spots at a time; it gets its name when it is whole."""
+
+    def __init__(self, path: Path, slide: str, model: str, width: int):
+        kinds = (pa.string(), pa.string(), pa.list_(pa.float32(), width))
+        self.schema = pa.schema(list(zip(EMBEDDING_COLUMNS, kinds)), {MODEL: model.encode()})
+        self.path, self.slide, self.width, self.waiting = path, slide, width, []
+        self.open = ExitStack()
+        half = self.open.enter_context(replacing(path))
+        self.writer = self.open.enter_context(pq.ParquetWriter(half, self.schema, write_page_checksum=True))
+
+    def add(self, spot_ids: Sequence[str], vectors: np.ndarray) -> None:
+        """Add vectors (float32, n x width)."""
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.width)
+        slides = pa.repeat(pa.scalar(self.slide, pa.string()), len(vectors))
+        self.waiting.append(pa.table([pa.array(spot_ids, pa.string()), slides, lists], schema=self.schema))
+        if sum(map(len, self.waiting)) >= ROW_GROUP:
+            self._flush()
+
+    def finish(self) -> None:
+        """Write the rest, and give the file its name."""
+        self._flush()
+        self.open.close()
+
+    def discard(self) -> None:
+        """Remove what is unfinished; nothing, if it is finished."""
+        with suppress(_Discarded, OSError, DataError), self.open:  # the latter of a full disk
+            raise _Discarded
+
+    def _flush(self) -> None:
+        if self.waiting:
+            with room_for(self.path):
+                self.writer.write_table(pa.concat_tables(self.waiting).combine_chunks())
+            self.waiting = []
 
 
 def _read_parquet(path: Path) -> Embeddings:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is no Parquet file that can be read ({error}); make it again") from None
+        raise DataError(f"{path}: is no Parquet file that can be read ({one_line(error)}); make it again") from None
     if missing := [name for name in EMBEDDING_COLUMNS if name not in table.column_names]:
         found = ", ".join(table.column_names)
         raise DataError(f"{path}: has no column {missing[0]!r}, but {found}; expected {', '.join(EMBEDDING_COLUMNS)}")
@@ -123,7 +162,7 @@ def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
     try:
         table = pd.read_csv(path, index_col=0, dtype={0: str, "slide": str})
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no comma-separated table ({error})") from None
+        raise DataError(f"{path}: is no comma-separated table ({one_line(error)})") from None
     ids = table.index.astype(str).to_numpy(dtype=str)
     slides = table.pop("slide").fillna("").to_numpy(dtype=str) if "slide" in table else None
     if text := [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]:

@@ -11,7 +11,7 @@ from stimage.core.storage import local_copy
 from stimage.evaluation.embeddings import Embeddings
 from stimage.slides.catalog import ON_MISMATCH, Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
-from stimage.slides.labels import UNLABELLED, read_labels
+from stimage.slides.labels import is_label, read_labels
 from stimage.slides.matching import unique_ids
 
 log = logging.getLogger(__name__)
@@ -108,8 +108,8 @@ def _slide_rows(
 
 def _labels(slide: Slide, known: Mapping[str, str], left_out: dict[str, int]) -> dict[str, str]:
     """Return spot id → label, of the spots that have a label and are ``known``: id in the slide's files → spot id."""
-    path = local_copy(slide.annotation or "", slide.access)
-    labels = read_labels(path)
+    path = slide.annotation or ""
+    labels = read_labels(path, slide.access)
     unknown = [spot for spot in labels if spot not in known]
     if 2 * len(unknown) > len(labels):
         raise DataError(f"{path}: {len(unknown)} of {len(labels)} spots, such as {unknown[0]!r}, are not of slide "
@@ -117,8 +117,7 @@ def _labels(slide: Slide, known: Mapping[str, str], left_out: dict[str, int]) ->
     if unknown:
         log.warning("%s: %d of %d labels are of spots that the slide does not have", path, len(unknown), len(labels))
         _count(left_out, "labelled, but not of the slide", len(unknown))
-    found = {known[spot]: label for spot, label in labels.items() if spot in known and label}
-    return {spot: label for spot, label in found.items() if label.casefold() not in UNLABELLED}
+    return {known[spot]: label for spot, label in labels.items() if label and is_label(label) and spot in known}
 
 
 def _place(coordinates: Coordinates, k: int) -> tuple[float, float, float]:

@@ -1,21 +1,15 @@
 """Results as protocol cards: scores with all that must be known to compare them."""
 
 import hashlib
-import json
-import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from stimage.core.errors import DataError
-from stimage.core.files import replacing
-from stimage.core.versions import versions_of
+from stimage.core.results import read_results, record_results
 from stimage.evaluation.embeddings import Embeddings
 
-RESULTS = "results.json"
 KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")
 
 
@@ -46,40 +40,15 @@ def write_results(
     slides, overall
         Figures by slide, and of all slides. NaN and infinity are written as null.
     """
-    protocol = {"name": name, "version": number, "config": _plain(config)}
-    results = {
-        "protocol": protocol | {"sha256": digest_of(protocol)},
-        "data": data,
-        "seeds": list(seeds),
-        "versions": versions_of(packages),
-        "seconds": round(seconds, 3),
-        "slides": slides,
-        "overall": overall,
-    }
-    path = Path(out) / RESULTS
-    with replacing(path) as unfinished:
-        text = json.dumps(_plain(results), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        unfinished.write_text(text, encoding="utf-8")
-    return path
+    protocol = {"name": name, "version": number, "config": config}
+    return record_results(
+        out, "protocol", protocol, seeds, packages, seconds, data=data, slides=slides, overall=overall
+    )
 
 
-def read_results(path: str | os.PathLike) -> dict:
-    """Read a ``results.json``, or the one in a folder.
-
-    Raises
-    ------
-    DataError
-        If it is no such file.
-    """
-    path = Path(path)
-    path = path / RESULTS if path.is_dir() else path
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as results ({error})") from None
-    if missing := [key for key in KEYS if not isinstance(results, dict) or key not in results]:
-        raise DataError(f"{path}: has no {missing[0]!r}: it is not of this project's evaluation")
-    return results
+def read_scores(path: str | os.PathLike) -> dict:
+    """Read a ``results.json`` of evaluation, or the one in a folder; raises `DataError` if it is none."""
+    return read_results(path, KEYS)
 
 
 def data_identity(
@@ -114,20 +83,3 @@ def _digest(*arrays: np.ndarray) -> str:
     for array in map(np.asarray, arrays):
         digest.update("\n".join(map(str, array.tolist())).encode() if array.dtype.kind in "OU" else array.tobytes())
     return digest.hexdigest()
-
-
-def digest_of(value: Mapping) -> str:
-    """Return the SHA-256 of a value as JSON with sorted keys."""
-    text = json.dumps(_plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """Turn NumPy's values into JSON's, and numbers that are not finite into None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(inner) for key, inner in value.items()}
-    if isinstance(value, np.ndarray | list | tuple):
-        return [_plain(inner) for inner in value]
-    if isinstance(value, np.generic):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,13 +1,13 @@
 """Results as rows and tables: CSV, Markdown and LaTeX."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from stimage.core.errors import DataError
-from stimage.evaluation.results import read_results
+from stimage.core.files import write_text
+from stimage.core.tables import csv_text
+from stimage.evaluation.results import read_scores
 
 LEFT_OUT = ("by_fold", "confusion", "alpha", "classes", "bootstrap")  # not figures of their own
 MAIN = ("pooled.*.macro_f1", "*.silhouette", "*.calinski_harabasz", "*.davies_bouldin", "pooled.pearson",
@@ -33,7 +33,7 @@ def write_csv(path: Path, results: Mapping) -> None:
     """Write all scores of the results as a table: scope (a slide, or "overall"), figure, value, std."""
     rows = [(scope, *row) for scope, entry in results["slides"].items() for row in score_items(entry)]
     rows += [("overall", *row) for row in score_items(results["overall"])]
-    path.write_text(_csv([("scope", "figure", "value", "std"), *rows]), encoding="utf-8")
+    write_text(path, csv_text([("scope", "figure", "value", "std"), *rows]))
 
 
 def compare_results(
@@ -53,7 +53,7 @@ def compare_results(
     DataError
         If the results are of several protocols, configurations, spots or seeds, or lack a figure.
     """
-    all_results = [read_results(path) for path in paths]
+    all_results = [read_scores(path) for path in paths]
     for path, results in zip(paths, all_results):
         _check_same(paths[0], all_results[0], path, results)
     tables = [{name: (value, std) for name, value, std in score_items(results["overall"])} for results in all_results]
@@ -77,7 +77,7 @@ def main_scores(table: Sequence[Sequence[str]]) -> list[list[str]]:
 def format_table(table: Sequence[Sequence[str]], form: str) -> str:
     """Return a table as text in one of `TABLE_FORMATS`."""
     if form == "csv":
-        return _csv(table)
+        return csv_text(table)
     if form == "markdown":
         lines = [table[0], ["---", *["---:"] * (len(table[0]) - 1)], *table[1:]]
         return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)
@@ -118,12 +118,6 @@ def _cell(value: float | None, std: float | None) -> str:
         return "–"
     text = str(value) if isinstance(value, int) else f"{value:.3f}"
     return text if std is None else f"{text} ± {std:.3f}"
-
-
-def _csv(rows: Sequence[Sequence]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 def _latex(cell: str) -> str:

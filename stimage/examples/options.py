@@ -12,7 +12,7 @@ from datasets import Features, Image, Value
 
 from stimage.core.access import Access
 from stimage.core.storage import normal_root
-from stimage.core.texts import read_lines
+from stimage.core.tables import read_lines
 from stimage.examples.arrow import needs_counts
 from stimage.examples.contents import Contents
 from stimage.examples.image_formats import IMAGE_FORMATS

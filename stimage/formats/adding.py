@@ -1,21 +1,18 @@
 """Adding a slide of another format to a root: its files, its row of the meta file, its genes."""
 
 import csv
-import io
 import shutil
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError
-from stimage.core.files import locked, replacing
+from stimage.core.files import locked, replacing, write_text
 from stimage.core.storage import normal_root
-from stimage.core.tables import read_table
+from stimage.core.tables import Row, csv_text, read_table
 from stimage.formats.importing import ImportedSlide
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import REQUIRED_FILES, TECHS, slide_files
@@ -48,20 +45,20 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
         ids = _write_files(found, root / row.tech, row.slide)
         if found.labels:
             labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
-            _write_csv(root / f"annotation/{row.slide}_anno.csv", [("", "V2")], labels)
+            write_text(root / f"annotation/{row.slide}_anno.csv", csv_text([("", "V2"), *labels]))
         row = replace(row, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
         if found.um_per_px:
             row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
         cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
-        _write_csv(meta, [tuple(columns)], cells, csv.QUOTE_ALL)
+        write_text(meta, csv_text([columns, *cells], csv.QUOTE_ALL))
 
 
 def _write_files(found: ImportedSlide, folder: Path, slide: str) -> list[str]:
     """Write coordinates, counts and image into a technology's folder, and return the spots' ids."""
     named = all(spot.startswith(f"{slide}_") for spot in found.barcodes)
     ids = found.barcodes if named else [f"{slide}_{spot}" for spot in found.barcodes]
-    _write_csv(folder / f"coord/{slide}_coord.csv", [("", "yaxis", "xaxis", "r")],
-               zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids)))  # fmt: skip
+    places = zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids))
+    write_text(folder / f"coord/{slide}_coord.csv", csv_text([("", "yaxis", "xaxis", "r"), *places]))
     _write_counts(folder / f"gene_exp/{slide}_count.csv", ids, found.genes, found.counts)
     with replacing(folder / f"image/{slide}.png") as unfinished:
         if isinstance(found.image, np.ndarray):
@@ -97,7 +94,7 @@ def _check_places(found: ImportedSlide) -> None:
         )
 
 
-def _meta_of(root: Path, row: MetaRow) -> tuple[Path, list[str], list[dict[str, str]]]:
+def _meta_of(root: Path, row: MetaRow) -> tuple[Path, list[str], list[Row]]:
     """Return the meta file that is read, the columns it is to have, and its rows of other slides."""
     if not (newest := find_meta(normal_root(root))):
         there = {name for tech in TECHS for name in slide_files(normal_root(root), tech)}
@@ -107,20 +104,13 @@ def _meta_of(root: Path, row: MetaRow) -> tuple[Path, list[str], list[dict[str, 
             )
         return root / "meta" / META_FILE, list(META_COLUMNS), []
     path = root / newest[0]
-    columns, rows = read_table(str(path), ["slide"])
+    columns, rows = read_table(path, ["slide"])
     others = [one for one in rows if fold_name(one["slide"]) != fold_name(row.slide)]
     return path, list(dict.fromkeys([*columns, *META_COLUMNS])), others
 
 
-def _write_csv(path: Path, header: list[tuple], rows: Iterable[Sequence], quoting: Any = csv.QUOTE_MINIMAL) -> None:
-    with replacing(path) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, lineterminator="\n", quoting=quoting).writerows([*header, *rows])
-
-
 def _line(cells: list[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue().encode()
+    return csv_text([cells]).rstrip("\n").encode()
 
 
 def _write_counts(path: Path, ids: list[str], genes: list[str], counts: csr_matrix) -> None:

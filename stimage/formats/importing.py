@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.core.extras import needs
 from stimage.formats.source_scale import hest_metadata, source_scale
 
@@ -67,7 +67,7 @@ def read_space_ranger(outs: Path, image: Path | None = None, um_per_px: float | 
         try:
             counts = scanpy.read_10x_h5(matrix) if matrix.exists() else scanpy.read_10x_mtx(matrix.with_suffix(""))
         except OSError as error:
-            raise DataError(f"{matrix}: cannot be read ({error})") from None
+            raise DataError(f"{matrix}: cannot be read ({one_line(error)})") from None
     path = next((spatial / name for name in POSITIONS if (spatial / name).exists()), None)
     if path is None or not (spatial / "scalefactors_json.json").exists():
         raise DataError(f"{spatial}: has no scalefactors_json.json, or none of {', '.join(POSITIONS)}; get them again")
@@ -114,7 +114,7 @@ def read_h5ad(
     try:
         data = anndata.read_h5ad(path)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read as .h5ad ({error})") from None
+        raise DataError(f"{path}: cannot be read as .h5ad ({one_line(error)})") from None
     slides = data.uns.get("spatial", {})
     if "spatial" not in data.obsm or len(slides) != 1:
         raise DataError(f"{path}: must have obsm['spatial'] and one slide in uns['spatial'], which has {len(slides)}; "
@@ -141,7 +141,7 @@ def _factors(path: Path) -> dict:
     try:
         return json.loads(path.read_text())
     except ValueError as error:
-        raise DataError(f"{path}: is damaged ({error}); get it again") from None
+        raise DataError(f"{path}: is damaged ({one_line(error)}); get it again") from None
 
 
 def _scaled(factors: Mapping[str, Any], image: Path | None, where: Path | str) -> tuple[float, float, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 
 SPACE_RANGER, HEST = "microns_per_pixel", "pixel_size_um_estimated"
 BIN, SIDE = "bin_size_um", "spot_diameter_fullres"  # of Visium HD: a bin's side in µm, and in pixels
@@ -53,7 +53,7 @@ def hest_metadata(path: Path) -> dict:
     try:
         told = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(f"{beside}: cannot be read ({error}); get it again") from None
+        raise DataError(f"{beside}: cannot be read ({one_line(error)}); get it again") from None
     return told if isinstance(told, dict) else {}
 
 

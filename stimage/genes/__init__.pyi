@@ -9,6 +9,7 @@ from .choosing import slide_moments as slide_moments
 from .dispersion import common_genes as common_genes
 from .names import NAME_KINDS as NAME_KINDS
 from .names import Naming as Naming
+from .names import is_ensembl as is_ensembl
 from .names import places_among as places_among
 from .names import rename_genes as rename_genes
 from .normalise import NORMALISATIONS as NORMALISATIONS

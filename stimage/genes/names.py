@@ -3,29 +3,32 @@
 Such tables: 10x's ``features.tsv(.gz)``, or an export of Ensembl's BioMart (CSV or TSV with a header).
 """
 
-import csv
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from stimage.core.errors import DataError, shown
-from stimage.core.texts import read_lines
+from stimage.core.tables import read_cells
 
-ENSEMBL = re.compile(r"(ENS[A-Z]*G\d{9,})(\.\d+)?$")
+# a gene's id, its version, and what scanpy's var_names_make_unique adds to the second of two
+ENSEMBL = re.compile(r"(ENS[A-Z]*G\d{9,})(\.\d+)?(-\d+)?")
 HEADS = {  # what columns are called, in lower case, without blanks and underscores
     "id": ("ensemblid", "genestableid", "ensemblgeneid", "geneid", "id"),
     "symbol": ("symbol", "genename", "hgncsymbol", "mgisymbol", "externalgenename", "name"),
     "species": ("species", "organism"),
 }
 NAME_KINDS = ("symbol", "ensembl")
-MAX_TABLE_LINES = 10_000_000  # lines of a table
+
+
+def is_ensembl(name: str) -> bool:
+    """Say whether a gene is called by its Ensembl id, of any species, with or without a version."""
+    return ENSEMBL.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -83,15 +86,9 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
         If there is no such column, an id is none, one id has two symbols, no row is of the species, or it is not known
         which of several; with the line.
     """
-    lines = [
-        (number, text) for number, text in islice(read_lines(path), MAX_TABLE_LINES) if text.strip() and text[0] != "#"
-    ]
-    if lines and lines[-1][0] == MAX_TABLE_LINES:
-        raise DataError(f"{path}: has {MAX_TABLE_LINES:,} lines or more, so it is no table of genes")
-    if not lines:
+    rows = list(read_cells(path, comment="#"))
+    if not rows:
         raise DataError(f"{path}: has no row; expected Ensembl ids and symbols")
-    separator = "\t" if "\t" in lines[0][1] else ","
-    rows = [(number, _cells(text, separator, f"{path}: line {number}")) for number, text in lines]
     at, rows = _columns(path, rows)
     symbols, ids, others = {}, {}, set()
     for number, cells in rows:
@@ -102,24 +99,16 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
             others.add(of)
             continue
         gene, symbol = cells[at["id"]].strip(), cells[at["symbol"]].strip()
-        found = ENSEMBL.match(gene)
-        if not found:
+        if not (bare := _bare(gene)):
             raise DataError(f"{where}: {gene!r} is no Ensembl id of a gene")
-        symbol = symbol if symbol and symbol != gene else found[1]
-        if symbols.setdefault(found[1], symbol) != symbol:
-            raise DataError(f"{where}: {found[1]} is {symbol!r} here and {symbols[found[1]]!r} before; keep one")
-        ids[symbol] = tuple(dict.fromkeys((*ids.get(symbol, ()), found[1])))
+        symbol = symbol if symbol and symbol != gene else bare
+        if symbols.setdefault(bare, symbol) != symbol:
+            raise DataError(f"{where}: {bare} is {symbol!r} here and {symbols[bare]!r} before; keep one")
+        ids[symbol] = tuple(dict.fromkeys((*ids.get(symbol, ()), bare)))
     if not symbols:
         remedy = f"write {species!r} if it is one of them" if species else "add the slide's species to the meta file"
         raise DataError(f"{path}: has no gene of species {species!r}, but of {', '.join(sorted(others))}; {remedy}")
     return GeneTable(str(path), symbols, ids)
-
-
-def _cells(line: str, separator: str, where: str) -> list[str]:
-    try:
-        return next(csv.reader([line], delimiter=separator))
-    except csv.Error as error:
-        raise DataError(f"{where}: is no row of a table ({error})") from None
 
 
 @dataclass(frozen=True)
@@ -212,14 +201,14 @@ def _rename(gene: str, table: GeneTable, to: str) -> str | None:
 
 def _bare(gene: str) -> str | None:
     """Return an Ensembl id without its version, None for other names."""
-    found = ENSEMBL.match(gene)
-    return found[1] if found else None
+    found = ENSEMBL.fullmatch(gene)
+    return found[1] if found and not found[3] else None
 
 
 def _columns(path: str | Path, rows: list[tuple[int, list[str]]]) -> tuple[dict[str, int], list]:
     """Return where the columns are, and the rows of genes, without the header and without 10x's antibodies."""
     number, first = rows[0]
-    if ENSEMBL.match(first[0].strip()) and len(first) > 1:
+    if is_ensembl(first[0].strip()) and len(first) > 1:
         return {"id": 0, "symbol": 1}, [row for row in rows if row[1][2:3] in ([], ["Gene Expression"])]
     heads = [re.sub(r"[\s_]+", "", cell).lower() for cell in first]
     at = {what: next((heads.index(n) for n in names if n in heads), None) for what, names in HEADS.items()}

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from stimage.core.access import is_local
 from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.files import write_text
 from stimage.core.storage import cache_folder, list_folder, local_copy
 from stimage.genes.headers import header_digests, header_genes
 from stimage.genes.vocabulary import GENES_FILE, NUMBER, add_genes, load_vocabulary, write_vocabulary
@@ -93,8 +93,7 @@ def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
                 vocabulary.ids_of(own, slide.counts)
     ids = sorted(zip(vocabulary.ids_of(genes, catalog.root).tolist(), genes))
     found = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
-    with replacing(kept) as unfinished:
-        unfinished.write_text(found)
+    write_text(kept, found)
     return found
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from stimage.core.errors import DataError, shown
-from stimage.genes.names import ENSEMBL, Naming, places_among, rename_genes
+from stimage.core.errors import DataError, one_line, shown
+from stimage.genes.names import Naming, is_ensembl, places_among, rename_genes
 
 YAML = (".yaml", ".yml")
 PANEL_SUFFIXES = (".json", *YAML)
@@ -47,7 +47,7 @@ class Panel:
     @property
     def naming(self) -> Naming | None:
         """How slides' genes are to be called: Ensembl ids if the panel's are, else symbols."""
-        kind = "ensembl" if all(map(ENSEMBL.match, self.genes)) else "symbol"
+        kind = "ensembl" if all(map(is_ensembl, self.genes)) else "symbol"
         return Naming(self.gene_table, kind) if self.gene_table else None
 
     def places_in(self, genes: Sequence[str], where: str, species: str | None = None) -> np.ndarray:
@@ -121,10 +121,9 @@ def _parse(path: Path) -> object:
             return [line.strip() for line in text.splitlines() if line.strip()]
         return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))["genes"]
     except OSError as error:
-        raise DataError(f"{path}: can't be read as a panel ({error.strerror})") from None
+        raise DataError(f"{path}: can't be read as a panel ({one_line(error)})") from None
     except (ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())  # YAML's has lines
         raise DataError(
             f"{path}: is no panel; expected JSON or YAML with names under the key 'genes', or UTF-8 text with a name a "
-            f"line ({reason})"
+            f"line ({one_line(error)})"
         ) from None

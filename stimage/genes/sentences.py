@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from stimage.core.errors import DataError
-from stimage.genes.names import ENSEMBL
+from stimage.genes.names import is_ensembl
 from stimage.slides.counts.rows import CountRows
 
 # reference genes of Eisenberg and Levanon (Trends Genet. 29, 569, 2013) and Vandesompele et al. (Genome Biol. 3, 2002)
@@ -57,7 +57,7 @@ def excluded(genes: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
     DataError
         If the genes have no symbols, by which the kinds are known.
     """
-    if kinds and all(map(ENSEMBL.match, genes)):
+    if kinds and all(map(is_ensembl, genes)):
         raise DataError(f"genes such as {genes[0]!r} are Ensembl ids: {kinds[0]} genes are known by their symbols")
     found = np.zeros(len(genes), bool)
     for kind in kinds:

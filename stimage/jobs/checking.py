@@ -1,5 +1,6 @@
 """Checking slides: findings as a table, and as a page to look through."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -58,7 +59,7 @@ def check(
     >>> found[(found.check == "scale") & (found.slide == "Human_Breast_Sample1_ST_A1")].status.item()
     'pass'
     """
-    root, out = open_root(root), Path(out) if out is not None else None
+    began, root, out = time.monotonic(), open_root(root), Path(out) if out is not None else None
     if out:
         out.mkdir(parents=True, exist_ok=True)
     work = check_all(root.catalog, root.listed, out, colour, workers)
@@ -67,15 +68,20 @@ def check(
     findings = with_twins(checked)
     if out:
         pictures = {one.slide.name: f"{PICTURES}/{one.slide.name}.jpg" for one in checked if one.picture}
-        _write(out, root, findings, pictures, colour)
+        _write(out, root, findings, pictures, colour, time.monotonic() - began)
     return pd.DataFrame([asdict(one) for some in findings.values() for one in some], columns=list(FINDING_COLUMNS))
 
 
 def _write(
-    out: Path, root: Root, findings: Mapping[str, list[Finding]], pictures: Mapping[str, str], colour: str
+    out: Path,
+    root: Root,
+    findings: Mapping[str, list[Finding]],
+    pictures: Mapping[str, str],
+    colour: str,
+    seconds: float,
 ) -> None:
     given, meta_file = root.selection.root, root.catalog.meta_file
     configuration = {"root": given, "colour": colour, "slides": len(root.listed), "meta_file": meta_file}
-    write_tables(out, findings, configuration)
+    write_tables(out, findings, configuration, seconds)
     title = f"Slides of {Path(given).name}"
     write_review_page(out / "report.html", title, root.listed, findings, pictures, meta_file)

@@ -22,7 +22,7 @@ from datasets.distributed import split_dataset_by_node
 from PIL import Image
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.examples.image_formats import PNG_SIGNATURE
 from stimage.loading.pixels import resize
 from stimage.loading.sources import reading
@@ -197,7 +197,7 @@ def _decode(data: bytes | None, spot: str) -> np.ndarray:
                 raise OSError(f"it says to be {image.width} x {image.height} pixels")
             pixels = np.asarray(image.convert("RGB"))
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow tells a broken PNG by the latter
-            raise DataError(f"spot {spot}: its image is damaged ({error}); make its shard again") from None
+            raise DataError(f"spot {spot}: its image is damaged ({one_line(error)}); make its shard again") from None
     return pixels
 
 

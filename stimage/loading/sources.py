@@ -17,7 +17,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 import stimage_1k4m
 from stimage.core.access import OPEN, Access
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.core.storage import list_folder, local_copy, located
 from stimage.slides.catalog import TECHS, Catalog, Filters, Slide, read_catalog
 from stimage.slides.names import check_name, fold_name
@@ -109,7 +109,9 @@ def reading(what: str) -> Iterator[None]:
     except DataError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{_file_of(error) or what}: cannot be read ({_line(error)}); get or make it again") from error
+        raise DataError(
+            f"{_file_of(error) or what}: cannot be read ({one_line(error)}); get or make it again"
+        ) from error
 
 
 def _file_of(error: Exception) -> str | None:
@@ -119,17 +121,13 @@ def _file_of(error: Exception) -> str | None:
     return files[-1] if files else getattr(error, "filename", None)
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
-
-
 def _published_catalog(location: str, access: Access) -> Catalog:
     path = local_copy(f"{location}/{PUBLISHED}", access)
     of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")} | {"spot_num": "spots"}
     try:
         rows = pq.read_table(path, columns=["slide", "tech", *of.values(), "left_out"]).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is no table of slides as build_shards writes it ({error})") from None
+        raise DataError(f"{path}: is no table of slides as build_shards writes it ({one_line(error)})") from None
     for row in rows:
         check_name(row["slide"] or "", path)
         if row["tech"] not in TECHS:

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, OutputError, one_line
 from stimage.core.extras import needs
+from stimage.core.files import write_text
 from stimage.core.processes import in_processes
-from stimage.publishing.shards import WORK, OutputError, Shard, ShardRecord, write_shard
+from stimage.publishing.shards import WORK, Shard, ShardRecord, write_shard
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,7 @@ def attempt(shard: Shard) -> ShardOutcome:
         return ShardOutcome(shard, error=str(error), fatal=isinstance(error, OutputError))
     except OSError as error:  # a file that vanishes while it is read, a folder in the way
         where = error.filename2 or error.filename or shard.slide.name
-        return ShardOutcome(
-            shard, error=f"{where}: {error.strerror or error}; put it right and run the same command again"
-        )
+        return ShardOutcome(shard, error=f"{where}: {one_line(error)}; put it right and run the same command again")
     except Exception as error:  # a defect: whatever it is, it is told at the end
         return ShardOutcome(shard, error=f"{shard.slide.name}: {error!r}\n{traceback.format_exc()}")
 
@@ -102,7 +101,7 @@ def _script(logs: Path, name: str, command: str, workers: int, options: list[str
         *options,
     ]
     path = logs / f"{name}.sbatch"
-    path.write_text("\n".join(["#!/bin/bash", *(f"#SBATCH {option}" for option in options), f"exec {command}", ""]))
+    write_text(path, "\n".join(["#!/bin/bash", *(f"#SBATCH {option}" for option in options), f"exec {command}", ""]))
     return str(path)
 
 

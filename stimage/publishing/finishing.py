@@ -1,7 +1,5 @@
 """Finishing a published folder: the tables of slides, genes and splits, and the card that makes it a data set."""
 
-import csv
-import io
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -13,19 +11,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
+from stimage.core.tables import csv_text
+from stimage.genes.names import is_ensembl
 from stimage.genes.vocabulary import GENES_FILE, load_vocabulary
 from stimage.publishing.card import card
 from stimage.publishing.facts import SlideFacts
-from stimage.publishing.plan import CARD, Plan, write_atomically
-from stimage.publishing.shards import Shard, ShardRecord, writing
+from stimage.publishing.plan import CARD, Plan
+from stimage.publishing.shards import Shard, ShardRecord, placing
 from stimage.slides.names import fold_name
 from stimage.slides.splits.splitting import check_leaks
 from stimage.slides.splits.table import SPLITS_FILE
 
 SLIDES = "slides.parquet"
 META = ("species", "tissue", "pmid", "title", "abstract", "keywords")  # columns of the meta file
-ENSEMBL = re.compile(r"ENS[A-Z]*G\d{11}(\.\d+)?(-\d+)?")
 CONTROL = re.compile(r"(BLANK|Blank|NegControl|NegPrb|ERCC-|DEPRECATED|Control)")
 TYPES: dict[Any, pa.DataType] = {
     int: pa.int64(),
@@ -67,11 +66,13 @@ def write_folder_files(plan: Plan, done: Mapping[str, ShardRecord], repo: str, l
     split_of = {name: placed.split for name, placed in plan.placed.items()}
     warnings = [f"slide left out: {reason}" for reason in left_out.values()]
     warnings += check_leaks(_digests(plan, done), split_of)
-    with writing(plan.out):
-        write_atomically(plan.out / SPLITS_FILE, _splits_csv(plan))
-        _replace(plan, SLIDES, slides_table(plan, done))
-        _replace(plan, GENES_FILE, genes_table(plan))
-        write_atomically(plan.out / CARD, card(plan, done, warnings, repo, licence))
+    with placing(plan.out, SPLITS_FILE) as path:
+        path.write_text(_splits_csv(plan), encoding="utf-8")
+    for name, table in ((SLIDES, slides_table(plan, done)), (GENES_FILE, genes_table(plan))):
+        with placing(plan.out, name) as path:
+            pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+    with placing(plan.out, CARD) as path:
+        path.write_text(card(plan, done, warnings, repo, licence), encoding="utf-8")
     return warnings
 
 
@@ -133,11 +134,13 @@ def _read_totals(shard: Shard) -> pa.Table:
     try:
         return pq.read_table(shard.totals, page_checksum_verification=True).select(["gene_id", "spots", "total"])
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{shard.totals}: is damaged ({error}); remove it and run the same command again") from None
+        raise DataError(
+            f"{shard.totals}: is damaged ({one_line(error)}); remove it and run the same command again"
+        ) from None
 
 
 def _kind(name: str) -> str:
-    return "ensembl" if ENSEMBL.fullmatch(name) else "control" if CONTROL.match(name) else "symbol"
+    return "ensembl" if is_ensembl(name) else "control" if CONTROL.match(name) else "symbol"
 
 
 def _digests(plan: Plan, done: Mapping[str, ShardRecord]) -> dict[str, dict[str, str]]:
@@ -153,16 +156,7 @@ def _digests(plan: Plan, done: Mapping[str, ShardRecord]) -> dict[str, dict[str,
 
 
 def _splits_csv(plan: Plan) -> str:
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(("slide", "tech", "species", "tissue", "group", "split"))
-    for name, placed in plan.placed.items():
-        slide = placed.slide
-        writer.writerow((name, slide.tech, slide.species, slide.tissue, placed.group, placed.split))
-    return file.getvalue()
-
-
-def _replace(plan: Plan, name: str, table: pa.Table) -> None:
-    temporary = plan.out / f".{name}"
-    pq.write_table(table, temporary, compression="zstd", write_page_checksum=True)
-    temporary.replace(plan.out / name)
+    columns = ("slide", "tech", "species", "tissue", "group", "split")
+    slides = [(name, one, one.slide) for name, one in plan.placed.items()]
+    rows = ((name, slide.tech, slide.species, slide.tissue, one.group, one.split) for name, one, slide in slides)
+    return csv_text([columns, *rows])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from stimage.core.errors import DataError, shown
+from stimage.core.files import listed, writable, write_text
 from stimage.core.storage import list_folder
 from stimage.genes.numbering import extend_root, root_vocabulary
 from stimage.genes.vocabulary import GENES_FILE, add_genes, load_vocabulary
-from stimage.publishing.shards import FORMAT, WORK, Shard, ShardOptions, ShardRecord, find_done, writing
+from stimage.publishing.shards import FORMAT, WORK, Shard, ShardOptions, ShardRecord, find_done
 from stimage.slides.catalog import Catalog, Slide, read_catalog
 from stimage.slides.freshness import with_stamps
 from stimage.slides.names import fold_name, slide_names
@@ -77,12 +77,12 @@ def make_plan(
     out = Path(out).absolute()
     catalog = read_catalog(selection.root).with_scales(um_per_px)
     placed = split_slides(catalog, selection, splitting)
-    with writing(out):
+    with writable(out):
         (out / WORK).mkdir(parents=True, exist_ok=True)
         settings = _agree(out, options, splitting)
         _continue_splits(out, placed)
         vocabulary = _number_genes(out, catalog, [one.slide for one in placed.values()])
-        write_atomically(out / WORK / OPTIONS_FILE, settings)
+        write_text(out / WORK / OPTIONS_FILE, settings)
     shards = [
         Shard(slide, part, parts, placed[slide.name].split, str(out), str(vocabulary), options)
         for slide in with_stamps(one.slide for one in placed.values())
@@ -105,7 +105,7 @@ def drop_stale(plan: Plan) -> None:
         If there are shards of slides that are neither in the plan nor excluded.
     """
     wanted = {shard.path for shard in plan.shards}
-    stale = [path for path in plan.out.glob("data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]
+    stale = [path for path in listed(plan.out, "data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]
     slides = {path: path.name[: -len("-00000-of-00001.parquet")] for path in stale}
     known = plan.excluded.union(fold_name(name) for name in plan.placed)
     if others := sorted({name for name in slides.values() if fold_name(name) not in known}):
@@ -113,16 +113,9 @@ def drop_stale(plan: Plan) -> None:
             f"{plan.out}: has shards of {len(others)} slides that are not selected now: {shown(others, 5)}; "
             f"select them too, or name them in a file for --exclude"
         )
-    with writing(plan.out):
+    with writable(plan.out):
         for path in [plan.out / CARD, *stale] if stale else []:
             path.unlink(missing_ok=True)
-
-
-def write_atomically(path: Path, content: str) -> None:
-    """Write a text file under a temporary name, then rename it."""
-    temporary = path.with_name(f".{path.name}.{platform.node()}.{os.getpid()}")
-    temporary.write_text(content, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _agree(out: Path, options: ShardOptions, splitting: Splitting) -> str:
@@ -131,8 +124,10 @@ def _agree(out: Path, options: ShardOptions, splitting: Splitting) -> str:
     split = {f"split_{name}": getattr(splitting, name) for name in ("by", "seed", "fractions", "no_study")}
     now = json.loads(json.dumps({"format": FORMAT, **asdict(options), **split}))
     if not path.exists():
-        if stray := [name for name in os.listdir(out) if name != WORK]:
-            raise DataError(f"{out}: is not empty (it has {stray[0]!r}) and not a folder made by this; pass another")
+        if stray := listed(out, "*"):
+            raise DataError(
+                f"{out}: is not empty (it has {stray[0].name!r}) and not a folder made by this; pass another"
+            )
         return json.dumps(now, indent=1)
     try:
         then = json.loads(path.read_text())
@@ -147,7 +142,7 @@ def _agree(out: Path, options: ShardOptions, splitting: Splitting) -> str:
 def _number_genes(out: Path, catalog: Catalog, slides: Sequence[Slide]) -> Path:
     """Keep the root's vocabulary in the folder; one that is there already is only added to, so ids never change."""
     path = out / WORK / GENES_FILE
-    if not path.exists() and any(out.glob(f"{WORK}/done/*")):
+    if not path.exists() and listed(out / WORK, "done/*"):
         raise DataError(f"{path}: is gone, which numbers the genes of the shards that are there; pass another folder")
     rules = GENES_FILE in list_folder(catalog.root, "", catalog.access)
     names = load_vocabulary(extend_root(catalog, slides) if rules else root_vocabulary(catalog)).names

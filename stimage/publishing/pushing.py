@@ -10,7 +10,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 
 LOG_IN = "log in with a token that may write there: run 'hf auth login', or set HF_TOKEN"
 AGAIN = "run the same command again to go on"
@@ -65,6 +65,5 @@ def _explained(repo: str) -> Iterator[None]:
         yield
     except (HTTPError, OSError, RuntimeError) as error:
         refused = getattr(getattr(error, "response", None), "status_code", None) in (401, 403)
-        reasons = [str(error), str(error.__cause__ or "")]
-        reason = " ".join(" ".join(dict.fromkeys(reasons)).split())
+        reason = one_line(" ".join(dict.fromkeys([str(error), str(error.__cause__ or "")])), 1000)
         raise DataError(f"{repo}: the Hub said: {reason}; {LOG_IN if refused else AGAIN}") from None

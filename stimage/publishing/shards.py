@@ -1,11 +1,10 @@
 """A range of a slide's spots as one Parquet file: the unit of work, which any engine can call."""
 
-import contextlib
 import hashlib
 import json
 import os
-import platform
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError
-from stimage.core.files import FULL
+from stimage.core.files import replacing
 from stimage.examples.arrow import spot_tables
 from stimage.examples.image_formats import JPEG_QUALITY, encoder
 from stimage.examples.opening import check_asked_for
@@ -30,10 +29,6 @@ from stimage.slides.spots import Spots, open_spots
 
 FORMAT = 1  # of shards and markers; a larger one makes older ones count as not done
 WORK = ".build"  # folder of OUT that is not published
-
-
-class OutputError(DataError):
-    """The output cannot be written: there is no use in going on."""
 
 
 @dataclass(frozen=True)
@@ -105,19 +100,12 @@ class ShardRecord:
     facts: SlideFacts | None
 
 
-@contextlib.contextmanager
-def writing(out: str | os.PathLike, numbers: Collection[int] | None = None) -> Iterator[None]:
-    """Turn errors of the file system, or those with these numbers, into an `OutputError` that names the folder."""
-    try:
-        yield
-    except OSError as error:
-        if numbers is not None and error.errno not in numbers:
-            raise
-        why = os.strerror(error.errno) if error.errno else error
-        raise OutputError(
-            f"{out}: cannot be written ({why}); what is done is kept: make it writable, with room, and run the same "
-            "command again"
-        ) from error
+def placing(out: str | Path, name: str | Path) -> AbstractContextManager[Path]:
+    """Give a path to write a file of a published folder to, as `replacing` does.
+
+    Unfinished files lie in a folder that is not published, whatever reads or uploads the others.
+    """
+    return replacing(Path(out, name), Path(out, WORK, "tmp"))
 
 
 def find_done(shard: Shard) -> ShardRecord | None:
@@ -151,11 +139,6 @@ def write_shard(shard: Shard) -> ShardRecord:
     DataError
         As `open_spots` and `read_batches` do; if the slide's files change meanwhile.
     """
-    with writing(shard.out, FULL):  # another error may be of a file that is read
-        return _write_shard(shard)
-
-
-def _write_shard(shard: Shard) -> ShardRecord:
     key, path = shard.key(), Path(shard.out, shard.path)
     spots, left_out = _open(shard)
     vocabulary = load_vocabulary(shard.vocabulary)
@@ -163,18 +146,18 @@ def _write_shard(shard: Shard) -> ShardRecord:
     if spots is None or left_out:
         path.unlink(missing_ok=True)  # an earlier run may have had patches of it
     else:
-        with _replacing(shard, path) as temporary:
+        with placing(shard.out, shard.path) as temporary:
             write_spots(temporary, _tables(shard, spots, record), vocabulary)
             if with_current_stamps(shard.slide).stamps != shard.slide.stamps:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
-    with _replacing(shard, shard.totals) as temporary:
+    with placing(shard.out, shard.totals) as temporary:
         totals = record.totals(vocabulary.ids_of(spots.genes if spots else (), shard.slide.counts))
         pq.write_table(totals, temporary, write_page_checksum=True)
     size = 0 if left_out else path.stat().st_size
     image_file = _file_digest(spots.image_path) if spots and shard.part == 0 else ""
     facts = SlideFacts.from_spots(spots) if spots else None
     done = ShardRecord(key, record.spots, size, left_out, image_file, *record.digests(), facts)
-    with _replacing(shard, shard.marker) as temporary:
+    with placing(shard.out, shard.marker) as temporary:
         record = asdict(done)
         temporary.write_text(json.dumps(record | {"sha256": _digest(record)}, indent=1, ensure_ascii=False))
     return done
@@ -226,19 +209,6 @@ def _tables(shard: Shard, spots: Spots, record: _Record) -> Iterator[pa.Table]:
     for table in spot_tables(spots, options.patch, genes, encode, begin, end):
         record.add(table)
         yield table
-
-
-@contextlib.contextmanager
-def _replacing(shard: Shard, path: Path) -> Iterator[Path]:
-    """Give a temporary path, and rename it to ``path`` if all went well."""
-    temporary = Path(shard.out, WORK, "tmp", f"{path.name}.{platform.node()}.{os.getpid()}")
-    for folder in (temporary.parent, path.parent):
-        folder.mkdir(parents=True, exist_ok=True)
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _digest(record: dict) -> str:

@@ -1,15 +1,15 @@
 """Writing made slides in the data set's layout, with the irregularities that real files have."""
 
 import csv
-import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pyvips
 from PIL import Image
 
+from stimage.core.files import write_text
+from stimage.core.results import as_json
+from stimage.core.tables import csv_text
 from stimage.sample.expression import named_genes
 from stimage.sample.slides import MadeSlide, ensembl_id
 from stimage.sample.tissue import BRAIN, BREAST
@@ -24,19 +24,17 @@ def write_made_slide(out: Path, slide: MadeSlide, number: int, rng: np.random.Ge
     folder = out / slide.study.tech
     spots, order = slide.spots, rng.permutation(len(slide.spots.ids))
     places = [[i, y, x, spots.r] for i, y, x in zip(spots.ids, spots.y.tolist(), spots.x.tolist())]
-    _write_csv(folder / "coord" / f"{slide.name}_coord.csv", [["", "yaxis", "xaxis", "r"], *places])
+    write_text(folder / "coord" / f"{slide.name}_coord.csv", csv_text([["", "yaxis", "xaxis", "r"], *places]))
     counts = slide.counts.astype(float) if number == 1 else slide.counts  # as 3.0 on one slide
     rows = range(len(spots.ids)) if number % 3 == 2 else order.tolist()
-    _write_csv(
-        folder / "gene_exp" / f"{slide.name}_count.csv",
-        [["", *slide.genes], *([spots.ids[i], *counts[i].tolist()] for i in rows)],
-    )
+    table = csv_text([["", *slide.genes], *([spots.ids[i], *counts[i].tolist()] for i in rows)])
+    write_text(folder / "gene_exp" / f"{slide.name}_count.csv", table)
     _save_image(slide.image, folder / "image" / f"{slide.name}.png", IMAGE_KINDS[number % len(IMAGE_KINDS)])
     if slide.study.tech != "VisiumHD":
         labels = list(zip(spots.ids, slide.regions))
         if number == 3:  # some not labelled, some given up
             labels = [(i, "undetermined" if k % 10 == 1 else label) for k, (i, label) in enumerate(labels) if k % 7]
-        _write_csv(out / "annotation" / f"{slide.name}_anno.csv", [["", "V2"], *labels])
+        write_text(out / "annotation" / f"{slide.name}_anno.csv", csv_text([["", "V2"], *labels]))
 
 
 def _save_image(pixels: np.ndarray, path: Path, kind: str) -> None:
@@ -52,12 +50,6 @@ def _save_image(pixels: np.ndarray, path: Path, kind: str) -> None:
         path.write_bytes(pyvips.Image.new_from_array(pixels).tiffsave_buffer(**tiles))
 
 
-def _write_csv(path: Path, rows: Iterable, quoting: Literal[0, 1, 2, 3] = csv.QUOTE_MINIMAL) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, quoting=quoting, lineterminator="\n").writerows(rows)
-
-
 def write_made_meta(out: Path, made: list[MadeSlide]) -> None:
     """Write the meta table and the BibTeX entries of its studies."""
     rows, entries = [], {}
@@ -70,8 +62,8 @@ def write_made_meta(out: Path, made: list[MadeSlide]) -> None:
                      study.tech, len(slide.spots.ids), len(slide.genes)])  # fmt: skip
         for pmid in filter(None, study.pmid.split(",")):
             entries[pmid] = f"@article{{{pmid},\n  title = {{{title}}},\n  pmid = {{{pmid}}}\n}}\n"
-    _write_csv(out / "meta" / "meta_all_gene.csv", [META_COLUMNS, *rows], csv.QUOTE_ALL)
-    (out / "meta" / "bib.txt").write_text("\n".join(entries.values()), encoding="utf-8")
+    write_text(out / "meta" / "meta_all_gene.csv", csv_text([META_COLUMNS, *rows], csv.QUOTE_ALL))
+    write_text(out / "meta" / "bib.txt", "\n".join(entries.values()))
 
 
 def write_truth(out: Path, seed: int, made: list[MadeSlide]) -> None:
@@ -96,4 +88,4 @@ def write_truth(out: Path, seed: int, made: list[MadeSlide]) -> None:
             if s.genes[0].startswith("ENS")
         },
     }
-    (out / "sample.json").write_text(json.dumps(truth, indent=1) + "\n")
+    write_text(out / "sample.json", as_json(truth))

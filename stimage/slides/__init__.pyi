@@ -26,7 +26,7 @@ from .images.reader import ImageInfo as ImageInfo
 from .images.reader import image_info as image_info
 from .images.reader import read_patches as read_patches
 from .images.thumbnail import thumbnail as thumbnail
-from .labels import UNLABELLED as UNLABELLED
+from .labels import is_label as is_label
 from .labels import read_labels as read_labels
 from .matching import MAX_RADIUS_RATIO as MAX_RADIUS_RATIO
 from .matching import NoSpotLeft as NoSpotLeft

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError, shown
-from stimage.core.storage import list_folder, local_copy, normal_root, pinned
+from stimage.core.storage import list_folder, normal_root, pinned
 from stimage.slides.meta_file import META_FILE, find_meta, read_meta
 from stimage.slides.names import check_name, fold_name, slide_names, texts_of
 from stimage.slides.scale.given import OPTION, given_scales, read_um_per_px
@@ -217,7 +217,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     """
     root = pinned(normal_root(root), access)
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
-    meta = read_meta(local_copy(url, access), f"{root}/{meta_file}") if url else None
+    meta = read_meta(url, access) if url else None
     notes = {fold_name(name): file for name, file in list_folder(root, "annotation", access).items()}
     slides, broken = {}, {}
     for tech in TECHS:

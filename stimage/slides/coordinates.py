@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.core.tables import number_of
 
 COORD_COLUMNS = ("xaxis", "yaxis", "r")
@@ -75,7 +75,7 @@ def _header(path: str) -> list[str]:
     try:
         names = [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]))]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: line 1 is no CSV header ',yaxis,xaxis,r' ({error})") from None
+        raise DataError(f"{path}: line 1 is no CSV header ',yaxis,xaxis,r' ({one_line(error)})") from None
     if not line.endswith(b"\n"):
         raise DataError(f"{path}: lists no spot")
     return names

@@ -1,5 +1,6 @@
 """Pathologists' labels: the annotation file of a slide."""
 
+from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError
 from stimage.core.tables import read_table
 
@@ -8,7 +9,12 @@ UNLABELLED = frozenset(("", "undetermined", "exclude", "na", "n/a", "nan", "null
 NONE = ("", "NA")  # no label; the second is how R writes a missing one
 
 
-def read_labels(path: str) -> dict[str, str | None]:
+def is_label(annotation: str | None) -> bool:
+    """Say whether an annotation is a label: not missing, empty, undetermined or Exclude, in any case."""
+    return (annotation or "").strip().casefold() not in UNLABELLED
+
+
+def read_labels(path: str, access: Access = OPEN) -> dict[str, str | None]:
     """Read an annotation file: spot id, as the file has it, → label, None where there is none.
 
     A label is what column ``V2`` has, without the blanks around it.
@@ -16,13 +22,11 @@ def read_labels(path: str) -> dict[str, str | None]:
     Raises
     ------
     DataError
-        If there is no column ``V2`` or more than one, or a spot has two labels.
+        If there is no column ``V2``, or a spot has two labels.
     """
-    columns, table = read_table(path)
+    columns, table = read_table(path, access=access)
     if len(columns) < 2 or "V2" not in columns[1:]:
         raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
-    if columns.count("V2") > 1 or columns[0] in columns[1:]:
-        raise DataError(f"{path}: has two columns of one name: {', '.join(map(repr, columns))}; remove one")
     labels: dict[str, str | None] = {}
     for number, row in enumerate(table, 2):
         spot, label = row[columns[0]], row["V2"].strip()

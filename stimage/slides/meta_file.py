@@ -69,7 +69,7 @@ def find_meta(root: str, access: Access = OPEN) -> tuple[str, str] | None:
     return (f"meta/{name}", files[name]["url"]) if name else None
 
 
-def read_meta(path: str, where: str) -> dict[str, Mapping[str, str]]:
+def read_meta(url: str, access: Access = OPEN) -> dict[str, Mapping[str, str]]:
     """Return a meta file's rows by folded slide name.
 
     Raises
@@ -78,14 +78,14 @@ def read_meta(path: str, where: str) -> dict[str, Mapping[str, str]]:
         If a column is missing, a name is not allowed or occurs twice, involve_cancer is neither True nor
         False, or um_per_px is no number above 0.
     """
-    _, table = read_table(path, NEEDED, where)
+    _, table = read_table(url, NEEDED, access=access)
     for number, row in enumerate(table, 1):
-        place = f"{where}: row {number}"
+        place = f"{url}: row {number}"
         check_name(row["slide"], place)
         if row["involve_cancer"] not in ("True", "False", ""):
             raise DataError(f"{place}: involve_cancer is {row['involve_cancer']!r}; write True, False or nothing")
         read_um_per_px(row.get("um_per_px", ""), place)
-    return by_slide(table, where)
+    return by_slide(table, url)
 
 
 def read_collection(meta: str) -> list[tuple[str, str, str, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.core.extras import needs
 
 CLIP = ("clip", "clip_vision_model")
@@ -120,8 +120,8 @@ def _config(name: str) -> dict:
     try:
         return PreTrainedConfig.get_config_dict(name)[0]
     except (OSError, ValueError) as error:
-        raise DataError(f"{name}: has no readable config.json of a transformers checkpoint ({_line(error)}); check the "
-                        "path or the Hub name, or pass timm:NAME for a model of timm") from None  # fmt: skip
+        raise DataError(f"{name}: has no readable config.json of a transformers checkpoint ({one_line(error)}); check "
+                        "the path or the Hub name, or pass timm:NAME for a model of timm") from None  # fmt: skip
 
 
 def _kind(config: dict) -> str:
@@ -141,7 +141,7 @@ def _load(cls: Any, name: str, **options: object) -> tuple[nn.Module, set[str]]:
     try:
         model, found = cls.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
     except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:  # of a .bin, only weights are
-        raise DataError(f"{name}: can't be loaded as {cls.__name__} ({_line(error)})") from None
+        raise DataError(f"{name}: can't be loaded as {cls.__name__} ({one_line(error)})") from None
     finally:
         logging.set_verbosity(level)
     missing = set(found["missing_keys"])
@@ -157,7 +157,7 @@ def _processor_facts(name: str) -> tuple[int, tuple[float, ...], tuple[float, ..
     try:
         processor = AutoImageProcessor.from_pretrained(name)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{name}: has no readable preprocessor_config.json ({_line(error)}); save the base model's "
+        raise DataError(f"{name}: has no readable preprocessor_config.json ({one_line(error)}); save the base model's "
                         "image processor beside it") from None  # fmt: skip
     size = (getattr(processor, "do_center_crop", False) and processor.crop_size) or processor.size
     sides = {value for key, value in dict(size).items() if key in ("height", "width", "shortest_edge") and value}
@@ -173,7 +173,7 @@ def _timm_tower(name: str) -> tuple[nn.Module, Callable, tuple]:
     try:
         model = _create(timm, name.removeprefix("timm:"))
     except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"{name}: can't be loaded by timm ({_line(error)})") from None
+        raise DataError(f"{name}: can't be loaded by timm ({one_line(error)})") from None
     config = timm.data.resolve_model_data_config(model)
     height, width = config["input_size"][-2:]
     if height != width:
@@ -199,8 +199,3 @@ def _digest(model: nn.Module) -> str:
         digest.update(key.encode())
         digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def _line(error: Exception) -> str:
-    """Return an error's first line."""
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__

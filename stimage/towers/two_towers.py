@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
 
 FAMILY = ("clip", "clip_vision_model", SpotClipConfig.model_type)
@@ -160,4 +160,4 @@ def _why(checkpoint: str, error: Exception) -> str:
             f"it is not in the Hugging Face cache, and the Hub can't be reached; run hf download {checkpoint} where "
             "there is a network, or try without it: configs/finetune/tiny.yaml has random weights"
         )
-    return " ".join(str(error).split())[:300]
+    return one_line(error)

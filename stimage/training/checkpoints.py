@@ -1,17 +1,18 @@
-"""Checkpoints and results on disk: each whole or not there, under a temporary name first."""
+"""Checkpoints on disk: each whole or not there."""
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from safetensors import SafetensorError
 
 from stimage.core.errors import DataError
+from stimage.core.files import listed, replacing_folder, room_for, unfinished_folder, write_text
+from stimage.core.results import as_json
 from stimage.training.settings.groups import flat
 from stimage.training.settings.reading import read_record
 
@@ -68,83 +69,34 @@ def claim(out: Path, record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             return now
         if other:
             shutil.rmtree(out / "untrained", ignore_errors=True)  # of a run that failed before its first checkpoint
-    elif out.exists() and any(out.iterdir()):
+    elif listed(out, "*"):
         raise DataError(f"{out}: is not empty, and has no run to go on with; pass another --out")
-    out.mkdir(parents=True, exist_ok=True)
     write_record(out, record)
     return now
 
 
 def write_record(out: Path, record: Mapping[str, Mapping[str, Any]]) -> None:
     """Write OUT/settings.json, by which a run is known."""
-    write_text(out / RECORD, json.dumps(record, indent=1))
+    write_text(out / RECORD, as_json(record))
 
 
 def newest(out: Path) -> Path | None:
     """Return the last whole checkpoint, None if there is none."""
-    return max((out / FOLDER).glob("step-*"), default=None)
+    return max(listed(out / FOLDER, "step-*"), default=None)
 
 
 def save_checkpoint(accelerator: Accelerator, out: Path, step: int, keep: int) -> None:
     """Save all that a run needs to go on, exactly, and remove older checkpoints but for ``keep`` in all."""
-    folder = out / FOLDER
-    unfinished = folder / f"unfinished-{step:08d}"
-    if accelerator.is_main_process:
-        for left in folder.glob("unfinished-*"):
+    folder, main = out / FOLDER / f"step-{step:08d}", accelerator.is_main_process
+    if main:
+        for left in (out / FOLDER).glob(".*"):  # of a run that was killed, and saves at other steps now
             shutil.rmtree(left)
-    accelerator.wait_for_everyone()
-    with _room(out, unfinished):
-        accelerator.save_state(str(unfinished), safe_serialization=True)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        replace_folder(unfinished, folder / f"step-{step:08d}")
-        for old in sorted(folder.glob("step-*"))[:-keep]:
+    with replacing_folder(folder) if main else nullcontext(unfinished_folder(folder)) as unfinished:
+        accelerator.wait_for_everyone()
+        with room_for(folder):
+            accelerator.save_state(str(unfinished), safe_serialization=True)
+        accelerator.wait_for_everyone()
+    if main:
+        for old in listed(out / FOLDER, "step-*")[:-keep]:
             shutil.rmtree(old)
     accelerator.wait_for_everyone()
-
-
-def save_folder(folder: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder through ``write``, under a temporary name, and put it in place of the one that is there."""
-    unfinished = folder.with_name(f".{folder.name}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    with _room(folder.parent, unfinished):
-        write(unfinished)
-    replace_folder(unfinished, folder)
-
-
-def replace_folder(new: Path, folder: Path) -> None:
-    """Rename a folder to where another may be."""
-    old = folder.with_name(f".old-{folder.name}")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
-
-
-class _room:
-    """Turn a full or read-only disk into a `DataError`, and remove what was half written."""
-
-    def __init__(self, out: Path, unfinished: Path):
-        self.out, self.unfinished = out, unfinished
-
-    def __enter__(self) -> "_room":
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        shutil.rmtree(self.unfinished, ignore_errors=True)
-        if isinstance(error, OSError | RuntimeError | SafetensorError):  # torch tells a failed write by the second
-            raise DataError(
-                f"{self.out}: cannot be written ({' '.join(str(error).split())[:150]}); the last whole checkpoint is "
-                "kept: make room and run the same command again"
-            ) from None

@@ -1,6 +1,6 @@
 """What comes out of a run: the model with its card, results as JSON, the curves as a picture."""
 
-import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,10 @@ from huggingface_hub import ModelCard, ModelCardData
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from stimage.core.errors import DataError
-from stimage.core.versions import versions_of
+from stimage.core.files import replacing_folder
+from stimage.core.results import as_json, record_results
 from stimage.publishing.pushing import push_folder
-from stimage.training.checkpoints import Progress, save_folder, write_text
+from stimage.training.checkpoints import Progress
 from stimage.training.run import Run
 
 SHOWN = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
@@ -75,7 +76,7 @@ class ModelFolder:
     push_each: bool = False
 
     def __call__(self, run: Run, weights: dict[str, torch.Tensor]) -> None:
-        save_folder(run.out / "model", lambda folder: self._write(run, weights, folder))
+        self._write(run, weights, run.out / "model")
         if self.repo and self.push_each:
             try:
                 push_folder(run.out / "model", self.repo, "model", f"After step {run.progress.step}")
@@ -86,9 +87,13 @@ class ModelFolder:
         """Write the model as it is now; called in all processes."""
         weights = run.weights()
         if run.accelerator.is_main_process:
-            save_folder(run.out / "untrained", lambda folder: self._write(run, weights, folder))
+            self._write(run, weights, run.out / "untrained")
 
-    def _write(self, run: Run, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    def _write(self, run: Run, weights: dict[str, torch.Tensor], place: Path) -> None:
+        with replacing_folder(place) as folder:
+            self._fill(run, weights, folder)
+
+    def _fill(self, run: Run, weights: dict[str, torch.Tensor], folder: Path) -> None:
         towers = run.model
         towers.model.save_pretrained(folder, state_dict=weights)
         size = towers.image_size
@@ -98,8 +103,8 @@ class ModelFolder:
         ).save_pretrained(folder)  # fmt: skip
         if run.tokenizer:
             run.tokenizer.save_pretrained(folder)
-        (folder / "settings.json").write_text(json.dumps(run.settings.record, indent=1))
-        (folder / "slides.json").write_text(json.dumps(run.parts.record, indent=1))
+        (folder / "settings.json").write_text(as_json(run.settings.record), "utf-8")
+        (folder / "slides.json").write_text(as_json(run.parts.record), "utf-8")
         model_card(run, self.repo or str(run.out / "model")).save(folder / "README.md")
 
 
@@ -149,22 +154,17 @@ def _some(names: Sequence[str]) -> str:
 
 
 def write_results(out: Path, run: Run) -> None:
-    """Write OUT/results.json and OUT/curves.png."""
+    """Write OUT/results.json and OUT/curves.png; its seconds are of this process, not of one that was killed before."""
     progress, settings = run.progress, run.settings
     best = next((s for s in progress.history if s["epoch"] == progress.best_epoch), {})
-    record = {
-        "settings": settings.record,
-        "versions": versions_of(VERSIONS),
-        "processes": run.accelerator.num_processes,
-        "spots": {"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
-        "slides": run.parts.record,
-        "panel_saw": run.seen,
-        "schedule": [{"from_step": step, "epochs": epochs} for step, epochs in progress.planned],
-        "overall": best,
-        "history": progress.history,
-        "losses": progress.losses,
-    }
-    write_text(out / "results.json", json.dumps(record, indent=1))
+    record_results(
+        out, "settings", settings.record, [settings.run.seed], VERSIONS, time.monotonic() - run.began,
+        processes=run.accelerator.num_processes,
+        spots={"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
+        slides=run.parts.record, panel_saw=run.seen,
+        schedule=[{"from_step": step, "epochs": epochs} for step, epochs in progress.planned],
+        overall=best, history=progress.history, losses=progress.losses,
+    )  # fmt: skip
     draw_curves(progress, out / "curves.png")
 
 

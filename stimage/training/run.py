@@ -57,6 +57,7 @@ class Run:
         self.settings = settings = with_precision(settings)
         self.out, self.on_better, self.progress = out, on_better, Progress()
         self.kept = 0  # step of the newest checkpoint
+        self.began = time.monotonic()
         self.accelerator = Accelerator(
             cpu=not torch.accelerator.is_available(),  # or torchrun's processes would each run alone
             mixed_precision=autocast_of(settings),

@@ -19,7 +19,6 @@ from stimage.loading.batches import SpotBatch, to_batch
 from stimage.loading.pixels import augment
 from stimage.loading.sources import VERIFIED, reading
 from stimage.slides.catalog import TECHS
-from stimage.slides.labels import UNLABELLED
 from stimage.training.parts import Parts
 from stimage.training.second_tower import second_input
 from stimage.training.settings.groups import Settings
@@ -136,11 +135,6 @@ def _load(*arguments: Any, **options: Any) -> Any:
             raise
         except Exception as error:  # a damaged card is told by whatever datasets' parsing of it meets
             raise ValueError(f"its card, README.md, does not fit the files beside it: {error!r}") from error
-
-
-def is_label(labels: np.ndarray) -> np.ndarray:
-    """Return which annotations (n, text or None) are labels: not missing, empty, undetermined or Exclude."""
-    return np.array([(label or "").strip().lower() not in UNLABELLED for label in labels], bool)
 
 
 def held_out_as_is(spots: TrainingSpots) -> TrainingSpots:

@@ -13,10 +13,11 @@ from torch.utils.data import DataLoader
 
 from stimage.scores.linear_probe import probe_f1
 from stimage.scores.retrieval import retrieval_scores
+from stimage.slides.labels import is_label
 from stimage.training.contrastive import contrastive_loss
 from stimage.training.order import global_batches
 from stimage.training.settings.groups import Settings
-from stimage.training.spots import TrainingSpots, held_out_as_is, is_label
+from stimage.training.spots import TrainingSpots, held_out_as_is
 
 AT_ONCE = 256
 MOST_WORKERS = 16  # each has two batches ready, of 150 MB for 1,024 patches of 224 px
@@ -65,10 +66,10 @@ def _recalls(images: torch.Tensor, others: torch.Tensor, held_out: TrainingSpots
 def _labelled(train: TrainingSpots, held_out: TrainingSpots, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows that the probe is fitted and tested on; none if the labels are too few for it."""
     labels, known = held_out.labels, train.labels
-    rows = np.flatnonzero(is_label(known))
+    rows = np.flatnonzero([is_label(label) for label in known])
     rows = np.sort(np.random.default_rng(settings.run.seed).permutation(rows)[: settings.run.probe_spots])
     names, sizes = np.unique(known[rows], return_counts=True)
-    test = np.flatnonzero(is_label(labels) & np.isin(labels, names))
+    test = np.flatnonzero(np.isin(labels, names))  # which are labels
     enough = len(names) > 1 and sizes.max() >= PROBE_LEAST and len(np.unique(labels[test])) > 1
     return (rows, test) if enough else (rows[:0], test[:0])
 

@@ -184,5 +184,5 @@ def test_tables_of_several_species_and_of_10x(mixed, tmp_path):
 
 def test_the_builder_names_a_table_that_is_not_there(mixed, tmp_path):
     options = {"data_dir": str(mixed[0]), "split": "train", "streaming": True, "panel": ["ERBB2"]}
-    with pytest.raises(DataError, match=r"no.tsv: can't be read"):
+    with pytest.raises(DataError, match=r"no.tsv: cannot be read"):
         load_dataset("stimage_1k4m", "ST", gene_table=str(tmp_path / "no.tsv"), **options)

@@ -126,12 +126,13 @@ def test_a_file_cannot_be_a_folder(sample, tmp_path):
 def test_tables_that_cannot_be_written(tiny, tmp_path):
     assert run(BUILD, tiny, tmp_path / "out").returncode == 0
     before = files(tmp_path / "out")
-    (tmp_path / "out/.slides.parquet").mkdir()  # in the way of the temporary file
+    (tmp_path / "out/slides.parquet").unlink()
+    (tmp_path / "out/slides.parquet").mkdir()  # in the way
     (tmp_path / "out/.build/done/Slide_A-00000-of-00001.json").unlink()
     done = run(BUILD, tiny, tmp_path / "out")
-    assert done.returncode == 1 and "cannot be written (Is a directory); what is done is kept" in done.stderr
+    assert done.returncode == 1 and "cannot be written (it is a folder); what is done is kept" in done.stderr
     assert "Traceback" not in done.stderr and not (tmp_path / "out/README.md").exists()
-    (tmp_path / "out/.slides.parquet").rmdir()
+    (tmp_path / "out/slides.parquet").rmdir()
     assert run(BUILD, tiny, tmp_path / "out").returncode == 0 and files(tmp_path / "out") == before
 
 

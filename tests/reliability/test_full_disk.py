@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 from concurrent.futures import ProcessPoolExecutor
@@ -65,7 +66,8 @@ def made(out) -> dict[str, bytes]:
     """Return the files that look whole, but for notes of how the work stands."""
     paths = (path for path in sorted(out.rglob("*")) if path.is_file())
     parts = {path: path.relative_to(out).parts for path in paths}
-    return {"/".join(names): path.read_bytes() for path, names in parts.items() if not any(n[0] == "." for n in names)}
+    seen = {"/".join(names): path.read_bytes() for path, names in parts.items() if not any(n[0] == "." for n in names)}
+    return {name: re.sub(rb'"seconds": [\d.]+', b"", data) for name, data in seen.items()}  # no two are the same
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 
 from stimage.evaluation.embeddings import read_embeddings, write_embeddings
-from stimage.evaluation.results import read_results, write_results
+from stimage.evaluation.results import read_scores, write_results
 from stimage.genes.names import read_gene_table
 from stimage.genes.panels import Panel, write_panel
 from stimage.training.settings.groups import flat
@@ -69,7 +69,7 @@ def read(kind: str, path):
         return read_gene_table(path).symbols
     if kind == "settings":
         return read_settings(path)
-    return read_results(path)
+    return read_scores(path)
 
 
 def read_slowly(kind: str, path):

@@ -1,6 +1,5 @@
 """Checks of a slide's files, ids, counts and row of the meta file; each takes the evidence and says one thing."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 
@@ -10,10 +9,10 @@ import pyarrow.compute as pc
 from stimage.collection.checks import geometry as geometry
 from stimage.collection.checks.evidence import Counts, Evidence, Picture
 from stimage.collection.checks.findings import Finding, Result
+from stimage.genes.names import is_ensembl
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 
-ENSEMBL = re.compile(r"ENS[A-Z]*G\d{9,}")
 FEW_COUNTS = {"ST": 50, "Visium": 50, "VisiumHD": 5}  # median of a spot below which a slide has next to no RNA
 MITOCHONDRIAL = 0.5  # median share above which cells were dying or the library failed
 FILES = {"coord": "the coord file", "counts": "the count file", "image": "the image"}
@@ -120,7 +119,7 @@ def check_mitochondrial(counts: Counts) -> Result:
 
 
 def check_genes(counts: Counts) -> Result:
-    ensembl = sum(bool(ENSEMBL.match(gene)) for gene in counts.genes)
+    ensembl = sum(map(is_ensembl, counts.genes))
     n = len(counts.genes)
     kind = "Ensembl ids" if ensembl > 0.9 * n else "symbols" if ensembl < 0.1 * n else "mixed"
     values = {"kind": kind, "ensembl": ensembl}

@@ -1,8 +1,6 @@
 """Checking all slides of a root in processes, and writing what was found: tables, JSON, pictures, a page."""
 
-import csv
 import json
-import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -15,9 +13,10 @@ from stimage.collection.checks.checks import check_slide, find_twins
 from stimage.collection.checks.evidence import gather
 from stimage.collection.checks.findings import STATUSES, Finding, worst
 from stimage.collection.page.overlay import draw_overlay
-from stimage.core.files import replacing
+from stimage.core.files import replacing, write_text
 from stimage.core.processes import in_processes
-from stimage.core.versions import versions_of
+from stimage.core.results import record_results
+from stimage.core.tables import csv_text
 from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.names import fold_name
 
@@ -67,31 +66,26 @@ def with_twins(checked: Iterable[Checked]) -> dict[str, list[Finding]]:
     return {one.slide.name: [*one.findings, twin] for one, twin in zip(checked, twins)}
 
 
-def write_tables(out: Path, findings: Mapping[str, list[Finding]], configuration: Mapping[str, object]) -> None:
+def write_tables(
+    out: Path, findings: Mapping[str, list[Finding]], configuration: Mapping[str, object], seconds: float
+) -> None:
     """Write findings.csv and findings.parquet, a row a slide and check, and results.json, an entry a slide."""
     rows = [
         asdict(one) | {"values": json.dumps(one.values, default=float)} for some in findings.values() for one in some
     ]
     with replacing(out / "findings.parquet") as path:
         pq.write_table(pa.Table.from_pylist(rows, pa.schema([(name, pa.string()) for name in FINDING_COLUMNS])), path)
-    with replacing(out / "findings.csv") as path, path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FINDING_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    result = {
-        "configuration": dict(configuration),
-        "versions": {"python": platform.python_version()} | versions_of(VERSIONS),
-        "overall": count_statuses(findings),
-        "slides": {
-            name: {
-                "status": worst(one.status for one in some),
-                "checks": {one.check: [one.status, one.message, one.values] for one in some},
-            }
-            for name, some in findings.items()
-        },
+    write_text(out / "findings.csv", csv_text([FINDING_COLUMNS, *(row.values() for row in rows)]))
+    slides = {
+        name: {
+            "status": worst(one.status for one in some),
+            "checks": {one.check: [one.status, one.message, one.values] for one in some},
+        }
+        for name, some in findings.items()
     }
-    with replacing(out / "results.json") as path:
-        path.write_text(json.dumps(result, indent=1, ensure_ascii=False, default=float), encoding="utf-8")
+    record_results(
+        out, "configuration", configuration, (), VERSIONS, seconds, overall=count_statuses(findings), slides=slides
+    )
 
 
 def count_statuses(findings: Mapping[str, list[Finding]]) -> dict[str, int]:

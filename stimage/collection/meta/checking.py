@@ -7,7 +7,7 @@ from pathlib import Path
 from stimage.collection.meta.name_maps import SPECIES, TISSUES, Maps
 from stimage.collection.meta.publications import TEXTS, involves_cancer
 from stimage.core.errors import DataError
-from stimage.core.texts import Row, read_rows
+from stimage.core.tables import Row, read_table
 from stimage.slides.catalog import TECHS
 from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS
 from stimage.slides.names import fold_name
@@ -43,10 +43,10 @@ def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
     DataError
         If the file is no table with exactly the data set's columns, and those of a scale if it has one.
     """
-    rows = read_rows(path, META_COLUMNS[: -len(SCALE_COLUMNS)], META_COLUMNS)
+    rows = read_table(path, META_COLUMNS[: -len(SCALE_COLUMNS)], META_COLUMNS, by_hand=True)[1]
     differences, first = [], {}
     for row in rows:
-        name = row.get("slide")
+        name = row.told("slide")
         faults = list(_faults(row, maps))
         if old := first.setdefault(fold_name(name), row.where) if name else "":
             faults += [("slide", f"is also in {old}")] if old != row.where else []
@@ -55,32 +55,32 @@ def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
 
 
 def _faults(row: Row, maps: Maps) -> Iterator[tuple[str, str]]:
-    species, tissue, cancer, tech = map(row.get, ("species", "tissue", "involve_cancer", "tech"))
-    if not row.get("slide"):
+    species, tissue, cancer, tech = map(row.told, ("species", "tissue", "involve_cancer", "tech"))
+    if not row.told("slide"):
         yield "slide", "is empty"
     if not _is_word(lambda: maps.species_of([species]), species):
         yield "species", f"{species!r} is no word of {maps.folder / SPECIES}"
     if not _is_word(lambda: maps.tissue_of(tissue), tissue):
         yield "tissue", f"{tissue!r} is no word of {maps.folder / TISSUES}"
-    if (found := str(involves_cancer(*map(row.get, TEXTS)))) != cancer:
+    if (found := str(involves_cancer(*map(row.told, TEXTS)))) != cancer:
         yield "involve_cancer", f"is {cancer!r}, but title, abstract and keywords give {found}"
     if tech not in TECHS:
         yield "tech", f"{tech!r} is none of {', '.join(TECHS)}"
-    if (pmids := row.get("pmid")) and not all(pmid.isdecimal() for pmid in pmids.split(",")):
+    if (pmids := row.told("pmid")) and not all(pmid.isdecimal() for pmid in pmids.split(",")):
         yield "pmid", f"{pmids!r} is no list of numbers with commas"
     if fault := _scale_fault(row):
         yield fault
     for column in ("spot_num", "gene_num"):
-        if not row.get(column).isdecimal() or not int(row.get(column)):
-            yield column, f"{row.get(column)!r} is no number above 0"
+        if not row.told(column).isdecimal() or not int(row.told(column)):
+            yield column, f"{row.told(column)!r} is no number above 0"
 
 
 def _scale_fault(row: Row) -> tuple[str, str] | None:
     try:
-        given = read_um_per_px(row.get("um_per_px"), "")
+        given = read_um_per_px(row.told("um_per_px"), "")
     except DataError:
-        return "um_per_px", f"{row.get('um_per_px')!r} is no number above 0"
-    if row.get("um_per_px_source") and given is None:
+        return "um_per_px", f"{row.told('um_per_px')!r} is no number above 0"
+    if row.told("um_per_px_source") and given is None:
         return "um_per_px_source", "names who gives a scale, but um_per_px is empty"
     return None
 

@@ -11,7 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from stimage.core.errors import DataError
-from stimage.core.texts import Row, read_lines, read_rows
+from stimage.core.tables import Row, read_lines, read_table
 
 ORGAN_FIELDS = ("tissue", "organ")  # of the characteristics; the first that a sample has
 KINDS = "a series matrix (GSE…_series_matrix.txt), a SOFT family file (GSE…_family.soft) or an exported table"
@@ -95,7 +95,7 @@ def _records(path: str | Path) -> Iterator[Sample | Series]:
     elif first[1].startswith(("#", "!")):
         raise DataError(f"{path}: line {first[0]} begins with {first[1][:30]!r}; expected {KINDS}")
     else:
-        records = list(map(_from_row, read_rows(path, ())))
+        records = list(map(_from_row, read_table(path, by_hand=True)[1]))
     if not records:
         raise DataError(f"{path}: has no sample and no series in it (a platform's file?); expected {KINDS}")
     yield from records
@@ -141,15 +141,15 @@ def _matrix(path: str | Path, lines: Iterable[tuple[int, str]]) -> Iterator[Samp
 
 def _from_row(row: Row) -> Sample | Series:
     attributes = {
-        "title": [row.get("title")],
-        "pubmed_id": [row.get("pubmed id", "pubmed_id", "pmid")],
-        "series_id": re.findall(r"GSE\d+", row.get("series", "series_id", "gse")),
-        "organism_ch1": re.split(r"\s*[;,]\s*", row.get("taxonomy", "organism", "organism_ch1", "species")),
-        "characteristics_ch1": [f"{key}: {row.get(key)}" for key in ORGAN_FIELDS if row.get(key)]
+        "title": [row.told("title")],
+        "pubmed_id": [row.told("pubmed id", "pubmed_id", "pmid")],
+        "series_id": re.findall(r"GSE\d+", row.told("series", "series_id", "gse")),
+        "organism_ch1": re.split(r"\s*[;,]\s*", row.told("taxonomy", "organism", "organism_ch1", "species")),
+        "characteristics_ch1": [f"{key}: {row.told(key)}" for key in ORGAN_FIELDS if row.told(key)]
         # one cell has them all: "tissue: skin, left leg, age: 3"; a comma ends a value where a key follows
-        or re.split(r"\s*[,;|\t]\s*(?=[^:,;|\t]+:)", row.get("characteristics", "characteristics_ch1")),
+        or re.split(r"\s*[,;|\t]\s*(?=[^:,;|\t]+:)", row.told("characteristics", "characteristics_ch1")),
     }
-    return _record(row.get(*ACCESSION), attributes, row.where)
+    return _record(row.told(*ACCESSION), attributes, row.where)
 
 
 def _record(accession: str, attributes: Attributes, where: str) -> Sample | Series:

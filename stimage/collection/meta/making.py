@@ -9,10 +9,11 @@ from stimage.collection.meta.geo import Geo, Sample, Series
 from stimage.collection.meta.name_maps import SPECIES, STUDIES, TISSUES, Maps
 from stimage.collection.meta.publications import TEXTS, Publication, involves_cancer, joined
 from stimage.collection.meta.slide_table import SlideEntry
+from stimage.core.access import OPEN
 from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.files import write_text
 from stimage.core.storage import local_copy, normal_root
-from stimage.core.tables import read_table
+from stimage.core.tables import csv_text, read_table
 from stimage.slides.catalog import Slide, read_catalog
 from stimage.slides.counts.wide_csv import index_rows, read_header
 from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS, MetaRow, find_meta
@@ -93,8 +94,7 @@ def write_meta(rows: Iterable[MetaRow], path: str | Path) -> None:
     rows = list(rows)
     columns = META_COLUMNS if any(row.um_per_px for row in rows) else META_COLUMNS[: -len(SCALE_COLUMNS)]
     cells = ([getattr(row, column) for column in columns] for row in rows)
-    with replacing(Path(path)) as unfinished, unfinished.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows([columns, *cells])
+    write_text(Path(path), csv_text([columns, *cells], csv.QUOTE_ALL))
 
 
 def _scales(root: str) -> dict[str, dict[str, str]]:
@@ -102,7 +102,7 @@ def _scales(root: str) -> dict[str, dict[str, str]]:
     root = normal_root(root)
     if not (found := find_meta(root)):
         return {}
-    columns, rows = read_table(local_copy(found[1]))
+    columns, rows = read_table(found[1], access=OPEN)
     if "slide" not in columns:
         return {}
     return {fold_name(row["slide"]): {column: row.get(column, "") for column in SCALE_COLUMNS} for row in rows}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stimage.core.errors import DataError
-from stimage.core.texts import read_rows
+from stimage.core.tables import read_table
 
 SHIPPED = Path(__file__).parent / "maps"
 SPECIES, TISSUES, STUDIES = "species.csv", "tissues.csv", "tissue_of_study.csv"
@@ -75,8 +75,8 @@ def read_maps(folder: str | Path = SHIPPED) -> Maps:
 def _read(path: Path, key: str, word: str, more: tuple[str, ...] = ()) -> dict[str, tuple[str, str]]:
     """Return the word for each written name, and the line that maps it."""
     found = {}
-    for row in read_rows(path, (key, word), (key, word, *more)):
-        name, value = _plain(row.get(key)), row.get(word)
+    for row in read_table(path, (key, word), (key, word, *more), by_hand=True)[1]:
+        name, value = _plain(row.told(key)), row.told(word)
         if not name or not value:
             raise DataError(f"{row.where}: {key} or {word} is empty; write both, or remove the line")
         if name in found:

@@ -13,7 +13,7 @@ from bibtexparser.model import Block, Entry, Field, ImplicitComment
 from pylatexenc import latex2text
 
 from stimage.core.errors import DataError
-from stimage.core.texts import read_lines, read_rows
+from stimage.core.tables import read_lines, read_table
 
 PUBLICATION_COLUMNS = ("pmid", "title", "abstract", "keywords")
 TEXTS = PUBLICATION_COLUMNS[1:]
@@ -86,9 +86,9 @@ def involves_cancer(title: str, abstract: str, keywords: str) -> bool:
 
 
 def _read_table(path: str | Path) -> Iterator[Publication]:
-    for row in read_rows(path, PUBLICATION_COLUMNS, PUBLICATION_COLUMNS):
-        title, abstract, keywords = map(row.get, TEXTS)
-        yield Publication(row.get("pmid"), _no_stop(title), abstract, keywords, row.where)
+    for row in read_table(path, PUBLICATION_COLUMNS, PUBLICATION_COLUMNS, by_hand=True)[1]:
+        title, abstract, keywords = map(row.told, TEXTS)
+        yield Publication(row.told("pmid"), _no_stop(title), abstract, keywords, row.where)
 
 
 def _read_bib(path: str | Path) -> Iterator[Publication]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stimage.core.errors import DataError
-from stimage.core.texts import read_rows
+from stimage.core.tables import read_table
 from stimage.slides.catalog import TECHS
 from stimage.slides.names import fold_name
 
@@ -49,16 +49,16 @@ def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
         If a slide occurs twice, or a cell is no accession, pmid or technology; naming the lines.
     """
     entries = {}
-    for row in read_rows(path, ("slide",), SLIDE_TABLE_COLUMNS):
-        name = row.get("slide")
+    for row in read_table(path, ("slide",), SLIDE_TABLE_COLUMNS, by_hand=True)[1]:
+        name = row.told("slide")
         if not name:
             raise DataError(f"{row.where}: names no slide; write its name, or remove the line")
         if old := entries.get(fold_name(name)):
             raise DataError(f"{row.where}: slide {name!r} is also in {old.where}; remove one")
-        cells = {column: row.get(column) for column in SLIDE_TABLE_COLUMNS[4:]}
-        pmids = re.findall(r"[^,;\s]+", row.get("pmid"))
+        cells = {column: row.told(column) for column in SLIDE_TABLE_COLUMNS[4:]}
+        pmids = re.findall(r"[^,;\s]+", row.told("pmid"))
         told = SlideEntry.of_name(name)
-        entry = SlideEntry(name, row.get("gse") or told.gse, row.get("gsm") or told.gsm, tuple(pmids), **cells,
+        entry = SlideEntry(name, row.told("gse") or told.gse, row.told("gsm") or told.gsm, tuple(pmids), **cells,
                            where=row.where)  # fmt: skip
         _check(entry)
         entries[fold_name(name)] = entry

@@ -8,7 +8,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from stimage.collection.checks.findings import Finding, worst
-from stimage.core.files import replacing
+from stimage.core.files import write_text
 from stimage.slides.catalog import Slide
 
 PAGE = files("stimage.collection.page")
@@ -58,5 +58,4 @@ def write_review_page(
     meta = f"Meta file: {meta_file}." if meta_file else "The root has no meta file."
     texts |= {"TITLE": escape(title), "META": escape(meta), "DATA": data}
     page = PAGE.joinpath("report.html").read_text("utf-8")
-    with replacing(path) as unfinished:
-        unfinished.write_text(MARKS.sub(lambda found: texts[found[1] or found[2]], page), encoding="utf-8")
+    write_text(path, MARKS.sub(lambda found: texts[found[1] or found[2]], page))

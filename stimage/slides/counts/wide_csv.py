@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.core.storage import check_readable
 from stimage.slides.counts.rows import CountRows
 from stimage.slides.counts.scan import QUOTE, Refused, explain, parse_rows, pooled, read_id, work
@@ -45,7 +45,7 @@ def parse_header(line: bytes, path: str) -> list[str]:
         plain = '"' not in text and "\r" not in text  # then a third of the time
         names = (text.split(",") if plain else next(csv.reader([text], strict=True)))[1:]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: line 1 is no CSV header of gene names ({error})") from None
+        raise DataError(f"{path}: line 1 is no CSV header of gene names ({one_line(error)})") from None
     if not names:
         raise DataError(f"{path}: line 1 names no gene; expected a comma-separated header ',GENE,GENE,…'")
     return make_unique(names)

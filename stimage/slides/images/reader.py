@@ -14,7 +14,7 @@ import numpy as np
 import pyvips
 import tifffile
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 
 STRIP = 16  # rows decoded at a time: few enough for the processor's cache
 LOADERS = ("pngload", "jpegload", "tiffload")
@@ -77,7 +77,7 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
     try:  # without fail_on a cut file is read silently, grey where it ends
         image = pyvips.Image.new_from_file(path, access="sequential", fail_on="error", revalidate=True)
     except pyvips.Error as error:
-        raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read ({_first_line(error)})") from None
+        raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read ({_reason(error)})") from None
     if (loader := image.get("vips-loader")) not in LOADERS:
         raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read (but one for {loader})")
     if image.width * image.height > max_pixels:
@@ -110,7 +110,7 @@ def _check_tiff(path: str) -> None:
             compression = getattr(page.compression, "name", "")  # a bare number where it is an unknown one
             raw = page.photometric == tifffile.PHOTOMETRIC.YCBCR and "JPEG" not in compression
     except (tifffile.TiffFileError, struct.error, IndexError) as error:
-        raise DataError(f"{path}: is damaged or cut off ({error})") from None
+        raise DataError(f"{path}: is damaged or cut off ({one_line(error)})") from None
     if reach > size:
         raise DataError(f"{path}: is damaged or cut off: its pixels reach beyond the end of the file")
     if raw:
@@ -121,8 +121,8 @@ def _is_tiled(image: pyvips.Image) -> bool:
     return "tile-width" in image.get_fields()
 
 
-def _first_line(error: pyvips.Error) -> str:
-    return (error.detail or error.message).strip().split("\n")[0]
+def _reason(error: pyvips.Error) -> str:
+    return one_line((error.detail or error.message).strip().partition("\n")[0])  # the next ones are of earlier errors
 
 
 class _Source:
@@ -142,7 +142,7 @@ class _Source:
         try:
             memory = self.region.fetch(left, top, width, height)
         except pyvips.Error as error:
-            raise DataError(f"{self.path}: is damaged or cut off ({_first_line(error)})") from None
+            raise DataError(f"{self.path}: is damaged or cut off ({_reason(error)})") from None
         if self.tiled and (damage := pyvips.Error("").detail):  # libvips paints a damaged tile black, and only notes it
             raise DataError(f"{self.path}: is damaged or cut off ({damage.strip()})")
         pixels = np.frombuffer(memory, self.dtype).reshape(height, width, self.bands)

@@ -156,7 +156,7 @@ def _array_places(ids: pa.ChunkedArray) -> np.ndarray | None:
 def _known_slides() -> dict[str, Grid]:
     """Return what is known of the grids of the collection's own slides, by folded name."""
     grids = {}
-    for row in read_table(str(KNOWN))[1]:
+    for row in read_table(KNOWN)[1]:
         pitch, spot = float(row["pitch_um"]), row["spot_um"]
         grid = _bins(pitch, row["source"])
         if spot:

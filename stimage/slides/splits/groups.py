@@ -69,5 +69,5 @@ def merge_groups(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
 
 def read_patients(path: str | PathLike) -> Mapping[str, str]:
     """Return slide name → patient, of a CSV file with these columns; names are folded."""
-    _, rows = read_table(str(path), ["slide", "patient"])
+    _, rows = read_table(path, ["slide", "patient"])
     return {name: row["patient"].strip() for name, row in by_slide(rows, str(path)).items()}

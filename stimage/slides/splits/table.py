@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError
-from stimage.core.storage import list_folder, local_copy, normal_root
+from stimage.core.storage import list_folder, normal_root
 from stimage.core.tables import read_table
 from stimage.slides.names import by_slide
 
@@ -64,7 +64,7 @@ def read_splits(path: str | os.PathLike, access: Access = OPEN) -> SplitTable:
     DataError
         If it is no such file, names a slide twice, or a split that is none of train, validation and test.
     """
-    _, rows = read_table(local_copy(os.fspath(path), access), ["slide", "split"], str(path))
+    _, rows = read_table(path, ["slide", "split"], access=access)
     return _checked(str(path), rows)
 
 

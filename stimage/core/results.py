@@ -1,0 +1,93 @@
+"""results.json: what a job found, beside all that must be known to make it again."""
+
+import hashlib
+import json
+import math
+import os
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stimage.core.errors import DataError, one_line
+from stimage.core.files import write_text
+from stimage.core.versions import versions_of
+
+RESULTS = "results.json"
+
+
+def record_results(
+    out: str | os.PathLike,
+    kind: str,
+    configuration: Mapping,
+    seeds: Iterable[int],
+    packages: Iterable[str],
+    seconds: float,
+    **found: Any,
+) -> Path:
+    """Write ``results.json`` into a folder, whole or not at all, and return its path.
+
+    Parameters
+    ----------
+    kind, configuration
+        What the configuration is called in the file, and what decides the results; its digest is added as ``sha256``.
+    packages
+        Distributions whose versions are recorded, beside Python's.
+    seconds
+        Wall time.
+    **found
+        The results; ``slides`` has an entry a slide, ``overall`` what is of all. NaN and infinity are written as null.
+    """
+    path = Path(out) / RESULTS
+    versions = {"python": platform.python_version(), **versions_of(packages)}
+    known = {kind: {**configuration, "sha256": digest_of(configuration)}, "seeds": list(seeds), "versions": versions}
+    write_text(path, as_json(known | {"seconds": round(seconds, 3)} | found))
+    return path
+
+
+def read_results(path: str | os.PathLike, needs: Sequence[str] = ()) -> dict:
+    """Read a ``results.json``, or the one in a folder.
+
+    Parameters
+    ----------
+    needs
+        Keys that it must have, where it is not of every kind.
+
+    Raises
+    ------
+    DataError
+        If it is no such file.
+    """
+    path = Path(path)
+    path = path / RESULTS if path.is_dir() else path
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as results ({one_line(error)})") from None
+    if missing := [key for key in needs if not isinstance(results, dict) or key not in results]:
+        raise DataError(f"{path}: has no {missing[0]!r}: it is not of this project's evaluation")
+    return results
+
+
+def digest_of(value: Mapping) -> str:
+    """Return the SHA-256 of a value as JSON with sorted keys."""
+    text = json.dumps(plain(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def as_json(value: Any) -> str:
+    """Return a file's text of a value, as `plain` has it."""
+    return json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy's values into JSON's, and what is not finite into None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, np.ndarray | list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
