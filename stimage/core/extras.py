@@ -11,7 +11,6 @@ EXTRAS = {  # module → the extra of pyproject.toml that installs it
     "evaluate": "evaluate",
     "igraph": "evaluate",
     "peft": "train",
-    "psutil": "train",
     "ray": "ray",
     "safetensors": "train",
     "scanpy": "genes",

@@ -1,8 +1,8 @@
 """Where spots come from: a root or a published folder, here or on the Hub; one streamed data set for each slide."""
 
 import glob
+import logging
 import re
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,10 +24,12 @@ from stimage.slides.names import check_name, fold_name
 from stimage.slides.splits.table import SPLITS
 
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
+FAILED = re.compile(r"Failed to read (?:file|schema from) '(.*?)' with error ")
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
 # pages have checksums, which versions of datasets before 4.2 cannot be told to look at
 VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
 VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
+_parquet_log = logging.getLogger(ParquetConfig.__module__)
 
 
 @dataclass(frozen=True)
@@ -104,21 +106,27 @@ def open_source(location: str, access: Access = OPEN, **reading: Any) -> Source:
 @contextmanager
 def reading(what: str) -> Iterator[None]:
     """Turn what datasets raises of a damaged Parquet file into a `DataError` that names the file."""
+    heard = _Heard()
+    _parquet_log.addHandler(heard)
     try:
         yield
     except DataError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(
-            f"{_file_of(error) or what}: cannot be read ({one_line(error)}); get or make it again"
-        ) from error
+        where = heard.file or getattr(error, "filename", None) or what
+        raise DataError(f"{where}: cannot be read ({one_line(error)}); get or make it again") from error
+    finally:
+        _parquet_log.removeHandler(heard)
 
 
-def _file_of(error: Exception) -> str | None:
-    """Return the file that datasets' Parquet reader was at: it only logs which."""
-    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__) if "parquet" in frame.f_code.co_filename)
-    files = [str(frame.f_locals["file"]) for frame in frames if "file" in frame.f_locals]
-    return files[-1] if files else getattr(error, "filename", None)
+class _Heard(logging.Handler):
+    """Hears which file datasets' Parquet reader was at when it failed: it names the file in its log alone."""
+
+    file: str | None = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if found := FAILED.match(record.getMessage()):
+            self.file = found[1]
 
 
 def _published_catalog(location: str, access: Access) -> Catalog:

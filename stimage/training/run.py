@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, set_seed
@@ -275,15 +274,14 @@ def make_towers(settings: Settings) -> TwoTowers:
 def check_world(ranks: int, settings: Settings) -> None:
     """Refuse another number of processes than was asked for, of the settings or of `accelerate launch`.
 
-    On CPUs without MPI, ``accelerate launch --cpu --num_processes 2`` starts one, and says nothing.
+    On CPUs without MPI, ``accelerate launch --cpu --num_processes 2`` starts one, and says nothing; but it tells that
+    one the address at which several would meet.
     """
-    launcher, asked = psutil.Process().parent(), settings.run.processes
-    command = launcher.cmdline() if launcher else []
-    for option in ("--num_processes", "--num-processes"):
-        if option in command[:-1]:
-            asked = int(command[command.index(option) + 1])
+    asked, told = settings.run.processes, {"ACCELERATE_USE_CPU", "MASTER_ADDR"} <= os.environ.keys()
+    if asked is None and told and ranks == 1 and "WORLD_SIZE" not in os.environ:
+        asked = "several"
     if asked is not None and asked != ranks:
         raise DataError(f"{asked} processes were asked for, but {ranks} run; on CPUs start them with "
-                        f"torchrun --nproc_per_node {asked}")  # fmt: skip
+                        f"torchrun --nproc_per_node {'N' if asked == 'several' else asked}")  # fmt: skip
     if settings.loss.batch_size % ranks:
         raise DataError(f"loss.batch_size: is {settings.loss.batch_size}, which {ranks} processes can't share evenly")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -17,8 +16,7 @@ from stimage.core.errors import DataError
 from stimage.examples.registering import raise_cause
 from stimage.loading.batches import SpotBatch, to_batch
 from stimage.loading.pixels import augment
-from stimage.loading.sources import VERIFIED, reading
-from stimage.slides.catalog import TECHS
+from stimage.loading.sources import VERIFIED, open_source, reading
 from stimage.training.parts import Parts
 from stimage.training.second_tower import second_input
 from stimage.training.settings.groups import Settings
@@ -76,8 +74,8 @@ def load_spots(
     DataError
         If they can't be loaded, or the panel does not fit.
     """
-    is_root = any(Path(settings.data.source, tech).is_dir() for tech in TECHS)
-    train, held_out = (_from_root if is_root else _published)(settings, parts)
+    load = _published if open_source(settings.data.source).published else _from_root
+    train, held_out = load(settings, parts)
     if train is None or not len(train):
         raise DataError(f"{settings.data.source}: no spot is left to train on; loosen the filters or the splits")
     loaded = [part for part in (train, held_out) if part is not None]

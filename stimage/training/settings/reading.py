@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 from stimage.training.settings.groups import GROUPS, SETTINGS, Settings, flat
 
 BASE = "base"
@@ -111,8 +111,7 @@ def _load(text: str) -> Any:
     try:
         return _Loader(text).get_single_data()
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # the last of wrong tags
-        why = " ".join(str(error).split()).replace('in "<unicode string>",', "at")
-        raise DataError(f"is no YAML: {why}") from None
+        raise DataError(f"is no YAML: {one_line(error)}") from None
 
 
 def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, tuple[Any, str]]:
@@ -137,7 +136,7 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"cannot be read ({error.strerror})") from None
+        raise DataError(f"cannot be read ({one_line(error)})") from None
     except ValueError as error:  # bytes that are no UTF-8, or a path that is none
         raise DataError(f"is no YAML: {error}") from None
 
