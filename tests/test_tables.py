@@ -66,7 +66,7 @@ def test_a_curators_table(tmp_path):
     assert [dict(row) for row in rows] == [
         {"slide": "Sé", "tissue": " a, b "}, {"slide": "T", "tissue": "two\nlines"}
     ]  # fmt: skip
-    assert [row.where for row in rows] == [f"{path}: line 3", f"{path}: line 6"]
+    assert [row.source for row in rows] == [f"{path}: line 3", f"{path}: line 6"]
     assert rows[0].told("organ", "tissue") == "a, b" and rows[0].told("organ") == ""
     assert list(read_lines(path))[1] == (2, "Slide \tTISSUE")
 

@@ -47,14 +47,14 @@ def tell(meta: Meta) -> None:
     for one in meta.unknown:
         print(f"{one.slide}: {one.column} is not known: {one.reason}", file=sys.stderr)
     for entry in meta.absent:
-        print(f"note: {entry.where}: slide {entry.slide} has no files in the root", file=sys.stderr)
+        print(f"note: {entry.source}: slide {entry.slide} has no files in the root", file=sys.stderr)
 
 
 def check(path: Path, maps: Maps) -> int:
     """List the wrong cells of a meta file."""
     found = check_meta(path, maps)
     for one in found.differences:
-        print(f"{one.where}: slide {one.slide}: {one.column} {one.reason}")
+        print(f"{one.source}: slide {one.slide}: {one.column} {one.reason}")
     print(f"{found.rows} rows, {len(found.differences)} differences")
     return 1 if found.differences else 0
 

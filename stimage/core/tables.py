@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 class Row(dict[str, str]):
     """One row of a table: its cells by column, and the file and line where it begins."""
 
-    where: str
+    source: str
 
     def told(self, *columns: str) -> str:
         """Return the first of these cells that is not empty, without blanks around it; "" if there is none."""
@@ -39,7 +39,7 @@ def read_table(
     needs: Sequence[str] = (),
     known: Sequence[str] | None = None,
     *,
-    where: str = "",
+    source: str = "",
     access: Access | None = None,
     by_hand: bool = False,
 ) -> tuple[list[str], list[Row]]:
@@ -49,7 +49,7 @@ def read_table(
     ----------
     needs, known
         Columns that must be there, and all that may be; by default, others are allowed.
-    where
+    source
         What errors call it, if that is not its path.
     access
         What the server of a URL asks for; without it, ``path`` is of this machine, and may be a pipe.
@@ -63,36 +63,36 @@ def read_table(
         If it can't be read or is no text, a column is missing, unknown or there twice, or a row has not as many cells
         as the header, as where a file was cut off; naming the line.
     """
-    where, local = where or str(path), path if access is None else local_copy(os.fspath(path), access)
-    cells = read_cells(local, where, by_hand=by_hand)
+    source, local = source or str(path), path if access is None else local_copy(os.fspath(path), access)
+    cells = read_cells(local, source, by_hand=by_hand)
     line, columns = next(cells, (1, []))
     if by_hand:
         columns = [name.strip().lower() for name in columns]
     if missing := [name for name in needs if name not in columns]:
         found, remedy = ", ".join(columns)[:200] or "nothing", "" if by_hand else "; it must be comma-separated"
-        raise DataError(f"{where}: has no column {missing[0]!r}, but {found}{remedy}")
-    _check_columns(f"{where}: line {line}", columns, known)
+        raise DataError(f"{source}: has no column {missing[0]!r}, but {found}{remedy}")
+    _check_columns(f"{source}: line {line}", columns, known)
     rows = []
     for line, row in cells:
         if len(row) != len(columns):
             raise DataError(
-                f"{where}: line {line} has {len(row)} cells for {len(columns)} columns; was the file cut off, or is a "
+                f"{source}: line {line} has {len(row)} cells for {len(columns)} columns; was the file cut off, or is a "
                 "quote missing?"
             )
         rows.append(Row(zip(reversed(columns), reversed(row))))  # of columns without a name, the first counts
-        rows[-1].where = f"{where}: line {line}"
+        rows[-1].source = f"{source}: line {line}"
     return columns, rows
 
 
-def _check_columns(where: str, columns: list[str], known: Sequence[str] | None) -> None:
+def _check_columns(source: str, columns: list[str], known: Sequence[str] | None) -> None:
     if twice := [name for name in columns if name and columns.count(name) > 1]:
-        raise DataError(f"{where}: has two columns of one name, {twice[0]!r}; rename one")
+        raise DataError(f"{source}: has two columns of one name, {twice[0]!r}; rename one")
     if known is not None and (strange := [name for name in columns if name not in known]):
-        raise DataError(f"{where}: unknown column {strange[0]!r}; the columns may be {', '.join(known)}")
+        raise DataError(f"{source}: unknown column {strange[0]!r}; the columns may be {', '.join(known)}")
 
 
 def read_cells(
-    path: str | os.PathLike, where: str = "", *, by_hand: bool = True, comment: str | None = None
+    path: str | os.PathLike, source: str = "", *, by_hand: bool = True, comment: str | None = None
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield a table's rows that are not empty, each with the line where it begins; raises as `read_table`.
 
@@ -103,8 +103,8 @@ def read_cells(
     comment
         What begins a line that is none of the table.
     """
-    where = where or str(path)
-    lines = _table_lines(path, where, by_hand, comment)
+    source = source or str(path)
+    lines = _table_lines(path, source, by_hand, comment)
     first = next(((number, text) for number, text in lines if text.strip()), (1, ""))
     last, begins = [0], first[0]
     separator = "\t" if by_hand and "\t" in first[1] else ","
@@ -115,13 +115,13 @@ def read_cells(
                 yield begins, cells
             begins = last[0] + 1
     except csv.Error as error:
-        raise DataError(f"{where}: line {begins} begins a row that is no CSV ({error})") from None
+        raise DataError(f"{source}: line {begins} begins a row that is no CSV ({error})") from None
 
 
-def _table_lines(path: str | os.PathLike, where: str, by_hand: bool, comment: str | None) -> Iterator[tuple[int, str]]:
-    for number, text in _lines(path, where, by_hand):
+def _table_lines(path: str | os.PathLike, source: str, by_hand: bool, comment: str | None) -> Iterator[tuple[int, str]]:
+    for number, text in _lines(path, source, by_hand):
         if number == MOST:
-            raise DataError(f"{where}: has {MOST:,} lines or more, so it is no table to be read at once")
+            raise DataError(f"{source}: has {MOST:,} lines or more, so it is no table to be read at once")
         if not comment or not text.startswith(comment):
             yield number, text
 
@@ -148,24 +148,24 @@ def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
         yield number, text.rstrip("\r\n")
 
 
-def _lines(path: str | os.PathLike, where: str, by_hand: bool) -> Iterator[tuple[int, str]]:
+def _lines(path: str | os.PathLike, source: str, by_hand: bool) -> Iterator[tuple[int, str]]:
     number, warned = 0, False
     try:
-        for number, line in enumerate(_byte_lines(path, where), 1):
-            text, known = _decode(line, f"{where}: line {number}", number == 1, by_hand)
+        for number, line in enumerate(_byte_lines(path, source), 1):
+            text, known = _decode(line, f"{source}: line {number}", number == 1, by_hand)
             if not known and not warned:
-                log.warning("%s: line %d is not UTF-8; read as Windows-1252 (Latin-1)", where, number)
+                log.warning("%s: line %d is not UTF-8; read as Windows-1252 (Latin-1)", source, number)
                 warned = True
             yield number, text
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{where}: line {number + 1} can't be unzipped ({error}); was the download cut off?") from None
+        raise DataError(f"{source}: line {number + 1} can't be unzipped ({error}); was the download cut off?") from None
     except OSError as error:
-        raise DataError(f"{where}: cannot be read ({one_line(error)})") from None
+        raise DataError(f"{source}: cannot be read ({one_line(error)})") from None
     if number == 0:
-        raise DataError(f"{where}: is empty")
+        raise DataError(f"{source}: is empty")
 
 
-def _byte_lines(path: str | os.PathLike, where: str) -> Iterator[bytes]:
+def _byte_lines(path: str | os.PathLike, source: str) -> Iterator[bytes]:
     """Yield lines with their ends, be these of Unix, Windows or an old Mac."""
     with open(path, "rb") as file:
         begins = file.peek(2)[:2]  # a pipe is not opened twice
@@ -173,30 +173,30 @@ def _byte_lines(path: str | os.PathLike, where: str) -> Iterator[bytes]:
             for number, line in enumerate(iter(partial(text.readline, LONGEST), b""), 1):
                 if len(line) == LONGEST:  # such as a bomb of few zipped bytes
                     raise DataError(
-                        f"{where}: line {number} is longer than {LONGEST >> 20} MB, so the file is no table"
+                        f"{source}: line {number} is longer than {LONGEST >> 20} MB, so the file is no table"
                     )
                 yield from line.splitlines(keepends=True)
 
 
-def _decode(line: bytes, where: str, first: bool, by_hand: bool) -> tuple[str, bool]:
+def _decode(line: bytes, source: str, first: bool, by_hand: bool) -> tuple[str, bool]:
     """Return a line's text, and whether it is UTF-8."""
     if first and line[:2] in UTF16:
-        raise DataError(f"{where}: is UTF-16; save the file as UTF-8")
+        raise DataError(f"{source}: is UTF-16; save the file as UTF-8")
     if b"\0" in line:
-        raise DataError(f"{where}: has a zero byte, so the file is no text; expected text, plain or gzip")
+        raise DataError(f"{source}: has a zero byte, so the file is no text; expected text, plain or gzip")
     if first and line.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
-        raise DataError(f"{where}: the file is a web page, perhaps an error message; download it again")
+        raise DataError(f"{source}: the file is a web page, perhaps an error message; download it again")
     try:
         return line.decode("utf-8-sig" if first else "utf-8"), True
     except UnicodeDecodeError as error:
         bad = line[error.start]
         if not by_hand:
-            raise DataError(f"{where}: byte {bad:#x} is not UTF-8; save the file as UTF-8") from None
+            raise DataError(f"{source}: byte {bad:#x} is not UTF-8; save the file as UTF-8") from None
     try:
         return line.decode("cp1252"), False
     except UnicodeDecodeError as error:
         bad = line[error.start]
-        raise DataError(f"{where}: byte {bad:#x} is neither UTF-8 nor Latin-1; save the file as UTF-8") from None
+        raise DataError(f"{source}: byte {bad:#x} is neither UTF-8 nor Latin-1; save the file as UTF-8") from None
 
 
 def csv_text(rows: Iterable[Iterable], quoting: Quoting = csv.QUOTE_MINIMAL) -> str:

@@ -92,18 +92,18 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
     at, rows = _columns(path, rows)
     symbols, ids, others = {}, {}, set()
     for number, cells in rows:
-        where = f"{path}: line {number}"
+        source = f"{path}: line {number}"
         if len(cells) <= max(at.values()):
-            raise DataError(f"{where}: has {len(cells)} cells; is the row cut off?")
+            raise DataError(f"{source}: has {len(cells)} cells; is the row cut off?")
         if "species" in at and (of := cells[at["species"]].strip()).lower() != (species or "").lower():
             others.add(of)
             continue
         gene, symbol = cells[at["id"]].strip(), cells[at["symbol"]].strip()
         if not (bare := _bare(gene)):
-            raise DataError(f"{where}: {gene!r} is no Ensembl id of a gene")
+            raise DataError(f"{source}: {gene!r} is no Ensembl id of a gene")
         symbol = symbol if symbol and symbol != gene else bare
         if symbols.setdefault(bare, symbol) != symbol:
-            raise DataError(f"{where}: {bare} is {symbol!r} here and {symbols[bare]!r} before; keep one")
+            raise DataError(f"{source}: {bare} is {symbol!r} here and {symbols[bare]!r} before; keep one")
         ids[symbol] = tuple(dict.fromkeys((*ids.get(symbol, ()), bare)))
     if not symbols:
         remedy = f"write {species!r} if it is one of them" if species else "add the slide's species to the meta file"
@@ -122,22 +122,22 @@ class Naming:
         if self.to not in NAME_KINDS:
             raise ValueError(f"to={self.to!r}: pass one of {NAME_KINDS}")
 
-    def rename(self, genes: Sequence[str], species: str | None, where: str) -> GeneRenaming:
+    def rename(self, genes: Sequence[str], species: str | None, source: str) -> GeneRenaming:
         """Map a slide's genes, by the table's rows of the slide's species; see `map_genes`."""
         changed = Path(self.path).exists() and os.stat(self.path).st_mtime_ns
-        return map_genes(genes, _table(self.path, species, changed), self.to, where)
+        return map_genes(genes, _table(self.path, species, changed), self.to, source)
 
 
 def rename_genes(
-    genes: Sequence[str], naming: Naming | None, species: str | None, where: str
+    genes: Sequence[str], naming: Naming | None, species: str | None, source: str
 ) -> tuple[Sequence[str], np.ndarray]:
     """Return what a slide's genes are called, each once, and each gene's place among these names, -1 if it is lost.
 
-    ``where`` is the slide's count file, for the error.
+    ``source`` is the slide's count file, for the error.
     """
     if naming is None:
         return genes, np.arange(len(genes))
-    found = naming.rename(genes, species, where)
+    found = naming.rename(genes, species, source)
     return found.names, found.target
 
 
@@ -147,7 +147,7 @@ def places_among(wanted: Sequence[str], names: Sequence[str], target: np.ndarray
     return np.array([*(place.get(name, -1) for name in names), -1])[target]
 
 
-def map_genes(genes: Sequence[str], table: GeneTable, to: str, where: str) -> GeneRenaming:
+def map_genes(genes: Sequence[str], table: GeneTable, to: str, source: str) -> GeneRenaming:
     """Give a slide's genes names of one kind.
 
     The rule: an Ensembl id loses its version; a symbol with several ids takes the table's first; genes that come to
@@ -158,7 +158,7 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str, where: str) -> Ge
     ----------
     to
         "symbol" or "ensembl".
-    where
+    source
         The slide's count file, for the error.
 
     Raises
@@ -170,7 +170,7 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str, where: str) -> Ge
     known = [gene for gene in genes if _bare(gene) in table.symbols or gene in table.ids]
     if not known:
         raise DataError(
-            f"{where}: the gene table {table.path} knows none of its {len(genes)} genes, such as {genes[0]!r}; "
+            f"{source}: the gene table {table.path} knows none of its {len(genes)} genes, such as {genes[0]!r}; "
             "is it of the same species?"
         )
     names = tuple(dict.fromkeys(name for name in new if name))

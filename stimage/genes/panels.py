@@ -50,7 +50,7 @@ class Panel:
         kind = "ensembl" if all(map(is_ensembl, self.genes)) else "symbol"
         return Naming(self.gene_table, kind) if self.gene_table else None
 
-    def places_in(self, genes: Sequence[str], where: str, species: str | None = None) -> np.ndarray:
+    def places_in(self, genes: Sequence[str], source: str, species: str | None = None) -> np.ndarray:
         """Return, for each gene of a slide, its place in the panel (int64), -1 if it has none.
 
         With a gene table several genes may have one place: their counts are to be added.
@@ -60,14 +60,14 @@ class Panel:
         DataError
             If the slide lacks genes of the panel; naming them.
         """
-        names, target = rename_genes(genes, self.naming, species, where)
+        names, target = rename_genes(genes, self.naming, species, source)
         there = set(names)
         if missing := [gene for gene in self.genes if gene not in there]:
             remedy = "leave them out of the panel, or leave the slide out (the builder's on_mismatch='drop' does)"
             if len(missing) == len(self.genes):
                 remedy = f"it has {names[0]!r}: are the species and the kind of names the same? (see gene_table=)"
             raise DataError(
-                f"{where}: lacks {len(missing)} of the panel's {len(self.genes)} genes: {shown(missing, 10)}; {remedy}"
+                f"{source}: lacks {len(missing)} of the panel's {len(self.genes)} genes: {shown(missing, 10)}; {remedy}"
             )
         return places_among(self.genes, names, target)
 
@@ -96,12 +96,12 @@ def chosen_on(path: str | Path) -> set[str]:
     return {slide for slide in slides if isinstance(slide, str)}
 
 
-def _check(genes: Sequence[str], where: str | Path) -> None:
+def _check(genes: Sequence[str], source: str | Path) -> None:
     if not genes:
-        raise DataError(f"{where}: is empty; name at least one gene")
+        raise DataError(f"{source}: is empty; name at least one gene")
     gene, times = Counter(genes).most_common(1)[0]
     if times > 1:
-        raise DataError(f"{where}: names gene {gene!r} {times} times; name each once")
+        raise DataError(f"{source}: names gene {gene!r} {times} times; name each once")
 
 
 def _read(path: Path) -> list[str]:

@@ -42,19 +42,19 @@ class Vocabulary:
         """The entries in a Parquet file's metadata that name the vocabulary of its gene ids."""
         return {METADATA: json.dumps({"genes": len(self.names), "sha256": self.digest}).encode()}
 
-    def ids_of(self, genes: Iterable[str], where: str) -> np.ndarray:
+    def ids_of(self, genes: Iterable[str], source: str) -> np.ndarray:
         """Return the id (int32) of each gene.
 
         Raises
         ------
         DataError
-            If the vocabulary lacks a gene of ``where``.
+            If the vocabulary lacks a gene of ``source``.
         """
         try:
             return np.fromiter(map(self._ids.__getitem__, genes), np.int32)
         except KeyError as error:
             raise DataError(
-                f"{where}: gene {error.args[0]!r} is not among the numbered genes ({self.path}); "
+                f"{source}: gene {error.args[0]!r} is not among the numbered genes ({self.path}); "
                 f"add it at their end by {NUMBER} ROOT"
             ) from None
 

@@ -32,8 +32,8 @@ def attempt(shard: Shard) -> ShardOutcome:
     except DataError as error:
         return ShardOutcome(shard, error=str(error), fatal=isinstance(error, OutputError))
     except OSError as error:  # a file that vanishes while it is read, a folder in the way
-        where = error.filename2 or error.filename or shard.slide.name
-        return ShardOutcome(shard, error=f"{where}: {one_line(error)}; put it right and run the same command again")
+        source = error.filename2 or error.filename or shard.slide.name
+        return ShardOutcome(shard, error=f"{source}: {one_line(error)}; put it right and run the same command again")
     except Exception as error:  # a defect: whatever it is, it is told at the end
         return ShardOutcome(shard, error=f"{shard.slide.name}: {error!r}\n{traceback.format_exc()}")
 

@@ -181,8 +181,8 @@ class Catalog:
 
     def _unknown_slide(self, name: str) -> str:
         if self.meta and (row := self.meta.get(fold_name(name))):
-            where = f"{row.get('tech') or 'ST|Visium|VisiumHD'}/coord/{name}_coord.csv"
-            return f"{self.root}: slide {name!r} is in {self.meta_file} but has no files here; expected {where}"
+            coord = f"{row.get('tech') or 'ST|Visium|VisiumHD'}/coord/{name}_coord.csv"
+            return f"{self.root}: slide {name!r} is in {self.meta_file} but has no files here; expected {coord}"
         names = [slide.name for slide in self.slides]
         near = difflib.get_close_matches(name, names, 3, 0.5)
         hint = f"did you mean {', '.join(near)}?" if near else f"there are: {shown(names)}"

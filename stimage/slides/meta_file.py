@@ -42,7 +42,7 @@ META_COLUMNS = tuple(f.name for f in fields(MetaRow))
 SCALE_COLUMNS = META_COLUMNS[-2:]  # which only files with a scale have
 
 
-def newest_meta(names: Iterable[str], where: str) -> str | None:
+def newest_meta(names: Iterable[str], source: str) -> str | None:
     """Return the newest of the meta files among these names of files, None if there is none.
 
     The data set's authors put the date behind the name, as MMDDYYYY (``meta_all_gene02122025.csv``); a file without a
@@ -53,7 +53,7 @@ def newest_meta(names: Iterable[str], where: str) -> str | None:
     DataError
         If a name has another number than a date.
     """
-    dated = {name: _date(name, found[1], where) for name in names if (found := DATED.fullmatch(name))}
+    dated = {name: _date(name, found[1], source) for name in names if (found := DATED.fullmatch(name))}
     return max(dated, key=dated.__getitem__, default=None)
 
 
@@ -104,12 +104,12 @@ def read_collection(meta: str) -> list[tuple[str, str, str, int]]:
     return sorted(slides, key=lambda slide: slide[0])  # ST, Visium, VisiumHD
 
 
-def _date(name: str, digits: str, where: str) -> date:
+def _date(name: str, digits: str, source: str) -> date:
     try:
         if len(digits) not in (0, 8):
             raise ValueError
         return datetime.strptime(digits, "%m%d%Y").date() if digits else date.min
     except ValueError:
         raise DataError(
-            f"{where}/{name}: its number is no date MMDDYYYY, so the newest meta file cannot be told; rename it"
+            f"{source}/{name}: its number is no date MMDDYYYY, so the newest meta file cannot be told; rename it"
         ) from None

@@ -16,11 +16,11 @@ def fold_name(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def check_name(name: str, where: str) -> None:
+def check_name(name: str, source: str) -> None:
     """Refuse a slide's name that would lead out of a folder or make a hidden file: files are named after slides."""
     if not name or name[0] == "." or ".." in name or any(c in name for c in "/\\\0"):
         raise DataError(
-            f"{where}: {name!r} is no slide name; it may not be empty, begin with '.', or have '..', '/' or '\\' in it"
+            f"{source}: {name!r} is no slide name; it may not be empty, begin with '.', or have '..', '/' or '\\' in it"
         )
 
 
@@ -40,7 +40,7 @@ def texts_of(values: Any) -> list[str]:
     return [str(value) for value in values]
 
 
-def by_slide(rows: Iterable[Mapping[str, str]], where: str) -> dict[str, Mapping[str, str]]:
+def by_slide(rows: Iterable[Mapping[str, str]], source: str) -> dict[str, Mapping[str, str]]:
     """Return the rows of a table by the folded name in the column ``slide``.
 
     Raises
@@ -51,6 +51,6 @@ def by_slide(rows: Iterable[Mapping[str, str]], where: str) -> dict[str, Mapping
     found: dict[str, Mapping[str, str]] = {}
     for number, row in enumerate(rows, 1):
         if found.setdefault(fold_name(row["slide"]), row) is not row:
-            raise DataError(f"{where}: row {number}: slide {row['slide']!r} occurs twice (upper and lower case do not "
+            raise DataError(f"{source}: row {number}: slide {row['slide']!r} occurs twice (upper and lower case do not "
                             "count); keep one")  # fmt: skip
     return found

@@ -16,9 +16,9 @@ from stimage.slides.scale.given import read_um_per_px
 
 @dataclass(frozen=True)
 class Difference:
-    """A cell of a meta file that is not what it should be; ``where`` has file and line."""
+    """A cell of a meta file that is not what it should be; ``source`` has file and line."""
 
-    where: str
+    source: str
     slide: str
     column: str
     reason: str
@@ -48,9 +48,9 @@ def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
     for row in rows:
         name = row.told("slide")
         faults = list(_faults(row, maps))
-        if old := first.setdefault(fold_name(name), row.where) if name else "":
-            faults += [("slide", f"is also in {old}")] if old != row.where else []
-        differences += [Difference(row.where, name, column, reason) for column, reason in faults]
+        if old := first.setdefault(fold_name(name), row.source) if name else "":
+            faults += [("slide", f"is also in {old}")] if old != row.source else []
+        differences += [Difference(row.source, name, column, reason) for column, reason in faults]
     return MetaCheck(len(rows), tuple(differences))
 
 

@@ -26,7 +26,7 @@ class Sample:
     series: tuple[str, ...]
     organisms: tuple[str, ...]
     tissues: tuple[str, ...]
-    where: str
+    source: str
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Series:
     gse: str
     title: str
     pmids: tuple[str, ...]
-    where: str
+    source: str
 
 
 @dataclass
@@ -51,13 +51,13 @@ class Geo:
         if isinstance(record, Series):
             old = self.series.setdefault(record.gse, record)
             if (old.title, old.pmids) != (record.title, record.pmids):
-                raise DataError(f"{record.where}: {record.gse} differs from {old.where}; pass one of the files")
+                raise DataError(f"{record.source}: {record.gse} differs from {old.source}; pass one of the files")
             return
         old = self.samples.setdefault(record.gsm, record)
         if (old.organisms, old.tissues) != (record.organisms, record.tissues):
-            raise DataError(f"{record.where}: {record.gsm} differs from {old.where}; pass one of the files")
+            raise DataError(f"{record.source}: {record.gsm} differs from {old.source}; pass one of the files")
         series = tuple(dict.fromkeys(old.series + record.series))
-        self.samples[record.gsm] = Sample(old.gsm, series, old.organisms, old.tissues, old.where)
+        self.samples[record.gsm] = Sample(old.gsm, series, old.organisms, old.tissues, old.source)
 
 
 Attributes = Mapping[str, list[str]]  # what follows "!Sample_" or "!Series_" → the values, in the file's order
@@ -103,13 +103,13 @@ def _records(path: str | Path) -> Iterator[Sample | Series]:
 
 def _soft(path: str | Path, lines: Iterable[tuple[int, str]]) -> Iterator[Sample | Series]:
     """Read SOFT: ``^SAMPLE = GSM1`` begins an entity, ``!Sample_title = …`` says something of it."""
-    kind, name, where, attributes = "", "", "", {}
+    kind, name, source, attributes = "", "", "", {}
     for number, text in chain(lines, [(0, "^END = ")]):
         if text.startswith("^"):
             if kind in ("^SAMPLE", "^SERIES"):
-                yield _record(name, attributes, where)
+                yield _record(name, attributes, source)
             kind, _, name = (part.strip() for part in text.partition("="))
-            kind, where, attributes = kind.upper(), f"{path}: line {number}", {}
+            kind, source, attributes = kind.upper(), f"{path}: line {number}", {}
         elif text.startswith("!") and " = " in text:
             key, _, value = text.partition(" = ")
             attributes.setdefault(_key(key), []).append(value.strip())
@@ -135,8 +135,8 @@ def _matrix(path: str | Path, lines: Iterable[tuple[int, str]]) -> Iterator[Samp
     if not any("geo_accession" in sample for sample in samples):
         raise DataError(f"{path}: line {number}: the file ends without !Sample_geo_accession; was it cut off?")
     for column, sample in enumerate(samples, 2):
-        where = f"{path}: column {column}"
-        yield _record(sample["geo_accession"][0], {"series_id": [gse]} | sample, where)
+        source = f"{path}: column {column}"
+        yield _record(sample["geo_accession"][0], {"series_id": [gse]} | sample, source)
 
 
 def _from_row(row: Row) -> Sample | Series:
@@ -149,19 +149,19 @@ def _from_row(row: Row) -> Sample | Series:
         # one cell has them all: "tissue: skin, left leg, age: 3"; a comma ends a value where a key follows
         or re.split(r"\s*[,;|\t]\s*(?=[^:,;|\t]+:)", row.told("characteristics", "characteristics_ch1")),
     }
-    return _record(row.told(*ACCESSION), attributes, row.where)
+    return _record(row.told(*ACCESSION), attributes, row.source)
 
 
-def _record(accession: str, attributes: Attributes, where: str) -> Sample | Series:
+def _record(accession: str, attributes: Attributes, source: str) -> Sample | Series:
     """Make a sample or a series, as the accession says, from its attributes."""
     if re.fullmatch(r"GSM\d+", accession):
         organisms = chain(*(attributes.get(f"organism_ch{channel}", ()) for channel in (1, 2)))
         series = tuple(attributes.get("series_id", ()))
-        return Sample(accession, series, _distinct(organisms), _tissues(attributes), where)
+        return Sample(accession, series, _distinct(organisms), _tissues(attributes), source)
     if re.fullmatch(r"GSE\d+", accession):
         pmids = " ".join(attributes.get("pubmed_id", ()))
-        return Series(accession, attributes.get("title", [""])[0], _distinct(re.findall(r"\d+", pmids)), where)
-    raise DataError(f"{where}: {accession!r} is no accession of a sample (GSM…) or a series (GSE…); expected {KINDS}")
+        return Series(accession, attributes.get("title", [""])[0], _distinct(re.findall(r"\d+", pmids)), source)
+    raise DataError(f"{source}: {accession!r} is no accession of a sample (GSM…) or a series (GSE…); expected {KINDS}")
 
 
 def _tissues(attributes: Attributes) -> tuple[str, ...]:

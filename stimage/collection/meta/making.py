@@ -78,7 +78,7 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
         entry = sources.entries.get(fold_name(slide.name), SlideEntry.of_name(slide.name))
         if entry.tech not in ("", slide.tech):
             raise DataError(
-                f"{entry.where}: tech is {entry.tech}, but its files are in {root}/{slide.tech}; correct it"
+                f"{entry.source}: tech is {entry.tech}, but its files are in {root}/{slide.tech}; correct it"
             )
         row, unknown = _Row(replace(entry, tech=slide.tech), sources).make()
         row = replace(row, **scales.get(fold_name(slide.name), {}))
@@ -138,7 +138,7 @@ class _Row:
     def make(self) -> tuple[MetaRow, list[Unknown]]:
         entry = self.entry
         if not entry.tech:
-            self._note("tech", f"{entry.where} has no tech; write ST, Visium or VisiumHD")
+            self._note("tech", f"{entry.source} has no tech; write ST, Visium or VisiumHD")
         pmids = self.pmids()
         title, abstract, keywords = (self.text(column, pmids) for column in TEXTS)
         told = not any(one.column in TEXTS for one in self.unknown)  # else the text would be judged by a part of it
@@ -149,9 +149,9 @@ class _Row:
 
     def species(self) -> str:
         if self.entry.species:
-            written, source = (self.entry.species,), self.entry.where
+            written, source = (self.entry.species,), self.entry.source
         elif self.sample and self.sample.organisms:
-            written, source = self.sample.organisms, self.sample.where
+            written, source = self.sample.organisms, self.sample.source
         else:
             return self._note("species", f"{self._nothing('organism')}; {self._say('species')}")
         try:
@@ -162,7 +162,7 @@ class _Row:
     def tissue(self) -> str:
         entry, sample, studies = self.entry, self.sample, self.maps.studies
         if entry.tissue:
-            return self._mapped(entry.tissue, entry.where)
+            return self._mapped(entry.tissue, entry.source)
         if said := studies.get(entry.gsm) or studies.get(self.gse):
             return said
         if not sample or not sample.tissues:
@@ -171,8 +171,8 @@ class _Row:
         if len(sample.tissues) > 1:
             names = ", ".join(map(repr, sample.tissues))
             advice = f"add {sample.gsm} to {self.maps.folder / STUDIES}"
-            return self._note("tissue", f"{sample.gsm} has several tissues, {names}; {advice}", sample.where)
-        return self._mapped(sample.tissues[0], sample.where)
+            return self._note("tissue", f"{sample.gsm} has several tissues, {names}; {advice}", sample.source)
+        return self._mapped(sample.tissues[0], sample.source)
 
     def pmids(self) -> list[str]:
         found = self.entry.pmids or (self.series.pmids if self.series else ())
@@ -194,11 +194,11 @@ class _Row:
             return joined([getattr(self.sources.publications[pmid], column) for pmid in pmids], column)
         return self.series.title if self.series and column == "title" and not self.entry.abstract else ""
 
-    def _mapped(self, written: str, where: str) -> str:
+    def _mapped(self, written: str, source: str) -> str:
         try:
             return self.maps.tissue_of(written)
         except KeyError:
-            return self._note("tissue", f"{written!r} is not in {self.maps.folder / TISSUES}; add it", where)
+            return self._note("tissue", f"{written!r} is not in {self.maps.folder / TISSUES}; add it", source)
 
     def _nothing(self, what: str) -> str:
         if self.sample:
@@ -208,6 +208,6 @@ class _Row:
     def _say(self, column: str) -> str:
         return f"give {column} in the --slides table"
 
-    def _note(self, column: str, reason: str, where: str = "") -> str:
-        self.unknown.append(Unknown(self.entry.slide, column, f"{reason} ({where})" if where else reason))
+    def _note(self, column: str, reason: str, source: str = "") -> str:
+        self.unknown.append(Unknown(self.entry.slide, column, f"{reason} ({source})" if source else reason))
         return ""

@@ -59,11 +59,11 @@ def read_maps(folder: str | Path = SHIPPED) -> Maps:
     folder = Path(folder)
     tissues = _read(folder / TISSUES, "written", "tissue")
     studies = _read(folder / STUDIES, "accession", "tissue", ("why",))
-    for accession, (tissue, where) in studies.items():
+    for accession, (tissue, source) in studies.items():
         if not re.fullmatch(r"gs[em]\d+", accession):
-            raise DataError(f"{where}: {accession!r} is no accession; expected GSE… or GSM…")
+            raise DataError(f"{source}: {accession!r} is no accession; expected GSE… or GSM…")
         if tissue not in {word for word, _ in tissues.values()}:
-            raise DataError(f"{where}: tissue {tissue!r} is none of {folder / TISSUES}; add it there")
+            raise DataError(f"{source}: tissue {tissue!r} is none of {folder / TISSUES}; add it there")
     return Maps(
         folder,
         _with_words(_read(folder / SPECIES, "written", "species")),
@@ -78,19 +78,19 @@ def _read(path: Path, key: str, word: str, more: tuple[str, ...] = ()) -> dict[s
     for row in read_table(path, (key, word), (key, word, *more), by_hand=True)[1]:
         name, value = _plain(row.told(key)), row.told(word)
         if not name or not value:
-            raise DataError(f"{row.where}: {key} or {word} is empty; write both, or remove the line")
+            raise DataError(f"{row.source}: {key} or {word} is empty; write both, or remove the line")
         if name in found:
-            raise DataError(f"{row.where}: {name!r} is also in {found[name][1]}; remove one")
-        found[name] = value, row.where
+            raise DataError(f"{row.source}: {name!r} is also in {found[name][1]}; remove one")
+        found[name] = value, row.source
     return found
 
 
 def _with_words(found: dict[str, tuple[str, str]]) -> dict[str, str]:
     """Map each word to itself; a word may not be mapped to another."""
     mapped = {name: word for name, (word, _) in found.items()}
-    for word, where in found.values():
+    for word, source in found.values():
         if mapped.setdefault(_plain(word), word) != word:
-            raise DataError(f"{where}: {word!r} is itself mapped to {mapped[_plain(word)]!r}; map to that")
+            raise DataError(f"{source}: {word!r} is itself mapped to {mapped[_plain(word)]!r}; map to that")
     return mapped
 
 

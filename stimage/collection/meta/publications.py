@@ -34,7 +34,7 @@ class Publication:
     title: str
     abstract: str
     keywords: str
-    where: str
+    source: str
 
 
 def read_publications(bibs: Iterable[str | Path] = (), tables: Iterable[str | Path] = ()) -> dict[str, Publication]:
@@ -57,9 +57,9 @@ def read_publications(bibs: Iterable[str | Path] = (), tables: Iterable[str | Pa
     found = {}
     for publication in [*(p for path in bibs for p in _read_bib(path)), *(p for t in tables for p in _read_table(t))]:
         if not publication.pmid.isdecimal():
-            raise DataError(f"{publication.where}: {publication.pmid!r} is no pmid; expected a number")
+            raise DataError(f"{publication.source}: {publication.pmid!r} is no pmid; expected a number")
         if old := found.get(publication.pmid):
-            raise DataError(f"{publication.where}: pmid {publication.pmid} is also in {old.where}; remove one")
+            raise DataError(f"{publication.source}: pmid {publication.pmid} is also in {old.source}; remove one")
         found[publication.pmid] = publication
     return found
 
@@ -88,7 +88,7 @@ def involves_cancer(title: str, abstract: str, keywords: str) -> bool:
 def _read_table(path: str | Path) -> Iterator[Publication]:
     for row in read_table(path, PUBLICATION_COLUMNS, PUBLICATION_COLUMNS, by_hand=True)[1]:
         title, abstract, keywords = map(row.told, TEXTS)
-        yield Publication(row.told("pmid"), _no_stop(title), abstract, keywords, row.where)
+        yield Publication(row.told("pmid"), _no_stop(title), abstract, keywords, row.source)
 
 
 def _read_bib(path: str | Path) -> Iterator[Publication]:

@@ -28,7 +28,7 @@ class SlideEntry:
     title: str = ""
     abstract: str = ""
     keywords: str = ""
-    where: str = "the slide's name"
+    source: str = "the slide's name"
 
     @classmethod
     def of_name(cls, slide: str) -> "SlideEntry":
@@ -52,14 +52,14 @@ def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
     for row in read_table(path, ("slide",), SLIDE_TABLE_COLUMNS, by_hand=True)[1]:
         name = row.told("slide")
         if not name:
-            raise DataError(f"{row.where}: names no slide; write its name, or remove the line")
+            raise DataError(f"{row.source}: names no slide; write its name, or remove the line")
         if old := entries.get(fold_name(name)):
-            raise DataError(f"{row.where}: slide {name!r} is also in {old.where}; remove one")
+            raise DataError(f"{row.source}: slide {name!r} is also in {old.source}; remove one")
         cells = {column: row.told(column) for column in SLIDE_TABLE_COLUMNS[4:]}
         pmids = re.findall(r"[^,;\s]+", row.told("pmid"))
         told = SlideEntry.of_name(name)
         entry = SlideEntry(name, row.told("gse") or told.gse, row.told("gsm") or told.gsm, tuple(pmids), **cells,
-                           where=row.where)  # fmt: skip
+                           source=row.source)  # fmt: skip
         _check(entry)
         entries[fold_name(name)] = entry
     return entries
@@ -69,10 +69,10 @@ def _check(entry: SlideEntry) -> None:
     for column, pattern in PATTERNS.items():
         value = getattr(entry, column)
         if value and not re.fullmatch(pattern, value):
-            raise DataError(f"{entry.where}: {column} is {value!r}; expected {pattern.replace('|', ', ')}")
-    _check_pmids(entry.pmids, entry.where)
+            raise DataError(f"{entry.source}: {column} is {value!r}; expected {pattern.replace('|', ', ')}")
+    _check_pmids(entry.pmids, entry.source)
 
 
-def _check_pmids(pmids: Iterable[str], where: str) -> None:
+def _check_pmids(pmids: Iterable[str], source: str) -> None:
     if wrong := next((pmid for pmid in pmids if not pmid.isdecimal()), None):
-        raise DataError(f"{where}: pmid is {wrong!r}; expected numbers")
+        raise DataError(f"{source}: pmid is {wrong!r}; expected numbers")

@@ -13,7 +13,7 @@ from stimage.slides.names import by_slide, fold_name
 OPTION = "the user (option um_per_px)"  # who gives what is passed beside a root
 
 
-def read_um_per_px(text: str, where: str) -> float | None:
+def read_um_per_px(text: str, source: str) -> float | None:
     """Return µm per pixel out of a table's cell, None if it is empty.
 
     Raises
@@ -24,7 +24,9 @@ def read_um_per_px(text: str, where: str) -> float | None:
     if not text.strip():
         return None
     if not 0 < (number := number_of(text)) < np.inf:
-        raise DataError(f"{where}: um_per_px is {text!r}; write µm per pixel, a number above 0 such as 0.5, or nothing")
+        raise DataError(
+            f"{source}: um_per_px is {text!r}; write µm per pixel, a number above 0 such as 0.5, or nothing"
+        )
     return number
 
 

@@ -58,8 +58,8 @@ def _known_split(group: str, slides: list[Slide], known: Mapping[str, str]) -> s
     splits = {known[fold_name(slide.name)]: slide.name for slide in slides if fold_name(slide.name) in known}
     new = [slide.name for slide in slides if fold_name(slide.name) not in known]
     if len(splits) > 1 and new:
-        where = ", ".join(f"{name} in {split}" for split, name in splits.items())
-        raise DataError(f"group {group!r} is on two sides already ({where}), so {new[0]} cannot follow it: leave "
+        sides = ", ".join(f"{name} in {split}" for split, name in splits.items())
+        raise DataError(f"group {group!r} is on two sides already ({sides}), so {new[0]} cannot follow it: leave "
                         f"{new[0]} out by --exclude, or deal all anew into another file")  # fmt: skip
     return next(iter(splits), None)
 

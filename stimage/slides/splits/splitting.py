@@ -139,26 +139,26 @@ def _by_table(
 ) -> dict[str, SlideSplit]:
     if splitting.by:
         raise DataError(
-            f"{table.where}: says which slide is in which split: leave out split_by= (--split-by), or pass "
+            f"{table.source}: says which slide is in which split: leave out split_by= (--split-by), or pass "
             f"splits={NO_TABLE!r} (--splits {NO_TABLE}) to split anew by {splitting.by}"
         )
     if lost := [slide.name for slide in slides if fold_name(slide.name) not in table.splits]:
         raise DataError(
-            f"{table.where}: lacks {len(lost)} of {len(slides)} slides: {shown(lost)}; "
-            f"{_adding(table.where, selection)}, or leave them out by exclude= "
+            f"{table.source}: lacks {len(lost)} of {len(slides)} slides: {shown(lost)}; "
+            f"{_adding(table.source, selection)}, or leave them out by exclude= "
             "(--exclude)"
         )
     places = ((slide, fold_name(slide.name)) for slide in slides)
     return {slide.name: SlideSplit(slide, table.groups[name], table.splits[name]) for slide, name in places}
 
 
-def _adding(where: str, selection: Selection) -> str:
+def _adding(source: str, selection: Selection) -> str:
     """Say how slides are added to a table; one behind a URL can't be written."""
-    if where == GIVEN:
+    if source == GIVEN:
         return "add them to it"
-    out = where if is_local(where) else "splits.csv"
-    command = f"{DEAL} {selection.words} {shlex.join(['--add-to', where, '--out', out])}"
-    then = "" if is_local(where) else f", and pass splits={out!r} (--splits {out})"
+    out = source if is_local(source) else "splits.csv"
+    command = f"{DEAL} {selection.words} {shlex.join(['--add-to', source, '--out', out])}"
+    then = "" if is_local(source) else f", and pass splits={out!r} (--splits {out})"
     return f"add them by `{command}`, with the --split-by that it was made with{then}"
 
 
@@ -261,9 +261,9 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
             alike[digest].append(slide)
         for names in alike.values():
             if len(names) > 1:
-                where = ", ".join(f"{name} ({split_of[name]})" for name in names)
+                both = ", ".join(f"{name} ({split_of[name]})" for name in names)
                 leak = len({split_of[name] for name in names}) > 1
-                (across if leak else same).append(f"the same {what}: {where}")
+                (across if leak else same).append(f"the same {what}: {both}")
     if across:
         raise DataError(
             f"slides on two sides have {'; '.join(across[:10])}. Name one of each in a file for --exclude, "

@@ -18,12 +18,12 @@ GIVEN = "splits="  # what a table is called that is no file
 
 @dataclass(frozen=True)
 class SplitTable:
-    """Split, group and name as it was written, by folded name; ``where`` is what errors call the table.
+    """Split, group and name as it was written, by folded name; ``source`` is what errors call the table.
 
     Without a column of groups, each slide is its own.
     """
 
-    where: str
+    source: str
     splits: Mapping[str, str]
     groups: Mapping[str, str]
     names: Mapping[str, str]
@@ -68,13 +68,13 @@ def read_splits(path: str | os.PathLike, access: Access = OPEN) -> SplitTable:
     return _checked(str(path), rows)
 
 
-def _checked(where: str, rows: Sequence[Mapping[str, str]]) -> SplitTable:
-    found = by_slide(({column: cell.strip() for column, cell in row.items()} for row in rows), where)
+def _checked(source: str, rows: Sequence[Mapping[str, str]]) -> SplitTable:
+    found = by_slide(({column: cell.strip() for column, cell in row.items()} for row in rows), source)
     for row in found.values():
         if row["split"] not in SPLITS:
             raise DataError(
-                f"{where}: slide {row['slide']!r} has the split {row['split']!r}; one of {', '.join(SPLITS)}"
+                f"{source}: slide {row['slide']!r} has the split {row['split']!r}; one of {', '.join(SPLITS)}"
             )
     names = {name: row["slide"] for name, row in found.items()}
     groups = {name: row.get("group") or row["slide"] for name, row in found.items()}
-    return SplitTable(where, {name: row["split"] for name, row in found.items()}, groups, names)
+    return SplitTable(source, {name: row["split"] for name, row in found.items()}, groups, names)
