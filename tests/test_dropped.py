@@ -9,6 +9,9 @@ from datasets import load_dataset
 
 import stimage_1k4m
 from stimage.core.errors import DataError
+from stimage.examples.opening import Opening
+from stimage.slides.catalog import read_catalog
+from stimage.slides.images.patches import Patch
 from tests.roots import write_csv, write_slide
 from tests.test_bad_input import COORD, COUNTS, edit, refused
 from tests.test_scripts import run
@@ -69,14 +72,18 @@ def test_a_label_of_a_dropped_spot_is_no_strange_one(tiny, caplog):
     assert "labels are of spots" not in caplog.text and "left out" in caplog.text
 
 
+def for_another(path):
+    """Make a count file that of other spots."""
+    path.write_text(path.read_text().replace(path.name.removesuffix("count.csv"), "Other_"))
+
+
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("why", ["panel", "scale", "spots", "files"])
 def test_all_slides_dropped_is_one_error(tmp_path, streaming, why):
     for name in ("Slide_A", "Slide_B"):
         write_slide(tmp_path, name, "ST")
         if why == "spots":
-            path = tmp_path / f"ST/gene_exp/{name}_count.csv"
-            path.write_text(path.read_text().replace(f"{name}_", "Other_"))
+            for_another(tmp_path / f"ST/gene_exp/{name}_count.csv")
         if why == "files":
             (tmp_path / f"ST/image/{name}.png").unlink()
     options = {"panel": {"panel": ["NOPE"]}, "scale": {"patch": {"um": 100, "px": 80}}}.get(why, {})
@@ -88,6 +95,18 @@ def test_all_slides_dropped_is_one_error(tmp_path, streaming, why):
     assert {"panel": "NOPE", "scale": "would up-sample", "spots": "no spot is left", "files": "is missing"}[
         why
     ] in message
+
+
+def test_the_slide_that_was_left_is_looked_at_again_when_its_files_change(tmp_path):
+    for name in ("Slide_A", "Slide_B"):
+        write_slide(tmp_path, name, "ST")
+    for_another(tmp_path / COUNTS)
+    opening, slides = Opening(Patch(), on_mismatch="drop"), read_catalog(tmp_path).slides
+    for _ in range(2):
+        assert [slide.name for slide in opening.kept(slides)] == ["Slide_B"]
+    for_another(tmp_path / "ST/gene_exp/Slide_B_count.csv")
+    with pytest.raises(DataError, match=r"nothing is left: .* all 2 slides"):
+        opening.kept(slides)
 
 
 def drop_one_of_three(root):

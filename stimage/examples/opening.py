@@ -3,11 +3,11 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
+from stimage.slides.freshness import with_current_stamps
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.matching import NoSpotLeft
@@ -50,7 +50,7 @@ class Opening:
         if isinstance(spots, Spots):
             return spots
         log.warning("left out slide %s: %s", slide.name, spots)
-        _check_one_is_left(self, tuple(among))
+        _check_one_is_left(self, among)
         return None
 
     def kept(self, slides: Sequence[Slide]) -> list[Slide]:
@@ -83,15 +83,22 @@ class Opening:
         return error
 
 
-@lru_cache(maxsize=16)
-def _check_one_is_left(opening: Opening, slides: tuple[Slide, ...]) -> None:
+def _check_one_is_left(opening: Opening, slides: Sequence[Slide]) -> None:
+    """Look for a slide that is not left out; the one that was found before does, while its files are as they were."""
+    known = _found.get(opening)
+    if known in slides and known and with_current_stamps(known).stamps == known.stamps:
+        return
     reasons = []
-    for slide in slides:
+    for slide in map(with_current_stamps, slides):
         spots = opening._open(slide)
         if isinstance(spots, Spots):
+            _found[opening] = slide
             return
         reasons.append(str(spots))
     more = "; …" if len(reasons) > SHOWN else ""
     raise DataError(
         f"nothing is left: on_mismatch='drop' leaves out all {len(reasons)} slides: {'; '.join(reasons[:SHOWN])}{more}"
     )
+
+
+_found: dict[Opening, Slide] = {}  # a slide that was not left out, with its stamps

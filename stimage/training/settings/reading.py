@@ -111,7 +111,8 @@ def _load(text: str) -> Any:
     try:
         return _Loader(text).get_single_data()
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as error:  # the last of wrong tags
-        raise DataError(f"is no YAML: {one_line(error)}") from None
+        why = one_line(error).replace('in "<unicode string>",', "at")
+        raise DataError(f"is no YAML: {why}") from None
 
 
 def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, tuple[Any, str]]:
