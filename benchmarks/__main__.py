@@ -58,7 +58,7 @@ def write(results: dict, out: Path) -> None:
     report.write_json(results, out / "benchmarks.json")
     (out / "benchmarks.md").write_text(report.table(results))
     if results["growth"]:
-        draw(results["growth"], out / "growth.png")
+        draw(results["growth"], out / "growth")
 
 
 def _show_plan(cases: list, growth: bool) -> None:

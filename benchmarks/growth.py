@@ -56,35 +56,15 @@ def slopes(points: list[dict]) -> dict:
 
 
 def draw(growth: dict, path: Path) -> None:
-    """Draw time and memory over spots, both on logarithmic axes."""
-    import matplotlib
-    from matplotlib.ticker import NullFormatter
+    """Draw time and memory over spots as a PNG; the path has no suffix."""
+    from stimage.figures.curves import Growth, growth_curves
+    from stimage.figures.style import save
 
-    from stimage.figures.colours import GREY, OKABE_ITO
-    from stimage.figures.style import STYLE, canvas
-
-    with matplotlib.rc_context(STYLE):
-        figure, axes = canvas(8, 3.8, 1, 2)
-        for k, one in enumerate(growth["series"]):
-            spots = [point["spots"] for point in one["points"]]
-            labels = f"slope {one['time_slope']:.2f}", f"{one['bytes_per_spot']:,.0f} bytes a spot"
-            for axis, key, label in zip(axes[0], ("seconds", "mb"), labels):
-                values = [point[key] for point in one["points"]]
-                axis.plot(spots, values, marker="os^"[k], color=OKABE_ITO[k], markersize=4, linewidth=1.2,
-                          label=f"{one['name']}: {label}, from {one['fitted_from']:,}")  # fmt: skip
-        ends = np.array([min(STEADY, spots_of(growth)[-2]), spots_of(growth)[-1]])
-        last = growth["series"][0]["points"][-1]["seconds"]
-        axes[0, 0].plot(ends, last / 3 * ends / ends[-1], "--", color=GREY, linewidth=1, label="in proportion: slope 1")
-        titles = "time", "memory at the peak, beyond the interpreter's"
-        for axis, title, unit in zip(axes[0], titles, ("seconds", "MB")):
-            axis.set(xscale="log", yscale="log", title=title, ylabel=unit)
-            axis.set_xlabel(f"Visium HD bins, {growth['genes']:,} genes")
-            axis.grid(color="#EEEEEE", linewidth=0.6)
-            axis.set_axisbelow(True)
-            axis.xaxis.set_minor_formatter(NullFormatter())
-            axis.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.18))
-        figure.savefig(path, metadata={"Software": None})
-
-
-def spots_of(growth: dict) -> list[int]:
-    return [point["spots"] for point in growth["series"][0]["points"]]
+    series = []
+    for one in growth["series"]:
+        spots, seconds, mb = ([point[key] for point in one["points"]] for key in ("spots", "seconds", "mb"))
+        begin = f"from {one['fitted_from']:,}"
+        said = f"slope {one['time_slope']:.2f}, {begin}", f"{one['bytes_per_spot']:,.0f} bytes a spot, {begin}"
+        series.append(Growth(one["name"], spots, seconds, mb, said))
+    what = f"Visium HD bins, {growth['genes']:,} genes"
+    save(growth_curves(series, what, min(STEADY, series[0].spots[-2])), path, ("png",))

@@ -6,7 +6,7 @@ figures.py scores --results A B --out FIGURES        boxes of embedding_scores' 
 figures.py labels --root ROOT --slide S [--embeddings A] --out FIGURES     labels over the slide, and predicted ones
 figures.py genes --root ROOT --slide S --genes ERBB2 CD3E --out FIGURES    expression over the slide
 figures.py overview --root ROOT --slide S --embeddings A --gene ERBB2 --out FIGURES    spots, patches, a gene predicted
-figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     pies and bars of slides and spots
+figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     bars and pies of slides and spots
 """
 
 import argparse
@@ -20,13 +20,14 @@ from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_expression
 from stimage.evaluation.labelled import read_labelled
-from stimage.evaluation.overview import overview
+from stimage.evaluation.pictured import UNITS, draw_overview, mapped_shapes, titles_of
 from stimage.evaluation.predict import PredictionTask, run_fixed
 from stimage.evaluation.results import read_scores
 from stimage.evaluation.spot_folds import spot_blocks
-from stimage.figures.charts import collection_bars, collection_pies, f1_bars, score_boxes
+from stimage.figures.charts import collection_bars, collection_pies, f1_bars, parts_of, score_boxes
 from stimage.figures.maps import gene_maps, label_maps
-from stimage.figures.style import projection_figure, save
+from stimage.figures.projection import projection_figure
+from stimage.figures.style import save
 from stimage.genes.panels import Panel
 from stimage.scores.folds import group_folds
 from stimage.scores.linear_probe import predict_folds
@@ -35,6 +36,9 @@ from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.labels import is_label
 from stimage.slides.meta_file import read_collection
 from stimage.slides.spots import Spots, open_spots
+
+UNIT = UNITS["median-log1p"]
+TABLE = "of symbols and Ensembl ids: a slide that has ids is asked by symbols, or the reverse; titles have symbols"
 
 
 def main() -> None:
@@ -92,9 +96,8 @@ def draw_labels(args: argparse.Namespace) -> dict:
         embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
         said = predicted_labels(embeddings, args, spots)
         right = np.mean([said[spot] == truth[spot] for spot in said])
-        title = f"predicted from other slides\n({100 * right:.0f} % right)"
-        shown[title] = [said.get(spot) for spot in ids]
-    return {f"labels_{spots.slide.name}": label_maps(spots.slide.name, *places(spots), shown, square(spots))}
+        shown[f"predicted from other slides, {100 * right:.0f} % right"] = [said.get(spot) for spot in ids]
+    return {f"labels_{spots.slide.name}": label_maps(spots.slide.name, mapped_shapes(spots), shown)}
 
 
 def predicted_labels(embeddings: Embeddings, args: argparse.Namespace, spots: Spots) -> dict[str, str]:
@@ -118,13 +121,12 @@ def predicted_labels(embeddings: Embeddings, args: argparse.Namespace, spots: Sp
 def draw_genes(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
     one = EmbeddedSlide(spots.slide, np.array(ids), np.zeros((len(ids), 0), np.float32))
-    values, _ = read_expression(one, Panel(tuple(args.genes)), "median-log1p")
-    genes = dict(zip(args.genes, values.T))
-    figure = gene_maps(spots.slide.name, *places(spots), genes, "log1p, normalised", square(spots))
-    return {f"genes_{spots.slide.name}": figure}
+    values, _ = read_expression(one, Panel(tuple(args.genes), args.gene_table), "median-log1p")
+    genes = dict(zip(titles_of(args.genes, args.gene_table, spots.slide.species), values.T))
+    return {f"genes_{spots.slide.name}": gene_maps(spots.slide.name, mapped_shapes(spots), genes, UNIT)}
 
 
-def draw_overview(args: argparse.Namespace) -> dict:
+def draw_glance(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
     catalog, truth = read_catalog(args.root), labels_of(spots)
     embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
@@ -133,14 +135,18 @@ def draw_overview(args: argparse.Namespace) -> dict:
         raise DataError(f"{args.embeddings}: {args.slide} can't be predicted: it and other slides must be embedded")
     groups = {one.slide.name: one.slide.name for one in slides}
     predictions: list = []
-    run_fixed(PredictionTask(slides, groups, panel=Panel((args.gene,)), show=predictions.append))
+    panel = Panel((args.gene,), args.gene_table)
+    run_fixed(PredictionTask(slides, groups, panel=panel, show=predictions.append))
     (mine,) = (one for one in predictions if one.spots.slide == spots.slide)
-    return {f"overview_{spots.slide.name}": overview(spots, [truth.get(spot) for spot in ids], mine)}
+    (name,) = titles_of([args.gene], args.gene_table, spots.slide.species)
+    figure = draw_overview(spots, [truth.get(spot) for spot in ids], mine, name, UNIT)
+    return {f"overview_{spots.slide.name}": figure}
 
 
 def draw_collection(args: argparse.Namespace) -> dict:
     slides = read_collection(args.meta)
-    return {"collection_pies": collection_pies(slides), "collection_bars": collection_bars(slides)}
+    pies = {"collection_pies": collection_pies(slides)} if parts_of(slides) else {}
+    return pies | {"collection_bars": collection_bars(slides)}
 
 
 def one_slide(args: argparse.Namespace) -> tuple[Spots, list[str]]:
@@ -153,14 +159,6 @@ def labels_of(spots: Spots) -> dict[str, str]:
     """Return spot id → label, of the spots that have one."""
     pairs = zip(spots.ids.to_pylist(), spots.annotation.to_pylist())
     return {spot: label for spot, label in pairs if is_label(label)}
-
-
-def places(spots: Spots) -> tuple[np.ndarray, np.ndarray]:
-    return np.stack([spots.x, spots.y], 1), spots.r
-
-
-def square(spots: Spots) -> bool:
-    return spots.slide.tech == "VisiumHD"
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -196,10 +194,12 @@ def parse_arguments() -> argparse.Namespace:
     one = kind("genes", draw_genes, True)
     one.add_argument("--slide", required=True)
     one.add_argument("--genes", nargs="+", required=True)
-    one = kind("overview", draw_overview, True)
+    one.add_argument("--gene-table", metavar="FILE", help=TABLE)
+    one = kind("overview", draw_glance, True)
     one.add_argument("--slide", required=True)
     one.add_argument("--embeddings", type=Path, required=True, help="of the slide and of those to predict it from")
     one.add_argument("--gene", required=True)
+    one.add_argument("--gene-table", metavar="FILE", help=TABLE)
     one = kind("collection", draw_collection)
     one.add_argument("--meta", required=True, help="the meta file")
     return parser.parse_args()

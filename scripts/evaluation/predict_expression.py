@@ -15,7 +15,8 @@ from stimage.cli.evaluation import grouping_of, only_slides, slides_of
 from stimage.cli.options import add_filters, add_splits, positive, run
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
-from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_places
+from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
+from stimage.evaluation.pictured import UNITS, mapped_shapes, titles_of
 from stimage.evaluation.predict import (
     PredictionScores,
     PredictionTask,
@@ -56,7 +57,7 @@ def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> Prediction
 
     def show(prediction: SlidePrediction) -> None:
         if next(left, None) is not None:
-            draw(prediction, args.out)
+            draw(prediction, args)
 
     if args.protocol == "original":
         return run_original(PredictionTask(slides, gene_table=args.gene_table, show=show), args.gene)
@@ -96,15 +97,16 @@ def write(
                          PACKAGES, seconds, outcome.slides, outcome.overall)  # fmt: skip
 
 
-def draw(prediction: SlidePrediction, out: Path) -> None:
+def draw(prediction: SlidePrediction, args: argparse.Namespace) -> None:
     """Map a slide that was not trained on: measured expression above the predicted."""
     one = prediction.spots
-    xy, r = read_places(one)
     title = f"{one.slide.name}\npredicted from {prediction.trained_on}"
+    genes = titles_of(prediction.genes, args.gene_table, one.slide.species)
+    unit = UNITS["log1p" if args.protocol == "hest" else "median-log1p"]
     scores = fair_pearson(prediction.truth, prediction.predicted)
-    figure = prediction_maps(title, xy, r, prediction.genes, prediction.truth, prediction.predicted, scores,
-                             one.slide.tech == "VisiumHD")  # fmt: skip
-    print(f"map: {save(figure, out / f'map_{one.slide.name}')[0]}")
+    figure = prediction_maps(title, mapped_shapes(*spots_of(one)), genes, prediction.truth, prediction.predicted,
+                             scores, unit)  # fmt: skip
+    print(f"map: {save(figure, args.out / f'map_{one.slide.name}')[0]}")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -2,9 +2,11 @@ from .checks.findings import Finding as Finding
 from .checks.findings import worst as worst
 from .checks.running import FINDING_COLUMNS as FINDING_COLUMNS
 from .checks.running import PICTURES as PICTURES
+from .checks.running import SMALL as SMALL
 from .checks.running import check_all as check_all
 from .checks.running import with_twins as with_twins
 from .checks.running import write_tables as write_tables
+from .checks.tissue import find_tissue as find_tissue
 from .meta.checking import check_meta as check_meta
 from .meta.geo import read_geo as read_geo
 from .meta.making import Meta as Meta
@@ -16,5 +18,5 @@ from .meta.name_maps import Maps as Maps
 from .meta.name_maps import read_maps as read_maps
 from .meta.publications import read_publications as read_publications
 from .meta.slide_table import read_slide_table as read_slide_table
-from .page.contact_sheet import contact_sheet as contact_sheet
+from .page.contact_sheet import sheet_of as sheet_of
 from .page.report import write_review_page as write_review_page

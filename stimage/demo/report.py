@@ -30,7 +30,7 @@ def write_demo_report(out: Path, choice: Choice, steps: Steps) -> Path:
     """Write OUT/report.html of what the steps have made, and return its path; links in it are relative."""
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"number": number, "data": lambda path: figure_data(out / path)}
-    page.globals["verdict"] = verdict
+    page.globals |= {"verdict": verdict, "change": change}
     checks = read_results(out / "check_spots")
     shown = {
         "choice": choice,
@@ -154,12 +154,23 @@ def number(value: float | None, digits: int = 3) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
+def change(before: float | None, after: float | None, sign: int = 1) -> str:
+    """Say if a score has become better or worse, by the figures as they are printed; "" of what changed too little.
+
+    ``sign`` is -1 where lower is better.
+    """
+    if before is None or after is None:
+        return ""
+    more = round(round(after, 3) - round(before, 3), 3) * sign
+    return "" if abs(more) < LITTLE * max(1, abs(before)) else "better" if more > 0 else "worse"
+
+
 def verdict(score: str, before: float | None, after: float | None) -> str:
     """Say how tuning changed a score, by the numbers as they are printed."""
     if before is None or after is None:
         return ""
-    change = round(round(after, 3) - round(before, 3), 3)
     printed = f"{number(before)} → {number(after)}"
-    if abs(change) < LITTLE:
+    found = change(before, after)
+    if not found:
         return f"Tuning changed the {score} by less than {LITTLE}: {printed}."
-    return f"Tuning {'raised' if change > 0 else 'lowered'} the {score}: {printed}."
+    return f"Tuning {'raised' if found == 'better' else 'lowered'} the {score}: {printed}."

@@ -11,10 +11,13 @@ from .expression import SlidePrediction as SlidePrediction
 from .expression_data import EmbeddedSlide as EmbeddedSlide
 from .expression_data import embedded_slides as embedded_slides
 from .expression_data import read_expression as read_expression
-from .expression_data import read_places as read_places
+from .expression_data import spots_of as spots_of
 from .labelled import LabelledSpots as LabelledSpots
 from .labelled import read_labelled as read_labelled
-from .overview import overview as overview
+from .pictured import UNITS as UNITS
+from .pictured import draw_overview as draw_overview
+from .pictured import mapped_shapes as mapped_shapes
+from .pictured import titles_of as titles_of
 from .predict import PredictionScores as PredictionScores
 from .predict import PredictionTask as PredictionTask
 from .predict import hest_groups as hest_groups

@@ -75,7 +75,7 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     DataError
         If the slide lacks a gene, or one of its files a spot.
     """
-    spots, at = _open(one)
+    spots, at = spots_of(one)
     places = panel.places_in(spots.genes, spots.counts_path, one.slide.species)
     normal = fit_normalisation(kind, spots, places)
     values, totals = np.zeros((len(one), len(panel.genes)), np.float32), np.zeros(len(one))
@@ -87,11 +87,11 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
 
 def read_places(one: EmbeddedSlide) -> tuple[np.ndarray, np.ndarray]:
     """Return where a slide's spots are (n x 2: x and y, pixels of the slide image), and their radii (n)."""
-    spots, at = _open(one)
+    spots, at = spots_of(one)
     return np.stack([spots.x, spots.y], 1)[at], spots.r[at]
 
 
-def _open(one: EmbeddedSlide) -> tuple[Spots, np.ndarray]:
+def spots_of(one: EmbeddedSlide) -> tuple[Spots, np.ndarray]:
     """Return a slide's spots, and the place among them of each that has an embedding."""
     spots = open_spots(one.slide, "drop")
     at = pc.fill_null(pc.index_in(pa.array(one.spot_ids.tolist(), pa.string()), spots.ids), -1).to_numpy()

@@ -86,22 +86,30 @@ def score_boxes(results: Mapping[str, Mapping]) -> Figure:
     return figure
 
 
+def parts_of(slides: Sequence[tuple[str, str, str, int]]) -> dict[str, list[str]]:
+    """Return the technologies and the species of slides, in order, each only if there are several."""
+    techs = list(dict.fromkeys(slide[0] for slide in slides))
+    found = {_species(slide) for slide in slides}
+    parts = {"technology": techs, "species": [name for name in (*SPECIES, "other") if name in found]}
+    return {kind: names for kind, names in parts.items() if len(names) > 1}
+
+
+def _species(slide: tuple[str, str, str, int]) -> str:
+    return slide[1] if slide[1] in SPECIES else "other"
+
+
 @styled
 def collection_pies(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
-    """Draw pies of slides and of spots, by technology and by species."""
-    figure, axes = canvas(9.8, 5, 2, 2)
-    techs = list(dict.fromkeys(slide[0] for slide in slides))
-    for column, (title, parts) in enumerate((
-        ("technology", [(slide[0], slide[3]) for slide in slides]),
-        ("species", [(slide[1] if slide[1] in SPECIES else "other", slide[3]) for slide in slides]),
-    )):  # fmt: skip
-        order = techs if column == 0 else [*SPECIES, "other"]
+    """Draw pies of slides and of spots, by technology and by species, where these are several; see `parts_of`."""
+    parts = parts_of(slides)
+    figure, axes = canvas(4.9 * len(parts), 5, 2, len(parts))
+    for column, (kind, order) in enumerate(parts.items()):
         for row, what in enumerate(("slides", "spots")):
             totals = Counter()
-            for name, spots in parts:
-                totals[name] += spots if row else 1
-            _pie(axes[row, column], {name: totals[name] for name in order if totals[name]})
-            axes[row, column].set_title(f"{sum(totals.values()):,} {what} by {title}", pad=2)
+            for slide in slides:
+                totals[slide[0] if kind == "technology" else _species(slide)] += slide[3] if row else 1
+            _pie(axes[row, column], {name: totals[name] for name in order})
+            axes[row, column].set_title(f"{sum(totals.values()):,} {what} by {kind}", pad=2)
     return figure
 
 

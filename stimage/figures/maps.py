@@ -2,46 +2,46 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stimage.figures.colours import GREY, OKABE_ITO
-from stimage.figures.style import add_legend, canvas, draw_spots, label_styles, styled
+from stimage.figures.colours import label_looks, legend_of, look_of
+from stimage.figures.scale import colour_bar, colours_of, span_of
+from stimage.figures.shapes import SpotShapes
+from stimage.figures.spots import draw_spots
+from stimage.figures.style import add_legend, canvas, styled
+
+SIDE = 2.8  # inches of a map's width
 
 
 @styled
-def label_maps(
-    title: str, xy: np.ndarray, r: np.ndarray, labels: Mapping[str, Sequence[str | None]], square: bool = False
-) -> Figure:
-    """Draw a slide's labels, one map for each kind of them (such as truth and prediction); the eight commonest.
+def label_maps(title: str, shapes: SpotShapes, labels: Mapping[str, Sequence[str | None]]) -> Figure:
+    """Draw a slide's labels, one map for each kind of them (such as truth and prediction).
 
     Parameters
     ----------
-    xy, r
-        n x 2 and n, pixels of the slide image.
     labels
-        By the map's title: n labels.
+        By the map's title: n labels. The sixteen commonest have looks of their own; see `label_looks`.
     """
-    styles = label_styles([label for many in labels.values() for label in many], len(OKABE_ITO))
-    figure, axes = canvas(*_inches(xy, len(labels), 1), 1, len(labels))
+    every = [label for many in labels.values() for label in many]
+    looks = label_looks(every)
+    figure, axes = canvas(*_inches(shapes, len(labels), 1, 2.0), 1, len(labels))
     for one, (name, many) in zip(axes.flat, labels.items()):
-        draw_spots(one, xy, r, np.array([styles[label][0] if label in styles else GREY for label in many]), square)
+        draw_spots(one, shapes, [look_of(label, looks) for label in many])
         one.set_title(name)
-    add_legend(figure, styles, any(label not in styles for many in labels.values() for label in many))
+    add_legend(figure, legend_of(every, looks))
     figure.suptitle(title, fontsize=10)
     return figure
 
 
 @styled
-def gene_maps(
-    title: str, xy: np.ndarray, r: np.ndarray, genes: Mapping[str, np.ndarray], unit: str, square: bool = False
-) -> Figure:
-    """Draw a gene in each map, in viridis from the lowest value to the 99th percentile."""
-    figure, axes = canvas(*_inches(xy, len(genes), 1, 0.3), 1, len(genes))
+def gene_maps(title: str, shapes: SpotShapes, genes: Mapping[str, np.ndarray], unit: str) -> Figure:
+    """Draw a gene in each map, by what it is to be called; its colours span all but the extreme hundredths."""
+    figure, axes = canvas(*_inches(shapes, len(genes), 1, 0.8 * len(genes)), 1, len(genes))
     for one, (gene, values) in zip(axes.flat, genes.items()):
-        _coloured(figure, one, xy, r, values, _range(values), square, unit)
+        colours = colours_of(span_of([values]))
+        draw_spots(one, shapes, colours.to_rgba(values))
+        colour_bar(figure, one, colours, [values], unit)
         one.set_title(gene)
     figure.suptitle(title, fontsize=10)
     return figure
@@ -50,17 +50,17 @@ def gene_maps(
 @styled
 def prediction_maps(
     title: str,
-    xy: np.ndarray,
-    r: np.ndarray,
+    shapes: SpotShapes,
     genes: Sequence[str],
     truth: np.ndarray,
     predicted: np.ndarray,
     scores: np.ndarray,
-    square: bool = False,
+    unit: str,
 ) -> Figure:
     """Draw the best, the middle and the worst predicted of the genes that vary, truth above prediction.
 
-    Each map has its own scale: what is compared is the pattern, which is what r measures.
+    The two maps of a gene share one colour scale, so that a colour means the same value in both, and a prediction that
+    varies too little looks so. Pearson's r, in the title, does not see that: it measures the pattern alone.
 
     Parameters
     ----------
@@ -68,36 +68,27 @@ def prediction_maps(
         n x genes.
     scores
         Pearson's r of each gene; NaN where a gene does not vary.
+    unit
+        Of the values, beside the colour bars.
     """
     order = [k for k in np.argsort(-scores, kind="stable") if np.isfinite(scores[k])]
     shown = list(dict.fromkeys([order[0], order[len(order) // 2], order[-1]])) if order else [0]
-    figure, axes = canvas(*_inches(xy, len(shown), 2, 0.3), 2, len(shown))
-    for column, k in enumerate(shown):
-        for row, values in enumerate((truth[:, k], predicted[:, k])):
-            _coloured(figure, axes[row, column], xy, r, values, _range(values), square, "")
-        axes[0, column].set_title(f"{genes[k]}, r = {scores[k]:.2f}")
-    for row, name in enumerate(("measured", "predicted")):
-        axes[row, 0].set_ylabel(name)
+    figure, axes = canvas(*_inches(shapes, len(shown), 2, 0.8 * len(shown)), 2, len(shown))
+    for column, k in zip(axes.T, shown):
+        both = [truth[:, k], predicted[:, k]]
+        colours = colours_of(span_of(both))
+        for one, values in zip(column, both):
+            draw_spots(one, shapes, colours.to_rgba(values))
+        colour_bar(figure, column, colours, both, unit)
+        column[0].set_title(f"{genes[k]}, r = {scores[k]:.2f}")
+    for one, name in zip(axes[:, 0], ("measured", "predicted")):
+        one.set_ylabel(name)
     figure.suptitle(title, fontsize=10)
     return figure
 
 
-def _coloured(
-    figure: Figure, axes: Axes, xy: np.ndarray, r: np.ndarray, values: np.ndarray, span: tuple, square: bool, unit: str
-) -> None:
-    colours = matplotlib.cm.ScalarMappable(matplotlib.colors.Normalize(*span), "viridis")
-    draw_spots(axes, xy, r, colours.to_rgba(np.asarray(values, float)), square)
-    bar = figure.colorbar(colours, ax=axes, shrink=0.75, aspect=25, pad=0.02, label=unit)
-    bar.outline.set_visible(False)
-
-
-def _range(values: np.ndarray) -> tuple[float, float]:
-    low, high = float(np.min(values)), float(np.quantile(values, 0.99))
-    return low, high if high > low else max(float(np.max(values)), low + 1e-6)
-
-
-def _inches(xy: np.ndarray, columns: int, rows: int, beside: float = 0.0) -> tuple[float, float]:
-    """Return a figure's size for maps of the slide's shape, and room for titles and legend."""
-    width, height = np.maximum(np.ptp(xy, axis=0), 1)
-    tall = float(np.clip(height / width, 0.5, 2))
-    return max((2.6 + 2.6 * beside) * columns + (0.0 if beside else 1.8), 4.8), 2.6 * tall * rows + 0.8
+def _inches(shapes: SpotShapes, columns: int, rows: int, beside: float) -> tuple[float, float]:
+    """Return a figure's size for maps of the slide's shape, with room for titles, scale bars and what is beside."""
+    left, top, right, bottom = shapes.box
+    tall = float(np.clip((bottom - top) / (right - left), 0.5, 2))
+    return max(SIDE * columns + beside, 4.8), (SIDE * tall + 0.35) * rows + 0.6

@@ -16,7 +16,7 @@ from stimage.genes.names import Naming, places_among, rename_genes
 from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
-from stimage.slides.images.thumbnail import thumbnail
+from stimage.slides.images.views import read_views, whole
 from stimage.slides.spots import Spots, open_spots
 
 IMAGE_PX = 2000  # of the longer side, as Space Ranger's "hires" image
@@ -163,6 +163,6 @@ def _category(values: Sequence[str | None]) -> pd.Categorical:
 
 
 def _picture(spots: Spots, longest: int) -> dict:
-    pixels, step = thumbnail(spots.image_path, spots.image_info, longest, spots.max_pixels)
-    scale = {"tissue_hires_scalef": 1 / step, "spot_diameter_fullres": 2 * float(np.median(spots.r))}
-    return {"images": {"hires": pixels}, "scalefactors": scale}
+    (view,) = read_views(spots.image_path, [whole(spots.image_info, longest)], spots.max_pixels)
+    scale = {"tissue_hires_scalef": 1 / view.step, "spot_diameter_fullres": 2 * float(np.median(spots.r))}
+    return {"images": {"hires": view.pixels}, "scalefactors": scale}

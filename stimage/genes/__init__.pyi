@@ -11,6 +11,7 @@ from .names import NAME_KINDS as NAME_KINDS
 from .names import Naming as Naming
 from .names import is_ensembl as is_ensembl
 from .names import places_among as places_among
+from .names import read_gene_table as read_gene_table
 from .names import rename_genes as rename_genes
 from .normalise import NORMALISATIONS as NORMALISATIONS
 from .normalise import Normalisation as Normalisation

@@ -1,7 +1,7 @@
 """Checking slides: findings as a table, and as a page to look through."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stimage.collection.checks.findings import Finding
-from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, check_all, with_twins, write_tables
+from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, SMALL, check_all, with_twins, write_tables
 from stimage.collection.page.report import write_review_page
 from stimage.jobs.roots import Root, open_root
 
@@ -67,8 +67,8 @@ def check(
     checked = list(tqdm(work, total=len(root.listed), unit="slide", disable=hidden))
     findings = with_twins(checked)
     if out:
-        pictures = {one.slide.name: f"{PICTURES}/{one.slide.name}.jpg" for one in checked if one.picture}
-        _write(out, root, findings, pictures, colour, time.monotonic() - began)
+        drawn = [one.slide.name for one in checked if one.picture]
+        _write(out, root, findings, drawn, colour, time.monotonic() - began)
     return pd.DataFrame([asdict(one) for some in findings.values() for one in some], columns=list(FINDING_COLUMNS))
 
 
@@ -76,7 +76,7 @@ def _write(
     out: Path,
     root: Root,
     findings: Mapping[str, list[Finding]],
-    pictures: Mapping[str, str],
+    drawn: Sequence[str],
     colour: str,
     seconds: float,
 ) -> None:
@@ -84,4 +84,5 @@ def _write(
     configuration = {"root": given, "colour": colour, "slides": len(root.listed), "meta_file": meta_file}
     write_tables(out, findings, configuration, seconds)
     title = f"Slides of {Path(given).name}"
-    write_review_page(out / "report.html", title, root.listed, findings, pictures, meta_file)
+    pictures, small = ({name: f"{folder}/{name}.jpg" for name in drawn} for folder in (PICTURES, SMALL))
+    write_review_page(out / "report.html", title, root.listed, findings, pictures, meta_file, small)

@@ -25,7 +25,10 @@ from .images.reader import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS
 from .images.reader import ImageInfo as ImageInfo
 from .images.reader import image_info as image_info
 from .images.reader import read_patches as read_patches
-from .images.thumbnail import thumbnail as thumbnail
+from .images.views import around as around
+from .images.views import read_views as read_views
+from .images.views import shapes_of as shapes_of
+from .images.views import whole as whole
 from .labels import is_label as is_label
 from .labels import read_labels as read_labels
 from .matching import MAX_RADIUS_RATIO as MAX_RADIUS_RATIO

@@ -12,8 +12,9 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from stimage.core.errors import DataError
 from stimage.core.files import replacing_folder
 from stimage.core.results import as_json, record_results
+from stimage.figures.curves import training_curves
+from stimage.figures.style import save
 from stimage.publishing.pushing import push_folder
-from stimage.training.checkpoints import Progress
 from stimage.training.run import Run
 
 SHOWN = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
@@ -165,36 +166,4 @@ def write_results(out: Path, run: Run) -> None:
         schedule=[{"from_step": step, "epochs": epochs} for step, epochs in progress.planned],
         overall=best, history=progress.history, losses=progress.losses,
     )  # fmt: skip
-    draw_curves(progress, out / "curves.png")
-
-
-def draw_curves(progress: Progress, path: Path) -> None:
-    """Draw, by step, the loss of training and of the held-out spots, their recall beside chance, and the probe."""
-    from matplotlib.figure import Figure
-
-    figure = Figure((12, 3.8), layout="constrained")
-    loss, recall, probe = figure.subplots(1, 3)
-    loss.plot(range(1, len(progress.losses) + 1), progress.losses, color="0.6", lw=0.8, label="training, each step")
-    steps = [s["step"] for s in progress.history]
-    for name, label, axes, colour, style in (
-        ("loss", "held-out slides", loss, "#0072B2", "o-"),
-        ("pooled_image_to_other_recall@10", "among all spots", recall, "#0072B2", "o-"),
-        ("pooled_chance_recall@10", "chance", recall, "#0072B2", ":"),
-        ("slide_image_to_other_recall@10", "within a slide", recall, "#D55E00", "o--"),
-        ("slide_chance_recall@10", "chance within a slide", recall, "#D55E00", ":"),
-        ("probe_f1", "linear probe", probe, "#009E73", "s-"),
-    ):
-        if values := [(step, s[name]) for step, s in zip(steps, progress.history) if name in s]:
-            axes.plot(*zip(*values), style, color=colour, label=label, ms=4)
-    loss.set(xlabel="step", ylabel="contrastive loss")
-    recall.set(xlabel="step", ylabel="recall@10, held-out slides")
-    recall.margins(y=0.4)  # room for the legend
-    recall.set_ylim(bottom=0)
-    probe.set(xlabel="step", ylabel="macro-F1, held-out slides", ylim=(0, 1))
-    for axes in (loss, recall, probe):
-        if axes.lines:
-            axes.legend(frameon=False, fontsize=8)
-        else:  # nothing was held out, or has no labels
-            axes.set_axis_off()
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
+    save(training_curves(progress.losses, progress.history), out / "curves", ("png",))

@@ -10,12 +10,14 @@ import pyarrow as pa
 
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
+from stimage.figures.check_picture import SIDE
+from stimage.figures.shapes import SpotShapes, View
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
 from stimage.slides.counts.wide_csv import read_counts, read_header
 from stimage.slides.images.patches import square_boxes
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info, read_patches
-from stimage.slides.images.thumbnail import thumbnail
+from stimage.slides.images.views import around, read_views, shapes_of, whole
 from stimage.slides.labels import read_labels
 from stimage.slides.scale.scale import Scale, slide_scale
 
@@ -27,11 +29,15 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Picture:
-    """A slide's image: its header, a thumbnail (uint8 RGB) ``step`` times smaller, and a digest of its file."""
+    """A slide's image: its header, a thumbnail (uint8 RGB) ``step`` times smaller, and a digest of its file.
+
+    ``view`` is larger: the part of the image where the spots are.
+    """
 
     info: ImageInfo
     thumbnail: np.ndarray
     step: int
+    view: View
     file_digest: str
 
 
@@ -91,26 +97,29 @@ def gather(
             return None
 
     coordinates = part("coord", slide.coord, read_coordinates)
-    picture = part("image", slide.image, _read_picture)
+    scale = slide_scale(coordinates, slide) if coordinates else None
+    shapes = shapes_of(coordinates, slide, scale) if coordinates else None
+    picture = part("image", slide.image, lambda path: _read_picture(path, shapes))
     patches = None
     if picture and coordinates:
         patches = part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates)) or []
     return Evidence(
-        slide, meta, broken, faults, picture, coordinates,
-        slide_scale(coordinates, slide) if coordinates else None,
+        slide, meta, broken, faults, picture, coordinates, scale,
         part("counts", slide.counts, lambda path: _read_counts(path, gene)),
         part("annotation", slide.annotation, read_labels),
         patches,
     )  # fmt: skip
 
 
-def _read_picture(path: str) -> Picture:
+def _read_picture(path: str, shapes: SpotShapes | None) -> Picture:
     info = image_info(path)
+    parts = whole(info, THUMBNAIL), around(shapes, info, SIDE) if shapes else whole(info, SIDE)
+    small, view = read_views(path, parts, MAX_IMAGE_PIXELS)
     digest = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return Picture(info, *thumbnail(path, info, THUMBNAIL, MAX_IMAGE_PIXELS), digest.hexdigest())
+    return Picture(info, small.pixels, parts[0].step, view, digest.hexdigest())
 
 
 def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> list[np.ndarray]:

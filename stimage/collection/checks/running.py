@@ -20,7 +20,7 @@ from stimage.core.tables import csv_text
 from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.names import fold_name
 
-PICTURES = "pictures"
+PICTURES, SMALL = "pictures", "thumbnails"
 FINDING_COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
 VERSIONS = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
 
@@ -36,7 +36,7 @@ class Checked:
 
 
 def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Path | None, colour: str) -> Checked:
-    """Check a slide and draw it into ``out``/pictures, if that is given; ``colour`` as `draw_overlay` takes it."""
+    """Check a slide, and draw it into folders of ``out`` if that is given; ``colour`` as `draw_overlay` takes it."""
     slide, meta, broken = task
     evidence = gather(slide, meta, None if colour in ("counts", "annotation") else colour, broken)
     digests = {}
@@ -44,7 +44,8 @@ def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Pat
         digests["image"] = evidence.picture.file_digest
     if evidence.counts:
         digests["counts"] = evidence.counts.digest
-    picture = out is not None and draw_overlay(evidence, colour, out / PICTURES / f"{slide.name}.jpg")
+    file = f"{slide.name}.jpg"
+    picture = out is not None and draw_overlay(evidence, colour, out / PICTURES / file, out / SMALL / file)
     return Checked(slide, check_slide(evidence), digests, picture)
 
 

@@ -39,7 +39,7 @@ function row(slide) {
     const image = make("img");
     image.loading = "lazy";
     image.alt = "";
-    image.src = slide.picture;
+    image.src = slide.thumbnail;
     picture.append(image);
   }
   const bad = slide.findings.filter(f => f[1] === "fail" || f[1] === "warn").map(f => f[0]).join(", ");

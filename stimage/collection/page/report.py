@@ -1,4 +1,4 @@
-"""The page on which a curator looks through a collection: one HTML file, with the thumbnails in a folder beside it."""
+"""The page on which a curator looks through a collection: one HTML file, with the pictures in folders beside it."""
 
 import json
 import re
@@ -20,10 +20,11 @@ def write_review_page(
     title: str,
     slides: Sequence[Slide],
     findings: Mapping[str, list[Finding]],
-    thumbnails: Mapping[str, str],
+    pictures: Mapping[str, str],
     meta_file: str | None = None,
+    thumbnails: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the page. It needs no network, and no file but the thumbnails, which load as they come into view.
+    """Write the page. It needs no network, and no files but the pictures, which load as they come into view.
 
     Parameters
     ----------
@@ -33,10 +34,12 @@ def write_review_page(
         What the collection is called.
     slides, findings
         The slides, and what was found of each by name.
-    thumbnails
+    pictures
         Path of a slide's picture, relative to the page, by name; slides without one have no image.
     meta_file
         Which meta file was read, as a path below the root; None if there is none.
+    thumbnails
+        As ``pictures``: small ones, for the list; None takes the large ones.
     """
     rows = [
         {
@@ -47,7 +50,8 @@ def write_review_page(
             "status": worst(one.status for one in findings[slide.name]),
             "values": {key: value for one in findings[slide.name] for key, value in one.values.items()},
             "findings": [[f.check, f.status, f.message, f.remedy] for f in findings[slide.name]],
-            "picture": thumbnails.get(slide.name, ""),
+            "picture": pictures.get(slide.name, ""),
+            "thumbnail": (thumbnails or pictures).get(slide.name, ""),
         }
         for slide in slides
     ]

@@ -1,0 +1,40 @@
+"""What pictures are drawn of: where spots are, and parts of a slide's image."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class SpotShapes:
+    """n spots on a slide: centres (n x 2: x, y downwards) and radii (n), in pixels of the slide image.
+
+    ``square`` spots are bins of side 2 r. ``um_per_px`` is None where the scale is not known. ``tissue`` tells which
+    pixels are tissue (bool, h x w) in the image made ``tissue_step`` times smaller; None draws no outline.
+    """
+
+    xy: np.ndarray
+    r: np.ndarray
+    square: bool = False
+    um_per_px: float | None = None
+    tissue: np.ndarray | None = field(default=None, repr=False)
+    tissue_step: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.r)
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom of all spots."""
+        low, high = (self.xy - self.r[:, None]).min(0), (self.xy + self.r[:, None]).max(0)
+        return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A part of a slide's image: pixels (uint8 RGB), its left upper corner, and image pixels to one of its pixels."""
+
+    pixels: np.ndarray
+    left: float
+    top: float
+    step: float

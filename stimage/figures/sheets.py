@@ -1,0 +1,165 @@
+"""A slide on a sheet: its image with its spots, beside patches and what is in them, or a gene and its prediction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from textwrap import wrap
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from stimage.figures.colours import Look, label_looks, look_of
+from stimage.figures.rings import draw_rings
+from stimage.figures.scale import colour_bar, colours_of, count_colours, count_ticks, scale_bar, span_of
+from stimage.figures.shapes import SpotShapes, View
+from stimage.figures.spots import draw_spots
+from stimage.figures.style import shortened, styled
+
+WIDTH = 9  # inches
+BAR = 0.25  # of a map's width, that the colour bar takes
+NUMBER = {"boxstyle": "circle,pad=0.15", "facecolor": "black", "edgecolor": "none", "alpha": 0.7}
+
+
+@styled
+def contact_sheet(
+    title: str,
+    view: View,
+    shapes: SpotShapes,
+    totals: np.ndarray,
+    chosen: np.ndarray,
+    patches: Sequence[np.ndarray],
+    captions: Sequence[str],
+) -> Figure:
+    """Draw a slide with its spots coloured by total count, beside a square of patches.
+
+    Parameters
+    ----------
+    totals
+        Each spot's total count (n).
+    chosen
+        Which spots the patches (uint8 RGB) are of (int, m); they bear the numbers of their patches on the slide.
+    captions
+        What stands above each patch, after its number.
+    """
+    figure = Figure((13, 7), layout="constrained")
+    slide, grid = figure.subplot_mosaic([["slide", "patches"]], width_ratios=[1, 1.05]).values()
+    colours = count_colours(totals)
+    _show_view(slide, _with_rings(view, shapes, colours.to_rgba(totals)))
+    for k, (x, y) in enumerate(shapes.xy[chosen].tolist()):
+        slide.text(x, y, str(k + 1), color="white", fontsize=7, ha="center", va="center", bbox=NUMBER)
+    bar = figure.colorbar(colours, ax=slide, shrink=0.6, aspect=30, pad=0.02, label="total count of a spot")
+    values, _, texts = zip(*count_ticks(colours, totals))
+    bar.set_ticks(values, labels=texts)
+    bar.minorticks_off()
+    slide.set_title(title, fontsize=10)
+    _axes_with_units(slide, shapes.um_per_px)
+    grid.axis("off")
+    side = int(np.ceil(len(chosen) ** 0.5))
+    for k, (pixels, caption) in enumerate(zip(patches, captions)):
+        cell = (k % side / side, 1 - (k // side + 1) / side, 0.9 / side, 0.76 / side)
+        one = grid.inset_axes(cell)
+        one.imshow(pixels, interpolation="nearest")
+        one.set_title("\n".join(wrap(f"{k + 1}: {caption}", 23, max_lines=2, placeholder=" …")), fontsize=7)
+        one.set(xticks=[], yticks=[])
+    return figure
+
+
+def _axes_with_units(axes: Axes, um_per_px: float | None) -> None:
+    """Count from the image's corner, in mm where the scale is known, else in pixels; a scale bar below."""
+    factor, unit = (um_per_px / 1000, "mm") if um_per_px else (1.0, "pixels; µm per px not known")
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        low, high = sorted(axis.get_view_interval())
+        ticks = np.array(MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(low * factor, high * factor)) / factor
+        ticks = ticks[(ticks >= low) & (ticks <= high)]
+        axis.set_ticks(ticks, [f"{tick * factor:g}" for tick in ticks])
+        axis.set_label_text(f"{name} ({unit})")
+    scale_bar(axes, um_per_px)
+
+
+@dataclass(frozen=True, eq=False)
+class Gene:
+    """A gene over a slide: its values as measured and as predicted (n each), their unit, and Pearson's r."""
+
+    name: str
+    measured: np.ndarray
+    predicted: np.ndarray
+    unit: str
+    score: float
+
+
+@styled
+def overview(
+    view: View,
+    shapes: SpotShapes,
+    labels: Sequence[str | None],
+    patches: Mapping[str, Sequence[np.ndarray]],
+    mapped: SpotShapes,
+    gene: Gene,
+) -> Figure:
+    """Draw a slide with its spots, patches of some labels, and a gene beside its prediction, in one colour scale.
+
+    Parameters
+    ----------
+    labels
+        One for each spot; rings are drawn around spots of those labels that have patches.
+    patches
+        By label: patches, uint8 RGB.
+    mapped
+        The n spots at which the gene is measured and predicted.
+    """
+    looks = label_looks(labels)
+    left, top, right, bottom = mapped.box
+    rows, columns = max(len(patches), 1), max(map(len, patches.values()), default=1)
+    ratios = [view.pixels.shape[1] / view.pixels.shape[0], columns / rows, *[(right - left) / (bottom - top)] * 2]
+    figure = Figure((WIDTH, WIDTH / (sum(ratios) + BAR) + 0.4), layout="constrained")
+    slide, cells, *maps = figure.subplots(1, 4, width_ratios=ratios)
+    mine = np.array([label in patches for label in labels], bool)
+    some = replace(shapes, xy=shapes.xy[mine], r=shapes.r[mine])
+    _show_view(slide, _with_rings(view, some, [look_of(label, looks) for label in labels if label in patches]))
+    slide.set(xticks=[], yticks=[])
+    slide.spines[:].set_visible(False)
+    scale_bar(slide, shapes.um_per_px)
+    _patches(cells, patches, looks, rows, columns)
+    both = [gene.measured, gene.predicted]
+    colours = colours_of(span_of(both))
+    for axes, values in zip(maps, both):
+        draw_spots(axes, mapped, colours.to_rgba(values))
+    colour_bar(figure, maps, colours, both, gene.unit)
+    titles = ("a slide and its spots", "patches", f"{gene.name}, measured", f"predicted, r = {gene.score:.2f}")
+    for axes, title in zip((slide, cells, *maps), titles):
+        axes.set_title(title, fontsize=8)
+        axes.set_anchor("N")
+    return figure
+
+
+def _patches(
+    axes: Axes, patches: Mapping[str, Sequence[np.ndarray]], looks: dict[str, Look], rows: int, columns: int
+) -> None:
+    """Draw a row of patches for each label, in its colour, below its name."""
+    axes.set_axis_off()
+    axes.set_box_aspect(rows / columns)
+    for row, (name, some) in enumerate(patches.items()):
+        for column, pixels in enumerate(some):
+            cell = ((column + 0.05) / columns, 1 - (row + 1) / rows, 0.75 / columns, 0.75 / rows)
+            one = axes.inset_axes(cell)
+            one.imshow(pixels, interpolation="lanczos")
+            one.set(xticks=[], yticks=[])
+            one.spines[:].set(visible=True, color=looks[name].colour, linewidth=1.4)
+        axes.text(0.01, 1 - (row + 0.2) / rows, shortened(name, 22), color=looks[name].colour, fontsize=7,
+                  transform=axes.transAxes)  # fmt: skip
+
+
+def _show_view(axes: Axes, view: View) -> None:
+    """Show a part of a slide's image; the axes are in pixels of the whole image, y downwards."""
+    down, across = np.array(view.pixels.shape[:2]) * view.step
+    axes.imshow(view.pixels, extent=(view.left, view.left + across, view.top + down, view.top), interpolation="lanczos")
+
+
+def _with_rings(view: View, shapes: SpotShapes, colours: np.ndarray | Sequence[Look]) -> View:
+    """Return a view with a ring around each spot; see `draw_rings`."""
+    at = (shapes.xy - (view.left, view.top)) / view.step
+    drawn = draw_rings(view.pixels, at, shapes.r / view.step, colours, shapes.square)
+    return View(drawn, view.left, view.top, view.step)

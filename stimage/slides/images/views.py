@@ -1,0 +1,68 @@
+"""Parts of a slide's image made small, in one pass over the image and the memory of some rows of squares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from stimage.figures.shapes import SpotShapes, View
+from stimage.slides.catalog import Slide
+from stimage.slides.coordinates import Coordinates
+from stimage.slides.images.reader import ImageInfo, read_patches
+from stimage.slides.scale.scale import Scale
+from stimage.slides.spots import Spots
+
+MARGIN = 0.05  # of the longer side, around the spots
+
+
+def shapes_of(at: Coordinates | Spots, slide: Slide, scale: Scale | None) -> SpotShapes:
+    """Return the spots of a slide as pictures take them."""
+    um_per_px = scale.um_per_px if scale else None
+    return SpotShapes(np.stack([at.x, at.y], 1), at.r, slide.tech == "VisiumHD", um_per_px)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of an image, in its pixels, and how many times smaller it is to be made."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    step: int
+
+
+def whole(info: ImageInfo, longest: int) -> Part:
+    """Return all of an image, its longer side made at most ``longest`` pixels."""
+    return Part(0, 0, info.width, info.height, max(1, -(-max(info.width, info.height) // longest)))
+
+
+def around(shapes: SpotShapes, info: ImageInfo, least: int) -> Part:
+    """Return where the spots are, with a margin, its longer side made at least ``least`` pixels if it has so many.
+
+    Where a spot's centre is outside the image, that is the whole image: then it is the place of spots that is in doubt.
+    """
+    size, (left, top, right, bottom) = (info.width, info.height), shapes.box
+    edge = max(MARGIN * max(right - left, bottom - top), 2 * float(shapes.r.max()))
+    edges = 0, 0, *size
+    if ((shapes.xy >= 0) & (shapes.xy < size)).all():
+        edges = max(left - edge, 0), max(top - edge, 0), min(right + edge, size[0]), min(bottom + edge, size[1])
+    left, top, right, bottom = map(int, edges)
+    return Part(left, top, right, bottom, max(1, max(right - left, bottom - top) // least))
+
+
+def read_views(path: str, parts: Sequence[Part], max_pixels: int) -> list[View]:
+    """Read parts of an image in one pass; each pixel is the mean of a square of its part's ``step``."""
+    boxes, of = [], []
+    for k, part in enumerate(parts):
+        step, wide = part.step, (part.right - part.left) // part.step * part.step
+        edges = np.arange(part.top, max(part.bottom - step, part.top) + 1, step)
+        boxes.append(np.stack([0 * edges + part.left, edges, 0 * edges + part.left + wide, edges + step], 1))
+        of.append(np.full(len(edges), k))
+    rows, of = np.concatenate(boxes), np.concatenate(of)
+    order = np.argsort(rows[:, 1], kind="stable")
+    found: list[list[np.ndarray]] = [[] for _ in parts]
+    for k, strip in zip(of[order].tolist(), read_patches(path, rows[order], max_pixels)):
+        step = parts[k].step
+        found[k].append(strip.reshape(step, -1, step, 3).mean((0, 2)).astype(np.uint8))
+    return [View(np.stack(some), part.left, part.top, part.step) for part, some in zip(parts, found)]
