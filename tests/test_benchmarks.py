@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+from accelerate.state import AcceleratorState
 
 from benchmarks import __main__ as program
 from benchmarks import compare, gpu, growth, hd, report
@@ -163,6 +164,7 @@ def test_growth_is_fitted_and_drawn(tmp_path):
 
 def test_tuning_takes_steps_of_both_ways(inputs, monkeypatch):
     monkeypatch.setattr(tuning, "LEAST", 2)
+    AcceleratorState._reset_state(reset_partial_state=True)  # of a test that ran before
     folder = inputs.tuning()[0]
     plain = ("batch_size=16", "mixed_precision=no", "chunk=null")
     for found in (run_here("tuning.ours", folder, "tiny", 1, *plain)["found"],

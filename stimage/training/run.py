@@ -46,7 +46,8 @@ class Run:
     Parameters
     ----------
     settings, out
-        What to do, and the folder for it; of an earlier run with the same settings, it goes on.
+        What to do, and the folder for it; of an earlier run with the same settings, or fewer epochs, it goes
+        on.
     on_better
         Called in the main process whenever the held-out loss is the best so far (or, without held-out spots, after each
         epoch) with the run and the model's weights; it saves the model.

@@ -96,7 +96,8 @@ def test_what_an_override_may_not_say(read, override, message):
         ("run: {lr: 1}", "knows no setting 'run.lr'; did you mean 'optimiser.lr'"), ("run: 3", "is a group"),
         ("vision: a\npanel: b", "write vision as towers: {image: …}, panel as data: {panel: …}"),
         ("data: root", "write data as data: {source: …}"), ("data.panel: a", "write data.panel as data: {panel: …}"),
-        ("base: [a]", "base: must be the name"), ("base: none.yaml", "mine.yaml: .*none.yaml: cannot be read"),
+        ("base: [a]", "base: must be a YAML file"), ("base: nobodys", "mine.yaml: 'nobodys': is neither"),
+        ("base: none.yaml", "mine.yaml: .*none.yaml: cannot be read"),
         ("base: mine.yaml", "stands on itself"), ("run: &a {epochs: *a}", "run.epochs: is"),
         ("run: {epochs: !!python/name:os.system }", "is no YAML"), ("run: {epochs: " + "[" * 3000, "is no YAML"),
     ],
@@ -114,6 +115,7 @@ def test_a_file_stands_on_others(tmp_path, read):
     assert (found.run.epochs, found.run.keep, found.run.patience) == (7, 9, None)
     assert found.loss.chunk == 16 and found.optimiser.lr == 0.5
     assert flat(found.record)["run.keep"] == 9  # what a run records is the whole
+    assert read("base: plip_text\nrun: {epochs: 4}").towers.image == "vinid/plip"  # a shipped one
     (tmp_path / "two.yaml").write_text("optimiser: {lr: fast}")
     with refused(r"two.yaml: optimiser.lr: is fast"):
         read("base: far/one.yaml")

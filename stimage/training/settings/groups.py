@@ -47,8 +47,8 @@ class DataSettings(Group):
                                      above=0)  # fmt: skip
     patch_px: int | None = setting(None, "pixels that this side is resampled to", least=1)
     upsample: bool = setting(False, "take images that are coarser than that, too")
-    um_per_px: float | str | None = setting(None, "µm per pixel: for all slides, or a CSV file with the columns slide "
-                                            "and um_per_px", above=0)  # fmt: skip
+    um_per_px: float | str | None = setting(None, "scale: µm per pixel of all slides, or a CSV file with the columns slide and "
+                                            "um_per_px", above=0)  # fmt: skip
     augment: bool = setting(True, "turn, mirror and recolour the patches that are trained on")
     panel: str | None = setting(None, "file of the genes that a gene tower takes, of select_genes.py")
     gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for a root's slides that name genes "
@@ -111,18 +111,18 @@ class LossSettings(Group):
 
 @dataclass(frozen=True)
 class OptimiserSettings(Group):
-    """Who learns how fast."""
+    """How fast each part learns."""
 
     group: ClassVar[str] = "optimiser"
 
-    kind: str = setting("adamw", "adam, with one lr and an L2 penalty on everything, is the original's",
+    kind: str = setting("adamw", "adamw, or the original's adam, with one lr and an L2 penalty on everything",
                         choices=OPTIMISERS)  # fmt: skip
     lr: float = setting(5e-5, "learning rate of the checkpoint's layers", least=0)
-    head_lr: float = setting(1e-3, "of the layers that begin at random", least=0)
-    logit_scale_lr: float = setting(1e-3, "of the logit scale", least=0)
+    head_lr: float = setting(1e-3, "learning rate of the layers that begin at random", least=0)
+    logit_scale_lr: float = setting(1e-3, "learning rate of the logit scale", least=0)
     betas: tuple[float, ...] = setting((0.9, 0.98), "decay of the two moments", length=2, least=0, below=1)
     eps: float = setting(1e-6, "added to the denominator", least=0)
-    weight_decay: float = setting(0.2, "of weights; adamw spares biases, norms and the logit scale", least=0)
+    weight_decay: float = setting(0.2, "weight decay; adamw spares biases, norms and the logit scale", least=0)
     warmup: float = setting(0.1, "share of all steps in which the learning rate rises", least=0, most=1)
     cosine: bool = setting(True, "the learning rate falls to 0 afterwards; false keeps it")
     clip_norm: float | None = setting(1.0, "longest gradient; null clips none", above=0)
@@ -130,25 +130,27 @@ class OptimiserSettings(Group):
 
 @dataclass(frozen=True)
 class RunSettings(Group):
-    """How long, on what, and what is kept."""
+    """How long the run takes, on what, and what it keeps."""
 
     group: ClassVar[str] = "run"
 
     epochs: int = setting(15, "times through the spots; more may be asked for later", least=1, most=10**6)
     patience: int | None = setting(None, "epochs without a better held-out loss before the run stops; null never stops",
                                    least=1)  # fmt: skip
-    mixed_precision: str | None = setting(None, "null takes what accelerate launch says", choices=PRECISIONS)
-    gradient_checkpointing: bool = setting(False, "less memory for a third more work")
-    compile: bool = setting(False, "faster steps after a slow first one")
+    mixed_precision: str | None = setting(
+        None, "precision of the arithmetic; null takes what accelerate launch says", choices=PRECISIONS
+    )
+    gradient_checkpointing: bool = setting(False, "compute activations twice: less memory, a third more work")
+    compile: bool = setting(False, "compile the towers: faster steps after a slow first one")
     checkpoint_steps: int | None = setting(None, "steps between checkpoints, beside one an epoch", least=1)
     keep: int = setting(2, "checkpoints that are kept", least=1)
     processes: int | None = setting(None, "number of processes that the run must have; null takes what is there",
                                     least=1)  # fmt: skip
     workers: int | None = setting(None, "processes of each rank that decode patches; null takes its share of the cores "
                                   "but one", least=0)  # fmt: skip
-    seed: int = setting(0, "of weights, order and augmentation", least=0, most=2**32 - 1)
-    probe_spots: int = setting(5000, "of the training slides, on which the linear probe is fitted", least=0)
-    trackers: tuple[str, ...] = setting((), "of accelerate: tensorboard, wandb, trackio")
+    seed: int = setting(0, "seed of weights, order and augmentation", least=0, most=2**32 - 1)
+    probe_spots: int = setting(5000, "spots of the training slides on which the linear probe is fitted", least=0)
+    trackers: tuple[str, ...] = setting((), "trackers of accelerate: tensorboard, wandb, trackio")
 
 
 GROUPS: dict[str, Any] = {

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from stimage.core.errors import DataError, one_line
+from stimage.core.shipped import find_config
 from stimage.training.settings.groups import GROUPS, SETTINGS, Settings, flat
 
 BASE = "base"
@@ -29,7 +30,8 @@ def read_settings(path: str | Path, overrides: Sequence[str] = (), source: str |
     Parameters
     ----------
     path
-        The file. Its key ``base`` names another, relative to it, whose settings hold unless this one says otherwise.
+        The file. Its key ``base`` names another, relative to it, or a shipped one; its settings hold unless this one
+        says otherwise.
     overrides
         ``group.name=value``, or ``name=value`` where no other group has that name; the value in YAML.
     source
@@ -126,10 +128,10 @@ def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, tuple[Any, str
             raise DataError("is no YAML mapping of settings; {} takes all as they are by default")
         base = values.pop(BASE, None)
         if base is not None and not isinstance(base, str):
-            raise DataError(f"{BASE}: must be the name of a YAML file")
+            raise DataError(f"{BASE}: must be a YAML file, or the name of a shipped one")
         own = {full_name(name): (value, str(path)) for name, value in _in_groups(values)}
         if base is not None:
-            found = _values(path.parent / base, (*above, place))
+            found = _values(path.parent / base if Path(base).suffix else find_config(base), (*above, place))
     return found | own
 
 
@@ -164,5 +166,5 @@ def _told(where: str) -> Iterator[None]:
     """Begin an error's message with where it is."""
     try:
         yield
-    except DataError as error:
+    except ValueError as error:
         raise DataError(f"{where}: {error}") from None
