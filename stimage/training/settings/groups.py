@@ -47,8 +47,8 @@ class DataSettings(Group):
                                      above=0)  # fmt: skip
     patch_px: int | None = setting(None, "pixels that this side is resampled to", least=1)
     upsample: bool = setting(False, "take images that are coarser than that, too")
-    um_per_px: float | str | None = setting(None, "scale: µm per pixel of all slides, or a CSV file with the columns slide "
-                                            "and um_per_px", above=0)  # fmt: skip
+    um_per_px: float | str | None = setting(None, "scale: µm per pixel of all slides, or a CSV file with the columns "
+                                            "slide and um_per_px", above=0)  # fmt: skip
     augment: bool = setting(True, "turn, mirror and recolour the patches that are trained on")
     panel: str | None = setting(None, "file of the genes that a gene tower takes, of select_genes.py")
     gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for a root's slides that name genes "
