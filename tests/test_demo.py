@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from stimage.demo.choice import SLIDES, choose_slides
+from stimage.demo.report import change
 from stimage.demo.steps import Step, Steps, run_script
 from stimage.sample import make_sample
 from tests.roots import write_slide
@@ -101,6 +102,12 @@ def test_one_slide_without_annotation_and_interrupted(tmp_path):
     page = check_page(out)
     assert page.sections == SECTIONS - LABELLED
     assert "can&#39;t be predicted from others" in page.text and "<b>root" not in page.text
+
+
+def test_a_score_that_got_worse_is_called_so():
+    assert change(0.3, 0.35) == "better" == change(2.0, 1.5, sign=-1)
+    assert change(0.35, 0.3) == "worse" == change(1.5, 2.0, sign=-1)
+    assert change(0.3, 0.3049) == change(250.0, 251.0) == change(None, 0.3) == ""
 
 
 def test_what_is_left_out_leaves_nothing_of_before(tmp_path, monkeypatch):

@@ -39,7 +39,7 @@ def label_looks(labels: Iterable[str | None], most: int = len(LOOKS)) -> dict[st
         Rarer labels have no look of their own.
     """
     counts = Counter(label for label in labels if label)
-    common = sorted(counts, key=lambda name: (-counts[name], name))[:most]
+    common = sorted(counts, key=lambda name: (-counts[name], _natural(name)))[:most]
     return dict(zip(sorted(common, key=_natural), LOOKS))
 
 

@@ -145,7 +145,11 @@ def test_a_sound_collection_passes(whole, tmp_path):
     assert result["slides"][HUMAN + "A1"]["checks"].keys() == {*CHECKS, "twins"}
     assert pq.read_table(tmp_path / "findings.parquet").num_rows == 49 * (len(CHECKS) + 1)
     picture = np.asarray(Image.open(tmp_path / f"pictures/{HUMAN}A1.jpg"))
-    assert picture.shape[1] > 500 and picture.std() > 20
+    assert max(picture.shape) >= 1280 and picture.std() > 20
+    small = Image.open(tmp_path / f"thumbnails/{HUMAN}A1.jpg")
+    assert small.size == (144, 144) and f'"thumbnail": "thumbnails/{HUMAN}A1.jpg"' in (
+        tmp_path / "report.html"
+    ).read_text(encoding="utf-8")
 
 
 def test_each_fault_is_found_and_nothing_else(whole, tmp_path):

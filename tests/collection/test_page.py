@@ -65,6 +65,7 @@ def test_sort_and_filter(page):
 def test_pictures_are_loaded_as_they_are_seen(page):
     images = page.locator("#rows img")
     assert images.count() == 3 and {image.get_attribute("loading") for image in images.all()} == {"lazy"}
+    assert {image.get_attribute("src").split("/")[0] for image in images.all()} == {"thumbnails"}
     page.wait_for_function("[...document.querySelectorAll('#rows img')].every(i => i.complete && i.naturalWidth > 50)")
 
 
