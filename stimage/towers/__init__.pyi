@@ -1,6 +1,7 @@
 from .image_towers import DTYPES as DTYPES
 from .image_towers import VisionTower as VisionTower
 from .image_towers import load_tower as load_tower
+from .reading import tokenizer_of as tokenizer_of
 from .spot_clip import SpotClipConfig as SpotClipConfig
 from .spot_clip import SpotClipModel as SpotClipModel
 from .two_towers import CLIP_MEAN as CLIP_MEAN
@@ -9,4 +10,3 @@ from .two_towers import TwoTowers as TwoTowers
 from .two_towers import gene_towers as gene_towers
 from .two_towers import model_state as model_state
 from .two_towers import text_towers as text_towers
-from .two_towers import tokenizer_of as tokenizer_of

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -11,6 +10,7 @@ from torch import nn
 
 from stimage.core.errors import DataError, one_line
 from stimage.core.extras import needs
+from stimage.towers.reading import read_config, read_processor, read_weights
 
 CLIP = ("clip", "clip_vision_model")
 SIGLIP = ("siglip", "siglip_vision_model")
@@ -90,7 +90,7 @@ def load_tower(name: str, device: str | torch.device = "cpu", dtype: str = "floa
 def _transformers_tower(name: str) -> tuple[nn.Module, Callable]:
     import transformers
 
-    config = _config(name)
+    config = read_config(name)
     kind = _kind(config)
     if kind in CLIP:
         vision = transformers.CLIPVisionConfig.from_pretrained(name)
@@ -114,16 +114,6 @@ def _pooled(output: Any, pooler_is_trained: bool) -> torch.Tensor:
     return pooled.flatten(1) if pooled is not None and pooler_is_trained else output.last_hidden_state[:, 0]
 
 
-def _config(name: str) -> dict:
-    from transformers import PreTrainedConfig
-
-    try:
-        return PreTrainedConfig.get_config_dict(name)[0]
-    except (OSError, ValueError) as error:
-        raise DataError(f"{name}: has no readable config.json of a transformers checkpoint ({one_line(error)}); check "
-                        "the path or the Hub name, or pass timm:NAME for a model of timm") from None  # fmt: skip
-
-
 def _kind(config: dict) -> str:
     """Return what kind of vision tower a checkpoint has; ours are CLIP's within."""
     inner = config.get("vision_config")
@@ -133,18 +123,7 @@ def _kind(config: dict) -> str:
 
 def _load(cls: Any, name: str, **options: object) -> tuple[nn.Module, set[str]]:
     """Load a checkpoint; of its weights only those of a pooler may be missing."""
-    from transformers import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # weights that are not the vision tower's are left out on purpose
-    logging.disable_progress_bar()
-    try:
-        model, found = cls.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:  # of a .bin, only weights are
-        raise DataError(f"{name}: can't be loaded as {cls.__name__} ({one_line(error)})") from None
-    finally:
-        logging.set_verbosity(level)
-    missing = set(found["missing_keys"])
+    model, missing = read_weights(cls, name, **options)
     if lost := sorted(key for key in missing if not key.startswith("pooler.")):
         raise DataError(f"{name}: lacks {len(lost)} weights of {cls.__name__}, such as {lost[0]}; they would be random")
     return model, missing
@@ -152,13 +131,7 @@ def _load(cls: Any, name: str, **options: object) -> tuple[nn.Module, set[str]]:
 
 def _processor_facts(name: str) -> tuple[int, tuple[float, ...], tuple[float, ...]]:
     """Return size, mean and std that the checkpoint's own image processor uses."""
-    from transformers import AutoImageProcessor
-
-    try:
-        processor = AutoImageProcessor.from_pretrained(name)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{name}: has no readable preprocessor_config.json ({one_line(error)}); save the base model's "
-                        "image processor beside it") from None  # fmt: skip
+    processor = read_processor(name)
     size = (getattr(processor, "do_center_crop", False) and processor.crop_size) or processor.size
     sides = {value for key, value in dict(size).items() if key in ("height", "width", "shortest_edge") and value}
     if len(sides) != 1:

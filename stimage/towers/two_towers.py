@@ -2,25 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
 from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    AutoTokenizer,
-    CLIPModel,
-    PreTrainedConfig,
-    PreTrainedModel,
-    PreTrainedTokenizerBase,
-)
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, PreTrainedConfig, PreTrainedModel
 
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import DataError
+from stimage.towers.reading import read_config, read_processor, read_weights
 from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
 
-FAMILY = ("clip", "clip_vision_model", SpotClipConfig.model_type)
+FAMILY = {config.model_type: config for config in (CLIPConfig, CLIPVisionConfig, SpotClipConfig)}
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -79,7 +70,7 @@ def gene_towers(
         If the checkpoint can't be read, is not of the CLIP family, lacks a vision tower, or has another panel or gene
         tower.
     """
-    config = read_config(checkpoint)
+    config = _config(checkpoint)
     if isinstance(config, SpotClipConfig):
         if list(config.genes) != list(genes):
             raise DataError(f"{checkpoint}: was trained on another panel ({len(config.genes)} genes, not these "
@@ -93,71 +84,37 @@ def gene_towers(
         config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,
                                 genes=list(genes), gene_tower=kind, latent_dim=latent_dim)  # fmt: skip
     if not pretrained:
-        return TwoTowers(SpotClipModel(config), *pixel_mean_and_std(checkpoint))
-    model, info = _load(SpotClipModel, checkpoint, config)
-    if lost := [name for name in info["missing_keys"] if name.startswith(("vision_model.", "visual_projection."))]:
+        return TwoTowers(SpotClipModel(config), *_pixel_mean_and_std(checkpoint))
+    model, missing = read_weights(SpotClipModel, checkpoint, config=config)
+    if lost := [name for name in missing if name.startswith(("vision_model.", "visual_projection."))]:
         raise DataError(f"{checkpoint}: has no vision tower with projection: it lacks {sorted(lost)[0]}")
-    return TwoTowers(model, *pixel_mean_and_std(checkpoint))
+    return TwoTowers(model, *_pixel_mean_and_std(checkpoint))
 
 
 def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:
     """Return a CLIP checkpoint with both its towers, to be trained with sentences; raises as `gene_towers`."""
-    config = read_config(checkpoint)
+    config = _config(checkpoint)
     if config.model_type != "clip":
         raise DataError(f"{checkpoint}: has no text tower; a text tower needs a whole CLIP checkpoint")
     if not pretrained:
-        return TwoTowers(CLIPModel(config), *pixel_mean_and_std(checkpoint))
-    model, info = _load(CLIPModel, checkpoint, None)
-    if info["missing_keys"]:
-        raise DataError(f"{checkpoint}: is no whole CLIP checkpoint: it lacks {sorted(info['missing_keys'])[0]}")
-    return TwoTowers(model, *pixel_mean_and_std(checkpoint))
+        return TwoTowers(CLIPModel(config), *_pixel_mean_and_std(checkpoint))
+    model, missing = read_weights(CLIPModel, checkpoint)
+    if missing:
+        raise DataError(f"{checkpoint}: is no whole CLIP checkpoint: it lacks {sorted(missing)[0]}")
+    return TwoTowers(model, *_pixel_mean_and_std(checkpoint))
 
 
-def read_config(checkpoint: str) -> PreTrainedConfig:
-    """Read a checkpoint's configuration; `DataError` if there is none, or it is not of the CLIP family."""
-    try:
-        config = AutoConfig.from_pretrained(checkpoint)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{checkpoint}: cannot be read as a checkpoint: {_why(checkpoint, error)}") from None
-    if config.model_type not in FAMILY:
-        raise DataError(f"{checkpoint}: is a {config.model_type!r} model, not of the CLIP family ({', '.join(FAMILY)})")
-    return config
+def _config(checkpoint: str) -> PreTrainedConfig:
+    """Read a checkpoint's configuration; raises `DataError` if there is none, or it is not of the CLIP family."""
+    said = read_config(checkpoint)
+    if (kind := said.get("model_type")) not in FAMILY:
+        raise DataError(f"{checkpoint}: is a {kind!r} model, not of the CLIP family ({', '.join(FAMILY)})")
+    return FAMILY[kind].from_dict(said)
 
 
-def tokenizer_of(checkpoint: str) -> PreTrainedTokenizerBase:
-    """Return a checkpoint's tokenizer, which cuts off what its text tower can't take; `DataError` if it has none."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{checkpoint}: has no tokenizer that can be read: {_why(checkpoint, error)}") from None
-    places = read_config(checkpoint).text_config.max_position_embeddings
-    tokenizer.model_max_length = min(tokenizer.model_max_length, places)
-    return tokenizer
-
-
-def pixel_mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:
+def _pixel_mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:
     """Return how a checkpoint's image processor normalises colours; CLIP's way where it has none."""
     if Path(checkpoint).is_dir() and not Path(checkpoint, "preprocessor_config.json").exists():
         return CLIP_MEAN, CLIP_STD
-    try:
-        processor = AutoImageProcessor.from_pretrained(checkpoint)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{checkpoint}: its image processor cannot be read: {_why(checkpoint, error)}") from None
+    processor = read_processor(checkpoint)
     return processor.image_mean, processor.image_std
-
-
-def _load(kind: type[PreTrainedModel], checkpoint: str, config: PreTrainedConfig | None) -> tuple:
-    try:
-        return kind.from_pretrained(checkpoint, config=config, dtype=torch.float32, output_loading_info=True)
-    except (OSError, ValueError, RuntimeError, UnpicklingError) as error:  # of a .bin, only weights are unpickled
-        raise DataError(f"{checkpoint}: its weights cannot be loaded: {_why(checkpoint, error)}") from None
-
-
-def _why(checkpoint: str, error: Exception) -> str:
-    """Return what went wrong, in a line; of a checkpoint that can't be fetched, what to do."""
-    if isinstance(error.__cause__, LocalEntryNotFoundError):
-        return (
-            f"it is not in the Hugging Face cache, and the Hub can't be reached; run hf download {checkpoint} where "
-            "there is a network, or try without it: configs/finetune/tiny.yaml has random weights"
-        )
-    return one_line(error)

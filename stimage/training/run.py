@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel, chosen_on
-from stimage.towers.two_towers import TwoTowers, gene_towers, model_state, text_towers, tokenizer_of
+from stimage.towers.reading import tokenizer_of
+from stimage.towers.two_towers import TwoTowers, gene_towers, model_state, text_towers
 from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint, write_record
 from stimage.training.contrastive import backward
 from stimage.training.optimizer import freeze, make_optimizer, make_schedule, realign

@@ -16,7 +16,7 @@ import torch
 from huggingface_hub import HfApi
 from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModel, CLIPModel, CLIPVisionModelWithProjection
+from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection, PreTrainedConfig
 
 import stimage.towers.spot_clip  # noqa: F401
 from stimage.core.errors import DataError
@@ -256,7 +256,7 @@ def test_a_run_that_never_began_is_no_run(folder, tmp_path, monkeypatch):
     def unreachable(*args, **options):
         raise OSError("couldn't connect") from LocalEntryNotFoundError("no network")
 
-    monkeypatch.setattr(AutoConfig, "from_pretrained", unreachable)
+    monkeypatch.setattr(PreTrainedConfig, "get_config_dict", unreachable)
     for epochs in (1, 2):
         done = finetune(folder, tmp_path / "run", "towers.image=openai/clip-vit-base-patch32", f"epochs={epochs}")
         assert done.returncode == 1 and "run hf download openai/clip-vit-base-patch32" in done.stderr

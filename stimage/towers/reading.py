@@ -1,0 +1,75 @@
+"""Reading a checkpoint of transformers: its configuration, weights, tokenizer and image processor."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pickle import UnpicklingError
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub.errors import LocalEntryNotFoundError
+
+from stimage.core.errors import DataError, one_line
+
+if TYPE_CHECKING:  # transformers takes seconds to import, which the help of a script does not wait for
+    from transformers import PreTrainedTokenizerBase
+
+UNREACHABLE = (
+    "it is not in the Hugging Face cache, and the Hub can't be reached; run hf download {} where there is a network, "
+    "or try without it: configs/finetune/tiny.yaml has random weights"
+)
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """Return what a checkpoint's config.json says; raises `DataError` if there is none."""
+    from transformers import PreTrainedConfig
+
+    remedy = "; check the path or the Hub name, or pass timm:NAME for a model of timm"
+    with _told(name, "cannot be read as a checkpoint: it has no readable config.json", remedy):
+        return PreTrainedConfig.get_config_dict(name)[0]
+
+
+def read_weights(cls: Any, name: str, **options: object) -> tuple[Any, set[str]]:
+    """Return a checkpoint as a model of a class, float32, and which weights it lacks; those are random then."""
+    from transformers import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # weights that are not of this class are left out on purpose
+    logging.disable_progress_bar()
+    try:
+        with _told(name, f"can't be loaded as {cls.__name__}"):
+            model, found = cls.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
+    finally:
+        logging.set_verbosity(level)
+    return model, set(found["missing_keys"])
+
+
+def read_processor(name: str) -> Any:
+    """Return a checkpoint's image processor; raises `DataError` if it has none."""
+    from transformers import AutoImageProcessor
+
+    with _told(name, "has no readable preprocessor_config.json", "; save the base model's image processor beside it"):
+        return AutoImageProcessor.from_pretrained(name)
+
+
+def tokenizer_of(name: str) -> "PreTrainedTokenizerBase":
+    """Return a checkpoint's tokenizer, which cuts off what its text tower can't take; `DataError` if it has none."""
+    from transformers import AutoTokenizer, CLIPConfig
+
+    with _told(name, "has no tokenizer that can be read"):
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    places = CLIPConfig.from_dict(read_config(name)).text_config.max_position_embeddings
+    tokenizer.model_max_length = min(tokenizer.model_max_length, places)
+    return tokenizer
+
+
+@contextmanager
+def _told(name: str, what: str, remedy: str = "") -> Iterator[None]:
+    """Turn what transformers raises into a `DataError`; of a checkpoint that can't be fetched, with what to do."""
+    try:
+        yield
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, UnpicklingError) as error:  # the last of a .bin
+        lost = isinstance(error.__cause__, LocalEntryNotFoundError)
+        why = UNREACHABLE.format(name) if lost else f"{one_line(error)}{remedy}"
+        raise DataError(f"{name}: {what} ({why})") from None
