@@ -26,7 +26,6 @@ from .panels import chosen_on as chosen_on
 from .panels import write_panel as write_panel
 from .sentences import GENE_KINDS as GENE_KINDS
 from .sentences import TopGenes as TopGenes
-from .sentences import genes_that_fit as genes_that_fit
 from .sentences import top_genes as top_genes
 from .vocabulary import GENES_FILE as GENES_FILE
 from .vocabulary import Vocabulary as Vocabulary

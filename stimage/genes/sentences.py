@@ -1,8 +1,7 @@
 """Spots as sentences of gene names, the most expressed first, for training images with text."""
 
 import re
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -92,22 +91,3 @@ def top_genes(
     spot, columns = spot[order], columns[order]
     begin = np.searchsorted(spot, np.arange(len(rows) + 1))
     return [[genes[c] for c in columns[a : min(a + rule.k, b)]] for a, b in pairwise(begin)]
-
-
-def genes_that_fit(
-    sentences: Sequence[Sequence[str]], tokenize: Callable[[str], Sequence[int]], tokens: int = 77
-) -> np.ndarray:
-    """Return how many genes of each sentence a text tower sees before its tokenizer cuts it off.
-
-    Parameters
-    ----------
-    tokenize
-        Gives a text's tokens, those for its begin and end among them: ``lambda text: tokenizer(text).input_ids``.
-    tokens
-        What the text tower takes; CLIP's 77.
-    """
-
-    def fitting(names: Sequence[str]) -> int:
-        return bisect_right(range(1, len(names) + 1), tokens, key=lambda n: len(tokenize(" ".join(names[:n]))))
-
-    return np.array([fitting(names) for names in sentences], int)

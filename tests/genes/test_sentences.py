@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 
 import stimage_1k4m
 from stimage.core.errors import DataError
-from stimage.genes.sentences import TopGenes, excluded, genes_that_fit, top_genes
+from stimage.genes.sentences import TopGenes, excluded, top_genes
 from stimage.loading.batches import spot_loader
 from stimage.slides.counts.rows import CountRows
 from stimage.slides.counts.wide_csv import read_header
@@ -55,16 +55,6 @@ def test_above_the_slides_mean():
 
 def test_empty_spots_have_empty_sentences():
     assert sentences([[0] * 9, [1] + [0] * 8, [0] * 9]) == [[], ["MT-CO1"], []]
-
-
-def test_genes_that_fit():
-    def tokenize(text):  # a token for every two letters, one for begin and one for end
-        return [0, *(1 for word in text.split() for _ in range(-(-len(word) // 2))), 2]
-
-    some = [["AAAA", "BB", "CC"], ["AAAAAA"], []]
-    assert genes_that_fit(some, tokenize, 5).tolist() == [2, 1, 0]
-    assert genes_that_fit(some, tokenize, 4).tolist() == [1, 0, 0]
-    assert genes_that_fit(some, tokenize).tolist() == [3, 1, 0]
 
 
 def test_a_batch_of_the_builder(sample):
