@@ -61,10 +61,10 @@ def publishing(inputs: Inputs) -> list[Case]:
         Case("workers", f"{2 * few} of them, two workers", 1.2, inputs.more_slides,
              Side("ours", "publishing.build_ours", (2,), cores=2),
              (Side("ours, one worker", "publishing.build_ours", (1,), cores=2),)),
-        Case("read", f"{n:,} published JPEGs of 224 px and their genes in batches, two workers", 2, inputs.shards,
+        Case("batches", f"{n:,} published JPEGs of 224 px and their genes in batches, two cores", 2, inputs.shards,
              Side("ours", "publishing.read_ours", cores=2),
-             (Side("rows through a DataLoader", "publishing.read_rows", cores=2),),
-             Side("decoding in two processes", "publishing.read_limit", cores=2)),
+             (Side("rows through a DataLoader, two workers", "publishing.read_rows", cores=2),),
+             Side("reading them and decoding in two threads", "publishing.read_limit", cores=2)),
     ]  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from benchmarks.measure import find_job, run_here
 TINY = replace(QUICK, spots=40, genes=60, st=(2, 2), huge=3, slides=2, small_slides=(2,),
                headers=(3, 20, 40), bins=(20, 40), bins_genes=50, bins_plain=20, patches=24, step=4,
                probe=(300, 16), silhouette=300)  # fmt: skip
-ELSEWHERE = {"workers", "read", "build", "panel"}  # of other processes, or of more genes than there are here
+ELSEWHERE = {"workers", "batches", "build", "panel"}  # of other processes, or of more genes than there are here
 PACKAGES = "datasets pandas pillow polars pyarrow scanpy scikit-learn torch transformers".split()
 MACHINE = {"processor": "P", "cores": 2, "memory_gib": 24.0, "system": "S", "gpu": None, "python": "3.11.7",
            "commit": "abc", "date": "2025-01-01", "versions": dict.fromkeys(PACKAGES, "1.0")}  # fmt: skip

@@ -11,7 +11,7 @@ from benchmarks.jobs import loads
 SIZE, BATCH, CHUNK = 224, 64, 16
 GENES = 128
 SHOWN = 20  # of so many patches, one is compared
-BATCHES, PROCESSOR = "stimage.loading.batches", "transformers.models.clip.image_processing_pil_clip"
+BATCHES, PROCESSOR = "stimage.loading.tensors", "transformers.models.clip.image_processing_pil_clip"
 STEP = (BATCHES, PROCESSOR, "PIL.Image", "pyarrow.parquet", "accelerate", "stimage.towers.two_towers")
 
 
@@ -50,7 +50,7 @@ def _unscaled(pixels) -> list[float]:
 @loads(BATCHES, "pyarrow.parquet")
 def data_ours(folder: str) -> dict:
     """Decode and resize batches as training's workers do."""
-    from stimage.loading.batches import to_batch
+    from stimage.loading.tensors import to_batch
 
     spots, greys = 0, []
     for table in _batches(folder):
@@ -120,7 +120,7 @@ def _step(folder: str, spots: int, prepare: Callable[[], object], vision: str) -
     from accelerate import Accelerator
     from transformers import CLIPVisionConfig
 
-    from stimage.loading.batches import to_batch
+    from stimage.loading.tensors import to_batch
     from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
     from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD, TwoTowers
     from stimage.training.contrastive import backward
@@ -149,8 +149,8 @@ def _step(folder: str, spots: int, prepare: Callable[[], object], vision: str) -
 @loads(*STEP)
 def step_ours(folder: str, spots: str, vision: str) -> Iterator[dict | None]:
     """Decode, resize and augment in the same process as the step."""
-    from stimage.loading.batches import to_batch
     from stimage.loading.pixels import augment
+    from stimage.loading.tensors import to_batch
 
     def prepare() -> None:
         images = to_batch(next(_batches(folder)).slice(0, int(spots)), SIZE).images

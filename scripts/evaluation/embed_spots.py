@@ -108,7 +108,8 @@ def parse_arguments() -> argparse.Namespace:
                         "finetune_clip); for timm, timm:NAME, hf-hub:REPO (UNI: hf-hub:MahmoodLab/UNI) or "
                         "local-dir:FOLDER")  # fmt: skip
     parser.add_argument("--batch-size", type=positive, default=64, help="spots at once (%(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="reading processes, for each process (%(default)s)")
+    parser.add_argument("--workers", type=int,
+                        help="reading processes, for each process; 0: threads (1 for a root, else 0)")  # fmt: skip
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (%(default)s)")
     add_filters(parser)
     add_reading(parser)

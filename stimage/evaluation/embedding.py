@@ -11,22 +11,23 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from stimage.core.errors import DataError, one_line
 from stimage.core.files import listed, write_text
 from stimage.core.results import as_json
 from stimage.evaluation.embeddings import EmbeddingWriter
-from stimage.loading.batches import SpotBatch, to_batch
+from stimage.loading.ahead import Batches, Begun, Memory, load_ahead
 from stimage.loading.sources import Source, reading
+from stimage.loading.tensors import SpotBatch, begin_batch
 from stimage.slides.catalog import Slide
 from stimage.towers.image_towers import VisionTower
 
 MARKER = "embedding.json"  # what the folder's files were made with
+Item = SpotBatch | DataError | None
 
 
-class SlideBatches(IterableDataset):
-    """Batches of images, slide by slide; with workers, each reads whole slides, so batches are the same.
+class SlideBatches(Batches):
+    """Batches of images, slide by slide; with processes, each reads whole slides, so batches are the same.
 
     Yields the number of a slide and a batch of it, or None when the slide is finished, or the error that ended it.
     """
@@ -34,16 +35,18 @@ class SlideBatches(IterableDataset):
     def __init__(self, source: Source, slides: Sequence[Slide], batch_size: int, image_size: int):
         self.source, self.slides, self.batch_size, self.image_size = source, slides, batch_size, image_size
 
-    def __iter__(self) -> Iterator[tuple[int, SpotBatch | DataError | None]]:
-        worker = get_worker_info()
-        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        for k in range(first, len(self.slides), step):
+    def begin(self, memory: Memory, worker: int, workers: int) -> Begun:
+        for k in range(worker, len(self.slides), workers):
             try:
                 for table in self._tables(self.slides[k]):
-                    yield k, to_batch(table, self.image_size)
-                yield k, None
+                    batch, tasks = begin_batch(table, self.image_size, memory)
+                    yield (k, batch), tasks
+                yield (k, None), []
             except DataError as error:  # raised in a worker, it would come with a traceback as its text
-                yield k, error
+                yield (k, error), []
+
+    def failed(self, batch: tuple[int, Item], error: DataError) -> tuple[int, Item]:
+        return batch[0], error
 
     def _tables(self, slide: Slide) -> Iterator[pa.Table]:
         with reading(f"{self.source.location}: slide {slide.name}"):
@@ -91,17 +94,24 @@ def slides_left(slides: Sequence[Slide], out: Path) -> list[Slide]:
 
 
 def embed_slides(
-    source: Source, slides: Sequence[Slide], tower: VisionTower, out: Path, batch_size: int = 64, workers: int = 1
+    source: Source,
+    slides: Sequence[Slide],
+    tower: VisionTower,
+    out: Path,
+    batch_size: int = 64,
+    workers: int | None = None,
 ) -> Iterator[tuple[Slide, int, DataError | None]]:
     """Embed slides; yield each when it is finished, with its number of spots or the reason why it has no file.
 
     Parameters
     ----------
     workers
-        Processes that read and decode, each a slide; 0 reads in this one.
+        Processes that read and decode, each a slide; 0 reads in this one, by threads. By default one where patches are
+        cut from a root, and 0 where they are published.
     """
+    workers = int(not source.published) if workers is None else workers
     batches = SlideBatches(source, slides, batch_size, tower.size)
-    loader = DataLoader(batches, batch_size=None, num_workers=min(workers, len(slides)))
+    loader = load_ahead(batches, min(workers, len(slides)))
     writers, spots, failed = {}, Counter(), set()
     try:
         for k, batch in loader:

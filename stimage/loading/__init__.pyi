@@ -1,9 +1,15 @@
-from .batches import SpotBatch as SpotBatch
+from .ahead import Batches as Batches
+from .ahead import Begun as Begun
+from .ahead import Memory as Memory
+from .ahead import Task as Task
+from .ahead import load_ahead as load_ahead
 from .batches import spot_loader as spot_loader
-from .batches import to_batch as to_batch
 from .pixels import augment as augment
 from .pixels import resize as resize
 from .sources import VERIFIED as VERIFIED
 from .sources import Source as Source
 from .sources import open_source as open_source
 from .sources import reading as reading
+from .tensors import SpotBatch as SpotBatch
+from .tensors import begin_batch as begin_batch
+from .tensors import to_batch as to_batch

@@ -69,7 +69,8 @@ class Source:
             files = self._shards.get(slide.name)
             if not files:
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
-            options = {"data_files": list(map(glob.escape, files)), **VERIFIED, **server}  # it takes them for patterns
+            files = list(map(glob.escape, files))  # it takes them for patterns
+            options = {"data_files": files, "columns": list(columns), **VERIFIED, **server}
             return datasets.load_dataset("parquet", split="train", streaming=True, **options).select_columns(columns)
         options = {"slides": [slide.name], "splits": "none", "columns": columns, **self.reading, **server}
         builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, catalog=self.catalog, **options)

@@ -12,7 +12,7 @@ from stimage.core.errors import DataError
 from stimage.genes.normalise import Normalisation
 from stimage.genes.panels import Panel
 from stimage.genes.sentences import TopGenes, top_genes
-from stimage.loading.batches import SpotBatch
+from stimage.loading.tensors import SpotBatch
 from stimage.slides.counts.rows import CountRows
 from stimage.training.settings.groups import Settings
 

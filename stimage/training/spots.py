@@ -14,9 +14,10 @@ from transformers import PreTrainedTokenizerBase
 import stimage_1k4m
 from stimage.core.errors import DataError
 from stimage.examples.registering import raise_cause
-from stimage.loading.batches import SpotBatch, to_batch
+from stimage.loading.ahead import Batches, Begun, Memory, Task
 from stimage.loading.pixels import augment
 from stimage.loading.sources import VERIFIED, open_source, reading
+from stimage.loading.tensors import SpotBatch, begin_batch
 from stimage.training.parts import Parts
 from stimage.training.second_tower import second_input
 from stimage.training.settings.groups import Settings
@@ -25,7 +26,7 @@ COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "exp
 
 
 @dataclass(frozen=True, eq=False)
-class TrainingSpots(torch.utils.data.Dataset):
+class TrainingSpots:
     """Examples of a data set, by row: read from disk as they are asked for.
 
     Attributes
@@ -54,14 +55,26 @@ class TrainingSpots(torch.utils.data.Dataset):
         """The pathologist's label of each row, or None."""
         return np.array(self.table.select_columns(["annotation"])[:]["annotation"].to_pylist(), object)
 
-    def __getitem__(self, wanted: tuple[int, np.ndarray]) -> dict[str, torch.Tensor]:
-        """Return rows as tensors, augmented by their places in the data set and the epoch."""
-        epoch, rows = wanted
-        batch = to_batch(self.table[rows.tolist()], self.image_size)
-        images = batch.images
-        if self.augmented:
-            images = augment(images, [(self.seed, epoch, row) for row in rows.tolist()])
-        return {"images": images, **self.other(batch)}
+    def begin(self, epoch: int, rows: np.ndarray, memory: Memory | None = None) -> tuple[dict, list[Task]]:
+        """Return rows as tensors, and the tasks that fill the images, augmented by place in the data set and epoch."""
+
+        def augmented(images: torch.Tensor, some: slice) -> torch.Tensor:
+            return augment(images, [(self.seed, epoch, row) for row in rows[some].tolist()])
+
+        change = augmented if self.augmented else None
+        batch, tasks = begin_batch(self.table[rows.tolist()], self.image_size, memory, change)
+        return {"images": batch.images, **self.other(batch)}, tasks
+
+
+class TrainingBatches(Batches):
+    """Batches of rows, in their order: each is an epoch and rows."""
+
+    def __init__(self, spots: TrainingSpots, batches: Sequence[tuple[int, np.ndarray]]):
+        self.spots, self.batches = spots, batches
+
+    def begin(self, memory: Memory, worker: int, workers: int) -> Begun:
+        for epoch, rows in self.batches[worker::workers]:  # a DataLoader asks its workers in turn
+            yield self.spots.begin(epoch, rows, memory)
 
 
 def load_spots(

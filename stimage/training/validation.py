@@ -9,15 +9,15 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from joblib import cpu_count
 from torch import nn
-from torch.utils.data import DataLoader
 
+from stimage.loading.ahead import load_ahead
 from stimage.scores.linear_probe import probe_f1
 from stimage.scores.retrieval import retrieval_scores
 from stimage.slides.labels import is_label
 from stimage.training.contrastive import contrastive_loss
 from stimage.training.order import global_batches
 from stimage.training.settings.groups import Settings
-from stimage.training.spots import TrainingSpots, held_out_as_is
+from stimage.training.spots import TrainingBatches, TrainingSpots, held_out_as_is
 
 AT_ONCE = 256
 MOST_WORKERS = 16  # each has two batches ready, of 150 MB for 1,024 patches of 224 px
@@ -98,8 +98,7 @@ def loader(
 ) -> Iterable[dict[str, torch.Tensor]]:
     """Read batches of rows, in their order, in processes of their own; None takes as many as `spare_cores`."""
     workers = spare_cores() if workers is None else workers
-    return DataLoader(spots, batch_size=None, sampler=batches, num_workers=min(workers, len(batches)),
-                      pin_memory=torch.cuda.is_available())  # fmt: skip
+    return load_ahead(TrainingBatches(spots, batches), min(workers, len(batches)))
 
 
 def spare_cores() -> int:

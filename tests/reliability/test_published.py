@@ -3,8 +3,8 @@
 import shutil
 
 import datasets
+import numpy as np
 import pytest
-import torch
 from hypothesis import given
 
 import stimage_1k4m  # noqa: F401
@@ -15,6 +15,7 @@ from stimage.loading.batches import spot_loader
 from stimage.training.parts import choose_parts
 from stimage.training.settings.reading import make_settings
 from stimage.training.spots import load_spots
+from stimage.training.validation import loader
 from tests.reliability import slow
 from tests.reliability.faults import WEIGHED, damage, mended
 from tests.reliability.oracle import judge
@@ -133,7 +134,7 @@ def test_training_reads_shards(folder, fault, tmp_path):
         settings = make_settings({"source": folder, "panel": panel, "augment": False, "normalise": "counts"})
         train, held_out = load_spots(settings, choose_parts(settings), 10)
         assert held_out is None
-        return [train[0, torch.tensor([k])] for k in range(len(train))], train.table["spot_id"]
+        return list(loader(train, [(0, np.array([k])) for k in range(len(train))], 0)), train.table["spot_id"]
 
     whole = of_shards(folder)
     with mended(path):

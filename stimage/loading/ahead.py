@@ -1,0 +1,116 @@
+"""Batches made ahead of their reader: one thread reads, others fill memory that is used again.
+
+Decoders and Arrow give the interpreter lock back, so threads decode as fast as processes do, and nothing is copied
+between them. Processes are for what Python itself works on, such as a root's patches.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from math import prod
+from typing import Any
+from weakref import finalize
+
+import numpy as np
+import torch
+from joblib import cpu_count
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from stimage.core.errors import DataError
+
+Task = Callable[[], None]  # fills a part of a batch
+Begun = Generator[tuple[Any, list[Task]], None, None]  # batches, and what is to be done until they are whole
+AHEAD = 1  # batches that are read and filled beside the one that was asked for
+MOST = 16  # threads that decode, or processes that read
+KEPT = 4  # blocks of a size that wait for their next use
+END = object()
+
+
+class Memory:
+    """Memory for tensors: a block is used again when no tensor, view or array refers to it any more.
+
+    Parameters
+    ----------
+    for_device
+        Take torch's own memory, which waits for copies to a device: pinned under CUDA.
+    """
+
+    def __init__(self, for_device: bool = False):
+        self._for_device = for_device
+        self._free: dict[int, deque[np.ndarray]] = {}
+
+    def empty(self, shape: tuple[int, ...], kind: np.dtype) -> torch.Tensor:
+        """Return a tensor of any content."""
+        if self._for_device:
+            blank = torch.from_numpy(np.empty(0, kind))
+            return torch.empty(shape, dtype=blank.dtype, pin_memory=torch.cuda.is_available())
+        size = prod(shape) * kind.itemsize
+        room = 1 << max(0, size - 1).bit_length()  # batches differ in their number of counts; unused pages cost nothing
+        free = self._free.setdefault(room, deque(maxlen=KEPT))
+        block = free.pop() if free else np.empty(room, np.uint8)
+        part = block[:size].view(kind).reshape(shape)
+        finalize(part, free.append, block).atexit = False  # the tensor's storage, and all its views, keep this array
+        return torch.from_numpy(part)
+
+    def copy(self, values: np.ndarray) -> torch.Tensor:
+        """Return values as a tensor of memory from here."""
+        tensor = self.empty(values.shape, values.dtype)
+        tensor.numpy()[...] = values
+        return tensor
+
+
+class Batches(IterableDataset):
+    """What a `DataLoader` reads in this process, by threads, or in several."""
+
+    def begin(self, memory: Memory, worker: int, workers: int) -> Begun:
+        """Read a worker's share: yield each batch, with memory of ``memory``, and the tasks that fill it."""
+        raise NotImplementedError
+
+    def failed(self, batch: Any, error: DataError) -> Any:
+        """Return what to give instead of a batch that could not be filled."""
+        raise error
+
+    def __iter__(self) -> Iterator[Any]:
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        memory = Memory(for_device=info is None and torch.accelerator.is_available())
+        decoders = min(cores(), MOST) if info is None else 1
+        with closing(run_ahead(self.begin(memory, worker, workers), decoders)) as batches:
+            for batch, filled in batches:
+                try:
+                    for task in filled:
+                        task.result()
+                except DataError as error:
+                    batch = self.failed(batch, error)
+                yield batch
+
+
+def run_ahead(begun: Begun, decoders: int) -> Generator[tuple[Any, list[Future]], None, None]:
+    """Read batches in a thread of its own and start their tasks in others; yield them in order, perhaps unfinished."""
+    reader, pool = ThreadPoolExecutor(1, "stimage-read"), ThreadPoolExecutor(decoders, "stimage-decode")
+
+    def step() -> Any:
+        batch, tasks = next(begun, (END, []))
+        return batch, [pool.submit(task) for task in tasks]
+
+    try:
+        read = deque(reader.submit(step) for _ in range(AHEAD))
+        while (item := read.popleft().result())[0] is not END:
+            read.append(reader.submit(step))
+            yield item
+    finally:
+        for threads in (reader, pool):
+            threads.shutdown(cancel_futures=True)
+        begun.close()
+
+
+def load_ahead(batches: Batches, workers: int) -> DataLoader:
+    """Return a loader that reads in this process, by threads (``workers`` 0), or in so many processes."""
+    return DataLoader(batches, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available())
+
+
+def cores() -> int:
+    """Return this rank's share of the cores that its processes may run on."""
+    return max(1, cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
