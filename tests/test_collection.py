@@ -3,8 +3,6 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +16,11 @@ from stimage.publishing.shards import ShardOptions
 from stimage.slides.catalog import TECHS, read_catalog
 from stimage.slides.selection import Selection
 from stimage.slides.splits.splitting import Splitting
+from tests.building import once
 from tests.faults import serving
 from tests.hub.client import upload
 from tests.roots import GENES, META, write_csv
-from tests.test_scripts import SCRIPTS
+from tests.test_scripts import run
 
 NEWEST = "meta_all_gene02122025.csv"
 ODD = {  # names as the collection has them, by technology
@@ -37,9 +36,7 @@ ODD = {  # names as the collection has them, by technology
 def write_collection(root: Path, rows: list[dict[str, str]]) -> list[str]:
     """Write 9 spots on 4 genes for each row of a meta file; every fourth slide has genes in another order."""
     rng = np.random.default_rng(0)
-    image = root / "one.jpg"
-    root.mkdir()
-    Image.fromarray(rng.integers(0, 255, (80, 90, 3), np.uint8)).save(image)
+    pixels = rng.integers(0, 255, (80, 90, 3), np.uint8)
     places = [(20 + 20 * i, 20 + 20 * j) for i in range(3) for j in range(3)]
     for k, row in enumerate(rows):
         name, folder = row["slide"], root / row["tech"]
@@ -50,8 +47,8 @@ def write_collection(root: Path, rows: list[dict[str, str]]) -> list[str]:
         counts = rng.poisson(2, (9, 4)).tolist()
         write_csv(folder / f"gene_exp/{name}_count.csv", [["", *genes], *([s, *c] for s, c in zip(ids, counts))])
         (folder / "image").mkdir(exist_ok=True)
-        shutil.copy(image, folder / f"image/{name}.png")
-    image.unlink()
+        pixels[0, 0] = k % 256, k // 256, 0  # no two images are the same
+        Image.fromarray(pixels).save(folder / f"image/{name}.png", compress_level=1)
     return [row["slide"] for row in rows]
 
 
@@ -73,11 +70,13 @@ def odd(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def whole(shared, tmp_path_factory) -> Path:
     """A root of all 1,149 names, with both meta files as they are published."""
-    root = tmp_path_factory.mktemp("whole") / "root"
-    with (shared / "real/meta" / NEWEST).open(newline="", encoding="utf-8") as file:
-        write_collection(root, list(csv.DictReader(file)))
-    shutil.copytree(shared / "real/meta", root / "meta")
-    return root
+
+    def make(folder: Path) -> None:
+        with (shared / "real/meta" / NEWEST).open(newline="", encoding="utf-8") as file:
+            write_collection(folder / "root", list(csv.DictReader(file)))
+        shutil.copytree(shared / "real/meta", folder / "root/meta")
+
+    return once(tmp_path_factory, "whole", make) / "root"
 
 
 def stream(config: str, root: str | Path, **options) -> list[dict]:
@@ -120,8 +119,7 @@ def test_odd_names_are_checked_and_published(odd, tmp_path):
         ("data_collection/check_spots.py", odd, "--out", tmp_path / "checked"),
         ("data_process/build_shards.py", odd, tmp_path / "out"),
     ):
-        command = [sys.executable, SCRIPTS / script, *arguments, "--workers", "1"]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = run(script, *arguments, "--workers", 1)
         assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / "checked/results.json").read_text())["slides"].keys() == set(ODD)
     published = load_dataset(str(tmp_path / "out"), "all", split="train", streaming=True)
@@ -185,8 +183,8 @@ def test_the_whole_collection_from_the_hub(whole, hub):
 
 
 def test_the_whole_collection_is_checked(whole, tmp_path):
-    command = [sys.executable, SCRIPTS / "data_collection/check_spots.py", whole, "--out", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run("data_collection/check_spots.py", whole, "--out", tmp_path)
     assert "Traceback" not in done.stderr
     results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results["slides"]) == 1149 and results["configuration"]["meta_file"] == f"meta/{NEWEST}"
+    assert len(results["slides"]) == 1149 and {s["checks"]["twins"][0] for s in results["slides"].values()} == {"pass"}
+    assert results["configuration"]["meta_file"] == f"meta/{NEWEST}"
