@@ -29,6 +29,7 @@ from stimage.slides.catalog import read_catalog
 from stimage.training.settings.reading import read_settings
 from tests.collection.test_make_meta import BIB, MATRIX
 from tests.outs import write_outs
+from tests.test_scripts import no_processes
 from tests.towers.checkpoints import write_clip
 
 PROJECT = Path(__file__).parents[1]
@@ -137,6 +138,7 @@ def run_command(words: list[str], monkeypatch, hub) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
+@no_processes()
 def test_every_block_runs(document, inputs, tmp_path, monkeypatch, hub):
     for path in inputs.iterdir():
         (tmp_path / path.name).symlink_to(path)
@@ -145,8 +147,6 @@ def test_every_block_runs(document, inputs, tmp_path, monkeypatch, hub):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{inputs / 'bin'}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.syspath_prepend(str(PROJECT))
-    for user in ("stimage.collection.checks.running", "stimage.publishing.engines"):
-        monkeypatch.setattr(f"{user}.in_processes", lambda do, items, workers: ((item, do(item), "") for item in items))
     names, done = {}, []
     for language, body in blocks(document):
         if language == "python":

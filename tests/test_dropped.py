@@ -270,14 +270,14 @@ def test_a_slide_without_a_spot_left_is_published_without(tmp_path):
         write_slide(root, name, "ST")
     coord = root / "ST/coord/Slide_B_coord.csv"
     coord.write_text(coord.read_text().replace("Slide_B_", "Slide_B_other_"))
-    done = run("data_process/build_shards.py", root, out, "--on-mismatch", "drop", "--workers", 1)
+    done = run("data_process/build_shards.py", root, out, "--on-mismatch", "drop")
     assert done.returncode == 0 and "slide left out" in done.stderr
     rows = {row["slide"]: row for row in pq.read_table(out / "slides.parquet").to_pylist()}
     assert rows["Slide_A"]["spots"] == 9 and rows["Slide_A"]["left_out"] is None
     assert rows["Slide_B"]["spots"] is None and "no spot is left" in rows["Slide_B"]["left_out"]
     published = load_dataset(str(out), split="train", streaming=True)
     assert {spot["slide"] for spot in published} == {"Slide_A"}
-    again = run("data_process/build_shards.py", root, out, "--on-mismatch", "drop", "--workers", 1)
+    again = run("data_process/build_shards.py", root, out, "--on-mismatch", "drop")
     assert "2 shards, 0 to make" in again.stderr
-    refused = run("data_process/build_shards.py", root, tmp_path / "other", "--workers", 1)
+    refused = run("data_process/build_shards.py", root, tmp_path / "other")
     assert refused.returncode and "Slide_B_other_" in refused.stderr

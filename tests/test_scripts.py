@@ -7,6 +7,8 @@ import runpy
 import subprocess
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
@@ -14,17 +16,30 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stimage.core.processes import in_processes
+
 SCRIPTS = Path(__file__).parent.parent / "scripts"
+USERS = ("stimage.collection.checks.running", "stimage.publishing.engines")  # of processes
+
+
+@contextmanager
+def no_processes() -> Iterator[None]:
+    """Let this process do what jobs have others do, which take seconds to start."""
+    with contextlib.ExitStack() as patches:
+        for user in USERS:
+            patches.enter_context(mock.patch(f"{user}.in_processes", lambda do, items, _: in_processes(do, items, 0)))
+        yield
 
 
 def run(script: str, *arguments) -> subprocess.CompletedProcess:
-    """Run a script, and say how it ended and what it wrote."""
+    """Run a script, and say how it ended and what it wrote; it starts processes if the arguments have --workers."""
     command = [str(SCRIPTS / script), *map(str, arguments)]
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
     code = 0
     if accelerate := sys.modules.get("accelerate.state"):  # which has one state for a process
         accelerate.AcceleratorState._reset_state(reset_partial_state=True)
     with (
+        contextlib.nullcontext() if "--workers" in command else no_processes(),
         mock.patch.object(sys, "argv", command),
         mock.patch.object(logging.root, "handlers", []),  # pytest's
         contextlib.redirect_stdout(out),

@@ -94,7 +94,7 @@ def test_slides_that_are_added_at_once_are_all_numbered(root, tmp_path):
 
 def test_a_published_folder_says_its_ids(root, tmp_path):
     out = tmp_path / "out"
-    done = run(BUILD, root, out, "--workers", 1)
+    done = run(BUILD, root, out)
     assert done.returncode == 0, done.stderr
     names = stimage_1k4m.gene_names(out)
     said = json.dumps({"genes": 4, "sha256": names_digest(names)}).encode()
@@ -106,7 +106,7 @@ def test_a_published_folder_says_its_ids(root, tmp_path):
         stimage_1k4m.gene_names(shards)
     assert first_counts(shards, stimage_1k4m.gene_names(shards, root=out))["D"] == {"d1": 1, "both": 2}
     write_genes(root, "A", ["a1", "both"])  # the root's ids change, the folder's do not
-    assert run(BUILD, root, out, "--workers", 1).returncode == 0
+    assert run(BUILD, root, out).returncode == 0
     assert stimage_1k4m.gene_names(out) == [*names, "a1"]
     assert stimage_1k4m.gene_names(root)[0] == "a1"
 
@@ -115,7 +115,7 @@ def test_building_adds_to_the_numbering_of_the_root(root, tmp_path):
     assert run(NUMBER, root).returncode == 0
     write_genes(root, "A", ["a1"])
     write_genes(root, "C", ["c1"])
-    done = run(BUILD, root, tmp_path / "out", "--slides", "C", "--workers", 1)
+    done = run(BUILD, root, tmp_path / "out", "--slides", "C")
     assert done.returncode == 0, done.stderr
     want = ["b1", "both", "b2", "d1", "a1", "c1"]  # whatever is selected
     assert stimage_1k4m.gene_names(root) == stimage_1k4m.gene_names(tmp_path / "out") == want
@@ -126,7 +126,7 @@ def test_a_root_that_cannot_be_added_to_is_refused(root, tmp_path):
     write_genes(root, "A", ["a1"])
     fsspec.filesystem("memory").put(str(root), "/numbered", recursive=True)
     url, out = "memory://numbered", tmp_path / "genes.parquet"
-    done = run(BUILD, url, tmp_path / "out", "--workers", 1)
+    done = run(BUILD, url, tmp_path / "out")
     assert done.returncode == 1 and f"number_genes.py {url} --out genes.parquet" in done.stderr
     done = run(NUMBER, url)
     assert done.returncode == 1 and "pass --out genes.parquet" in done.stderr

@@ -5,14 +5,12 @@ import io
 import runpy
 import sys
 from functools import cache
-from pathlib import Path
 
 import pytest
 
 from stimage.cli.options import run
 from stimage.core.errors import DataError
-
-SCRIPTS = Path(__file__).parent.parent.parent / "scripts"
+from tests.test_scripts import SCRIPTS, no_processes
 
 
 @cache
@@ -20,17 +18,9 @@ def main_of(script: str):
     return runpy.run_path(str(SCRIPTS / script))["main"]
 
 
-def here(function, items, workers):
-    """Stand in for `stimage.core.processes.in_processes`."""
-    for item in items:
-        yield item, function(item), None
-
-
 @pytest.fixture(scope="module")
 def in_this_process():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("stimage.publishing.engines.in_processes", here)
-        patch.setattr("stimage.collection.checks.running.in_processes", here)
+    with no_processes():
         yield
 
 

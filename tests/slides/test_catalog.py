@@ -75,10 +75,10 @@ def test_another_meta_file_is_told_to_be_left_alone(tiny, caplog, name):
 
 
 def test_page_results_and_card_say_which_meta_file(two_metas, tmp_path):
-    assert run("data_collection/check_spots.py", two_metas, "--out", tmp_path / "checked", "--workers", 1).stdout
+    assert run("data_collection/check_spots.py", two_metas, "--out", tmp_path / "checked").stdout
     for name in ("report.html", "results.json"):
         assert f"meta/{DATED}" in (tmp_path / "checked" / name).read_text()
-    assert run("data_process/build_shards.py", two_metas, tmp_path / "out", "--workers", 1).returncode == 0
+    assert run("data_process/build_shards.py", two_metas, tmp_path / "out").returncode == 0
     assert f"`meta/{DATED}`" in (tmp_path / "out/README.md").read_text()
 
 
@@ -136,8 +136,8 @@ def test_names_meet_whatever_their_unicode_form(tmp_path, form):
         spots = load(root, slides=wanted)
         assert {spot["slide"] for spot in spots} == {unicodedata.normalize("NFC", name)}
         assert [spot["spot_id"] for spot in spots] == ids and spots[0]["annotation"] == "tumour"
-    assert run("data_collection/check_spots.py", root, "--out", tmp_path / "out", "--workers", 1).returncode == 0
-    done = run("data_process/build_shards.py", root, tmp_path / "shards", "--slides", name, "--workers", 1)
+    assert run("data_collection/check_spots.py", root, "--out", tmp_path / "out").returncode == 0
+    done = run("data_process/build_shards.py", root, tmp_path / "shards", "--slides", name)
     assert done.returncode == 0, done.stderr
     spots = load_dataset(str(tmp_path / "shards"), split="train", streaming=True)
     assert [spot["spot_id"] for spot in spots] == ids

@@ -102,7 +102,7 @@ def test_a_run_learns_and_says_what_it_did(tuned, folder):
 
 def test_published_spots_give_the_same_run(tuned, folder, tmp_path):
     done = run("data_process/build_shards.py", folder / "root", tmp_path / "shards", "--tech", "Visium",
-               "--species", "human", "--workers", 1)  # fmt: skip
+               "--species", "human")  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = finetune(folder, tmp_path / "run", data=tmp_path / "shards")
     assert done.returncode == 0, done.stderr
