@@ -185,27 +185,3 @@ def test_timm_is_asked_for_only_when_needed(monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(ImportError, match=r'timm is not installed; pip install "stimage-1k4m\[timm\]"'):
         load_tower("timm:vit_tiny")
-
-
-def test_models_of_timm(root, embed, tmp_path):
-    """With timm installed: the model's own vectors; and as UNI, scaled layers of which the configuration is silent."""
-    timm = pytest.importorskip("timm")
-    from timm.models import save_for_hf
-
-    small = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 1, "num_heads": 2}
-    for name, scaled in (("plain", {}), ("scaled", {"init_values": 0.5})):
-        torch.manual_seed(0)
-        model = timm.create_model("vit_tiny_patch16_224", **small, **scaled, num_classes=3).eval()
-        model.pretrained_cfg |= {"input_size": (3, 32, 32)}
-        save_for_hf(model, tmp_path / name, model_config={"model_args": small})
-        tower = load_tower(f"local-dir:{tmp_path / name}")
-        images = torch.randint(0, 255, (3, 32, 32, 3), dtype=torch.uint8)
-        pixels = (images.permute(0, 3, 1, 2) / 255 - 0.5) / 0.5
-        with torch.inference_mode():
-            want = model.forward_head(model.forward_features(pixels), pre_logits=True)
-        assert tower.width == 24 and torch.allclose(tower(images), want, atol=1e-5)
-    assert not embed(root, tmp_path / "out", f"local-dir:{tmp_path / 'scaled'}", "--slides", "S1").error
-    found = read_embeddings(tmp_path / "out")
-    assert found.vectors.shape == (81, 24) and found.model.startswith("scaled@")
-    (tmp_path / "scaled/config.json").write_text("{")
-    assert "can't be loaded by timm" in embed(root, tmp_path / "bad", f"local-dir:{tmp_path / 'scaled'}").error
