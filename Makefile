@@ -22,8 +22,9 @@ CASES ?= 5000
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sharing.py resume.py load.py columns.py dropped.py remote.py))
 TESTS ?= $(DATA_TESTS) tests/loading tests/towers
 SIZE ?= 545000
-QUICK := $(addprefix tests/, examples formats genes sample slides collection/test_make_meta.py training/test_parts.py \
-	training/test_settings.py $(addprefix test_, bad_input.py builder.py columns.py files.py house.py resume.py tables.py))
+QUICK := $(addprefix tests/, examples formats genes sample slides collection/test_make_meta.py collection/test_check_spots.py \
+	publishing/test_build_bad_input.py training/test_parts.py training/test_settings.py \
+	$(addprefix test_, bad_input.py builder.py columns.py dropped.py files.py house.py resume.py tables.py))
 SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
 
 .PHONY: demo test quick faults lint docs bench bench-gpu bench-hd bench-compare test-data test-datasets3 test-oldest test-timm clean

@@ -37,7 +37,7 @@ DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for pat
 NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/stimage-1k4m": "tester/spots"}  # other names are files
 SMALL = {"loss": {"batch_size": 16, "chunk": 8}, "run": {"epochs": 1, "workers": 0}}  # of every configuration
 STAND_INS = {  # first words of a command: what is run instead
-    "make": "make -n, which knows whether there is such a target; CI makes lint, test, test-timm, test-datasets3 and test-oldest",
+    "make": "make -n, which knows whether there is such a target; CI makes lint and the tests",
     "accelerate launch": "its parser, then the script in this process",
     "--config_file": "of several GPUs: accelerate's parser, the script's, and its settings; there are no GPUs",
     "torchrun": "its parser, the script's, and its settings; tests/training trains on two processes",

@@ -143,6 +143,7 @@ def twins(root):
             (root / part).write_text((root / part).read_text().replace(f"{name}_", ""))
 
 
+@pytest.mark.slow
 def test_equal_ids_on_two_slides_become_unique(tmp_path):
     root = tmp_path / "root"
     twins(root)
@@ -169,6 +170,7 @@ def test_equal_ids_on_two_slides_become_unique(tmp_path):
     assert sorted(both.obs_names) == sorted(ids) and both.obs["annotation"].str.startswith("Slide_").all()
 
 
+@pytest.mark.slow
 def test_scores_of_slides_with_equal_ids(tmp_path):
     pytest.importorskip("torch")
     twins(tmp_path / "root")

@@ -137,6 +137,7 @@ def check(root: Path, out: Path, *options) -> tuple[int, dict[tuple[str, str], t
     return done.returncode, {(r["slide"], r["check"]): (r["status"], r["message"], r["remedy"]) for r in bad}
 
 
+@pytest.mark.slow
 def test_a_sound_collection_passes(whole, tmp_path):
     code, found = check(whole, tmp_path)
     assert code == 0 and found.keys() == {(HUMAN + "D1", "annotation")}  # some spots have no label
@@ -152,6 +153,7 @@ def test_a_sound_collection_passes(whole, tmp_path):
     ).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_each_fault_is_found_and_nothing_else(whole, tmp_path):
     root = tmp_path / "root"
     shutil.copytree(whole, root)
@@ -217,6 +219,7 @@ def test_colours_and_choice(whole, tmp_path):
     assert one.shape != two.shape or np.abs(one.astype(int) - two).mean() > 1
 
 
+@pytest.mark.slow
 def test_real_slides(shared, tmp_path):
     code, found = check(shared / "real", tmp_path)
     assert code == 0 and {(slide[-2:], name) for slide, name in found} == {

@@ -173,6 +173,7 @@ def test_options_that_cannot_be(tmp_path):
         assert not out.exists() or not list(out.iterdir())
 
 
+@pytest.mark.slow
 def test_real_slides(shared, tmp_path):
     assert run(SCRIPT, shared / "real", "--out", tmp_path).returncode == 0
     assert sum(len(anndata.read_h5ad(path)) for path in tmp_path.glob("*.h5ad")) == 834

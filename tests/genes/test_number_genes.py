@@ -72,6 +72,7 @@ def test_a_damaged_numbering_is_refused_and_stays(root, names, message):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_slides_that_are_added_at_once_are_all_numbered(root, tmp_path):
     assert run(NUMBER, root).returncode == 0
     before, running = stimage_1k4m.gene_names(root), []

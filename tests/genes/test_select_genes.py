@@ -230,6 +230,7 @@ def test_memory_is_flat_over_slides(tmp_path):
     assert peaks[1] < 1.2 * peaks[0]
 
 
+@pytest.mark.slow
 def test_golden_numbers(shared, tmp_path):
     golden = json.loads((shared / "golden/golden.json").read_text())
     for slide, want in golden["hvg"].items():

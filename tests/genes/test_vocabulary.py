@@ -84,6 +84,7 @@ class _Shuffled:
         pass
 
 
+@pytest.mark.slow
 def test_processes_of_other_caches_locales_and_seeds_agree(root, tmp_path):
     write_genes(root, "é", ["e1"])
     write_genes(root, "Z", ["z1"], "Visium")

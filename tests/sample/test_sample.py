@@ -63,6 +63,7 @@ def run(*arguments, **environment) -> subprocess.CompletedProcess:
     return subprocess.run(command, env=os.environ | paths | environment, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_the_same_seed_makes_the_same_bytes_in_another_process(root, tmp_path):
     options = [part for name, value in SMALL.items() for part in (f"--{name.replace('_', '-')}", value)]
     done = run("--out", tmp_path / "again", *options, PYTHONHASHSEED="7")

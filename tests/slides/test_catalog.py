@@ -98,6 +98,7 @@ def test_the_file_that_is_read_is_written(two_metas, tmp_path):
     assert rows_of(two_metas / "meta" / DATED)["Mine"]["tissue"] == ""
 
 
+@pytest.mark.slow
 def test_slides_added_at_once_are_all_there(tmp_path):
     write_outs(tmp_path)
     names = [f"Mine_{i}" for i in range(3)]

@@ -112,6 +112,7 @@ def _ids_in_a_process(path: str, cache: str) -> int:
     return hash(tuple(row_index.kept_index(path).end.tolist()))
 
 
+@pytest.mark.slow
 def test_many_processes_at_once(root):
     with ProcessPoolExecutor(4, get_context("spawn")) as pool:
         task = [str(root / COUNTS)] * 8, [str(root.parent / "cache")] * 8

@@ -67,6 +67,7 @@ def test_names_draw_the_same_however_they_are_written():
     assert all(part_of(f"É{i}", 0, FRACTIONS) == part_of(f"É{i}".lower(), 0, FRACTIONS) for i in range(50))
 
 
+@pytest.mark.slow
 def test_the_same_on_every_machine():
     """Held here, so that no version moves a slide of a published split."""
     assert [part_of(f"S{i}", 0, FRACTIONS)[:2] for i in range(16)] == (
@@ -249,6 +250,7 @@ def test_the_roots_own_table_rules(tmp_path):
     assert set(loaded(root, splits="none", **options)) == {"train", "test"}
 
 
+@pytest.mark.slow
 def test_the_real_meta_file_and_its_38_selections(shared):
     """By slide and by study: three splits, or a refusal whose seeds work; a study of five more moves no slide."""
     with (shared / "real/meta/meta_all_gene02122025.csv").open(newline="", encoding="utf-8") as file:
