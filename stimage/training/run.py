@@ -195,8 +195,8 @@ class Run:
 
     def _save(self) -> None:
         if self.progress.step > self.kept:
-            if self.accelerator.is_main_process:
-                write_record(self.out, self.settings.record)  # epochs may have been added
+            if self.accelerator.is_main_process and self.epochs_before != self.settings.run.epochs:
+                write_record(self.out, self.settings.record)
             save_checkpoint(self.accelerator, self.out, self.progress.step, self.settings.run.keep)
             self.kept = self.progress.step
 
