@@ -23,9 +23,13 @@ def read_config(name: str) -> dict[str, Any]:
     """Return what a checkpoint's config.json says; raises `DataError` if there is none."""
     from transformers import PreTrainedConfig
 
-    remedy = "; check the path or the Hub name, or pass timm:NAME for a model of timm"
-    with _told(name, "cannot be read as a checkpoint: it has no readable config.json", remedy):
-        return PreTrainedConfig.get_config_dict(name)[0]
+    try:
+        with _told(
+            name, "no readable config.json", "; check the path or the Hub name, or pass timm:NAME for one of timm"
+        ):
+            return PreTrainedConfig.get_config_dict(name)[0]
+    except DataError as error:
+        raise DataError(f"{name}: cannot be read as a checkpoint: {str(error).removeprefix(f'{name}: ')}") from None
 
 
 def read_weights(cls: Any, name: str, **options: object) -> tuple[Any, set[str]]:
