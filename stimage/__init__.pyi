@@ -17,6 +17,7 @@ from . import towers as towers
 from . import training as training
 from .core.errors import DataError as DataError
 from .core.shipped import metric_path as metric_path
+from .jobs.anndata_slides import add_slide as add_slide
 from .jobs.anndata_slides import read_slide as read_slide
 from .jobs.checking import check as check
 from .jobs.roots import Root as Root

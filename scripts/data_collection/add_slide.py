@@ -5,57 +5,29 @@ there under the same name is replaced.
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
+import stimage
 from stimage.cli.options import run
-from stimage.core.errors import DataError
-from stimage.core.tables import read_table
-from stimage.formats.adding import write_slide
-from stimage.formats.importing import ImportedSlide, read_h5ad, read_space_ranger
-from stimage.slides.catalog import TECHS, Filters, read_catalog
-from stimage.slides.meta_file import MetaRow
+from stimage.slides.catalog import TECHS
 from stimage.slides.spots import open_spots
 
 
 def main() -> None:
     args = parse_arguments()
-    found = read(args)
-    row = MetaRow(args.slide, args.species, args.tissue, args.pmid, args.title, involve_cancer=args.involve_cancer,
-                  tech=args.tech or found.tech)  # fmt: skip
-    write_slide(found, args.out, row)
-    (slide,) = read_catalog(str(args.out)).select(Filters(slides=args.slide))
+    options = {name: value for name, value in vars(args).items() if name not in ("source", "out")}
+    if args.involve_cancer:
+        options["involve_cancer"] = args.involve_cancer == "True"
+    slide = stimage.add_slide(args.source, args.out, **options)
     spots = open_spots(slide)
-    known = spots.scale
+    known, labelled, px = spots.scale, len(spots) - spots.annotation.null_count, 2 * spots.r[0]
     scale = f"{known.um_per_px:.3g} µm/px" if known.um_per_px else f"µm/px {known.reason}"
     by = f" by {known.source}" if known.source else ""
-    print(f"{slide.name}: {len(spots):,} spots, {len(found.labels):,} of them labelled, {len(spots.genes):,} genes, "
-          f"{scale}{by}, spots of {2 * found.r:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
+    print(f"{slide.name}: {len(spots):,} spots, {labelled:,} of them labelled, {len(spots.genes):,} genes, "
+          f"{scale}{by}, spots of {px:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
     if not args.image:
-        print(f"note: the image is the small one of {args.source}: {scale}, a patch has {2 * found.r:.0f} px; to see "
+        print(f"note: the image is the small one of {args.source}: {scale}, a patch has {px:.0f} px; to see "
               "cells, add the slide again with the full-resolution image as --image")  # fmt: skip
-
-
-def read(args: argparse.Namespace) -> ImportedSlide:
-    """Read the source, and labels from where they are."""
-    if not args.source.is_dir() and args.labels and not args.labels.endswith(".csv"):
-        return read_h5ad(args.source, args.image, args.layer, args.labels, args.um_per_px)
-    if args.source.is_dir():
-        found = read_space_ranger(args.source, args.image, args.um_per_px)
-    else:
-        found = read_h5ad(args.source, args.image, args.layer, um_per_px=args.um_per_px)
-    return replace(found, labels=read_labels(args.labels, found)) if args.labels else found
-
-
-def read_labels(path: str, found: ImportedSlide) -> dict[str, str]:
-    """Return the spots' labels by barcode, out of a table's first two columns."""
-    columns, rows = read_table(path)
-    if len(columns) < 2:
-        raise DataError(f"{path}: must have two columns, barcode and label")
-    told, barcodes = {one[columns[0]]: one[columns[1]] for one in rows}, set(found.barcodes)
-    if not (labels := {barcode: label for barcode, label in told.items() if barcode in barcodes}):
-        raise DataError(f"{path}: has no barcode of {found.where}, as {found.barcodes[0]!r}: is it another slide's?")
-    return labels
 
 
 def micrometres(text: str) -> float:
@@ -77,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--tech", choices=TECHS, help="technology, if it is not what the source says")
     for name in ("species", "tissue", "pmid", "title"):
         parser.add_argument(f"--{name}", default="", help="for the meta file")
-    parser.add_argument("--involve-cancer", choices=("True", "False"), default="", help="for the meta file")
+    parser.add_argument("--involve-cancer", choices=("True", "False"), help="for the meta file")
     parser.add_argument("--layer", help="of a .h5ad: the layer of raw counts, if X has others")
     parser.add_argument("--labels", help="a column of a .h5ad's obs, or a CSV: barcode, label (as Loupe exports); "
                         "without it, an annotation that is there is kept")  # fmt: skip

@@ -26,16 +26,22 @@ from stimage.slides.names import check_name, fold_name
 def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
     """Add a slide to a root: its files, each whole or not at all, and ``row`` of the meta file, which is replaced.
 
-    Slides that are added at once wait for each other. Of several meta files, the one that is read is written. A
-    ``genes.parquet`` of the root gets the genes that it lacks, at its end.
+    The technology is what ``found`` says; ``row`` need not say it again. Slides that are added at once wait for each
+    other. Of several meta files, the one that is read is written. A ``genes.parquet`` of the root gets the genes that
+    it lacks, at its end.
 
     Raises
     ------
     DataError
         Before anything is written, if the image or the root's meta file or ``genes.parquet`` can't be read, spots are
         outside the image, or the name is taken.
+    ValueError
+        If ``row`` says another technology than ``found``, or there is no such technology.
     """
     check_name(row.slide, "--slide")
+    if found.tech not in TECHS or row.tech not in ("", found.tech):
+        raise ValueError(f"tech={row.tech or found.tech!r}: pass one of {', '.join(TECHS)}, to ImportedSlide alone")
+    row = replace(row, tech=found.tech)
     _check_places(found)
     with locked(root):
         _check_name_is_free(root, row)

@@ -15,6 +15,7 @@ from scipy.sparse import csr_matrix
 from stimage.core.errors import DataError, one_line
 from stimage.core.extras import needs
 from stimage.formats.source_scale import hest_metadata, source_scale
+from stimage.slides.catalog import TECHS
 
 MATRIX = "filtered_feature_bc_matrix"
 POSITIONS = ("tissue_positions.parquet", "tissue_positions.csv", "tissue_positions_list.csv")
@@ -86,17 +87,29 @@ def read_space_ranger(outs: Path, image: Path | None = None, um_per_px: float | 
                  image or hires, {}, tech, *source_scale([factors], scale, where, um_per_px))  # fmt: skip
 
 
-def read_h5ad(
-    path: Path,
+def read_h5ad(path: Path, *options: Any) -> ImportedSlide:
+    """Read one slide of a .h5ad file; options, errors and layout are those of `from_anndata`."""
+    try:
+        data = anndata.read_h5ad(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read as .h5ad ({one_line(error)})") from None
+    return from_anndata(data, path, *options)
+
+
+def from_anndata(
+    data: anndata.AnnData,
+    where: Path | str = "the AnnData",
     image: Path | None = None,
     layer: str | None = None,
     labels: str | None = None,
     um_per_px: float | None = None,
 ) -> ImportedSlide:
-    """Read one slide of an AnnData file laid out as scanpy, squidpy and spatialdata-io write Visium's.
+    """Take one slide of an AnnData laid out as scanpy, squidpy and spatialdata-io make Visium's.
 
     Parameters
     ----------
+    where
+        What errors call it: the file's path, beside which HEST's metadata are looked for.
     image
         As `read_space_ranger` takes it; without it ``uns["spatial"][slide]["images"]["hires"]``.
     layer
@@ -109,32 +122,31 @@ def read_h5ad(
     Raises
     ------
     DataError
-        Naming what the file lacks, or if it has several slides.
+        Naming what it lacks, or if it has several slides.
     """
-    try:
-        data = anndata.read_h5ad(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read as .h5ad ({one_line(error)})") from None
     slides = data.uns.get("spatial", {})
     if "spatial" not in data.obsm or len(slides) != 1:
-        raise DataError(f"{path}: must have obsm['spatial'] and one slide in uns['spatial'], which has {len(slides)}; "
+        raise DataError(f"{where}: must have obsm['spatial'] and one slide in uns['spatial'], which has {len(slides)}; "
                         "write a file a slide, as scanpy and squidpy do")  # fmt: skip
     if layer and layer not in data.layers:
-        raise DataError(f"{path}: has no layer {layer!r}, but {', '.join(data.layers) or 'none'}")
+        raise DataError(f"{where}: has no layer {layer!r}, but {', '.join(data.layers) or 'none'}")
     if labels and labels not in data.obs:
-        raise DataError(f"{path}: obs has no column {labels!r}, but {', '.join(data.obs)}")
+        raise DataError(f"{where}: obs has no column {labels!r}, but {', '.join(data.obs)}")
     data = data[data.obs["in_tissue"].astype(int) == 1] if "in_tissue" in data.obs else data
     (one,) = slides.values()
     if not image and "hires" not in one.get("images", {}):
-        raise DataError(f"{path}: uns['spatial'] has no image 'hires'; pass the full-resolution image as --image")
-    scale, r, tech = _scaled(one.get("scalefactors", {}), image, f"{path}: uns['spatial']")
+        raise DataError(f"{where}: uns['spatial'] has no image 'hires'; pass the full-resolution image as --image")
+    scale, r, tech = _scaled(one.get("scalefactors", {}), image, f"{where}: uns['spatial']")
+    said = set(data.obs.get("tech", ())) & set(TECHS)  # as `write_h5ad` writes it
+    tech = said.pop() if len(said) == 1 else tech
     x, y = np.asarray(data.obsm["spatial"], float)[:, :2].T * scale
     texts = dict(data.obs[labels].dropna().astype(str)) if labels else {}
-    counts = _raw(data.layers[layer] if layer else data.X, path)
-    pixels = image or _pixels(one["images"]["hires"], path)
-    told = [one.get("scalefactors", {}), one.get("metadata", {}), one, data.uns, hest_metadata(path)]
-    return ImportedSlide(str(path), list(data.obs_names), list(data.var_names), counts, x, y, r, pixels, texts, tech,
-                 *source_scale(told, scale, path, um_per_px))  # fmt: skip
+    counts = _raw(data.layers[layer] if layer else data.X, where)
+    pixels = image or _pixels(one["images"]["hires"], where)
+    told = [one.get("scalefactors", {}), one.get("metadata", {}), one, data.uns]
+    told += [hest_metadata(where)] if isinstance(where, Path) else []
+    return ImportedSlide(str(where), list(data.obs_names), list(data.var_names), counts, x, y, r, pixels, texts, tech,
+                 *source_scale(told, scale, where, um_per_px))  # fmt: skip
 
 
 def _factors(path: Path) -> dict:
@@ -164,17 +176,19 @@ def _positions(path: Path) -> pd.DataFrame:
     return pd.DataFrame({"x": table["pxl_col_in_fullres"], "y": table["pxl_row_in_fullres"]}, dtype=float)
 
 
-def _raw(counts: Any, where: Path) -> csr_matrix:
+def _raw(counts: Any, where: Path | str) -> csr_matrix:
     if counts is None:
         raise DataError(f"{where}: has no X; name the layer that has raw counts as --layer")
     counts = csr_matrix(counts)
-    counts.sum_duplicates()
+    if not counts.has_canonical_format:
+        counts = counts.copy()  # it may be a user's own
+        counts.sum_duplicates()
     if len(bad := counts.data[(counts.data % 1 != 0) | (counts.data < 0)]):
         raise DataError(f"{where}: has {bad[0]:g}, which is no raw count; name the layer that has them as --layer")
     return counts
 
 
-def _pixels(image: np.ndarray, where: Path) -> np.ndarray:
+def _pixels(image: np.ndarray, where: Path | str) -> np.ndarray:
     """Return uint8 RGB of an image as scanpy has it: 0 to 1 in floats, or bytes."""
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] < 3 or (image.dtype != np.uint8 and image.max(initial=0) > 1):

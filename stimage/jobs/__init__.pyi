@@ -1,3 +1,4 @@
+from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .checking import check as check
 from .roots import Root as Root

@@ -1,16 +1,22 @@
 """Slides as AnnData, in and out of a root."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stimage.core.errors import DataError
+from stimage.core.tables import read_table
 from stimage.examples.opening import Opening
+from stimage.formats.adding import write_slide
 from stimage.formats.anndata_files import IMAGE_PX, read_slides
+from stimage.formats.importing import ImportedSlide, from_anndata, read_h5ad, read_space_ranger
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
 from stimage.jobs.roots import Root, open_root
-from stimage.slides.catalog import Filters
+from stimage.slides.catalog import Filters, Slide, read_catalog
 from stimage.slides.images.patches import Patch
+from stimage.slides.meta_file import MetaRow
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -82,3 +88,111 @@ def read_slide(
     found = {one.name: one for one in root.catalog.select(Filters(slides=wanted), how)}
     slides = Opening(Patch(), genes, how).kept(list(found.values()))
     return read_slides(slides, naming, genes, normalise, image_px, how)
+
+
+def add_slide(
+    data: "AnnData | str | Path",
+    root: str | Path | Root,
+    slide: str,
+    *,
+    image: str | Path | None = None,
+    tech: str | None = None,
+    species: str = "",
+    tissue: str = "",
+    pmid: str | int = "",
+    title: str = "",
+    involve_cancer: bool | None = None,
+    labels: str | Path | Mapping[str, str] | None = None,
+    layer: str | None = None,
+    um_per_px: float | None = None,
+) -> Slide:
+    """Add a slide to a root: its counts, coordinates, image and labels, and its row of the meta file.
+
+    A slide that is there under the same name is replaced.
+
+    Parameters
+    ----------
+    data
+        An AnnData of one slide, laid out as scanpy, squidpy and `read_slide` make it: raw counts, ``obsm["spatial"]``
+        and ``uns["spatial"]``. Or the path of one, a .h5ad file. Or Space Ranger's folder ``outs``; of Visium HD,
+        ``outs/binned_outputs/square_008um``.
+    root
+        A folder; it is made if it is not there.
+    slide
+        The slide's name. Names of spots get it in front, unless they begin with it.
+    image
+        The full-resolution image. Without it, the small one that the data has, whose patches have few pixels.
+    tech
+        "ST", "Visium" or "VisiumHD", if it is not what the data says.
+    species, tissue, pmid, title, involve_cancer
+        For the meta file.
+    labels
+        Pathologists' labels: a column of ``obs``; a CSV of barcodes and labels, as Loupe exports; or barcode → label,
+        such as a pandas Series.
+    layer
+        Of an AnnData: where the raw counts are. Without it, in ``X``.
+    um_per_px
+        µm per pixel of the full-resolution image, if the data does not say it.
+
+    Returns
+    -------
+    Slide
+        Where its files are, and what the meta file says of it. A `Root` that was opened before does not have it.
+
+    Raises
+    ------
+    DataError
+        Before anything is written, if the data lacks something, counts are not raw, spots lie outside the image, no
+        label is of this slide, or the name is taken by a slide of another technology.
+    ValueError
+        If there is no such technology.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> adata = stimage.read_slide("sample", "Human_Breast_Sample1_ST_A1")
+    >>> adata.obs["region"] = ["left" if x < 500 else "right" for x in adata.obsm["spatial"][:, 0]]
+    >>> added = stimage.add_slide(adata, "mine", "Mine_1", species="human", tissue="breast", labels="region")
+    >>> stimage.list_slides("mine")[["tech", "species", "tissue", "spots", "annotated"]].values.tolist()
+    [['ST', 'human', 'breast', 28, True]]
+    """
+    found = _imported(data, Path(image) if image else None, layer, labels, um_per_px)
+    found = replace(found, tech=tech) if tech else found
+    cancer = "" if involve_cancer is None else str(bool(involve_cancer))
+    folder = Path(root.location if isinstance(root, Root) else root)
+    write_slide(found, folder, MetaRow(slide, species, tissue, str(pmid), title, involve_cancer=cancer))
+    (added,) = read_catalog(str(folder)).select(Filters(slides=slide))
+    return added
+
+
+def _imported(
+    data: "AnnData | str | Path",
+    image: Path | None,
+    layer: str | None,
+    labels: str | Path | Mapping[str, str] | None,
+    um_per_px: float | None,
+) -> ImportedSlide:
+    """Read the data, and labels from where they are."""
+    column = labels if isinstance(labels, str) and not labels.endswith(".csv") else None
+    if not isinstance(data, str | Path):
+        found = from_anndata(data, "the AnnData", image, layer, column, um_per_px)
+    elif not Path(data).is_dir():
+        found = read_h5ad(Path(data), image, layer, column, um_per_px)
+    else:
+        found, column = read_space_ranger(Path(data), image, um_per_px), None
+    return found if labels is None or column else replace(found, labels=_labels_of(labels, found))
+
+
+def _labels_of(labels: str | Path | Mapping[str, str], found: ImportedSlide) -> dict[str, str]:
+    """Return the labels of the slide's barcodes; a table has them in its first two columns."""
+    if isinstance(labels, str | Path):
+        columns, rows = read_table(str(labels))
+        if len(columns) < 2:
+            raise DataError(f"{labels}: must have two columns, barcode and label")
+        where, told = str(labels), {one[columns[0]]: one[columns[1]] for one in rows}
+    else:
+        where, told = "labels=", {barcode: str(label) for barcode, label in labels.items() if label == label}  # not NaN
+    barcodes = set(found.barcodes)
+    if not (known := {barcode: label for barcode, label in told.items() if barcode in barcodes}):
+        raise DataError(f"{where}: has no barcode of {found.where}, as {found.barcodes[0]!r}: is it another slide's?")
+    return known

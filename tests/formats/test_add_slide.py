@@ -4,6 +4,7 @@ import csv
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import anndata
@@ -17,11 +18,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy.sparse import csr_matrix
 
+import stimage
 import stimage_1k4m
 from stimage.formats.adding import _write_counts
+from stimage.formats.adding import write_slide as add_to_root
 from stimage.formats.anndata_files import write_h5ad
+from stimage.formats.importing import from_anndata
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.counts.wide_csv import read_counts, read_header
+from stimage.slides.meta_file import MetaRow
 from tests.outs import COLUMNS, write_outs
 from tests.roots import write_slide
 
@@ -181,3 +186,20 @@ def test_wide_csv(tmp_path_factory, data):
     assert rows == [["", *genes], *([spot, *map(str, row)] for spot, row in zip(spots, table.tolist()))]
     assert len(read_header(str(path))[0]) == len(genes)
     assert sum(rows.values.sum() for rows in read_counts(str(path))) == table.sum()
+
+
+def test_in_python_the_technology_is_said_once(sample, tmp_path):
+    """By the data, or by the caller; `write_slide` needs it from one side, and refuses two that differ."""
+    catalog = read_catalog(str(sample))
+    st, hd = (catalog.of_techs((tech,)).slides[0].name for tech in ("ST", "VisiumHD"))
+    for name, tech in ((st, None), (hd, None), (st, "Visium")):
+        added = stimage.add_slide(stimage.read_slide(sample, name), tmp_path / f"{tech}", name, tech=tech)
+        assert added.tech == (tech or name.split("_")[3])
+        assert added.coord == str(tmp_path / f"{tech}/{added.tech}/coord/{name}_coord.csv")
+    found = from_anndata(stimage.read_slide(sample, st))
+    add_to_root(found, tmp_path / "root", MetaRow("Mine"))
+    assert read_catalog(str(tmp_path / "root")).slides[0].tech == "ST"
+    for wrong, row in ((found, MetaRow("Mine", tech="Visium")), (replace(found, tech="Xenium"), MetaRow("Mine"))):
+        with pytest.raises(ValueError, match="pass one of ST, Visium, VisiumHD"):
+            add_to_root(wrong, tmp_path / "other", row)
+    assert not (tmp_path / "other").exists()

@@ -9,6 +9,7 @@ import scanpy
 from datasets import load_dataset
 from PIL import Image
 
+import stimage
 import stimage_1k4m
 from tests.roots import write_slide
 from tests.test_scripts import run
@@ -177,3 +178,19 @@ def test_options_that_cannot_be(tmp_path):
 def test_real_slides(shared, tmp_path):
     assert run(SCRIPT, shared / "real", "--out", tmp_path).returncode == 0
     assert sum(len(anndata.read_h5ad(path)) for path in tmp_path.glob("*.h5ad")) == 834
+
+
+def test_in_python_it_is_what_the_file_has(sample, tmp_path):
+    """And scanpy's PCA takes both: columns and row starts are integers of one width."""
+    name = "Mouse_Brain_Sample2_ST_A1"
+    assert run(SCRIPT, sample, "--slides", name, "--image-px", 300, "--out", tmp_path).returncode == 0
+    want, got = anndata.read_h5ad(tmp_path / f"{name}.h5ad"), stimage.read_slide(sample, name, image_px=300)
+    assert (got.X != want.X).nnz == 0 and got.X.dtype == want.X.dtype
+    assert got.obs.astype(str).equals(want.obs.astype(str)) and got.var_names.equals(want.var_names)
+    np.testing.assert_array_equal(got.obsm["spatial"], want.obsm["spatial"])
+    spatial = (data.uns["spatial"][name] for data in (got, want))
+    np.testing.assert_array_equal(*(one["images"]["hires"] for one in spatial))
+    for data in (want, got):
+        scanpy.pp.log1p(data)
+        scanpy.pp.pca(data, n_comps=5)
+        assert data.obsm["X_pca"].shape == (data.n_obs, 5)
