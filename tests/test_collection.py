@@ -146,7 +146,7 @@ def test_the_whole_collection_by_each_configuration(whole):
 
 
 def test_the_whole_collection_is_planned_for_publishing(whole, tmp_path):
-    plan = make_plan(Selection(str(whole)), tmp_path / "out", ShardOptions(), Splitting())
+    plan = make_plan(read_catalog(str(whole)), Selection(str(whole)), tmp_path / "out", ShardOptions(), Splitting())
     assert len(plan.placed) == 1149 and len(plan.shards) >= 1149
     assert "Mouse_Brain+Kidney_10X_02212023_Visium" in plan.placed
 

@@ -13,10 +13,10 @@ N = 100
 
 @loads("stimage.genes.choosing", "scanpy", "pandas")
 def ours(root: str, method: str = "overlap-hvg") -> dict:
-    from stimage.genes.choosing import select_genes
+    from stimage.genes.choosing import choose_genes
     from stimage.slides.catalog import read_catalog
 
-    return {"genes": sorted(select_genes(read_catalog(root).slides, method, N).genes)}
+    return {"genes": sorted(choose_genes(read_catalog(root).slides, method, N).genes)}
 
 
 @loads("anndata", "scanpy", "pandas")

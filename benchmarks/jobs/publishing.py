@@ -20,11 +20,12 @@ def build_ours(root: str, out: str, workers: str) -> dict:
     from stimage.publishing.finishing import write_folder_files
     from stimage.publishing.plan import make_plan
     from stimage.publishing.shards import ShardOptions
+    from stimage.slides.catalog import read_catalog
     from stimage.slides.selection import Selection
     from stimage.slides.splits.splitting import Splitting
 
     shutil.rmtree(out, ignore_errors=True)
-    plan = make_plan(Selection(root), Path(out), ShardOptions(), Splitting())
+    plan = make_plan(read_catalog(root), Selection(root), Path(out), ShardOptions(), Splitting())
     failed = [outcome.error for outcome in run_local(plan.shards, int(workers)) if outcome.error]
     if failed:
         raise RuntimeError(failed[0])

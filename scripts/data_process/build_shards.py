@@ -6,87 +6,44 @@ folder that has one is whole.
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from joblib import cpu_count
 
-from stimage.cli.options import (
-    add_filters,
-    add_reading,
-    add_splits,
-    patch_of,
-    positive,
-    run,
-    selection_of,
-    splitting_of,
-)
-from stimage.publishing.engines import ShardOutcome, run_local, run_ray, submit_slurm
-from stimage.publishing.finishing import write_folder_files
-from stimage.publishing.plan import CARD, Plan, drop_stale, job_shards, make_plan
-from stimage.publishing.progress import with_progress
-from stimage.publishing.pushing import open_repository, push_folder
-from stimage.publishing.shards import Shard, ShardOptions
+import stimage
+from stimage.cli.options import add_filters, add_reading, add_splits, patch_of, positive, root_of, run
+from stimage.jobs.publishing import build_shards, plan_publishing
+from stimage.publishing.engines import submit_slurm
+from stimage.publishing.plan import Plan
+from stimage.publishing.pushing import open_repository
+from stimage.publishing.shards import ShardOptions
 
 
 def main() -> int:
     args = parse_arguments()
-    options = ShardOptions(
-        patch_of(args), args.image_format, args.jpeg_quality, args.on_mismatch, args.max_image_pixels,
-        args.spots_per_shard,
-    )  # fmt: skip
-    plan = make_plan(selection_of(args, args.on_mismatch), args.out, options, splitting_of(args), args.um_per_px)
-    repo = open_repository(args.push_to_hub, args.public) if args.push_to_hub and not args.share else "user/repo"
-    if args.engine == "slurm":
+    root, patch = root_of(args), patch_of(args)
+    if args.engine == "slurm" or args.share:
+        options = ShardOptions(patch, args.image_format, args.jpeg_quality, spots_per_shard=args.spots_per_shard)
+        plan = plan_publishing(root, args.out, options)
+        if args.share:
+            return 1 if build_shards(plan, workers=args.workers, part=args.share, progress=None) else 0
+        if args.push_to_hub:
+            open_repository(args.push_to_hub, args.public)
         return submit(args, plan)
-    failed = build(plan, args)
-    if args.share:
-        return 1 if failed else 0
-    if failed:
-        print(
-            f"{len(failed)} of {len(plan.shards)} shards failed; {plan.out / CARD} is not written:",
-            *failed,
-            sep="\n",
-            file=sys.stderr,
-        )
-        return 1
-    done = plan.done()
-    for warning in write_folder_files(plan, done, repo, args.license):
-        print(f"note: {warning}", file=sys.stderr)
-    print(plan.report(done))
-    print(f"done: {plan.out}; load it with load_dataset({str(plan.out)!r}, split='train', streaming=True)")
-    if args.push_to_hub:
-        print(f"uploaded: {push_folder(plan.out, repo)}")
+    published = stimage.publish(
+        root, args.out, patch=patch, image_format=args.image_format, jpeg_quality=args.jpeg_quality,
+        spots_per_shard=args.spots_per_shard, push_to_hub=args.push_to_hub, public=args.public, license=args.license,
+        engine=args.engine, workers=args.workers, progress=None,
+    )  # fmt: skip
+    for note in published.notes:
+        print(f"note: {note}", file=sys.stderr)
+    print(published.report)
+    print(
+        f"done: {published.folder}; load it with load_dataset({str(published.folder)!r}, split='train', streaming=True)"
+    )
+    if published.address:
+        print(f"uploaded: {published.address}")
     return 0
-
-
-def build(plan: Plan, args: argparse.Namespace) -> list[str]:
-    """Make the shards that are missing, and return the errors."""
-    done = plan.done()
-    todo = [shard for shard in plan.shards if shard.name not in done]
-    if args.share:
-        k, n = map(int, args.share.split("/"))
-        wanted = {shard.name for shard in job_shards(plan.shards, k, n)}
-        todo = [shard for shard in todo if shard.name in wanted]
-    else:
-        drop_stale(plan)
-    print(f"{plan.out}: {len(plan.shards)} shards, {len(todo)} to make", file=sys.stderr, flush=True)
-    if not todo:
-        return []
-    (plan.out / CARD).unlink(missing_ok=True)
-    spots = sum(shard.slide.about_spots // shard.parts for shard in todo)
-    failed = []
-    for outcome in with_progress(engine(args, todo), todo, spots):
-        if outcome.error:
-            failed.append(outcome.error)
-        if outcome.fatal:
-            break
-    return failed
-
-
-def engine(args: argparse.Namespace, shards: list[Shard]) -> Iterator[ShardOutcome]:
-    """Run the shards the way that was asked for."""
-    return (run_ray if args.engine == "ray" else run_local)(shards, args.workers)
 
 
 def submit(args: argparse.Namespace, plan: Plan) -> int:

@@ -6,93 +6,19 @@ The file names the genes in order and says how they were chosen: method, slides,
 import argparse
 from pathlib import Path
 
-from tqdm import tqdm
-
-from stimage.cli.options import (
-    add_filters,
-    add_naming,
-    add_splits,
-    counted,
-    naming_of,
-    positive,
-    run,
-    selection_of,
-    splitting_of,
-    techs_of,
-)
-from stimage.core.errors import DataError, shown
-from stimage.core.files import replacing
-from stimage.core.versions import versions_of
-from stimage.genes.choosing import DEFAULT_N, Chosen, select_genes
-from stimage.genes.dispersion import common_genes
-from stimage.genes.names import Naming
-from stimage.genes.panels import PANEL_SUFFIXES, Panel, write_panel
-from stimage.slides.catalog import Filters, Slide, read_catalog
-from stimage.slides.splits.splitting import SlideSplit, slides_by_split, split_slides
-
-VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
+import stimage
+from stimage.cli.options import add_filters, add_naming, add_splits, counted, positive, root_of, run
+from stimage.genes.choosing import DEFAULT_N
+from stimage.genes.panels import PANEL_SUFFIXES
 
 
 def main() -> None:
     args = parse_arguments()
-    slides, held_out, placed = slides_of(args)
-    with replacing(args.out) as unfinished:  # before what may take long
-        chosen = choose(args, slides, held_out)
-        write_panel(unfinished, chosen.genes, record(args, slides, held_out, placed))
-    for note in chosen.notes:
-        print(f"note: {note}")
-    print(f"{counted(len(chosen.genes), 'gene')} of {counted(len(slides), 'slide')}: {args.out}")
-
-
-def slides_of(args: argparse.Namespace) -> tuple[list[Slide], list[Slide], list[SlideSplit]]:
-    """Return the slides to choose genes on, the held-out slides, and the splits of all slides that were asked for."""
-    catalog = read_catalog(args.root)
-    placed = list(split_slides(catalog, selection_of(args), splitting_of(args)).values())
-    held_out = catalog.of_techs(techs_of(args)).select(Filters(slides=args.held_out)) if args.held_out else []
-    slides = [one.slide for one in placed if one.split == "train" and one.slide not in held_out]
-    if not slides:
-        raise DataError(f"{args.root}: all slides are held out; leave one to choose by")
-    return slides, held_out + [one.slide for one in placed if one.slide not in (*slides, *held_out)], placed
-
-
-def choose(args: argparse.Namespace, slides: list[Slide], held_out: list[Slide]) -> Chosen:
-    """Choose genes as the options say."""
-    if args.method == "list":
-        return own_list(args.genes, [*slides, *held_out], naming_of(args))
-    return select_genes(
-        slides, args.method, args.n, args.allow_normalised, lambda some: tqdm(some, unit="slide", disable=None),
-        naming_of(args), held_out,
+    panel = stimage.select_genes(
+        root_of(args), args.method, args.n, genes=args.genes, held_out=args.held_out, gene_table=args.gene_table,
+        names=args.names, allow_normalised=args.allow_normalised, out=args.out, progress=None,
     )  # fmt: skip
-
-
-def record(
-    args: argparse.Namespace, slides: list[Slide], held_out: list[Slide], placed: list[SlideSplit]
-) -> dict[str, object]:
-    """Return the record of how the genes were chosen."""
-    return {
-        "method": args.method,
-        "parameters": {
-            "n": args.n or DEFAULT_N.get(args.method),
-            "allow_normalised": args.allow_normalised,
-            "gene_table": args.gene_table,
-            "names": args.names if args.gene_table else None,
-        },
-        "slides": [slide.name for slide in slides],
-        "held_out": [slide.name for slide in held_out],
-        "parts": slides_by_split(placed),
-        "species": sorted({slide.species for slide in slides if slide.species}),
-        "versions": versions_of(VERSIONS),
-    }
-
-
-def own_list(path: Path, slides: list[Slide], naming: Naming | None) -> Chosen:
-    """Take a user's list, and refuse genes that not all slides have."""
-    genes, common = Panel.read(path).genes, set(common_genes(slides, naming))
-    if missing := [gene for gene in genes if gene not in common]:
-        raise DataError(
-            f"{path}: {len(missing)} of {len(genes)} genes are not on all {len(slides)} slides: {shown(missing, 10)}"
-        )
-    return Chosen(genes)
+    print(f"{counted(len(panel.genes), 'gene')}: {args.out}")
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -3,8 +3,8 @@ from .carried import names_of as names_of
 from .carried import vocabulary_in as vocabulary_in
 from .choosing import DEFAULT_N as DEFAULT_N
 from .choosing import Chosen as Chosen
+from .choosing import choose_genes as choose_genes
 from .choosing import hest_choice as hest_choice
-from .choosing import select_genes as select_genes
 from .choosing import slide_moments as slide_moments
 from .dispersion import common_genes as common_genes
 from .names import NAME_KINDS as NAME_KINDS

@@ -26,7 +26,7 @@ class Chosen:
     notes: tuple[str, ...] = ()
 
 
-def select_genes(
+def choose_genes(
     slides: Sequence[Slide],
     method: str,
     n: int | None = None,
@@ -105,7 +105,7 @@ def overlap_genes(
     progress: ShowProgress = iter,
     naming: Naming | None = None,
 ) -> list[str]:
-    """Return the n most variable of the common genes; see `select_genes`.
+    """Return the n most variable of the common genes; see `choose_genes`.
 
     The median of all totals is known only at the end, so sums are of shares of a spot's total and scaled then.
     """
@@ -131,7 +131,7 @@ def hest_genes(
     progress: ShowProgress = iter,
     naming: Naming | None = None,
 ) -> list[str]:
-    """Return the n genes that HEST-Benchmark's rule chooses (Jaume et al., NeurIPS 2024); see `select_genes`."""
+    """Return the n genes that HEST-Benchmark's rule chooses (Jaume et al., NeurIPS 2024); see `choose_genes`."""
     return hest_choice(
         (slide_moments(slide, common, allow_normalised, naming) for slide in progress(slides)), common, n
     )

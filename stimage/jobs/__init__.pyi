@@ -1,6 +1,10 @@
 from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .checking import check as check
+from .genes import select_genes as select_genes
+from .publishing import build_shards as build_shards
+from .publishing import plan_publishing as plan_publishing
+from .publishing import publish as publish
 from .roots import Root as Root
 from .roots import list_slides as list_slides
 from .roots import open_root as open_root

@@ -13,7 +13,7 @@ from stimage.formats.anndata_files import IMAGE_PX, read_slides
 from stimage.formats.importing import ImportedSlide, from_anndata, read_h5ad, read_space_ranger
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
-from stimage.jobs.roots import Root, open_root
+from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.catalog import Filters, Slide, read_catalog
 from stimage.slides.images.patches import Patch
 from stimage.slides.meta_file import MetaRow
@@ -78,7 +78,7 @@ def read_slide(
     >>> adata.var_names.tolist()
     ['ERBB2', 'KRT8']
     """
-    root = open_root(root)
+    root = open_unpublished(root)
     genes = Panel.read(panel, str(gene_table) if gene_table else None) if panel is not None else None
     if normalise == "original" and not genes:
         raise ValueError("normalise='original' is of a panel's genes: pass panel= too")

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from stimage.collection.checks.findings import Finding
 from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, SMALL, check_all, with_twins, write_tables
 from stimage.collection.page.report import write_review_page
-from stimage.jobs.roots import Root, open_root
+from stimage.jobs.roots import Root, open_unpublished
 
 
 def check(
@@ -59,7 +59,7 @@ def check(
     >>> found[(found.check == "scale") & (found.slide == "Human_Breast_Sample1_ST_A1")].status.item()
     'pass'
     """
-    began, root, out = time.monotonic(), open_root(root), Path(out) if out is not None else None
+    began, root, out = time.monotonic(), open_unpublished(root), Path(out) if out is not None else None
     if out:
         out.mkdir(parents=True, exist_ok=True)
     work = check_all(root.catalog, root.listed, out, colour, workers)

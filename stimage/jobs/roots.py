@@ -187,6 +187,15 @@ def open_root(
     return opened
 
 
+def open_unpublished(root: str | Path | Root) -> Root:
+    """Open a root whose own files are read; a published folder is refused."""
+    root = open_root(root)
+    if root.source.published:
+        raise DataError(f"{root.location}: is a published folder, which has no files of slides; "
+                        "pass the root that it was made of")  # fmt: skip
+    return root
+
+
 def list_slides(root: str | Path | Root) -> pd.DataFrame:
     """List the slides of a root, a row a slide; no slide's file is opened.
 

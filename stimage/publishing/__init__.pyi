@@ -1,4 +1,3 @@
-from .engines import ShardOutcome as ShardOutcome
 from .engines import run_local as run_local
 from .engines import run_ray as run_ray
 from .engines import submit_slurm as submit_slurm
@@ -11,5 +10,4 @@ from .plan import make_plan as make_plan
 from .progress import with_progress as with_progress
 from .pushing import open_repository as open_repository
 from .pushing import push_folder as push_folder
-from .shards import Shard as Shard
 from .shards import ShardOptions as ShardOptions

@@ -15,7 +15,7 @@ from stimage.core.storage import list_folder
 from stimage.genes.numbering import extend_root, root_vocabulary
 from stimage.genes.vocabulary import GENES_FILE, add_genes, load_vocabulary
 from stimage.publishing.shards import FORMAT, WORK, Shard, ShardOptions, ShardRecord, find_done
-from stimage.slides.catalog import Catalog, Slide, read_catalog
+from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.freshness import with_stamps
 from stimage.slides.names import fold_name, slide_names
 from stimage.slides.selection import Selection
@@ -59,23 +59,21 @@ class Plan:
 
 
 def make_plan(
-    selection: Selection, out: str | os.PathLike, options: ShardOptions, splitting: Splitting, um_per_px: object = None
+    catalog: Catalog, selection: Selection, out: str | os.PathLike, options: ShardOptions, splitting: Splitting
 ) -> Plan:
     """Choose and split the slides, number the genes, and note in the folder ``out`` what it is made with.
 
-    Slides and genes that ``out`` already has keep their splits and ids. ``um_per_px`` is what the user knows of the
-    slides' scale; see `Catalog.with_scales`.
+    Slides and genes that ``out`` already has keep their splits and ids.
 
     Raises
     ------
     DataError
-        If the root can't be read, nothing is selected, slides can't be split so, or ``out`` was made with other options
+        If nothing is selected, slides can't be split so, or ``out`` was made with other options
         or has a slide in another split.
     OutputError
         If ``out`` cannot be written.
     """
     out = Path(out).absolute()
-    catalog = read_catalog(selection.root).with_scales(um_per_px)
     placed = split_slides(catalog, selection, splitting)
     with writable(out):
         (out / WORK).mkdir(parents=True, exist_ok=True)

@@ -159,10 +159,13 @@ def test_a_slide_that_changes_while_it_is_read(tiny, tmp_path, monkeypatch):
     from stimage.publishing import shards
     from stimage.publishing.engines import attempt
     from stimage.publishing.plan import make_plan
+    from stimage.slides.catalog import read_catalog
     from stimage.slides.selection import Selection
     from stimage.slides.splits.splitting import Splitting
 
-    plan = make_plan(Selection(str(tiny)), tmp_path / "out", shards.ShardOptions(), Splitting())
+    plan = make_plan(
+        read_catalog(str(tiny)), Selection(str(tiny)), tmp_path / "out", shards.ShardOptions(), Splitting()
+    )
     original = shards.spot_tables
 
     def and_touch(*args):

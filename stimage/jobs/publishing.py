@@ -1,0 +1,152 @@
+"""Publishing a root as Parquet shards with a card, here or on the Hub."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stimage.core.errors import DataError
+from stimage.jobs.roots import Root, open_unpublished
+from stimage.publishing.engines import run_local, run_ray
+from stimage.publishing.finishing import write_folder_files
+from stimage.publishing.plan import CARD, Plan, drop_stale, job_shards, make_plan
+from stimage.publishing.progress import with_progress
+from stimage.publishing.pushing import open_repository, push_folder
+from stimage.publishing.shards import ShardOptions
+from stimage.slides.images.patches import Patch
+
+ENGINES = ("local", "ray")
+
+
+@dataclass(frozen=True)
+class Published:
+    """What `publish` returns.
+
+    Attributes
+    ----------
+    folder
+        The folder; ``datasets.load_dataset(str(folder))`` reads it.
+    address
+        Where it is on the Hub, or None.
+    report
+        Groups, slides and spots of each split, as a Markdown table.
+    notes
+        What a curator should look at: slides left out, and the same image or counts under two names in one split.
+    """
+
+    folder: Path
+    address: str | None
+    report: str
+    notes: tuple[str, ...]
+
+
+def publish(
+    root: str | Path | Root,
+    out: str | Path,
+    *,
+    patch: Patch | Mapping | str = "original",
+    upsample: bool = False,
+    image_format: str = "png",
+    jpeg_quality: int = 95,
+    spots_per_shard: int = 20_000,
+    push_to_hub: str | None = None,
+    public: bool = False,
+    license: str | None = None,
+    engine: str = "local",
+    workers: int = 0,
+    progress: bool | None = False,
+) -> Published:
+    """Publish slides as a folder of Parquet shards that `datasets.load_dataset` reads with no code of ours.
+
+    What is done is kept, so the same call goes on after an interruption, or when slides were added.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns; how it is split is how the folder is.
+    out
+        The folder; new, or of an earlier call with the same options.
+    patch, upsample
+        How the images of spots are cut: as `load` takes them.
+    image_format, jpeg_quality
+        "png", which is lossless, or "jpeg" of a quality from 1 to 100.
+    spots_per_shard
+        Larger slides are cut into several shards.
+    push_to_hub, public
+        Upload it as this data set of the Hub, such as "user/spots". A new one is private, unless ``public``.
+    license
+        Of the data, for the card.
+    engine, workers
+        "local" makes shards in so many processes; with 0 workers, this one does it. "ray" makes them as tasks of Ray.
+    progress
+        Whether to say how far it is; None says it as the script does.
+
+    Returns
+    -------
+    Published
+        The folder, its address on the Hub, and what is to be looked at.
+
+    Raises
+    ------
+    DataError
+        If a slide can't be read: all others are done then, but the folder is not finished. If slides of two splits have
+        the same image or counts, the folder was made with other options, or the Hub refuses.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", "ST")
+    >>> published = stimage.publish(root, "published", patch={"um": 112, "px": 64}, upsample=True)
+    >>> sorted(path.name for path in published.folder.glob("*.*"))
+    ['README.md', 'genes.parquet', 'slides.parquet', 'splits.csv']
+    >>> import datasets
+    >>> spots = datasets.load_dataset("published", split="train", streaming=True)
+    >>> next(iter(spots))["image"].size
+    (64, 64)
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"engine={engine!r}: pass one of {', '.join(ENGINES)}")
+    options = ShardOptions(Patch.parse(patch, upsample), image_format, jpeg_quality, spots_per_shard=spots_per_shard)
+    plan = plan_publishing(open_unpublished(root), out, options)
+    repo = open_repository(push_to_hub, public) if push_to_hub else "user/repo"
+    if failed := build_shards(plan, engine, workers, progress=progress):
+        many = f"{len(failed)} of {len(plan.shards)} shards failed; {plan.out / CARD} is not written:"
+        raise DataError("\n".join([many, *failed]))
+    done = plan.done()
+    notes = write_folder_files(plan, done, repo, license)
+    return Published(plan.out, push_folder(plan.out, repo) if push_to_hub else None, plan.report(done), tuple(notes))
+
+
+def plan_publishing(root: Root, out: str | Path, options: ShardOptions) -> Plan:
+    """Plan a folder, and note in it what it is made with; spots are read and split as ``root`` says."""
+    how = {name: root.source.reading[name] for name in ("on_mismatch", "max_image_pixels")}
+    return make_plan(root.catalog, root.selection, out, replace(options, **how), root.splitting)
+
+
+def build_shards(
+    plan: Plan, engine: str = "local", workers: int = 0, part: str | None = None, progress: bool | None = False
+) -> list[str]:
+    """Make the shards that are missing, or ``part`` K/N of all, and return the errors."""
+    done = plan.done()
+    todo = [shard for shard in plan.shards if shard.name not in done]
+    if part:
+        wanted = {shard.name for shard in job_shards(plan.shards, *map(int, part.split("/")))}
+        todo = [shard for shard in todo if shard.name in wanted]
+    else:
+        drop_stale(plan)
+    tell = progress is not False
+    if tell:
+        print(f"{plan.out}: {len(plan.shards)} shards, {len(todo)} to make", file=sys.stderr, flush=True)
+    if not todo:
+        return []
+    (plan.out / CARD).unlink(missing_ok=True)
+    outcomes = (run_ray if engine == "ray" else run_local)(todo, workers)
+    if tell:
+        outcomes = with_progress(outcomes, todo, sum(shard.slide.about_spots // shard.parts for shard in todo))
+    failed = []
+    for outcome in outcomes:
+        if outcome.error:
+            failed.append(outcome.error)
+        if outcome.fatal:
+            break
+    return failed
