@@ -20,6 +20,7 @@ from .core.shipped import metric_path as metric_path
 from .jobs.anndata_slides import add_slide as add_slide
 from .jobs.anndata_slides import read_slide as read_slide
 from .jobs.checking import check as check
+from .jobs.finetuning import finetune as finetune
 from .jobs.genes import select_genes as select_genes
 from .jobs.publishing import publish as publish
 from .jobs.roots import Root as Root

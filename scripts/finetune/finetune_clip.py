@@ -8,9 +8,7 @@ the model before training.
 """
 
 import argparse
-import logging
 import os
-import sys
 from pathlib import Path
 
 from stimage.cli.options import run
@@ -23,37 +21,13 @@ from stimage.training.settings.reading import read_settings
 def main() -> None:
     args = parse_arguments()
     settings = read_settings(args.config, args.override, args.data)
-    from stimage.publishing.pushing import open_repository, push_folder
-    from stimage.training.results import ModelFolder, write_results
-    from stimage.training.run import Run
+    from stimage.jobs.finetuning import tune
 
-    quieten()
-    is_main = int(os.environ.get("RANK", 0)) == 0
-    repo = open_repository(args.push_to_hub, args.public, "model") if args.push_to_hub and is_main else None
-    folder = ModelFolder(repo, args.push_checkpoints)
-    training = Run(settings, args.out, folder)
-    if not settings.towers.pretrained:
-        folder.write_untrained(training)
-    training.fit()
-    if training.accelerator.is_main_process:
-        write_results(args.out, training)
-        print(f"done: the model is {args.out}/model, its scores {args.out}/results.json and {args.out}/curves.png")
-        if repo:
-            print(f"uploaded: {push_folder(args.out / 'model', repo, 'model', 'Add model')}")
-    training.close()
-
-
-def quieten() -> None:
-    """Keep libraries from writing to the terminal. Tokenizers use one thread, since loaders fork."""
-    import datasets
-    import transformers
-
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    logging.getLogger("datasets").setLevel(logging.ERROR)
-    if int(os.environ.get("RANK", 0)) or not sys.stderr.isatty():
-        datasets.disable_progress_bars()
+    tuned = tune(settings, args.out, args.push_to_hub, args.push_checkpoints, args.public)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"done: the model is {tuned.model}, its scores {args.out}/results.json and {args.out}/curves.png")
+        if tuned.address:
+            print(f"uploaded: {tuned.address}")
 
 
 def parse_arguments() -> argparse.Namespace:

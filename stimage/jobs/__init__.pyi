@@ -1,6 +1,8 @@
 from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .checking import check as check
+from .finetuning import finetune as finetune
+from .finetuning import tune as tune
 from .genes import select_genes as select_genes
 from .publishing import build_shards as build_shards
 from .publishing import plan_publishing as plan_publishing

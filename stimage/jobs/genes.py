@@ -78,7 +78,7 @@ def select_genes(
     Examples
     --------
     >>> import stimage
-    >>> root = stimage.open_root("sample", species="human")
+    >>> root = stimage.open_root("sample", species="human", exclude="Human_Breast_Sample5_VisiumHD_A1")
     >>> panel = stimage.select_genes(root, "overlap-hvg", 8, held_out="Human_Breast_Sample1_ST_A1", out="panel.json")
     >>> len(panel.genes)
     8
@@ -101,17 +101,18 @@ def select_genes(
         return choose_genes(train, method, n, allow_normalised, lambda some: tqdm(some, unit="slide", disable=hidden),
                             naming, others)  # fmt: skip
 
+    parameters = {"n": n or DEFAULT_N.get(method), "allow_normalised": allow_normalised, "gene_table": table,
+                  "names": names if table else None}  # fmt: skip
+    made = _record(root, method, parameters, train, others)
     if out is None:
         chosen = choose()
     else:
-        parameters = {"n": n or DEFAULT_N.get(method), "allow_normalised": allow_normalised, "gene_table": table,
-                      "names": names if table else None}  # fmt: skip
         with replacing(Path(out)) as unfinished:  # before what may take long
             chosen = choose()
-            write_panel(unfinished, chosen.genes, _record(root, method, parameters, train, others))
+            write_panel(unfinished, chosen.genes, made)
     for note in chosen.notes:
         log.warning(note)
-    return Panel(chosen.genes, table)
+    return Panel(chosen.genes, table, made)
 
 
 def _sides(root: Root, held_out: str | Path | Iterable[str] | None) -> tuple[list[Slide], list[Slide]]:

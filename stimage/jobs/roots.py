@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pandas as pd
 
-from stimage.core.access import Access
+from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError
 from stimage.loading.sources import Source, open_source
 from stimage.slides.catalog import ON_MISMATCH, TECHS, Catalog, Filters, Slide
@@ -80,6 +80,23 @@ class Root:
             raise DataError(f"{self.location}: no slide is in {' or '.join(self.part or ())}; say by split_by= or "
                             "splits= (--split-by, --splits) which are, or take another part")  # fmt: skip
         return taken
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What training's settings say of the data, by full name; `ValueError` for what they can't say."""
+        reading, splitting = self.source.reading, self.splitting
+        usual = {"on_mismatch": "error", "max_image_pixels": MAX_IMAGE_PIXELS}
+        if self.source.access != OPEN or any(reading.get(name, value) != value for name, value in usual.items()):
+            raise ValueError("on_mismatch=, max_image_pixels=, token= and storage_options= are no settings of "
+                             "training: open the root without them")  # fmt: skip
+        own = {"split_by": splitting.by, "split_seed": splitting.seed, "split_fractions": splitting.fractions,
+               "patients": splitting.patients, "splits": splitting.splits, "no_study": splitting.no_study,
+               "um_per_px": reading.get("um_per_px")}  # fmt: skip
+        techs = self.selection.techs
+        own |= {"source": self.location, "tech": techs[0] if len(techs) == 1 else "all"}
+        if self.part or self.selection.filters != Filters():
+            own["slides"] = tuple(slide.name for slide in self.slides)
+        return {f"data.{name}": value for name, value in own.items()}
 
     def names_by_split(self, of: Iterable[str] | None = None) -> dict[str, list[str]]:
         """Return split → names of its slides, of those that are meant (or of these alone); {} if nothing is split."""

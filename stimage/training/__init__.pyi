@@ -5,6 +5,8 @@ from .results import write_results as write_results
 from .run import Run as Run
 from .settings.describing import settings_help as settings_help
 from .settings.groups import Settings as Settings
+from .settings.reading import full_name as full_name
+from .settings.reading import make_settings as make_settings
 from .settings.reading import read_settings as read_settings
 from .validation import loader as loader
 from .validation import to_device as to_device

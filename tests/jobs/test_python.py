@@ -14,7 +14,7 @@ from tests.test_house import given
 
 PROJECT = Path(__file__).parents[2]
 HEAVY = ("torch", "scanpy", "scipy", "datasets", "pandas", "numpy")
-WITH_TORCH: set[str] = set()  # functions whose examples need it
+WITH_TORCH = {"finetune"}  # functions whose examples need it
 FUNCTIONS = [
     alias.name for module, alias in given() if module.startswith(("jobs.", "sample.")) and alias.name != "Root"
 ]
@@ -39,6 +39,8 @@ def test_examples_run(name, made, tmp_path, monkeypatch):
     if name in WITH_TORCH and not importlib.util.find_spec("torch"):
         pytest.skip("needs torch")
     (tmp_path / "sample").symlink_to(made)
+    if accelerate := sys.modules.get("accelerate.state"):  # which has one state for a process
+        accelerate.AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.chdir(tmp_path)
     finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     (examples,) = finder.find(getattr(stimage, name), name, globs={})

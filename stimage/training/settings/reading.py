@@ -24,7 +24,9 @@ RENAMED = {  # settings had no groups before; those not here kept their names
 }  # fmt: skip
 
 
-def read_settings(path: str | Path, overrides: Sequence[str] = (), source: str | None = None) -> Settings:
+def read_settings(
+    path: str | Path, overrides: Sequence[str] = (), source: str | None = None, given: Mapping[str, Any] | None = None
+) -> Settings:
     """Read a YAML file of settings and override them.
 
     Parameters
@@ -36,6 +38,8 @@ def read_settings(path: str | Path, overrides: Sequence[str] = (), source: str |
         ``group.name=value``, or ``name=value`` where no other group has that name; the value in YAML.
     source
         Instead of ``data.source``.
+    given
+        Full name → value, of Python; these rule.
 
     Raises
     ------
@@ -43,17 +47,18 @@ def read_settings(path: str | Path, overrides: Sequence[str] = (), source: str |
         If a file can't be read, a name is not known or has changed, or a value is of the wrong type or out of range;
         naming it.
     """
-    values = _values(Path(path))
+    found = _values(Path(path))
     for override in overrides:
         name, equals, text = override.partition("=")
         with _told(where := f"--override {override}"):
             if not equals:
                 raise DataError("write name=value")
-            values[full_name(name)] = (_load(text), where)
+            found[full_name(name)] = (_load(text), where)
     if source is not None:
-        values["data.source"] = (source, "data")
+        found["data.source"] = (source, "data")
+    found |= {name: (value, "settings") for name, value in (given or {}).items()}
     typed = {}
-    for name, (value, where) in values.items():
+    for name, (value, where) in found.items():
         with _told(where):
             typed[name] = SETTINGS[name].read(value)
     with _told(str(path)):

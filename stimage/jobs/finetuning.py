@@ -1,0 +1,163 @@
+"""Fine-tuning a CLIP-family model on spots: a run whose model is saved without more ado."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pandas as pd
+import transformers
+
+from stimage.core.shipped import find_config
+from stimage.genes.panels import Panel, write_panel
+from stimage.jobs.roots import Root
+from stimage.publishing.pushing import open_repository, push_folder
+from stimage.training.results import ModelFolder, write_results
+from stimage.training.run import Run
+from stimage.training.settings.groups import Settings
+from stimage.training.settings.reading import full_name, make_settings, read_settings
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What `finetune` returns.
+
+    Attributes
+    ----------
+    folder
+        The run's folder: ``model``, ``results.json``, ``curves.png``, checkpoints.
+    address
+        Where the model is on the Hub, or None.
+    """
+
+    folder: Path
+    address: str | None = None
+
+    @property
+    def model(self) -> Path:
+        """The best model on held-out slides; `embed` and transformers load it."""
+        return self.folder / "model"
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What results.json says: settings, versions, slides, and ``overall``, the scores of the model that is kept."""
+        return json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
+
+    @property
+    def overall(self) -> dict[str, float]:
+        """The scores of the model that is kept, on held-out slides."""
+        return self.results["overall"]
+
+    @property
+    def history(self) -> pd.DataFrame:
+        """The scores after each epoch; epoch 0 is before training."""
+        return pd.DataFrame(self.results["history"]).set_index("epoch")
+
+
+def finetune(
+    root: str | Path | Root | None,
+    out: str | Path,
+    config: str | Path | None = None,
+    *,
+    push_to_hub: str | None = None,
+    push_checkpoints: bool = False,
+    public: bool = False,
+    **settings: Any,
+) -> FineTuned:
+    """Fine-tune a CLIP-family model on spots: images with gene expression, or with sentences of top genes.
+
+    The same call goes on where an earlier one was interrupted, exactly. On several GPUs, the same call in a script that
+    ``accelerate launch`` starts.
+
+    Parameters
+    ----------
+    root
+        A root, a published folder, or a published data set's name on the Hub; or what `open_root` returns, whose
+        slides, splits and ``um_per_px`` are then settings. None takes the configuration's.
+    out
+        The folder of the run; new, or of an interrupted one.
+    config
+        A YAML file of settings, or the name of a shipped one, such as "clip_vit_b32_hvg". Without it, settings are as
+        they are by default.
+    push_to_hub, push_checkpoints, public
+        Upload the model as this repository, each time that it is the best so far, too; a new one is private, unless
+        ``public``.
+    **settings
+        Settings by name, such as ``epochs=5``, ``lr=1e-5``, ``panel=panel``; those of docs/training.md. A name that
+        occurs in two groups is written in full, by ``**{"group.name": value}``.
+
+    Returns
+    -------
+    FineTuned
+        Where the model is, and its scores. Of several processes, the main one writes them.
+
+    Raises
+    ------
+    DataError
+        If there is no such setting, one has a wrong value, the data can't be read, or ``out`` has another run.
+    ValueError
+        If ``root`` was opened with options that no setting has.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", "Visium", species="mouse")
+    >>> panel = stimage.select_genes(root, "overlap-hvg", 16)
+    >>> run = stimage.finetune(root, "run", panel=panel, image="configs/finetune/tiny_clip", pretrained=False,
+    ...                        epochs=1, batch_size=16, workers=0)
+    note: nothing is held out: ...
+    epoch   1  train loss ...
+    >>> run.model.name, len(run.history)
+    ('model', 1)
+    """
+    chosen = _settings(root, Path(out), config, settings)
+    return tune(chosen, Path(out), push_to_hub, push_checkpoints, public)
+
+
+def tune(
+    settings: Settings, out: Path, push_to_hub: str | None = None, push_checkpoints: bool = False, public: bool = False
+) -> FineTuned:
+    """Do what `finetune` does, by settings that are read."""
+    quieten()
+    is_main = int(os.environ.get("RANK", 0)) == 0
+    repo = open_repository(push_to_hub, public, "model") if push_to_hub and is_main else None
+    folder, address = ModelFolder(repo, push_checkpoints), None
+    run = Run(settings, out, folder)
+    if not settings.towers.pretrained:
+        folder.write_untrained(run)
+    run.fit()
+    if run.accelerator.is_main_process:
+        write_results(out, run)
+        address = push_folder(out / "model", repo, "model", "Add model") if repo else None
+    run.close()
+    return FineTuned(out, address)
+
+
+def _settings(root: str | Path | Root | None, out: Path, config: str | Path | None, given: Mapping) -> Settings:
+    """Return the settings of a configuration, of what was opened, and those that are given, which rule."""
+    named = {full_name(name): value for name, value in given.items()}
+    panel = named.get("data.panel")
+    if isinstance(panel, Panel):
+        named["data.panel"] = str(out.with_name(f"{out.name}.panel.json"))
+        write_panel(Path(named["data.panel"]), panel.genes, panel.made)
+    if isinstance(root, Root):
+        named = root.settings | named
+    elif root is not None:
+        named["data.source"] = str(root)
+    named = {name: str(value) if isinstance(value, os.PathLike) else value for name, value in named.items()}
+    return read_settings(find_config(str(config)), given=named) if config else make_settings(named)
+
+
+def quieten() -> None:
+    """Keep libraries from writing to the terminal. Tokenizers use one thread, since loaders fork."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    logging.getLogger("datasets").setLevel(logging.ERROR)
+    if int(os.environ.get("RANK", 0)) or not sys.stderr.isatty():
+        datasets.disable_progress_bars()
