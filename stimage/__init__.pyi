@@ -20,12 +20,17 @@ from .core.shipped import metric_path as metric_path
 from .jobs.anndata_slides import add_slide as add_slide
 from .jobs.anndata_slides import read_slide as read_slide
 from .jobs.checking import check as check
+from .jobs.embedding import embed as embed
 from .jobs.finetuning import finetune as finetune
 from .jobs.genes import select_genes as select_genes
+from .jobs.prediction import predict as predict
+from .jobs.probing import probe as probe
+from .jobs.probing import retrieve as retrieve
 from .jobs.publishing import publish as publish
 from .jobs.roots import Root as Root
 from .jobs.roots import list_slides as list_slides
 from .jobs.roots import open_root as open_root
+from .jobs.scores import Scores as Scores
 from .jobs.spots import gene_names as gene_names
 from .jobs.spots import load as load
 from .sample.root import make_sample as make_sample

@@ -9,95 +9,19 @@ Every spot's patch is resized whole to the tower's size (bicubic).
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
-import torch
-from accelerate import PartialState
-
-from stimage.cli.evaluation import slides_of
-from stimage.cli.options import (
-    add_filters,
-    add_reading,
-    add_splits,
-    counted,
-    filters_of,
-    patch_of,
-    positive,
-    run,
-    techs_of,
-)
-from stimage.core.errors import DataError
-from stimage.evaluation.embedding import embed_slides, settle_options, slides_left
-from stimage.loading.sources import Source, open_source
-from stimage.slides.scale.given import given_scales
-from stimage.towers.image_towers import DTYPES, VisionTower, load_tower
+from stimage.cli.options import add_filters, add_reading, add_splits, patch_of, positive, root_of, run
+from stimage.towers.image_towers import DTYPES
 
 
 def main() -> None:
     args = parse_arguments()
-    source = open_source(args.root, **reading_of(args))
-    if args.part:
-        slides, _ = slides_of(args, source.catalog, args.on_mismatch)
-    else:
-        slides = source.slides(techs_of(args), filters_of(args))
-    state = PartialState(cpu=not torch.accelerator.is_available())  # without cpu, it would see one process
-    if state.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
-        raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
-    try:
-        tower = load_tower(args.model, state.device, args.dtype)
-        with state.main_process_first():
-            settle_options(args.out, options_of(args, source, tower))
-            left = slides_left(slides, args.out)
-        state.wait_for_everyone()  # all have the same list before one begins to shorten it
-        mine = left[state.process_index :: state.num_processes]
-        if state.is_main_process:
-            print(
-                f"{counted(len(slides), 'slide')}, {len(slides) - len(left)} of them done; {tower.width} numbers a spot"
-            )
-        failed = []
-        for slide, spots, error in embed_slides(source, mine, tower, args.out, args.batch_size, args.workers):
-            print(f"{slide.name}: {error or f'{spots:,} spots'}", flush=True)
-            failed += [str(error)] if error else []
-        state.wait_for_everyone()
-        if failed:
-            raise DataError(f"{len(failed)} of {len(mine)} slides failed, such as: {failed[0]}")
-        if state.is_main_process:
-            print(f"embeddings: {args.out}")
-    except DataError as error:
-        sys.exit(f"error: {error}")  # before the other processes are waited for
-    finally:
-        state.destroy_process_group()
+    from stimage.jobs.embedding import embed_root
 
-
-def reading_of(args: argparse.Namespace) -> dict:
-    patch = patch_of(args)
-    return {
-        "patch": {"um": patch.um, "px": patch.px} if patch.um or patch.px else "original",
-        "upsample": patch.upsample,
-        "um_per_px": args.um_per_px,
-        "on_mismatch": args.on_mismatch,
-        "max_image_pixels": args.max_image_pixels,
-    }
-
-
-def options_of(args: argparse.Namespace, source: Source, tower: VisionTower) -> dict:
-    """Return the options that vectors depend on."""
-    return {
-        "model": args.model,
-        "weights": tower.digest,
-        "size": tower.size,
-        "mean": list(tower.mean),
-        "std": list(tower.std),
-        "width": tower.width,
-        "dtype": args.dtype,
-        "batch_size": args.batch_size,
-        "source": source.location,
-        "patch": source.reading.get("patch"),
-        "upsample": source.reading.get("upsample") or None,
-        "um_per_px": given_scales(source.reading.get("um_per_px"), ["all slides"]) or None,
-        "on_mismatch": source.reading.get("on_mismatch"),
-    }
+    embed_root(root_of(args), args.model, args.out, patch_of(args), args.batch_size, args.workers, args.dtype, True)
+    if int(os.environ.get("RANK", 0)) == 0:
+        print(f"embeddings: {args.out}")
 
 
 def parse_arguments() -> argparse.Namespace:

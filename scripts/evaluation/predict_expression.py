@@ -7,106 +7,26 @@ fixed     groups held out, genes and penalty chosen on training slides alone, ba
 """
 
 import argparse
-import hashlib
-import time
 from pathlib import Path
 
-from stimage.cli.evaluation import grouping_of, only_slides, slides_of
-from stimage.cli.options import add_filters, add_splits, positive, run
-from stimage.evaluation.embeddings import Embeddings, read_embeddings
-from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
-from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
-from stimage.evaluation.pictured import UNITS, mapped_shapes, titles_of
-from stimage.evaluation.predict import (
-    PredictionScores,
-    PredictionTask,
-    hest_groups,
-    run_fixed,
-    run_hest,
-    run_original,
-    split_groups,
-)
-from stimage.evaluation.results import data_identity, write_results
-from stimage.figures.maps import prediction_maps
-from stimage.figures.style import save
-from stimage.genes.panels import Panel
-from stimage.scores.folds import SEEDS
-from stimage.scores.ridge import fair_pearson
-from stimage.slides.catalog import read_catalog
+import stimage
+from stimage.cli.evaluation import ELSEWHERE
+from stimage.cli.options import add_filters, add_splits, positive, root_of, run
 
-PROTOCOLS = {"original": 1, "hest": 1, "fixed": 1}  # and their versions
-PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
+PROTOCOLS = ("original", "hest", "fixed")
 
 
 def main() -> None:
-    args, start = parse_arguments(), time.monotonic()
-    catalog = read_catalog(args.root)
-    wanted, parts = slides_of(args, catalog)
-    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
-    slides, without = embedded_slides(embeddings, catalog.slides, wanted)
-    if without:
-        print(f"note: {len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}")
-    outcome = predict(args, slides)
-    parts = only_slides(parts, {one.slide.name for one in slides})
-    path = write(args, outcome, slides, parts, embeddings, time.monotonic() - start)
-    print(f"Pearson's r {outcome.overall['pearson']['mean']:.3f}: {path}")
-
-
-def predict(args: argparse.Namespace, slides: list[EmbeddedSlide]) -> PredictionScores:
-    left = iter(range(args.maps))
-
-    def show(prediction: SlidePrediction) -> None:
-        if next(left, None) is not None:
-            draw(prediction, args)
-
-    if args.protocol == "original":
-        return run_original(PredictionTask(slides, gene_table=args.gene_table, show=show), args.gene)
-    chosen = [one.slide for one in slides]
-    panel = Panel.read(args.panel, args.gene_table) if args.panel else None
-    rest = (args.folds, panel, args.n, args.gene_table, show)
-    if args.protocol == "hest":
-        return run_hest(PredictionTask(slides, hest_groups(chosen, args.patients, args.no_study), *rest))
-    return run_fixed(PredictionTask(slides, split_groups(chosen, grouping_of(args)), *rest))
-
-
-def write(
-    args: argparse.Namespace,
-    outcome: PredictionScores,
-    slides: list[EmbeddedSlide],
-    parts: dict[str, list[str]],
-    embeddings: Embeddings,
-    seconds: float,
-) -> Path:
-    if args.protocol == "original":
-        config = {"gene": args.gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"}
-    else:
-        genes = list(Panel.read(args.panel).genes) if args.panel else None
-        config = {"genes": genes or args.n, "folds": args.folds}
-        config |= (
-            {"normalise": "log1p", "components": HEST_PCA, "split": "study and patient"} if args.protocol == "hest"
-            else {"normalise": "median-log1p", "alphas": WIDE_ALPHAS, "split": args.split,
-                  "nan": "genes constant in the truth are left out and counted; constant predictions score 0"}
-        )  # fmt: skip
-    if args.patients:
-        config["patients_sha256"] = hashlib.sha256(Path(args.patients).read_bytes()).hexdigest()
-    used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
-    by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
-    data = {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide, "parts": parts}
-    seeds = SEEDS if args.protocol == "original" else [0]
-    return write_results(args.out, f"expression-{args.protocol}", PROTOCOLS[args.protocol], config, data, seeds,
-                         PACKAGES, seconds, outcome.slides, outcome.overall)  # fmt: skip
-
-
-def draw(prediction: SlidePrediction, args: argparse.Namespace) -> None:
-    """Map a slide that was not trained on: measured expression above the predicted."""
-    one = prediction.spots
-    title = f"{one.slide.name}\npredicted from {prediction.trained_on}"
-    genes = titles_of(prediction.genes, args.gene_table, one.slide.species)
-    unit = UNITS["log1p" if args.protocol == "hest" else "median-log1p"]
-    scores = fair_pearson(prediction.truth, prediction.predicted)
-    figure = prediction_maps(title, mapped_shapes(*spots_of(one)), genes, prediction.truth, prediction.predicted,
-                             scores, unit)  # fmt: skip
-    print(f"map: {save(figure, args.out / f'map_{one.slide.name}')[0]}")
+    args = parse_arguments()
+    elsewhere = ["patients", "no_study"] if args.protocol == "hest" else ELSEWHERE.get(args.split, [])
+    found = stimage.predict(
+        root_of(args, elsewhere), args.embeddings, args.protocol, args.split, gene=args.gene, panel=args.panel,
+        n=args.n, folds=args.folds, gene_table=args.gene_table, patients=args.patients, no_study=args.no_study,
+        maps=args.maps, out=args.out,
+    )  # fmt: skip
+    for note in found.notes:
+        print(note if note.startswith("map: ") else f"note: {note}")
+    print(f"Pearson's r {found.overall['pearson']['mean']:.3f}: {found.path}")
 
 
 def parse_arguments() -> argparse.Namespace:

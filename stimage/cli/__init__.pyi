@@ -1,9 +1,7 @@
 from .command import main as main
+from .evaluation import ELSEWHERE as ELSEWHERE
 from .evaluation import add_labelled as add_labelled
-from .evaluation import grouping_of as grouping_of
 from .evaluation import labelled_of as labelled_of
-from .evaluation import only_slides as only_slides
-from .evaluation import slides_of as slides_of
 from .options import add_dealing as add_dealing
 from .options import add_filters as add_filters
 from .options import add_naming as add_naming
@@ -11,7 +9,6 @@ from .options import add_reading as add_reading
 from .options import add_scale as add_scale
 from .options import add_splits as add_splits
 from .options import counted as counted
-from .options import filters_of as filters_of
 from .options import naming_of as naming_of
 from .options import patch_of as patch_of
 from .options import positive as positive
@@ -19,4 +16,3 @@ from .options import root_of as root_of
 from .options import run as run
 from .options import selection_of as selection_of
 from .options import splitting_of as splitting_of
-from .options import techs_of as techs_of

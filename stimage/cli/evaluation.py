@@ -11,6 +11,8 @@ from stimage.evaluation.labelled import LabelledSpots, read_labelled
 from stimage.slides.catalog import ON_MISMATCH, Catalog, Slide, read_catalog
 from stimage.slides.splits.splitting import SPLIT_BY, Splitting, slides_by_split, split_slides
 
+ELSEWHERE = {"patient": ["patients"], "study": ["no_study"]}  # options that a split of this name has a use for
+
 
 def add_labelled(parser: argparse.ArgumentParser, out: str) -> None:
     """Add embeddings, root, filters, splits, and the folder to write."""

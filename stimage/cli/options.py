@@ -59,12 +59,12 @@ def selection_of(args: argparse.Namespace, on_mismatch: str = "error") -> Select
 
 
 def root_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> "stimage.Root":
-    """Open the root with the options that a script has; ``elsewhere`` as `splitting_of` takes it."""
+    """Open the root with the options that a script has, but those that it has another use for, ``elsewhere``."""
     known = inspect.signature(stimage.open_root).parameters.keys()
     given = {name: value for name, value in vars(args).items() if name in known and value is not None}
     given |= {name: _file_or_names(given[name]) for name in ("slides", "exclude") if name in given}
-    for name, by in NEEDS.items():
-        if name in elsewhere and args.split_by != by:
+    for name in elsewhere:
+        if name not in NEEDS or args.split_by != NEEDS[name]:
             given.pop(name, None)
     return stimage.open_root(**given)
 

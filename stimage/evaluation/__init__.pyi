@@ -26,7 +26,6 @@ from .predict import run_hest as run_hest
 from .predict import run_original as run_original
 from .predict import split_groups as split_groups
 from .probe_scopes import CLASSIFIERS as CLASSIFIERS
-from .probe_scopes import ProbeScores as ProbeScores
 from .probe_scopes import rare_classes as rare_classes
 from .probe_scopes import run_probe as run_probe
 from .results import data_identity as data_identity

@@ -19,6 +19,8 @@ EMBEDDING_COLUMNS = ("spot_id", "slide", "embedding")
 MODEL = b"model"  # the key of the schema's metadata
 ROW_GROUP = 4096  # spots
 
+TABLE = Path("table")  # what errors call a table in memory
+
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
@@ -39,14 +41,24 @@ class Embeddings:
         """Return some embeddings, by number of row or by a bool for each."""
         return Embeddings(self.spot_ids[rows], self.slides[rows], self.vectors[rows], self.model)
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return a table by spot id: ``slide``, then a column a number of the vector; ``attrs["model"]``."""
+        table = pd.DataFrame(self.vectors, pd.Index(self.spot_ids, name="spot_id"))
+        table.insert(0, "slide", self.slides)
+        table.attrs["model"] = self.model
+        return table
 
-def read_embeddings(path: str | os.PathLike, slide_names: Iterable[str] | None = None) -> Embeddings:
+
+def read_embeddings(
+    path: "str | os.PathLike | pd.DataFrame | Embeddings", slide_names: Iterable[str] | None = None
+) -> Embeddings:
     """Read embeddings, sorted by spot id whatever the order of the files.
 
     Parameters
     ----------
     path
-        A folder of Parquet files, one a slide; one Parquet file, as `write_embeddings` makes it; or a CSV with the spot
+        `Embeddings`, which are returned as they are; a table as `Embeddings.to_frame` makes it; or the path of
+        a folder of Parquet files, one a slide; one Parquet file, as `write_embeddings` makes it; or a CSV with the spot
         ids in the first column, the slide in a column ``slide`` if there is one, and the vector in all others.
     slide_names
         The slides that there are: where a CSV has no column ``slide``, the longest name that a spot id begins with.
@@ -57,6 +69,10 @@ def read_embeddings(path: str | os.PathLike, slide_names: Iterable[str] | None =
         If there is no such file or nothing in it; for a value that is no number, a spot that occurs twice, a spot
         whose slide can't be told, and files of several models or of vectors of several lengths.
     """
+    if isinstance(path, Embeddings):
+        return path
+    if isinstance(path, pd.DataFrame):
+        return _joined(TABLE, [TABLE], [_of_table(TABLE, path.copy(), slide_names, path.attrs.get("model"))])
     path = Path(path)
     if path.is_dir():
         files = listed(path, "*.parquet")
@@ -163,6 +179,12 @@ def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
         table = pd.read_csv(path, index_col=0, dtype={0: str, "slide": str})
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: is no comma-separated table ({one_line(error)})") from None
+    return _of_table(path, table, slide_names)
+
+
+def _of_table(
+    path: Path, table: pd.DataFrame, slide_names: Iterable[str] | None, model: str | None = None
+) -> Embeddings:
     ids = table.index.astype(str).to_numpy(dtype=str)
     slides = table.pop("slide").fillna("").to_numpy(dtype=str) if "slide" in table else None
     if text := [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]:
@@ -171,7 +193,7 @@ def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
         )
     if slides is None:
         slides = _slides_of(path, ids, slide_names)
-    return Embeddings(ids, slides, table.to_numpy(np.float32))
+    return Embeddings(ids, slides, table.to_numpy(np.float32), model)
 
 
 def _slides_of(path: Path, spot_ids: np.ndarray, slide_names: Iterable[str] | None) -> np.ndarray:

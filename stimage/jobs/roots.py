@@ -1,7 +1,7 @@
 """An opened root: the choice of its slides, their splits, and how their files are read."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -75,9 +75,11 @@ class Root:
         DataError
             If none is in the splits that are asked for, or a slide misses a file.
         """
-        taken = [one.slide for one in self.placed.values() if not self.part or one.split in self.part]
+        if not self.part:
+            return self.selection.select_from(self.catalog)
+        taken = [one.slide for one in self.placed.values() if one.split in self.part]
         if not taken:
-            raise DataError(f"{self.location}: no slide is in {' or '.join(self.part or ())}; say by split_by= or "
+            raise DataError(f"{self.location}: no slide is in {' or '.join(self.part)}; say by split_by= or "
                             "splits= (--split-by, --splits) which are, or take another part")  # fmt: skip
         return taken
 
@@ -98,9 +100,8 @@ class Root:
             own["slides"] = tuple(slide.name for slide in self.slides)
         return {f"data.{name}": value for name, value in own.items()}
 
-    def names_by_split(self, of: Iterable[str] | None = None) -> dict[str, list[str]]:
-        """Return split → names of its slides, of those that are meant (or of these alone); {} if nothing is split."""
-        names = {slide.name for slide in self.slides}.intersection(of or [slide.name for slide in self.slides])
+    def names_by_split(self, names: Collection[str]) -> dict[str, list[str]]:
+        """Return split → names of its slides, of these alone; {} if nothing is split."""
         if not self.splitting.by and all(one.split == "train" for one in self.placed.values()):
             return {}
         return slides_by_split(one for name, one in self.placed.items() if name in names)

@@ -14,7 +14,7 @@ from tests.test_house import given
 
 PROJECT = Path(__file__).parents[2]
 HEAVY = ("torch", "scanpy", "scipy", "datasets", "pandas", "numpy")
-WITH_TORCH = {"finetune"}  # functions whose examples need it
+WITH_TORCH = {"embed", "finetune", "predict", "probe", "retrieve"}  # functions whose examples need it
 FUNCTIONS = [
     alias.name for module, alias in given() if module.startswith(("jobs.", "sample.")) and alias.name != "Root"
 ]
@@ -22,9 +22,13 @@ FUNCTIONS = [
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory) -> Path:
-    """The root that examples call sample."""
+    """The root that examples call sample, and beside it the encoder that they call clip."""
     root = tmp_path_factory.mktemp("examples") / "sample"
     stimage.make_sample(root, genes=120, slides_per_study=1, st_side=6, visium_side=8, hd_side=10)
+    if importlib.util.find_spec("torch"):
+        from tests.evaluation.towers import make_tower
+
+        make_tower("clip", root.parent / "clip")
     return root
 
 
@@ -38,7 +42,8 @@ def test_importing_it_loads_nothing():
 def test_examples_run(name, made, tmp_path, monkeypatch):
     if name in WITH_TORCH and not importlib.util.find_spec("torch"):
         pytest.skip("needs torch")
-    (tmp_path / "sample").symlink_to(made)
+    for path in made.parent.iterdir():
+        (tmp_path / path.name).symlink_to(path)
     if accelerate := sys.modules.get("accelerate.state"):  # which has one state for a process
         accelerate.AcceleratorState._reset_state(reset_partial_state=True)
     monkeypatch.chdir(tmp_path)

@@ -1,0 +1,175 @@
+"""Embedding spots' images with any encoder: into a table, into files, or into an AnnData."""
+
+import os
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from accelerate import PartialState
+
+from stimage.core.errors import DataError
+from stimage.evaluation.embedding import embed_slides, settle_options, slides_left
+from stimage.evaluation.embeddings import read_embeddings
+from stimage.jobs.roots import Root, open_root
+from stimage.loading.sources import Source, open_source
+from stimage.slides.images.patches import Patch
+from stimage.slides.scale.given import given_scales
+from stimage.towers.image_towers import VisionTower, load_tower
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def embed(
+    root: str | Path | Root,
+    model: str | Path,
+    out: str | Path | None = None,
+    *,
+    patch: Patch | Mapping | str = "original",
+    upsample: bool = False,
+    batch_size: int = 64,
+    workers: int = 0,
+    dtype: str = "float32",
+    into: "AnnData | None" = None,
+    key: str = "X_embedding",
+    progress: bool = False,
+) -> pd.DataFrame:
+    """Embed the images of spots with a vision tower.
+
+    A patch is resized whole to the tower's size (bicubic). On several GPUs, the same call in a script that ``accelerate
+    launch`` starts, with ``out``.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns: a root, or a published folder, whose patches are cut already.
+    model
+        Path or Hub name of a transformers checkpoint (CLIP, PLIP, SigLIP, DINOv2, what `finetune` made); for timm,
+        "timm:NAME", "hf-hub:REPO" (UNI: "hf-hub:MahmoodLab/UNI") or "local-dir:FOLDER".
+    out
+        A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted. Slides that it has already are
+        kept, so the same call goes on after an interruption.
+    patch, upsample
+        How the images of a root's spots are cut: as `load` takes them.
+    batch_size, workers, dtype
+        Spots at once; processes that read, 0 for this one; the model's "float32", "bfloat16" or "float16".
+    into, key
+        An AnnData whose spots are among those of the root, such as `read_slide` makes: the vectors are put into
+        ``into.obsm[key]`` (float32, n x d), too.
+    progress
+        Whether to say when each slide is done.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By spot id: ``slide``, then the d numbers of the vector (float32). ``attrs["model"]`` names the model and a
+        digest of its weights. `probe`, `predict` and `retrieve` take it.
+
+    Raises
+    ------
+    DataError
+        If there is no such model, ``out`` was made with other options, a slide can't be read (all others are done
+        then), or ``into`` has spots that the root does not have.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", "ST")
+    >>> table = stimage.embed(root, "clip")
+    >>> table.shape, table.slide.nunique()
+    ((58, 17), 2)
+    >>> adata = stimage.read_slide(root, "Human_Breast_Sample1_ST_A1")
+    >>> table = stimage.embed(root, "clip", into=adata)
+    >>> adata.obsm["X_embedding"].shape
+    (28, 16)
+    """
+    root = open_root(root)
+    if into is not None:
+        root = _of_slides(root, into)
+    with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
+        embed_root(root, str(model), Path(folder), Patch.parse(patch, upsample), batch_size, workers, dtype, progress)
+        found = read_embeddings(folder)
+    table = found.take(np.isin(found.slides, [slide.name for slide in root.slides])).to_frame()
+    if into is not None:
+        if lost := into.obs_names.difference(table.index).tolist():
+            raise DataError(f"{root.location}: lacks {len(lost)} of the AnnData's {into.n_obs} spots, such as "
+                            f"{lost[0]!r}; pass the root that they are of")  # fmt: skip
+        into.obsm[key] = table.loc[into.obs_names].drop(columns="slide").to_numpy(np.float32)
+    return table
+
+
+def embed_root(
+    root: Root,
+    model: str,
+    out: Path,
+    patch: Patch,
+    batch_size: int = 64,
+    workers: int = 0,
+    dtype: str = "float32",
+    progress: bool = False,
+) -> None:
+    """Write the embeddings of a root's slides into a folder; of several processes, each embeds its share."""
+    source, slides = _cut_by(root.source, patch), root.slides
+    state = PartialState(cpu=not torch.accelerator.is_available())  # without cpu, it would see one process
+    if state.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
+        raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
+    try:
+        tower = load_tower(model, state.device, dtype)
+        with state.main_process_first():
+            settle_options(out, _options(source, model, tower, batch_size, dtype))
+            left = slides_left(slides, out)
+        state.wait_for_everyone()  # all have the same list before one begins to shorten it
+        mine = left[state.process_index :: state.num_processes]
+        if progress and state.is_main_process:
+            many = f"{len(slides):,} slide{'s' * (len(slides) != 1)}"
+            print(f"{many}, {len(slides) - len(left)} of them done; {tower.width} numbers a spot")
+        failed = []
+        for slide, spots, error in embed_slides(source, mine, tower, out, batch_size, workers):
+            if progress:
+                print(f"{slide.name}: {error or f'{spots:,} spots'}", flush=True)
+            failed += [str(error)] if error else []
+        state.wait_for_everyone()
+        if failed:
+            raise DataError(f"{len(failed)} of {len(mine)} slides failed, such as: {failed[0]}")
+    finally:
+        state.destroy_process_group()
+
+
+def _of_slides(root: Root, adata: "AnnData") -> Root:
+    """Return the root with those slides alone that the AnnData's spots are of."""
+    named = set(adata.obs["slide"]) if "slide" in adata.obs else set(adata.uns.get("spatial", {}))
+    if not named:
+        raise DataError("the AnnData: does not say which slides its spots are of, in obs['slide'] or uns['spatial']")
+    filters = replace(root.selection.filters, slides=sorted(map(str, named)))
+    return replace(root, selection=replace(root.selection, filters=filters))
+
+
+def _cut_by(source: Source, patch: Patch) -> Source:
+    """Return the source with patches cut so; raises as `open_source` does of a published folder."""
+    how = {"patch": {"um": patch.um, "px": patch.px} if patch.um else "original", "upsample": patch.upsample}
+    return open_source(source.location, source.access, **how, **source.reading)
+
+
+def _options(source: Source, model: str, tower: VisionTower, batch_size: int, dtype: str) -> dict[str, Any]:
+    """Return all that vectors depend on."""
+    return {
+        "model": model,
+        "weights": tower.digest,
+        "size": tower.size,
+        "mean": list(tower.mean),
+        "std": list(tower.std),
+        "width": tower.width,
+        "dtype": dtype,
+        "batch_size": batch_size,
+        "source": source.location,
+        "patch": source.reading.get("patch"),
+        "upsample": source.reading.get("upsample") or None,
+        "um_per_px": given_scales(source.reading.get("um_per_px"), ["all slides"]) or None,
+        "on_mismatch": source.reading.get("on_mismatch"),
+    }

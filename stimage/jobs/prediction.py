@@ -1,0 +1,171 @@
+"""Predicting expression from embeddings."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stimage.evaluation.embeddings import Embeddings, read_embeddings
+from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
+from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_places
+from stimage.evaluation.predict import (
+    PredictionScores,
+    PredictionTask,
+    hest_groups,
+    run_fixed,
+    run_hest,
+    run_original,
+    split_groups,
+)
+from stimage.evaluation.results import data_identity, write_results
+from stimage.figures.maps import prediction_maps
+from stimage.figures.style import save
+from stimage.genes.panels import Panel
+from stimage.jobs.roots import Root, open_unpublished
+from stimage.jobs.scores import Scores, grouping, with_patients
+from stimage.scores.folds import SEEDS
+from stimage.scores.ridge import fair_pearson
+
+PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1}  # protocols, and their versions
+PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
+
+
+def predict(
+    root: str | Path | Root,
+    embeddings: str | Path | pd.DataFrame | Embeddings,
+    protocol: str = "fixed",
+    split: str = "slide",
+    *,
+    gene: str = "ERBB2",
+    panel: Any = None,
+    n: int = 50,
+    folds: int | None = None,
+    gene_table: str | Path | None = None,
+    patients: str | Path | None = None,
+    no_study: str | None = None,
+    maps: int = 0,
+    out: str | Path | None = None,
+) -> Scores:
+    """Predict expression from embeddings by ridge regression, on slides that were not trained on.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns: the counts and places of the spots.
+    embeddings
+        As `probe` takes them.
+    protocol
+        "fixed": groups held out, genes and penalty chosen on training slides alone, baselines beside it. "hest":
+        HEST-Benchmark to the letter, its groups by study and patient. "original": one gene, random spots of each slide,
+        then one slide from another, as the data set's authors.
+    split
+        What "fixed" holds out: "slide", "study" or "patient".
+    gene
+        Of "original".
+    panel, n
+        The genes, as `Panel`, names or a panel file; without it, ``n`` are chosen.
+    folds
+        Bins of groups; without it, one group is left out at a time.
+    gene_table
+        Of symbols and Ensembl ids, for slides that name genes otherwise.
+    patients, no_study
+        As `probe` takes them; "hest" always groups by them.
+    maps
+        So many slides are drawn into ``out``: measured beside predicted.
+    out
+        A folder for results.json and maps, if they are wanted.
+
+    Returns
+    -------
+    Scores
+        ``overall["pearson"]`` has ``mean`` and ``std`` of Pearson's r. Of "fixed", ``overall["per_slide"]`` and
+        ``overall["pooled"]`` have the baselines ``gene_mean`` and ``coordinates`` beside it.
+
+    Raises
+    ------
+    DataError
+        If embeddings are of other slides, slides have no gene in common, or a group is not known.
+    ValueError
+        If there is no such protocol, or maps are to be drawn without ``out``.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", species="human", exclude="Human_Breast_Sample5_VisiumHD_A1")
+    >>> table = stimage.embed(root, "clip")
+    >>> scores = stimage.predict(root, table, panel=["ERBB2", "KRT8"])
+    >>> sorted(scores.slides)
+    ['Human_Breast_Sample1_ST_A1', 'Human_Breast_Sample3_Visium_A1']
+    >>> sorted(scores.overall["pooled"]["baselines"])
+    ['coordinates', 'gene_mean']
+    """
+    if protocol not in PREDICTIONS:
+        raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
+    if maps and out is None:
+        raise ValueError("maps= are drawn into a folder: pass out= too")
+    began, root = time.monotonic(), open_unpublished(root)
+    read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
+    slides, without = embedded_slides(read, root.catalog.slides, root.slides)
+    notes = []
+    if without:
+        notes += [f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}"]
+    left, table = iter(range(maps)), str(gene_table) if gene_table else None
+    chosen = Panel.read(panel, table) if panel is not None else None
+
+    def show(prediction: SlidePrediction) -> None:
+        if next(left, None) is not None:
+            notes.append(f"map: {_draw(prediction, Path(out or ''))}")
+
+    names = [one.slide for one in slides]
+    if protocol == "original":
+        outcome = run_original(PredictionTask(slides, gene_table=table, show=show), gene)
+    elif protocol == "hest":
+        groups = hest_groups(names, str(patients) if patients else None, no_study)
+        outcome = run_hest(PredictionTask(slides, groups, folds, chosen, n, table, show))
+    else:
+        groups = split_groups(names, grouping(split, patients, no_study))
+        outcome = run_fixed(PredictionTask(slides, groups, folds, chosen, n, table, show))
+    path = None
+    if out is not None:
+        genes = {"genes": list(chosen.genes) if chosen else n, "folds": folds}
+        config = with_patients(_config(protocol, gene, split, genes), root, patients)
+        path = _write(Path(out), protocol, config, outcome, _data(root, read, slides), time.monotonic() - began)
+    return Scores(outcome.overall, outcome.slides, tuple(notes), path)
+
+
+def _config(protocol: str, gene: str, split: str, genes: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides the figures beside the data."""
+    if protocol == "original":
+        return {"gene": gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"}
+    if protocol == "hest":
+        return genes | {"normalise": "log1p", "components": HEST_PCA, "split": "study and patient"}
+    nan = "genes constant in the truth are left out and counted; constant predictions score 0"
+    return genes | {"normalise": "median-log1p", "alphas": WIDE_ALPHAS, "split": split, "nan": nan}
+
+
+def _data(root: Root, embeddings: Embeddings, slides: list[EmbeddedSlide]) -> dict[str, Any]:
+    """Return what identifies the data."""
+    used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
+    by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
+    parts = root.names_by_split({one.slide.name for one in slides})
+    return {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide, "parts": parts}
+
+
+def _write(
+    out: Path, protocol: str, config: dict, outcome: PredictionScores, data: dict[str, Any], seconds: float
+) -> Path:
+    seeds = SEEDS if protocol == "original" else [0]
+    return write_results(out, f"expression-{protocol}", PREDICTIONS[protocol], config, data, seeds, PACKAGES, seconds,
+                         outcome.slides, outcome.overall)  # fmt: skip
+
+
+def _draw(prediction: SlidePrediction, out: Path) -> Path:
+    """Map a slide that was not trained on: what was measured above what is predicted."""
+    one = prediction.spots
+    xy, r = read_places(one)
+    title = f"{one.slide.name}\npredicted from {prediction.trained_on}"
+    scores = fair_pearson(prediction.truth, prediction.predicted)
+    figure = prediction_maps(title, xy, r, prediction.genes, prediction.truth, prediction.predicted, scores,
+                             one.slide.tech == "VisiumHD")  # fmt: skip
+    return save(figure, out / f"map_{one.slide.name}")[0]

@@ -1,0 +1,204 @@
+"""Probing embeddings by the pathologists' labels, and retrieving one kind of embedding by another."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from stimage.core.errors import DataError
+from stimage.evaluation.embeddings import Embeddings, read_embeddings
+from stimage.evaluation.labelled import read_labelled
+from stimage.evaluation.probe_scopes import rare_classes, run_probe
+from stimage.evaluation.results import data_identity, read_scores, write_results
+from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
+from stimage.evaluation.tables import write_csv
+from stimage.jobs.roots import Root, open_root, open_unpublished
+from stimage.jobs.scores import Scores, grouping, with_patients
+from stimage.scores.folds import SEEDS
+from stimage.scores.linear_probe import PENALTIES, PROTOCOLS
+from stimage.scores.retrieval import retrieval_scores
+from stimage.scores.sgd_probe import SGD_PENALTIES
+
+PROBE_VERSION = 2  # 1 split spots in the order of their ids
+PROBE_PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
+RETRIEVAL_PACKAGES = ("stimage-1k4m", "torch", "numpy")
+
+
+def probe(
+    root: str | Path | Root,
+    embeddings: str | Path | pd.DataFrame | Embeddings,
+    protocol: str = "converged",
+    split: str = "slide",
+    *,
+    colour: bool = True,
+    patients: str | Path | None = None,
+    no_study: str | None = None,
+    on_mismatch: str = "error",
+    out: str | Path | None = None,
+    progress: bool | None = False,
+) -> Scores:
+    """Probe embeddings: how well a linear classifier tells the pathologists' labels apart, beside its baselines.
+
+    Spots without a label, or labelled "undetermined" or "Exclude", are left out.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns: the labels and places of the spots.
+    embeddings
+        What `embed` returns, or the folder or file that it wrote, or a CSV of spot ids and vectors.
+    protocol
+        "converged" minimises to convergence, on centred vectors of unit norm; "original" is the data set authors'.
+    split
+        What is held out: "slide", "study" or "patient" as a whole, "block", parts of slides, or "random" spots, whose
+        neighbours are trained on.
+    colour
+        False leaves out the baseline of colours, for which images are read.
+    patients, no_study
+        How slides are grouped: a CSV with the columns ``slide`` and ``patient``; "own" makes each slide of no known
+        study one of its own.
+    on_mismatch
+        What to do with labelled spots that have no embedding: "error", or "drop".
+    out
+        A folder for results.json and results.csv, if they are wanted.
+    progress
+        Whether to show a bar; None shows it on a terminal.
+
+    Returns
+    -------
+    Scores
+        ``overall["pooled"]`` has macro-F1 and more for "embedding" and for the baselines "majority", "position" and
+        "colour"; ``overall["studies"]`` the same by study.
+
+    Raises
+    ------
+    DataError
+        If a labelled spot has no embedding, or there is one label only, or one group.
+    ValueError
+        If there is no such protocol or split.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", "ST")
+    >>> table = stimage.embed(root, "clip")
+    >>> scores = stimage.probe(root, table, split="random", colour=False)
+    >>> sorted(scores.overall["pooled"])
+    ['classes', 'embedding', 'majority', 'position', 'spots']
+    >>> 0 <= scores.overall["pooled"]["embedding"]["macro_f1"]["mean"] <= 1
+    True
+    """
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PROTOCOLS)}")
+    began, root = time.perf_counter(), open_unpublished(root)
+    groups = grouping(split, patients, no_study)
+    read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
+    spots = read_labelled(read, root.slides, on_mismatch)
+    notes = [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()] + rare_classes(spots.labels)
+    hidden = None if progress is None else not progress
+    probed = run_probe(spots, protocol, split, groups, colour, lambda some: tqdm(some, disable=hidden))
+    if split == "random":
+        score = probed.pooled["position"]["macro_f1"]["mean"]
+        notes += [f"under this random split the position of a spot alone, without its image, scores {score:.3f}"]
+    overall, path = {"pooled": probed.pooled, "studies": probed.studies}, None
+    if out is not None:
+        alphas = SGD_PENALTIES if protocol == "original" else PENALTIES
+        config = {"protocol": protocol, "split": split, "alphas": alphas, "colour": colour}
+        config |= {"blocks": BLOCKS_PER_SIDE, "near": BUFFER_PITCHES} if split == "block" else {}
+        data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
+                             left_out=spots.left_out, parts=root.names_by_split(spots.slides))  # fmt: skip
+        path = write_results(
+            out, f"linear_probe/{protocol}", PROBE_VERSION, with_patients(config, root, patients), data,
+            SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides, overall,
+        )  # fmt: skip
+        write_csv(path.with_suffix(".csv"), read_scores(path))
+    return Scores(overall, probed.slides, tuple(notes), path)
+
+
+def retrieve(
+    root: str | Path | Root,
+    embeddings: str | Path | pd.DataFrame | Embeddings,
+    other: str | Path | pd.DataFrame | Embeddings,
+    k: Sequence[int] = (1, 5, 10),
+    *,
+    on_mismatch: str = "error",
+    out: str | Path | None = None,
+) -> Scores:
+    """Retrieve between two embeddings of the same spots, such as of images and of genes: recall@k and median rank.
+
+    Each spot's partner is ranked by cosine similarity among the spots of its slide (within), and among all (across). A
+    tie counts against the model.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns: the slides that the spots are of.
+    embeddings, other
+        Of the one and of the other kind, of one length; as `probe` takes them.
+    k
+        Of the recalls.
+    on_mismatch
+        What to do with spots that have only one of the embeddings: "error", or "drop".
+    out
+        A folder for results.json, if it is wanted.
+
+    Returns
+    -------
+    Scores
+        ``overall["within"]`` and ``overall["across"]``, each with ``a_to_b``, which looks for partners in ``other``,
+        and ``b_to_a``.
+
+    Raises
+    ------
+    DataError
+        If a spot has only one of the embeddings, or they are of two lengths.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", "ST")
+    >>> table = stimage.embed(root, "clip")
+    >>> scores = stimage.retrieve(root, table, table, [1])
+    >>> scores.overall["within"]["a_to_b"]["recall@1"]
+    1.0
+    """
+    began, root = time.monotonic(), open_root(root)
+    a, b, left_out = _pairs(root, embeddings, other, on_mismatch)
+    k, names, slides = list(k), np.unique(a.slides).tolist(), {}
+    for name in names:
+        mine = a.slides == name
+        slides[name] = retrieval_scores(a.vectors[mine], b.vectors[mine], ks=k)
+    within, across = retrieval_scores(a.vectors, b.vectors, a.slides, k), retrieval_scores(a.vectors, b.vectors, ks=k)
+    overall, path = {"within": within, "across": across}, None
+    if out is not None:
+        data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out,
+                             parts=root.names_by_split(names))  # fmt: skip
+        path = write_results(out, "retrieval", 1, {"k": k, "similarity": "cosine"}, data, [], RETRIEVAL_PACKAGES,
+                             time.monotonic() - began, slides, overall)  # fmt: skip
+    notes = (f"{left_out} spots left out: they have only one of the embeddings",) if left_out else ()
+    return Scores(overall, slides, notes, path)
+
+
+def _pairs(
+    root: Root,
+    first: str | Path | pd.DataFrame | Embeddings,
+    second: str | Path | pd.DataFrame | Embeddings,
+    on_mismatch: str,
+) -> tuple[Embeddings, Embeddings, int]:
+    """Return both embeddings of the slides that are meant, row by row of one spot, and how many spots only one has."""
+    wanted, known = [slide.name for slide in root.slides], [slide.name for slide in root.catalog.slides]
+    a, b = (read_embeddings(one, known) for one in (first, second))
+    a, b = (one.take(np.isin(one.slides, wanted)) for one in (a, b))
+    both, of_a, of_b = np.intersect1d(a.spot_ids, b.spot_ids, assume_unique=True, return_indices=True)
+    lone = len(a) + len(b) - 2 * len(both)
+    if not len(both):
+        named = " and ".join(str(one) if isinstance(one, str | Path) else "a table" for one in (first, second))
+        raise DataError(f"{named}: have no spot of the wanted slides in common")
+    if lone and on_mismatch == "error":
+        spot = str(np.setxor1d(a.spot_ids, b.spot_ids)[0])
+        raise DataError(f"{lone} spots, such as {spot!r}, have only one of the embeddings; make the other, or pass "
+                        "--on-mismatch drop to leave them out")  # fmt: skip
+    return a.take(of_a), b.take(of_b), lone

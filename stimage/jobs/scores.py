@@ -1,0 +1,58 @@
+"""What probes, predictions and retrieval return, and what they have in common."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from stimage.evaluation.tables import score_items
+from stimage.jobs.roots import Root
+from stimage.slides.splits.splitting import SPLIT_BY, Splitting
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of embeddings; see docs/protocols.md for what each protocol gives.
+
+    Attributes
+    ----------
+    overall
+        Scores of all slides, as results.json has them.
+    slides
+        Scores of each slide, by name.
+    notes
+        What was left out, and what is to be kept in mind.
+    path
+        The file results.json, or None if it was not asked for.
+    """
+
+    overall: Mapping[str, Any]
+    slides: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
+    path: Path | None = field(default=None)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """All scores, a row each: ``scope`` (a slide, or "overall"), ``figure``, ``value``, ``std``."""
+        rows = [(scope, *row) for scope, entry in self.slides.items() for row in score_items(entry)]
+        rows += [("overall", *row) for row in score_items(self.overall)]
+        return pd.DataFrame(rows, columns=["scope", "figure", "value", "std"])
+
+
+def grouping(split: str, patients: str | Path | None, no_study: str | None) -> Splitting:
+    """Return what is held out as a whole, as ``split`` says; of other splits, nothing."""
+    by = split if split in SPLIT_BY else None
+    if by == "patient" and not patients:
+        raise ValueError("--split patient: pass --patients (patients=) too, a CSV file with the columns slide and "
+                         "patient")  # fmt: skip
+    return Splitting(by, patients=patients if by == "patient" else None, no_study=no_study if by == "study" else None)
+
+
+def with_patients(config: dict[str, Any], root: Root, patients: str | Path | None) -> dict[str, Any]:
+    """Return a protocol's configuration with the digest of the table of patients, if there is one."""
+    if table := patients or root.splitting.patients:
+        config["patients_sha256"] = hashlib.sha256(Path(table).read_bytes()).hexdigest()
+    return config
