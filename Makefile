@@ -59,7 +59,7 @@ lint: $(VENV)/developed
 	$(BIN)/mypy
 
 docs: $(VENV)/developed
-	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory $(OUT)/docs stimage_1k4m stimage $(SLIDES)
+	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory $(OUT)/docs stimage stimage_1k4m $(SLIDES)
 
 bench: $(VENV)/developed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench

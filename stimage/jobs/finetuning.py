@@ -13,6 +13,7 @@ import datasets
 import pandas as pd
 import transformers
 
+from stimage.core.files import replacing
 from stimage.core.shipped import find_config
 from stimage.genes.panels import Panel, write_panel
 from stimage.jobs.roots import Root
@@ -144,7 +145,8 @@ def _settings(root: str | Path | Root | None, out: Path, config: str | Path | No
     panel = named.get("data.panel")
     if isinstance(panel, Panel):
         named["data.panel"] = str(out.with_name(f"{out.name}.panel.json"))
-        write_panel(Path(named["data.panel"]), panel.genes, panel.made)
+        with replacing(Path(named["data.panel"])) as unfinished:
+            write_panel(unfinished, panel.genes, panel.made)
     if isinstance(root, Root):
         named = root.settings | named
     elif root is not None:

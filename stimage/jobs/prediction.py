@@ -8,7 +8,8 @@ import pandas as pd
 
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
-from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_places
+from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
+from stimage.evaluation.pictured import UNITS, mapped_shapes, titles_of
 from stimage.evaluation.predict import (
     PredictionScores,
     PredictionTask,
@@ -115,7 +116,7 @@ def predict(
 
     def show(prediction: SlidePrediction) -> None:
         if next(left, None) is not None:
-            notes.append(f"map: {_draw(prediction, Path(out or ''))}")
+            notes.append(f"map: {_draw(prediction, Path(out or ''), protocol, table)}")
 
     names = [one.slide for one in slides]
     if protocol == "original":
@@ -160,12 +161,13 @@ def _write(
                          outcome.slides, outcome.overall)  # fmt: skip
 
 
-def _draw(prediction: SlidePrediction, out: Path) -> Path:
-    """Map a slide that was not trained on: what was measured above what is predicted."""
+def _draw(prediction: SlidePrediction, out: Path, protocol: str, gene_table: str | None) -> Path:
+    """Map a slide that was not trained on: measured expression above the predicted."""
     one = prediction.spots
-    xy, r = read_places(one)
     title = f"{one.slide.name}\npredicted from {prediction.trained_on}"
+    genes = titles_of(prediction.genes, gene_table, one.slide.species)
+    unit = UNITS["log1p" if protocol == "hest" else "median-log1p"]
     scores = fair_pearson(prediction.truth, prediction.predicted)
-    figure = prediction_maps(title, xy, r, prediction.genes, prediction.truth, prediction.predicted, scores,
-                             one.slide.tech == "VisiumHD")  # fmt: skip
+    figure = prediction_maps(title, mapped_shapes(*spots_of(one)), genes, prediction.truth, prediction.predicted,
+                             scores, unit)  # fmt: skip
     return save(figure, out / f"map_{one.slide.name}")[0]

@@ -60,3 +60,32 @@ def test_each_says_what_it_takes_returns_and_raises(name):
     words = getattr(stimage, name).__doc__
     sections = re.findall(r"^    (\w+)\n    -+$", words, re.MULTILINE)
     assert sections == ["Parameters", "Returns", "Raises", "Examples"]
+
+
+def test_the_page_lists_all():
+    rows = re.findall(r"^\| (`.*?) \|", (PROJECT / "docs/python.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(FUNCTIONS)
+
+
+def test_a_root_says_once_what_is_meant(made):
+    root = stimage.open_root(made, "ST", splits={"Human_Breast_Sample1_ST_A1": "test",
+                             "Mouse_Brain_Sample2_ST_A1": "train"}, part="test")  # fmt: skip
+    assert [slide.name for slide in root.slides] == ["Human_Breast_Sample1_ST_A1"]
+    assert stimage.list_slides(root).split.tolist() == ["test", "train"]
+    assert root.settings["data.slides"] == ("Human_Breast_Sample1_ST_A1",) and root.settings["data.tech"] == "ST"
+    assert stimage.open_root(root) is root
+    for options, words in (
+        ({"tech": "Xenium"}, "pass one of ST, Visium, VisiumHD, or all"),
+        ({"part": "tests"}, "pass one of train, validation, test"),
+        ({"on_mismatch": "ignore"}, "pass one of"),
+        ({"species": "cow"}, "no slide has species 'cow'"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            stimage.open_root(made, **options)
+
+
+def test_a_published_folder_has_no_files_of_slides(made, tmp_path):
+    published = stimage.publish(stimage.open_root(made, "ST"), tmp_path / "out").folder
+    assert stimage.list_slides(published).index.tolist() == ["Human_Breast_Sample1_ST_A1", "Mouse_Brain_Sample2_ST_A1"]
+    with pytest.raises(stimage.DataError, match="pass the root that it was made of"):
+        stimage.read_slide(published, "Human_Breast_Sample1_ST_A1")
