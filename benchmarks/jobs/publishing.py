@@ -112,6 +112,6 @@ def _decode_all(path: Path) -> tuple[int, int]:
     for group in range(file.num_row_groups):
         table = file.read_row_group(group, columns=["image.bytes", "gene_ids", "counts"], use_threads=False)
         for data in table["image"].combine_chunks().field("bytes"):
-            simplejpeg.decode_jpeg(data.as_buffer(), "RGB", buffer=pixels)
+            simplejpeg.decode_jpeg(memoryview(data.as_buffer()).cast("B"), "RGB", buffer=pixels)
         spots, genes = spots + len(table), genes + sum(len(chunk.values) for chunk in table["counts"].chunks)
     return spots, genes
