@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from stimage.core.errors import DataError, OutputError, one_line
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-TORCH = "inline_container"  # torch's writer of files names this source of its, and no reason
+TORCH = ("inline_container", "iostream error")  # torch's writer of files names no reason
 log = logging.getLogger(__name__)
 
 
@@ -40,7 +40,7 @@ def _no_room(error: Exception) -> str | None:
     for number in FULL:
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
             return os.strerror(number)
-    return one_line(error, 150) if TORCH in str(error) else None
+    return one_line(error, 150) if any(word in str(error) for word in TORCH) else None
 
 
 def _cannot_be_written(path: str | os.PathLike, why: str) -> str:
