@@ -130,7 +130,7 @@ def test_regions_of_a_held_out_slide_can_be_learnt_from_genes_and_from_pixels(ro
             crops = [np.asarray(image.crop((x - r, y - r, x + r, y + r)), float) for y, x, r in coord.to_numpy()]
             pixels.append(np.array([[*c.mean((0, 1)), *c.std((0, 1))] for c in crops]))
             genes = np.log1p(counts.loc[coord.index])
-            expression.append(np.stack([genes[ms].sum(1) for ms in markers.values()], 1))
+            expression.append(np.stack([genes[ms].sum(axis=1) for ms in markers.values()], 1))
             labels.append(np.array([regions[row.slide]["regions"][spot] for spot in coord.index]))
     commonest = max(Counter(labels[1]).values()) / len(labels[1])
     assert learn(expression, labels) > max(0.6, commonest + 0.15)
