@@ -11,7 +11,7 @@ import pytest
 
 import stimage
 from stimage.core.extras import EXTRAS, needs
-from stimage.core.shipped import config, located
+from stimage.core.shipped import find_config, find_shipped
 
 tomllib = pytest.importorskip("tomllib")  # of Python 3.11 and later
 PROJECT = Path(__file__).parents[1]
@@ -75,11 +75,11 @@ def test_importing_waits_for_no_more_than_it_needs(module, without):
 
 def test_shipped_files_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert config("tiny") == PROJECT / "configs/finetune/tiny.yaml"
-    assert config("mine.yaml") == Path("mine.yaml")
+    assert find_config("tiny") == PROJECT / "configs/finetune/tiny.yaml"
+    assert find_config("mine.yaml") == Path("mine.yaml")
     with pytest.raises(ValueError, match=r"'tinny': is neither .* such as tiny"):
-        config("tinny")
-    assert Path(located("configs/finetune/tiny_clip")).is_dir() and located("user/model") == "user/model"
+        find_config("tinny")
+    assert Path(find_shipped("configs/finetune/tiny_clip")).is_dir() and find_shipped("user/model") == "user/model"
     assert Path(stimage.metric_path("retrieval"), "retrieval.py").exists()
     with pytest.raises(ValueError, match="pass one of embedding_scores, linear_probe, retrieval"):
         stimage.metric_path("accuracy")
