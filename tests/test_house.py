@@ -19,16 +19,18 @@ GIVEN = ast.parse((HOUSE / "__init__.pyi").read_text(encoding="utf-8"))  # what 
 
 
 def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (module, name) of all that a file imports, wherever in it, and takes as `stimage.room.name`."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+    """Yield (module, name) of all that a file imports, wherever in it, and takes as `room.name`."""
+    tree, rooms = ast.parse(path.read_text(encoding="utf-8")), {f"stimage.{room}": room for room in ROOMS}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module == "stimage":  # from stimage import room
+            rooms |= {alias.name: alias.name for alias in node.names if alias.name in ROOMS}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield from ((node.module, alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names)
-        elif match := re.fullmatch(
-            r"(stimage\.\w+)\.(\w+)", ast.unparse(node) if isinstance(node, ast.Attribute) else ""
-        ):
-            yield match.group(1), match.group(2)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and (room := rooms.get(ast.unparse(node.value))):
+            yield f"stimage.{room}", node.attr
 
 
 def room_of(module: str) -> str:

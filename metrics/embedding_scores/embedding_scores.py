@@ -4,7 +4,8 @@ import datasets
 import evaluate
 import numpy as np
 
-from stimage.scores.embedding_scores import MAX_SPOTS, batch_mixing, embedding_scores, l2_normalise
+from stimage.scores.embedding_scores import batch_mixing, embedding_scores, l2_normalise
+from stimage.scores.folds import MAX_SPOTS
 
 DESCRIPTION = """How embeddings of spots lie by label: silhouette, Calinski-Harabasz, Davies-Bouldin, and how clusters
 of k-means and Leiden agree with the labels, the same as scripts/evaluation/embedding_scores.py has."""

@@ -4,6 +4,8 @@ Run again after an interruption, or when slides were added: what is done is kept
 folder that has one is whole.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from pathlib import Path
@@ -11,24 +13,22 @@ from pathlib import Path
 from joblib import cpu_count
 
 import stimage
+from stimage import jobs, publishing
 from stimage.cli.options import add_filters, add_reading, add_splits, patch_of, positive, root_of, run
-from stimage.jobs.publishing import build_shards, plan_publishing
-from stimage.publishing.engines import submit_slurm
-from stimage.publishing.plan import Plan
-from stimage.publishing.pushing import open_repository
-from stimage.publishing.shards import ShardOptions
 
 
 def main() -> int:
     args = parse_arguments()
     root, patch = root_of(args), patch_of(args)
     if args.engine == "slurm" or args.share:
-        options = ShardOptions(patch, args.image_format, args.jpeg_quality, spots_per_shard=args.spots_per_shard)
-        plan = plan_publishing(root, args.out, options)
+        options = publishing.ShardOptions(
+            patch, args.image_format, args.jpeg_quality, spots_per_shard=args.spots_per_shard
+        )
+        plan = jobs.plan_publishing(root, args.out, options)
         if args.share:
-            return 1 if build_shards(plan, workers=args.workers, part=args.share, progress=None) else 0
+            return 1 if jobs.build_shards(plan, workers=args.workers, part=args.share, progress=None) else 0
         if args.push_to_hub:
-            open_repository(args.push_to_hub, args.public)
+            publishing.open_repository(args.push_to_hub, args.public)
         return submit(args, plan)
     published = stimage.publish(
         root, args.out, patch=patch, image_format=args.image_format, jpeg_quality=args.jpeg_quality,
@@ -46,10 +46,10 @@ def main() -> int:
     return 0
 
 
-def submit(args: argparse.Namespace, plan: Plan) -> int:
+def submit(args: argparse.Namespace, plan: publishing.Plan) -> int:
     """Hand the same command to Slurm, to be run by local processes of its nodes."""
     command = [sys.executable, str(Path(__file__).absolute()), *sys.argv[1:], "--engine", "local"]
-    array, last = submit_slurm(plan.out, command, args.tasks, args.workers, args.sbatch)
+    array, last = publishing.submit_slurm(plan.out, command, args.tasks, args.workers, args.sbatch)
     print(f"submitted: job {array} makes the shards, job {last} finishes; logs are in {plan.out}/.build/slurm")
     return 0
 

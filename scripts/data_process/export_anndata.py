@@ -9,26 +9,26 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from stimage import examples, formats
 from stimage.cli.options import add_filters, add_naming, add_scale, counted, naming_of, positive, run, selection_of
-from stimage.examples.opening import Opening
-from stimage.formats.anndata_files import IMAGE_PX, write_h5ad
 from stimage.genes.normalise import NORMALISATIONS
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import ON_MISMATCH, Slide, read_catalog
 from stimage.slides.images.patches import Patch
+from stimage.slides.images.views import IMAGE_PX
 
 
 def main() -> None:
     args = parse_arguments()
     panel = Panel.read(args.panel, args.gene_table) if args.panel else None
     slides = selection_of(args, args.on_mismatch).select_from(read_catalog(args.root).with_scales(args.um_per_px))
-    slides = Opening(Patch(), panel, args.on_mismatch).kept(slides)
+    slides = examples.Opening(Patch(), panel, args.on_mismatch).kept(slides)
     options = (None if panel else naming_of(args), panel, args.normalise, args.image_px, args.on_mismatch)
     if args.one_file:
-        write_h5ad(slides, args.out, *options, progress=with_bar)
+        formats.write_h5ad(slides, args.out, *options, progress=with_bar)
     else:
         for slide in with_bar(slides):
-            write_h5ad([slide], args.out / f"{slide.name}.h5ad", *options)
+            formats.write_h5ad([slide], args.out / f"{slide.name}.h5ad", *options)
     print(f"{counted(len(slides), 'slide')}: {args.out}")
 
 

@@ -4,9 +4,8 @@ import argparse
 from pathlib import Path
 
 import stimage
+from stimage import collection, figures
 from stimage.cli.options import add_scale, positive, root_of, run
-from stimage.collection.page.contact_sheet import sheet_of
-from stimage.figures.style import save
 from stimage.slides.catalog import ON_MISMATCH, Filters
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.spots import Spots, open_spots
@@ -33,7 +32,7 @@ def main() -> None:
     (slide,) = root.catalog.select(Filters(slides=args.slide), args.on_mismatch)
     spots = open_spots(slide, args.on_mismatch, args.max_image_pixels)
     print(describe(spots))
-    (path,) = save(sheet_of(spots), args.out / slide.name, ("png",))
+    (path,) = figures.save(collection.sheet_of(spots), args.out / slide.name, ("png",))
     print(f"contact sheet: {path}")
 
 

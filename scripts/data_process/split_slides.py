@@ -10,11 +10,11 @@ new ones follow their group.
 import argparse
 from pathlib import Path
 
+from stimage import loading
 from stimage.cli.options import add_dealing, add_filters, run, selection_of, splitting_of
 from stimage.core.errors import DataError
 from stimage.core.files import write_text
 from stimage.core.tables import csv_text
-from stimage.loading.sources import open_source
 from stimage.slides.catalog import ON_MISMATCH
 from stimage.slides.names import fold_name
 from stimage.slides.splits.dealing import deal_slides
@@ -24,7 +24,7 @@ from stimage.slides.splits.table import SplitTable, read_splits
 
 def main() -> None:
     args = parse_arguments()
-    catalog, splitting = open_source(args.root).catalog, splitting_of(args)
+    catalog, splitting = loading.open_source(args.root).catalog, splitting_of(args)
     selection = selection_of(args, args.on_mismatch)
     older = older_table(args)
     names = {slide.name for slide in selection.select_from(catalog)}

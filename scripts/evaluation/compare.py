@@ -8,9 +8,9 @@ Refuses to mix protocols, configurations, seeds or spots: such figures can't be 
 import argparse
 from pathlib import Path
 
+from stimage import evaluation
 from stimage.cli.options import run
 from stimage.core.files import write_text
-from stimage.evaluation.tables import TABLE_FORMATS, compare_results, format_table, main_scores
 
 SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 
@@ -18,15 +18,15 @@ SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 def main() -> None:
     args = parse_arguments()
     folders = [(path if path.is_dir() else path.parent).resolve().name for path in args.results]
-    table, notes = compare_results(args.results, args.names or folders, args.figures)
-    shown = table if args.all or args.figures else main_scores(table)
+    table, notes = evaluation.compare_results(args.results, args.names or folders, args.figures)
+    shown = table if args.all or args.figures else evaluation.main_scores(table)
     for note in notes:
         print(f"note: {note}")
-    for form in TABLE_FORMATS:
+    for form in evaluation.TABLE_FORMATS:
         path = args.out / f"comparison{SUFFIX[form]}"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, format_table(table if form == "csv" else shown, form))
-    print(format_table(shown, "markdown"))
+        write_text(path, evaluation.format_table(table if form == "csv" else shown, form))
+    print(evaluation.format_table(shown, "markdown"))
     if len(shown[0]) < len(table[0]):
         print(f"{len(shown[0]) - 1} of {len(table[0]) - 1} figures: --all shows the others too")
     print(f"tables: {args.out}/comparison.md, .tex and .csv")

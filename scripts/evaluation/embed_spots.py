@@ -11,15 +11,15 @@ import argparse
 import os
 from pathlib import Path
 
+from stimage import jobs
 from stimage.cli.options import add_filters, add_reading, add_splits, patch_of, positive, root_of, run
-from stimage.towers.image_towers import DTYPES
 
 
 def main() -> None:
     args = parse_arguments()
-    from stimage.jobs.embedding import embed_root
-
-    embed_root(root_of(args), args.model, args.out, patch_of(args), args.batch_size, args.workers, args.dtype, True)
+    jobs.embed_root(
+        root_of(args), args.model, args.out, patch_of(args), args.batch_size, args.workers, args.dtype, True
+    )
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"embeddings: {args.out}")
 
@@ -34,7 +34,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=positive, default=64, help="spots at once (%(default)s)")
     parser.add_argument("--workers", type=int,
                         help="reading processes, for each process; 0: threads (1 for a root, else 0)")  # fmt: skip
-    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="of the model (%(default)s)")
+    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32",
+                        help="of the model (%(default)s)")  # fmt: skip
     add_filters(parser)
     add_reading(parser)
     add_splits(parser, parts=True)

@@ -7,6 +7,8 @@ seeded sample is scored, and results.json says so. Spots without a label, or lab
 left out. Writes results.json and results.csv.
 """
 
+from __future__ import annotations
+
 import argparse
 import time
 from collections.abc import Sequence
@@ -14,20 +16,11 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
+from stimage import evaluation, scores
 from stimage.cli.evaluation import add_labelled, labelled_of
 from stimage.cli.options import positive, run
 from stimage.core.errors import DataError
-from stimage.evaluation.labelled import LabelledSpots
-from stimage.evaluation.results import data_identity, read_scores, write_results
-from stimage.evaluation.tables import score_items, write_csv
-from stimage.scores.embedding_scores import (
-    MAX_SPOTS,
-    NEIGHBOURS,
-    SEED,
-    batch_mixing,
-    embedding_scores,
-    l2_normalise,
-)
+from stimage.scores.folds import MAX_SPOTS
 
 VERSION = 1
 PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "igraph", "numpy")
@@ -39,31 +32,31 @@ def main() -> None:
     began = time.perf_counter()
     spots, parts = labelled_of(args)
     by_slide, overall = score(spots, args.norm, args.most)
-    config = {"norm": args.norm, "most": args.most, "neighbours": NEIGHBOURS}
-    data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings, left_out=spots.left_out,
-                         parts=parts)  # fmt: skip
-    path = write_results(args.out, "embedding_scores", VERSION, config, data, [SEED], PACKAGES,
-                         time.perf_counter() - began, by_slide, overall)  # fmt: skip
-    write_csv(path.with_suffix(".csv"), read_scores(path))
+    config = {"norm": args.norm, "most": args.most, "neighbours": scores.NEIGHBOURS}
+    data = evaluation.data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
+                                    left_out=spots.left_out, parts=parts)  # fmt: skip
+    path = evaluation.write_results(args.out, "embedding_scores", VERSION, config, data, [scores.SEED], PACKAGES,
+                                    time.perf_counter() - began, by_slide, overall)  # fmt: skip
+    evaluation.write_csv(path.with_suffix(".csv"), evaluation.read_scores(path))
     print(table({**by_slide, "pooled": overall["pooled"]}))
     print(f"batch mixing {overall['batch_mixing']:.3f}; results: {path}, and {path.with_suffix('.csv').name} beside it")
 
 
-def score(spots: LabelledSpots, norm: str, most: int) -> tuple[dict[str, dict], dict]:
+def score(spots: evaluation.LabelledSpots, norm: str, most: int) -> tuple[dict[str, dict], dict]:
     """Return scores by slide, and of all: pooled, mean and standard deviation over slides, and mixing."""
-    x = l2_normalise(spots.embeddings.vectors) if norm == "unit" else spots.embeddings.vectors
+    x = scores.l2_normalise(spots.embeddings.vectors) if norm == "unit" else spots.embeddings.vectors
     of_slide, by_slide = spots.embeddings.slides, {}
-    pooled = embedding_scores(x, spots.labels, most)
+    pooled = scores.embedding_scores(x, spots.labels, most)
     for slide in tqdm(spots.slides, unit="slide", disable=None):
         mine = of_slide == slide
         try:
-            by_slide[slide] = embedding_scores(x[mine], spots.labels[mine], most)
+            by_slide[slide] = scores.embedding_scores(x[mine], spots.labels[mine], most)
         except DataError as error:  # one class on this slide; others can be scored
             by_slide[slide] = {"spots": int(mine.sum()), "left_out": str(error)}
-    scored = [{name: value for name, value, _ in score_items(entry)} for entry in by_slide.values()]
+    scored = [{name: value for name, value, _ in evaluation.score_items(entry)} for entry in by_slide.values()]
     scored = [entry for entry in scored if "silhouette" in entry]
     mean = {name: _spread([entry[name] for entry in scored]) for name in SHOWN} if scored else {}
-    mixing = batch_mixing(x, spots.labels, of_slide, most)
+    mixing = scores.batch_mixing(x, spots.labels, of_slide, most)
     return by_slide, {"pooled": pooled, "over_slides": mean, "batch_mixing": mixing}
 
 
@@ -72,7 +65,7 @@ def table(entries: dict[str, dict]) -> str:
     width = max(map(len, entries))
     lines = [f"{'':{width}}  spots  " + "  ".join(f"{name:>17}" for name in SHOWN)]
     for name, entry in entries.items():
-        found = {figure: value for figure, value, _ in score_items(entry)}
+        found = {figure: value for figure, value, _ in evaluation.score_items(entry)}
         cells = entry.get("left_out") or "  ".join(f"{found[figure]:17.4f}" for figure in SHOWN)
         lines.append(f"{name:{width}}  {entry['spots']:>5}  {cells}")
     return "\n".join(lines)

@@ -9,42 +9,32 @@ figures.py overview --root ROOT --slide S --embeddings A --gene ERBB2 --out FIGU
 figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     bars and pies of slides and spots
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from stimage import evaluation, figures, scores
 from stimage.cli.options import add_filters, positive, run, selection_of
 from stimage.core.errors import DataError
-from stimage.evaluation.embeddings import Embeddings, read_embeddings
-from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, read_expression
-from stimage.evaluation.labelled import read_labelled
-from stimage.evaluation.pictured import UNITS, draw_overview, mapped_shapes, titles_of
-from stimage.evaluation.predict import PredictionTask, run_fixed
-from stimage.evaluation.results import read_scores
-from stimage.evaluation.spot_folds import spot_blocks
-from stimage.figures.charts import collection_bars, collection_pies, f1_bars, parts_of, score_boxes
-from stimage.figures.maps import gene_maps, label_maps
-from stimage.figures.projection import projection_figure
-from stimage.figures.style import save
 from stimage.genes.panels import Panel
 from stimage.scores.folds import group_folds
-from stimage.scores.linear_probe import predict_folds
-from stimage.scores.projection import PROJECTIONS, draw_some, project
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.labels import is_label
 from stimage.slides.meta_file import read_collection
 from stimage.slides.spots import Spots, open_spots
 
-UNIT = UNITS["median-log1p"]
+NORMALISE = "median-log1p"  # of the genes that are drawn
 TABLE = "of symbols and Ensembl ids: a slide that has ids is asked by symbols, or the reverse; titles have symbols"
 
 
 def main() -> None:
     args = parse_arguments()
     for name, figure in args.draw(args).items():
-        for path in save(figure, args.out / name):
+        for path in figures.save(figure, args.out / name):
             print(path)
 
 
@@ -53,30 +43,30 @@ def draw_projection(args: argparse.Namespace) -> dict:
     wanted = selection_of(args).select_from(catalog)
     points, labels, names = {}, {}, names_of(args, args.embeddings)
     for path, name in zip(args.embeddings, names or [""] * len(args.embeddings)):
-        every = read_embeddings(path, [slide.name for slide in catalog.slides])
-        slides, _ = embedded_slides(every, catalog.slides, wanted)
+        every = evaluation.read_embeddings(path, [slide.name for slide in catalog.slides])
+        slides, _ = evaluation.embedded_slides(every, catalog.slides, wanted)
         ids, vectors = (np.concatenate([getattr(one, name) for one in slides]) for name in ("spot_ids", "vectors"))
-        some = draw_some(len(ids), args.spots, args.seed)
+        some = scores.draw_some(len(ids), args.spots, args.seed)
         name = name or every.model or path.stem
         if name in points:
             raise DataError(f"{path}: is of model {name}, as another of --embeddings is; pass each model once")
-        points[name] = project(vectors[some], args.method, args.seed)
+        points[name] = scores.project(vectors[some], args.method, args.seed)
         of_spot = {spot: label for one in slides for spot, label in labels_of(open_spots(one.slide)).items()}
         labels[name] = [of_spot.get(spot) for spot in ids[some].tolist()]
-    return {f"projection_{args.method.lower()}": projection_figure(points, labels, args.method)}
+    return {f"projection_{args.method.lower()}": figures.projection_figure(points, labels, args.method)}
 
 
 def draw_f1(args: argparse.Namespace) -> dict:
-    return {f"{args.metric}_bars": f1_bars(named_results(args), args.metric)}
+    return {f"{args.metric}_bars": figures.f1_bars(named_results(args), args.metric)}
 
 
 def draw_scores(args: argparse.Namespace) -> dict:
-    return {"score_boxes": score_boxes(named_results(args))}
+    return {"score_boxes": figures.score_boxes(named_results(args))}
 
 
 def named_results(args: argparse.Namespace) -> dict:
     folders = [(path.parent if path.suffix == ".json" else path).name for path in args.results]
-    return dict(zip(names_of(args, args.results, folders), map(read_scores, args.results)))
+    return dict(zip(names_of(args, args.results, folders), map(evaluation.read_scores, args.results)))
 
 
 def names_of(args: argparse.Namespace, paths: list[Path], otherwise: Sequence[str] = ()) -> list[str]:
@@ -93,60 +83,64 @@ def draw_labels(args: argparse.Namespace) -> dict:
     shown = {"annotation": [truth.get(spot) for spot in ids]}
     if args.embeddings:
         catalog = read_catalog(args.root)
-        embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+        embeddings = evaluation.read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
         said = predicted_labels(embeddings, args, spots)
         right = np.mean([said[spot] == truth[spot] for spot in said])
         shown[f"predicted from other slides, {100 * right:.0f} % right"] = [said.get(spot) for spot in ids]
-    return {f"labels_{spots.slide.name}": label_maps(spots.slide.name, mapped_shapes(spots), shown)}
+    return {f"labels_{spots.slide.name}": figures.label_maps(spots.slide.name, evaluation.mapped_shapes(spots), shown)}
 
 
-def predicted_labels(embeddings: Embeddings, args: argparse.Namespace, spots: Spots) -> dict[str, str]:
+def predicted_labels(embeddings: evaluation.Embeddings, args: argparse.Namespace, spots: Spots) -> dict[str, str]:
     """Return spot id → label that the converged linear probe, trained on the other slides, predicts."""
     catalog = read_catalog(args.root).select()
     present = set(embeddings.slides.tolist())
-    labelled = read_labelled(embeddings, [slide for slide in catalog if slide.name in present])
+    labelled = evaluation.read_labelled(embeddings, [slide for slide in catalog if slide.name in present])
     slides, names = labelled.embeddings.slides, np.unique(labelled.labels)
     if spots.slide.name not in labelled.slides or len(labelled.slides) < 2:
         raise DataError(f"{spots.slide.name}: can't be predicted from the {len(labelled.slides)} slides that have both "
                         "labels and embeddings; it and others must")  # fmt: skip
     labels = np.unique(labelled.labels, return_inverse=True)[1]
-    predicted = predict_folds(
-        "converged", labelled.embeddings.vectors, labels, group_folds(slides, spot_blocks(labelled))
+    predicted = scores.predict_folds(
+        "converged", labelled.embeddings.vectors, labels, group_folds(slides, evaluation.spot_blocks(labelled))
     )
-    rows, scores = np.concatenate(predicted.rows), np.concatenate(predicted.scores)
-    said = zip(labelled.embeddings.spot_ids[rows].tolist(), slides[rows].tolist(), names[scores.argmax(1)].tolist())
+    rows, chances = np.concatenate(predicted.rows), np.concatenate(predicted.scores)
+    said = zip(labelled.embeddings.spot_ids[rows].tolist(), slides[rows].tolist(), names[chances.argmax(1)].tolist())
     return {spot: label for spot, slide, label in said if slide == spots.slide.name}
 
 
 def draw_genes(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
-    one = EmbeddedSlide(spots.slide, np.array(ids), np.zeros((len(ids), 0), np.float32))
-    values, _ = read_expression(one, Panel(tuple(args.genes), args.gene_table), "median-log1p")
-    genes = dict(zip(titles_of(args.genes, args.gene_table, spots.slide.species), values.T))
-    return {f"genes_{spots.slide.name}": gene_maps(spots.slide.name, mapped_shapes(spots), genes, UNIT)}
+    one = evaluation.EmbeddedSlide(spots.slide, np.array(ids), np.zeros((len(ids), 0), np.float32))
+    values, _ = evaluation.read_expression(one, Panel(tuple(args.genes), args.gene_table), NORMALISE)
+    genes = dict(zip(evaluation.titles_of(args.genes, args.gene_table, spots.slide.species), values.T))
+    return {
+        f"genes_{spots.slide.name}": figures.gene_maps(
+            spots.slide.name, evaluation.mapped_shapes(spots), genes, evaluation.UNITS[NORMALISE]
+        )
+    }
 
 
 def draw_glance(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
     catalog, truth = read_catalog(args.root), labels_of(spots)
-    embeddings = read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
-    slides, _ = embedded_slides(embeddings, catalog.slides, catalog.slides)
+    embeddings = evaluation.read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+    slides, _ = evaluation.embedded_slides(embeddings, catalog.slides, catalog.slides)
     if spots.slide not in [one.slide for one in slides] or len(slides) < 2:
         raise DataError(f"{args.embeddings}: {args.slide} can't be predicted: it and other slides must be embedded")
     groups = {one.slide.name: one.slide.name for one in slides}
     predictions: list = []
     panel = Panel((args.gene,), args.gene_table)
-    run_fixed(PredictionTask(slides, groups, panel=panel, show=predictions.append))
+    evaluation.run_fixed(evaluation.PredictionTask(slides, groups, panel=panel, show=predictions.append))
     (mine,) = (one for one in predictions if one.spots.slide == spots.slide)
-    (name,) = titles_of([args.gene], args.gene_table, spots.slide.species)
-    figure = draw_overview(spots, [truth.get(spot) for spot in ids], mine, name, UNIT)
+    (name,) = evaluation.titles_of([args.gene], args.gene_table, spots.slide.species)
+    figure = evaluation.draw_overview(spots, [truth.get(spot) for spot in ids], mine, name, evaluation.UNITS[NORMALISE])
     return {f"overview_{spots.slide.name}": figure}
 
 
 def draw_collection(args: argparse.Namespace) -> dict:
     slides = read_collection(args.meta)
-    pies = {"collection_pies": collection_pies(slides)} if parts_of(slides) else {}
-    return pies | {"collection_bars": collection_bars(slides)}
+    pies = {"collection_pies": figures.collection_pies(slides)} if figures.parts_of(slides) else {}
+    return pies | {"collection_bars": figures.collection_bars(slides)}
 
 
 def one_slide(args: argparse.Namespace) -> tuple[Spots, list[str]]:
@@ -178,7 +172,7 @@ def parse_arguments() -> argparse.Namespace:
     one = kind("projection", draw_projection, True)
     one.add_argument("--embeddings", type=Path, nargs="+", required=True, help="one for each model")
     one.add_argument("--names", nargs="+", help="of the models; otherwise as their embeddings say")
-    one.add_argument("--method", choices=PROJECTIONS, default="t-SNE", help="(%(default)s)")
+    one.add_argument("--method", choices=("t-SNE", "UMAP"), default="t-SNE", help="(%(default)s)")
     one.add_argument("--spots", type=positive, default=5000, help="at most, drawn at random (%(default)s)")
     one.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     add_filters(one)

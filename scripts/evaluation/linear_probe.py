@@ -12,6 +12,8 @@ sets of labels (two species) make pooled low: restrict with --tech, --species or
 Spots without a label, or labelled "undetermined" or "Exclude", are left out. Writes results.json and results.csv.
 """
 
+from __future__ import annotations
+
 import argparse
 
 import numpy as np
@@ -19,9 +21,7 @@ import numpy as np
 import stimage
 from stimage.cli.evaluation import ELSEWHERE, add_labelled
 from stimage.cli.options import root_of, run
-from stimage.evaluation.probe_scopes import CLASSIFIERS
-from stimage.evaluation.spot_folds import PROBE_SPLITS
-from stimage.scores.linear_probe import PROTOCOLS
+from stimage.scores.folds import PROBE_SPLITS, PROTOCOLS
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def table(probed: stimage.Scores) -> str:
     """Return the macro-F1 of all scopes as lines of text."""
     pooled = probed.overall["pooled"]
     entries = {**probed.slides, **{f"study {name}": entry for name, entry in probed.overall["studies"].items()}}
-    shown = [name for name in CLASSIFIERS if name in pooled]
+    shown = [name for name in stimage.evaluation.CLASSIFIERS if name in pooled]
     width = max(map(len, [*entries, "macro-F1"]))
     lines = [f"{'macro-F1':{width}}  spots  " + "  ".join(f"{name:>13}" for name in shown)]
     for name, entry in [*entries.items(), ("pooled", pooled)]:

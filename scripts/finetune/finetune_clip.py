@@ -11,6 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
+from stimage import jobs
 from stimage.cli.options import run
 from stimage.core.shipped import find_config
 from stimage.slides.catalog import TECHS
@@ -21,9 +22,7 @@ from stimage.training.settings.reading import read_settings
 def main() -> None:
     args = parse_arguments()
     settings = read_settings(args.config, args.override, args.data)
-    from stimage.jobs.finetuning import tune
-
-    tuned = tune(settings, args.out, args.push_to_hub, args.push_checkpoints, args.public)
+    tuned = jobs.tune(settings, args.out, args.push_to_hub, args.push_checkpoints, args.public)
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"done: the model is {tuned.model}, its scores {args.out}/results.json and {args.out}/curves.png")
         if tuned.address:

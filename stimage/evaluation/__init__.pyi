@@ -33,7 +33,6 @@ from .results import read_scores as read_scores
 from .results import write_results as write_results
 from .spot_folds import BLOCKS_PER_SIDE as BLOCKS_PER_SIDE
 from .spot_folds import BUFFER_PITCHES as BUFFER_PITCHES
-from .spot_folds import PROBE_SPLITS as PROBE_SPLITS
 from .spot_folds import spot_blocks as spot_blocks
 from .tables import TABLE_FORMATS as TABLE_FORMATS
 from .tables import compare_results as compare_results

@@ -8,8 +8,8 @@ import numpy as np
 from stimage.core.errors import DataError
 from stimage.evaluation.baselines import colour_only, colour_statistics, majority, position_only
 from stimage.evaluation.labelled import LabelledSpots
-from stimage.evaluation.spot_folds import PROBE_SPLITS, block_folds, spot_blocks, spot_groups
-from stimage.scores.folds import Fold, group_folds, random_folds
+from stimage.evaluation.spot_folds import block_folds, spot_blocks, spot_groups
+from stimage.scores.folds import PROBE_SPLITS, Fold, group_folds, random_folds
 from stimage.scores.linear_probe import check_folds, predict_folds
 from stimage.scores.probe_scores import FoldPredictions, summarise
 from stimage.slides.splits.groups import merge_groups

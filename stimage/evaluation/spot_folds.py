@@ -8,7 +8,6 @@ from stimage.scores.folds import Fold, group_folds
 from stimage.slides.splits.groups import groups_of, merge_groups
 from stimage.slides.splits.splitting import Splitting
 
-PROBE_SPLITS = ("random", "slide", "study", "patient", "block")
 BLOCKS_PER_SIDE = 4  # along each side of a slide
 BUFFER_PITCHES = 1.5  # pitches: spots so near to a test block are left out of training
 

@@ -1,5 +1,4 @@
 from .adding import write_slide as write_slide
-from .anndata_files import IMAGE_PX as IMAGE_PX
 from .anndata_files import read_slides as read_slides
 from .anndata_files import write_h5ad as write_h5ad
 from .importing import ImportedSlide as ImportedSlide

@@ -16,10 +16,9 @@ from stimage.genes.names import Naming, places_among, rename_genes
 from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
-from stimage.slides.images.views import read_views, whole
+from stimage.slides.images.views import IMAGE_PX, read_views, whole
 from stimage.slides.spots import Spots, open_spots
 
-IMAGE_PX = 2000  # of the longer side, as Space Ranger's "hires" image
 BLOCK = 512  # spots
 CATEGORIES = ("slide", "tech", "species", "tissue", "pmid", "involve_cancer", "annotation")
 EMPTY = ("layers", "varm", "obsp", "varp")

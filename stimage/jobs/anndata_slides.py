@@ -9,13 +9,14 @@ from stimage.core.errors import DataError
 from stimage.core.tables import read_table
 from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
-from stimage.formats.anndata_files import IMAGE_PX, read_slides
+from stimage.formats.anndata_files import read_slides
 from stimage.formats.importing import ImportedSlide, from_anndata, read_h5ad, read_space_ranger
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.catalog import Filters, Slide, read_catalog
 from stimage.slides.images.patches import Patch
+from stimage.slides.images.views import IMAGE_PX
 from stimage.slides.meta_file import MetaRow
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
 from stimage.evaluation.tables import write_csv
 from stimage.jobs.roots import Root, open_root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, with_patients
-from stimage.scores.folds import SEEDS
-from stimage.scores.linear_probe import PENALTIES, PROTOCOLS
+from stimage.scores.folds import PROTOCOLS, SEEDS
+from stimage.scores.linear_probe import PENALTIES
 from stimage.scores.retrieval import retrieval_scores
 from stimage.scores.sgd_probe import SGD_PENALTIES
 

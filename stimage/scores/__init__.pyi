@@ -1,4 +1,3 @@
-from .embedding_scores import MAX_SPOTS as MAX_SPOTS
 from .embedding_scores import NEIGHBOURS as NEIGHBOURS
 from .embedding_scores import SEED as SEED
 from .embedding_scores import batch_mixing as batch_mixing
@@ -6,12 +5,14 @@ from .embedding_scores import embedding_scores as embedding_scores
 from .embedding_scores import kmeans_clusters as kmeans_clusters
 from .embedding_scores import l2_normalise as l2_normalise
 from .embedding_scores import leiden_clusters as leiden_clusters
+from .folds import MAX_SPOTS as MAX_SPOTS
+from .folds import PROBE_SPLITS as PROBE_SPLITS
+from .folds import PROTOCOLS as PROTOCOLS
 from .folds import SEEDS as SEEDS
 from .folds import Fold as Fold
 from .folds import group_folds as group_folds
 from .folds import random_folds as random_folds
 from .linear_probe import PENALTIES as PENALTIES
-from .linear_probe import PROTOCOLS as PROTOCOLS
 from .linear_probe import check_folds as check_folds
 from .linear_probe import predict_folds as predict_folds
 from .linear_probe import predict_tuned as predict_tuned
@@ -19,7 +20,6 @@ from .linear_probe import probe_f1 as probe_f1
 from .linear_probe import standardiser as standardiser
 from .probe_scores import FoldPredictions as FoldPredictions
 from .probe_scores import summarise as summarise
-from .projection import PROJECTIONS as PROJECTIONS
 from .projection import draw_some as draw_some
 from .projection import project as project
 from .retrieval import retrieval_scores as retrieval_scores

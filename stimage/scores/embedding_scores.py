@@ -14,10 +14,10 @@ from sklearn.metrics import (
 from sklearn.neighbors import NearestNeighbors
 
 from stimage.core.errors import DataError
+from stimage.scores.folds import MAX_SPOTS
 from stimage.scores.silhouette import silhouette_samples
 from stimage.scores.threads import one_thread
 
-MAX_SPOTS = 50_000  # spots; of more, a sample is scored
 NEIGHBOURS = 15
 SEED = 0
 

@@ -1,4 +1,4 @@
-"""Which spots a probe is trained, tuned and tested on."""
+"""Which spots are scored: those that a probe is trained, tuned and tested on, and how many. Quick to import."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,9 @@ import numpy as np
 
 from stimage.core.errors import DataError
 
+PROTOCOLS = ("original", "converged")  # of the linear probe
+PROBE_SPLITS = ("random", "slide", "study", "patient", "block")
+MAX_SPOTS = 50_000  # spots; of more, a sample is scored
 SEEDS = (0, 1, 2, 3, 4)
 PARTS = 5  # into which groups or blocks are dealt; each is the test part once
 

@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from stimage.core.errors import DataError
 from stimage.scores import sgd_probe
-from stimage.scores.folds import Fold
+from stimage.scores.folds import PROTOCOLS, Fold
 from stimage.scores.logistic import TOLERANCE, fit_one_vs_rest, principal_axes
 from stimage.scores.probe_scores import FoldPredictions, confusion, macro_f1
 from stimage.scores.threads import one_thread
@@ -16,7 +16,6 @@ from stimage.scores.threads import one_thread
 # 1e-6 at unit norm is the authors' 1e-4 at norm 10, as CLIP has; less, a fit to the tolerance can't tell from 0
 PENALTIES = tuple(10.0**-e for e in range(7))
 SEARCH = 1e-4  # tolerance where alpha is chosen; the fit that is tested is to 1e-5
-PROTOCOLS = ("original", "converged")
 Prepare = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 

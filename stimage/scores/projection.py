@@ -7,7 +7,6 @@ from sklearn.manifold import TSNE
 from stimage.core.errors import DataError
 from stimage.core.extras import needs
 
-PROJECTIONS = ("t-SNE", "UMAP")
 COMPONENTS = 50  # of a PCA before
 
 

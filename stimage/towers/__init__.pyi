@@ -1,4 +1,3 @@
-from .image_towers import DTYPES as DTYPES
 from .image_towers import VisionTower as VisionTower
 from .image_towers import load_tower as load_tower
 from .reading import tokenizer_of as tokenizer_of

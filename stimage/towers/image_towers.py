@@ -15,7 +15,6 @@ from stimage.towers.reading import read_config, read_processor, read_weights
 CLIP = ("clip", "clip_vision_model")
 SIGLIP = ("siglip", "siglip_vision_model")
 TIMM = ("timm:", "hf-hub:", "local-dir:")
-DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def load_tower(name: str, device: str | torch.device = "cpu", dtype: str = "floa
         output, or the first token's where the checkpoint has no pooling weights. ``timm:NAME``, ``hf-hub:REPO`` or
         ``local-dir:FOLDER``: a model of timm without its classifier.
     dtype
-        One of `DTYPES`.
+        "float32", "bfloat16" or "float16".
 
     Raises
     ------

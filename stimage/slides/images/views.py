@@ -12,6 +12,7 @@ from stimage.slides.images.reader import ImageInfo, read_patches
 from stimage.slides.scale.scale import Scale
 from stimage.slides.spots import Spots
 
+IMAGE_PX = 2000  # of an image's longer side, as Space Ranger's "hires" image
 MARGIN = 0.05  # of the longer side, around the spots
 
 
