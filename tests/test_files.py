@@ -99,6 +99,7 @@ def test_no_writing_there_is_told_at_once(tmp_path, write):
             "No space left on device",
         ),
         (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 1 vs 2"), "unexpected pos"),
+        (RuntimeError("basic_ios::clear: iostream error"), "iostream error"),
     ],
 )
 def test_a_full_disk_is_known_by_whatever_tells_of_it(error, why):
