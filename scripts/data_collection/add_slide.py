@@ -30,10 +30,10 @@ def main() -> None:
               "cells, add the slide again with the full-resolution image as --image")  # fmt: skip
 
 
-def micrometres(text: str) -> float:
+def above_0(text: str) -> float:
     """Return a number above 0."""
     if not 0 < (number := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: must be µm per pixel, above 0")
+        raise argparse.ArgumentTypeError(f"{text}: must be a number above 0")
     return number
 
 
@@ -44,13 +44,18 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, metavar="ROOT", help="root to add it to; may be new")
     parser.add_argument("--slide", required=True, help="its name, which begins its spots' ids")
     parser.add_argument("--image", type=Path, help="the full-resolution image; without it, the small one of the source")
-    parser.add_argument("--um-per-px", type=micrometres,
+    parser.add_argument("--spot-diameter", type=above_0,
+                        help="pixels of the full-resolution image, if the source does not say it")  # fmt: skip
+    parser.add_argument("--on-mismatch", choices=("error", "drop"), default="error",
+                        help="if spots lie beyond the image: refuse the slide, or leave these spots out")  # fmt: skip
+    parser.add_argument("--um-per-px", type=above_0,
                         help="µm per pixel of the full-resolution image, if the source does not say it")  # fmt: skip
     parser.add_argument("--tech", choices=TECHS, help="technology, if it is not what the source says")
     for name in ("species", "tissue", "pmid", "title"):
         parser.add_argument(f"--{name}", default="", help="for the meta file")
     parser.add_argument("--involve-cancer", choices=("True", "False"), help="for the meta file")
     parser.add_argument("--layer", help="of a .h5ad: the layer of raw counts, if X has others")
+    parser.add_argument("--genome", help="of counts of several genomes: the one to keep, as the source calls it")
     parser.add_argument("--labels", help="a column of a .h5ad's obs, or a CSV: barcode, label (as Loupe exports); "
                         "without it, an annotation that is there is kept")  # fmt: skip
     args = parser.parse_args()

@@ -1,7 +1,7 @@
 from .adding import write_slide as write_slide
 from .anndata_files import read_slides as read_slides
 from .anndata_files import write_h5ad as write_h5ad
-from .importing import ImportedSlide as ImportedSlide
-from .importing import from_anndata as from_anndata
-from .importing import read_h5ad as read_h5ad
-from .importing import read_space_ranger as read_space_ranger
+from .h5ad import from_anndata as from_anndata
+from .imported import ImportedSlide as ImportedSlide
+from .imported import ImportOptions as ImportOptions
+from .recognise import read_source as read_source

@@ -13,7 +13,7 @@ from stimage.core.errors import DataError
 from stimage.core.files import locked, replacing, write_text
 from stimage.core.storage import normal_root
 from stimage.core.tables import Row, csv_text, read_table
-from stimage.formats.importing import ImportedSlide
+from stimage.formats.imported import ImportedSlide
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import REQUIRED_FILES, TECHS, slide_files
 from stimage.slides.counts.wide_csv import parse_header

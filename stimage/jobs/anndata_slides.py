@@ -10,7 +10,9 @@ from stimage.core.tables import read_table
 from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
 from stimage.formats.anndata_files import read_slides
-from stimage.formats.importing import ImportedSlide, from_anndata, read_h5ad, read_space_ranger
+from stimage.formats.h5ad import from_anndata
+from stimage.formats.imported import ImportedSlide, ImportOptions
+from stimage.formats.recognise import read_source
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
 from stimage.jobs.roots import Root, open_unpublished
@@ -105,7 +107,10 @@ def add_slide(
     involve_cancer: bool | None = None,
     labels: str | Path | Mapping[str, str] | None = None,
     layer: str | None = None,
+    genome: str | None = None,
+    spot_diameter: float | None = None,
     um_per_px: float | None = None,
+    on_mismatch: str = "error",
 ) -> Slide:
     """Add a slide to a root: its counts, coordinates, image and labels, and its row of the meta file.
 
@@ -132,8 +137,14 @@ def add_slide(
         such as a pandas Series.
     layer
         Of an AnnData: where the raw counts are. Without it, in ``X``.
+    genome
+        Of counts of several genomes: the one to keep, as the data calls it.
+    spot_diameter
+        Of a spot, in pixels of the full-resolution image, if the data does not say it.
     um_per_px
         µm per pixel of the full-resolution image, if the data does not say it.
+    on_mismatch
+        What to do if spots lie beyond the image: "error", or "drop" these spots.
 
     Returns
     -------
@@ -157,31 +168,19 @@ def add_slide(
     >>> stimage.list_slides("mine")[["tech", "species", "tissue", "spots", "annotated"]].values.tolist()
     [['ST', 'human', 'breast', 28, True]]
     """
-    found = _imported(data, Path(image) if image else None, layer, labels, um_per_px)
+    column = labels if isinstance(labels, str) and not labels.endswith(".csv") else None
+    options = ImportOptions(
+        Path(image) if image else None, layer, genome, column, spot_diameter, um_per_px, on_mismatch, tech
+    )
+    found = from_anndata(data, options) if not isinstance(data, str | Path) else read_source(Path(data), options)
+    if labels is not None and (not column or (isinstance(data, str | Path) and Path(data).is_dir())):
+        found = replace(found, labels=_labels_of(labels, found))
     found = replace(found, tech=tech) if tech else found
     cancer = "" if involve_cancer is None else str(bool(involve_cancer))
     folder = Path(root.location if isinstance(root, Root) else root)
     write_slide(found, folder, MetaRow(slide, species, tissue, str(pmid), title, involve_cancer=cancer))
     (added,) = read_catalog(str(folder)).select(Filters(slides=slide))
     return added
-
-
-def _imported(
-    data: "AnnData | str | Path",
-    image: Path | None,
-    layer: str | None,
-    labels: str | Path | Mapping[str, str] | None,
-    um_per_px: float | None,
-) -> ImportedSlide:
-    """Read the data, and labels from where they are."""
-    column = labels if isinstance(labels, str) and not labels.endswith(".csv") else None
-    if not isinstance(data, str | Path):
-        found = from_anndata(data, "the AnnData", image, layer, column, um_per_px)
-    elif not Path(data).is_dir():
-        found = read_h5ad(Path(data), image, layer, column, um_per_px)
-    else:
-        found, column = read_space_ranger(Path(data), image, um_per_px), None
-    return found if labels is None or column else replace(found, labels=_labels_of(labels, found))
 
 
 def _labels_of(labels: str | Path | Mapping[str, str], found: ImportedSlide) -> dict[str, str]:

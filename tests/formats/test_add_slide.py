@@ -23,7 +23,7 @@ import stimage_1k4m
 from stimage.formats.adding import _write_counts
 from stimage.formats.adding import write_slide as add_to_root
 from stimage.formats.anndata_files import write_h5ad
-from stimage.formats.importing import from_anndata
+from stimage.formats.h5ad import from_anndata
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.counts.wide_csv import read_counts, read_header
 from stimage.slides.meta_file import MetaRow

@@ -1,0 +1,112 @@
+"""What every reader of another format takes, `ImportOptions`, and what it gives: an `ImportedSlide`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.sparse import csr_matrix
+
+from stimage.core.errors import DataError
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the user says of a slide of another format; what is None, the source must say.
+
+    Attributes
+    ----------
+    image
+        The full-resolution image. Without it, the small one of the source.
+    layer
+        Of an AnnData: the layer of raw counts, or "raw".
+    genome
+        Of a matrix of several genomes: the one to keep.
+    labels
+        A column of the source's own table of spots.
+    spot_diameter
+        Pixels of the full-resolution image.
+    um_per_px
+        µm per pixel of the full-resolution image.
+    on_mismatch
+        "error", or "drop": leave out spots that lie beyond the image, and count them.
+    tech
+        "ST", "Visium" or "VisiumHD".
+    """
+
+    image: Path | None = None
+    layer: str | None = None
+    genome: str | None = None
+    labels: str | None = None
+    spot_diameter: float | None = None
+    um_per_px: float | None = None
+    on_mismatch: str = "error"
+    tech: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ImportedSlide:
+    """A slide as another format has it: n spots' counts (n x genes), and x, y and r in pixels of its image.
+
+    Attributes
+    ----------
+    where
+        What errors call the source: its path.
+    genes, gene_ids
+        Symbols, and Ensembl ids where the source has them (else empty).
+    image
+        A file, or pixels: height x width x 3 (RGB), uint8.
+    um_per_px, um_per_px_source
+        What the source says of a pixel of the image, or None, and who says it.
+    frame
+        Width and height in pixels that the full-resolution image has by the source, and where the source says so. None
+        where it does not say so, or where the image is the small one.
+    left_out
+        What of the source is not in the slide, such as "antibodies", and how many.
+    """
+
+    where: str
+    barcodes: list[str]
+    genes: list[str]
+    counts: csr_matrix
+    x: np.ndarray
+    y: np.ndarray
+    r: float
+    image: Path | np.ndarray
+    labels: Mapping[str, str]
+    tech: str = "Visium"
+    um_per_px: float | None = None
+    um_per_px_source: str = ""
+    gene_ids: list[str] = field(default_factory=list)
+    frame: tuple[float, float, str] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def scale_to(image: Path | None, factors: Mapping[str, Any], where: Path | str) -> tuple[float, float, str]:
+    """Return what pixels of the full image are multiplied by, a spot's radius thereafter, and the technology."""
+    try:
+        scale = 1.0 if image else float(factors["tissue_hires_scalef"])
+        r = float(factors["spot_diameter_fullres"]) / 2 * scale
+    except KeyError as error:
+        raise DataError(f"{where}: has no scale factor {error}; get it again") from None
+    return scale, r, "VisiumHD" if "bin_size_um" in factors else "Visium"
+
+
+def raw_counts(counts: Any, where: Path | str) -> csr_matrix:
+    """Return counts as CSR in canonical form.
+
+    Raises
+    ------
+    DataError
+        If one is negative or no whole number.
+    """
+    if counts is None:
+        raise DataError(f"{where}: has no X; name the layer that has raw counts as --layer")
+    counts = csr_matrix(counts)
+    if not counts.has_canonical_format:
+        counts = counts.copy()  # it may be a user's own
+        counts.sum_duplicates()
+    if len(bad := counts.data[(counts.data % 1 != 0) | (counts.data < 0)]):
+        raise DataError(f"{where}: has {bad[0]:g}, which is no raw count; name the layer that has them as --layer")
+    return counts
