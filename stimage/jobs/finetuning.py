@@ -18,6 +18,7 @@ from stimage.core.shipped import find_config
 from stimage.genes.panels import Panel, write_panel
 from stimage.jobs.roots import Root
 from stimage.publishing.pushing import open_repository, push_folder
+from stimage.slides.names import fold_name, slide_names
 from stimage.training.results import ModelFolder, write_results
 from stimage.training.run import Run
 from stimage.training.settings.groups import Settings
@@ -148,7 +149,11 @@ def _settings(root: str | Path | Root | None, out: Path, config: str | Path | No
         with replacing(Path(named["data.panel"])) as unfinished:
             write_panel(unfinished, panel.genes, panel.made)
     if isinstance(root, Root):
-        named = root.settings | named
+        held_out = {fold_name(name) for name in slide_names(named.get("data.validation_slides") or ())}
+        opened = root.settings
+        if "data.slides" in opened:  # those to train on
+            opened["data.slides"] = tuple(one for one in opened["data.slides"] if fold_name(one) not in held_out)
+        named = opened | named
     elif root is not None:
         named["data.source"] = str(root)
     named = {name: str(value) if isinstance(value, os.PathLike) else value for name, value in named.items()}

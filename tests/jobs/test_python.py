@@ -16,7 +16,7 @@ PROJECT = Path(__file__).parents[2]
 HEAVY = ("torch", "scanpy", "scipy", "datasets", "pandas", "numpy")
 WITH_TORCH = {"embed", "finetune", "predict", "probe", "retrieve"}  # functions whose examples need it
 FUNCTIONS = [
-    alias.name for module, alias in given() if module.startswith(("jobs.", "sample.")) and alias.name != "Root"
+    alias.name for module, alias in given() if module.startswith(("jobs.", "sample.")) and alias.name[0].islower()
 ]
 
 
