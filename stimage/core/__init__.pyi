@@ -41,4 +41,7 @@ from .tables import read_cells as read_cells
 from .tables import read_lines as read_lines
 from .tables import read_names as read_names
 from .tables import read_table as read_table
+from .together import finish_placing as finish_placing
+from .together import place as place
+from .together import staged as staged
 from .versions import versions_of as versions_of

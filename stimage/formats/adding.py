@@ -13,56 +13,65 @@ from stimage.core.errors import DataError
 from stimage.core.files import locked, replacing, write_text
 from stimage.core.storage import normal_root
 from stimage.core.tables import Row, csv_text, read_table
+from stimage.core.together import finish_placing, place, staged
+from stimage.formats.frame import check_slide
 from stimage.formats.imported import ImportedSlide
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import REQUIRED_FILES, TECHS, slide_files
 from stimage.slides.counts.wide_csv import parse_header
-from stimage.slides.images.patches import lies_outside
-from stimage.slides.images.reader import image_info
 from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
 from stimage.slides.names import check_name, fold_name
 
 
 def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
-    """Add a slide to a root: its files, each whole or not at all, and ``row`` of the meta file, which is replaced.
+    """Add a slide to a root: its files and ``row`` of the meta file, all of them or, whatever happens, none.
 
-    The technology is what ``found`` says; ``row`` need not say it again. Slides that are added at once wait for each
-    other. Of several meta files, the one that is read is written. A ``genes.parquet`` of the root gets the genes that
-    it lacks, at its end.
+    A slide that is there under the same name is replaced. The technology is what ``found`` says; ``row`` need not say
+    it again. Slides may be added at once. Of several meta files, the one that is read is written. A ``genes.parquet``
+    of the root gets the genes that it lacks, at its end.
 
     Raises
     ------
     DataError
-        Before anything is written, if the image or the root's meta file or ``genes.parquet`` can't be read, spots are
-        outside the image, or the name is taken.
+        Before anything is written, if the slide can't be used as it is, the root's meta file or ``genes.parquet``
+        can't be read, or the name is taken.
     ValueError
         If ``row`` says another technology than ``found``, or there is no such technology.
     """
     check_name(row.slide, "--slide")
     if found.tech not in TECHS or row.tech not in ("", found.tech):
         raise ValueError(f"tech={row.tech or found.tech!r}: pass one of {', '.join(TECHS)}, to ImportedSlide alone")
-    row = replace(row, tech=found.tech)
-    _check_places(found)
-    with locked(root):
-        _check_name_is_free(root, row)
-        meta, columns, others = _meta_of(root, row)
-        if (root / GENES_FILE).exists():  # first, so that the slide can be loaded as soon as it is there
-            add_genes(root / GENES_FILE, parse_header(_line(["", *found.genes]), found.where))
-        ids = _write_files(found, root / row.tech, row.slide)
+    ids = _ids(found, row.slide)
+    row = replace(row, tech=found.tech, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
+    if found.um_per_px:
+        row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
+    check_slide(found)
+    finish_placing(root)
+    _check_name_is_free(root, row)
+    _meta_of(root, row)
+    with staged(root) as stage:
+        _write_files(found, stage / row.tech, row.slide, ids)
         if found.labels:
             labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
-            write_text(root / f"annotation/{row.slide}_anno.csv", csv_text([("", "V2"), *labels]))
-        row = replace(row, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
-        if found.um_per_px:
-            row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
-        cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
-        write_text(meta, csv_text([columns, *cells], csv.QUOTE_ALL))
+            write_text(stage / f"annotation/{row.slide}_anno.csv", csv_text([("", "V2"), *labels]))
+        with locked(root):  # now that other slides may have come
+            finish_placing(root)
+            _check_name_is_free(root, row)
+            _stage_genes(found, stage, root)
+            meta, columns, others = _meta_of(root, row)
+            cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
+            write_text(stage / meta, csv_text([columns, *cells], csv.QUOTE_ALL))
+            place(stage, root)
 
 
-def _write_files(found: ImportedSlide, folder: Path, slide: str) -> list[str]:
-    """Write coordinates, counts and image into a technology's folder, and return the spots' ids."""
+def _ids(found: ImportedSlide, slide: str) -> list[str]:
+    """Return the spots' ids: barcodes with the slide's name in front, unless they have it."""
     named = all(spot.startswith(f"{slide}_") for spot in found.barcodes)
-    ids = found.barcodes if named else [f"{slide}_{spot}" for spot in found.barcodes]
+    return found.barcodes if named else [f"{slide}_{spot}" for spot in found.barcodes]
+
+
+def _write_files(found: ImportedSlide, folder: Path, slide: str, ids: list[str]) -> None:
+    """Write coordinates, counts and image into a technology's folder."""
     places = zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids))
     write_text(folder / f"coord/{slide}_coord.csv", csv_text([("", "yaxis", "xaxis", "r"), *places]))
     _write_counts(folder / f"gene_exp/{slide}_count.csv", ids, found.genes, found.counts)
@@ -71,7 +80,15 @@ def _write_files(found: ImportedSlide, folder: Path, slide: str) -> list[str]:
             Image.fromarray(found.image).save(unfinished)
         else:
             shutil.copyfile(found.image, unfinished)
-    return ids
+
+
+def _stage_genes(found: ImportedSlide, stage: Path, root: Path) -> None:
+    """Stage a ``genes.parquet`` that has this slide's genes, too, if the root has one that lacks some."""
+    if (root / GENES_FILE).exists():
+        shutil.copyfile(root / GENES_FILE, stage / GENES_FILE)
+        _, added = add_genes(stage / GENES_FILE, parse_header(_line(["", *found.genes]), found.where))
+        if not added:
+            (stage / GENES_FILE).unlink()
 
 
 def _check_name_is_free(root: Path, row: MetaRow) -> None:
@@ -84,35 +101,18 @@ def _check_name_is_free(root: Path, row: MetaRow) -> None:
                 raise DataError(f"{path}: is of a slide of this name already; remove its files, or choose another name")
 
 
-def _check_places(found: ImportedSlide) -> None:
-    """Refuse an image that is smaller than the positions reach: it is another than theirs."""
-    if isinstance(found.image, Path):
-        info = image_info(str(found.image))
-        where, width, height = str(found.image), info.width, info.height
-    else:
-        where, (height, width) = found.where, found.image.shape[:2]
-    outside = lies_outside(found.x, found.r, width) | lies_outside(found.y, found.r, height)
-    if outside.any():
-        raise DataError(
-            f"{where}: is not the image that the positions are of: it is {width:,} x {height:,} pixels, positions "
-            f"reach x={found.x.max():,.0f}, y={found.y.max():,.0f}; pass the image that Space Ranger was given as "
-            "--image, not its tissue_hires_image.png"
-        )
-
-
-def _meta_of(root: Path, row: MetaRow) -> tuple[Path, list[str], list[Row]]:
-    """Return the meta file that is read, the columns it is to have, and its rows of other slides."""
+def _meta_of(root: Path, row: MetaRow) -> tuple[str, list[str], list[Row]]:
+    """Return the meta file that is read, below the root, the columns it is to have, and its rows of other slides."""
     if not (newest := find_meta(normal_root(root))):
         there = {name for tech in TECHS for name in slide_files(normal_root(root), tech)}
         if there - {fold_name(row.slide)}:
             raise DataError(
                 f"{root}/meta/{META_FILE}: is missing, though there are slides; make it with make_meta.py first"
             )
-        return root / "meta" / META_FILE, list(META_COLUMNS), []
-    path = root / newest[0]
-    columns, rows = read_table(path, ["slide"])
+        return f"meta/{META_FILE}", list(META_COLUMNS), []
+    columns, rows = read_table(root / newest[0], ["slide"])
     others = [one for one in rows if fold_name(one["slide"]) != fold_name(row.slide)]
-    return path, list(dict.fromkeys([*columns, *META_COLUMNS])), others
+    return newest[0], list(dict.fromkeys([*columns, *META_COLUMNS])), others
 
 
 def _line(cells: list[str]) -> bytes:

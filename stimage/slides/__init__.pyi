@@ -26,6 +26,7 @@ from .images.reader import ImageInfo as ImageInfo
 from .images.reader import image_info as image_info
 from .images.reader import read_patches as read_patches
 from .images.views import IMAGE_PX as IMAGE_PX
+from .images.views import Part as Part
 from .images.views import around as around
 from .images.views import read_views as read_views
 from .images.views import shapes_of as shapes_of

@@ -7,10 +7,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from stimage.core.access import OPEN, Access
+from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError, shown
 from stimage.core.storage import list_folder, normal_root, pinned
+from stimage.core.together import finish_placing
 from stimage.slides.meta_file import META_FILE, find_meta, read_meta
 from stimage.slides.names import check_name, fold_name, slide_names, texts_of
 from stimage.slides.scale.given import OPTION, given_scales, read_um_per_px
@@ -216,6 +218,8 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
         If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
     """
     root = pinned(normal_root(root), access)
+    if is_local(root):
+        finish_placing(Path(root))
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(url, access) if url else None
     notes = {fold_name(name): file for name, file in list_folder(root, "annotation", access).items()}

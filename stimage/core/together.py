@@ -1,0 +1,77 @@
+"""Files that take their places below a folder together: all of them or none, whatever is killed at whatever moment.
+
+They are written into a hidden folder beside. Its renaming decides: what is killed before changes nothing, and what is
+killed after is finished by the next process that lists or writes the folder.
+"""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from uuid import uuid4
+
+from filelock import FileLock, Timeout
+
+from stimage.core.errors import DataError, OutputError
+from stimage.core.files import listed, locked, room_for, writable
+
+BEGUN, READY, LOCK = ".begun-", ".ready", ".lock"
+
+
+@contextmanager
+def staged(root: Path) -> Iterator[Path]:
+    """Give an empty folder of this process alone, on the file system of ``root``; what is left in it is removed.
+
+    Raises
+    ------
+    OutputError
+        If there is no writing there, or the disk is full.
+    """
+    with locked(root), writable(root):
+        _remove_killed(root)
+        stage = root / f"{BEGUN}{uuid4().hex}"
+        stage.mkdir()
+        alive = FileLock(stage / LOCK, is_singleton=True)
+        alive.acquire()
+    try:
+        with room_for(root):
+            yield stage
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        alive.release()
+
+
+def place(stage: Path, root: Path) -> None:
+    """Let a stage's files take the same places below ``root``, all of them or none; the caller has locked ``root``."""
+    finish_placing(root)
+    stage.rename(root / READY)
+    finish_placing(root)
+
+
+def finish_placing(root: Path) -> None:
+    """Put files in their places that a killed process had ready.
+
+    Raises
+    ------
+    DataError
+        If there are such files, and ``root`` can't be written.
+    """
+    ready = root / READY
+    if not ready.is_dir():
+        return
+    try:
+        with locked(root), writable(root):
+            for file in (path for path in listed(ready, "**/*") if path.is_file()):
+                to = root / file.relative_to(ready)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(to)
+            shutil.rmtree(ready, ignore_errors=True)
+    except OutputError as error:
+        raise DataError(f"{ready}: files of a slide whose adding was cut off are not in place yet ({error})") from None
+
+
+def _remove_killed(root: Path) -> None:
+    """Remove the stages of processes that are no more: their locks are free."""
+    for stage in root.glob(f"{BEGUN}*"):
+        with suppress(Timeout), FileLock(stage / LOCK, blocking=False):
+            shutil.rmtree(stage, ignore_errors=True)
