@@ -47,9 +47,10 @@ STAND_INS = {  # first words of a command: what is run instead
     "--push-to-hub": "a local Hub, in a process of its own; tests/hub has the rest",
     "--workers": "all in this process; tests of the build and of the checks have processes",
     "make_sample.py": "a smaller one than its default",
+    "pip install": "a look whether there are such extras; tests/test_wheel.py installs",
     ".venv/bin/pre-commit": "pre-commit validate-config; installing it would change this repository",
 }
-COMMANDS = ("python ", "accelerate ", "torchrun ", "make ", "sbatch ", ".venv/bin/")
+COMMANDS = ("python ", "pip ", "accelerate ", "torchrun ", "make ", "sbatch ", ".venv/bin/")
 
 
 def blocks(document: str) -> list[tuple[str, str]]:
@@ -117,6 +118,9 @@ def run_command(words: list[str], monkeypatch, hub) -> None:
     """Run one command, or what `STAND_INS` has in its place."""
     if words[0] == "make":
         subprocess.run(["make", "-n", *words[1:]], cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+    elif words[:2] == ["pip", "install"]:
+        known = (PROJECT / "pyproject.toml").read_text(encoding="utf-8")
+        assert not [one for one in re.findall(r"[a-z]+", words[2]) if not re.search(rf"^{one} = \[", known, re.M)]
     elif words[0] == "sbatch":
         subprocess.run(["bash", "-n", words[1]], check=True)
         assert Path(words[2]).exists() and Path(words[3]).exists()
