@@ -56,8 +56,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--involve-cancer", choices=("True", "False"), help="for the meta file")
     parser.add_argument("--layer", help="of a .h5ad: the layer of raw counts, if X has others")
     parser.add_argument("--genome", help="of counts of several genomes: the one to keep, as the source calls it")
-    parser.add_argument("--labels", help="a column of a .h5ad's obs, or a CSV: barcode, label (as Loupe exports); "
+    parser.add_argument("--labels", help="a column of a .h5ad's obs, or a table: barcode, label (as Loupe exports); "
                         "without it, an annotation that is there is kept")  # fmt: skip
+    parser.add_argument("--label-column", help="of the table of labels, if it has several columns of them")
+    parser.add_argument("--label-run", metavar="N", help="the number behind this slide's barcodes in the table "
+                        "of labels of an aggregated run: 2 of ACGT-2")  # fmt: skip
     args = parser.parse_args()
     if not args.source.exists():
         parser.error(f"{args.source}: there is no such file or folder")

@@ -54,8 +54,8 @@ def read_table(
     access
         What the server of a URL asks for; without it, ``path`` is of this machine, and may be a pipe.
     by_hand
-        It is a curator's: the cells may be separated by tabs, the text may be Windows-1252, and upper and lower case
-        and blanks do not count in the names of columns, which come in lower case.
+        It is a curator's: the cells may be separated by tabs or semicolons, the text may be Windows-1252, and upper and
+        lower case and blanks do not count in the names of columns, which come in lower case.
 
     Raises
     ------
@@ -99,7 +99,8 @@ def read_cells(
     Parameters
     ----------
     by_hand
-        The cells are separated by tabs if the first row has one, and the text may be Windows-1252.
+        The cells are separated by tabs if the first row has one, by semicolons if it has no comma either, and the text
+        may be Windows-1252.
     comment
         What begins a line that is none of the table.
     """
@@ -107,7 +108,7 @@ def read_cells(
     lines = _table_lines(path, source, by_hand, comment)
     first = next(((number, text) for number, text in lines if text.strip()), (1, ""))
     last, begins = [0], first[0]
-    separator = "\t" if by_hand and "\t" in first[1] else ","
+    separator = next((mark for mark in "\t,;" if mark in first[1]), ",") if by_hand else ","
     reader = csv.reader(_counted(first, lines, last), delimiter=separator, strict=True)
     try:
         for cells in reader:

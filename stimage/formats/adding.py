@@ -1,6 +1,7 @@
 """Adding a slide of another format to a root: its files, its row of the meta file, its genes."""
 
 import csv
+import logging
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from stimage.slides.catalog import REQUIRED_FILES, TECHS, slide_files
 from stimage.slides.counts.wide_csv import parse_header
 from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
 from stimage.slides.names import check_name, fold_name
+
+log = logging.getLogger(__name__)
 
 
 def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
@@ -62,6 +65,8 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
             cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
             write_text(stage / meta, csv_text([columns, *cells], csv.QUOTE_ALL))
             place(stage, root)
+    if found.left_out:
+        log.warning("%s: left out: %s", row.slide, ", ".join(f"{n:,} {what}" for what, n in found.left_out.items()))
 
 
 def _ids(found: ImportedSlide, slide: str) -> list[str]:

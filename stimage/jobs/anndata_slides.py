@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stimage.core.errors import DataError
-from stimage.core.tables import read_table
 from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
 from stimage.formats.anndata_files import read_slides
 from stimage.formats.h5ad import from_anndata
-from stimage.formats.imported import ImportedSlide, ImportOptions
+from stimage.formats.imported import ImportOptions
+from stimage.formats.labels import is_table, with_labels
 from stimage.formats.recognise import read_source
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
@@ -106,6 +106,8 @@ def add_slide(
     title: str = "",
     involve_cancer: bool | None = None,
     labels: str | Path | Mapping[str, str] | None = None,
+    label_column: str | None = None,
+    label_run: str | int | None = None,
     layer: str | None = None,
     genome: str | None = None,
     spot_diameter: float | None = None,
@@ -133,8 +135,12 @@ def add_slide(
     species, tissue, pmid, title, involve_cancer
         For the meta file.
     labels
-        Pathologists' labels: a column of ``obs``; a CSV of barcodes and labels, as Loupe exports; or barcode → label,
+        Pathologists' labels: a column of ``obs``; a table of barcodes and labels, as Loupe exports; or barcode → label,
         such as a pandas Series.
+    label_column
+        The table's column of labels, if it has several.
+    label_run
+        The number behind this slide's barcodes in the labels, if these are of an aggregated run: 2 of ``ACGT-2``.
     layer
         Of an AnnData: where the raw counts are. Without it, in ``X``.
     genome
@@ -168,31 +174,18 @@ def add_slide(
     >>> stimage.list_slides("mine")[["tech", "species", "tissue", "spots", "annotated"]].values.tolist()
     [['ST', 'human', 'breast', 28, True]]
     """
-    column = labels if isinstance(labels, str) and not labels.endswith(".csv") else None
+    column = labels if isinstance(labels, str) and not is_table(labels) else None
+    if column and isinstance(data, str | Path) and Path(data).is_dir():
+        raise DataError(f"{column}: there is no such table of labels, and {data} has no columns of them")
     options = ImportOptions(
         Path(image) if image else None, layer, genome, column, spot_diameter, um_per_px, on_mismatch, tech
     )
     found = from_anndata(data, options) if not isinstance(data, str | Path) else read_source(Path(data), options)
-    if labels is not None and (not column or (isinstance(data, str | Path) and Path(data).is_dir())):
-        found = replace(found, labels=_labels_of(labels, found))
+    if labels is not None and not column:
+        found = with_labels(found, labels, label_column, label_run)
     found = replace(found, tech=tech) if tech else found
     cancer = "" if involve_cancer is None else str(bool(involve_cancer))
     folder = Path(root.location if isinstance(root, Root) else root)
     write_slide(found, folder, MetaRow(slide, species, tissue, str(pmid), title, involve_cancer=cancer))
     (added,) = read_catalog(str(folder)).select(Filters(slides=slide))
     return added
-
-
-def _labels_of(labels: str | Path | Mapping[str, str], found: ImportedSlide) -> dict[str, str]:
-    """Return the labels of the slide's barcodes; a table has them in its first two columns."""
-    if isinstance(labels, str | Path):
-        columns, rows = read_table(str(labels))
-        if len(columns) < 2:
-            raise DataError(f"{labels}: must have two columns, barcode and label")
-        where, told = str(labels), {one[columns[0]]: one[columns[1]] for one in rows}
-    else:
-        where, told = "labels=", {barcode: str(label) for barcode, label in labels.items() if label == label}  # not NaN
-    barcodes = set(found.barcodes)
-    if not (known := {barcode: label for barcode, label in told.items() if barcode in barcodes}):
-        raise DataError(f"{where}: has no barcode of {found.where}, as {found.barcodes[0]!r}: is it another slide's?")
-    return known

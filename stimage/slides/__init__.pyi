@@ -31,6 +31,7 @@ from .images.views import around as around
 from .images.views import read_views as read_views
 from .images.views import shapes_of as shapes_of
 from .images.views import whole as whole
+from .labels import NONE as NONE
 from .labels import is_label as is_label
 from .labels import read_labels as read_labels
 from .matching import MAX_RADIUS_RATIO as MAX_RADIUS_RATIO
