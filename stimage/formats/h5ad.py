@@ -47,7 +47,7 @@ def from_anndata(
     (one,) = slides.values()
     if not image and "hires" not in one.get("images", {}):
         raise DataError(f"{where}: uns['spatial'] has no image 'hires'; pass the full-resolution image as --image")
-    scale, r, tech = scale_to(image, one.get("scalefactors", {}), f"{where}: uns['spatial']")
+    scale, r, tech = scale_to(options, one.get("scalefactors", {}), f"{where}: uns['spatial']")
     said = set(data.obs.get("tech", ())) & set(TECHS)  # as `write_h5ad` writes it
     tech = said.pop() if len(said) == 1 else tech
     x, y = np.asarray(data.obsm["spatial"], float)[:, :2].T * scale

@@ -1,6 +1,7 @@
 """What every reader of another format takes, `ImportOptions`, and what it gives: an `ImportedSlide`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, one_line
 
 
 @dataclass(frozen=True)
@@ -83,18 +84,45 @@ class ImportedSlide:
     left_out: Mapping[str, int] = field(default_factory=dict)
 
 
-def scale_to(image: Path | None, factors: Mapping[str, Any], where: Path | str) -> tuple[float, float, str]:
-    """Return what pixels of the full image are multiplied by, a spot's radius thereafter, and the technology."""
+@contextmanager
+def reading(path: Path | str, what: str) -> Iterator[None]:
+    """Turn whatever a library raises while it reads a file into a `DataError` that names file, format and cause."""
     try:
-        scale = 1.0 if image else float(factors["tissue_hires_scalef"])
-        r = float(factors["spot_diameter_fullres"]) / 2 * scale
-    except KeyError as error:
-        raise DataError(f"{where}: has no scale factor {error}; get it again") from None
-    return scale, r, "VisiumHD" if "bin_size_um" in factors else "Visium"
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # HDF5, Arrow, zlib and Pillow tell it by classes of their own
+        raise DataError(f"{path}: cannot be read as {what} ({one_line(error)})") from error
 
 
-def raw_counts(counts: Any, where: Path | str) -> csr_matrix:
-    """Return counts as CSR in canonical form.
+def scale_to(options: ImportOptions, factors: Mapping[str, Any], where: Path | str) -> tuple[float, float, str]:
+    """Return what pixels of the full image are multiplied by, a spot's radius thereafter, and the technology."""
+    scale = 1.0 if options.image else factor(factors, "tissue_hires_scalef", where, "pass --image")
+    diameter = options.spot_diameter or factor(factors, "spot_diameter_fullres", where, "pass --spot-diameter")
+    return scale, diameter / 2 * scale, "VisiumHD" if "bin_size_um" in factors else "Visium"
+
+
+def factor(factors: Mapping[str, Any], name: str, where: Path | str, remedy: str) -> float:
+    """Return a scale factor.
+
+    Raises
+    ------
+    DataError
+        If it is missing, or no number above 0.
+    """
+    if name not in factors:
+        raise DataError(f"{where}: has no scale factor {name!r}; get it again, or {remedy}")
+    try:
+        number = float(factors[name])
+    except (TypeError, ValueError):
+        number = np.nan
+    if not 0 < number < np.inf:
+        raise DataError(f"{where}: {name} is {factors[name]!r}, no number above 0; get it again, or {remedy}")
+    return number
+
+
+def raw_counts(counts: Any, where: Path | str, remedy: str = "name the layer that has them as --layer") -> csr_matrix:
+    """Return counts as CSR in canonical form; ``remedy`` is what the error advises.
 
     Raises
     ------
@@ -108,5 +136,5 @@ def raw_counts(counts: Any, where: Path | str) -> csr_matrix:
         counts = counts.copy()  # it may be a user's own
         counts.sum_duplicates()
     if len(bad := counts.data[(counts.data % 1 != 0) | (counts.data < 0)]):
-        raise DataError(f"{where}: has {bad[0]:g}, which is no raw count; name the layer that has them as --layer")
+        raise DataError(f"{where}: has {bad[0]:g}, which is no raw count; {remedy}")
     return counts

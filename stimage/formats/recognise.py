@@ -4,7 +4,7 @@ from pathlib import Path
 
 from stimage.formats.h5ad import read_h5ad
 from stimage.formats.imported import ImportedSlide, ImportOptions
-from stimage.formats.space_ranger import read_space_ranger
+from stimage.formats.tenx.space_ranger import read_space_ranger
 
 
 def read_source(path: Path, options: ImportOptions) -> ImportedSlide:

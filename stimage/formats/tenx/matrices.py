@@ -1,0 +1,151 @@
+"""Counts as 10x Genomics writes them: HDF5 of versions 2 and 3 and CellBender's, and folders of MatrixMarket files."""
+
+import gzip
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from scipy.io import mmread
+from scipy.sparse import csr_matrix
+
+from stimage.core.errors import DataError, shown
+from stimage.core.tables import GZIP, read_cells
+from stimage.formats.imported import raw_counts, reading
+
+GENES = "gene expression"
+REMEDY = "name Space Ranger's own matrix"
+
+
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """Counts (n barcodes x features), and the features' ids, names, types and genomes; "" where these are unknown."""
+
+    counts: csr_matrix
+    barcodes: list[str]
+    ids: np.ndarray
+    names: np.ndarray
+    kinds: np.ndarray
+    genomes: np.ndarray
+
+
+def read_genes(paths: Mapping[str, Path], genome: str | None = None) -> tuple[Matrix, dict[str, int]]:
+    """Read a matrix of one genome's genes, and how many other features were left out, by what they are.
+
+    Parameters
+    ----------
+    paths
+        Of HDF5 the file, as "h5"; else the files "matrix", "barcodes" and "features".
+    genome
+        The genome to keep, where there are several.
+
+    Raises
+    ------
+    DataError
+        If a file is damaged or no matrix of 10x Genomics, files contradict each other, a barcode is there twice, or
+        there are several genomes and none is named.
+    """
+    where = paths["h5"] if "h5" in paths else paths["matrix"]
+    matrix = _read_h5(where, genome) if "h5" in paths else _read_mtx(paths)
+    barcode, times = Counter(matrix.barcodes).most_common(1)[0] if matrix.barcodes else ("", 0)
+    if times != 1:
+        raise DataError(f"{where}: has {f'barcode {barcode!r} {times} times' if times else 'no barcode'}; {REMEDY}")
+    kinds = np.char.lower(matrix.kinds)
+    are_genes = (kinds == GENES) | (kinds == "")
+    if not are_genes.any():
+        raise DataError(f"{where}: has no feature of type Gene Expression, but {shown(sorted(set(matrix.kinds)))}")
+    left_out = {f"features of type {kind}": n for kind, n in sorted(Counter(matrix.kinds[~are_genes].tolist()).items())}
+    genomes = np.where(matrix.genomes == "", _prefixes(matrix.ids, matrix.names), matrix.genomes)
+    known = Counter(genomes[are_genes & (genomes != "")].tolist())
+    if (len(known) > 1 and genome is None) or (genome is not None and genome not in known):
+        found = ", ".join(f"{name} ({n:,} genes)" for name, n in known.items()) or "names none"
+        asked = f"no genome {genome!r}, but" if genome else f"genes of {len(known)} genomes:"
+        remedy = "name one of them as --genome" if known else "leave out --genome"
+        raise DataError(f"{where}: has {asked} {found}; {remedy}")
+    kept = are_genes & ((genomes == genome) | (genomes == "")) if genome else are_genes
+    left_out |= {f"genes of {name}": n for name, n in known.items() if genome not in (None, name)}
+    return _only(matrix, kept, genome or next(iter(known), ""), where), left_out
+
+
+def _only(matrix: Matrix, kept: np.ndarray, genome: str, where: Path) -> Matrix:
+    """Return the kept features, called by their ids if they have no name, without the genome that names begin with."""
+    begin = re.compile(re.escape(genome) + "_+") if genome else re.compile("")
+    ids, names = ([begin.sub("", text, count=1) if begin.match(text) else text for text in texts[kept].tolist()]
+                  for texts in (matrix.ids, matrix.names))  # fmt: skip
+    names = [name or one for one, name in zip(ids, names)]
+    counts = raw_counts(matrix.counts if kept.all() else matrix.counts[:, kept], where, REMEDY)
+    return Matrix(counts, matrix.barcodes, np.array(ids), np.array(names), matrix.kinds[kept], matrix.genomes[kept])
+
+
+def _prefixes(ids: np.ndarray, names: np.ndarray) -> np.ndarray:
+    """Return the genome that 10x puts before both id and name where there are several, as in ``mm10___ENSMUSG…``."""
+    begins = [re.match(r"(\w+?)_+ENS[A-Z]*G\d", one) for one in ids.tolist()]
+    named = [begin and name.startswith(begin[1] + "_") for begin, name in zip(begins, names.tolist())]
+    return np.array([begin[1] if begin and ok else "" for begin, ok in zip(begins, named)], dtype=str)
+
+
+def _read_h5(path: Path, genome: str | None) -> Matrix:
+    with reading(path, "10x Genomics' HDF5"), h5py.File(path) as file:
+        name, group = _group(file, path, genome)
+        features, called = (
+            (group["features"], ("id", "name")) if "features" in group else (group, ("genes", "gene_names"))
+        )
+        barcodes, ids, names = (_texts(values) for values in (group["barcodes"], *(features[key] for key in called)))
+        kinds, genomes = (_texts(features[key]) if key in features else np.full(len(ids), "")
+                          for key in ("feature_type", "genome"))  # fmt: skip
+        if features is group and name not in ("matrix", "background_removed"):  # as CellBender calls its own
+            genomes = np.full(len(ids), name)
+        shape, said = (len(barcodes), len(ids)), group["shape"][:].tolist()
+        if {len(names), len(kinds), len(genomes)} != {len(ids)} or said != [len(ids), len(barcodes)]:
+            raise DataError(
+                f"{path}: says {said} features and barcodes, but has {len(ids)} and {len(barcodes)}; {REMEDY}"
+            )
+        counts = csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape)  # theirs, by columns
+        counts.check_format(full_check=True)
+    return Matrix(counts, barcodes.tolist(), ids, names, kinds, genomes)
+
+
+def _group(file: h5py.File, path: Path, genome: str | None) -> tuple[str, h5py.Group]:
+    """Return the group of a matrix: of version 2, there is one a genome, which it is called after."""
+    groups = {
+        name: group
+        for name, group in file.items()
+        if isinstance(group, h5py.Group) and {"barcodes", "indptr"} <= group.keys()
+    }
+    if not groups:
+        raise DataError(f"{path}: has no matrix of 10x Genomics, but {shown(list(file)) or 'nothing'}; {REMEDY}")
+    if genome and genome in groups:
+        return genome, groups[genome]
+    if len(groups) > 1:
+        raise DataError(f"{path}: has genes of the genomes {shown(list(groups))}; name one of them as --genome")
+    return next(iter(groups.items()))
+
+
+def _texts(values: h5py.Dataset) -> np.ndarray:
+    return np.array([one.decode() if isinstance(one, bytes) else str(one) for one in values[:].tolist()], dtype=str)
+
+
+def _read_mtx(paths: Mapping[str, Path]) -> Matrix:
+    """Read features x barcodes; or barcodes x features, as some programs write, where the numbers tell."""
+    barcodes = [cells[0] for _, cells in read_cells(paths["barcodes"])]
+    rows = [cells for _, cells in read_cells(paths["features"])]
+    ids, names, kinds = (np.array([row[min(k, len(row) - 1)] if k < 2 or k < len(row) else "" for row in rows], str)
+                         for k in range(3))  # fmt: skip
+    path = paths["matrix"]
+    with (
+        reading(path, "MatrixMarket"),
+        path.open("rb") as file,
+        gzip.open(file) if file.peek(2)[:2] == GZIP else file as text,
+    ):
+        counts = csr_matrix(mmread(text))
+    if counts.shape == (len(ids), len(barcodes)):
+        counts = counts.T.tocsr()
+    elif counts.shape != (len(barcodes), len(ids)):
+        raise DataError(
+            f"{path}: has {counts.shape[0]:,} rows and {counts.shape[1]:,} columns, but {paths['features'].name} has "
+            f"{len(ids):,} features and {paths['barcodes'].name} {len(barcodes):,} barcodes: are they of one sample?"
+        )
+    return Matrix(counts, barcodes, ids, names, kinds, np.full(len(ids), ""))
