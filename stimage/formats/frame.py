@@ -1,8 +1,11 @@
 """Whether a slide of another format can be used as it is: its values, and its image against its positions."""
 
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from stimage.core.errors import DataError
 from stimage.formats.imported import ImportedSlide
@@ -11,6 +14,10 @@ from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info
 from stimage.slides.images.views import Part, read_views, whole
 
 THUMBNAIL = 800  # pixels of the longer side
+SIDE = 400  # pixels of images that are compared
+FLAT = 2.0  # standard deviation, of 255, below which there is nothing to see
+ALIKE, GAIN = 0.5, 0.05  # correlations: of two pictures of one slide 0.9 and more
+PART = "is not the image that the positions are of, or a part of it"
 ANOTHER = 0.5  # share of the spots beyond an image from which on it is another one
 
 
@@ -25,8 +32,27 @@ def check_slide(found: ImportedSlide) -> None:
         Naming the file and the cause.
     """
     _check_values(found)
+    _check_frame(found)
     _check_places(found)
-    _thumbnail(found)
+    thumbnail = _thumbnail(found)
+    if found.preview is not None and found.frame:
+        _check_picture(found, thumbnail)
+
+
+def without_beyond(found: ImportedSlide) -> ImportedSlide:
+    """Leave out the spots that lie wholly beyond the image, and count them; not if these are half of them or more.
+
+    That the image is a part of the source's is then known to the user.
+    """
+    inside = ~beyond(found)
+    if inside.all() or inside.sum() <= ANOTHER * len(inside):
+        return found
+    if found.frame and _misfit(found) == PART:
+        found = replace(found, frame=None, preview=None)
+    barcodes = [barcode for barcode, kept in zip(found.barcodes, inside.tolist()) if kept]
+    left_out = {**found.left_out, "spots that lie beyond the image": int((~inside).sum())}
+    return replace(found, barcodes=barcodes, counts=found.counts[inside], x=found.x[inside], y=found.y[inside],
+                   left_out=left_out)  # fmt: skip
 
 
 def beyond(found: ImportedSlide) -> np.ndarray:
@@ -54,20 +80,104 @@ def _check_values(found: ImportedSlide) -> None:
         raise DataError(f"{where}: says that a spot's radius is {found.r:g} pixels; correct spot_diameter_fullres")
 
 
+def _check_frame(found: ImportedSlide) -> None:
+    """Refuse an image of another size than the source says, with the factor."""
+    if not found.frame or not (what := _misfit(found)):
+        return
+    (where, width, height), (wide, high, said) = _size(found), found.frame
+    raise DataError(
+        f"{where}: {what}: it is {width:,} x {height:,} pixels, that one {wide:,.0f} x {high:,.0f} by {said}; pass the "
+        f"image that Space Ranger was given as --image{_drop(found) if PART in what else ''}"
+    )
+
+
+def _misfit(found: ImportedSlide) -> str:
+    """Say how the image's size is not that of the source's frame; "" if it is."""
+    (_, width, height), (wide, high, _) = _size(found), found.frame or (0, 0, "")
+    small = THUMBNAIL if found.preview is None else max(_pixels(found.preview).shape)
+    slack = 2 + 1.5 * max(wide, high) / small  # the small image's size is rounded to whole pixels
+    if abs(width - wide) <= slack and abs(height - high) <= slack:
+        return ""
+    across, down = width / wide, height / high
+    if abs(across - down) < 0.01 * down:
+        part = ", or a part of it" if across < 1 else ""
+        return f"is {across:.3g} x the size of the image that the positions are of{part}"
+    if abs(width - high) <= slack and abs(height - wide) <= slack:
+        return "is turned by a quarter, against the image that the positions are of"
+    return PART
+
+
+def _check_picture(found: ImportedSlide, thumbnail: np.ndarray) -> None:
+    """Refuse an image that shows another picture than the source's small one, or that one shifted or turned."""
+    (where, width, height), small = _size(found), _pixels(found.preview)
+    one, other = _darkness(thumbnail), _darkness(small)
+    if min(one.std(), other.std()) < FLAT:  # there is nothing to compare
+        return
+    turns = {"mirrored left to right": one[:, ::-1], "mirrored top to bottom": one[::-1]}
+    turns["turned by half"] = np.rot90(one, 2)
+    as_is, (best, right, down) = _likeness(one, other), _shifted(one, other)
+    turn = max(turns, key=lambda name: _likeness(turns[name], other))
+    right, down = round(right * width / one.shape[1]), round(down * height / one.shape[0])
+    if _likeness(turns[turn], other) > max(as_is + GAIN, ALIKE):
+        what = f"is {turn}"
+    elif best > max(as_is + GAIN, ALIKE) and max(abs(right), abs(down)) > 0:
+        what = f"is shifted by {right:,} pixels to the right and {down:,} down"
+    elif as_is < ALIKE:
+        what = "shows another picture"
+    else:
+        return
+    raise DataError(
+        f"{where}: {what}, against the small image of {found.where} (they correlate by {as_is:.2f}); pass the image "
+        "that Space Ranger was given as --image"
+    )
+
+
+def _darkness(pixels: np.ndarray) -> np.ndarray:
+    """Return how dark an image is, brought to SIDE x SIDE pixels."""
+    small = Image.fromarray(np.ascontiguousarray(pixels)).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
+    return 255.0 - np.asarray(small, float)
+
+
+def _likeness(one: np.ndarray, other: np.ndarray) -> float:
+    return float(np.corrcoef(one.ravel(), other.ravel())[0, 1])
+
+
+def _shifted(one: np.ndarray, other: np.ndarray) -> tuple[float, int, int]:
+    """Return the correlation where one lies best on the other, and how far right and down it has to come from."""
+    one, other = (pixels - pixels.mean() for pixels in (one, other))
+    product = np.fft.irfft2(np.fft.rfft2(one) * np.conj(np.fft.rfft2(other)), one.shape)
+    down, right = np.unravel_index(product.argmax(), product.shape)
+    best = float(product.max() / (one.std() * other.std() * one.size))
+    right, down = ((int(n) + SIDE // 2) % SIDE - SIDE // 2 for n in (right, down))
+    return best, right, down
+
+
+def _pixels(image: Path | np.ndarray | None) -> np.ndarray:
+    if isinstance(image, Path):
+        return np.asarray(Image.open(image).convert("RGB"))
+    return np.asarray(image)
+
+
 def _check_places(found: ImportedSlide) -> None:
     """Refuse an image that is smaller than the positions reach."""
     outside = int(beyond(found).sum())
     if not outside:
         return
-    where, width, height = _size(found)
-    n, few = len(found.barcodes), outside < ANOTHER * len(found.barcodes)
+    (where, width, height), drop = _size(found), _drop(found)
     reach = f"it is {width:,} x {height:,} pixels, positions reach x={found.x.max():,.0f}, y={found.y.max():,.0f}"
-    what = "does not show all spots" if few else "is not the image that the positions are of"
-    drop = "; if it is that image, pass --on-mismatch drop to leave these spots out" if few else ""
+    what = "does not show all spots" if drop else "is not the image that the positions are of"
     raise DataError(
-        f"{where}: {what}: {reach}, and {outside:,} of {n:,} spots lie beyond it; pass the image that Space Ranger was "
-        f"given as --image, not its tissue_hires_image.png{drop}"
+        f"{where}: {what}: {reach}, and {outside:,} of {len(found.x):,} spots lie beyond it; pass the image that Space "
+        f"Ranger was given as --image, not its tissue_hires_image.png{drop}"
     )
+
+
+def _drop(found: ImportedSlide) -> str:
+    """Offer to leave out the spots that lie beyond the image, if these are fewer than half."""
+    n = int(beyond(found).sum())
+    if not 0 < n < ANOTHER * len(found.x):
+        return ""
+    return f"; if it is that image, --on-mismatch drop leaves out the {n:,} of {len(found.x):,} spots beyond it"
 
 
 def _size(found: ImportedSlide) -> tuple[str, int, int]:

@@ -65,6 +65,8 @@ class ImportedSlide:
         where it does not say so, or where the image is the small one.
     left_out
         What of the source is not in the slide, such as "antibodies", and how many.
+    preview
+        The source's own small image, whole: a file, or pixels as of ``image``. None where there is none.
     """
 
     where: str
@@ -82,6 +84,7 @@ class ImportedSlide:
     gene_ids: list[str] = field(default_factory=list)
     frame: tuple[float, float, str] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
+    preview: Path | np.ndarray | None = None
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from stimage.core.errors import DataError
 from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
 from stimage.formats.anndata_files import read_slides
+from stimage.formats.frame import without_beyond
 from stimage.formats.h5ad import from_anndata
 from stimage.formats.imported import ImportOptions
 from stimage.formats.labels import is_table, with_labels
@@ -181,6 +182,8 @@ def add_slide(
         Path(image) if image else None, layer, genome, column, spot_diameter, um_per_px, on_mismatch, tech
     )
     found = from_anndata(data, options) if not isinstance(data, str | Path) else read_source(Path(data), options)
+    if on_mismatch == "drop":
+        found = without_beyond(found)
     if labels is not None and not column:
         found = with_labels(found, labels, label_column, label_run)
     found = replace(found, tech=tech) if tech else found
