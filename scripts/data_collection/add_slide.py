@@ -54,7 +54,8 @@ def parse_arguments() -> argparse.Namespace:
     for name in ("species", "tissue", "pmid", "title"):
         parser.add_argument(f"--{name}", default="", help="for the meta file")
     parser.add_argument("--involve-cancer", choices=("True", "False"), help="for the meta file")
-    parser.add_argument("--layer", help="of a .h5ad: the layer of raw counts, if X has others")
+    parser.add_argument("--layer", help="of a .h5ad: the layer of raw counts, if X has others; raw is its .raw")
+    parser.add_argument("--library", help="of a .h5ad of several slides: the one to take")
     parser.add_argument("--genome", help="of counts of several genomes: the one to keep, as the source calls it")
     parser.add_argument("--labels", help="a column of a .h5ad's obs, or a table: barcode, label (as Loupe exports); "
                         "without it, an annotation that is there is kept")  # fmt: skip

@@ -1,23 +1,35 @@
-"""Slides of AnnData files."""
+"""Slides of AnnData: in memory, or in .h5ad files of anndata 0.6 to now and of programs that write them."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import anndata
 import numpy as np
+import pandas as pd
 
-from stimage.core.errors import DataError, one_line
-from stimage.formats.imported import ImportedSlide, ImportOptions, raw_counts, scale_to
+from stimage.core.errors import DataError, shown
+from stimage.formats.annotated.counts import counts_of, gene_names, kept_features
+from stimage.formats.annotated.libraries import library_of
+from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
+from stimage.formats.annotated.pictures import Entry, entry_of, pixels_of
+from stimage.formats.annotated.places import places_of
+from stimage.formats.imported import ImportedSlide, ImportOptions, factor
 from stimage.formats.source_scale import hest_metadata, source_scale
 from stimage.slides.catalog import TECHS
 
+DIAMETER = "spot_diameter_fullres"
+IN_TISSUE = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
+HEST_TECHS = {"visium": "Visium", "visium hd": "VisiumHD", "spatial transcriptomics": "ST"}
+
 
 def read_h5ad(path: Path, options: ImportOptions) -> ImportedSlide:
-    """Read one slide of a .h5ad file; options, errors and layout are those of `from_anndata`."""
-    try:
-        data = anndata.read_h5ad(path)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read as .h5ad ({one_line(error)})") from None
-    return from_anndata(data, options, path)
+    """Read one slide of a .h5ad file; options, errors and layout are those of `from_anndata`.
+
+    Of the file, what a slide needs is read, and of its matrices that of the counts.
+    """
+    with parts_of_file(path) as parts:
+        return _slide_of(parts, options)
 
 
 def from_anndata(
@@ -25,47 +37,114 @@ def from_anndata(
 ) -> ImportedSlide:
     """Take one slide of an AnnData laid out as scanpy, squidpy and spatialdata-io make Visium's.
 
-    ``where`` is what errors call it: the file's path, beside which HEST's metadata are looked for.
-    Without ``options.image``, the image is ``uns["spatial"][slide]["images"]["hires"]``.
+    ``where`` is what errors call it. Without ``options.image``, the image is the one of ``uns["spatial"]`` that shows
+    most: ``fullres``, ``hires``, HEST's ``downscaled_fullres`` or ``lowres``.
 
     Raises
     ------
     DataError
-        Naming what it lacks, or if it has several slides.
+        Naming what it lacks; or if it has several slides, and ``options.library`` names none.
     """
-    options = options or ImportOptions()
-    image, layer, labels = options.image, options.layer, options.labels
-    slides = data.uns.get("spatial", {})
-    if "spatial" not in data.obsm or len(slides) != 1:
-        raise DataError(f"{where}: must have obsm['spatial'] and one slide in uns['spatial'], which has {len(slides)}; "
-                        "write a file a slide, as scanpy and squidpy do")  # fmt: skip
-    if layer and layer not in data.layers:
-        raise DataError(f"{where}: has no layer {layer!r}, but {', '.join(data.layers) or 'none'}")
-    if labels and labels not in data.obs:
-        raise DataError(f"{where}: obs has no column {labels!r}, but {', '.join(data.obs)}")
-    data = data[data.obs["in_tissue"].astype(int) == 1] if "in_tissue" in data.obs else data
-    (one,) = slides.values()
-    if not image and "hires" not in one.get("images", {}):
-        raise DataError(f"{where}: uns['spatial'] has no image 'hires'; pass the full-resolution image as --image")
-    scale, r, tech = scale_to(options, one.get("scalefactors", {}), f"{where}: uns['spatial']")
-    said = set(data.obs.get("tech", ())) & set(TECHS)  # as `write_h5ad` writes it
-    tech = said.pop() if len(said) == 1 else tech
-    x, y = np.asarray(data.obsm["spatial"], float)[:, :2].T * scale
-    texts = dict(data.obs[labels].dropna().astype(str)) if labels else {}
-    counts = raw_counts(data.layers[layer] if layer else data.X, where)
-    pixels = image or _pixels(one["images"]["hires"], where)
-    told = [one.get("scalefactors", {}), one.get("metadata", {}), one, data.uns]
-    told += [hest_metadata(where)] if isinstance(where, Path) else []
-    return ImportedSlide(str(where), list(data.obs_names), list(data.var_names), counts, x, y, r, pixels, texts, tech,
-                 *source_scale(told, scale, where, options.um_per_px))  # fmt: skip
+    return _slide_of(parts_in_memory(data, str(where)), options or ImportOptions())
 
 
-def _pixels(image: np.ndarray, where: Path | str) -> np.ndarray:
-    """Return uint8 RGB of an image as scanpy has it: 0 to 1 in floats, or bytes."""
-    image = np.asarray(image)
-    if image.ndim != 3 or image.shape[2] < 3 or (image.dtype != np.uint8 and image.max(initial=0) > 1):
-        raise DataError(
-            f"{where}: its image, {image.dtype} {image.shape}, is no RGB of bytes, or of 0 to 1; pass --image"
-        )
-    image = image[..., :3]
-    return image if image.dtype == np.uint8 else (image * 255).round().clip(0, 255).astype(np.uint8)
+def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
+    obs, where = parts.obs, parts.where
+    hest = hest_metadata(parts.path) if parts.path else {}
+    name, mine = library_of(obs, parts.uns.get("spatial"), options.library, where)
+    entry = entry_of(name, parts.uns["spatial"][name], where) if name else Entry(f"{where}: uns['spatial']")
+    spots, xy, left_out = _spots(parts, mine, options)
+    counts, genes = counts_of(parts, options.layer, spots)
+    keep, others = kept_features(genes, options.genome, where)
+    symbols, ids = gene_names(genes[keep], where)
+    scale, r = _scale(entry, options)
+    image = options.image or pixels_of(entry.images[entry.largest()], where)
+    told = [entry.factors, entry.metadata, entry.told, parts.uns, hest]
+    um_per_px, source = source_scale(told, scale, where, options.um_per_px)
+    return ImportedSlide(
+        where=where,
+        barcodes=[str(one) for one in obs.index[spots]],
+        genes=symbols,
+        gene_ids=ids,
+        counts=counts[:, keep] if others else counts,
+        x=xy[spots, 0] * scale,
+        y=xy[spots, 1] * scale,
+        r=r,
+        image=image,
+        labels=_labels(obs[spots], options.labels, where),
+        tech=_tech(obs[spots], entry, hest, options, where),
+        um_per_px=um_per_px,
+        um_per_px_source=source,
+        frame=_frame(entry, hest, parts.path) if options.image else None,
+        left_out={**left_out, **others},
+    )
+
+
+def _spots(parts: Parts, mine: np.ndarray, options: ImportOptions) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
+    """Return which spots are of the slide, in tissue and somewhere; all spots' x and y; and how many are left out."""
+    obs, where = parts.obs, parts.where
+    on = mine & _in_tissue(obs, where)
+    xy = places_of(obs, parts.obsm, where)
+    lost = on & ~np.isfinite(xy).all(1)
+    if lost.any() and options.on_mismatch != "drop":
+        raise DataError(f"{where}: spot {str(obs.index[lost][0])!r} has no coordinates, as have {lost.sum():,} of "
+                        f"{on.sum():,}; leave them out with --on-mismatch drop")  # fmt: skip
+    spots = on & ~lost
+    if not spots.any():
+        raise DataError(f"{where}: has no spots in tissue, of {len(obs):,}")
+    if (again := obs.index[spots].duplicated()).any():
+        twice = str(obs.index[spots][again][0])
+        raise DataError(f"{where}: the barcode {twice!r} occurs twice: is it several slides in one file? Name the slide "
+                        "of each spot in obs as library_id, or write a file a slide")  # fmt: skip
+    counted = {
+        "spots of other slides": ~mine,
+        "spots outside the tissue": mine & ~on,
+        "spots without coordinates": lost,
+    }
+    return spots, xy, {reason: int(which.sum()) for reason, which in counted.items() if which.any()}
+
+
+def _in_tissue(obs: pd.DataFrame, where: str) -> np.ndarray:
+    """Return which spots are in tissue, whether they say so by numbers, truth values, texts or categories."""
+    if "in_tissue" not in obs:
+        return np.ones(len(obs), bool)
+    known = obs["in_tissue"].astype(object).map(lambda told: IN_TISSUE.get(str(told).strip().lower()))
+    if (unknown := known.isna()).any():
+        raise DataError(f"{where}: in_tissue of spot {str(obs.index[unknown][0])!r} is "
+                        f"{str(obs['in_tissue'][unknown.to_numpy()].iloc[0])!r}: it must be 1 or 0")  # fmt: skip
+    return known.to_numpy(bool)
+
+
+def _scale(entry: Entry, options: ImportOptions) -> tuple[float, float]:
+    """Return what pixels of the full image are multiplied by, and a spot's radius thereafter."""
+    scale = 1.0 if options.image else entry.scale_of(entry.largest())
+    remedy = "pass the diameter in pixels of the full-resolution image as --spot-diameter"
+    diameter = options.spot_diameter or factor(entry.factors, DIAMETER, entry.where, remedy)
+    return scale, diameter / 2 * scale
+
+
+def _labels(obs: pd.DataFrame, column: str | None, where: str) -> dict[str, str]:
+    if column and column not in obs:
+        raise DataError(f"{where}: obs has no column {column!r}, but {shown([str(name) for name in obs])}")
+    return {str(spot): str(label) for spot, label in obs[column].dropna().items()} if column else {}
+
+
+def _tech(obs: pd.DataFrame, entry: Entry, hest: Mapping[str, Any], options: ImportOptions, where: str) -> str:
+    """Return the technology that the user says, or the source: `write_h5ad`, Space Ranger or HEST."""
+    said = set(obs["tech"].astype(str)) & set(TECHS) if "tech" in obs else set()
+    if options.tech or len(said) == 1:
+        return options.tech or said.pop()
+    if called := hest.get("st_technology"):
+        if str(called).lower() not in HEST_TECHS:
+            raise DataError(f"{where}: is of {called} by its metadata, which is none of {', '.join(TECHS)}; pass the "
+                            "one that is most like it as --tech")  # fmt: skip
+        return HEST_TECHS[str(called).lower()]
+    return "VisiumHD" if "bin_size_um" in entry.factors else "Visium"
+
+
+def _frame(entry: Entry, hest: Mapping[str, Any], path: Path | None) -> tuple[float, float, str] | None:
+    """Return the full image's size by HEST's metadata, or by the entry's images."""
+    size = [hest.get(name) for name in ("fullres_px_width", "fullres_px_height")]
+    if path and all(isinstance(side, int | float) and 0 < side < np.inf for side in size):
+        return float(size[0]), float(size[1]), f"metadata/{path.stem}.json"  # type: ignore[arg-type]
+    return entry.frame()

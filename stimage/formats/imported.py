@@ -34,6 +34,8 @@ class ImportOptions:
         "error", or "drop": leave out spots that lie beyond the image, and count them.
     tech
         "ST", "Visium" or "VisiumHD".
+    library
+        Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it.
     """
 
     image: Path | None = None
@@ -44,6 +46,7 @@ class ImportOptions:
     um_per_px: float | None = None
     on_mismatch: str = "error"
     tech: str | None = None
+    library: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

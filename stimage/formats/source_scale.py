@@ -54,7 +54,8 @@ def hest_metadata(path: Path) -> dict:
         told = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{beside}: cannot be read ({one_line(error)}); get it again") from None
-    return told if isinstance(told, dict) else {}
+    told = told if isinstance(told, dict) else {}
+    return {name: value for name, value in told.items() if value is not None and value == value}  # NaN: unknown
 
 
 def _number(names: Mapping[str, Any], name: str, where: Path | str) -> float:

@@ -110,6 +110,7 @@ def add_slide(
     label_column: str | None = None,
     label_run: str | int | None = None,
     layer: str | None = None,
+    library: str | None = None,
     genome: str | None = None,
     spot_diameter: float | None = None,
     um_per_px: float | None = None,
@@ -143,7 +144,9 @@ def add_slide(
     label_run
         The number behind this slide's barcodes in the labels, if these are of an aggregated run: 2 of ``ACGT-2``.
     layer
-        Of an AnnData: where the raw counts are. Without it, in ``X``.
+        Of an AnnData: the layer of raw counts, or "raw", which is its ``.raw``. Without it, ``X``.
+    library
+        Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it.
     genome
         Of counts of several genomes: the one to keep, as the data calls it.
     spot_diameter
@@ -179,7 +182,7 @@ def add_slide(
     if column and isinstance(data, str | Path) and Path(data).is_dir():
         raise DataError(f"{column}: there is no such table of labels, and {data} has no columns of them")
     options = ImportOptions(
-        Path(image) if image else None, layer, genome, column, spot_diameter, um_per_px, on_mismatch, tech
+        Path(image) if image else None, layer, genome, column, spot_diameter, um_per_px, on_mismatch, tech, library
     )
     found = from_anndata(data, options) if not isinstance(data, str | Path) else read_source(Path(data), options)
     if on_mismatch == "drop":

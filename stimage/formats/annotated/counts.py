@@ -1,0 +1,159 @@
+"""The raw counts of an AnnData, of genes alone, and what these are called."""
+
+from collections import Counter
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+from scipy.sparse import csr_matrix, issparse, vstack
+
+from stimage.core.errors import DataError, one_line, shown
+from stimage.formats.annotated.parts import Parts
+
+KINDS = ("feature_types", "feature_type", "modality")  # 10x's, CELLxGENE's (which has biotypes there), muon's
+GENES = {"gene expression", "rna", "gex", "gene"}
+OTHERS = {"antibody capture", "crispr guide capture", "multiplexing capture", "antigen capture", "custom", "peaks",
+          "protein", "prot", "adt", "hto", "atac", "antibody"}  # fmt: skip
+SYMBOLS = ("feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "symbols")
+IDS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids", "ensg")
+ROWS = 4096  # of a dense matrix, at a time
+
+
+def counts_of(parts: Parts, layer: str | None, spots: np.ndarray) -> tuple[csr_matrix, pd.DataFrame]:
+    """Return raw counts of spots (n x genes, canonical CSR), and the genes' table.
+
+    Parameters
+    ----------
+    layer
+        The layer to take, or "raw"; without it, ``X``.
+    spots
+        Which rows to take.
+
+    Raises
+    ------
+    DataError
+        If they are no raw counts, naming where there are some.
+    """
+    name = layer or "X"
+    if name not in parts.matrices:
+        has = [one for one in parts.matrices if one != "X"]
+        raise DataError(f"{parts.where}: has no layer {name!r}, but {shown(has) or 'none'}" if layer else
+                        f"{parts.where}: has no X; {_remedy(parts, name)}")  # fmt: skip
+    counts = _matrix(parts, name)
+    if problem := _unfit(counts):
+        raise DataError(f"{parts.where}: {_called(name)} {problem}; {_remedy(parts, name)}")
+    genes = parts.raw_var if name == "raw" and parts.raw_var is not None else parts.var
+    return counts[spots], genes
+
+
+def kept_features(genes: pd.DataFrame, genome: str | None, where: str) -> tuple[np.ndarray, dict[str, int]]:
+    """Return which features are genes (of the genome that is asked for), and what others there are, and how many.
+
+    Raises
+    ------
+    DataError
+        If there are several genomes and none is named, if there is no such genome, or if there are no genes.
+    """
+    keep, left_out = np.ones(len(genes), bool), Counter()
+    for column in (name for name in KINDS if name in genes):
+        kinds = genes[column].astype(object).map(lambda kind: str(kind).strip())
+        low = kinds.str.lower()
+        drop = (~low.isin(GENES) if low.isin(GENES).any() else low.isin(OTHERS)).to_numpy(bool) & keep
+        left_out.update(f"features of type {kind}" for kind in kinds[drop])
+        keep &= ~drop
+    if not keep.any():
+        raise DataError(f"{where}: has no genes: features are {shown(sorted(set(kinds))) if left_out else 'none'}")
+    genomes = genes["genome"].astype(str)[keep] if "genome" in genes else pd.Series(dtype=str)
+    names = [one for one in dict.fromkeys(genomes) if one not in ("", "nan", "None")]
+    if genome and genome not in names:
+        raise DataError(f"{where}: has no genome {genome!r}, but {shown(names) or 'names none'}")
+    if len(names) > 1 and not genome:
+        raise DataError(f"{where}: has genes of {shown(names)}: name the genome to keep as --genome")
+    if genome and len(names) > 1:
+        drop = (genes["genome"].astype(str) != genome).to_numpy(bool) & keep
+        left_out.update(f"genes of {one}" for one in genes["genome"].astype(str)[drop])
+        keep &= ~drop
+    return keep, dict(left_out)
+
+
+def gene_names(genes: pd.DataFrame, where: str) -> tuple[list[str], list[str]]:
+    """Return symbols, and Ensembl ids if the table has them: its index may be of either."""
+    index = [str(name) for name in genes.index]
+    columns = {str(name).lower(): name for name in reversed(genes.columns.tolist())}
+    texts = {name: [str(one) if one == one and one is not None else "" for one in genes[columns[name]].tolist()]
+             for name in (*SYMBOLS, *IDS) if name in columns}  # fmt: skip
+    named = next((texts[name] for name in SYMBOLS if name in texts and any(texts[name])), None)
+    ids = next((texts[name] for name in IDS if name in texts and _are_ids(texts[name])), [])
+    if _are_ids(index) and named:
+        return [symbol or one for symbol, one in zip(named, index)], index
+    if index and all(name.isdigit() for name in index):
+        if not named:
+            raise DataError(f"{where}: its genes are called {shown(index, 3)}: set var_names to their symbols or ids")
+        index = named
+    return index, ids
+
+
+def _are_ids(names: list[str]) -> bool:
+    return bool(names) and sum(name.startswith("ENS") for name in names) > len(names) / 2
+
+
+def as_csr(matrix: Any, where: str) -> csr_matrix:
+    """Return a matrix, which may be dense and on disk, as canonical CSR: at no time is all of it dense."""
+    try:
+        matrix = matrix.to_memory() if hasattr(matrix, "to_memory") else matrix
+        matrix = matrix.compute() if hasattr(matrix, "compute") else matrix
+        if issparse(matrix):
+            matrix = matrix if matrix.format in ("csr", "csc") else matrix.tocsr()
+            if any(part.dtype.kind not in "buif" for part in (matrix.data, matrix.indices, matrix.indptr)):
+                raise TypeError("it has texts")
+            counts = csr_matrix(matrix)
+        else:
+            dense = matrix if isinstance(matrix, h5py.Dataset) else np.asarray(matrix)
+            blocks = [csr_matrix(dense[begin : begin + ROWS]) for begin in range(0, dense.shape[0], ROWS)]
+            counts = vstack(blocks, "csr") if blocks else csr_matrix(dense.shape)
+        counts.check_format(full_check=True)
+        if not counts.has_canonical_format:
+            counts = counts.copy()  # it may be a user's own
+            counts.sum_duplicates()
+        return counts
+    except (OSError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise DataError(f"{where} is no matrix of numbers ({one_line(error)}); get the file again") from None
+
+
+def _matrix(parts: Parts, name: str) -> csr_matrix:
+    counts = as_csr(parts.matrices[name](), f"{parts.where}: {_called(name)}")
+    genes = parts.raw_var if name == "raw" and parts.raw_var is not None else parts.var
+    if counts.shape != (want := (len(parts.obs), len(genes))):
+        turned = counts.shape == want[::-1]
+        raise DataError(f"{parts.where}: {_called(name)} is {counts.shape[0]} x {counts.shape[1]}, but there are "
+                        f"{want[0]} spots and {want[1]} genes" + ("; turn it (.T)" if turned else ""))  # fmt: skip
+    return counts
+
+
+def _called(name: str) -> str:
+    return name if name == "X" else f".{name}" if name == "raw" else f"layer {name!r}"
+
+
+def _unfit(counts: csr_matrix) -> str:
+    """Return why they are no raw counts, or nothing."""
+    for begin in range(0, len(counts.data), 1 << 24):  # by parts, so that no copy of all is made
+        some = counts.data[begin : begin + (1 << 24)]
+        if len(bad := some[~(np.isfinite(some) & (some % 1 == 0) & (some >= 0))]):
+            return f"has {bad[0]:g}, which is no raw count"
+    return "" if counts.data.any() else "has no counts: all are 0"
+
+
+def _remedy(parts: Parts, name: str) -> str:
+    """Return where there are raw counts instead."""
+    whole = []
+    for other in (one for one in parts.matrices if one != name):
+        try:
+            whole += [] if _unfit(_matrix(parts, other)) else [other]
+        except DataError:  # it is none that could be advised
+            continue
+    if not whole:
+        return "no layer has raw counts, nor has .raw: get a file that has them"
+    return (
+        f"pass {' or '.join(f'--layer {one}' if one != 'X' else 'no --layer' for one in whole)}, which has raw counts"
+    )

@@ -1,0 +1,101 @@
+"""Where the spots of an AnnData are, in pixels of the full image: by the names that the source gives its columns."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from stimage.core.errors import DataError, one_line, shown
+
+PIXELS = (("pxl_col_in_fullres", "pxl_row_in_fullres"), ("pxl_col", "pxl_row"), ("imagecol", "imagerow"))
+PAIRS = (*PIXELS, ("pixel_x", "pixel_y"), ("x", "y"))  # x and y; "x" and "y" in obs may be array coordinates
+
+
+def holds_places(name: str) -> bool:
+    """Return if obsm has the spots' places under this name."""
+    return name.lower() in ("spatial", "x_spatial")
+
+
+def places_of(obs: pd.DataFrame, obsm: Mapping[str, Any], where: str) -> np.ndarray:
+    """Return x and y (n x 2, floats) of spots, in the order of ``obs``; NaN where a spot has none.
+
+    They are ``obsm["spatial"]``, an array or a table that names its columns, or else columns of ``obs``.
+
+    Raises
+    ------
+    DataError
+        If there are none, or it is unsure which is x and which is y.
+    """
+    name = next(filter(holds_places, obsm), None)
+    try:
+        if name is None:
+            return _of_obs(obs, where)
+        told, called = obsm[name], f"{where}: obsm[{name!r}]"
+        if isinstance(told, np.ndarray) and told.dtype.names:
+            told = pd.DataFrame(told, index=obs.index)
+        if isinstance(told, pd.DataFrame):
+            return _of_table(told, obs, called)
+        xy = _first_two(np.asarray(told, float), called)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{where}: its coordinates are no numbers ({one_line(error)})") from None
+    if len(xy) != len(obs):
+        raise DataError(f"{called} has {len(xy)} rows, obs has {len(obs)}")
+    return xy[:, ::-1] if _is_swapped(xy, obs, called) else xy
+
+
+def _of_obs(obs: pd.DataFrame, where: str) -> np.ndarray:
+    if not (pair := _pair(obs, PIXELS)):
+        named = ", ".join(" and ".join(pair) for pair in PIXELS)
+        raise DataError(f"{where}: has no coordinates: neither obsm['spatial'] nor, in obs, {named}")
+    return obs[pair].to_numpy(float)
+
+
+def _pair(table: pd.DataFrame, pairs: tuple[tuple[str, str], ...]) -> list[str]:
+    """Return the columns that have x and y, whatever their case."""
+    names: dict[str, Any] = {str(name).lower(): name for name in table}
+    return next(([names[x], names[y]] for x, y in pairs if x in names and y in names), [])
+
+
+def _of_table(table: pd.DataFrame, obs: pd.DataFrame, called: str) -> np.ndarray:
+    if not table.index.equals(obs.index):
+        if len(table) != len(obs) or set(table.index) != set(obs.index) or not table.index.is_unique:
+            raise DataError(f"{called} has other rows than obs: {shown([str(name) for name in table.index], 3)}")
+        table = table.loc[obs.index]
+    if pair := _pair(table, PAIRS):
+        return table[pair].to_numpy(float)
+    if all(re.fullmatch(r"(?:v|spatial_?)?\d", str(name).lower()) for name in table):  # 0, V1, spatial_1: no names
+        return _first_two(table.to_numpy(float), called)
+    raise DataError(f"{called} has the columns {shown([str(name) for name in table])}: call the one that goes right in "
+                    "the image x, and the one that goes down y")  # fmt: skip
+
+
+def _first_two(values: np.ndarray, called: str) -> np.ndarray:
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise DataError(f"{called} must have two columns, x and y, and has the shape {values.shape}")
+    for depth in values[:, 2:].T:
+        if len(np.unique(depth[~np.isnan(depth)])) > 1:
+            raise DataError(f"{called} has {values.shape[1]} columns, and more than two of them vary: is it several "
+                            "sections? Write a file a section, with x and y alone")  # fmt: skip
+    return values[:, :2]
+
+
+def _is_swapped(xy: np.ndarray, obs: pd.DataFrame, called: str) -> bool:
+    """Return if columns of ``obs`` say that an array has y first.
+
+    Older scanpy calls x and y by each other's names in ``obs``, so that the array coordinates must say it, too.
+    """
+    if not (pair := _pair(obs, PIXELS)):
+        return False
+    named = obs[pair].to_numpy(float)
+    if np.allclose(named, xy, equal_nan=True) or not np.allclose(named, xy[:, ::-1], atol=0.51, equal_nan=True):
+        return False
+    grid = _pair(obs, (("array_col", "array_row"),))
+    if not grid:
+        raise DataError(f"{called} has first what obs calls {pair[1]}, and then {pair[0]}: one of both swaps x and y; "
+                        f"remove the wrong one")  # fmt: skip
+    column, row = (abs(np.corrcoef(named[:, 0], obs[name].to_numpy(float))[0, 1]) for name in grid)
+    return bool(column > row)
