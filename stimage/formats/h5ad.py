@@ -94,8 +94,8 @@ def _spots(parts: Parts, mine: np.ndarray, options: ImportOptions) -> tuple[np.n
         raise DataError(f"{where}: has no spots in tissue, of {len(obs):,}")
     if (again := obs.index[spots].duplicated()).any():
         twice = str(obs.index[spots][again][0])
-        raise DataError(f"{where}: the barcode {twice!r} occurs twice: is it several slides in one file? Name the slide "
-                        "of each spot in obs as library_id, or write a file a slide")  # fmt: skip
+        raise DataError(f"{where}: the barcode {twice!r} occurs twice: is it several slides in one file? Name the "
+                        "slide of each spot in obs as library_id, or write a file a slide")  # fmt: skip
     counted = {
         "spots of other slides": ~mine,
         "spots outside the tissue": mine & ~on,

@@ -133,7 +133,7 @@ def test_what_is_refused(add, sample, tmp_path):
     assert "has no scalefactors_json.json, or none of" in add(tmp_path / "outs", "Mine")
     slides = [slide for slide in read_catalog(str(sample)).slides if slide.species == "human"]
     write_h5ad(slides[:2], tmp_path / "two.h5ad")
-    assert "one slide in uns['spatial'], which has 2" in add(tmp_path / "two.h5ad", "Mine")
+    assert "has 2 slides in obs['slide']: " in add(tmp_path / "two.h5ad", "Mine")
     write_h5ad(slides[:1], tmp_path / "log.h5ad", normalise="log1p")
     assert "which is no raw count; name the layer" in add(tmp_path / "log.h5ad", "Mine")
     assert "has no layer 'counts'" in add(tmp_path / "log.h5ad", "Mine", "--layer", "counts")

@@ -134,7 +134,7 @@ def test_what_is_no_gene_is_left_out(read, column, kinds, left):
 def test_proteins_alone_and_several_genomes(read):
     data = slide()
     data.var["feature_types"] = "Antibody Capture"
-    assert "has no genes: features are Antibody Capture" in refusal(read, data)
+    assert "has no feature of type Gene Expression, but features of type Antibody" in refusal(read, data)
     data.var["feature_types"], data.var["genome"] = "Gene Expression", ["GRCh38", "GRCh38", "mm10", "mm10"]
     assert "has genes of GRCh38, mm10: name the genome to keep as --genome" in refusal(read, data)
     found = read(data, genome="GRCh38")

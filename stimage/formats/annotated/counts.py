@@ -63,7 +63,7 @@ def kept_features(genes: pd.DataFrame, genome: str | None, where: str) -> tuple[
         left_out.update(f"features of type {kind}" for kind in kinds[drop])
         keep &= ~drop
     if not keep.any():
-        raise DataError(f"{where}: has no genes: features are {shown(sorted(set(kinds))) if left_out else 'none'}")
+        raise DataError(f"{where}: has no feature of type Gene Expression, but {shown(list(left_out)) or 'none'}")
     genomes = genes["genome"].astype(str)[keep] if "genome" in genes else pd.Series(dtype=str)
     names = [one for one in dict.fromkeys(genomes) if one not in ("", "nan", "None")]
     if genome and genome not in names:
