@@ -294,7 +294,7 @@ def test_scale_factors_that_are_no_numbers(read, wrong):
     factors["spot_diameter_fullres"] = np.array([22.0])  # as R writes a number
     assert is_right(read(data))
     factors["spot_diameter_fullres"] = wrong
-    assert "spot_diameter_fullres is " in (told := refusal(read, data)) and "no number above 0; pass" in told
+    assert "spot_diameter_fullres is " in (told := refusal(read, data)) and "or pass the diameter" in told
     assert is_right(read(data, spot_diameter=22))
 
 

@@ -14,7 +14,7 @@ FULL = "fullres"  # CELLxGENE's
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One slide of uns["spatial"]: its scale factors as numbers, its images, its metadata, and all that it is told of."""
+    """One slide of uns["spatial"]: its scale factors as numbers, images, metadata, and all that is told of it."""
 
     where: str
     factors: Mapping[str, Any] = field(default_factory=dict)
