@@ -9,7 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from scipy.io import mmread
+import pandas as pd
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError, shown
@@ -17,6 +17,9 @@ from stimage.core.tables import GZIP, read_cells
 from stimage.formats.imported import raw_counts, reading
 
 GENES = "gene expression"
+KINDS = ([b"integer", b"general"], [b"real", b"general"])  # of MatrixMarket
+ENTRY = {"row": np.int64, "column": np.int64, "count": np.float64}
+FIRST_LINE = "%%MatrixMarket matrix coordinate integer general"
 REMEDY = "name Space Ranger's own matrix"
 
 
@@ -135,17 +138,35 @@ def _read_mtx(paths: Mapping[str, Path]) -> Matrix:
     ids, names, kinds = (np.array([row[min(k, len(row) - 1)] if k < 2 or k < len(row) else "" for row in rows], str)
                          for k in range(3))  # fmt: skip
     path = paths["matrix"]
+    (n_rows, n_columns), entries = _entries(path)
+    if (n_rows, n_columns) not in ((len(ids), len(barcodes)), (len(barcodes), len(ids))):
+        raise DataError(
+            f"{path}: has {n_rows:,} rows and {n_columns:,} columns, but {paths['features'].name} has {len(ids):,} "
+            f"features and {paths['barcodes'].name} {len(barcodes):,} barcodes: are they of one sample?"
+        )
+    spot, gene = ("column", "row") if n_rows == len(ids) else ("row", "column")
+    with reading(path, "MatrixMarket"):
+        at = entries[spot].to_numpy() - 1, entries[gene].to_numpy() - 1
+        counts = csr_matrix((entries["count"].to_numpy(), at), (len(barcodes), len(ids)))
+    return Matrix(counts, barcodes, ids, names, kinds, np.full(len(ids), ""))
+
+
+def _entries(path: Path) -> tuple[tuple[int, int], pd.DataFrame]:
+    """Return how many rows and columns there are, and of each entry ``row`` and ``column``, from 1, and ``count``.
+
+    scipy's own reader ends the process where a file contradicts itself.
+    """
     with (
         reading(path, "MatrixMarket"),
         path.open("rb") as file,
         gzip.open(file) if file.peek(2)[:2] == GZIP else file as text,
     ):
-        counts = csr_matrix(mmread(text))
-    if counts.shape == (len(ids), len(barcodes)):
-        counts = counts.T.tocsr()
-    elif counts.shape != (len(barcodes), len(ids)):
-        raise DataError(
-            f"{path}: has {counts.shape[0]:,} rows and {counts.shape[1]:,} columns, but {paths['features'].name} has "
-            f"{len(ids):,} features and {paths['barcodes'].name} {len(barcodes):,} barcodes: are they of one sample?"
-        )
-    return Matrix(counts, barcodes, ids, names, kinds, np.full(len(ids), ""))
+        kind = text.readline(200).lower().split()
+        if kind[:3] != [b"%%matrixmarket", b"matrix", b"coordinate"] or kind[3:] not in KINDS:
+            raise DataError(f"{path}: is no MatrixMarket file of counts: its first line must be {FIRST_LINE}")
+        sizes = next((line for line in iter(text.readline, b"") if line.strip() and line[:1] != b"%"), b"")
+        n_rows, n_columns, n = map(int, sizes.split())
+        entries = pd.read_csv(text, sep=r"\s+", header=None, names=list(ENTRY), dtype=ENTRY, index_col=False)
+    if len(entries) != n:
+        raise DataError(f"{path}: has {len(entries):,} counts, but says that there are {n:,}; was it cut off?")
+    return (n_rows, n_columns), entries
