@@ -76,6 +76,18 @@ def test_space_ranger(add, tmp_path, capsys):
     assert small[0]["um_per_px"] == pytest.approx(200 / 80, rel=1e-3) and small[0]["image"].size == (26, 26)
 
 
+def test_what_is_left_out_is_said(add, tmp_path, caplog):
+    write_outs(tmp_path)
+    with h5py.File(tmp_path / "outs/filtered_feature_bc_matrix.h5", "a") as file:
+        file["matrix/features/feature_type"][-2:] = b"Antibody Capture"[
+            : file["matrix/features/feature_type"].dtype.itemsize
+        ]
+    assert add(tmp_path / "outs", "Mine", "--image", tmp_path / "tissue.tif") is None
+    assert caplog.messages == ["Mine: left out: 2 features of type CRISPR"]
+    names = stimage_1k4m.gene_names(str(tmp_path / "root"))
+    assert len(names) == 38 and "GENE38" not in names
+
+
 def test_older_space_ranger_and_labels_of_loupe(add, tmp_path):
     counts, _ = write_outs(tmp_path)
     spatial = tmp_path / "outs/spatial"
@@ -156,7 +168,7 @@ def test_what_would_spoil_the_root_is_refused(add, tmp_path):
     assert "lost.csv: cannot be read" in add(outs, "Mine", "--labels", tmp_path / "lost.csv")
     assert "has no barcode of" in add(outs, "Mine", "--labels", tmp_path / "labels.csv")
     small = outs / "spatial/tissue_hires_image.png"
-    assert f"{small}: is not the image that the positions are of: it is " in add(outs, "Mine", "--image", small)
+    assert f"{small}: is 0.5 x the size of the image that the positions are of" in add(outs, "Mine", "--image", small)
     assert not root.exists()
     write_slide(root, "Slide_A", "ST")
     assert "is of a slide of this name already" in add(outs, "slide_a")

@@ -410,17 +410,18 @@ def test_matrixmarket_that_lies_is_refused(outs, lie):
     assert str(path) in refused(outs)
 
 
-FILES = {**{path: (path, lambda outs: None) for path in (H5, POSITIONS, FACTORS, HIRES)}, "parquet": ("spatial/tissue_positions.parquet", parquet),
-         **{part: (f"filtered_feature_bc_matrix/{part}.gz", as_folder)
-            for part in ("matrix.mtx", "barcodes.tsv", "features.tsv")}}  # fmt: skip
+FILES: dict[str, Callable[[Path], object]] = {
+    **dict.fromkeys((H5, POSITIONS, FACTORS, HIRES), lambda outs: None),
+    "spatial/tissue_positions.parquet": parquet,
+    **{f"{H5[:-3]}/{part}.gz": as_folder for part in ("matrix.mtx", "barcodes.tsv", "features.tsv")},
+}
 
 
 @pytest.mark.parametrize("fault", ["empty", "text", "zeros", "web page", "other"])
 @pytest.mark.parametrize("file", FILES)
 def test_another_file_in_its_place_is_refused(outs, file, fault):
-    name, make = FILES[file]
-    make(outs)
-    path = outs / name
+    FILES[file](outs)
+    path = outs / file
     other = outs / (POSITIONS if path.suffix in (".h5", ".json") and (outs / POSITIONS).exists() else HIRES)
     content = {"empty": b"", "text": b"no such file\n", "zeros": bytes(4096), "web page": b"<html>404</html>"}
     swapped = other.read_bytes() if other != path else b"\x93NUMPY"
@@ -436,8 +437,8 @@ def test_cut_and_flipped_files_are_read_or_refused(outs, data):
     made = outs.parent / "spoilt/outs"
     shutil.rmtree(made.parent, ignore_errors=True)
     shutil.copytree(outs, made)
-    name, make = FILES[data.draw(st.sampled_from(sorted(FILES)))]
-    make(made)
+    name = data.draw(st.sampled_from(sorted(FILES)))
+    FILES[name](made)
     content = bytearray((made / name).read_bytes())
     at = data.draw(st.integers(0, len(content) - 1))
     if data.draw(st.booleans()):

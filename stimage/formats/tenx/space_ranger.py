@@ -100,7 +100,8 @@ def _positions(path: Path) -> pd.DataFrame:
 def _table(path: Path) -> pd.DataFrame:
     if ".parquet" in path.suffixes:
         with reading(path, "Parquet"):
-            return pd.read_parquet(io.BytesIO(_content(path))).reset_index()
+            table = pd.read_parquet(io.BytesIO(_content(path))).reset_index()
+            return table.astype(dict.fromkeys(table.select_dtypes(exclude="number"), object))  # texts are looked at
     rows = [cells for _, cells in read_cells(path)]
     header = COLUMNS_10X
     if rows and "in_tissue" in rows[0]:
