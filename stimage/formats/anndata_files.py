@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import pandas as pd
 from anndata import AnnData
-from anndata.io import sparse_dataset, write_elem
+from anndata.io import write_elem
 from scipy.sparse import csr_matrix, vstack
 
 from stimage.core.files import replacing
@@ -87,7 +87,7 @@ def write_h5ad(
         If slides have no gene in common or lack one of the panel; as `open_spots`, `Spots.rows` and `read_patches` do.
     """
     genes = panel.genes if panel else common_genes(slides, naming)
-    obs, centres = [], []
+    obs, centres, per_spot = [], [], []
     with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "uns", {"spatial": {}})
@@ -95,10 +95,11 @@ def write_h5ad(
             spots = open_spots(slide, on_mismatch)
             for block in _blocks(spots, _places(spots, genes, naming, panel), len(genes), normalise):
                 _append(file, block)
+                per_spot.append(np.diff(block.indptr))
             write_elem(file["uns/spatial"], slide.name, _picture(spots, image_px))
             obs.append(_obs(spots))
             centres.append(np.stack([spots.x, spots.y], 1))
-        _same_width(file["X"])
+        _write_starts(file["X"], np.concatenate(per_spot), len(genes))
         write_elem(file, "obs", _joined(obs))
         write_elem(file, "var", pd.DataFrame(index=pd.Index(genes, dtype=object)))
         write_elem(file, "obsm", {"spatial": np.concatenate(centres)})
@@ -122,19 +123,21 @@ def _blocks(spots: Spots, places: np.ndarray, genes: int, normalise: str) -> Ite
 
 
 def _append(file: h5py.File, block: csr_matrix) -> None:
-    if "X" in file:
-        sparse_dataset(file["X"]).append(block)
-    else:
-        block.indptr = block.indptr.astype(np.int64)  # a selection may have more than 2^31 counts
-        write_elem(file, "X", block)
+    counts = file.require_group("X")
+    for name, values in (("data", block.data), ("indices", block.indices)):
+        if name in counts:
+            counts[name].resize(len(counts[name]) + len(values), axis=0)
+            counts[name][len(counts[name]) - len(values) :] = values
+        else:
+            counts.create_dataset(name, data=values, maxshape=(None,))
 
 
-def _same_width(counts: h5py.Group) -> None:
-    """Give row starts the integers of column numbers, which scanpy needs, where they hold them."""
-    starts = counts["indptr"][:]
-    if starts[-1] <= np.iinfo(counts["indices"].dtype).max:
-        del counts["indptr"]
-        counts["indptr"] = starts.astype(counts["indices"].dtype)
+def _write_starts(counts: h5py.Group, per_spot: np.ndarray, genes: int) -> None:
+    """Make a CSR matrix of what was appended: once, since HDF5 crashes where it replaces something on a full disk."""
+    starts = np.append(0, np.cumsum(per_spot, dtype=np.int64))
+    kind = counts["indices"].dtype  # scanpy needs one width for both, where it holds the numbers
+    counts["indptr"] = starts.astype(kind) if starts[-1] <= np.iinfo(kind).max else starts
+    counts.attrs.update({"encoding-type": "csr_matrix", "encoding-version": "0.1.0", "shape": (len(per_spot), genes)})
 
 
 def _obs(spots: Spots) -> pd.DataFrame:
