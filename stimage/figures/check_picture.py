@@ -3,6 +3,7 @@
 Drawn without matplotlib's axes: a collection has thousands of slides, and this takes a tenth of the time.
 """
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -63,8 +64,9 @@ def check_picture(
         image = Image.fromarray(draw_rings(np.asarray(image), at, shapes.r / step, colours, shapes.square))
         image = _with_footer(image, step, shapes.um_per_px, legend)
     for file, one in ((path, image), (small, _square(image))):
+        one.save(jpeg := io.BytesIO(), "JPEG", quality=QUALITY)  # into a file, Pillow does not notice a full disk
         with replacing(file) as unfinished:
-            one.save(unfinished, "JPEG", quality=QUALITY)
+            unfinished.write_bytes(jpeg.getvalue())
 
 
 def _sized(view: View) -> tuple[Image.Image, float]:
