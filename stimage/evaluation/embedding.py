@@ -7,6 +7,7 @@ neither on what else is embedded, nor on the order, nor on the number of process
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ class SlideBatches(Batches):
         return batch[0], error
 
     def _tables(self, slide: Slide) -> Iterator[pa.Table]:
-        with reading(f"{self.source.location}: slide {slide.name}"):
+        with reading(f"{self.source.location}: slide {slide.name}", partial(self.source.shards, slide)):
             spots = self.source.spots(slide, ["spot_id", "slide", "annotation", "image"])
             yield from spots.with_format("arrow").iter(self.batch_size)
 

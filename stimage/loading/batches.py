@@ -8,6 +8,7 @@ import copy
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -199,10 +200,20 @@ def _of_rank(dataset: datasets.IterableDataset, workers: int) -> datasets.Iterab
 
 
 def _tables(dataset: datasets.IterableDataset, batch_size: int, drop_last: bool) -> Iterator[pa.Table]:
-    with _PAUSE, reading(f"rows that filter or map made ({IN_ARROW}), or a file of the data set"):
+    what = f"rows that filter or map made ({IN_ARROW}), or a file of the data set"
+    with _PAUSE, reading(what, partial(_files_of, dataset)):
         for table in dataset.iter(batch_size, drop_last):
             yield table
             pa.default_memory_pool().release_unused()  # Arrow would keep as much again
+
+
+def _files_of(dataset: datasets.IterableDataset) -> Iterator[str]:
+    """Yield the Parquet files that are streamed, for messages: only private parts of datasets tell them, if they do."""
+    left = [getattr(dataset, "_ex_iterable", None)]
+    while left:
+        part = left.pop()
+        yield from (file for file in getattr(part, "kwargs", {}).get("files", ()) if str(file).endswith(".parquet"))
+        left += [*getattr(part, "ex_iterables", ()), *filter(None, [getattr(part, "ex_iterable", None)])]
 
 
 class _Pause:

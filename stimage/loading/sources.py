@@ -3,7 +3,8 @@
 import glob
 import logging
 import re
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,7 @@ from datasets.packaged_modules.parquet.parquet import ParquetConfig
 from pyarrow.dataset import ParquetFragmentScanOptions
 
 import stimage_1k4m
-from stimage.core.access import OPEN, Access
+from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError, one_line
 from stimage.core.storage import list_folder, local_copy, located
 from stimage.slides.catalog import TECHS, Catalog, Filters, Slide, read_catalog
@@ -66,15 +67,18 @@ class Source:
         """Stream these columns of one slide's spots, in the same order from a root and from shards."""
         server: dict[str, Any] = {"storage_options": dict(self.access.storage_options), "token": self.access.token}
         if self.published:
-            files = self._shards.get(slide.name)
-            if not files:
+            if not self.shards(slide):
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
-            files = list(map(glob.escape, files))  # it takes them for patterns
+            files = list(map(glob.escape, self.shards(slide)))  # it takes them for patterns
             options = {"data_files": files, "columns": list(columns), **VERIFIED, **server}
             return datasets.load_dataset("parquet", split="train", streaming=True, **options).select_columns(columns)
         options = {"slides": [slide.name], "splits": "none", "columns": columns, **self.reading, **server}
         builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, catalog=self.catalog, **options)
         return builder.as_streaming_dataset("train").select_columns(columns)
+
+    def shards(self, slide: Slide) -> list[str]:
+        """Return the files of a slide in a published folder, in order; none in a root."""
+        return self._shards.get(slide.name, []) if self.published else []
 
     @cached_property
     def _shards(self) -> dict[str, list[str]]:
@@ -105,29 +109,53 @@ def open_source(location: str, access: Access = OPEN, **reading: Any) -> Source:
 
 
 @contextmanager
-def reading(what: str) -> Iterator[None]:
-    """Turn what datasets raises of a damaged Parquet file into a `DataError` that names the file."""
-    heard = _Heard()
+def reading(what: str, files: Callable[[], Iterable[str]] = tuple) -> Iterator[None]:
+    """Turn what datasets raises of a damaged Parquet file into a `DataError` that names the file.
+
+    Parameters
+    ----------
+    what
+        What the error names where no file is known to be damaged.
+    files
+        Gives the files that are read: where datasets does not tell which one is damaged, each of this machine is tried.
+    """
+    heard = _Heard(threading.get_ident())
     _parquet_log.addHandler(heard)
     try:
         yield
     except DataError:
         raise
     except (OSError, ValueError, pa.ArrowException) as error:
-        where = heard.file or getattr(error, "filename", None) or what
-        raise DataError(f"{where}: cannot be read ({one_line(error)}); get or make it again") from error
+        where = heard.file or getattr(error, "filename", None)
+        if not where and isinstance(error, OSError):  # as a checksum that differs
+            where = next((file for file in files() if is_local(file) and _is_damaged(file)), None)
+        raise DataError(f"{where or what}: cannot be read ({one_line(error)}); get or make it again") from error
     finally:
         _parquet_log.removeHandler(heard)
 
 
 class _Heard(logging.Handler):
-    """Hears which file datasets' Parquet reader was at when it failed: it names the file in its log alone."""
+    """Hears which file datasets' Parquet reader was at, in one thread, when it failed: its log names the file."""
 
-    file: str | None = None
+    def __init__(self, thread: int):
+        super().__init__()
+        self.thread = thread
+        self.file: str | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        if found := FAILED.match(record.getMessage()):
+        if record.thread == self.thread and (found := FAILED.match(record.getMessage())):
             self.file = found[1]
+
+
+def _is_damaged(file: str) -> bool:
+    """Read a Parquet file, with the checksums of its pages, to tell whether this fails."""
+    try:
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            for _ in parquet.iter_batches():
+                pass
+    except (OSError, ValueError, pa.ArrowException):
+        return True
+    return False
 
 
 def _published_catalog(location: str, access: Access) -> Catalog:

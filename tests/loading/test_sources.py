@@ -1,11 +1,17 @@
 """Streaming slide by slide: the same examples as the builder's, and a root is listed once for all slides."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
+import pyarrow.parquet as pq
+import pytest
 from datasets import load_dataset
 
 from stimage.core import storage
-from stimage.loading.sources import open_source
+from stimage.core.errors import DataError
+from stimage.evaluation.embedding import SlideBatches
+from stimage.loading.batches import spot_loader
+from stimage.loading.sources import VERIFIED, open_source
 from stimage.slides.catalog import Filters
 from tests.building import BUILD
 from tests.faults import serving
@@ -45,3 +51,35 @@ def test_a_published_slide_has_its_own_shards_whatever_its_name(tmp_path):
             for name in names:
                 (slide,) = source.slides(filters=Filters(slides=name))
                 assert {e["slide"] for e in source.spots(slide, ["slide"])} == {name}
+
+
+def test_two_readers_at_once_name_their_own_files(tmp_path):
+    """datasets names a file in its log, which has no reader's name; of a checksum that differs, it names none."""
+    parts = []
+    for k, damage in enumerate(("page", "end")):
+        write_slide(tmp_path / f"{k}/root", "S", "ST", side=8, seed=k)
+        assert run(BUILD, tmp_path / f"{k}/root", tmp_path / f"{k}/out").returncode == 0
+        (shard,) = (tmp_path / f"{k}/out").glob("data/*/*/*.parquet")
+        data = bytearray(shard.read_bytes())
+        column = pq.read_metadata(shard).row_group(0).column(0)
+        at = column.data_page_offset + column.total_compressed_size // 2
+        data[at] ^= 1
+        shard.write_bytes(bytes(data if damage == "page" else data[:-100]))
+        parts.append(shard)
+
+    def message(k: int) -> str:
+        source = open_source(str(tmp_path / f"{k}/out"))
+        (_, error), *_ = SlideBatches(source, source.slides(), 4, 8)
+        return str(error)
+
+    def message_of_batches(k: int) -> str:
+        files = [str(parts[k])]
+        spots = load_dataset("parquet", data_files=files, split="train", streaming=True, **VERIFIED)
+        with pytest.raises(DataError) as error:
+            list(spot_loader(spots.shuffle(seed=0), 4, workers=0))
+        return str(error.value)
+
+    assert str(parts[0]) in message_of_batches(0)
+    with ThreadPoolExecutor(2) as pool:
+        for k, told in zip([0, 1] * 4, pool.map(message, [0, 1] * 4)):
+            assert str(parts[k]) in told and str(parts[1 - k]) not in told
