@@ -14,7 +14,7 @@ import pytest
 
 from stimage.demo.choice import SLIDES, choose_slides
 from stimage.demo.report import change
-from stimage.demo.steps import Step, Steps, run_script
+from stimage.demo.steps import Step, Steps, run_forked
 from stimage.sample import make_sample
 from tests.roots import write_slide
 from tests.test_scripts import SCRIPTS
@@ -132,7 +132,7 @@ def test_an_interruption_while_a_step_begins_is_not_lost(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "fork", interrupted)
     before = signal.getsignal(signal.SIGINT)  # of a shell's background it is ignored
     with pytest.raises(KeyboardInterrupt):
-        run_script((str(tmp_path / "script.py"),))
+        run_forked((str(tmp_path / "script.py"),))
     assert not (tmp_path / "slept").exists() and signal.getsignal(signal.SIGINT) is before
 
 

@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,13 @@ USERS = ("stimage", "scripts", "metrics", "benchmarks")
 GIVEN = ast.parse((HOUSE / "__init__.pyi").read_text(encoding="utf-8"))  # what `import stimage` gives
 
 
-def imports(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield (module, name) of all that a file imports, wherever in it, and takes as `room.name`."""
+@cache
+def imports(path: Path) -> list[tuple[str, str]]:
+    """Return (module, name) of all that a file imports, wherever in it, and takes as `room.name`."""
+    return list(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[str, str]]:
     tree, rooms = ast.parse(path.read_text(encoding="utf-8")), {f"stimage.{room}": room for room in ROOMS}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module == "stimage":  # from stimage import room

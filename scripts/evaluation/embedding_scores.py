@@ -35,7 +35,7 @@ def main() -> None:
     config = {"norm": args.norm, "most": args.most, "neighbours": scores.NEIGHBOURS}
     data = evaluation.data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
                                     left_out=spots.left_out, parts=parts)  # fmt: skip
-    path = evaluation.write_results(args.out, "embedding_scores", VERSION, config, data, [scores.SEED], PACKAGES,
+    path = evaluation.write_scores(args.out, "embedding_scores", VERSION, config, data, [scores.SEED], PACKAGES,
                                     time.perf_counter() - began, by_slide, overall)  # fmt: skip
     evaluation.write_csv(path.with_suffix(".csv"), evaluation.read_scores(path))
     print(table({**by_slide, "pooled": overall["pooled"]}))

@@ -41,7 +41,7 @@ def main() -> None:
 def draw_projection(args: argparse.Namespace) -> dict:
     catalog = read_catalog(args.root)
     wanted = selection_of(args).select_from(catalog)
-    points, labels, names = {}, {}, names_of(args, args.embeddings)
+    points, labels, names = {}, {}, model_names(args, args.embeddings)
     for path, name in zip(args.embeddings, names or [""] * len(args.embeddings)):
         every = evaluation.read_embeddings(path, [slide.name for slide in catalog.slides])
         slides, _ = evaluation.embedded_slides(every, catalog.slides, wanted)
@@ -66,10 +66,10 @@ def draw_scores(args: argparse.Namespace) -> dict:
 
 def named_results(args: argparse.Namespace) -> dict:
     folders = [(path.parent if path.suffix == ".json" else path).name for path in args.results]
-    return dict(zip(names_of(args, args.results, folders), map(evaluation.read_scores, args.results)))
+    return dict(zip(model_names(args, args.results, folders), map(evaluation.read_scores, args.results)))
 
 
-def names_of(args: argparse.Namespace, paths: list[Path], otherwise: Sequence[str] = ()) -> list[str]:
+def model_names(args: argparse.Namespace, paths: list[Path], otherwise: Sequence[str] = ()) -> list[str]:
     """Return the models' names: one each, and no two alike."""
     names = list(args.names or otherwise)
     if names and (len(names) != len(paths) or len(set(names)) != len(names)):

@@ -10,7 +10,6 @@ from pebble import ProcessExpired, ProcessPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-STARTING = 60  # seconds that a process may take to start
 DIED = "its process died with exit code {}; if memory ran out, use fewer --workers"
 
 
@@ -36,7 +35,8 @@ def in_processes(
                 except ProcessExpired as error:
                     yield futures[future], None, DIED.format(error.exitcode)
             for _ in range(workers):  # one that is stopped while it starts prints a traceback
-                started.acquire(timeout=STARTING)
+                while not started.acquire(timeout=1) and pool.active:
+                    pass
         finally:
             pool.stop()
 

@@ -109,7 +109,7 @@ class Steps:
             self._remove_made(step.name)
         self._record(step, None)
         began = time.monotonic()
-        if (code := run_script(step.command)) not in step.exits or not step.makes.exists():
+        if (code := run_forked(step.command)) not in step.exits or not step.makes.exists():
             raise StepFailed(code or 1)
         self._record(step, round(time.monotonic() - began, 1))
         print(f"   -> {step.makes} ({self.state[step.name]['seconds']} s)", flush=True)
@@ -129,7 +129,7 @@ class Steps:
         write_text(self.path, as_json(self.state))
 
 
-def run_script(command: tuple[str, ...]) -> int:
+def run_forked(command: tuple[str, ...]) -> int:
     """Run a script in a process forked of this one, in which the libraries are loaded already; return its exit code.
 
     An interruption ends the script and all its processes, and is raised again.

@@ -30,7 +30,7 @@ from .probe_scopes import rare_classes as rare_classes
 from .probe_scopes import run_probe as run_probe
 from .results import data_identity as data_identity
 from .results import read_scores as read_scores
-from .results import write_results as write_results
+from .results import write_scores as write_scores
 from .spot_folds import BLOCKS_PER_SIDE as BLOCKS_PER_SIDE
 from .spot_folds import BUFFER_PITCHES as BUFFER_PITCHES
 from .spot_folds import spot_blocks as spot_blocks

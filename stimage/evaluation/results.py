@@ -13,7 +13,7 @@ from stimage.evaluation.embeddings import Embeddings
 KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")
 
 
-def write_results(
+def write_scores(
     out: str | os.PathLike,
     name: str,
     number: int,

@@ -19,7 +19,7 @@ from stimage.evaluation.predict import (
     run_original,
     split_groups,
 )
-from stimage.evaluation.results import data_identity, write_results
+from stimage.evaluation.results import data_identity, write_scores
 from stimage.figures.maps import prediction_maps
 from stimage.figures.style import save
 from stimage.genes.panels import Panel
@@ -27,6 +27,7 @@ from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, with_patients
 from stimage.scores.folds import SEEDS
 from stimage.scores.ridge import fair_pearson
+from stimage.slides.splits.splitting import SPLIT_BY
 
 PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1}  # protocols, and their versions
 PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
@@ -88,7 +89,7 @@ def predict(
     DataError
         If embeddings are of other slides, slides have no gene in common, or a group is not known.
     ValueError
-        If there is no such protocol, or maps are to be drawn without ``out``.
+        If there is no such protocol or split, or maps are to be drawn without ``out``.
 
     Examples
     --------
@@ -103,6 +104,8 @@ def predict(
     """
     if protocol not in PREDICTIONS:
         raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
+    if protocol == "fixed" and split not in SPLIT_BY:
+        raise ValueError(f"split={split!r}: pass one of {', '.join(SPLIT_BY)}")
     if maps and out is None:
         raise ValueError("maps= are drawn into a folder: pass out= too")
     began, root = time.monotonic(), open_unpublished(root)
@@ -157,7 +160,7 @@ def _write(
     out: Path, protocol: str, config: dict, outcome: PredictionScores, data: dict[str, Any], seconds: float
 ) -> Path:
     seeds = SEEDS if protocol == "original" else [0]
-    return write_results(out, f"expression-{protocol}", PREDICTIONS[protocol], config, data, seeds, PACKAGES, seconds,
+    return write_scores(out, f"expression-{protocol}", PREDICTIONS[protocol], config, data, seeds, PACKAGES, seconds,
                          outcome.slides, outcome.overall)  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.labelled import read_labelled
 from stimage.evaluation.probe_scopes import rare_classes, run_probe
-from stimage.evaluation.results import data_identity, read_scores, write_results
+from stimage.evaluation.results import data_identity, read_scores, write_scores
 from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
 from stimage.evaluation.tables import write_csv
 from stimage.jobs.roots import Root, open_root, open_unpublished
@@ -110,7 +110,7 @@ def probe(
         config |= {"blocks": BLOCKS_PER_SIDE, "near": BUFFER_PITCHES} if split == "block" else {}
         data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
                              left_out=spots.left_out, parts=root.names_by_split(spots.slides))  # fmt: skip
-        path = write_results(
+        path = write_scores(
             out, f"linear_probe/{protocol}", PROBE_VERSION, with_patients(config, root, patients), data,
             SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides, overall,
         )  # fmt: skip
@@ -176,7 +176,7 @@ def retrieve(
     if out is not None:
         data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out,
                              parts=root.names_by_split(names))  # fmt: skip
-        path = write_results(out, "retrieval", 1, {"k": k, "similarity": "cosine"}, data, [], RETRIEVAL_PACKAGES,
+        path = write_scores(out, "retrieval", 1, {"k": k, "similarity": "cosine"}, data, [], RETRIEVAL_PACKAGES,
                              time.monotonic() - began, slides, overall)  # fmt: skip
     notes = (f"{left_out} spots left out: they have only one of the embeddings",) if left_out else ()
     return Scores(overall, slides, notes, path)

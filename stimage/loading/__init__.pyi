@@ -1,7 +1,9 @@
+from .ahead import MOST as MOST
 from .ahead import Batches as Batches
 from .ahead import Begun as Begun
 from .ahead import Memory as Memory
 from .ahead import Task as Task
+from .ahead import cores as cores
 from .ahead import load_ahead as load_ahead
 from .batches import spot_loader as spot_loader
 from .pixels import augment as augment
@@ -10,6 +12,7 @@ from .sources import VERIFIED as VERIFIED
 from .sources import Source as Source
 from .sources import open_source as open_source
 from .sources import reading as reading
+from .tensors import COLUMNS as COLUMNS
 from .tensors import SpotBatch as SpotBatch
 from .tensors import begin_batch as begin_batch
 from .tensors import to_batch as to_batch

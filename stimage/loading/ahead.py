@@ -23,7 +23,7 @@ from stimage.core.errors import DataError
 Task = Callable[[], None]  # fills a part of a batch
 Begun = Generator[tuple[Any, list[Task]], None, None]  # batches, and what is to be done until they are whole
 AHEAD = 1  # batches that are read and filled beside the one that was asked for
-MOST = 16  # threads that decode, or processes that read
+MOST = 16  # threads that decode, or processes that read, each with two batches ready
 KEPT = 4  # blocks of a size that wait for their next use
 END = object()
 

@@ -21,9 +21,8 @@ from torch.utils.data import DataLoader, get_worker_info
 from stimage.core.errors import DataError
 from stimage.loading.ahead import MOST, Batches, Begun, Memory, cores
 from stimage.loading.sources import reading
-from stimage.loading.tensors import SpotBatch, begin_batch
+from stimage.loading.tensors import COLUMNS, SpotBatch, begin_batch
 
-READ = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
 IN_ARROW = "call with_format('arrow') before filter or map, whose function then gets tables"
 
 
@@ -121,7 +120,7 @@ class SpotBatches(Batches):
     """
 
     def __init__(self, dataset: datasets.IterableDataset, batch_size: int, image_size: int | None, drop_last: bool):
-        columns = [name for name in READ if name in dataset.features]
+        columns = [name for name in COLUMNS if name in dataset.features]
         self.dataset = dataset.select_columns(columns).with_format("arrow")
         self.batch_size, self.image_size, self.drop_last = batch_size, image_size, drop_last
         self.epoch, self._first, self._goes_on = 0, 0, False

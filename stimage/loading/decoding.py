@@ -80,7 +80,7 @@ def decode(encoded: pa.Buffer | None, spot: str, into: np.ndarray | None = None)
             pixels = _decode_fast(data, into if fits else None)
             if pixels.shape[2] == 3:
                 return None if fits else pixels
-        except (ValueError, imagecodecs.PngError):  # Pillow can, or knows why not
+        except (ValueError, imagecodecs.PngError):  # Pillow decodes it, or explains the error
             pass
     pixels = _decode_by_pillow(data, spot)
     if into is None or into.shape != pixels.shape:

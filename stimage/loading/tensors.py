@@ -11,6 +11,7 @@ import torch
 from stimage.loading.ahead import Memory, Task
 from stimage.loading.decoding import Change, Patches, size_of
 
+COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")  # of which batches are made
 RUN = 16  # images that a thread decodes at once: two lots that are resized together
 
 

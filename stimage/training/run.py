@@ -1,4 +1,4 @@
-"""A training run, from start to end, as the original's, but with what it lacked: held-out slides, resume, many GPUs."""
+"""A training run from start to end: the original's, and held-out slides, going on after a stop, and many GPUs."""
 
 import os
 import time
@@ -42,13 +42,13 @@ SHOWN = {  # of an epoch: what it is called on its line, how wide it is, its for
 
 
 class Run:
-    """Everything that a run needs; `fit` does it.
+    """Everything that a run needs; `fit` trains.
 
     Parameters
     ----------
     settings, out
-        What to do, and the folder for it; of an earlier run with the same settings, or fewer epochs, it goes
-        on.
+        What to do, and the folder for it. A run that the folder has goes on, if its settings are the same, or its
+        epochs fewer.
     on_better
         Called in the main process whenever the held-out loss is the best so far (or, without held-out spots, after each
         epoch) with the run and the model's weights; it saves the model.
@@ -218,7 +218,7 @@ class Run:
             scores |= validate(accelerator, self.towers, self.train, self.held_out, self.settings)
             self._check(scores["loss"], progress.step)
         progress.history.append({**scores, **measured})
-        accelerator.print(line_of(progress.history[-1]), flush=True)
+        accelerator.print(epoch_line(progress.history[-1]), flush=True)
         if self.settings.run.trackers:
             numbers = {f"validation/{k}": v for k, v in progress.history[-1].items() if v is not None}
             accelerator.log(numbers, step=progress.step)
@@ -234,7 +234,7 @@ class Run:
         return patience is not None and bool(self.held_out) and epoch - self.progress.best_epoch >= patience
 
 
-def line_of(scores: Mapping[str, float | None]) -> str:
+def epoch_line(scores: Mapping[str, float | None]) -> str:
     """Return an epoch's line, such that lines are aligned; results.json has all scores, under their full names."""
     shown = [(scores[name], *look) for name, look in SHOWN.items() if name in scores]
     return "  ".join(f"{word} {'-' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)

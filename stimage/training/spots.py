@@ -17,12 +17,10 @@ from stimage.examples.registering import raise_cause
 from stimage.loading.ahead import Batches, Begun, Memory, Task
 from stimage.loading.pixels import augment
 from stimage.loading.sources import VERIFIED, open_source, reading
-from stimage.loading.tensors import SpotBatch, begin_batch
+from stimage.loading.tensors import COLUMNS, SpotBatch, begin_batch
 from stimage.training.parts import Parts
 from stimage.training.second_tower import second_input
 from stimage.training.settings.groups import Settings
-
-COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")
 
 
 @dataclass(frozen=True, eq=False)

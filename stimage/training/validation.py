@@ -1,16 +1,14 @@
 """Scores of two towers on held-out slides: loss, recall both ways, and a linear probe where there are labels."""
 
-import os
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
-from joblib import cpu_count
 from torch import nn
 
-from stimage.loading.ahead import load_ahead
+from stimage.loading.ahead import MOST, cores, load_ahead
 from stimage.scores.linear_probe import probe_f1
 from stimage.scores.retrieval import retrieval_scores
 from stimage.slides.labels import is_label
@@ -20,7 +18,6 @@ from stimage.training.settings.groups import Settings
 from stimage.training.spots import TrainingBatches, TrainingSpots, held_out_as_is
 
 AT_ONCE = 256
-MOST_WORKERS = 16  # each has two batches ready, of 150 MB for 1,024 patches of 224 px
 PROBE_LEAST = 5  # spots of some label, to choose the probe's alpha on
 WAYS = {"a_to_b": "image_to_other", "b_to_a": "other_to_image"}
 
@@ -38,9 +35,9 @@ def validate(
         ``probe_f1``, the macro-F1 of a linear probe fitted on labelled spots of the training slides, where both have
         labels.
     """
-    images, others, scale = embed(accelerator, towers, held_out, np.arange(len(held_out)), settings.run.workers)
+    images, others, scale = embed_rows(accelerator, towers, held_out, np.arange(len(held_out)), settings.run.workers)
     rows, test = _labelled(train, held_out, settings)
-    probe = embed(accelerator, towers, held_out_as_is(train), rows, settings.run.workers)[0] if len(rows) else None
+    probe = embed_rows(accelerator, towers, held_out_as_is(train), rows, settings.run.workers)[0] if len(rows) else None
     scores = {}
     if accelerator.is_main_process:
         scores = {"loss": _loss(images, others, scale, held_out.slide, settings)}
@@ -74,7 +71,7 @@ def _labelled(train: TrainingSpots, held_out: TrainingSpots, settings: Settings)
     return (rows, test) if enough else (rows[:0], test[:0])
 
 
-def embed(
+def embed_rows(
     accelerator: Accelerator, towers: nn.Module, spots: TrainingSpots, rows: np.ndarray, workers: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Embed rows of a data set, shared by all processes: images and others (n x d, float32), and the logit scale."""
@@ -102,9 +99,8 @@ def loader(
 
 
 def spare_cores() -> int:
-    """Return this rank's share of the cores that it may run on, less its own: 1 to 16."""
-    share = cpu_count() // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    return min(max(1, share - 1), MOST_WORKERS)
+    """Return this rank's share of the cores that it may run on, less its own: from 1 to `MOST`."""
+    return min(max(1, cores() - 1), MOST)
 
 
 def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[str, torch.Tensor]:

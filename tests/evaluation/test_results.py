@@ -10,7 +10,7 @@ import torch
 
 from stimage.core.errors import DataError
 from stimage.evaluation.embeddings import read_embeddings, write_embeddings
-from stimage.evaluation.results import data_identity, write_results
+from stimage.evaluation.results import data_identity, write_scores
 from stimage.scores import retrieval
 from stimage.scores.retrieval import retrieval_scores
 from tests.evaluation.scripts import run
@@ -72,7 +72,7 @@ def test_retrieval_within_slides():
 def card(folder, name="probe", seeds=(0,), ids=("a", "b"), f1=0.5):
     data = data_identity(np.array(ids))
     figures = {"embedding": {"macro_f1": {"mean": f1, "std": 0.1, "by_fold": [f1]}}, "n": 2, "auroc": np.nan}
-    write_results(folder, name, 1, {"alpha": [1.0]}, data, seeds, ["numpy"], 1, {}, {"pooled": figures})
+    write_scores(folder, name, 1, {"alpha": [1.0]}, data, seeds, ["numpy"], 1, {}, {"pooled": figures})
     return folder
 
 

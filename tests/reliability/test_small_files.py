@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 
 from stimage.evaluation.embeddings import read_embeddings, write_embeddings
-from stimage.evaluation.results import read_scores, write_results
+from stimage.evaluation.results import read_scores, write_scores
 from stimage.genes.names import read_gene_table
 from stimage.genes.panels import Panel, write_panel
 from stimage.training.settings.groups import flat
@@ -52,7 +52,7 @@ def write(tmp_path):
                 yaml.safe_dump(make_settings({"source": "root", "panel": "panel.json", "slides": ["A", "B"]}).record)
             )
         else:
-            write_results(tmp_path, "x", 1, {"a": 1}, {"spots": 3}, [0], ["numpy"], 1.0, {"S0": {"f1": 0.5}}, {})
+            write_scores(tmp_path, "x", 1, {"a": 1}, {"spots": 3}, [0], ["numpy"], 1.0, {"S0": {"f1": 0.5}}, {})
         return path
 
     return write

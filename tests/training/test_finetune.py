@@ -307,7 +307,7 @@ def test_tf32_is_asked_for_and_given_back(folder):
 
 @pytest.mark.parametrize(("cores", "ranks", "workers"), [(16, "1", 15), (64, "2", 16), (64, "8", 7), (2, "4", 1)])
 def test_workers_are_the_cores_that_are_spare(monkeypatch, cores, ranks, workers):
-    monkeypatch.setattr("stimage.training.validation.cpu_count", lambda: cores)
+    monkeypatch.setattr("stimage.loading.ahead.cpu_count", lambda: cores)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", ranks)
     assert spare_cores() == workers
 
