@@ -200,6 +200,8 @@ def load(
     known = sorted(OPTIONS - {"root"})
     if unknown := options.keys() - set(known):
         raise ValueError(f"there is no option {min(unknown)!r}; there are {', '.join(known)}")
+    if not isinstance(root, (str, os.PathLike)):
+        raise ValueError(f"root: a {type(root).__name__} is no root; pass a path or a URL, and which slides as options")
     if streaming and (num_proc is not None or keep_in_memory):
         raise ValueError("num_proc and keep_in_memory are of preparing: pass streaming=False too")
     where = {"root": str(root)} if "://" in str(root) else {"data_dir": str(root)}

@@ -18,7 +18,7 @@ from stimage.core.together import finish_placing, place, staged
 from stimage.formats.frame import check_slide
 from stimage.formats.imported import ImportedSlide
 from stimage.genes.vocabulary import GENES_FILE, add_genes
-from stimage.slides.catalog import REQUIRED_FILES, TECHS, slide_files
+from stimage.slides.catalog import PUBLISHED, REQUIRED_FILES, TECHS, slide_files
 from stimage.slides.counts.wide_csv import parse_header
 from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
 from stimage.slides.names import check_name, fold_name
@@ -42,8 +42,12 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
         If ``row`` says another technology than ``found``, or there is no such technology.
     """
     check_name(row.slide, "--slide")
-    if found.tech not in TECHS or row.tech not in ("", found.tech):
-        raise ValueError(f"tech={row.tech or found.tech!r}: pass one of {', '.join(TECHS)}, to ImportedSlide alone")
+    if found.tech not in TECHS:
+        raise ValueError(f"tech={found.tech!r}: pass one of {', '.join(TECHS)}")
+    if row.tech not in ("", found.tech):
+        raise ValueError(f"tech={row.tech!r}: the slide is of {found.tech}; leave tech out of its row")
+    if (root / PUBLISHED).exists():
+        raise DataError(f"{root}: is a published folder; add the slide to the root that it was made of, or to another")
     ids = _ids(found, row.slide)
     row = replace(row, tech=found.tech, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
     if found.um_per_px:

@@ -1,7 +1,9 @@
 """What a slide's source says of its scale: Space Ranger's scale factors, HEST's metadata."""
 
 import json
+import math
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +34,13 @@ def source_scale(
     Raises
     ------
     DataError
-        If it is no number above 0.
+        If what the source says is no number above 0.
+    ValueError
+        If what the user says is none.
     """
-    if um_per_px:
+    if um_per_px is not None:
+        if not isinstance(um_per_px, Real) or not 0 < um_per_px < math.inf:
+            raise ValueError(f"um_per_px={um_per_px!r}: pass µm per pixel of the full-resolution image, above 0")
         return um_per_px / scale, USER
     for names in filter(lambda names: isinstance(names, Mapping), told):
         for name, source in SOURCES.items():

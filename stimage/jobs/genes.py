@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 
 from tqdm import tqdm
@@ -85,8 +86,12 @@ def select_genes(
     >>> stimage.load("ST", "sample", panel="panel.json").features["expression"].length
     8
     """
-    if method not in METHODS or (method == "list") != (genes is not None):
-        raise ValueError(f"method={method!r}: pass one of {', '.join(METHODS)}; list goes with genes=")
+    if method not in METHODS:
+        raise ValueError(f"method={method!r}: pass one of {', '.join(METHODS)}")
+    if (method == "list") != (genes is not None):
+        raise ValueError(f"method={method!r}: the method list, and no other, goes with genes= (--genes)")
+    if n is not None and (not isinstance(n, Integral) or n < 1):
+        raise ValueError(f"n={n!r}: pass a whole number of genes, 1 or more")
     if out is not None and Path(out).suffix not in PANEL_SUFFIXES:
         raise ValueError(f"out={str(out)!r}: a panel file ends in {', '.join(PANEL_SUFFIXES)}")
     root = open_unpublished(root)

@@ -1,5 +1,6 @@
 """An opened root: the choice of its slides, their splits, and how their files are read."""
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from stimage.slides.splits.splitting import FRACTIONS, SlideSplit, Splitting, sl
 from stimage.slides.splits.table import SPLITS
 
 COLUMNS = ("tech", "species", "tissue", "pmid", "involve_cancer")  # of the table of slides, as `Slide` has them
+READING = {"um_per_px": None, "on_mismatch": "error", "max_image_pixels": MAX_IMAGE_PIXELS}  # unless told otherwise
 
 
 @dataclass(frozen=True, repr=False)
@@ -87,7 +89,7 @@ class Root:
     def settings(self) -> dict[str, Any]:
         """What training's settings say of the data, by full name; `ValueError` for what they can't say."""
         reading, splitting = self.source.reading, self.splitting
-        usual = {"on_mismatch": "error", "max_image_pixels": MAX_IMAGE_PIXELS}
+        usual = READING | {"um_per_px": reading.get("um_per_px")}  # which is a setting
         if self.source.access != OPEN or any(reading.get(name, value) != value for name, value in usual.items()):
             raise ValueError("on_mismatch=, max_image_pixels=, token= and storage_options= are no settings of "
                              "training: open the root without them")  # fmt: skip
@@ -188,8 +190,14 @@ def open_root(
     splitting = Splitting(
         split_by, split_seed, cast(tuple[float, float, float], tuple(split_fractions)), patients, splits, no_study
     )
+    reading = {"um_per_px": um_per_px, "on_mismatch": on_mismatch, "max_image_pixels": max_image_pixels}
+    access = Access(dict(storage_options or {}), token)
     if isinstance(root, Root):
+        if (tech, part, filters, splitting, reading, access) != ("all", None, Filters(), Splitting(), READING, OPEN):
+            raise ValueError(f"{root!r}: is opened already; pass its path to open it with other options")
         return root
+    if not isinstance(root, str | os.PathLike):
+        raise ValueError(f"root: a {type(root).__name__} is no root; pass a path, a URL, or what open_root returns")
     if tech not in (*TECHS, "all"):
         raise ValueError(f"tech={tech!r}: pass one of {', '.join(TECHS)}, or all")
     if on_mismatch not in ON_MISMATCH:
@@ -197,8 +205,6 @@ def open_root(
     part = (part,) if isinstance(part, str) else tuple(part or ()) or None
     if unknown := [one for one in part or () if one not in SPLITS]:
         raise ValueError(f"part={unknown[0]!r}: pass one of {', '.join(SPLITS)}")
-    access = Access(dict(storage_options or {}), token)
-    reading = {"um_per_px": um_per_px, "on_mismatch": on_mismatch, "max_image_pixels": max_image_pixels}
     source = open_source(str(root), access, **reading)
     opened = Root(source, Selection(str(root), techs_called(tech), filters, on_mismatch), splitting, part)
     _ = opened.listed  # refuses filters that match nothing

@@ -20,11 +20,10 @@ import stimage_1k4m
 from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError, one_line
 from stimage.core.storage import list_folder, local_copy, located
-from stimage.slides.catalog import TECHS, Catalog, Filters, Slide, read_catalog
+from stimage.slides.catalog import PUBLISHED, TECHS, Catalog, Filters, Slide, read_catalog
 from stimage.slides.names import check_name, fold_name
 from stimage.slides.splits.table import SPLITS
 
-PUBLISHED = "slides.parquet"  # tells a published folder from a root
 FAILED = re.compile(r"Failed to read (?:file|schema from) '(.*?)' with error ")
 SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
 # pages have checksums, which versions of datasets before 4.2 cannot be told to look at

@@ -1,5 +1,6 @@
 from .catalog import FILE_KINDS as FILE_KINDS
 from .catalog import ON_MISMATCH as ON_MISMATCH
+from .catalog import PUBLISHED as PUBLISHED
 from .catalog import REQUIRED_FILES as REQUIRED_FILES
 from .catalog import TECHS as TECHS
 from .catalog import Catalog as Catalog

@@ -5,7 +5,7 @@ import logging
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ REQUIRED_FILES = {  # part of a slide: folder and how its file's name ends
     "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
 }
 FILE_KINDS = (*REQUIRED_FILES, "annotation")  # of a slide
+PUBLISHED = "slides.parquet"  # tells a published folder from a root
 BYTES_PER_SPOT = 75  # of a coord file
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,11 @@ class Filters:
     involve_cancer: bool | Iterable[bool] | None = None
     exclude: str | os.PathLike | Iterable[str] | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, Iterator):  # which could be read but once
+                object.__setattr__(self, name, tuple(value))
+
 
 @dataclass(frozen=True)
 class Catalog:
@@ -147,7 +153,7 @@ class Catalog:
                 slides = self._matching(slides, key, texts_of(wanted))
         if filters.exclude is not None:
             slides = self._without(slides, slide_names(filters.exclude))
-        if with_broken:
+        if with_broken and slides:
             return slides
         if bad := [slide.name for slide in slides if slide.name in self.broken]:
             message = "; ".join(self.broken[name] for name in bad[:5])

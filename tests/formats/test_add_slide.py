@@ -209,7 +209,10 @@ def test_in_python_the_technology_is_said_once(sample, tmp_path):
     found = from_anndata(stimage.read_slide(sample, st))
     add_to_root(found, tmp_path / "root", MetaRow("Mine"))
     assert read_catalog(str(tmp_path / "root")).slides[0].tech == "ST"
-    for wrong, row in ((found, MetaRow("Mine", tech="Visium")), (replace(found, tech="Xenium"), MetaRow("Mine"))):
-        with pytest.raises(ValueError, match="pass one of ST, Visium, VisiumHD"):
+    for wrong, row, words in (
+        (found, MetaRow("Mine", tech="Visium"), "the slide is of ST; leave tech out"),
+        (replace(found, tech="Xenium"), MetaRow("Mine"), "pass one of ST, Visium, VisiumHD"),
+    ):
+        with pytest.raises(ValueError, match=words):
             add_to_root(wrong, tmp_path / "other", row)
     assert not (tmp_path / "other").exists()

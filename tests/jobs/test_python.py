@@ -82,6 +82,44 @@ def test_a_root_says_once_what_is_meant(made):
     ):
         with pytest.raises(ValueError, match=words):
             stimage.open_root(made, **options)
+    for wrong in (None, 3, stimage.list_slides(made)):
+        with pytest.raises(ValueError, match="is no root; pass a path"):
+            stimage.open_root(wrong)
+        with pytest.raises(ValueError, match="is no root; pass a path"):
+            stimage.load("ST", wrong)
+
+
+def test_options_of_an_opened_root_are_not_overlooked(made):
+    """Its slides are chosen once: other options are refused, not ignored; a generator of names is read once."""
+    names = ["Human_Breast_Sample1_ST_A1"]
+    root = stimage.open_root(made, slides=iter(names))
+    for options in ({"tech": "Visium"}, {"species": "human"}, {"um_per_px": 2.0}, {"part": "test"}):
+        with pytest.raises(ValueError, match="is opened already; pass its path"):
+            stimage.open_root(root, **options)
+    assert [slide.name for slide in root.slides] == stimage.list_slides(root).index.tolist() == names
+    with pytest.raises(stimage.DataError, match="no slide is left of 5: loosen the filters"):
+        stimage.open_root(made, slides=[])
+
+
+def test_a_number_of_genes_is_one_or_more(made):
+    for wrong in (0, -1, 1.5, "5"):
+        with pytest.raises(ValueError, match="pass a whole number of genes, 1 or more"):
+            stimage.select_genes(stimage.open_root(made, "ST", species="human"), "overlap-hvg", wrong)
+    with pytest.raises(ValueError, match="the method list, and no other, goes with genes="):
+        stimage.select_genes(made, "overlap-hvg", genes=["ERBB2"])
+
+
+def test_what_would_spoil_a_root_is_not_added(made, tmp_path):
+    """A scale that is none would leave a meta file that can't be read; a published folder has no slides' files."""
+    adata = stimage.read_slide(made, "Human_Breast_Sample1_ST_A1")
+    for wrong in (-3, 0, float("nan"), "abc"):
+        with pytest.raises(ValueError, match=r"um_per_px=.* above 0"):
+            stimage.add_slide(adata, tmp_path / "root", "Mine", um_per_px=wrong)
+    assert not (tmp_path / "root").exists()
+    published = stimage.publish(stimage.open_root(made, "ST"), tmp_path / "out").folder
+    with pytest.raises(stimage.DataError, match="is a published folder; add the slide to the root"):
+        stimage.add_slide(adata, published, "Mine")
+    assert not (published / "ST").exists()
 
 
 def test_a_published_folder_has_no_files_of_slides(made, tmp_path):
