@@ -20,6 +20,10 @@ TOWER = HERE.parent / "configs/finetune/tiny_clip"
 
 def main() -> None:
     args = parse_arguments()
+    from stimage.core.extras import needs
+
+    for module in ("accelerate", "scanpy", "sklearn"):  # one of each extra: before anything is made
+        needs(module)
     os.environ.setdefault("HF_DATASETS_CACHE", str((args.out / "cache").absolute()))  # before datasets is imported
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # for so small a model, threads wait longer than they work
     from stimage.demo.choice import choose_as_configured, choose_slides
@@ -80,6 +84,7 @@ def parse_arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     from stimage.core.errors import DataError
+    from stimage.core.extras import NotInstalled
     from stimage.demo.steps import StepFailed
 
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -87,7 +92,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main()
-    except DataError as error:
+    except (DataError, NotInstalled) as error:
         sys.exit(f"error: {error}")
     except StepFailed as failed:
         print("\n== stopped: the step above failed; the same command goes on from there", file=sys.stderr)

@@ -73,6 +73,9 @@ def read_embeddings(
         return path
     if isinstance(path, pd.DataFrame):
         return _joined(TABLE, [TABLE], [_of_table(TABLE, path.copy(), slide_names, path.attrs.get("model"))])
+    if not isinstance(path, str | os.PathLike):
+        raise ValueError(f"embeddings: a {type(path).__name__} is none; pass what embed returns, a table with the "
+                         "spot ids as its index, or a path")  # fmt: skip
     path = Path(path)
     if path.is_dir():
         files = listed(path, "*.parquet")

@@ -25,6 +25,8 @@ from stimage.towers.image_towers import VisionTower, load_tower
 if TYPE_CHECKING:
     from anndata import AnnData
 
+DTYPES = ("float32", "bfloat16", "float16")
+
 
 def embed(
     root: str | Path | Root,
@@ -89,6 +91,10 @@ def embed(
     >>> adata.obsm["X_embedding"].shape
     (28, 16)
     """
+    if not isinstance(model, str | os.PathLike):
+        raise ValueError(f"model: a {type(model).__name__} is no encoder; pass a path or a name, such as run.model")
+    if batch_size < 1 or dtype not in DTYPES:
+        raise ValueError(f"batch_size={batch_size!r}, dtype={dtype!r}: pass 1 spot or more, and one of {DTYPES}")
     root = open_root(root)
     if into is not None:
         root = _of_slides(root, into)

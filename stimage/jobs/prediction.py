@@ -106,6 +106,8 @@ def predict(
         raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
     if protocol == "fixed" and split not in SPLIT_BY:
         raise ValueError(f"split={split!r}: pass one of {', '.join(SPLIT_BY)}")
+    if n < 1 or (folds is not None and folds < 2):
+        raise ValueError(f"n={n!r}, folds={folds!r}: pass 1 gene or more, and 2 folds or more")
     if maps and out is None:
         raise ValueError("maps= are drawn into a folder: pass out= too")
     began, root = time.monotonic(), open_unpublished(root)

@@ -1,7 +1,8 @@
 """Probing embeddings by the pathologists' labels, and retrieving one kind of embedding by another."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -165,9 +166,12 @@ def retrieve(
     >>> scores.overall["within"]["a_to_b"]["recall@1"]
     1.0
     """
+    k = list(k) if isinstance(k, Iterable) else [k]
+    if not k or not all(isinstance(one, Integral) and one > 0 for one in k):
+        raise ValueError(f"k={k!r}: pass a list of whole numbers, 1 or more, such as [1, 5, 10]")
     began, root = time.monotonic(), open_root(root)
     a, b, left_out = _pairs(root, embeddings, other, on_mismatch)
-    k, names, slides = list(k), np.unique(a.slides).tolist(), {}
+    names, slides = np.unique(a.slides).tolist(), {}
     for name in names:
         mine = a.slides == name
         slides[name] = retrieval_scores(a.vectors[mine], b.vectors[mine], ks=k)

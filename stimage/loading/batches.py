@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from inspect import signature
+from numbers import Integral
 from typing import Any
 
 import datasets
@@ -59,6 +60,9 @@ def spot_loader(
     """
     if "strategy" not in signature(split_dataset_by_node).parameters:
         raise ImportError(f"batches need datasets 5.1 or later, not {datasets.__version__}: pip install -U datasets")
+    for name, value in (("batch_size", batch_size), ("image_size", 1 if image_size is None else image_size)):
+        if not isinstance(value, Integral) or value < 1:
+            raise ValueError(f"{name}={value!r}: pass a whole number, 1 or more")
     _check(dataset)
     workers = _usual_workers(dataset) if workers is None else workers
     epoch = getattr(dataset, "epoch", 0)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import stimage
@@ -107,6 +108,31 @@ def test_a_number_of_genes_is_one_or_more(made):
             stimage.select_genes(stimage.open_root(made, "ST", species="human"), "overlap-hvg", wrong)
     with pytest.raises(ValueError, match="the method list, and no other, goes with genes="):
         stimage.select_genes(made, "overlap-hvg", genes=["ERBB2"])
+
+
+def test_arguments_that_are_none_are_refused(made):
+    """At once, by name: a batch of no spot, a recall at -3 or embeddings that are an array make no sense."""
+    pytest.importorskip("torch")
+    from stimage.loading import spot_loader
+
+    root, vectors = stimage.open_root(made, "ST"), np.zeros((3, 4))
+    for call, words in (
+        (lambda: stimage.embed(root, None), "a NoneType is no encoder; pass a path or a name"),
+        (lambda: stimage.embed(root, "clip", batch_size=0), "batch_size=0"),
+        (lambda: stimage.embed(root, "clip", dtype="int8"), "dtype='int8'"),
+        (lambda: stimage.probe(root, vectors), "embeddings: a ndarray is none; pass what embed returns"),
+        (lambda: stimage.predict(root, vectors, split="random"), "split='random': pass one of slide, study, patient"),
+        (lambda: stimage.predict(root, vectors, n=0), "n=0, folds=None: pass 1 gene or more"),
+        (lambda: stimage.predict(root, vectors, folds=1), "folds=1: pass 1 gene or more, and 2 folds or more"),
+        *(
+            (lambda k=k: stimage.retrieve(root, vectors, vectors, k), "pass a list of whole numbers")
+            for k in ([], [-3], "5")
+        ),
+        (lambda: spot_loader(stimage.load("ST", made), 0), "batch_size=0: pass a whole number, 1 or more"),
+        (lambda: spot_loader(stimage.load("ST", made), 8, image_size=0), "image_size=0: pass a whole number"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
 
 
 def test_what_would_spoil_a_root_is_not_added(made, tmp_path):
