@@ -16,6 +16,7 @@ from PIL import Image
 
 from stimage.core.errors import DataError
 from stimage.formats.imported import ImportedSlide, ImportOptions
+from stimage.formats.recognise import read_source
 from stimage.formats.tenx.space_ranger import read_space_ranger
 from tests.outs import write_outs
 
@@ -456,3 +457,21 @@ def test_cut_and_flipped_files_are_read_or_refused(outs, data):
             set(found.barcodes)
         )
         assert np.isfinite(found.x).all() and np.isfinite(found.y).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (H5, "is a file of counts alone, without positions; name the folder that has it"),
+        (POSITIONS, "is of no format that is read here; name Space Ranger's folder outs, or a .h5ad file"),
+        ("store.zarr", "is a Zarr store"),
+        ("nothing", "there is no such file or folder"),
+    ],
+)
+def test_what_no_reader_takes_is_told(outs, name, message):
+    (outs / "store.zarr").mkdir()
+    (outs / "store.zarr/zarr.json").write_text("{}")
+    with pytest.raises(DataError) as error:
+        read_source(outs / name, ImportOptions())
+    assert f"{outs / name}: {message}" in str(error.value)
+    assert told(read_source(outs, ImportOptions())) == told(read_space_ranger(outs, ImportOptions()))
