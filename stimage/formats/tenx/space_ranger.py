@@ -52,9 +52,9 @@ def read_space_ranger(outs: Path, options: ImportOptions) -> ImportedSlide:
     image = options.image or _pixels(files["hires"])
     left_out |= {"spots outside the tissue": off} if off else {}
     said = source_scale([factors], scale, files["factors"], options.um_per_px)
-    frame = _frame(files, factors, options)
+    frame, preview = _frame(files, factors, options)
     return ImportedSlide(str(outs), matrix.barcodes, matrix.names.tolist(), matrix.counts, x * scale, y * scale, r,
-                         image, {}, tech, *said, matrix.ids.tolist(), frame, left_out)  # fmt: skip
+                         image, {}, tech, *said, matrix.ids.tolist(), frame, left_out, preview)  # fmt: skip
 
 
 def _on_tissue(
@@ -135,11 +135,12 @@ def _pixels(path: Path) -> Path | np.ndarray:
 
 def _frame(
     files: Mapping[str, Path], factors: dict[str, Any], options: ImportOptions
-) -> tuple[float, float, str] | None:
-    """Return the full image's size by its small one's, if the full one is added."""
+) -> tuple[tuple[float, float, str] | None, Path | np.ndarray | None]:
+    """Return the full image's size by its small one's, and the small one, if the full one is added."""
     size = next((size for size in ("hires", "lowres") if size in files and f"tissue_{size}_scalef" in factors), None)
     if not options.image or not size:
-        return None
+        return None, None
     path, scale = files[size], factor(factors, f"tissue_{size}_scalef", files["factors"], "remove it")
     with reading(path, "an image"), Image.open(io.BytesIO(_content(path))) as small:
-        return small.width / scale, small.height / scale, f"{path.name} and {files['factors'].name}"
+        said = f"{path.name} and {files['factors'].name}"
+        return (small.width / scale, small.height / scale, said), _pixels(path)
