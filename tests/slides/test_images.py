@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import re
 import struct
+import subprocess
+import sys
 import zlib
 from contextlib import suppress
 from functools import partial
@@ -13,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import pyvips
+import tifffile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -241,3 +244,40 @@ def test_a_forked_child_reads_after_its_parent_did(tmp_path, kind):
     child.join(20)
     child.kill()  # if it hangs
     assert child.exitcode == 0
+
+
+def test_the_largest_page_of_a_tiff_is_the_slide(tmp_path):
+    """A label, an overview or a macro photograph may come first."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 255, (300, 400, 3), np.uint8)
+    for tile in (None, (64, 64)):
+        with tifffile.TiffWriter(tmp_path / "pages.tif") as file:
+            for page in (pixels[:200, :390] // 2, pixels, pixels[::2, ::2].copy()):
+                file.write(page, photometric="rgb", metadata=None, tile=tile)
+        info = images.image_info(str(tmp_path / "pages.tif"))
+        assert (info.width, info.height) == (400, 300)
+        (patch,) = images.read_patches(str(tmp_path / "pages.tif"), np.array([[100, 100, 150, 150]]))
+        assert np.array_equal(patch, pixels[100:150, 100:150])
+
+
+ODD = {
+    "is not supported (tiff2vips: LZMA": {"compression": "lzma", "tile": (64, 64)},
+    "its colours are planes of tiles": {"planarconfig": "separate", "tile": (64, 64)},
+    "its colours are 3 pages of one band each": {"photometric": "minisblack", "ome": True},
+}
+
+
+@pytest.mark.parametrize("words", ODD)
+def test_a_tiff_that_is_not_supported_is_converted_by_the_advice(tmp_path, monkeypatch, words):
+    """The command in the message is run as it stands."""
+    pixels = np.random.default_rng(0).integers(0, 255, (128, 192, 3), np.uint8)
+    planes = "planes" in words or "pages" in words
+    options = {"photometric": "rgb", "metadata": {"axes": "CYX"} if planes else None, **ODD[words]}
+    tifffile.imwrite(tmp_path / "odd.tif", np.moveaxis(pixels, 2, 0) if planes else pixels, **options)
+    box = np.array([[0, 0, 192, 128]])
+    with pytest.raises(DataError, match=re.escape(words)) as error:
+        list(images.read_patches(str(tmp_path / "odd.tif"), box))
+    (advice,) = re.findall('python -c "(.*)"', str(error.value))
+    subprocess.run([sys.executable, "-c", advice], cwd=tmp_path, check=True)
+    (patch,) = images.read_patches(str(tmp_path / "converted.tif"), box)
+    assert np.array_equal(patch, pixels)

@@ -6,6 +6,7 @@ is not applied, since coordinates are of the pixels as stored. Interlaced PNG an
 to the memory's bound: their decoders hold the whole image, which may therefore not be so large.
 """
 
+import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from stimage.core.errors import DataError, one_line
 
 STRIP = 16  # rows decoded at a time: few enough for the processor's cache
 LOADERS = ("pngload", "jpegload", "tiffload")
+SEPARATE = tifffile.PLANARCONFIG.SEPARATE
 PIXELS: dict[str, np.dtype] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
 MAX_IMAGE_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
+UNKNOWN = ("not supported", "not implemented", "not configured", "libvips built without")  # libvips of compressions
 MAX_WHOLE = 400_000_000  # pixels of an image that its decoder holds whole
 
 pyvips.cache_set_max(0)  # libvips would keep a hundred opened images, with the rows it last decoded of each
@@ -65,8 +68,8 @@ def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_IMAGE_PIXEL
     Raises
     ------
     DataError
-        If the file is no image, is cut off, is larger than allowed, or has pixels that are not 8- or 16-bit grey,
-        colour or CMYK.
+        If the file is no image, is cut off, is larger than allowed, has pixels that are not 8- or 16-bit grey,
+        colour or CMYK, or is compressed in a way that is not supported.
     """
     source = _Source(path, _open(path, max_pixels))
     if len(boxes):
@@ -74,11 +77,16 @@ def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_IMAGE_PIXEL
 
 
 def _open(path: str, max_pixels: int) -> pyvips.Image:
+    """Open an image; of a TIFF's pages the largest, since a label or an overview may come first."""
     try:  # without fail_on a cut file is read silently, grey where it ends
         image = pyvips.Image.new_from_file(path, access="sequential", fail_on="error", revalidate=True)
+        loader = image.get("vips-loader")
+        page = _check_tiff(path) if loader == "tiffload" else 0
+        if page:
+            image = pyvips.Image.new_from_file(path, access="sequential", fail_on="error", revalidate=True, page=page)
     except pyvips.Error as error:
         raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read ({_reason(error)})") from None
-    if (loader := image.get("vips-loader")) not in LOADERS:
+    if loader not in LOADERS:
         raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read (but one for {loader})")
     if image.width * image.height > max_pixels:
         raise DataError(
@@ -92,29 +100,52 @@ def _open(path: str, max_pixels: int) -> pyvips.Image:
         )
     if image.format not in PIXELS or image.interpretation in ("lab", "labq", "xyz"):
         raise DataError(f"{path}: its pixels are {image.format} {image.interpretation}; save it as 8-bit RGB")
-    if image.get("vips-loader") == "tiffload":
-        _check_tiff(path)
     if _is_tiled(image):
-        return pyvips.Image.new_from_file(path, access="random", fail_on="error", revalidate=True)
+        return pyvips.Image.new_from_file(path, access="random", fail_on="error", revalidate=True, page=page)
     if loader == "jpegload":  # libjpeg only warns of damaged data and goes on with wrong colours
         return pyvips.Image.new_from_file(path, access="sequential", fail_on="warning", revalidate=True)
     return image
 
 
-def _check_tiff(path: str) -> None:
-    """Refuse a cut TIFF and one of raw YCbCr, of which libvips would silently give black and wrong colours."""
+def _check_tiff(path: str) -> int:
+    """Return which page of a TIFF is the largest.
+
+    A cut one is refused, and one of raw YCbCr or of a page a colour, of which libvips would silently give black, wrong
+    colours and greys.
+    """
     try:
         with tifffile.TiffFile(path) as tiff:
-            page, size = tiff.pages.first, tiff.filehandle.size
+            pages = [page.aspage() for page in tiff.pages]
+            shapes = [(page.imagelength, page.imagewidth, page.samplesperpixel) for page in pages]
+            largest = max(range(len(shapes)), key=lambda k: (shapes[k][0] * shapes[k][1], -k))
+            page, size = pages[largest], tiff.filehandle.size
             reach = max(map(sum, zip(page.dataoffsets, page.databytecounts)), default=0)
             compression = getattr(page.compression, "name", "")  # a bare number where it is an unknown one
             raw = page.photometric == tifffile.PHOTOMETRIC.YCBCR and "JPEG" not in compression
-    except (tifffile.TiffFileError, struct.error, IndexError) as error:
+            separate = (
+                page.is_tiled and page.samplesperpixel > 1 and page.planarconfig == tifffile.PLANARCONFIG.SEPARATE
+            )
+    except (tifffile.TiffFileError, struct.error, IndexError, ValueError) as error:
         raise DataError(f"{path}: is damaged or cut off ({one_line(error)})") from None
     if reach > size:
         raise DataError(f"{path}: is damaged or cut off: its pixels reach beyond the end of the file")
     if raw:
         raise DataError(f"{path}: its pixels are uncompressed YCbCr; save it as 8-bit RGB")
+    alike = shapes.count(shapes[largest])
+    if separate or (shapes[largest][2] == 1 and alike > 2):
+        kind = "planes of tiles" if separate else f"{alike} pages of one band each"
+        raise DataError(f"{path}: its colours are {kind}; {_convert(path, '[:3].transpose(1, 2, 0)')}")
+    return largest
+
+
+def _convert(path: str, then: str = "") -> str:
+    """Say how an image is saved so that it can be read."""
+    name = os.path.basename(path).replace("'", "\\'")
+    return (
+        'save it as RGB in tiles, where it is: pip install imagecodecs; python -c "import tifffile as t; '
+        f"t.imwrite('converted.tif', t.imread('{name}'){then}, photometric='rgb', tile=(256, 256), "
+        "compression='zlib')\""
+    )
 
 
 def _is_tiled(image: pyvips.Image) -> bool:
@@ -142,15 +173,20 @@ class _Source:
         try:
             memory = self.region.fetch(left, top, width, height)
         except pyvips.Error as error:
-            raise DataError(f"{self.path}: is damaged or cut off ({_reason(error)})") from None
+            raise self._fault(_reason(error)) from None
         if self.tiled and (damage := pyvips.Error("").detail):  # libvips paints a damaged tile black, and only notes it
-            raise DataError(f"{self.path}: is damaged or cut off ({damage.strip()})")
+            raise self._fault(one_line(damage.strip().partition("\n")[0]))
         pixels = np.frombuffer(memory, self.dtype).reshape(height, width, self.bands)
         if self.dtype == np.uint16:
             pixels = (pixels >> 8).astype(np.uint8)
         if self.cmyk:
             return _without_ink(pixels)
         return pixels[..., :3] if self.bands >= 3 else pixels[..., :1]
+
+    def _fault(self, why: str) -> DataError:
+        if any(word in why for word in UNKNOWN):
+            return DataError(f"{self.path}: is not supported ({why}); {_convert(self.path)}")
+        return DataError(f"{self.path}: is damaged or cut off ({why})")
 
 
 def _without_ink(pixels: np.ndarray) -> np.ndarray:
