@@ -6,7 +6,6 @@ from .checks.running import SMALL as SMALL
 from .checks.running import check_all as check_all
 from .checks.running import with_twins as with_twins
 from .checks.running import write_tables as write_tables
-from .checks.tissue import find_tissue as find_tissue
 from .meta.checking import check_meta as check_meta
 from .meta.geo import read_geo as read_geo
 from .meta.making import Meta as Meta

@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
 
-from stimage.collection.checks.tissue import find_tissue
 from stimage.evaluation.expression import SlidePrediction
 from stimage.evaluation.expression_data import spots_of
 from stimage.figures.shapes import SpotShapes
@@ -16,6 +15,7 @@ from stimage.figures.sheets import Gene, overview
 from stimage.genes.names import read_gene_table
 from stimage.scores.ridge import fair_pearson
 from stimage.slides.images.patches import Patch
+from stimage.slides.images.tissue import find_tissue
 from stimage.slides.images.views import around, read_views, shapes_of, whole
 from stimage.slides.spots import Spots
 

@@ -5,10 +5,10 @@ from scipy.ndimage import gaussian_filter, laplace
 
 from stimage.collection.checks.evidence import Picture
 from stimage.collection.checks.findings import Result
-from stimage.collection.checks.tissue import fit_spots
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 from stimage.slides.images.patches import lies_outside
+from stimage.slides.images.tissue import fit_spots
 from stimage.slides.matching import MAX_RADIUS_RATIO
 from stimage.slides.scale.grids import GRIDS
 from stimage.slides.scale.scale import MAX_STRETCH, Scale

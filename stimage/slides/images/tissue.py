@@ -7,6 +7,8 @@ from scipy.ndimage import uniform_filter
 from scipy.spatial import cKDTree
 
 BLACK = 45  # darker than any stained tissue: a scanner's frame
+FACTORS = tuple(0.4 * 1.04**k for k in range(48))  # 0.4 to 2.5, by which coordinates may be off
+MORE = 0.05  # share of the centres by which more must lie on tissue
 LONGEST = 200  # pixels of the longer side, at which spots are laid over the tissue
 TURNS = {
     "swapped (x is y and y is x)": lambda x, y, w, h: (y, x),
@@ -85,23 +87,33 @@ def fit_spots(pixels: np.ndarray, step: float, x: np.ndarray, y: np.ndarray, pit
     reach = 0.75 * pitch * np.sqrt(len(x) / len(some))
     x, y = x[some], y[some]
     scores = {turn: score(*move(x, y, width, height), reach) for turn, move in TURNS.items()}
-    factors = {f"multiplied by {factor:.2g}": factor for factor in _scales(tissue, unit, x, y)}
+    as_is, here = score(x, y, reach), _on_tissue(tissue, unit, x, y)
+    factors = {}
+    for factor in _scales(tissue, unit, x, y):  # a crowd on tissue wherever it lies tells nothing
+        if _on_tissue(tissue, unit, x * factor, y * factor) > here + MORE:
+            factors[f"multiplied by {factor:.2g}"] = factor
     scores |= {turn: score(x * factor, y * factor, reach * factor) for turn, factor in factors.items()}
     turn = max(scores, key=lambda turn: scores[turn])
-    inside = (x >= 0) & (y >= 0) & (x < width) & (y < height)
-    places = (y[inside] / unit).astype(int), (x[inside] / unit).astype(int)
-    places = tuple(np.minimum(place, size - 1) for place, size in zip(places, tissue.shape))
-    return Fit(score(x, y, reach), scores[turn], turn, factors.get(turn, 1.0), float(tissue[places].sum() / len(x)))
+    return Fit(as_is, scores[turn], turn, factors.get(turn, 1.0), here)
+
+
+def _on_tissue(tissue: np.ndarray, unit: float, x: np.ndarray, y: np.ndarray) -> float:
+    """Return the share of the centres that are on tissue."""
+    rows, columns = (y / unit).astype(int), (x / unit).astype(int)
+    inside = (rows >= 0) & (columns >= 0) & (rows < tissue.shape[0]) & (columns < tissue.shape[1])
+    return float(tissue[rows[inside], columns[inside]].sum() / len(x))
 
 
 def _scales(tissue: np.ndarray, unit: float, x: np.ndarray, y: np.ndarray) -> list[float]:
-    """Return the factor that moves the spots' far corner to the tissue's, if it is far from 1."""
+    """Return factors, not near 1, that leave the spots inside the image, and the one that fits the far corners."""
     rows, columns = np.nonzero(tissue)
     if not len(rows):
         return []
     wide, high = np.percentile(columns, 98) * unit, np.percentile(rows, 98) * unit
-    factor = float(np.sqrt(wide * high / max(np.percentile(x, 98) * np.percentile(y, 98), 1e-9)))
-    return [factor] if np.isfinite(factor) and not 0.8 < factor < 1.25 else []
+    corner = float(np.sqrt(wide * high / max(np.percentile(x, 98) * np.percentile(y, 98), 1e-9)))
+    most = min(tissue.shape[1] * unit / max(x.max(), 1e-9), tissue.shape[0] * unit / max(y.max(), 1e-9))
+    factors = [factor for factor in FACTORS if factor <= most * 1.02]
+    return [factor for factor in (*factors, corner) if np.isfinite(factor) and not 0.9 < factor < 1.1]
 
 
 def _correlation(one: np.ndarray, other: np.ndarray) -> float:
