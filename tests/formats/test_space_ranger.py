@@ -388,6 +388,11 @@ def test_what_is_refused_with_its_reason(outs, case):
     assert message.replace("{outs}", str(outs)) in said and str(outs) in said
 
 
+@pytest.mark.parametrize("name", ["layer", "library"])
+def test_an_option_that_says_nothing_here_is_refused(outs, name):
+    assert f"has no {name}; leave out --{name}" in refused(outs, **{name: "counts"})
+
+
 def test_what_messages_advise_works(outs):
     before = read(outs)
     shutil.copytree(outs, outs.parent / "run/outs")

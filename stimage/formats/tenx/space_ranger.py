@@ -36,6 +36,9 @@ def read_space_ranger(outs: Path, options: ImportOptions) -> ImportedSlide:
     DataError
         If a file is missing, damaged, there of several samples, or another slide's.
     """
+    for name in ("layer", "library"):
+        if getattr(options, name) is not None:
+            raise DataError(f"{outs}: is Space Ranger's folder, which has no {name}; leave out --{name}")
     files = find_files(outs)
     matrix, left_out = read_genes(files, options.genome)
     where = files.get("h5") or files["matrix"]
