@@ -54,6 +54,7 @@ def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
     name, mine = library_of(obs, parts.uns.get("spatial"), options.library, where)
     entry = entry_of(name, parts.uns["spatial"][name], where) if name else Entry(f"{where}: uns['spatial']")
     spots, xy, left_out = _spots(parts, mine, options)
+    labels = _labels(obs[spots], options.labels, where)
     counts, genes = counts_of(parts, options.layer, spots)
     keep, others = kept_features(genes, options.genome, where)
     symbols, ids = gene_names(genes[keep], where)
@@ -71,7 +72,7 @@ def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
         y=xy[spots, 1] * scale,
         r=r,
         image=image,
-        labels=_labels(obs[spots], options.labels, where),
+        labels=labels,
         tech=_tech(obs[spots], entry, hest, options, where),
         um_per_px=um_per_px,
         um_per_px_source=source,
