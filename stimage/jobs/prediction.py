@@ -30,6 +30,7 @@ from stimage.scores.ridge import fair_pearson
 from stimage.slides.splits.splitting import SPLIT_BY
 
 PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1}  # protocols, and their versions
+RUNS = {"hest": run_hest, "fixed": run_fixed}  # those of a panel
 PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
 
 
@@ -102,14 +103,7 @@ def predict(
     >>> sorted(scores.overall["pooled"]["baselines"])
     ['coordinates', 'gene_mean']
     """
-    if protocol not in PREDICTIONS:
-        raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
-    if protocol == "fixed" and split not in SPLIT_BY:
-        raise ValueError(f"split={split!r}: pass one of {', '.join(SPLIT_BY)}")
-    if n < 1 or (folds is not None and folds < 2):
-        raise ValueError(f"n={n!r}, folds={folds!r}: pass 1 gene or more, and 2 folds or more")
-    if maps and out is None:
-        raise ValueError("maps= are drawn into a folder: pass out= too")
+    _check(protocol, split, n, folds, bool(maps) and out is None)
     began, root = time.monotonic(), open_unpublished(root)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)
@@ -123,21 +117,38 @@ def predict(
         if next(left, None) is not None:
             notes.append(f"map: {_draw(prediction, Path(out or ''), protocol, table)}")
 
-    names = [one.slide for one in slides]
-    if protocol == "original":
-        outcome = run_original(PredictionTask(slides, gene_table=table, show=show), gene)
-    elif protocol == "hest":
-        groups = hest_groups(names, str(patients) if patients else None, no_study)
-        outcome = run_hest(PredictionTask(slides, groups, folds, chosen, n, table, show))
-    else:
-        groups = split_groups(names, grouping(split, patients, no_study))
-        outcome = run_fixed(PredictionTask(slides, groups, folds, chosen, n, table, show))
+    groups = _groups(protocol, slides, split, patients, no_study)
+    task = PredictionTask(slides, groups, folds, chosen, n, table, show)
+    outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)
     path = None
     if out is not None:
         genes = {"genes": list(chosen.genes) if chosen else n, "folds": folds}
         config = with_patients(_config(protocol, gene, split, genes), root, patients)
         path = _write(Path(out), protocol, config, outcome, _data(root, read, slides), time.monotonic() - began)
     return Scores(outcome.overall, outcome.slides, tuple(notes), path)
+
+
+def _check(protocol: str, split: str, n: int, folds: int | None, nowhere: bool) -> None:
+    """Refuse values that options can't have, and maps that have nowhere to go."""
+    if protocol not in PREDICTIONS:
+        raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
+    if protocol == "fixed" and split not in SPLIT_BY:
+        raise ValueError(f"split={split!r}: pass one of {', '.join(SPLIT_BY)}")
+    if n < 1 or (folds is not None and folds < 2):
+        raise ValueError(f"n={n!r}, folds={folds!r}: pass 1 gene or more, and 2 folds or more")
+    if nowhere:
+        raise ValueError("maps= are drawn into a folder: pass out= too")
+
+
+def _groups(
+    protocol: str, slides: list[EmbeddedSlide], split: str, patients: str | Path | None, no_study: str | None
+) -> dict[str, str]:
+    """Return slide name → the group that is held out as a whole; "original" holds out none."""
+    if protocol == "original":
+        return {}
+    if protocol == "hest":
+        return hest_groups([one.slide for one in slides], str(patients) if patients else None, no_study)
+    return split_groups([one.slide for one in slides], grouping(split, patients, no_study))
 
 
 def _config(protocol: str, gene: str, split: str, genes: dict[str, Any]) -> dict[str, Any]:

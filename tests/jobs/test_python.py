@@ -153,3 +153,10 @@ def test_a_published_folder_has_no_files_of_slides(made, tmp_path):
     assert stimage.list_slides(published).index.tolist() == ["Human_Breast_Sample1_ST_A1", "Mouse_Brain_Sample2_ST_A1"]
     with pytest.raises(stimage.DataError, match="pass the root that it was made of"):
         stimage.read_slide(published, "Human_Breast_Sample1_ST_A1")
+
+
+def test_prediction_refuses_a_split_that_it_does_not_have(made):
+    pytest.importorskip("torch")
+    for split in ("random", "pacient"):
+        with pytest.raises(ValueError, match=f"split='{split}': pass one of"):
+            stimage.predict(made, "nowhere", split=split)
