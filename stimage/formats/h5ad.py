@@ -77,6 +77,7 @@ def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
         um_per_px=um_per_px,
         um_per_px_source=source,
         frame=_frame(entry, hest, parts.path) if options.image else None,
+        preview=pixels_of(entry.images[entry.largest()], where) if options.image and entry.frame() else None,
         left_out={**left_out, **others},
     )
 
