@@ -147,10 +147,11 @@ def test_what_is_refused(add, sample, tmp_path):
     write_h5ad(slides[:1], tmp_path / "log.h5ad", normalise="log1p")
     assert "which is no raw count; no layer has raw counts" in add(tmp_path / "log.h5ad", "Mine")
     assert "has no layer 'counts'" in add(tmp_path / "log.h5ad", "Mine", "--layer", "counts")
-    assert "obs has no column 'region'" in add(tmp_path / "log.h5ad", "Mine", "--labels", "region")
     counts = np.expm1(anndata.read_h5ad(tmp_path / "log.h5ad").X.toarray()).round()
     with h5py.File(tmp_path / "log.h5ad", "a") as file:
         anndata.io.write_elem(file["layers"], "counts", counts)
+    options = ("--layer", "counts", "--labels", "region")
+    assert "obs has no column 'region'" in add(tmp_path / "log.h5ad", "Mine", *options)
     assert add(tmp_path / "log.h5ad", "Mine", "--layer", "counts", "--tech", "ST") is None
     assert {path.name for path in (tmp_path / "root").rglob(".*")} == {".lock"}
 
