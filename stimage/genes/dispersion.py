@@ -1,5 +1,6 @@
 """Which genes vary most over many slides. Sums are added slide by slide, so memory does not grow with the slides."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -81,6 +82,11 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
     for slide in slides[1:]:  # the names of one slide at a time
         there = set(genes_of(slide, naming)[0])
         before, common = common, [gene for gene in common if gene in there]
+        if not common and {_unversioned(gene) for gene in before} & {_unversioned(gene) for gene in there}:
+            raise DataError(
+                f"{slide.counts}: has the same genes as the slides before ({slides[0].counts}, …), but the versions of "
+                f"their Ensembl ids differ, as {before[0]!r}: pass a table of symbols and ids as --gene-table"
+            )
         if not common:
             raise DataError(
                 f"{slide.counts}: has no gene in common with the slides before ({slides[0].counts}, …), which have "
@@ -88,6 +94,11 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
                 "Ensembl ids"
             )
     return common
+
+
+def _unversioned(gene: str) -> str:
+    """Return an Ensembl id without its version, such as the .12 of ENSG00000141510.12; another name as it is."""
+    return re.sub(r"^(ENS\w+)\.\d+$", r"\1", gene)
 
 
 def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str], np.ndarray]:

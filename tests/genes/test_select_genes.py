@@ -269,3 +269,18 @@ def test_held_out_slides_must_have_the_genes_but_their_counts_are_not_read(root,
     assert set(panel["genes"]) <= set(header.replace('"', "").split(","))
     everyone = [s.name for s in read_catalog(copy).of_techs(["ST"]).slides]
     assert "all slides are held out" in refused(copy, tmp_path / "none.json", *options, "--held-out", *everyone)
+
+
+def test_versions_of_ids_that_differ_are_said_so(tmp_path):
+    """It is not the species; a gene table, as the message advises, joins the slides."""
+    root, out, ids = tmp_path / "root", tmp_path / "panel.json", [f"ENSG{k:011d}" for k in range(len(GENES))]
+    for slide, version in (("A", 12), ("B", 15)):
+        write_slide(root, slide, "ST")
+        counts = root / f"ST/gene_exp/{slide}_count.csv"
+        rows = counts.read_text().splitlines()[1:]
+        counts.write_text("\n".join([",".join(["", *(f"{one}.{version}" for one in ids)]), *rows]) + "\n")
+    told = refused(root, out, "--method", "overlap-hvg")
+    assert "B_count.csv: has the same genes" in told and "versions of their Ensembl ids differ" in told
+    table = tmp_path / "genes.tsv"
+    table.write_text("".join(f"{one}\t{symbol}\tGene Expression\n" for one, symbol in zip(ids, GENES)))
+    assert set(select(root, out, "overlap-hvg", "--n", 2, "--gene-table", table)) <= set(GENES)
