@@ -94,7 +94,7 @@ def _texts_in(options: Any) -> Iterator[str]:
 
 
 def _refuses(error: BaseException) -> bool:
-    """Say whether a server asks who is asking; the Hub says of what is private that it is not there."""
+    """Say whether a server wants a login; the Hub answers that a private repository is not there."""
     status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
     return isinstance(error, PermissionError) or status in (401, 403) or hub.says_private(error)
 

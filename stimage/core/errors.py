@@ -12,7 +12,7 @@ class OutputError(DataError):
 
 
 def one_line(error: object, most: int = 300) -> str:
-    """Return what an exception says in one line, cut where it is long: of the system's, why alone, without the file.
+    """Return an exception's text in one line, cut where it is long; the system's errors give the reason, not the file.
 
     Parameters
     ----------

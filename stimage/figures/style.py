@@ -54,4 +54,5 @@ def add_legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
 
 
 def shortened(text: str, longest: int = 28) -> str:
+    """Return a text with … for what is beyond so many characters."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"

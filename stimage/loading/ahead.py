@@ -62,7 +62,7 @@ class Memory:
 
 
 class Batches(IterableDataset):
-    """What a `DataLoader` reads in this process, by threads, or in several."""
+    """Batches for a `DataLoader`: read and filled by threads of this process, or by several processes."""
 
     def begin(self, memory: Memory, worker: int, workers: int) -> Begun:
         """Read a worker's share: yield each batch, with memory of ``memory``, and the tasks that fill it."""

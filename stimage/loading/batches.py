@@ -185,9 +185,10 @@ def _check(dataset: object) -> None:
 
 
 def _of_rank(dataset: datasets.IterableDataset, workers: int) -> datasets.IterableDataset:
-    """Cut finer if there are fewer shards than workers, and settle what `split_dataset_by_node` left to be settled.
+    """Cut finer if there are fewer shards than workers, and fix what each rank gets.
 
-    That gives whole shards to ranks if their number divides: it must be that of all shards, not of a worker's.
+    `split_dataset_by_node` gives ranks whole shards where their number divides the shards'. Left to a worker, datasets
+    would look at the number of that worker's shards.
     """
     ranks = dataset._distributed
     if dataset.num_shards < workers * (ranks.world_size if ranks else 1):
@@ -220,7 +221,7 @@ def _files_of(dataset: datasets.IterableDataset) -> Iterator[str]:
 
 
 class _Pause:
-    """Sets aside, while anything is read, the five seconds that datasets sleeps after shuffled Parquet files.
+    """Keeps datasets, while anything is read, from sleeping five seconds after shuffled Parquet files.
 
     Of a file that is still open, Arrow before version 25 may crash at the process's end, which a worker's ignores.
     """

@@ -93,7 +93,7 @@ def embed_rows(
 def loader(
     spots: TrainingSpots, batches: list[tuple[int, np.ndarray]], workers: int | None
 ) -> Iterable[dict[str, torch.Tensor]]:
-    """Read batches of rows, in their order, in processes of their own; None takes as many as `spare_cores`."""
+    """Read batches of rows, in their order, by so many processes; None takes `spare_cores`, 0 this process."""
     workers = spare_cores() if workers is None else workers
     return load_ahead(TrainingBatches(spots, batches), min(workers, len(batches)))
 
