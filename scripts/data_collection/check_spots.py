@@ -24,7 +24,7 @@ def main() -> int:
         print(f"{one['status']}: {one['slide']}: {one['check']}: {one['message']}{remedy}")
     slides = found.groupby("slide").status.agg(worst).value_counts()
     shown = ", ".join(f"{slides.get(status, 0)} {status}" for status in ("fail", "warn", "pass"))
-    print(f"{counted(len(slides), 'slide')}: {shown}")
+    print(f"{counted(int(slides.sum()), 'slide')}: {shown}")
     print(f"page: {args.out / 'report.html'}; tables: findings.csv, findings.parquet and results.json beside it")
     return 1 if "fail" in slides else 0
 

@@ -133,6 +133,7 @@ def check(root: Path, out: Path, *options) -> tuple[int, dict[tuple[str, str], t
     done = run(SCRIPT, root, "--out", out, *options)
     assert "Traceback" not in done.stderr, done.stderr
     rows = list(csv.DictReader((out / "findings.csv").open(newline="")))
+    assert f"\n{len({row['slide'] for row in rows}):,} slide" in f"\n{done.stdout}"  # of all, not of kinds of status
     bad = [row for row in rows if row["status"] in ("fail", "warn")]
     return done.returncode, {(r["slide"], r["check"]): (r["status"], r["message"], r["remedy"]) for r in bad}
 
