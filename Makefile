@@ -33,7 +33,7 @@ SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml setup.py
 	@echo "installing into $(VENV): some GB, a minute or two"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --requirement requirements.txt --editable .  # Python compiles what it imports
+	PYTHONWARNINGS=ignore::UserWarning $(BIN)/pip install --quiet --no-compile --constraint constraints.txt --requirement requirements.txt --editable .  # Python compiles what it imports
 	touch $@
 
 $(VENV)/developed: $(VENV)/installed
