@@ -116,7 +116,7 @@ def _meta_of(root: Path, row: MetaRow) -> tuple[str, list[str], list[Row]]:
         there = {name for tech in TECHS for name in slide_files(normal_root(root), tech)}
         if there - {fold_name(row.slide)}:
             raise DataError(
-                f"{root}/meta/{META_FILE}: is missing, though there are slides; make it with make_meta.py first"
+                f"{root}/meta/{META_FILE}: is missing, though there are slides; make it with stimage make-meta first"
             )
         return f"meta/{META_FILE}", list(META_COLUMNS), []
     columns, rows = read_table(root / newest[0], ["slide"])

@@ -17,7 +17,7 @@ from stimage.core.files import locked, replacing
 
 GENES_FILE = "genes.parquet"
 METADATA = b"stimage_1k4m"  # key of what genes.parquet and shards say of their vocabulary
-NUMBER = "scripts/data_process/number_genes.py"
+NUMBER = "python -m stimage number-genes"
 
 
 @dataclass(frozen=True, eq=False)

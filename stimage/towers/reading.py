@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # transformers takes seconds to import, which the help of a s
 
 UNREACHABLE = (
     "it is not in the Hugging Face cache, and the Hub can't be reached; run hf download {} where there is a network, "
-    "or try without it: configs/finetune/tiny.yaml has random weights"
+    "or fine-tune without it: the configuration tiny has random weights"
 )
 
 

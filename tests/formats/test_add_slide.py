@@ -174,7 +174,7 @@ def test_what_would_spoil_the_root_is_refused(add, tmp_path):
     meta = root / "meta/meta_all_gene.csv"
     before = pd.read_csv(meta, dtype=str).assign(donor="7")
     meta.unlink()
-    assert "make it with make_meta.py first" in add(outs, "Mine")
+    assert "make it with stimage make-meta first" in add(outs, "Mine")
     before.to_csv(meta, index=False)
     assert add(outs, counts.index[0][0]) is None  # a letter that some barcodes begin with
     after = pd.read_csv(meta, dtype=str)

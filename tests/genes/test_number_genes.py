@@ -32,7 +32,7 @@ def test_number_genes(root, tmp_path):
     assert (root / "genes.parquet").read_bytes() == before
     write_genes(root, "A", ["a1"])
     with pytest.raises(
-        DataError, match=r"A_count.csv: gene 'a1' is not among the numbered genes .* by .*number_genes.py ROOT"
+        DataError, match=r"A_count.csv: gene 'a1' is not among the numbered genes .* by .*number-genes ROOT"
     ):
         list(load(root, streaming=True))
     assert list(load(root, streaming=True, slides=["B", "D"]))
@@ -128,7 +128,7 @@ def test_a_root_that_cannot_be_added_to_is_refused(root, tmp_path):
     fsspec.filesystem("memory").put(str(root), "/numbered", recursive=True)
     url, out = "memory://numbered", tmp_path / "genes.parquet"
     done = run(BUILD, url, tmp_path / "out")
-    assert done.returncode == 1 and f"number_genes.py {url} --out genes.parquet" in done.stderr
+    assert done.returncode == 1 and f"number-genes {url} --out genes.parquet" in done.stderr
     done = run(NUMBER, url)
     assert done.returncode == 1 and "pass --out genes.parquet" in done.stderr
     assert run(NUMBER, url, "--out", out).returncode == 0
@@ -151,5 +151,5 @@ def test_the_digest_of_ids_changes_when_they_do(root):
     assert run(NUMBER, root).returncode == 0
     write_genes(root, "A", ["a1"])
     assert after == (digest("B"), digest("D"), digest("B", "D"))
-    with pytest.raises(DataError, match=r"A_count.csv: gene 'a1' is not among the numbered genes .*number_genes.py"):
+    with pytest.raises(DataError, match=r"A_count.csv: gene 'a1' is not among the numbered genes .*number-genes"):
         digest("A")

@@ -112,7 +112,7 @@ def test_a_header_that_cannot_be_read_is_an_error_and_leaves_nothing(root, damag
     path.write_bytes(damage)
     os.utime(path, ns=(listed.st_atime_ns, listed.st_mtime_ns))
     for _ in range(2):
-        with pytest.raises(DataError, match=rf"A_count.csv: .*number_genes.py {root} --slides"):
+        with pytest.raises(DataError, match=rf"A_count.csv: .*number-genes {root} --slides"):
             load(root, streaming=True, slides="B")
     done = run(NUMBER, root, "--slides", "B", "D")  # the remedy
     assert done.returncode == 0, done.stderr

@@ -133,9 +133,9 @@ def test_the_command_that_a_refusal_names_works(root, tmp_path, monkeypatch):
     with pytest.raises(DataError) as info:
         for seed in range(100):
             load_dataset("stimage_1k4m", "ST", split_by="study", split_seed=seed, **options)
-    words = str(info.value).split("`python scripts/")[1].split("`")[0].split()
+    words = str(info.value).split("`python -m stimage split-slides ")[1].split("`")[0].split()
     monkeypatch.chdir(tmp_path)
-    assert run(*words).returncode == 0
+    assert run(DEAL, *words).returncode == 0
     data = load_dataset("stimage_1k4m", "ST", splits="splits.csv", **options)
     found = {e["slide"]: name for name, part in data.items() for e in part}
     assert found == rows(tmp_path / "splits.csv") and set(found.values()) == SIDES
@@ -151,9 +151,9 @@ def test_the_commands_that_are_named_work_on_every_source(root, tmp_path, monkey
         return str(info.value)
 
     def done(message: str) -> dict[str, str]:
-        words = shlex.split(message.split("`python scripts/")[1].split("`")[0])
+        words = shlex.split(message.split("`python -m stimage split-slides ")[1].split("`")[0])
         (tmp_path / "splits.csv").unlink(missing_ok=True)
-        made = run(*words)
+        made = run(DEAL, *words)
         assert made.returncode == 0, made.stderr
         return rows(tmp_path / "splits.csv")
 
@@ -165,7 +165,7 @@ def test_the_commands_that_are_named_work_on_every_source(root, tmp_path, monkey
     message = refused(str(root), "drop", **few)
     assert " --on-mismatch drop " in message and set(done(message)) == {f"S{i}" for i in range(12)} - {"S3"}
     assert "lacks 11 of 12 slides: S1, " in (given := refused(str(tmp_path / "out"), splits={"S0": "train"}))
-    assert "; add them to it, or leave them out" in given and "split_slides.py" not in given
+    assert "; add them to it, or leave them out" in given and "split-slides" not in given
     write_csv(tmp_path / "out/splits.csv", [["slide", "split"], *([f"S{i}", "test"] for i in range(9))])
     with serving(tmp_path) as server:
         message = refused(f"{server.url}/out")

@@ -101,7 +101,7 @@ def test_an_empty_split_is_refused_with_seeds_that_work():
     with pytest.raises(DataError, match=r"would get no slide: too few groups \(2\) for 3 splits"):
         split(slides[:4], "study")
     command = r"ROOT --slides S0 S1 S2 --exclude S9 --split-by slide --split-fractions 0.98 0.01 0.01 --out splits.csv`"
-    with pytest.raises(DataError, match=f"`python scripts/data_process/split_slides.py {command}"):
+    with pytest.raises(DataError, match=f"`python -m stimage split-slides {command}"):
         split(slides, "slide", filters=Filters(slides=["S0", "S1", "S2"], exclude="S9"), fractions=(0.98, 0.01, 0.01))
     seldom = [slide(f"S{i}", pmid="1,2,3,4,5,6,7,8,9") for i in range(3)]
     with pytest.raises(DataError, match="no seed below 100 works"):
@@ -217,7 +217,7 @@ def test_a_table_rules(root, tmp_path):
         assert loaded(root, streaming, splits=str(table)) == loaded(root, streaming, splits=rows) == want
     assert loaded(root, slides=["S0", "S1"], splits=rows) == {"train": {"S0"}, "validation": {"S1"}}
     for wrong, message in (
-        ([["slide", "split"], ["S0", "train"]], r"mine.csv: lacks 9 of 10 slides: S1, .*split_slides.py .* --add-to"),
+        ([["slide", "split"], ["S0", "train"]], r"mine.csv: lacks 9 of 10 slides: S1, .*split-slides .* --add-to"),
         ([["slide", "split"], ["S0", "dev"]], "slide 'S0' has the split 'dev'; one of train, validation, test"),
         ([["slide", "split"], ["S0", "test"], ["s0", "test"]], "slide 's0' occurs twice"),
         ([["slide", "part"], ["S0", "test"]], "has no column 'split'"),

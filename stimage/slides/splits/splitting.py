@@ -23,7 +23,7 @@ from stimage.slides.splits.table import GIVEN, NO_TABLE, SPLITS, SplitTable, fin
 SPLIT_BY = ("slide", "study", "patient")
 FRACTIONS = (0.8, 0.1, 0.1)
 NO_STUDY = (None, "own")
-DEAL = "python scripts/data_process/split_slides.py"
+DEAL = "python -m stimage split-slides"
 SEEDS = 100  # that are tried where a seed does not work
 
 

@@ -183,7 +183,7 @@ class Settings:
     def panel(self) -> str:
         """The panel's file; `DataError` if none is named, which only a text tower can do without."""
         if self.data.panel is None:
-            raise DataError("data.panel: is not given; make one with scripts/data_process/select_genes.py, or pass "
+            raise DataError("data.panel: is not given; make one with stimage select-genes, or pass "
                             "towers.second=text")  # fmt: skip
         return self.data.panel
 
