@@ -55,8 +55,8 @@ def embed(
         Path or Hub name of a transformers checkpoint (CLIP, PLIP, SigLIP, DINOv2, what `finetune` made); for timm,
         "timm:NAME", "hf-hub:REPO" (UNI: "hf-hub:MahmoodLab/UNI") or "local-dir:FOLDER".
     out
-        A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted. Slides that it has already are
-        kept, so the same call goes on after an interruption.
+        A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted; several processes need one.
+        Slides that it has already are kept, so the same call goes on after an interruption.
     patch, upsample
         How the images of a root's spots are cut: as `load` takes them.
     batch_size, workers, dtype
@@ -78,6 +78,8 @@ def embed(
     DataError
         If there is no such model, ``out`` was made with other options, a slide can't be read (all others are done
         then), or ``into`` has spots that the root does not have.
+    ValueError
+        If an argument has a value that it can't have.
 
     Examples
     --------
@@ -95,6 +97,8 @@ def embed(
         raise ValueError(f"model: a {type(model).__name__} is no encoder; pass a path or a name, such as run.model")
     if batch_size < 1 or dtype not in DTYPES:
         raise ValueError(f"batch_size={batch_size!r}, dtype={dtype!r}: pass 1 spot or more, and one of {DTYPES}")
+    if out is None and int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        raise ValueError("out= is not given: of several processes each embeds its share; pass a folder for them all")
     root = open_root(root)
     if into is not None:
         root = _of_slides(root, into)

@@ -104,6 +104,8 @@ def predict(
     ['coordinates', 'gene_mean']
     """
     _check(protocol, split, n, folds, bool(maps) and out is None)
+    if protocol == "original" and panel is not None:
+        raise ValueError("protocol='original' predicts one gene: pass gene=, or panel= to another protocol")
     began, root = time.monotonic(), open_unpublished(root)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)

@@ -105,8 +105,10 @@ class SpotLoader(DataLoader):
         Raises
         ------
         ValueError
-            If the state is of another number of processes, or of batches of another size.
+            If it is no state of a loader, or of another number of processes, or of batches of another size.
         """
+        if not isinstance(state, dict) or not set(self.state_dict()) <= set(state):
+            raise ValueError(f"the state is {state!r}; pass what state_dict() of a spot_loader returned")
         for name, then, now in (
             ("workers", len(state["given"]), len(self._given)),
             ("batch_size", state["batch_size"], self.dataset.batch_size),

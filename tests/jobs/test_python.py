@@ -122,6 +122,7 @@ def test_arguments_that_are_none_are_refused(made):
         (lambda: stimage.embed(root, "clip", dtype="int8"), "dtype='int8'"),
         (lambda: stimage.probe(root, vectors), "embeddings: a ndarray is none; pass what embed returns"),
         (lambda: stimage.predict(root, vectors, split="random"), "split='random': pass one of slide, study, patient"),
+        (lambda: stimage.predict(root, vectors, "original", panel=["ERBB2"]), "predicts one gene: pass gene="),
         (lambda: stimage.predict(root, vectors, n=0), "n=0, folds=None: pass 1 gene or more"),
         (lambda: stimage.predict(root, vectors, folds=1), "folds=1: pass 1 gene or more, and 2 folds or more"),
         *(
@@ -160,3 +161,10 @@ def test_prediction_refuses_a_split_that_it_does_not_have(made):
     for split in ("random", "pacient"):
         with pytest.raises(ValueError, match=f"split='{split}': pass one of"):
             stimage.predict(made, "nowhere", split=split)
+
+
+def test_processes_that_embed_a_share_each_need_one_folder(made, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ValueError, match="out= is not given: of several processes each embeds its share"):
+        stimage.embed(stimage.open_root(made, "ST"), "clip")

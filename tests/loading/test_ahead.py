@@ -140,6 +140,9 @@ def test_a_state_of_another_loader_is_refused():
         spot_loader(data, 4, 0).load_state_dict(state)
     with pytest.raises(ValueError, match="workers: was 1 where the loader stopped, but is 2"):
         spot_loader(data, 3, 2).load_state_dict(state)
+    for other in ({"x": 1}, None, [], {}):
+        with pytest.raises(ValueError, match=r"pass what state_dict\(\) of a spot_loader returned"):
+            spot_loader(data, 3, 0).load_state_dict(other)
 
 
 @pytest.mark.parametrize("form", ["png", "jpeg"])
