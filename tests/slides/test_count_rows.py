@@ -9,7 +9,8 @@ from scipy.sparse import csr_matrix
 from stimage.slides.counts.rows import CountRows
 
 SHAPES = st.tuples(st.integers(0, 6), st.integers(1, 5))
-MATRICES = SHAPES.flatmap(lambda shape: arrays.arrays(np.float64, shape, elements=st.sampled_from((0.0, 1.0, 2.0, 3.0))))
+FEW = st.sampled_from((0.0, 1.0, 2.0, 3.0))
+MATRICES = SHAPES.flatmap(lambda shape: arrays.arrays(np.float64, shape, elements=FEW))
 
 
 def rows_of(counts: np.ndarray) -> CountRows:
