@@ -20,12 +20,12 @@ TOWER = HERE.parent / "configs/finetune/tiny_clip"
 
 def main() -> None:
     args = parse_arguments()
+    os.environ.setdefault("HF_DATASETS_CACHE", str((args.out / "cache").absolute()))  # before datasets is imported
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # and torch: a small model waits for threads
     from stimage.core.extras import needs
 
     for module in ("accelerate", "scanpy", "sklearn"):  # one of each extra: before anything is made
         needs(module)
-    os.environ.setdefault("HF_DATASETS_CACHE", str((args.out / "cache").absolute()))  # before datasets is imported
-    os.environ.setdefault("OMP_NUM_THREADS", "1")  # for so small a model, threads wait longer than they work
     from stimage.demo.choice import choose_as_configured, choose_slides
     from stimage.demo.recipe import Recipe
     from stimage.demo.report import write_demo_report
