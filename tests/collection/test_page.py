@@ -79,7 +79,11 @@ def test_mark_comment_and_save(page, tmp_path):
     page.click("button[data-mark=accept]")
     accepted = page.inner_text("#name").split(" · ")[0]
     page.keyboard.press("Escape")
-    page.reload()  # marks are kept
+    for _ in range(50):  # marks are kept; a busy browser stores them a moment later
+        page.reload()
+        if "2 marked" in page.inner_text("#summary"):
+            break
+        page.wait_for_timeout(100)
     assert "2 marked" in page.inner_text("#summary")
     with page.expect_download() as download:
         page.click("#export")

@@ -276,7 +276,7 @@ def test_full_disk_keeps_the_last_checkpoint(tuned, folder, tmp_path):
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", small], capture_output=True).returncode:
         pytest.skip("a small file system cannot be mounted here")
     try:
-        done = finetune(folder, small / "run", "checkpoint_steps=1")
+        done = finetune(folder, small / "run", "checkpoint_steps=1", env=os.environ)  # as many threads as `tuned` had
         assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
         subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
         done = finetune(folder, small / "run", "checkpoint_steps=1", env=os.environ)
