@@ -3,6 +3,7 @@
 No network is needed: what the wheel asks for is linked from this environment, and nothing else is there.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -70,16 +71,19 @@ def bin_folder(tmp_path_factory) -> Path:
 
 
 def test_the_wheel_alone_loads_checks_and_publishes(bin_folder, sample, tmp_path):
-    def stimage(*words: object) -> subprocess.CompletedProcess:
-        command = [bin_folder / "stimage", *map(str, words)]
-        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    alone = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
-    for words in (("check-spots", sample, "--workers", 1), ("build-shards", sample, "shards", "--workers", 1)):
-        done = stimage(*words)
+    def run(program: str, *words: object) -> subprocess.CompletedProcess:
+        command = [bin_folder / program, *map(str, words)]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=alone)
+
+    for words in (
+        ("stimage", "check-spots", sample, "--workers", 1),
+        ("stimage", "build-shards", sample, "shards", "--workers", 1),
+        ("python", "-c", USE, sample, "shards"),
+    ):
+        done = run(*words)
         assert done.returncode == 0, done.stderr
-    done = subprocess.run([bin_folder / "python", "-c", USE, sample, "shards"], capture_output=True, text=True,
-                          cwd=tmp_path)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    done = stimage("finetune-clip", "shards", "--config", "tiny", "--out", "run")
-    assert done.returncode == 1 and done.stderr.splitlines()[-1].startswith("error: ")
-    assert 'pip install "stimage-1k4m[train]"' in done.stderr and done.stderr.count("\n") == 1
+    done = run("stimage", "finetune-clip", "shards", "--config", "tiny", "--out", "run")
+    assert done.returncode == 1 and done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert 'pip install "stimage-1k4m[train]"' in done.stderr
