@@ -18,10 +18,11 @@ from stimage.core.together import finish_placing, place, staged
 from stimage.formats.frame import check_slide
 from stimage.formats.imported import ImportedSlide
 from stimage.genes.vocabulary import GENES_FILE, add_genes
-from stimage.slides.catalog import PUBLISHED, REQUIRED_FILES, TECHS, slide_files
+from stimage.slides.catalog import PUBLISHED, TECHS
 from stimage.slides.counts.wide_csv import parse_header
 from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
 from stimage.slides.names import check_name, fold_name
+from stimage.slides.slide_files import REQUIRED_FILES, slide_files
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError, one_line
+from stimage.formats.source_scale import number_above_0
 
 
 @dataclass(frozen=True)
@@ -118,13 +119,7 @@ def factor(factors: Mapping[str, Any], name: str, where: Path | str, remedy: str
     """
     if name not in factors:
         raise DataError(f"{where}: has no scale factor {name!r}; get it again, or {remedy}")
-    try:
-        number = float(factors[name])
-    except (TypeError, ValueError):
-        number = np.nan
-    if not 0 < number < np.inf:
-        raise DataError(f"{where}: {name} is {factors[name]!r}, no number above 0; get it again, or {remedy}")
-    return number
+    return number_above_0(factors, name, where, f"get it again, or {remedy}")
 
 
 def raw_counts(counts: Any, where: Path | str, remedy: str = "name the layer that has them as --layer") -> csr_matrix:

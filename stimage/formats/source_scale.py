@@ -13,6 +13,7 @@ from stimage.core.errors import DataError, one_line
 
 SPACE_RANGER, HEST = "microns_per_pixel", "pixel_size_um_estimated"
 BIN, SIDE = "bin_size_um", "spot_diameter_fullres"  # of Visium HD: a bin's side in µm, and in pixels
+REMEDY = "correct it, or pass --um-per-px"
 USER = "user (add_slide --um-per-px)"
 SOURCES = {SPACE_RANGER: f"Space Ranger ({SPACE_RANGER})", HEST: f"HEST ({HEST})"}
 
@@ -45,9 +46,9 @@ def source_scale(
     for names in filter(lambda names: isinstance(names, Mapping), told):
         for name, source in SOURCES.items():
             if name in names:
-                return _number(names, name, where) / scale, source
+                return number_above_0(names, name, where, REMEDY) / scale, source
         if BIN in names and SIDE in names:
-            return _number(names, BIN, where) / _number(names, SIDE, where) / scale, f"Space Ranger ({BIN})"
+            return _bin_side(names, where) / scale, f"Space Ranger ({BIN})"
     return None, ""
 
 
@@ -64,11 +65,23 @@ def hest_metadata(path: Path) -> dict:
     return {name: value for name, value in told.items() if value is not None and value == value}  # NaN: unknown
 
 
-def _number(names: Mapping[str, Any], name: str, where: Path | str) -> float:
+def number_above_0(names: Mapping[str, Any], name: str, where: Path | str, remedy: str) -> float:
+    """Return a number that a source says.
+
+    Raises
+    ------
+    DataError
+        If it is no number above 0.
+    """
     try:
         number = float(names[name])
     except (TypeError, ValueError):
         number = np.nan
     if not 0 < number < np.inf:
-        raise DataError(f"{where}: {name} is {names[name]!r}, no number above 0; correct it, or pass --um-per-px")
+        raise DataError(f"{where}: {name} is {names[name]!r}, no number above 0; {remedy}")
     return number
+
+
+def _bin_side(names: Mapping[str, Any], where: Path | str) -> float:
+    """Return the µm per pixel of Visium HD, by a bin's side in µm and in pixels."""
+    return number_above_0(names, BIN, where, REMEDY) / number_above_0(names, SIDE, where, REMEDY)

@@ -1,13 +1,11 @@
 from .catalog import FILE_KINDS as FILE_KINDS
 from .catalog import ON_MISMATCH as ON_MISMATCH
 from .catalog import PUBLISHED as PUBLISHED
-from .catalog import REQUIRED_FILES as REQUIRED_FILES
 from .catalog import TECHS as TECHS
 from .catalog import Catalog as Catalog
 from .catalog import Filters as Filters
 from .catalog import Slide as Slide
 from .catalog import read_catalog as read_catalog
-from .catalog import slide_files as slide_files
 from .coordinates import Coordinates as Coordinates
 from .coordinates import read_coordinates as read_coordinates
 from .counts.rows import CountRows as CountRows
@@ -59,6 +57,8 @@ from .scale.scale import Scale as Scale
 from .scale.scale import slide_scale as slide_scale
 from .selection import Selection as Selection
 from .selection import techs_called as techs_called
+from .slide_files import REQUIRED_FILES as REQUIRED_FILES
+from .slide_files import slide_files as slide_files
 from .splits.dealing import deal_slides as deal_slides
 from .splits.groups import groups_of as groups_of
 from .splits.groups import merge_groups as merge_groups

@@ -16,14 +16,10 @@ from stimage.core.together import finish_placing
 from stimage.slides.meta_file import META_FILE, find_meta, read_meta
 from stimage.slides.names import check_name, fold_name, slide_names, texts_of
 from stimage.slides.scale.given import OPTION, given_scales, read_um_per_px
+from stimage.slides.slide_files import REQUIRED_FILES, slide_files
 
 TECHS = ("ST", "Visium", "VisiumHD")
 ON_MISMATCH = ("error", "drop")
-REQUIRED_FILES = {  # part of a slide: folder and how its file's name ends
-    "coord": ("coord", ("_coord.csv",)),
-    "counts": ("gene_exp", ("_count.csv",)),
-    "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
-}
 FILE_KINDS = (*REQUIRED_FILES, "annotation")  # of a slide
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
 BYTES_PER_SPOT = 75  # of a coord file
@@ -247,21 +243,6 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     if meta and (absent := len(meta.keys() - slides.keys())):
         log.info("%s: %d slides of %s are not in this root", root, absent, meta_file)
     return Catalog(root, tuple(slides.values()), broken, meta, meta_file, access)
-
-
-def slide_files(root: str, tech: str, access: Access = OPEN) -> dict[str, dict[str, dict]]:
-    """Return folded slide name → part → file; the part "name" is the slide's name as its files spell it."""
-    found = {}
-    for part, (folder, suffixes) in REQUIRED_FILES.items():
-        for filename, file in list_folder(root, f"{tech}/{folder}", access).items():
-            if suffix := next((s for s in suffixes if filename.lower().endswith(s)), None):
-                name = filename[: -len(suffix)]
-                check_name(name, file["url"])
-                files = found.setdefault(fold_name(name), {"name": name})
-                if part in files:
-                    raise DataError(f"{file['url']}: slide {name!r} already has {files[part]['url']}; remove one")
-                files[part] = file
-    return found
 
 
 def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None, access: Access) -> Slide:

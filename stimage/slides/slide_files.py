@@ -1,0 +1,27 @@
+"""The files of slides, found by how a root's folders and files are called."""
+
+from stimage.core.access import OPEN, Access
+from stimage.core.errors import DataError
+from stimage.core.storage import list_folder
+from stimage.slides.names import check_name, fold_name
+
+REQUIRED_FILES = {  # part of a slide: folder and how its file's name ends
+    "coord": ("coord", ("_coord.csv",)),
+    "counts": ("gene_exp", ("_count.csv",)),
+    "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
+}
+
+
+def slide_files(root: str, tech: str, access: Access = OPEN) -> dict[str, dict[str, dict]]:
+    """Return folded slide name → part → file; the part "name" is the slide's name as its files spell it."""
+    found = {}
+    for part, (folder, suffixes) in REQUIRED_FILES.items():
+        for filename, file in list_folder(root, f"{tech}/{folder}", access).items():
+            if suffix := next((s for s in suffixes if filename.lower().endswith(s)), None):
+                name = filename[: -len(suffix)]
+                check_name(name, file["url"])
+                files = found.setdefault(fold_name(name), {"name": name})
+                if part in files:
+                    raise DataError(f"{file['url']}: slide {name!r} already has {files[part]['url']}; remove one")
+                files[part] = file
+    return found
