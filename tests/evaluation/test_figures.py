@@ -1,15 +1,13 @@
-"""Figures and retrieval: that they are drawn, whole, of what they are asked for; how they look is for eyes."""
+"""Figures: that they are drawn, whole, of what they are asked for; how they look is for eyes."""
 
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
 from stimage.core.errors import DataError
-from stimage.evaluation.embeddings import write_embeddings
 from stimage.figures.charts import collection_bars, collection_pies, f1_bars
 from stimage.figures.colours import LOOKS, OKABE_ITO, label_looks, legend_of
 from stimage.figures.maps import gene_maps, label_maps, prediction_maps
@@ -263,43 +261,3 @@ def test_a_meta_file_that_is_none(tmp_path, capsys):
     (tmp_path / "meta.csv").write_text("slide,tech\nA,ST\n")
     assert "has no column 'species'" in run(capsys, SCRIPT, "collection", "--meta", tmp_path / "meta.csv",
                                             out=tmp_path / "out").error  # fmt: skip
-
-
-def test_retrieval(root, tmp_path, capsys):
-    def vectors(slide, ids):
-        return np.random.default_rng([*slide.name.encode()]).normal(size=(len(ids), 8))
-
-    embed(root, tmp_path / "a", vectors, "image")
-    embed(root, tmp_path / "b", lambda slide, ids: 3 * vectors(slide, ids), "gene")
-    start = ("--embeddings", tmp_path / "a", "--root", root, "--k", 1, 5, "--other")
-    done = run(capsys, "retrieval.py", *start, tmp_path / "b", out=tmp_path / "out")
-    assert not done.error
-    assert [done.results["data"][key] for key in ("model", "other_model")] == ["image", "gene"]
-    for scope, candidates in (("within", 25), ("across", 50)):
-        found = done.results["overall"][scope]
-        assert found["candidates"] == candidates and found["a_to_b"] == found["b_to_a"]
-        assert found["a_to_b"] == {"recall@1": 1.0, "recall@5": 1.0, "median_rank": 1.0}
-    csv = tmp_path / "both.csv"
-    pd.DataFrame(np.eye(50, 8), [f"Slide_{s}_{i}x{j}" for s in "AB" for i in range(5) for j in range(5)]).to_csv(csv)
-    done = run(capsys, "retrieval.py", "--embeddings", csv, "--other", csv, "--root", root, "--slides", "Slide_A",
-               out=tmp_path / "csv")  # fmt: skip
-    assert not done.error and set(done.results["slides"]) == {"Slide_A"}
-    embed(root, tmp_path / "noise", model="gene")
-    done = run(capsys, "retrieval.py", *start, tmp_path / "noise", out=tmp_path / "out")
-    assert set(done.results["slides"]) == {"Slide_A", "Slide_B"}
-    assert done.results["overall"]["across"]["a_to_b"]["median_rank"] > 10
-
-
-def test_retrieval_of_what_does_not_match(root, tmp_path, capsys):
-    embed(root, tmp_path / "a")
-    write_embeddings(tmp_path / "few.parquet", ["Slide_A_0x0", "Slide_A_0x1"], "Slide_A", np.eye(2, 8), "gene")
-    write_embeddings(tmp_path / "short.parquet", ["Slide_A_0x0", "Slide_A_0x1"], "Slide_A", np.eye(2), "gene")
-    start = ("--embeddings", tmp_path / "a", "--root", root, "--other")
-    assert "48 spots, such as 'Slide_A_0x2', have only one" in run(
-        capsys, "retrieval.py", *start, tmp_path / "few.parquet", out=tmp_path / "out"
-    ).error  # fmt: skip
-    drop = ("--on-mismatch", "drop")
-    done = run(capsys, "retrieval.py", *start, tmp_path / "few.parquet", *drop, out=tmp_path / "out")
-    assert done.results["overall"]["across"]["n"] == 2 and done.results["data"]["left_out"] == 48
-    done = run(capsys, "retrieval.py", *start, tmp_path / "short.parquet", *drop, out=tmp_path / "out")
-    assert "both must be (n, d)" in done.error

@@ -3,8 +3,10 @@
 import anndata
 import numpy as np
 import pandas as pd
+import pytest
 from scipy.sparse import csr_matrix
 
+from stimage.core.errors import DataError
 from stimage.formats.imported import ImportedSlide
 
 WIDTH, HEIGHT, PITCH = 420, 300, 40.0
@@ -42,3 +44,15 @@ def is_right(found: ImportedSlide, image: np.ndarray | None = None, n: int = 53)
     dark = found.counts[:, found.genes.index("DARK")].toarray()[:, 0]
     seen = 255 - image[found.y.round().astype(int), found.x.round().astype(int)].mean(-1)
     return len(found.barcodes) == n and bool(np.abs(dark - seen).max() <= 2)
+
+
+def refusal(function, *arguments, **options) -> str:
+    with pytest.raises(DataError) as refused:
+        function(*arguments, **options)
+    return str(refused.value)
+
+
+def logged(data: anndata.AnnData) -> anndata.AnnData:
+    data = data.copy()
+    data.X = csr_matrix(np.log1p(data.X.toarray() / 3))
+    return data

@@ -20,13 +20,6 @@ pytestmark = pytest.mark.usefixtures("old_strings")
 SCRIPT = "data_collection/add_slide.py"
 
 
-@pytest.fixture
-def old_strings():
-    """Let anndata write tables: it does not know the strings of pandas 3."""
-    with pd.option_context("future.infer_string", False):
-        yield
-
-
 def scale_of(root: Path, slide: str, config: str = "Visium") -> tuple[float | None, str]:
     """Return µm per pixel as loaded, and the meta file's word on who says it."""
     spots = load_dataset("stimage_1k4m", config, data_dir=str(root), split="train", streaming=True, slides=slide)

@@ -1,4 +1,4 @@
-"""`finetune_clip.py` as a user runs it: what it makes, interrupted, on two processes, and with what does not fit."""
+"""`finetune_clip.py` as a user runs it: what it makes, interrupted, and on two processes."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,71 +13,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 from huggingface_hub import HfApi
-from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import load_file
-from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection, PreTrainedConfig
+from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection
 
 import stimage.towers.spot_clip  # noqa: F401
 from stimage.core.errors import DataError
 from stimage.core.versions import versions_of
-from stimage.sample import make_sample
 from stimage.training.run import autocast_of
 from stimage.training.settings.reading import read_settings
 from stimage.training.validation import spare_cores
-from tests.test_scripts import SCRIPTS, run
-from tests.towers.checkpoints import write_clip
+from tests.test_scripts import run
+from tests.training.finetuning import HELD_OUT, command, finetune, losses, weights
 
-SCRIPT = SCRIPTS / "finetune/finetune_clip.py"
-HELD_OUT = ["Human_Breast_Sample3_Visium_B1"]
-SETTINGS = {
-    "data": {"tech": "Visium", "species": "human", "validation_slides": HELD_OUT},
-    "loss": {"batch_size": 32}, "optimiser": {"lr": 1e-3}, "run": {"epochs": 2, "workers": 1},
-}  # fmt: skip
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """A root with two human Visium slides, a checkpoint, a panel and settings."""
-    folder = tmp_path_factory.mktemp("finetune")
-    make_sample(folder / "root", genes=300, slides_per_study=2, st_side=4, visium_side=14, hd_side=4)
-    write_clip(folder / "clip")
-    done = run("data_process/select_genes.py", folder / "root", "--tech", "Visium", "--species", "human",
-               "--method", "hvg-consensus", "--n", 40, "--out", folder / "panel.json")  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    made = {"towers": {"image": str(folder / "clip")}, "data": SETTINGS["data"] | {"panel": str(folder / "panel.json")}}
-    (folder / "settings.yaml").write_text(json.dumps(SETTINGS | made))
-    return folder
-
-
-def command(folder: Path, out: Path, *overrides: str, data=None, launcher=(), options=()) -> list[str]:
-    return [sys.executable, *launcher, str(SCRIPT), str(data or folder / "root"), "--config",
-            str(folder / "settings.yaml"), "--out", str(out), *options, "--override", "keep=2", *overrides]  # fmt: skip
-
-
-def finetune(*args, env=None, **more) -> subprocess.CompletedProcess:
-    """Run the script: in this process, or with a launcher or an environment in one of its own."""
-    words = command(*args, **more)
-    if env is None and words[1] == str(SCRIPT):
-        return run("finetune/finetune_clip.py", *words[2:])
-    return subprocess.run(words, capture_output=True, text=True, env=env)
-
-
-def losses(out: Path) -> list[float]:
-    return json.loads((out / "results.json").read_text())["losses"]
-
-
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    """Return the weights of a run's last checkpoint."""
-    return load_file(max((out / "checkpoints").glob("step-*")) / "model.safetensors")
-
-
-@pytest.fixture(scope="module")
-def tuned(folder, tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("tuned") / "run"
-    done = finetune(folder, out, env=os.environ)  # to the same bytes as one that was killed
-    assert done.returncode == 0, done.stderr
-    return out
 
 
 def test_a_run_learns_and_says_what_it_did(tuned, folder):
@@ -187,52 +134,6 @@ def test_pushed_to_the_hub(hub, folder, tmp_path):
     assert str(float(model.visual_projection.weight.sum())) in str(getattr(found, "stdout", found))
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (
-            ["lr=1e30", "head_lr=1e30", "checkpoint_steps=1"],
-            "step 2: the loss is nan; the last good state is the checkpoint",
-        ),
-        (
-            ["lr=1e30", "head_lr=1e30", "batch_size=128"],
-            "step 1: the loss is nan; the last good state is the checkpoint",
-        ),
-        (["workers=-1"], "run.workers: is -1; must be a whole number of 0 or more, or null"),
-        (["batch_size=100000"], "loss.batch_size: is 100000, but there are"),
-        (["panell=x"], "knows no setting 'panell'; did you mean 'panel'?"),
-        (["epochs=many"], "run.epochs: is many; must be a whole number from 1 to 1000000"),
-        (["processes=2"], "2 processes were asked for, but 1 run"),
-        (["towers.image={folder}/nowhere"], "cannot be read as a checkpoint"),
-        (["slides=Human_Breast_Sample3_Visium_B1"], "is trained on and held out"),
-        (["validation_slides=[Nobody]"], "has no slide 'Nobody'"),
-        (["species=mouse"], "no slide is left"),
-        (["panel={folder}/other.txt"], "lacks 1 of the panel's 2 genes: NO_SUCH_GENE"),
-        (["trackers=[nobody]"], "Unsupported logging capability: nobody"),
-    ],
-)
-def test_what_does_not_fit_is_told_in_a_line(folder, tmp_path, overrides, message):
-    (folder / "other.txt").write_text("ERBB2\nNO_SUCH_GENE\n")
-    overrides = [override.format(folder=folder) for override in overrides]
-    done = finetune(folder, tmp_path / "run", *overrides)
-    assert done.returncode == 1
-    assert message in done.stderr and "Traceback" not in done.stderr
-
-
-def test_accelerate_that_runs_fewer_processes_than_asked(folder, tmp_path):
-    launcher = ("-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2")
-    done = finetune(folder, tmp_path / "run", launcher=launcher)
-    assert done.returncode != 0 and "several processes were asked for, but 1 run" in done.stderr
-
-
-def test_another_runs_folder_is_refused(tuned, folder, tmp_path):
-    done = finetune(folder, tuned, "lr=0.5")
-    assert done.returncode == 1 and "has a run with optimiser.lr=0.001, not 0.5" in done.stderr
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/file").touch()
-    assert "is not empty" in finetune(folder, tmp_path / "run").stderr
-
-
 def test_epochs_can_be_added(tuned, folder, tmp_path):
     out = shutil.copytree(tuned, tmp_path / "run")
     done = finetune(folder, out, "epochs=1")
@@ -248,43 +149,6 @@ def test_epochs_can_be_added(tuned, folder, tmp_path):
     assert json.loads((out / "settings.json").read_text())["run"]["epochs"] == 3
     assert any(not torch.equal(weight, weights(tuned)[name]) for name, weight in weights(out).items())
     assert "run.epochs=3, not 2" in finetune(folder, out, "epochs=2").stderr
-
-
-def test_a_run_that_never_began_is_no_run(folder, tmp_path, monkeypatch):
-    """Of a checkpoint that can't be fetched: the remedy is told, and the folder is free for other settings."""
-
-    def unreachable(*args, **options):
-        raise OSError("couldn't connect") from LocalEntryNotFoundError("no network")
-
-    monkeypatch.setattr(PreTrainedConfig, "get_config_dict", unreachable)
-    for epochs in (1, 2):
-        done = finetune(folder, tmp_path / "run", "towers.image=openai/clip-vit-base-patch32", f"epochs={epochs}")
-        assert done.returncode == 1 and "run hf download openai/clip-vit-base-patch32" in done.stderr
-        assert json.loads((tmp_path / "run/settings.json").read_text())["run"]["epochs"] == epochs
-
-
-def test_an_unreachable_hub_is_told_before_the_work(folder, tmp_path):
-    env = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_TOKEN": "hf_dummy"}
-    done = finetune(folder, tmp_path / "run", options=("--push-to-hub", "tester/tuned"), env=env)
-    assert done.returncode == 1 and "tester/tuned: the Hub said" in done.stderr
-    assert "Traceback" not in done.stderr and not (tmp_path / "run").exists()
-
-
-def test_full_disk_keeps_the_last_checkpoint(tuned, folder, tmp_path):
-    small = tmp_path / "small"
-    small.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=900k", "tmpfs", small], capture_output=True).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
-        done = finetune(folder, small / "run", "checkpoint_steps=1", env=os.environ)  # as many threads as `tuned` had
-        assert done.returncode == 1 and "cannot be written" in done.stderr and "Traceback" not in done.stderr
-        subprocess.run(["mount", "-o", "remount,size=100m", small], check=True)
-        done = finetune(folder, small / "run", "checkpoint_steps=1", env=os.environ)
-        assert done.returncode == 0, done.stderr
-        assert losses(small / "run") == losses(tuned)
-        shutil.rmtree(small / "run")
-    finally:
-        subprocess.run(["umount", small], check=True)
 
 
 def test_precision_no_is_a_word(tmp_path):

@@ -1,0 +1,48 @@
+"""Slides of AnnData and of Space Ranger, to be read."""
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from stimage.formats.h5ad import from_anndata, read_h5ad
+from stimage.formats.imported import ImportedSlide, ImportOptions
+from tests.formats.annotated import picture
+from tests.outs import write_outs
+
+
+@pytest.fixture
+def old_strings():
+    """Let anndata write tables: it does not know the strings of pandas 3."""
+    with pd.option_context("future.infer_string", False):
+        yield
+
+
+@pytest.fixture
+def tissue(tmp_path) -> Path:
+    Image.fromarray(picture()).save(tmp_path / "tissue.tif")
+    return tmp_path / "tissue.tif"
+
+
+@pytest.fixture
+def read(tmp_path, tissue):
+    """Write an AnnData, and read it with the full image; in memory, it must come out the same."""
+
+    def of(data: anndata.AnnData, image: Path | None = tissue, **options) -> ImportedSlide:
+        data.write_h5ad(tmp_path / "slide.h5ad")
+        found = read_h5ad(tmp_path / "slide.h5ad", ImportOptions(image, **options))
+        again = from_anndata(data, ImportOptions(image, **options))
+        assert np.array_equal(found.x, again.x) and (found.counts != again.counts).nnz == 0
+        assert (found.genes, found.barcodes, found.left_out) == (again.genes, again.barcodes, again.left_out)
+        return found
+
+    return of
+
+
+@pytest.fixture
+def outs(tmp_path):
+    write_outs(tmp_path)
+    return tmp_path / "outs"
