@@ -28,6 +28,7 @@ from stimage.sample import make_sample
 from stimage.slides.catalog import read_catalog
 from stimage.training.settings.reading import read_settings
 from tests.collection.test_make_meta import BIB, MATRIX
+from tests.formats.test_st_tables import Section
 from tests.outs import write_outs
 from tests.test_scripts import no_processes
 from tests.towers.checkpoints import write_clip
@@ -74,6 +75,9 @@ def inputs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     make_sample(folder / "ROOT", genes=120, slides_per_study=2, st_side=6, visium_side=8, hd_side=10)
     write_outs(folder)
+    section = Section(folder)
+    section.write_counts()
+    section.write_places()
     slides = read_catalog(str(folder / "ROOT")).slides
     slide = next(slide for slide in slides if slide.name == NAMES["SLIDE"])
     write_h5ad([slide], folder / "slide.h5ad")

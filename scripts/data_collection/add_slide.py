@@ -1,4 +1,5 @@
-"""Add a slide in another public format to a root: Space Ranger's folder outs, or an AnnData file (.h5ad).
+"""Add a slide in another public format to a root: Space Ranger's folder outs, an AnnData file (.h5ad), or
+tables of legacy ST.
 
 Its counts, coordinates, image, labels and row of the meta file are written as the data set has them. A slide that is
 there under the same name is replaced.
@@ -40,10 +41,12 @@ def above_0(text: str) -> float:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="Space Ranger's outs (Visium HD: outs/binned_outputs/square_008um), "
-                        "or a .h5ad file of one slide")  # fmt: skip
+                        "a .h5ad file of one slide, or a table of legacy ST's counts or its folder")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="ROOT", help="root to add it to; may be new")
     parser.add_argument("--slide", required=True, help="its name, which begins its spots' ids")
     parser.add_argument("--image", type=Path, help="the full-resolution image; without it, the small one of the source")
+    parser.add_argument("--positions", type=Path, help="of legacy ST: the spot detector's table, or the alignment "
+                        "matrix, if none of this sample lies beside the counts")  # fmt: skip
     parser.add_argument("--spot-diameter", type=above_0,
                         help="pixels of the full-resolution image, if the source does not say it")  # fmt: skip
     parser.add_argument("--on-mismatch", choices=("error", "drop"), default="error",

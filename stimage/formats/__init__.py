@@ -1,4 +1,4 @@
-"""Slides of other formats, in and out: Space Ranger, AnnData."""
+"""Slides of other formats, in and out: Space Ranger, AnnData, legacy ST."""
 
 from stimage.core.extras import attach
 

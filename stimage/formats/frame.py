@@ -86,8 +86,8 @@ def _check_frame(found: ImportedSlide) -> None:
         return
     (where, width, height), (wide, high, said) = _size(found), found.frame
     raise DataError(
-        f"{where}: {what}: it is {width:,} x {height:,} pixels, that one {wide:,.0f} x {high:,.0f} by {said}; pass the "
-        f"image that Space Ranger was given as --image{_drop(found) if PART in what else ''}"
+        f"{where}: {what}: it is {width:,} x {height:,} pixels, that one {wide:,.0f} x {high:,.0f} by {said}; "
+        f"{_remedy(found)}{_drop(found) if PART in what else ''}"
     )
 
 
@@ -127,8 +127,7 @@ def _check_picture(found: ImportedSlide, thumbnail: np.ndarray) -> None:
     else:
         return
     raise DataError(
-        f"{where}: {what}, against the small image of {found.where} (they correlate by {as_is:.2f}); pass the image "
-        "that Space Ranger was given as --image"
+        f"{where}: {what}, against the small image of {found.where} (they correlate by {as_is:.2f}); {_remedy(found)}"
     )
 
 
@@ -166,10 +165,15 @@ def _check_places(found: ImportedSlide) -> None:
     (where, width, height), drop = _size(found), _drop(found)
     reach = f"it is {width:,} x {height:,} pixels, positions reach x={found.x.max():,.0f}, y={found.y.max():,.0f}"
     what = "does not show all spots" if drop else "is not the image that the positions are of"
+    not_small = "" if found.tech == "ST" else ", not its tissue_hires_image.png"
     raise DataError(
-        f"{where}: {what}: {reach}, and {outside:,} of {len(found.x):,} spots lie beyond it; pass the image that Space "
-        f"Ranger was given as --image, not its tissue_hires_image.png{drop}"
+        f"{where}: {what}: {reach}, and {outside:,} of {len(found.x):,} spots lie beyond it; {_remedy(found)}"
+        f"{not_small}{drop}"
     )
+
+
+def _remedy(found: ImportedSlide) -> str:
+    return f"pass the image that {'the spot detector' if found.tech == 'ST' else 'Space Ranger'} was given as --image"
 
 
 def _drop(found: ImportedSlide) -> str:

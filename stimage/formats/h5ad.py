@@ -14,7 +14,7 @@ from stimage.formats.annotated.libraries import library_of
 from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
 from stimage.formats.annotated.pictures import Entry, entry_of, pixels_of
 from stimage.formats.annotated.places import places_of
-from stimage.formats.imported import ImportedSlide, ImportOptions, factor
+from stimage.formats.imported import ImportedSlide, ImportOptions, factor, refuse_options
 from stimage.formats.source_scale import hest_metadata, source_scale
 from stimage.slides.catalog import TECHS
 
@@ -50,6 +50,7 @@ def from_anndata(
 
 def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
     obs, where = parts.obs, parts.where
+    refuse_options(options, where, "is an AnnData", ("positions",))
     hest = hest_metadata(parts.path) if parts.path else {}
     name, mine = library_of(obs, parts.uns.get("spatial"), options.library, where)
     entry = entry_of(name, parts.uns["spatial"][name], where) if name else Entry(f"{where}: uns['spatial']")

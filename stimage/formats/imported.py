@@ -1,6 +1,6 @@
 """What every reader of another format takes, `ImportOptions`, and what it gives: an `ImportedSlide`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,8 @@ class ImportOptions:
         "ST", "Visium" or "VisiumHD".
     library
         Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it.
+    positions
+        Of tables of legacy ST: the table of the spots' places, or the alignment matrix, if it does not lie beside.
     """
 
     image: Path | None = None
@@ -48,6 +50,7 @@ class ImportOptions:
     on_mismatch: str = "error"
     tech: str | None = None
     library: str | None = None
+    positions: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +103,13 @@ def reading(path: Path | str, what: str) -> Iterator[None]:
         raise
     except Exception as error:  # HDF5, Arrow, zlib and Pillow tell it by classes of their own
         raise DataError(f"{path}: cannot be read as {what} ({one_line(error)})") from error
+
+
+def refuse_options(options: ImportOptions, path: Path | str, what: str, names: Iterable[str]) -> None:
+    """Refuse options that a format has no use for."""
+    for name in names:
+        if getattr(options, name) is not None:
+            raise DataError(f"{path}: {what}, which has no {name}; leave out --{name}")
 
 
 def scale_to(options: ImportOptions, factors: Mapping[str, Any], where: Path | str) -> tuple[float, float, str]:

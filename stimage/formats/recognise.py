@@ -6,6 +6,7 @@ from pathlib import Path
 from stimage.core.errors import DataError
 from stimage.formats.h5ad import read_h5ad
 from stimage.formats.imported import ImportedSlide, ImportOptions
+from stimage.formats.st_tables import is_st_tables, read_st_tables
 from stimage.formats.tenx.space_ranger import read_space_ranger
 
 Reader = Callable[[Path, ImportOptions], ImportedSlide]
@@ -13,7 +14,7 @@ ZARR = ("zarr.json", ".zgroup", ".zattrs")
 
 
 def read_source(path: Path, options: ImportOptions) -> ImportedSlide:
-    """Read a slide of another format: Space Ranger's folder, or a .h5ad file.
+    """Read a slide of another format: Space Ranger's folder, a .h5ad file, or tables of legacy ST.
 
     Raises
     ------
@@ -22,7 +23,8 @@ def read_source(path: Path, options: ImportOptions) -> ImportedSlide:
     """
     if read := next((read for recognises, read in FORMATS if recognises(path)), None):
         return read(path, options)
-    raise DataError(f"{path}: {_instead(path)}; name Space Ranger's folder outs, or a .h5ad file of one slide")
+    raise DataError(f"{path}: {_instead(path)}; name Space Ranger's folder outs, or a .h5ad file of one slide, or "
+                    "legacy ST's table of counts, whose spots are called as 10x13 is")  # fmt: skip
 
 
 def _is_store(path: Path) -> bool:
@@ -30,6 +32,7 @@ def _is_store(path: Path) -> bool:
 
 
 FORMATS: tuple[tuple[Callable[[Path], bool], Reader], ...] = (
+    (is_st_tables, read_st_tables),
     (lambda path: path.is_dir() and not _is_store(path), read_space_ranger),
     (lambda path: path.suffix.lower() == ".h5ad", read_h5ad),
 )

@@ -112,6 +112,7 @@ def add_slide(
     layer: str | None = None,
     library: str | None = None,
     genome: str | None = None,
+    positions: str | Path | None = None,
     spot_diameter: float | None = None,
     um_per_px: float | None = None,
     on_mismatch: str = "error",
@@ -125,7 +126,7 @@ def add_slide(
     data
         An AnnData of one slide, laid out as scanpy, squidpy and `read_slide` make it: raw counts, ``obsm["spatial"]``
         and ``uns["spatial"]``. Or the path of one, a .h5ad file. Or Space Ranger's folder ``outs``; of Visium HD,
-        ``outs/binned_outputs/square_008um``.
+        ``outs/binned_outputs/square_008um``. Or, of legacy ST, st_pipeline's table of counts, or its folder.
     root
         A folder; it is made if it is not there.
     slide
@@ -149,6 +150,8 @@ def add_slide(
         Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it.
     genome
         Of counts of several genomes: the one to keep, as the data calls it.
+    positions
+        Of legacy ST: the spot detector's table, or the alignment matrix, if none of this sample lies beside the counts.
     spot_diameter
         Of a spot, in pixels of the full-resolution image, if the data does not say it.
     um_per_px
@@ -182,7 +185,16 @@ def add_slide(
     if column and isinstance(data, str | Path) and Path(data).is_dir():
         raise DataError(f"{column}: there is no such table of labels, and {data} has no columns of them")
     options = ImportOptions(
-        Path(image) if image else None, layer, genome, column, spot_diameter, um_per_px, on_mismatch, tech, library
+        Path(image) if image else None,
+        layer,
+        genome,
+        column,
+        spot_diameter,
+        um_per_px,
+        on_mismatch,
+        tech,
+        library,
+        Path(positions) if positions else None,
     )
     found = from_anndata(data, options) if not isinstance(data, str | Path) else read_source(Path(data), options)
     if on_mismatch == "drop":

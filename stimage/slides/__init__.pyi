@@ -52,6 +52,8 @@ from .names import texts_of as texts_of
 from .scale.given import given_scales as given_scales
 from .scale.given import read_um_per_px as read_um_per_px
 from .scale.grids import GRIDS as GRIDS
+from .scale.grids import grids_of as grids_of
+from .scale.lattice import measure_lattice as measure_lattice
 from .scale.scale import MAX_STRETCH as MAX_STRETCH
 from .scale.scale import Scale as Scale
 from .scale.scale import slide_scale as slide_scale

@@ -15,7 +15,7 @@ from PIL import Image
 
 from stimage.core.errors import DataError, shown
 from stimage.core.tables import GZIP, read_cells
-from stimage.formats.imported import ImportedSlide, ImportOptions, factor, reading, scale_to
+from stimage.formats.imported import ImportedSlide, ImportOptions, factor, reading, refuse_options, scale_to
 from stimage.formats.source_scale import source_scale
 from stimage.formats.tenx.matrices import Matrix, read_genes
 from stimage.formats.tenx.outs import find_files
@@ -36,9 +36,7 @@ def read_space_ranger(outs: Path, options: ImportOptions) -> ImportedSlide:
     DataError
         If a file is missing, damaged, there of several samples, or another slide's.
     """
-    for name in ("layer", "library"):
-        if getattr(options, name) is not None:
-            raise DataError(f"{outs}: is Space Ranger's folder, which has no {name}; leave out --{name}")
+    refuse_options(options, outs, "is Space Ranger's folder", ("layer", "library", "positions"))
     files = find_files(outs)
     matrix, left_out = read_genes(files, options.genome)
     where = files.get("h5") or files["matrix"]
