@@ -85,9 +85,9 @@ def _check_frame(found: ImportedSlide) -> None:
     if not found.frame or not (what := _misfit(found)):
         return
     (where, width, height), (wide, high, said) = _size(found), found.frame
+    remedy = _remedy(found) + (_drop(found) if PART in what else "")
     raise DataError(
-        f"{where}: {what}: it is {width:,} x {height:,} pixels, that one {wide:,.0f} x {high:,.0f} by {said}; "
-        f"{_remedy(found)}{_drop(found) if PART in what else ''}"
+        f"{where}: {what}: it is {width:,} x {height:,} pixels, that one {wide:,.0f} x {high:,.0f} by {said}; {remedy}"
     )
 
 
@@ -165,11 +165,8 @@ def _check_places(found: ImportedSlide) -> None:
     (where, width, height), drop = _size(found), _drop(found)
     reach = f"it is {width:,} x {height:,} pixels, positions reach x={found.x.max():,.0f}, y={found.y.max():,.0f}"
     what = "does not show all spots" if drop else "is not the image that the positions are of"
-    not_small = "" if found.tech == "ST" else ", not its tissue_hires_image.png"
-    raise DataError(
-        f"{where}: {what}: {reach}, and {outside:,} of {len(found.x):,} spots lie beyond it; {_remedy(found)}"
-        f"{not_small}{drop}"
-    )
+    remedy = _remedy(found) + ("" if found.tech == "ST" else ", not its tissue_hires_image.png") + drop
+    raise DataError(f"{where}: {what}: {reach}, and {outside:,} of {len(found.x):,} spots lie beyond it; {remedy}")
 
 
 def _remedy(found: ImportedSlide) -> str:
