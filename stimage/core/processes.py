@@ -10,7 +10,7 @@ from pebble import ProcessExpired, ProcessPool
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-DIED = "its process died with exit code {}; if memory ran out, use fewer --workers"
+DIED = "its process died with exit code {}; if memory ran out, use fewer workers= (--workers)"
 
 
 def in_processes(

@@ -76,16 +76,17 @@ def settle_options(out: Path, options: dict) -> None:
     except FileNotFoundError:
         if listed(out, "*.parquet"):
             raise DataError(
-                f"{out}: has Parquet files but no {MARKER}: they are not known; pass another --out"
+                f"{out}: has Parquet files but no {MARKER}: they are not known; pass another out= (--out)"
             ) from None
         write_text(marker, as_json(options))
         return
     except (ValueError, TypeError, RecursionError) as error:
-        raise DataError(f"{marker}: is damaged ({one_line(error)}); delete the folder, or pass another --out") from None
+        raise DataError(f"{marker}: is damaged ({one_line(error)}); delete the folder, or pass another out= "
+                        "(--out)") from None  # fmt: skip
     keys = dict.fromkeys((*before, *options))
     if other := [f"{key} {before.get(key)!r}, now {options.get(key)!r}" for key in keys
                  if before.get(key) != options.get(key)]:  # fmt: skip
-        raise DataError(f"{out}: was made with other options: {'; '.join(other)}; pass another --out")
+        raise DataError(f"{out}: was made with other options: {'; '.join(other)}; pass another out= (--out)")
 
 
 def slides_left(slides: Sequence[Slide], out: Path) -> list[Slide]:
@@ -147,5 +148,7 @@ def _finite(vectors: np.ndarray, batch: SpotBatch, tower: VisionTower) -> np.nda
     good = np.isfinite(vectors).all(1)
     if not good.all():
         spot = batch.spot_ids[int(good.argmin())]
-        raise DataError(f"spot {spot}: {tower.name} gives a vector that is not finite; try --dtype float32")
+        raise DataError(
+            f"spot {spot}: {tower.name} gives a vector that is not finite; try dtype='float32' (--dtype float32)"
+        )
     return vectors

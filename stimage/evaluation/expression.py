@@ -124,7 +124,8 @@ def leave_out(groups: Mapping[str, str], folds: int | None = None) -> list[list[
     folds = folds or len(members)
     if len(members) < 2 or not 2 <= folds <= len(members):
         raise DataError(f"{len(groups)} slides are of {len(members)} groups, so there are no {max(folds, 2)} folds; "
-                        "add slides of others, pass --patients, or --split slide")  # fmt: skip
+                        "add slides of others, pass patients= (--patients), or split='slide' (--split "
+                        "slide)")  # fmt: skip
     bins: list[list[str]] = [[] for _ in range(folds)]
     for group in sorted(members, key=lambda group: (-len(members[group]), group)):
         min(bins, key=len).extend(members[group])

@@ -93,7 +93,7 @@ def _slide_rows(
     if lost and on_mismatch == "error":
         what = f"{len(lost)} of {len(labels)} labelled spots, such as {lost[0]!r}, have" if mine.any() else "it has"
         raise DataError(f"slide {slide.name}: {what} no embedding; embed them, choose other slides, or pass "
-                        "on_mismatch='drop' (in scripts: --on-mismatch drop) to leave such spots out")  # fmt: skip
+                        "on_mismatch='drop' (--on-mismatch drop) to leave such spots out")  # fmt: skip
     _count(left_out, "labelled, but without an embedding", len(lost))
     rows = [
         (row_of[spot], label, *_place(coordinates, places[spot])) for spot, label in labels.items() if spot in row_of

@@ -42,7 +42,7 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
     ValueError
         If ``row`` says another technology than ``found``, or there is no such technology.
     """
-    check_name(row.slide, "--slide")
+    check_name(row.slide, "slide= (--slide)")
     if found.tech not in TECHS:
         raise ValueError(f"tech={found.tech!r}: pass one of {', '.join(TECHS)}")
     if row.tech not in ("", found.tech):

@@ -170,7 +170,8 @@ def _check_places(found: ImportedSlide) -> None:
 
 
 def _remedy(found: ImportedSlide) -> str:
-    return f"pass the image that {'the spot detector' if found.tech == 'ST' else 'Space Ranger'} was given as --image"
+    given = "the spot detector" if found.tech == "ST" else "Space Ranger"
+    return f"pass as image= (--image) the one that {given} was given"
 
 
 def _drop(found: ImportedSlide) -> str:
@@ -178,7 +179,8 @@ def _drop(found: ImportedSlide) -> str:
     n = int(beyond(found).sum())
     if not 0 < n < ANOTHER * len(found.x):
         return ""
-    return f"; if it is that image, --on-mismatch drop leaves out the {n:,} of {len(found.x):,} spots beyond it"
+    drop = "on_mismatch='drop' (--on-mismatch drop)"
+    return f"; if it is that image, {drop} leaves out the {n:,} of {len(found.x):,} spots beyond it"
 
 
 def _size(found: ImportedSlide) -> tuple[str, int, int]:

@@ -91,7 +91,7 @@ def _spots(parts: Parts, mine: np.ndarray, options: ImportOptions) -> tuple[np.n
     lost = on & ~np.isfinite(xy).all(1)
     if lost.any() and options.on_mismatch != "drop":
         raise DataError(f"{where}: spot {str(obs.index[lost][0])!r} has no coordinates, as have {lost.sum():,} of "
-                        f"{on.sum():,}; leave them out with --on-mismatch drop")  # fmt: skip
+                        f"{on.sum():,}; leave them out with on_mismatch='drop' (--on-mismatch drop)")  # fmt: skip
     spots = on & ~lost
     if not spots.any():
         raise DataError(f"{where}: has no spots in tissue, of {len(obs):,}")
@@ -121,7 +121,7 @@ def _in_tissue(obs: pd.DataFrame, where: str) -> np.ndarray:
 def _scale(entry: Entry, options: ImportOptions) -> tuple[float, float]:
     """Return what pixels of the full image are multiplied by, and a spot's radius thereafter."""
     scale = 1.0 if options.image else entry.scale_of(entry.largest())
-    remedy = "pass the diameter in pixels of the full-resolution image as --spot-diameter"
+    remedy = "pass the diameter in pixels of the full-resolution image as spot_diameter= (--spot-diameter)"
     diameter = options.spot_diameter or factor(entry.factors, DIAMETER, entry.where, remedy)
     return scale, diameter / 2 * scale
 
@@ -140,7 +140,7 @@ def _tech(obs: pd.DataFrame, entry: Entry, hest: Mapping[str, Any], options: Imp
     if called := hest.get("st_technology"):
         if str(called).lower() not in HEST_TECHS:
             raise DataError(f"{where}: is of {called} by its metadata, which is none of {', '.join(TECHS)}; pass the "
-                            "one that is most like it as --tech")  # fmt: skip
+                            "one that is most like it as tech= (--tech)")  # fmt: skip
         return HEST_TECHS[str(called).lower()]
     return "VisiumHD" if "bin_size_um" in entry.factors else "Visium"
 

@@ -114,8 +114,10 @@ def refuse_options(options: ImportOptions, path: Path | str, what: str, names: I
 
 def scale_to(options: ImportOptions, factors: Mapping[str, Any], where: Path | str) -> tuple[float, float, str]:
     """Return what pixels of the full image are multiplied by, a spot's radius thereafter, and the technology."""
-    scale = 1.0 if options.image else factor(factors, "tissue_hires_scalef", where, "pass --image")
-    diameter = options.spot_diameter or factor(factors, "spot_diameter_fullres", where, "pass --spot-diameter")
+    scale = 1.0 if options.image else factor(factors, "tissue_hires_scalef", where, "pass image= (--image)")
+    diameter = options.spot_diameter or factor(
+        factors, "spot_diameter_fullres", where, "pass spot_diameter= (--spot-diameter)"
+    )
     return scale, diameter / 2 * scale, "VisiumHD" if "bin_size_um" in factors else "Visium"
 
 
@@ -132,7 +134,9 @@ def factor(factors: Mapping[str, Any], name: str, where: Path | str, remedy: str
     return number_above_0(factors, name, where, f"get it again, or {remedy}")
 
 
-def raw_counts(counts: Any, where: Path | str, remedy: str = "name the layer that has them as --layer") -> csr_matrix:
+def raw_counts(
+    counts: Any, where: Path | str, remedy: str = "name the layer that has them as layer= (--layer)"
+) -> csr_matrix:
     """Return counts as CSR in canonical form; ``remedy`` is what the error advises.
 
     Raises
@@ -141,7 +145,7 @@ def raw_counts(counts: Any, where: Path | str, remedy: str = "name the layer tha
         If one is negative or no whole number.
     """
     if counts is None:
-        raise DataError(f"{where}: has no X; name the layer that has raw counts as --layer")
+        raise DataError(f"{where}: has no X; name the layer that has raw counts as layer= (--layer)")
     counts = csr_matrix(counts)
     if not counts.has_canonical_format:
         counts = counts.copy()  # it may be a user's own

@@ -87,7 +87,7 @@ def _pairs(path: str, found: ImportedSlide, column: str | None) -> list[tuple[st
         what = f"no column {column!r} of labels" if column is not None else f"{len(others)} columns beside the barcodes"
         raise DataError(
             f"{path}: has {what}, but {', '.join(map(repr, header))}; give it a column of barcodes and one of labels, "
-            "or name that of the labels as --label-column"
+            "or name that of the labels as label_column= (--label-column)"
         )
     return [(row[at], row[others[0]]) for row in rows[1:]]
 
@@ -107,7 +107,7 @@ def _of_run(
         raise DataError(
             f"{where}: its barcodes are of {'several slides' if len(told) > 1 else 'another slide'} of a run: {shown}, "
             f"those of {found.where} in {', '.join(f'-{number}' for number in sorted(own)) or 'no number'}; name the "
-            "number of this slide as --label-run"
+            "number of this slide as label_run= (--label-run)"
         )
     if run is None and told:
         return pairs

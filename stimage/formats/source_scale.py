@@ -13,7 +13,7 @@ from stimage.core.errors import DataError, one_line
 
 SPACE_RANGER, HEST = "microns_per_pixel", "pixel_size_um_estimated"
 BIN, SIDE = "bin_size_um", "spot_diameter_fullres"  # of Visium HD: a bin's side in µm, and in pixels
-REMEDY = "correct it, or pass --um-per-px"
+REMEDY = "correct it, or pass um_per_px= (--um-per-px)"
 USER = "user (add_slide --um-per-px)"
 SOURCES = {SPACE_RANGER: f"Space Ranger ({SPACE_RANGER})", HEST: f"HEST ({HEST})"}
 

@@ -25,7 +25,7 @@ WORDS = frozenset("stdata spot spots data selection selected all count counts ma
                   "transformation transform coordinates coords positions tsv csv txt gz".split())  # fmt: skip
 DAMAGED = "damaged"
 NO_GENE = "__"  # what st_pipeline calls reads of no gene or of several begins so
-DIAMETER = "pass a spot's diameter in pixels of the image as --spot-diameter"
+DIAMETER = "pass a spot's diameter in pixels of the image as spot_diameter= (--spot-diameter)"
 log = logging.getLogger(__name__)
 
 
@@ -52,7 +52,9 @@ def read_st_tables(path: Path, options: ImportOptions) -> ImportedSlide:
     refuse_options(options, path, "is a table of legacy ST", ("layer", "library", "genome", "labels"))
     counts_path = _counts_in(path) if path.is_dir() else path
     if options.image is None:
-        raise DataError(f"{path}: has no image of its own; pass the one that the spot detector was given as --image")
+        raise DataError(
+            f"{path}: has no image of its own; pass the one that the spot detector was given as image= (--image)"
+        )
     places = read_places(options.positions or _places_beside(counts_path))
     names, array, genes, counts, left_out = _read_counts(counts_path)
     kept, xy, off = _placed(array, names, places, counts_path, options.on_mismatch)
@@ -105,12 +107,12 @@ def _places_beside(counts: Path) -> Path:
         if found:
             raise DataError(
                 f"{counts}: its name does not tell which places are its own: {shown([path.name for path in found])}; "
-                "name the table of this slide's places as --positions"
+                "name the table of this slide's places as positions= (--positions)"
             )
     _tell_damage(kinds)
     raise DataError(
         f"{counts.parent}: has no table of places beside {counts.name}, such as the spot detector's "
-        "spot_data-selection.tsv, and no alignment matrix; name it as --positions"
+        "spot_data-selection.tsv, and no alignment matrix; name it as positions= (--positions)"
     )
 
 
@@ -197,7 +199,7 @@ def _placed(
         raise DataError(
             f"{places.path}: has no place of {lost.sum():,} of {len(lost):,} spots of {counts.name}, such as "
             f"{names[int(lost.argmax())]!r}; if it lists the spots under the tissue alone, leave out the others with "
-            "--on-mismatch drop"
+            "on_mismatch='drop' (--on-mismatch drop)"
         )
     if places.selected is not None:
         chosen = np.where(lost, True, places.selected[row])

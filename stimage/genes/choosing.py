@@ -65,7 +65,9 @@ def choose_genes(
     n = n or DEFAULT_N[method]
     if method == "hvg":
         if len(every := [*slides, *held_out]) != 1:
-            raise DataError(f"method hvg takes one slide, and {len(every)} are chosen; pass --slides, or hvg-consensus")
+            raise DataError(
+                f"method hvg takes one slide, and {len(every)} are chosen; pass slides= (--slides), or hvg-consensus"
+            )
         return Chosen(tuple(pearson_genes(slides[0], n, allow_normalised, naming)))
     common = common_genes([*slides, *held_out], naming)
     if method in ("hvg-union", "hvg-consensus"):
@@ -188,7 +190,7 @@ def _lost(before: Sequence[str], after: Sequence[str]) -> tuple[str, ...]:
 
 def _check_whole(slide: Slide, values: np.ndarray, allow_normalised: bool) -> None:
     if not allow_normalised and (values % 1).any():
-        raise DataError(NOT_RAW.format(slide.counts, "pass --allow-normalised"))
+        raise DataError(NOT_RAW.format(slide.counts, "pass allow_normalised=True (--allow-normalised)"))
 
 
 def _check_any(moments: Moments) -> None:

@@ -85,13 +85,14 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
         if not common and {_unversioned(gene) for gene in before} & {_unversioned(gene) for gene in there}:
             raise DataError(
                 f"{slide.counts}: has the same genes as the slides before ({slides[0].counts}, …), but the versions of "
-                f"their Ensembl ids differ, as {before[0]!r}: pass a table of symbols and ids as --gene-table"
+                f"their Ensembl ids differ, as {before[0]!r}: pass a table of symbols and ids as gene_table= "
+                "(--gene-table)"
             )
         if not common:
             raise DataError(
                 f"{slide.counts}: has no gene in common with the slides before ({slides[0].counts}, …), which have "
-                f"{before[0]!r}: take slides of one species, and pass --gene-table if some have symbols and some "
-                "Ensembl ids"
+                f"{before[0]!r}: take slides of one species, and pass gene_table= (--gene-table) if some have "
+                "symbols and some Ensembl ids"
             )
     return common
 

@@ -50,7 +50,7 @@ class Normalisation:
         if self.kind == "counts":
             return counts.astype(np.float32)
         if (totals % 1).any() or (counts % 1).any():
-            remedy = "take them as they are with normalise='counts' (in scripts: --normalise counts)"
+            remedy = "take them as they are with normalise='counts' (--normalise counts)"
             raise DataError(NOT_RAW.format(self.path, remedy))
         if self.kind == "log1p":
             return np.log1p(counts).astype(np.float32)

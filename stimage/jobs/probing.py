@@ -204,5 +204,5 @@ def _pairs(
     if lone and on_mismatch == "error":
         spot = str(np.setxor1d(a.spot_ids, b.spot_ids)[0])
         raise DataError(f"{lone} spots, such as {spot!r}, have only one of the embeddings; make the other, or pass "
-                        "--on-mismatch drop to leave them out")  # fmt: skip
+                        "on_mismatch='drop' (--on-mismatch drop) to leave them out")  # fmt: skip
     return a.take(of_a), b.take(of_b), lone

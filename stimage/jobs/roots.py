@@ -81,8 +81,8 @@ class Root:
             return self.selection.select_from(self.catalog)
         taken = [one.slide for one in self.placed.values() if one.split in self.part]
         if not taken:
-            raise DataError(f"{self.location}: no slide is in {' or '.join(self.part)}; say by split_by= or "
-                            "splits= (--split-by, --splits) which are, or take another part")  # fmt: skip
+            raise DataError(f"{self.location}: no slide is in {' or '.join(self.part)}; say by split_by= "
+                            "(--split-by) or splits= (--splits) which are, or take another part")  # fmt: skip
         return taken
 
     @property

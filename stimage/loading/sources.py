@@ -102,8 +102,9 @@ def open_source(location: str, access: Access = OPEN, **reading: Any) -> Source:
     published = PUBLISHED in list_folder(location, "", access)
     cut = reading.get("patch") not in (None, "original") or reading.get("um_per_px") is not None
     if published and cut:
-        raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out --patch-um, "
-                        "--patch-px and --um-per-px, or pass the root that it was made of")  # fmt: skip
+        raise DataError(f"{location}: is a published folder, whose patches are cut already; leave out patch= and "
+                        "um_per_px= (--patch-um, --patch-px, --um-per-px), or pass the root that it was made "
+                        "of")  # fmt: skip
     return Source(location, published, {} if published else reading, access)
 
 

@@ -109,7 +109,7 @@ def drop_stale(plan: Plan) -> None:
     if others := sorted({name for name in slides.values() if fold_name(name) not in known}):
         raise DataError(
             f"{plan.out}: has shards of {len(others)} slides that are not selected now: {shown(others, 5)}; "
-            f"select them too, or name them in a file for --exclude"
+            f"select them too, or name them in a file for exclude= (--exclude)"
         )
     with writable(plan.out):
         for path in [plan.out / CARD, *stale] if stale else []:
@@ -161,8 +161,8 @@ def _continue_splits(out: Path, placed: Mapping[str, SlideSplit]) -> None:
         one = moved[0]
         raise DataError(
             f"{out / SPLITS_FILE}: has {len(moved)} slides in another split, such as {one.slide.name} in "
-            f"{there[fold_name(one.slide.name)]}, not {one.split}; split as before, by --splits {out / SPLITS_FILE} if "
-            "the way is not known any more, or pass another folder"
+            f"{there[fold_name(one.slide.name)]}, not {one.split}; split as before, by splits= (--splits) "
+            f"{out / SPLITS_FILE} if the way is not known any more, or pass another folder"
         )
 
 

@@ -32,9 +32,11 @@ def open_repository(repo: str, public: bool = False, kind: str = "dataset") -> s
         name = api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True).repo_id
         private = api.repo_info(name, repo_type=kind).private
     if not private and not public:
-        raise DataError(f"{name}: is public already; pass --public if all may see the data, or another name")
+        raise DataError(
+            f"{name}: is public already; pass public=True (--public) if all may see the data, or another name"
+        )
     if private and public:
-        raise DataError(f"{name}: is private already; make it public in its settings, or leave out --public")
+        raise DataError(f"{name}: is private already; make it public in its settings, or leave out public= (--public)")
     return name
 
 

@@ -154,9 +154,7 @@ class Catalog:
         if bad := [slide.name for slide in slides if slide.name in self.broken]:
             message = "; ".join(self.broken[name] for name in bad[:5])
             if on_mismatch != "drop":
-                raise DataError(
-                    f"{message}; pass on_mismatch='drop' (in scripts: --on-mismatch drop) to leave such slides out"
-                )
+                raise DataError(f"{message}; pass on_mismatch='drop' (--on-mismatch drop) to leave such slides out")
             log.warning("left out %d of %d slides: %s", len(bad), len(slides), message)
             if len(bad) == len(slides):
                 raise DataError(f"nothing is left: on_mismatch='drop' leaves out all {len(bad)} slides: {message}")

@@ -75,9 +75,7 @@ def _settle(path: str, ids: pa.ChunkedArray, bad: np.ndarray, what: str, on_mism
     if bad.any():
         message = f"{path}: spot {ids[int(bad.argmax())].as_py()!r} {what} ({bad.sum()} of {len(bad)} spots)"
         if on_mismatch == "error":
-            raise DataError(
-                f"{message}; pass on_mismatch='drop' (in scripts: --on-mismatch drop) to leave such spots out"
-            )
+            raise DataError(f"{message}; pass on_mismatch='drop' (--on-mismatch drop) to leave such spots out")
         log.warning("left out: %s", message)
 
 

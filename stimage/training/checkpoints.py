@@ -56,21 +56,23 @@ def claim(out: Path, record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         try:
             before = now | read_record(json.loads(path.read_text()))
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
-            raise DataError(f"{path}: is damaged; remove {out}, or pass another --out") from None
+            raise DataError(f"{path}: is damaged; remove {out}, or pass another out= (--out)") from None
         other = [name for name in now if name not in FREE and before[name] != now[name]]
         if newest(out) or (out / "model").exists():
             if before["run.epochs"] > now["run.epochs"]:
                 other.append("run.epochs")
             if other:
                 name = other[0]
-                raise DataError(f"{out}: has a run with {name}={before[name]!r}, not {now[name]!r}; pass another --out")
+                raise DataError(
+                    f"{out}: has a run with {name}={before[name]!r}, not {now[name]!r}; pass another out= (--out)"
+                )
             return before
         if before == now:
             return now
         if other:
             shutil.rmtree(out / "untrained", ignore_errors=True)  # of a run that failed before its first checkpoint
     elif listed(out, "*"):
-        raise DataError(f"{out}: is not empty, and has no run to go on with; pass another --out")
+        raise DataError(f"{out}: is not empty, and has no run to go on with; pass another out= (--out)")
     write_record(out, record)
     return now
 

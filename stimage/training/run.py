@@ -142,7 +142,7 @@ class Run:
         if seen := sorted(chosen_on(self.settings.panel) & {*self.parts.validation, *self.parts.test}):
             self.accelerator.print(
                 f"warning: {self.settings.panel} was chosen on {len(seen)} held-out slides too, "
-                f"such as {seen[0]}: pass them to select_genes.py as --held-out, or the same splits"
+                f"such as {seen[0]}: pass them to select_genes as held_out= (--held-out), or the same splits"
             )
         return seen
 
@@ -204,7 +204,7 @@ class Run:
         if not np.isfinite(loss):
             kept = newest(self.out) or "the checkpoint that it began with"
             raise DataError(f"step {step}: the loss is {loss}; the last good state is {kept}; "
-                            "try a lower lr, or mixed_precision=no, with another --out")  # fmt: skip
+                            "try a lower lr, or mixed_precision=no, with another out= (--out)")  # fmt: skip
 
     def _validate(self, epoch: int, **measured: float) -> None:
         progress, accelerator = self.progress, self.accelerator

@@ -129,7 +129,7 @@ def test_filters_and_a_physical_patch(root, published, embed, tmp_path):
 def test_other_options_for_the_same_folder_are_refused(root, embed, tmp_path):
     embed(root, tmp_path)
     error = embed(root, tmp_path, "clip", "--batch-size", 8).error
-    assert "was made with other options: batch_size 64, now 8; pass another --out" in error
+    assert "was made with other options: batch_size 64, now 8; pass another out= (--out)" in error
     assert "model" in embed(root, tmp_path, "siglip").error
     (tmp_path / "embedding.json").write_text("{")
     assert "is damaged" in embed(root, tmp_path).error

@@ -94,7 +94,7 @@ def test_spots_beyond_the_image(tmp_path):
     x = found.x.copy()
     x[order[-5:]] = 2000
     some = replace(found, x=x, left_out={"antibodies": 3})
-    with pytest.raises(DataError, match=f"does not show all spots: .* and 5 of {len(x)} spots .* --on-mismatch drop"):
+    with pytest.raises(DataError, match=f"does not show all spots: .* and 5 of {len(x)} spots .* on_mismatch='drop' "):
         check_slide(some)
     left = without_beyond(some)
     check_slide(left)
@@ -106,7 +106,7 @@ def test_spots_beyond_the_image(tmp_path):
     whole = slide_of(tissue(), tmp_path)
     cut = replace(narrow, frame=whole.frame, preview=whole.preview)
     n = int((found.x + 13 <= 150).sum())
-    with pytest.raises(DataError, match=f"or a part of it: it is 950 .* drop leaves out the {n} of {len(x)} spots"):
+    with pytest.raises(DataError, match=f"or a part of it: it is 950 .* drop\\) leaves out the {n} of {len(x)} spots"):
         check_slide(cut)
     check_slide(without_beyond(cut))
     assert without_beyond(cut).left_out == {"spots that lie beyond the image": n}

@@ -32,14 +32,15 @@ def test_counts_where_they_are(read):
     assert "no layer has raw counts, nor has .raw: get a file that has them" in refusal(read, data)
     data.layers["counts"], data.layers["scaled"] = csc_matrix(slide().X), data.X * -1
     told = refusal(read, data)
-    assert told.endswith("which is no raw count; pass --layer counts, which has raw counts") and "slide.h5ad: X" in told
+    assert told.endswith("which is no raw count; pass layer='counts' (--layer counts), which has raw counts")
+    assert "slide.h5ad: X" in told
     assert is_right(read(data, layer="counts"))
     assert "layer 'scaled' has -" in refusal(read, data, layer="scaled")
     assert "has no layer 'count', but counts, scaled" in refusal(read, data, layer="count")
     data = logged(slide())
     data.raw = slide()
     data = data[:, 1:].copy()  # of variable genes alone; .raw has all
-    assert "pass --layer raw, which" in refusal(read, data)
+    assert "pass layer='raw' (--layer raw), which" in refusal(read, data)
     assert is_right(read(data, layer="raw")) and read(data, layer="raw").gene_ids[0] == "ENSG00000000000"
     for matrix in (slide().X.toarray(), csc_matrix(slide().X), slide().X.toarray().astype(np.int64)):
         data = slide()
@@ -47,11 +48,11 @@ def test_counts_where_they_are(read):
         assert is_right(read(data))
     data.X = np.zeros(data.shape)
     data.layers["counts"] = slide().X
-    assert "X has no counts: all are 0; pass --layer counts" in refusal(read, data)
+    assert "X has no counts: all are 0; pass layer='counts' (--layer counts)" in refusal(read, data)
     data.X = np.where(np.arange(4) == 2, np.nan, 1.0) * np.ones(data.shape)
     assert "X has nan, which is no raw count" in refusal(read, data)
     data.X = None
-    assert "has no X; pass --layer counts" in refusal(read, data)
+    assert "has no X; pass layer='counts' (--layer counts)" in refusal(read, data)
     assert is_right(read(data, layer="counts"))
 
 
@@ -87,7 +88,7 @@ def test_proteins_alone_and_several_genomes(read):
     data.var["feature_types"] = "Antibody Capture"
     assert "has no feature of type Gene Expression, but features of type Antibody" in refusal(read, data)
     data.var["feature_types"], data.var["genome"] = "Gene Expression", ["GRCh38", "GRCh38", "mm10", "mm10"]
-    assert "has genes of GRCh38, mm10: name the genome to keep as --genome" in refusal(read, data)
+    assert "has genes of GRCh38, mm10: name the genome to keep as genome= (--genome)" in refusal(read, data)
     found = read(data, genome="GRCh38")
     assert found.genes == GENES[:2] and found.left_out["genes of mm10"] == 2
     assert "has no genome 'hg19', but GRCh38, mm10" in refusal(read, data, genome="hg19")
@@ -156,7 +157,7 @@ def test_an_array_whose_axes_are_swapped(read):
 def test_spots_without_a_place(read):
     data = slide()
     data.obsm["spatial"][[0, 5, 7]] = np.nan  # the first is beside the tissue
-    assert "has no coordinates, as have 2 of 53; leave them out with --on-mismatch drop" in refusal(read, data)
+    assert "has no coordinates, as have 2 of 53; leave them out with on_mismatch='drop'" in refusal(read, data)
     found = read(data, on_mismatch="drop")
     assert is_right(found, n=51) and found.left_out["spots without coordinates"] == 2
 

@@ -65,7 +65,7 @@ def test_counts_of_older_raw(tmp_path, tissue):
         file.move("X", "raw.X")
         file.copy("var", "raw.var")
         file["X"] = np.full((54, 4), 0.5, np.float32)
-    assert "pass --layer raw" in refusal(read_h5ad, tmp_path / "old.h5ad", ImportOptions(tissue))
+    assert "pass layer='raw' (--layer raw)" in refusal(read_h5ad, tmp_path / "old.h5ad", ImportOptions(tissue))
     assert is_right(read_h5ad(tmp_path / "old.h5ad", ImportOptions(tissue, layer="raw")))
 
 

@@ -30,17 +30,17 @@ def test_entries_without_scale_factors_are_no_slides(read, tmp_path):
 def test_without_uns(read):
     data = slide()
     del data.uns["spatial"]
-    assert "pass the diameter in pixels of the full-resolution image as --spot-diameter" in refusal(read, data)
+    assert "pass the diameter in pixels of the full-resolution image as spot_diameter=" in refusal(read, data)
     found = read(data, spot_diameter=22)
     assert is_right(found) and found.r == 11 and found.frame is None
-    assert "has no image; pass the full-resolution image as --image" in refusal(read, data, None, spot_diameter=22)
+    assert "has no image; pass the full-resolution image as image=" in refusal(read, data, None, spot_diameter=22)
 
 
 def test_several_slides_in_one_file(read):
     """They are told apart by a column, or by what barcodes begin with; one must be named."""
     both = anndata.concat({"A": slide(0, "A"), "B": slide(1, "B")}, label="sample", index_unique="-", merge="same",
                           uns_merge="unique")  # fmt: skip
-    assert "has 2 slides in obs['sample']: A, B; name the one to take as --library" in refusal(read, both)
+    assert "has 2 slides in obs['sample']: A, B; name the one to take as library= (--library)" in refusal(read, both)
     for name, image in (("A", picture(0)), ("B", picture(1))):
         found = read(both, library=name)
         assert is_right(found, image) and found.left_out["spots of other slides"] == 54
@@ -126,12 +126,12 @@ def test_the_script_says_what_was_left_out_and_how_to_go_on(tmp_path, tissue):
     data.raw = slide()
     data.write_h5ad(tmp_path / "slide.h5ad")
     add = (SCRIPT, tmp_path / "slide.h5ad", "--out", tmp_path / "root", "--slide", "Mine", "--image", tissue)
-    assert "pass --layer raw" in run(*add).stderr and not (tmp_path / "root").exists()
+    assert "pass layer='raw' (--layer raw)" in run(*add).stderr and not (tmp_path / "root").exists()
     assert run(*add, "--layer", "raw").returncode == 0
     both = anndata.concat({"A": slide(0, "A"), "B": slide(1, "B")}, label="sample", index_unique="-", merge="same",
                           uns_merge="unique")  # fmt: skip
     both.write_h5ad(tmp_path / "slide.h5ad")
-    assert "name the one to take as --library" in run(*add).stderr
+    assert "name the one to take as library= (--library)" in run(*add).stderr
     assert run(*add, "--library", "A").returncode == 0
     added = stimage.add_slide(both, tmp_path / "root", "Other", library="B")
     assert stimage.read_slide(tmp_path / "root", "Other").n_obs == 53 and added.tech == "Visium"

@@ -59,7 +59,7 @@ def test_an_aggregated_run(found, tmp_path):
     path = tmp_path / "aggregated.csv"
     first = "".join(f"{code},normal\n" for code in CODES)
     path.write_text("Barcode,Pathology\n" + first + first.replace("-1,normal", "-2,tumour"))
-    with pytest.raises(DataError, match=r"of several slides of a run: 9 end in -1, 9 end in -2, .* as --label-run"):
+    with pytest.raises(DataError, match=r"of several slides of a run: 9 end in -1, 9 end in -2, .* as label_run="):
         with_labels(found, path)
     assert with_labels(found, path, run=2).labels == dict.fromkeys(CODES, "tumour")
     assert with_labels(found, path, run="1").labels == dict.fromkeys(CODES, "normal")

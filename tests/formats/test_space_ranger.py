@@ -86,7 +86,7 @@ def test_of_several_genomes_one_is_named(outs, folder):
     change(outs / H5, two_genomes)
     if folder:
         as_folder(outs)
-    assert "genes of 2 genomes: GRCh38 (25 genes), mm10 (15 genes); name one of them as --genome" in refused(outs)
+    assert "genes of 2 genomes: GRCh38 (25 genes), mm10 (15 genes); name one of them as genome=" in refused(outs)
     assert "has no genome 'hg19', but GRCh38" in refused(outs, genome="hg19")
     found = read(outs, genome="mm10")
     assert found.gene_ids == before.gene_ids[25:] and found.genes == before.genes[25:]
@@ -98,13 +98,13 @@ def test_version_2_has_a_group_a_genome(outs):
     version_2(outs)
     with h5py.File(outs / H5, "a") as file:
         file.copy("GRCh38", "mm10")
-    assert "has genes of the genomes GRCh38, mm10; name one of them as --genome" in refused(outs)
+    assert "has genes of the genomes GRCh38, mm10; name one of them as genome=" in refused(outs)
     assert told(read(outs, genome="mm10")) == told(before)
 
 
 def test_no_genome_to_choose(outs):
     as_folder(outs)
-    assert "names none; leave out --genome" in refused(outs, genome="GRCh38")
+    assert "names none; leave out genome= (--genome)" in refused(outs, genome="GRCh38")
 
 
 def test_genes_without_a_name_go_by_their_id(outs):

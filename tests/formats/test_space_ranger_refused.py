@@ -96,7 +96,7 @@ REFUSED = {
     ),
     "wrong factor": (
         lambda outs: (outs / FACTORS).write_text(json.dumps({"spot_diameter_fullres": "wide"})),
-        "spot_diameter_fullres is 'wide', no number above 0; get it again, or pass --spot-diameter",
+        "spot_diameter_fullres is 'wide', no number above 0; get it again, or pass spot_diameter= (--spot-diameter)",
     ),
     "no counts": (
         lambda outs: change(outs / H5, lambda g: put(g, "data", g["data"][:] - 2)),
@@ -149,7 +149,7 @@ def test_what_messages_advise_works(outs):
     assert told(read(outs)) == told(before)
     factors = json.loads((outs / FACTORS).read_text())
     (outs / FACTORS).write_text(json.dumps({key: factors[key] for key in factors if "spot" not in key}))
-    assert "or pass --spot-diameter" in refused(outs)
+    assert "or pass spot_diameter= (--spot-diameter)" in refused(outs)
     assert read(outs, spot_diameter=52.0).r == before.r
     hd(outs)
     assert "name bins: " in refused(outs / "segmented_outputs")

@@ -172,7 +172,7 @@ def test_places_of_another_slide_are_not_taken(section):
     """The name tells; without it, --positions does. A folder of several slides is told."""
     counts = section.write_counts("A1_stdata.tsv")
     section.write_places("B4_spot_data-all.tsv")
-    with pytest.raises(DataError, match=r"name does not tell .*: B4_spot_data-all.tsv; name .* as --positions"):
+    with pytest.raises(DataError, match=r"name does not tell .*: B4_spot_data-all.tsv; name .* as positions="):
         section.read()
     assert is_right(section.read(positions=section.folder / "B4_spot_data-all.tsv"), n=60)
     section.write_places("A1_selection.tsv")
@@ -199,7 +199,7 @@ def test_what_is_refused(section, tmp_path):
         with pytest.raises(DataError, match=words):
             section.read(path, **options)
 
-    refused("has no image of its own; pass the one that the spot detector was given as --image", image=None)
+    refused("has no image of its own; pass the one that the spot detector was given as image=", image=None)
     refused("is a table of legacy ST, which has no layer; leave out --layer", layer="raw")
     refused(r"spot_data-all.tsv: is no table of legacy ST's counts: .*as 10x13 is, but 3 and y", places)
     refused("A1_stdata.tsv: is no table of places: it has , DARK, ENSG", positions=counts)
@@ -262,6 +262,8 @@ def test_an_image_that_is_too_small(section):
     section.write_counts()
     section.write_places()
     Image.fromarray(picture()[: HEIGHT // 2, : WIDTH // 2]).save(section.image)
-    with pytest.raises(DataError, match=r"lie beyond it; pass the image that the spot detector was given as --image$"):
+    with pytest.raises(
+        DataError, match=r"lie beyond it; pass as image= \(--image\) the one that the spot detector was given$"
+    ):
         stimage.add_slide(section.folder, section.folder / "root", "Mine", image=section.image)
     assert not (section.folder / "root/ST").exists()

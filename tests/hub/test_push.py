@@ -95,7 +95,7 @@ def test_public_only_if_asked_for(hub, root, built, tmp_path):
 
     before = len(hub.log)
     done = push(hub, root, tmp_path / "other")
-    assert done.returncode == 1 and f"error: {NAME}: is public already; pass --public" in done.stderr
+    assert done.returncode == 1 and f"error: {NAME}: is public already; pass public=True (--public)" in done.stderr
     own = b'{"type": "dataset", "name": "own", "private": true}'
     assert ask(hub, "/api/repos/create", "POST", token=hub.token, body=own)[0] == 200
     done = push(hub, root, tmp_path / "other", "--public", name="tester/own")

@@ -137,7 +137,7 @@ def test_a_scale_that_is_not_trusted_is_refused(slide):
 def test_up_sampling_is_refused(slide):
     want = f"{slide}: a patch of 112 µm in 224 px would up-sample: at 0.7 µm/px it is 160.0 px of the image; "
     want += "ask for at most 160 px, or at least 156.8 µm, "
-    want += "or pass upsample=True (in scripts: --upsample)"
+    want += "or pass upsample=True (--upsample)"
     with pytest.raises(DataError, match=f"^{re.escape(want)}$"):
         Patch(112, 224).cut(slide, *arrays(50, 40, 5), scale_of(0.7))
     assert Patch(112, 224, upsample=True).source_px(slide, scale_of(0.7)) == pytest.approx(160)

@@ -137,7 +137,7 @@ def test_pushed_to_the_hub(hub, folder, tmp_path):
 def test_epochs_can_be_added(tuned, folder, tmp_path):
     out = shutil.copytree(tuned, tmp_path / "run")
     done = finetune(folder, out, "epochs=1")
-    assert done.returncode == 1 and "has a run with run.epochs=2, not 1; pass another --out" in done.stderr
+    assert done.returncode == 1 and "has a run with run.epochs=2, not 1; pass another out= (--out)" in done.stderr
     done = finetune(folder, out, "epochs=3")
     assert done.returncode == 0, done.stderr
     steps = len(losses(tuned))

@@ -218,7 +218,7 @@ def test_a_run_of_before_the_groups_is_known(tmp_path):
     (tmp_path / "settings.json").write_text(json.dumps(old))
     assert claim(tmp_path, new) == flat(new)
     (tmp_path / "settings.json").write_text(json.dumps(old | {"vision": "other"}))
-    with refused("has a run with towers.image='other', not 'openai/clip-vit-base-patch32'; pass another --out"):
+    with refused("has a run with towers.image='other', not 'openai/clip-vit-base-patch32'; pass another out= "):
         claim(tmp_path, new)
     for damaged in ("[]", "{", '{"data": {}}', "3"):
         (tmp_path / "settings.json").write_text(damaged)

@@ -49,9 +49,7 @@ def check_ids(coordinates: Coordinates, counts: Counts) -> Result:
     values = {"only_in_coord": alone[0], "only_in_counts": alone[1]}
     if any(alone):
         message = f"{alone[0]} spots are only in the coord file, {alone[1]} only in the count file"
-        return Result(
-            "fail", message, "mend the ids, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
-        )
+        return Result("fail", message, "mend the ids, or pass on_mismatch='drop' (--on-mismatch drop)", values)
     return Result("pass", f"the same {len(coord):,} spots in both", "", values)
 
 

@@ -42,9 +42,7 @@ def check_radius(coordinates: Coordinates) -> Result:
     if high > MAX_RADIUS_RATIO * np.median(coordinates.r):
         spot = coordinates.ids[int(coordinates.r.argmax())].as_py()
         message = f"r is {low:g} to {high:g}, that of {spot!r}, more than {MAX_RADIUS_RATIO} times the median"
-        return Result(
-            "fail", message, "correct it, or pass on_mismatch='drop' (in scripts: --on-mismatch drop)", values
-        )
+        return Result("fail", message, "correct it, or pass on_mismatch='drop' (--on-mismatch drop)", values)
     if high - low > 1e-6 * high:
         return Result(
             "warn", f"r is {low:g} to {high:g}", "one radius a slide is usual: patches differ in size", values

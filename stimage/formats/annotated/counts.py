@@ -69,7 +69,7 @@ def kept_features(genes: pd.DataFrame, genome: str | None, where: str) -> tuple[
     if genome and genome not in names:
         raise DataError(f"{where}: has no genome {genome!r}, but {shown(names) or 'names none'}")
     if len(names) > 1 and not genome:
-        raise DataError(f"{where}: has genes of {shown(names)}: name the genome to keep as --genome")
+        raise DataError(f"{where}: has genes of {shown(names)}: name the genome to keep as genome= (--genome)")
     if genome and len(names) > 1:
         drop = (genes["genome"].astype(str) != genome).to_numpy(bool) & keep
         left_out.update(f"genes of {one}" for one in genes["genome"].astype(str)[drop])
@@ -154,6 +154,5 @@ def _remedy(parts: Parts, name: str) -> str:
             continue
     if not whole:
         return "no layer has raw counts, nor has .raw: get a file that has them"
-    return (
-        f"pass {' or '.join(f'--layer {one}' if one != 'X' else 'no --layer' for one in whole)}, which has raw counts"
-    )
+    ways = [f"layer={one!r} (--layer {one})" if one != "X" else "no layer= (--layer)" for one in whole]
+    return f"pass {' or '.join(ways)}, which has raw counts"

@@ -32,7 +32,9 @@ def library_of(obs: pd.DataFrame, spatial: Any, wanted: str | None, where: str) 
         raise DataError(f"{where}: has no slide {wanted!r}, but {shown(choices) or 'names none'}")
     if len(choices) > 1 and not wanted:
         by = f" in obs[{column!r}]" if len(named) > 1 else " in uns['spatial']"
-        raise DataError(f"{where}: has {len(choices)} slides{by}: {shown(choices)}; name the one to take as --library")
+        raise DataError(
+            f"{where}: has {len(choices)} slides{by}: {shown(choices)}; name the one to take as library= (--library)"
+        )
     mine = wanted if wanted else next(iter(choices), None)
     entry = mine if mine in entries else next(iter(entries), None) if len(entries) == 1 else None
     if entries and entry is None:

@@ -24,14 +24,16 @@ class Entry:
 
     def scale_of(self, name: str) -> float:
         """Return pixels of an image per pixel of the full one."""
-        return 1.0 if name == FULL else factor(self.factors, f"tissue_{name}_scalef", self.where, "pass --image")
+        return (
+            1.0 if name == FULL else factor(self.factors, f"tissue_{name}_scalef", self.where, "pass image= (--image)")
+        )
 
     def largest(self) -> str:
         """Return the name of the image that shows most."""
         names = [name for name in self.images if name == FULL or f"tissue_{name}_scalef" in self.factors]
         if not names:
             has = f"no scale factor of {shown(list(self.images))}" if self.images else "no image"
-            raise DataError(f"{self.where} has {has}; pass the full-resolution image as --image")
+            raise DataError(f"{self.where} has {has}; pass the full-resolution image as image= (--image)")
         return max(names, key=self.scale_of)
 
     def frame(self) -> tuple[float, float, str] | None:
@@ -77,7 +79,7 @@ def pixels_of(image: Any, where: str) -> np.ndarray:
     fits = image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype.kind in "uf" and image.size
     if not fits or (image.dtype != np.uint8 and not (image.min() > -0.01 and image.max() < 1.01)):
         raise DataError(
-            f"{where}: its image, {image.dtype} {image.shape}, is no RGB of bytes, or of 0 to 1; pass --image"
+            f"{where}: its image, {image.dtype} {image.shape}, is no RGB of bytes, or of 0 to 1; pass image= (--image)"
         )
     image = image[..., :3]
     return image if image.dtype == np.uint8 else (image * 255).round().clip(0, 255).astype(np.uint8)

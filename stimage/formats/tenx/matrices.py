@@ -66,7 +66,7 @@ def read_genes(paths: Mapping[str, Path], genome: str | None = None) -> tuple[Ma
     if (len(known) > 1 and genome is None) or (genome is not None and genome not in known):
         found = ", ".join(f"{name} ({n:,} genes)" for name, n in known.items()) or "names none"
         asked = f"no genome {genome!r}, but" if genome else f"genes of {len(known)} genomes:"
-        remedy = "name one of them as --genome" if known else "leave out --genome"
+        remedy = "name one of them as genome= (--genome)" if known else "leave out genome= (--genome)"
         raise DataError(f"{where}: has {asked} {found}; {remedy}")
     kept = are_genes & ((genomes == genome) | (genomes == "")) if genome else are_genes
     left_out |= {f"genes of {name}": n for name, n in known.items() if genome not in (None, name)}
@@ -123,7 +123,9 @@ def _group(file: h5py.File, path: Path, genome: str | None) -> tuple[str, h5py.G
     if genome and genome in groups:
         return genome, groups[genome]
     if len(groups) > 1:
-        raise DataError(f"{path}: has genes of the genomes {shown(list(groups))}; name one of them as --genome")
+        raise DataError(
+            f"{path}: has genes of the genomes {shown(list(groups))}; name one of them as genome= (--genome)"
+        )
     return next(iter(groups.items()))
 
 

@@ -49,7 +49,9 @@ def read_space_ranger(outs: Path, options: ImportOptions) -> ImportedSlide:
     factors = _factors(files["factors"])
     scale, r, tech = scale_to(options, factors, files["factors"])
     if options.image is None and "hires" not in files:
-        raise DataError(f"{outs}: has no tissue_hires_image.png; get it, or pass the full-resolution image as --image")
+        raise DataError(
+            f"{outs}: has no tissue_hires_image.png; get it, or pass the full-resolution image as image= (--image)"
+        )
     image = options.image or _pixels(files["hires"])
     left_out |= {"spots outside the tissue": off} if off else {}
     said = source_scale([factors], scale, files["factors"], options.um_per_px)

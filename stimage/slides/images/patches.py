@@ -91,8 +91,8 @@ class Patch:
             least = np.ceil(px * scale.um_per_px * 10) / 10
             raise DataError(
                 f"{asked} would up-sample: at {scale.um_per_px:.3g} µm/px it is {side:.1f} px of the image; "
-                f"ask for at most {int(side)} px, or at least {least:.1f} µm, or pass upsample=True (in scripts: "
-                "--upsample)"
+                f"ask for at most {int(side)} px, or at least {least:.1f} µm, or pass upsample=True "
+                "(--upsample)"
             )
         return side
 

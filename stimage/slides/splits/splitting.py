@@ -266,7 +266,7 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
                 (across if leak else same).append(f"the same {what}: {both}")
     if across:
         raise DataError(
-            f"slides on two sides have {'; '.join(across[:10])}. Name one of each in a file for --exclude, "
+            f"slides on two sides have {'; '.join(across[:10])}. Name one of each in a file for exclude= (--exclude), "
             "or publish to another folder, split by a table in which they have one patient"
         )
     return same

@@ -1,0 +1,69 @@
+"""What messages advise: an option is written as Python takes it, and as scripts do, and both have it."""
+
+import ast
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import stimage
+import stimage_1k4m
+
+PROJECT = Path(__file__).parents[1]
+PACKAGE = PROJECT / "stimage"
+SCRIPTS_ONLY = {  # jobs that Python has no function for: their messages name the option alone
+    "collection/meta/making.py", "evaluation/tables.py", "genes/numbering.py", "slides/splits/dealing.py",
+    "publishing/engines.py", "cli/options.py", "cli/evaluation.py", "cli/command.py",
+}  # fmt: skip
+COMMANDS = ("{DEAL}", "{NUMBER}", "{command}", "torchrun")  # whole commands of a shell
+FUNCTIONS = ("open_root", "add_slide", "check", "select_genes", "publish", "finetune", "embed", "probe", "predict",
+             "retrieve", "read_slide")  # fmt: skip
+WRITTEN = re.compile(
+    r"(\w+)=(\S*)(?: and \w+=)? \((--[a-z][\w-]*(?:, --[\w-]+)*)([^)]*)\)"
+)  # name=value (--name value)
+
+
+def texts(path: Path) -> Iterator[str]:
+    """Yield the texts of a file, with {…} for what is filled in, but for docstrings."""
+    tree, seen = ast.parse(path.read_text(encoding="utf-8")), set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node):
+            seen.add(id(node.body[0].value))
+        elif isinstance(node, ast.JoinedStr) and id(node) not in seen:
+            seen |= {id(part) for part in ast.walk(node)}
+            parts = [p.value if isinstance(p, ast.Constant) else f"{{{ast.unparse(p.value)}}}" for p in node.values]
+            yield "".join(parts)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in seen:
+            yield node.value
+
+
+def advising() -> dict[str, set[str]]:
+    """Return file → its messages that name an option, which is none of a command's words."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        for text in texts(path):
+            if re.search(r"[^`]--[a-z]", text) and name not in SCRIPTS_ONLY and not any(c in text for c in COMMANDS):
+                found.setdefault(name, set()).add(text)
+    return {name: some for name, some in found.items() if not name.startswith("demo/")}
+
+
+def test_options_are_written_as_python_takes_them_too():
+    bare = [(n, text) for n, some in advising().items() for text in some if re.search("--[a-z]", WRITTEN.sub("", text))]
+    assert bare == [("formats/source_scale.py", "user (add_slide --um-per-px)")]  # who gave a scale, no advice
+
+
+def test_python_and_scripts_have_the_options_that_are_advised():
+    flags = {"--out"}
+    for path in [*(PROJECT / "scripts").rglob("*.py"), *(PACKAGE / "cli").glob("*.py")]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        flags |= {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and str(n.value).startswith("--")}
+    arguments = {name for f in FUNCTIONS for name in inspect.signature(getattr(stimage, f)).parameters}
+    arguments |= set(inspect.signature(stimage_1k4m.load).parameters)
+    told = [match for some in advising().values() for text in some for match in WRITTEN.finditer(text)]
+    assert len(told) > 50
+    for argument, value, named, same in (match.groups() for match in told):
+        assert argument in arguments, argument
+        assert {*named.split(", ")} <= flags, named
+        if value.strip("'\"") != same.partition(",")[0].strip():
+            assert value in ("", "True") and not same, (argument, value, same)
