@@ -12,7 +12,7 @@ from stimage.core.storage import local_copy
 from stimage.core.tables import csv_text
 from stimage.genes.names import Naming
 from stimage.slides.catalog import read_catalog
-from stimage.slides.counts.wide_csv import read_header
+from stimage.slides.counts.count_file import read_genes
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     slides = selection_of(args).select_from(read_catalog(args.root))
     rows = [("slide", "gene", "name", "fate")]
     for slide in slides:
-        genes = read_header(local_copy(slide.counts, slide.access))[0]
+        genes = read_genes(local_copy(slide.counts, slide.access))
         mapping = Naming(args.gene_table, args.names).rename(genes, slide.species, slide.counts)
         rows += ((slide.name, *row) for row in mapping.rows(genes))
         print(f"{slide.name}: {mapping.report()}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.slides.catalog import Catalog, Filters, Slide, read_catalog
-from stimage.slides.counts.wide_csv import read_header
+from stimage.slides.counts.count_file import read_genes
 from stimage.slides.labels import is_label, read_labels
 from stimage.slides.names import fold_name, slide_names
 from stimage.slides.selection import techs_called
@@ -105,7 +105,7 @@ def a_few(catalog: Catalog) -> tuple[list[Slide], list[str]]:
 
 def _with_alike_genes(slides: list[Slide]) -> list[Slide]:
     """Return the first slide, and those that have at least half of its genes, or it of theirs."""
-    genes = [set(read_header(local_copy(slide.counts, slide.access))[0]) for slide in slides]
+    genes = [set(read_genes(local_copy(slide.counts, slide.access))) for slide in slides]
     return [s for s, own in zip(slides, genes) if 2 * len(own & genes[0]) >= min(len(own), len(genes[0]))]
 
 

@@ -10,7 +10,7 @@ from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.genes.names import Naming, places_among, rename_genes
 from stimage.slides.catalog import Slide
-from stimage.slides.counts.wide_csv import read_counts, read_header
+from stimage.slides.counts.count_file import read_counts, read_genes
 
 BINS = 20
 
@@ -104,7 +104,7 @@ def _unversioned(gene: str) -> str:
 
 def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str], np.ndarray]:
     """Return what a slide's genes are called, and each one's place among these names, -1 if it is lost."""
-    return rename_genes(read_header(local_copy(slide.counts, slide.access))[0], naming, slide.species, slide.counts)
+    return rename_genes(read_genes(local_copy(slide.counts, slide.access)), naming, slide.species, slide.counts)
 
 
 def count_blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:

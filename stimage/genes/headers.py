@@ -17,8 +17,9 @@ from tqdm.auto import tqdm
 from stimage.core.access import is_local
 from stimage.core.errors import DataError
 from stimage.core.files import replacing
-from stimage.core.storage import cache_folder, check_readable, first_line, list_folder, stamp_of
+from stimage.core.storage import cache_folder, check_readable, list_folder, stamp_of
 from stimage.slides.catalog import Slide
+from stimage.slides.counts.count_file import header_line
 from stimage.slides.counts.wide_csv import parse_header
 
 THREADS = 16  # that wait for servers and disks
@@ -108,7 +109,7 @@ def _known(key: str) -> str:
 def _read(slide: Slide) -> bytes:
     if is_local(slide.counts):
         check_readable(slide.counts)
-    return first_line(slide.counts, slide.access)
+    return header_line(slide.counts, slide.access)
 
 
 def _digest(content: bytes) -> str:

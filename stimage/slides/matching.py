@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from stimage.core.errors import DataError
 from stimage.slides.coordinates import Coordinates, check_unique, line_of
-from stimage.slides.counts.wide_csv import RowIndex
+from stimage.slides.counts.rows import RowIndex
 from stimage.slides.images.patches import lies_outside
 from stimage.slides.images.reader import ImageInfo
 from stimage.slides.names import fold_name

@@ -3,11 +3,12 @@
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError
 from stimage.core.storage import list_folder
+from stimage.slides.counts.count_file import SUFFIXES
 from stimage.slides.names import check_name, fold_name
 
 REQUIRED_FILES = {  # part of a slide: folder and how its file's name ends
     "coord": ("coord", ("_coord.csv",)),
-    "counts": ("gene_exp", ("_count.csv",)),
+    "counts": ("gene_exp", SUFFIXES),
     "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
 }
 

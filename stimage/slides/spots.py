@@ -13,9 +13,9 @@ from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
+from stimage.slides.counts.count_file import read_genes, rows_at
 from stimage.slides.counts.row_index import forget, kept_index
 from stimage.slides.counts.rows import CountRows
-from stimage.slides.counts.wide_csv import read_header, rows_at
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
@@ -69,7 +69,7 @@ class Spots:
     @cached_property
     def genes(self) -> list[str]:
         """The genes of the count file, one a column."""
-        return read_header(self.counts_path)[0]
+        return read_genes(self.counts_path)
 
     @cached_property
     def annotation(self) -> pa.Array:
@@ -95,7 +95,7 @@ class Spots:
         ids = self.file_ids[some] if isinstance(some, slice) else self.file_ids.take(pa.array(some))
         try:
             rows = rows_at(self.counts_path, self.genes, self.row_start[some], self.row_end[some])
-            if rows.ids == ids.to_pylist():
+            if not rows.ids or rows.ids == ids.to_pylist():  # a sparse file looks at the places itself
                 return rows
             raise DataError(f"{self.counts_path}: changed while it was read; start again")
         except DataError:

@@ -14,7 +14,7 @@ from stimage.figures.check_picture import SIDE
 from stimage.figures.shapes import SpotShapes, View
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
-from stimage.slides.counts.wide_csv import read_counts, read_header
+from stimage.slides.counts.count_file import read_counts, read_genes
 from stimage.slides.images.patches import square_boxes
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info, read_patches
 from stimage.slides.images.views import around, read_views, shapes_of, whole
@@ -132,7 +132,7 @@ def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> lis
 
 
 def _read_counts(path: str, gene: str | None) -> Counts:
-    genes, _ = read_header(path)
+    genes = read_genes(path)
     mitochondrial = np.array([gene.startswith(MITOCHONDRIAL) for gene in genes])
     wanted = genes.index(gene) if gene in genes else -1
     ids, totals, shares, of_gene, fractional, digest = [], [], [], [], 0, 0

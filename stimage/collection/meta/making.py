@@ -15,7 +15,7 @@ from stimage.core.files import write_text
 from stimage.core.storage import local_copy, normal_root
 from stimage.core.tables import csv_text, read_table
 from stimage.slides.catalog import Slide, read_catalog
-from stimage.slides.counts.wide_csv import index_rows, read_header
+from stimage.slides.counts.count_file import index_rows, read_genes
 from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS, MetaRow, find_meta
 from stimage.slides.names import fold_name
 
@@ -121,7 +121,7 @@ def _count(slide: Slide, row: MetaRow, unknown: list[Unknown]) -> tuple[MetaRow,
     spots = len(index_rows(path).ids)
     if not spots:
         raise DataError(f"{slide.counts}: has no spot; remove the slide's files, or get the file again")
-    return replace(row, spot_num=str(spots), gene_num=str(len(read_header(path)[0]))), unknown
+    return replace(row, spot_num=str(spots), gene_num=str(len(read_genes(path)))), unknown
 
 
 class _Row:

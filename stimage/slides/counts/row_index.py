@@ -15,7 +15,8 @@ import pyarrow as pa
 from stimage.core.errors import DataError
 from stimage.core.files import replacing
 from stimage.core.storage import cache_folder
-from stimage.slides.counts.wide_csv import RowIndex, index_rows
+from stimage.slides.counts.count_file import index_rows
+from stimage.slides.counts.rows import RowIndex
 
 KEPT_FROM = 1 << 20  # bytes of a count file; a smaller one is read faster than its index is looked up
 CHECKED = 4  # bytes at a kept index' end: the checksum of those before

@@ -4,12 +4,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
+
+
+class RowIndex(NamedTuple):
+    """Where each row of a count file lies: its spot id, and the places from ``start`` (included) to ``end``.
+
+    Places are bytes of a text, and counts, among all counts, of a sparse file.
+    """
+
+    ids: pa.ChunkedArray
+    start: np.ndarray
+    end: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)

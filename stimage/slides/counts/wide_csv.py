@@ -1,4 +1,4 @@
-"""Count files: their genes, their rows in any order, and where each row lies; see `stimage.slides.counts.scan`."""
+"""The wide CSV: its genes, its rows in any order, and where each row lies; see `stimage.slides.counts.scan`."""
 
 import csv
 from array import array
@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from io import FileIO
 from operator import add
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError, one_line
-from stimage.core.storage import check_readable
-from stimage.slides.counts.rows import CountRows
+from stimage.core.storage import check_readable, first_line
+from stimage.slides.counts.rows import CountRows, RowIndex
 from stimage.slides.counts.scan import QUOTE, Refused, explain, parse_rows, pooled, read_id, work
 
 NEWLINE = ord("\n")
@@ -21,12 +21,9 @@ BLOCK = 1 << 20  # bytes parsed at once: small enough for the processor's cache
 ID_BYTES = 512  # longer ids are read in a second try
 
 
-class RowIndex(NamedTuple):
-    """Where each row of a count file lies: its spot id, and the bytes from ``start`` (included) to ``end``."""
-
-    ids: pa.ChunkedArray
-    start: np.ndarray
-    end: np.ndarray
+def header_line(url: str, access: Access = OPEN) -> bytes:
+    """Return the first line; of a remote file, only its beginning is fetched."""
+    return first_line(url, access)
 
 
 def read_header(path: str) -> tuple[list[str], int]:
