@@ -18,7 +18,7 @@ STEP, BIN = 60, 16  # pixels from bin to bin of the huge image, and across a bin
 
 @loads(*OURS)
 def counts_ours(path: str) -> dict:
-    from stimage.slides.counts.wide_csv import read_counts
+    from stimage.slides.counts.count_file import read_counts
 
     filled = total = 0
     for rows in read_counts(path):

@@ -5,7 +5,7 @@ killed after is finished by the next process that lists or writes the folder.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from stimage.core.errors import DataError, OutputError
 from stimage.core.files import listed, locked, room_for, writable
 
-BEGUN, READY, LOCK = ".begun-", ".ready", ".lock"
+BEGUN, READY, LOCK, GONE = ".begun-", ".ready", ".lock", ".gone"
 
 
 @contextmanager
@@ -41,9 +41,16 @@ def staged(root: Path) -> Iterator[Path]:
         alive.release()
 
 
-def place(stage: Path, root: Path) -> None:
-    """Let a stage's files take the same places below ``root``, all of them or none; the caller has locked ``root``."""
+def place(stage: Path, root: Path, instead_of: Iterable[str] = ()) -> None:
+    """Let a stage's files take the same places below ``root``, all of them or none; the caller has locked ``root``.
+
+    Parameters
+    ----------
+    instead_of
+        Files below ``root``, by name, that are removed with it: those of another name that new ones replace.
+    """
     finish_placing(root)
+    (stage / GONE).write_text("\n".join(instead_of), encoding="utf-8")
     stage.rename(root / READY)
     finish_placing(root)
 
@@ -65,6 +72,9 @@ def finish_placing(root: Path) -> None:
                 to = root / file.relative_to(ready)
                 to.parent.mkdir(parents=True, exist_ok=True)
                 file.replace(to)
+            if (ready / GONE).exists():
+                for name in filter(None, (ready / GONE).read_text(encoding="utf-8").split("\n")):
+                    (root / name).unlink(missing_ok=True)
             shutil.rmtree(ready, ignore_errors=True)
     except OutputError as error:
         raise DataError(f"{ready}: files of a slide whose adding was cut off are not in place yet ({error})") from None

@@ -1,6 +1,7 @@
 from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .checking import check as check
+from .counts import convert_counts as convert_counts
 from .embedding import embed as embed
 from .embedding import embed_root as embed_root
 from .finetuning import finetune as finetune

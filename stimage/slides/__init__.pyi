@@ -8,13 +8,15 @@ from .catalog import TECHS as TECHS
 from .catalog import read_catalog as read_catalog
 from .coordinates import Coordinates as Coordinates
 from .coordinates import read_coordinates as read_coordinates
+from .counts.converting import Converted as Converted
+from .counts.converting import WRITERS as WRITERS
+from .counts.converting import convert as convert
 from .counts.count_file import header_line as header_line
 from .counts.count_file import index_rows as index_rows
 from .counts.count_file import read_counts as read_counts
 from .counts.count_file import read_genes as read_genes
 from .counts.rows import CountRows as CountRows
 from .counts.wide_csv import parse_header as parse_header
-from .counts.wide_csv import read_counts as read_counts
 from .freshness import root_digest as root_digest
 from .freshness import slide_identity as slide_identity
 from .freshness import with_current_stamps as with_current_stamps

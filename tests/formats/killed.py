@@ -1,13 +1,15 @@
-"""Add a slide to copies of a root, killed at the first of its writes, at the second, and so on: killed.py ROOT OUT."""
+"""Change copies of a root, killed at the first of its writes, at the second, and so on: killed.py CHANGE ROOT OUT."""
 
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
+import stimage
 from stimage.formats.adding import write_slide
 from stimage.formats.imported import ImportedSlide
 from stimage.slides.meta_file import MetaRow
@@ -25,8 +27,19 @@ def imported(seed: int = 7, n: int = 9, **more) -> ImportedSlide:
     return ImportedSlide(**{**parts, "labels": {spots[0]: f"label {seed}"}, "tech": "ST", **more})
 
 
-def killed_at(step: int, root: Path) -> bool:
-    """Add the slide in a process that ends at its write number ``step``; tell whether it came so far."""
+def add(root: Path) -> None:
+    write_slide(imported(), root, MetaRow("Mine"))
+
+
+def convert(root: Path) -> None:
+    list(stimage.convert_counts(root))
+
+
+CHANGES = {"add": add, "convert": convert}
+
+
+def killed_at(step: int, root: Path, change: Callable[[Path], object]) -> bool:
+    """Change the root in a process that ends at its write number ``step``; tell whether it came so far."""
     if child := os.fork():
         return os.waitpid(child, 0)[1] != 0
     left = [step]
@@ -40,7 +53,7 @@ def killed_at(step: int, root: Path) -> bool:
 
     sys.addaudithook(count)
     try:
-        write_slide(imported(), root, MetaRow("Mine"))
+        change(root)
     except BaseException as error:
         print(f"write {step}: {error!r}", file=sys.stderr)
         os._exit(0)  # the test misses a root
@@ -48,10 +61,10 @@ def killed_at(step: int, root: Path) -> bool:
 
 
 if __name__ == "__main__":
-    source, out = map(Path, sys.argv[1:])
+    change, source, out = CHANGES[sys.argv[1]], *map(Path, sys.argv[2:])
     k = 0
     while True:
         shutil.copytree(source, out / str(k))
-        if not killed_at(k, out / str(k)):
+        if not killed_at(k, out / str(k), change):
             break
         k += 1

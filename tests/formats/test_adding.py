@@ -37,7 +37,7 @@ def test_a_kill_at_any_write_leaves_the_root_before_or_after(root, tmp_path):
     before = contents(root)
     script = Path(__file__).with_name("killed.py")
     run = subprocess.run(
-        [sys.executable, script, root, tmp_path / "killed"], capture_output=True, text=True, check=True
+        [sys.executable, script, "add", root, tmp_path / "killed"], capture_output=True, text=True, check=True
     )
     assert not run.stderr
     roots = sorted((tmp_path / "killed").iterdir(), key=lambda path: int(path.name))

@@ -144,7 +144,7 @@ def test_features_that_are_no_genes_are_left_out(tmp_path):
 def test_two_count_files_of_a_slide_are_an_error(tmp_path):
     path = sparse_root(tmp_path, "h5")
     path.with_suffix(".csv").write_text("")
-    with pytest.raises(DataError, match="already has .*; remove one"):
+    with pytest.raises(DataError, match=r"already has .*; remove one"):
         read(tmp_path)
 
 
@@ -182,21 +182,21 @@ def test_files_that_cannot_be_read(tmp_path):
     whole = path.read_bytes()
     for content in (b"", b"no HDF5", whole[:3000], whole[: len(whole) // 2]):
         path.write_bytes(content)
-        with pytest.raises(DataError, match="S_count.h5ad: "):
+        with pytest.raises(DataError, match="S_count"):
             read(tmp_path)
     genes, ids, dense = [*"AB"], ["S_0x0", "S_0x1"], np.eye(2)
     obs, var = (pd.DataFrame(index=pd.Index(names, dtype=object)) for names in (ids, genes))
     data = anndata.AnnData(dense, obs=obs, var=var)
     data.write_h5ad(path)
-    with pytest.raises(DataError, match=r"a dense array, not sparse by rows .*csr_matrix\(data.X\)"):
+    with pytest.raises(DataError, match="its X is array, not csr_matrix; write it"):
         read(tmp_path)
     data.X = csr_matrix(data.X).tocsc()
     data.write_h5ad(path)
-    with pytest.raises(DataError, match="csc_matrix, not sparse by rows"):
+    with pytest.raises(DataError, match="its X is csc_matrix, not csr_matrix"):
         read(tmp_path)
     del data.X
     data.write_h5ad(path)
-    with pytest.raises(DataError, match="X is missing|its X is null"):
+    with pytest.raises(DataError, match="it has no X"):
         read(tmp_path)
 
 
@@ -210,7 +210,7 @@ def test_a_file_that_changes_while_it_is_read_is_told(tmp_path):
 
 
 def test_names_are_those_of_the_csv(tmp_path):
-    """Genes twice, with commas, quotes and no name at all: as the CSV's reader calls them, but for an id that is there."""
+    """Genes twice, with commas, quotes and no name at all: called as in a CSV, but by an id that is there."""
     genes, ids, dense = ["A", "A", 'x,"y"', "É"], ["s0", "s1"], np.eye(2, 4)
     write_h5(tmp_path / "a_count.h5", genes, [as_rows(ids, dense)], gene_ids=["E1", "E2", "E3", "E4"])
     write_csv(tmp_path / "a_count.csv", genes, [as_rows(ids, dense)])

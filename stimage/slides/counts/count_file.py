@@ -30,7 +30,12 @@ def header_line(url: str, access: Access = OPEN) -> bytes:
 
 def read_genes(path: str) -> list[str]:
     """Return the gene names, one for each column of the counts, made unique; raises as `header_line` does."""
-    return wide_csv.parse_header(header_line(path), path)
+    return wide_csv.make_unique(read_names(path))
+
+
+def read_names(path: str) -> list[str]:
+    """Return the gene names as the file has them; raises as `header_line` does."""
+    return wide_csv.parse_names(header_line(path), path)
 
 
 def read_counts(path: str) -> Iterator[CountRows]:

@@ -188,11 +188,10 @@ def _of_tenx(file: h5py.File, path: str) -> Layout:
 
 
 def _of_anndata(file: h5py.File, path: str) -> Layout:
-    kind = file["X"].attrs.get("encoding-type", "") if "X" in file else "missing"
+    kind = file["X"].attrs.get("encoding-type", "null") if "X" in file else "null"
     if kind != "csr_matrix":
-        called = "a dense array" if kind == "array" else kind or "of an old form"
-        raise DataError(f"{path}: its X is {called}, not sparse by rows (CSR); write it so: "
-                        "data.X = scipy.sparse.csr_matrix(data.X)")  # fmt: skip
+        problem = "it has no X" if kind == "null" else f"its X is {kind}, not csr_matrix"
+        raise DataError(f"{path}: {problem}; write it with counts by rows: X = scipy.sparse.csr_matrix(X)")
     from anndata.io import read_elem
 
     obs, var = file["obs"], read_elem(file["var"])

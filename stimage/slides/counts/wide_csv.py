@@ -34,7 +34,12 @@ def read_header(path: str) -> tuple[list[str], int]:
 
 
 def parse_header(line: bytes, path: str) -> list[str]:
-    """Read the gene names out of a count file's first line; the file's name is for the error."""
+    """Read the gene names out of a count file's first line, and make them unique; the file's name is for the error."""
+    return make_unique(parse_names(line, path))
+
+
+def parse_names(line: bytes, path: str) -> list[str]:
+    """Read the gene names out of a count file's first line as they are there."""
     if not line.strip():
         raise DataError(f"{path}: is empty; a count file begins with a header of gene names")
     try:
@@ -45,7 +50,7 @@ def parse_header(line: bytes, path: str) -> list[str]:
         raise DataError(f"{path}: line 1 is no CSV header of gene names ({one_line(error)})") from None
     if not names:
         raise DataError(f"{path}: line 1 names no gene; expected a comma-separated header ',GENE,GENE,…'")
-    return make_unique(names)
+    return names
 
 
 def make_unique(names: list[str]) -> list[str]:

@@ -37,7 +37,8 @@ def write_csv(path: Path, genes: Sequence[str], blocks: Blocks) -> None:
             for spot, (columns, values) in zip(rows.ids, rows):
                 parts, at = [_line([spot])], 0
                 for column, value in zip(columns.tolist(), values.tolist()):
-                    parts += zeros[: 2 * (column - at)], b",%d" % value if value % 1 == 0 else b"," + repr(value).encode()
+                    cell = f",{value!r}".removesuffix(".0").encode()
+                    parts += zeros[: 2 * (column - at)], cell
                     at = column + 1
                 file.write(b"".join([*parts, zeros[: 2 * (len(genes) - at)], b"\n"]))
 
@@ -86,7 +87,12 @@ def _append(values: "h5py.Dataset", more: np.ndarray) -> None:
 
 def _write_features(group: "h5py.Group", genes: Sequence[str], gene_ids: Sequence[str], genome: str) -> None:
     features = group.create_group("features")
-    columns = {"id": gene_ids, "name": genes, "feature_type": [GENE_EXPRESSION] * len(genes), "genome": [genome] * len(genes)}
+    columns = {
+        "id": gene_ids,
+        "name": genes,
+        "feature_type": [GENE_EXPRESSION] * len(genes),
+        "genome": [genome] * len(genes),
+    }
     for name, texts in columns.items():
         features.create_dataset(name, data=_texts(texts), **COMPRESSED)
     features.create_dataset("_all_tag_keys", data=np.array([b"genome"]))

@@ -1,0 +1,50 @@
+"""The counts of a root's slides in another form."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stimage.core.access import is_local
+from stimage.core.errors import DataError
+from stimage.jobs.roots import Root, open_unpublished
+from stimage.slides.counts.converting import WRITERS, Converted, convert
+
+
+def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converted]:
+    """Write the counts of slides in another form, each instead of the file that is there.
+
+    Examples and gene ids stay as they are. Sparse HDF5 has the counts alone, compressed; the wide CSV has each zero.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns: a folder of this machine.
+    to
+        "h5": HDF5 as 10x Genomics writes it, which scanpy's ``read_10x_h5`` reads. "csv": the data set's own form.
+
+    Yields
+    ------
+    Converted
+        Of each slide, once its file is in place: ``slide``, and the bytes ``before`` and ``after``.
+
+    Raises
+    ------
+    DataError
+        If counts can't be read, or are no whole numbers and are to become HDF5; this slide's file is then as it was.
+    ValueError
+        If there is no such form.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", "Visium", species="human")
+    >>> [one.slide for one in stimage.convert_counts(root, "h5")]
+    ['Human_Breast_Sample3_Visium_A1']
+    >>> [one.slide for one in stimage.convert_counts(root, "csv")]
+    ['Human_Breast_Sample3_Visium_A1']
+    """
+    if to not in WRITERS:
+        raise ValueError(f"to={to!r}: pass one of {', '.join(WRITERS)}")
+    root = open_unpublished(root)
+    if not is_local(root.catalog.root):
+        raise DataError(f"{root.location}: can't be written from here; copy the root to this machine first")
+    return convert(root.slides, Path(root.catalog.root), to)

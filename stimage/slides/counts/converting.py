@@ -1,0 +1,47 @@
+"""A slide's counts in another form: the wide CSV as sparse HDF5, or back."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from stimage.core.files import locked
+from stimage.core.together import finish_placing, place, staged
+from stimage.slides.catalog import Slide
+from stimage.slides.counts.count_file import read_counts, read_names
+from stimage.slides.counts.writing import write_csv, write_h5
+
+WRITERS: dict[str, Callable] = {"csv": write_csv, "h5": write_h5}
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A slide whose counts are in the form that was asked for, and the bytes of their file before and now."""
+
+    slide: str
+    before: int
+    after: int
+
+
+def convert(slides: Iterable[Slide], root: Path, to: str) -> Iterator[Converted]:
+    """Write the counts of a root's slides in another form, each instead of the file that is there.
+
+    Parameters
+    ----------
+    to
+        "csv", or "h5": 10x Genomics' HDF5.
+
+    Raises
+    ------
+    DataError
+        If counts can't be read, or are no raw counts and are to become HDF5; the slide's file is then as it was.
+    """
+    finish_placing(root)
+    for slide in slides:
+        path = Path(slide.counts)
+        before, new = path.stat().st_size, path.with_name(path.name.rpartition("_count.")[0] + f"_count.{to}")
+        if new != path:
+            with staged(root) as stage:
+                WRITERS[to](stage / new.relative_to(root), read_names(str(path)), read_counts(str(path)))
+                with locked(root):
+                    place(stage, root, [str(path.relative_to(root))])
+        yield Converted(slide.name, before, new.stat().st_size)
