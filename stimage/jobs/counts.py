@@ -13,6 +13,7 @@ def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converte
     """Write the counts of slides in another form, each instead of the file that is there.
 
     Examples and gene ids stay as they are. Sparse HDF5 has the counts alone, compressed; the wide CSV has each zero.
+    What was opened before, such as a `Root` or a streamed data set, looks for the old files: open it again.
 
     Parameters
     ----------
@@ -39,6 +40,7 @@ def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converte
     >>> root = stimage.open_root("sample", "Visium", species="human")
     >>> [one.slide for one in stimage.convert_counts(root, "h5")]
     ['Human_Breast_Sample3_Visium_A1']
+    >>> root = stimage.open_root("sample", "Visium", species="human")
     >>> [one.slide for one in stimage.convert_counts(root, "csv")]
     ['Human_Breast_Sample3_Visium_A1']
     """
