@@ -1,5 +1,5 @@
-from .access import Access as Access
 from .access import OPEN as OPEN
+from .access import Access as Access
 from .access import is_local as is_local
 from .errors import DataError as DataError
 from .errors import OutputError as OutputError

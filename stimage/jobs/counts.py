@@ -22,9 +22,9 @@ def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converte
     to
         "h5": HDF5 as 10x Genomics writes it, which scanpy's ``read_10x_h5`` reads. "csv": the data set's own form.
 
-    Yields
-    ------
-    Converted
+    Returns
+    -------
+    Iterator of Converted
         Of each slide, once its file is in place: ``slide``, and the bytes ``before`` and ``after``.
 
     Raises

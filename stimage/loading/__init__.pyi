@@ -1,6 +1,6 @@
+from .ahead import MOST as MOST
 from .ahead import Batches as Batches
 from .ahead import Begun as Begun
-from .ahead import MOST as MOST
 from .ahead import Memory as Memory
 from .ahead import Task as Task
 from .ahead import cores as cores
@@ -8,8 +8,8 @@ from .ahead import load_ahead as load_ahead
 from .batches import spot_loader as spot_loader
 from .pixels import augment as augment
 from .pixels import resize as resize
-from .sources import Source as Source
 from .sources import VERIFIED as VERIFIED
+from .sources import Source as Source
 from .sources import open_source as open_source
 from .sources import reading as reading
 from .tensors import COLUMNS as COLUMNS

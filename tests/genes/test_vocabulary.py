@@ -136,7 +136,7 @@ def test_a_line_that_failed_is_read_again_though_its_stamp_is_the_same(root):
 
 def test_a_new_slide_costs_one_header(root, new_cache, monkeypatch):
     asked = []
-    monkeypatch.setattr(headers, "first_line", lambda url, *more: asked.append(url) or first_line(url, *more))
+    monkeypatch.setattr(headers, "header_line", lambda url, *more: asked.append(url) or first_line(url, *more))
     stimage_1k4m.gene_names(root)
     assert len(asked) == 2
     new = write_genes(root, "C", ["c1"])
