@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from accelerate.commands.launch import launch_command_parser
@@ -28,6 +29,7 @@ from stimage.sample import make_sample
 from stimage.slides.catalog import read_catalog
 from stimage.training.settings.reading import read_settings
 from tests.collection.test_make_meta import BIB, MATRIX
+from tests.formats.stores import visium
 from tests.formats.test_st_tables import Section
 from tests.outs import write_outs
 from tests.test_scripts import no_processes
@@ -81,6 +83,8 @@ def inputs(tmp_path_factory) -> Path:
     slides = read_catalog(str(folder / "ROOT")).slides
     slide = next(slide for slide in slides if slide.name == NAMES["SLIDE"])
     write_h5ad([slide], folder / "slide.h5ad")
+    with pd.option_context("future.infer_string", False):  # anndata does not write the strings of pandas 3
+        visium().write(folder / "slide.zarr")
     genes = enumerate(stimage_1k4m.gene_names(str(folder / "ROOT")))
     rows = "".join(f"ENSG{i:011d}\t{gene}\tGene Expression\n" for i, gene in genes)
     (folder / "features.tsv.gz").write_bytes(gzip.compress(rows.encode()))

@@ -1,5 +1,5 @@
-"""Add a slide in another public format to a root: Space Ranger's folder outs, an AnnData file (.h5ad), or
-tables of legacy ST.
+"""Add a slide in another public format to a root: Space Ranger's folder outs, an AnnData file (.h5ad), a SpatialData
+store, or tables of legacy ST.
 
 Its counts, coordinates, image, labels and row of the meta file are written as the data set has them. A slide that is
 there under the same name is replaced.
@@ -12,6 +12,8 @@ import stimage
 from stimage.cli.options import run
 from stimage.slides.catalog import TECHS
 from stimage.slides.spots import open_spots
+
+CELLULAR = 1.0  # µm/px, at which cells can be seen
 
 
 def main() -> None:
@@ -26,8 +28,8 @@ def main() -> None:
     by = f" by {known.source}" if known.source else ""
     print(f"{slide.name}: {len(spots):,} spots, {labelled:,} of them labelled, {len(spots.genes):,} genes, "
           f"{scale}{by}, spots of {px:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
-    if not args.image:
-        print(f"note: the image is the small one of {args.source}: {scale}, a patch has {px:.0f} px; to see "
+    if not args.image and not 0 < (known.um_per_px or 0) <= CELLULAR:
+        print(f"note: the image is the one in {args.source}: {scale}, a patch has {px:.0f} px; to see "
               "cells, add the slide again with the full-resolution image as --image")  # fmt: skip
 
 
@@ -41,10 +43,12 @@ def above_0(text: str) -> float:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="Space Ranger's outs (Visium HD: outs/binned_outputs/square_008um), "
-                        "a .h5ad file of one slide, or a table of legacy ST's counts or its folder")  # fmt: skip
+                        "a .h5ad file of one slide, a SpatialData store (.zarr), or a table of legacy ST's counts or "
+                        "its folder")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="ROOT", help="root to add it to; may be new")
     parser.add_argument("--slide", required=True, help="its name, which begins its spots' ids")
-    parser.add_argument("--image", type=Path, help="the full-resolution image; without it, the small one of the source")
+    parser.add_argument("--image", type=Path, help="the full-resolution image, or the name of one in the store; "
+                        "without it, the one of the source that shows most")  # fmt: skip
     parser.add_argument("--positions", type=Path, help="of legacy ST: the spot detector's table, or the alignment "
                         "matrix, if none of this sample lies beside the counts")  # fmt: skip
     parser.add_argument("--spot-diameter", type=above_0,
@@ -57,10 +61,13 @@ def parse_arguments() -> argparse.Namespace:
     for name in ("species", "tissue", "pmid", "title"):
         parser.add_argument(f"--{name}", default="", help="for the meta file")
     parser.add_argument("--involve-cancer", choices=("True", "False"), help="for the meta file")
-    parser.add_argument("--layer", help="of a .h5ad: the layer of raw counts, if X has others; raw is its .raw")
-    parser.add_argument("--library", help="of a .h5ad of several slides: the one to take")
+    parser.add_argument(
+        "--layer", help="of a .h5ad or a store: the layer of raw counts, if X has others; raw is its .raw"
+    )
+    parser.add_argument("--library", help="of a .h5ad or a store of several slides, or of several bins: the "
+                        "one to take")  # fmt: skip
     parser.add_argument("--genome", help="of counts of several genomes: the one to keep, as the source calls it")
-    parser.add_argument("--labels", help="a column of a .h5ad's obs, or a table: barcode, label (as Loupe exports); "
+    parser.add_argument("--labels", help="a column of obs, or a table: barcode, label (as Loupe exports); "
                         "without it, an annotation that is there is kept")  # fmt: skip
     parser.add_argument("--label-column", help="of the table of labels, if it has several columns of them")
     parser.add_argument("--label-run", metavar="N", help="the number behind this slide's barcodes in the table "

@@ -16,11 +16,13 @@ EXTRAS = {  # module → the extra of pyproject.toml that installs it
     "scanpy": "genes",
     "simplejpeg": "train",
     "sklearn": "evaluate",
+    "spatialdata": "spatialdata",
     "threadpoolctl": "evaluate",
     "timm": "timm",
     "torch": "train",
     "transformers": "train",
     "umap": "evaluate",
+    "zarr": "spatialdata",
 }
 
 

@@ -1,4 +1,4 @@
-"""Slides of other formats, in and out: Space Ranger, AnnData, legacy ST."""
+"""Slides of other formats, in and out: Space Ranger, AnnData, SpatialData, legacy ST."""
 
 from stimage.core.extras import attach
 

@@ -7,3 +7,4 @@ from .imported import ImportOptions as ImportOptions
 from .labels import is_table as is_table
 from .labels import with_labels as with_labels
 from .recognise import read_source as read_source
+from .stored.store import is_store as is_store

@@ -17,6 +17,7 @@ from stimage.core.tables import Row, csv_text, read_table
 from stimage.core.together import finish_placing, place, staged
 from stimage.formats.frame import check_slide
 from stimage.formats.imported import ImportedSlide
+from stimage.formats.stored.image import StoredImage
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import PUBLISHED, TECHS
 from stimage.slides.counts.wide_csv import parse_header
@@ -88,6 +89,8 @@ def _write_files(found: ImportedSlide, folder: Path, slide: str, ids: list[str])
     with replacing(folder / f"image/{slide}.png") as unfinished:
         if isinstance(found.image, np.ndarray):
             Image.fromarray(found.image).save(unfinished)
+        elif isinstance(found.image, StoredImage):
+            found.image.save(unfinished)
         else:
             shutil.copyfile(found.image, unfinished)
 

@@ -9,6 +9,7 @@ from PIL import Image
 
 from stimage.core.errors import DataError
 from stimage.formats.imported import ImportedSlide
+from stimage.formats.stored.image import StoredImage
 from stimage.slides.images.patches import lies_outside
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info
 from stimage.slides.images.views import Part, read_views, whole
@@ -185,15 +186,16 @@ def _drop(found: ImportedSlide) -> str:
 
 def _size(found: ImportedSlide) -> tuple[str, int, int]:
     """Return what errors call the image, and its width and height."""
-    if isinstance(found.image, np.ndarray):
-        return found.where, found.image.shape[1], found.image.shape[0]
+    if not isinstance(found.image, Path):
+        where = found.image.where if isinstance(found.image, StoredImage) else found.where
+        return where, found.image.shape[1], found.image.shape[0]
     info = image_info(str(found.image))
     return str(found.image), info.width, info.height
 
 
 def _thumbnail(found: ImportedSlide) -> np.ndarray:
     """Return the image made small (uint8 RGB), after all of it was decoded."""
-    if isinstance(found.image, np.ndarray):
+    if not isinstance(found.image, Path):
         step = max(1, max(found.image.shape) // THUMBNAIL)
         return found.image[::step, ::step]
     info = image_info(str(found.image))

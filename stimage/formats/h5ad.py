@@ -1,5 +1,6 @@
 """Slides of AnnData: in memory, or in .h5ad files of anndata 0.6 to now and of programs that write them."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from stimage.core.errors import DataError, shown
 from stimage.formats.annotated.counts import counts_of, gene_names, kept_features
 from stimage.formats.annotated.libraries import library_of
 from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
-from stimage.formats.annotated.pictures import Entry, entry_of, pixels_of
+from stimage.formats.annotated.pictures import Entry, entry_of, pixels_of, preview_of
 from stimage.formats.annotated.places import places_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, factor, refuse_options
-from stimage.formats.source_scale import hest_metadata, source_scale
+from stimage.formats.source_scale import BIN, hest_metadata, source_scale
 from stimage.slides.catalog import TECHS
+from stimage.slides.scale.grids import BIN as BARCODE_HD
 
 DIAMETER = "spot_diameter_fullres"
 IN_TISSUE = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
@@ -49,11 +51,27 @@ def from_anndata(
 
 
 def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
-    obs, where = parts.obs, parts.where
+    where = parts.where
     refuse_options(options, where, "is an AnnData", ("positions",))
     hest = hest_metadata(parts.path) if parts.path else {}
-    name, mine = library_of(obs, parts.uns.get("spatial"), options.library, where)
+    name, mine = library_of(parts.obs, parts.uns.get("spatial"), options.library, where)
     entry = entry_of(name, parts.uns["spatial"][name], where) if name else Entry(f"{where}: uns['spatial']")
+    return slide_of(parts, mine, entry, options, hest)
+
+
+def slide_of(
+    parts: Parts, mine: np.ndarray, entry: Entry, options: ImportOptions, told_beside: Mapping[str, Any]
+) -> ImportedSlide:
+    """Return a slide of those spots of an AnnData that are its own (``mine``, bool), and its entry of scale and images.
+
+    ``told_beside`` is what is said of the slide in a file beside it, by HEST's names.
+
+    Raises
+    ------
+    DataError
+        As `from_anndata` does.
+    """
+    obs, where, hest = parts.obs, parts.where, told_beside
     spots, xy, left_out = _spots(parts, mine, options)
     labels = _labels(obs[spots], options.labels, where)
     counts, genes = counts_of(parts, options.layer, spots)
@@ -78,7 +96,7 @@ def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
         um_per_px=um_per_px,
         um_per_px_source=source,
         frame=_frame(entry, hest, parts.path) if options.image else None,
-        preview=pixels_of(entry.images[entry.largest()], where) if options.image and entry.frame() else None,
+        preview=preview_of(entry.images[entry.largest()], where) if options.image and entry.frame() else None,
         left_out={**left_out, **others},
     )
 
@@ -142,7 +160,8 @@ def _tech(obs: pd.DataFrame, entry: Entry, hest: Mapping[str, Any], options: Imp
             raise DataError(f"{where}: is of {called} by its metadata, which is none of {', '.join(TECHS)}; pass the "
                             "one that is most like it as tech= (--tech)")  # fmt: skip
         return HEST_TECHS[str(called).lower()]
-    return "VisiumHD" if "bin_size_um" in entry.factors else "Visium"
+    bins = all(re.search(BARCODE_HD, str(spot)) for spot in obs.index)
+    return "VisiumHD" if BIN in entry.factors or bins else "Visium"
 
 
 def _frame(entry: Entry, hest: Mapping[str, Any], path: Path | None) -> tuple[float, float, str] | None:

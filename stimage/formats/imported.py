@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError, one_line
 from stimage.formats.source_scale import number_above_0
+from stimage.formats.stored.image import StoredImage
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class ImportOptions:
     Attributes
     ----------
     image
-        The full-resolution image. Without it, the small one of the source.
+        The full-resolution image. Without it, the one of the source that shows most. Of a SpatialData store: a file,
+        or the name of one of its images.
     layer
         Of an AnnData: the layer of raw counts, or "raw".
     genome
@@ -36,7 +38,8 @@ class ImportOptions:
     tech
         "ST", "Visium" or "VisiumHD".
     library
-        Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it.
+        Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it. Of a SpatialData
+        store of several slides or sizes of bins: the element that its spots are in, or their table.
     positions
         Of tables of legacy ST: the table of the spots' places, or the alignment matrix, if it does not lie beside.
     """
@@ -64,7 +67,7 @@ class ImportedSlide:
     genes, gene_ids
         Symbols, and Ensembl ids where the source has them (else empty).
     image
-        A file, or pixels: height x width x 3 (RGB), uint8.
+        A file, or pixels: height x width x 3 (RGB), uint8, which may still be in a store.
     um_per_px, um_per_px_source
         What the source says of a pixel of the image, or None, and who says it.
     frame
@@ -83,7 +86,7 @@ class ImportedSlide:
     x: np.ndarray
     y: np.ndarray
     r: float
-    image: Path | np.ndarray
+    image: Path | np.ndarray | StoredImage
     labels: Mapping[str, str]
     tech: str = "Visium"
     um_per_px: float | None = None

@@ -6,15 +6,16 @@ from pathlib import Path
 from stimage.core.errors import DataError
 from stimage.formats.h5ad import read_h5ad
 from stimage.formats.imported import ImportedSlide, ImportOptions
+from stimage.formats.spatialdata_stores import read_spatialdata
 from stimage.formats.st_tables import is_st_tables, read_st_tables
+from stimage.formats.stored.store import is_store
 from stimage.formats.tenx.space_ranger import read_space_ranger
 
 Reader = Callable[[Path, ImportOptions], ImportedSlide]
-ZARR = ("zarr.json", ".zgroup", ".zattrs")
 
 
 def read_source(path: Path, options: ImportOptions) -> ImportedSlide:
-    """Read a slide of another format: Space Ranger's folder, a .h5ad file, or tables of legacy ST.
+    """Read a slide of another format: Space Ranger's folder, a .h5ad file, a SpatialData store, or legacy ST's tables.
 
     Raises
     ------
@@ -23,17 +24,17 @@ def read_source(path: Path, options: ImportOptions) -> ImportedSlide:
     """
     if read := next((read for recognises, read in FORMATS if recognises(path)), None):
         return read(path, options)
-    raise DataError(f"{path}: {_instead(path)}; name Space Ranger's folder outs, or a .h5ad file of one slide, or "
-                    "legacy ST's table of counts, whose spots are called as 10x13 is")  # fmt: skip
-
-
-def _is_store(path: Path) -> bool:
-    return path.is_dir() and any((path / name).exists() for name in ZARR)
+    remedy = (
+        "name Space Ranger's folder outs, or a .h5ad file of one slide, or a SpatialData store, or legacy ST's table "
+        "of counts, whose spots are called as 10x13 is"
+    )
+    raise DataError(f"{path}: {_instead(path)}; {remedy}")
 
 
 FORMATS: tuple[tuple[Callable[[Path], bool], Reader], ...] = (
+    (is_store, read_spatialdata),
     (is_st_tables, read_st_tables),
-    (lambda path: path.is_dir() and not _is_store(path), read_space_ranger),
+    (Path.is_dir, read_space_ranger),
     (lambda path: path.suffix.lower() == ".h5ad", read_h5ad),
 )
 
@@ -42,8 +43,8 @@ def _instead(path: Path) -> str:
     """Say what it is, if it is known, and what to do."""
     if not path.exists():
         return "there is no such file or folder"
-    if _is_store(path):
-        return "is a Zarr store; of a SpatialData one, spatialdata_io.experimental.to_legacy_anndata makes a .h5ad file"
+    if path.name.lower().endswith((".zarr.zip", ".zarr.tar", ".zarr.tar.gz", ".zarr.tgz")):
+        return "is a packed store; unpack it first, and name the folder"
     if path.suffix.lower() == ".h5":
         return "is a file of counts alone, without positions; name the folder that has it and the folder spatial"
     return "is of no format that is read here"

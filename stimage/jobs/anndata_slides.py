@@ -14,6 +14,7 @@ from stimage.formats.h5ad import from_anndata
 from stimage.formats.imported import ImportOptions
 from stimage.formats.labels import is_table, with_labels
 from stimage.formats.recognise import read_source
+from stimage.formats.stored.store import is_store
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
 from stimage.jobs.roots import Root, open_unpublished
@@ -126,13 +127,15 @@ def add_slide(
     data
         An AnnData of one slide, laid out as scanpy, squidpy and `read_slide` make it: raw counts, ``obsm["spatial"]``
         and ``uns["spatial"]``. Or the path of one, a .h5ad file. Or Space Ranger's folder ``outs``; of Visium HD,
-        ``outs/binned_outputs/square_008um``. Or, of legacy ST, st_pipeline's table of counts, or its folder.
+        ``outs/binned_outputs/square_008um``. Or a SpatialData store, a folder of Zarr. Or, of legacy ST, st_pipeline's
+        table of counts, or its folder.
     root
         A folder; it is made if it is not there.
     slide
         The slide's name. Names of spots get it in front, unless they begin with it.
     image
-        The full-resolution image. Without it, the small one that the data has, whose patches have few pixels.
+        The full-resolution image, or the name of one in the SpatialData store. Without it, the one of the data that
+        shows most: where that is a small one, patches have few pixels.
     tech
         "ST", "Visium" or "VisiumHD", if it is not what the data says.
     species, tissue, pmid, title, involve_cancer
@@ -147,7 +150,8 @@ def add_slide(
     layer
         Of an AnnData: the layer of raw counts, or "raw", which is its ``.raw``. Without it, ``X``.
     library
-        Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it.
+        Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it. Of a store of
+        several slides or sizes of bins: the element of the spots, or their table.
     genome
         Of counts of several genomes: the one to keep, as the data calls it.
     positions
@@ -182,7 +186,7 @@ def add_slide(
     [['ST', 'human', 'breast', 28, True]]
     """
     column = labels if isinstance(labels, str) and not is_table(labels) else None
-    if column and isinstance(data, str | Path) and Path(data).is_dir():
+    if column and isinstance(data, str | Path) and Path(data).is_dir() and not is_store(Path(data)):
         raise DataError(f"{column}: there is no such table of labels, and {data} has no columns of them")
     options = ImportOptions(
         Path(image) if image else None,

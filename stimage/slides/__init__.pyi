@@ -55,6 +55,7 @@ from .names import slide_names as slide_names
 from .names import texts_of as texts_of
 from .scale.given import given_scales as given_scales
 from .scale.given import read_um_per_px as read_um_per_px
+from .scale.grids import BIN as BIN
 from .scale.grids import GRIDS as GRIDS
 from .scale.grids import grids_of as grids_of
 from .scale.lattice import measure_lattice as measure_lattice

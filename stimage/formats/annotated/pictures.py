@@ -8,6 +8,7 @@ import numpy as np
 
 from stimage.core.errors import DataError, shown
 from stimage.formats.imported import factor
+from stimage.formats.stored.image import StoredImage
 
 FULL = "fullres"  # CELLxGENE's
 
@@ -73,8 +74,10 @@ def entry_of(name: str, told: Mapping[str, Any], where: str) -> Entry:
                  metadata if isinstance(metadata, Mapping) else {}, told)  # fmt: skip
 
 
-def pixels_of(image: Any, where: str) -> np.ndarray:
-    """Return uint8 RGB of an image as scanpy has it: 0 to 1 in floats, or bytes."""
+def pixels_of(image: Any, where: str) -> np.ndarray | StoredImage:
+    """Return uint8 RGB of an image as scanpy has it: 0 to 1 in floats, or bytes; a store's image as it is."""
+    if isinstance(image, StoredImage):
+        return image
     image = np.asarray(image)
     fits = image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype.kind in "uf" and image.size
     if not fits or (image.dtype != np.uint8 and not (image.min() > -0.01 and image.max() < 1.01)):
@@ -83,6 +86,12 @@ def pixels_of(image: Any, where: str) -> np.ndarray:
         )
     image = image[..., :3]
     return image if image.dtype == np.uint8 else (image * 255).round().clip(0, 255).astype(np.uint8)
+
+
+def preview_of(image: Any, where: str) -> np.ndarray:
+    """Return uint8 RGB of an image, small where it is a store's."""
+    pixels = pixels_of(image, where)
+    return pixels if isinstance(pixels, np.ndarray) else pixels.small()
 
 
 def _one(value: Any) -> Any:

@@ -1,0 +1,98 @@
+"""Slides of SpatialData stores of Visium and Visium HD, as spatialdata-io and users' pipelines write them."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stimage.core.errors import DataError, shown
+from stimage.formats.annotated.parts import parts_in_memory
+from stimage.formats.annotated.pictures import Entry
+from stimage.formats.h5ad import DIAMETER, slide_of
+from stimage.formats.imported import ImportedSlide, ImportOptions, refuse_options
+from stimage.formats.source_scale import BIN
+from stimage.formats.stored.pictures import Picture, check_chunks, moved, picture_of
+from stimage.formats.stored.places import places_in
+from stimage.formats.stored.store import ATTRS, Annotated, chosen_table, open_store, read_elements, read_table
+from stimage.slides.images.reader import image_info
+
+READERS = {"visium": "visium", "visium_hd": "visium hd"}  # of spatialdata-io, by HEST's names
+STRAIGHT = 1e-3  # of a matrix whose axes are the image's own
+
+
+def read_spatialdata(path: Path, options: ImportOptions) -> ImportedSlide:
+    """Read one slide of a SpatialData store (Zarr 2 or 3): a table of counts, and the spots that its rows annotate.
+
+    Spots are circles, squares or labels, joined to the table by its instances. Transformations to coordinate systems
+    that both are in tell where spots lie in the image. Without ``options.image``, the image is the one that shows most;
+    it stays in the store until it is written.
+
+    Raises
+    ------
+    DataError
+        If the store is damaged or none of spots, has no counts or no image of them, or if it has several slides, bins
+        or images and none is named.
+    """
+    refuse_options(options, path, "is a SpatialData store", ("positions",))
+    store = open_store(path)
+    one = chosen_table(path, store, options.library)
+    where = str(path / one.folder / one.table)
+    table, data = read_table(path, store, one), read_elements(path)
+    mine, instances = _rows(table, one, where)
+    places = places_in(data, one.region, instances[mine], where)
+    wanted, options = _image(path, data, replace(options, library=None))
+    factors: dict[str, Any] = {}
+    reader = str(store.attrs.get("spatialdata_io_reader", "")) or None
+    if reader == "visium_hd" and (bins := re.fullmatch(r"square_(\d{3})um", one.table)):
+        factors[BIN] = int(bins[1])  # which spatialdata-io holds against Space Ranger's own
+    if picture := picture_of(data, one.region, path, wanted, options.image is not None):
+        scale = _scale(picture, options)
+        factors |= {f"tissue_{picture.name}_scalef": scale, DIAMETER: 2 * places.r * picture.scale / scale}
+        entry, xy = Entry(str(path), factors, {picture.name: picture.image}), moved(places.xy, picture.matrix) / scale
+        if not options.image:
+            check_chunks(store, picture, xy * scale)
+    else:
+        entry, xy = Entry(str(path), {**factors, DIAMETER: 2 * places.r}), places.xy
+    spatial = np.full((len(mine), 2), np.nan)
+    spatial[mine] = xy
+    parts = replace(parts_in_memory(table, where), obsm={"spatial": spatial}, uns={})
+    return slide_of(parts, mine, entry, options, {"st_technology": READERS.get(reader, reader)} if reader else {})
+
+
+def _image(path: Path, data: Any, options: ImportOptions) -> tuple[str | None, ImportOptions]:
+    """Return the image of the store that ``options.image`` names, if it names one, and the options without it."""
+    if not options.image or options.image.exists():
+        return None, options
+    if str(options.image) not in data.images:
+        raise DataError(f"{options.image}: there is no such file; images of {path}: {shown([*data.images]) or 'none'}")
+    return str(options.image), replace(options, image=None)
+
+
+def _rows(table: Any, one: Annotated, where: str) -> tuple[np.ndarray, Any]:
+    """Return which rows annotate the element, and all rows' instances."""
+    attrs = table.uns.get(ATTRS, {})
+    keys = [str(attrs.get(name)) for name in ("region_key", "instance_key")]
+    if lost := [key for key in keys if key not in table.obs]:
+        raise DataError(f"{where}: obs has no column {lost[0]!r}, which says what a row annotates, but "
+                        f"{shown([str(name) for name in table.obs])}")  # fmt: skip
+    mine = (table.obs[keys[0]].astype(str) == one.region).to_numpy(bool)
+    if not mine.any():
+        raise DataError(f"{where}: no row annotates {one.region!r} by obs[{keys[0]!r}]")
+    return mine, table.obs[keys[1]]
+
+
+def _scale(picture: Picture, options: ImportOptions) -> float:
+    """Return pixels of the store's image per pixel of the full image, which may be a file.
+
+    The full image is the store's own, or the one in whose pixels the spots' element has its coordinates: by what
+    spatialdata-io calls its small images, or by the size of the file.
+    """
+    turned = picture.matrix[:2] - np.array([[picture.scale, 0, 0], [0, picture.scale, 0]])
+    if np.abs(turned / [picture.scale, picture.scale, max(picture.image.shape)]).max() > STRAIGHT:
+        return 1.0
+    if not options.image:
+        return picture.scale if picture.is_small else 1.0
+    ratio = image_info(str(options.image)).width / picture.image.shape[1]
+    return picture.scale if abs(np.log(ratio * picture.scale)) < abs(np.log(ratio)) else 1.0
