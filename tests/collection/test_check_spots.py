@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter
 import stimage_1k4m  # noqa: F401
 from stimage.collection.checks.checks import CHECKS
 from stimage.sample import make_sample
+from tests.building import once
 from tests.roots import write_slide
 from tests.test_scripts import run
 
@@ -121,11 +122,10 @@ FAULTS = {  # slide: what is done, the check that finds it, its status, and word
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("checks") / "root"
-    make_sample(root, genes=300, slides_per_study=12, st_side=12, visium_side=14, hd_side=24)
-    return root
+    large = {"genes": 300, "slides_per_study": 12, "st_side": 12, "visium_side": 14, "hd_side": 24}
+    return once(tmp_path_factory, "checks", lambda folder: make_sample(folder / "root", **large)) / "root"
 
 
 def check(root: Path, out: Path, *options) -> tuple[int, dict[tuple[str, str], tuple[str, str]]]:
@@ -212,9 +212,9 @@ def test_coordinates_that_are_turned(tmp_path, words):
     assert larger.get(words, "turn the coordinates back") in remedy
 
 
-def test_colours_and_choice(whole, tmp_path):
+def test_colours_and_choice(sample, tmp_path):
     for colour in ("annotation", "ERBB2"):
-        code, found = check(whole, tmp_path / colour, "--slides", HUMAN + "A1", "--colour", colour)
+        code, found = check(sample, tmp_path / colour, "--slides", HUMAN + "A1", "--colour", colour)
         assert code == 0 and not found
     one, two = (np.asarray(Image.open(tmp_path / c / f"pictures/{HUMAN}A1.jpg")) for c in ("annotation", "ERBB2"))
     assert one.shape != two.shape or np.abs(one.astype(int) - two).mean() > 1
@@ -242,13 +242,11 @@ def test_real_visium(shared, tmp_path):
     assert code == 0 and any("too coarse" in message for _, message, _ in found.values())
 
 
-def test_marks_are_a_slide_list(whole, tmp_path):
-    (tmp_path / "marks.csv").write_text(
-        f'slide,mark,comment\n"{HUMAN}A1","accept",""\n"{HUMAN}A2","reject","blurred"\n'
-    )
-    options = {"data_dir": str(whole), "split": "train", "streaming": True, "slides": str(tmp_path / "marks.csv")}
-    assert {e["slide"] for e in load_dataset("stimage_1k4m", "ST", **options)} == {HUMAN + "A1"}
-    done = run("data_process/build_shards.py", whole, tmp_path / "out", "--slides", tmp_path / "marks.csv")
+def test_marks_are_a_slide_list(many, tmp_path):
+    (tmp_path / "marks.csv").write_text('slide,mark,comment\n"S1","accept",""\n"S2","reject","blurred"\n')
+    options = {"data_dir": str(many), "split": "train", "streaming": True, "slides": str(tmp_path / "marks.csv")}
+    assert {e["slide"] for e in load_dataset("stimage_1k4m", "ST", **options)} == {"S1"}
+    done = run("data_process/build_shards.py", many, tmp_path / "out", "--slides", tmp_path / "marks.csv")
     assert done.returncode == 0 and len(list(tmp_path.glob("out/data/ST/train/*"))) == 1
 
 
