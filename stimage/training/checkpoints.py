@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from accelerate import Accelerator
+from typing import TYPE_CHECKING, Any
 
 from stimage.core.errors import DataError
 from stimage.core.files import listed, replacing_folder, room_for, unfinished_folder, write_text
 from stimage.core.results import as_json
 from stimage.training.settings.groups import flat
 from stimage.training.settings.reading import read_record
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 FOLDER, RECORD = "checkpoints", "settings.json"
 FREE = {f"run.{name}" for name in ("processes", "workers", "trackers", "keep", "checkpoint_steps", "probe_spots",
@@ -87,7 +88,7 @@ def newest(out: Path) -> Path | None:
     return max(listed(out / FOLDER, "step-*"), default=None)
 
 
-def save_checkpoint(accelerator: Accelerator, out: Path, step: int, keep: int) -> None:
+def save_checkpoint(accelerator: "Accelerator", out: Path, step: int, keep: int) -> None:
     """Save all that a run needs to go on, exactly, and remove older checkpoints but for ``keep`` in all."""
     folder, main = out / FOLDER / f"step-{step:08d}", accelerator.is_main_process
     if main:

@@ -1,16 +1,12 @@
-"""Slides of AnnData and of Space Ranger, to be read."""
+"""Slides of AnnData and of Space Ranger, to be read; anndata is imported where it is wanted, as it takes seconds."""
 
 from pathlib import Path
 
-import anndata
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from stimage.formats.h5ad import from_anndata, read_h5ad
-from stimage.formats.imported import ImportedSlide, ImportOptions
-from tests.formats.annotated import picture
 from tests.outs import write_outs
 
 
@@ -23,6 +19,8 @@ def old_strings():
 
 @pytest.fixture
 def tissue(tmp_path) -> Path:
+    from tests.formats.annotated import picture
+
     Image.fromarray(picture()).save(tmp_path / "tissue.tif")
     return tmp_path / "tissue.tif"
 
@@ -30,8 +28,10 @@ def tissue(tmp_path) -> Path:
 @pytest.fixture
 def read(tmp_path, tissue):
     """Write an AnnData, and read it with the full image; in memory, it must come out the same."""
+    from stimage.formats.h5ad import from_anndata, read_h5ad
+    from stimage.formats.imported import ImportOptions
 
-    def of(data: anndata.AnnData, image: Path | None = tissue, **options) -> ImportedSlide:
+    def of(data, image: Path | None = tissue, **options):
         data.write_h5ad(tmp_path / "slide.h5ad")
         found = read_h5ad(tmp_path / "slide.h5ad", ImportOptions(image, **options))
         again = from_anndata(data, ImportOptions(image, **options))

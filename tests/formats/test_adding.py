@@ -32,6 +32,7 @@ def root(tmp_path) -> Path:
     return tmp_path / "root"
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_write_leaves_the_root_before_or_after(root, tmp_path):
     """As readers see it who come next; and adding it again leaves nothing of what was killed."""
     before = contents(root)
@@ -54,6 +55,7 @@ def test_a_kill_at_any_write_leaves_the_root_before_or_after(root, tmp_path):
     assert whole == sorted(whole) and 0 < sum(whole) < len(whole)
 
 
+@pytest.mark.slow
 def test_three_at_once_are_three_slides(root):
     script = (
         "import sys; from pathlib import Path; from stimage.formats.adding import write_slide\n"

@@ -46,6 +46,7 @@ def test_each_slide_round_trips(sample, tmp_path, tech):
             assert row["annotation"] == example["annotation"] or pd.isna(row["annotation"])
 
 
+@pytest.mark.slow
 def test_scanpy_processes_and_draws_it(sample, tmp_path):
     assert run(SCRIPT, sample, "--tech", "Visium", "--out", tmp_path).returncode == 0
     data = scanpy.read_h5ad(sorted(tmp_path.glob("*.h5ad"))[0])
@@ -58,6 +59,7 @@ def test_scanpy_processes_and_draws_it(sample, tmp_path):
     assert np.asarray(Image.open(tmp_path / "plot.png").convert("RGB")).std() > 10
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # squidpy's own, by the dozen
 def test_squidpy_draws_it_and_knows_the_lattice(sample, tmp_path):
     import squidpy

@@ -1,6 +1,7 @@
 """An image that is not the one of the positions is refused before anything is written, with the factor."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.formats.killed import imported
 WIDE, HIGH = 1100, 900
 
 
+@cache
 def tissue(seed: int = 0, wide: int = WIDE, high: int = HIGH, fat: bool = False) -> Image.Image:
     """Draw a lopsided piece of pink tissue on white glass; of fat, hardly more than its walls."""
     rng = np.random.default_rng(seed)

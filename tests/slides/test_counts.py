@@ -1,7 +1,7 @@
 """The reader of wide count CSVs against the csv module and float, on random and on awkward files."""
 
 import csv
-from itertools import accumulate
+from itertools import accumulate, chain, product
 from pathlib import Path
 
 import numpy as np
@@ -217,15 +217,14 @@ def test_a_row_of_the_wrong_length_is_named(tmp_path, change, block):
         assert message.endswith("was the file cut off?") == (change < 0)
 
 
-@given(st.lists(st.sampled_from(["", "0", "1", "10", "00"]), min_size=3, max_size=6))
-@settings(max_examples=1000)
-def test_empty_cells_cannot_hide_extra_cells(tmp_path, cells):
-    path, _ = write(tmp_path / "f.csv", "ABCD", [("a", cells)])
-    if len(cells) == 4 and "" not in cells:
-        assert dense(counts.read_counts(path), 4)[1].tolist() == [[float(c) for c in cells]]
-    else:
-        with pytest.raises(DataError, match="line 2 "):
-            list(counts.read_counts(path))
+def test_empty_cells_cannot_hide_extra_cells(tmp_path):
+    for cells in chain.from_iterable(product(["", "0", "10"], repeat=n) for n in (3, 4, 5)):
+        path, _ = write(tmp_path / "f.csv", "ABCD", [("a", cells)])
+        if len(cells) == 4 and "" not in cells:
+            assert dense(counts.read_counts(path), 4)[1].tolist() == [[float(c) for c in cells]]
+        else:
+            with pytest.raises(DataError, match="line 2 "):
+                list(counts.read_counts(path))
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 
 import pytest
 from datasets import load_dataset
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import stimage_1k4m  # noqa: F401
@@ -39,6 +39,7 @@ SLIDES = st.lists(
 ).map(lambda rows: [slide(f"S{i}", tech, tissue, str(pmid)) for i, (tech, tissue, pmid) in enumerate(rows)])
 
 
+@settings(max_examples=30)
 @given(SLIDES, SLIDES, st.sampled_from(["slide", "study"]), st.integers(0, 5), st.randoms(use_true_random=False))
 def test_slides_that_are_added_or_left_out_move_none(slides, more, by, seed, random):
     more = [slide(f"new {s.name}", s.tech, s.tissue, f"{s.pmid}{random.randint(0, 1)}") for s in more]

@@ -9,7 +9,6 @@ import pytest
 from stimage.sample import make_sample
 from tests.building import once
 from tests.test_scripts import run
-from tests.towers.checkpoints import write_clip
 from tests.training.finetuning import SETTINGS, finetune
 
 
@@ -18,6 +17,8 @@ def folder(tmp_path_factory) -> Path:
     """A root with two human Visium slides, a checkpoint, panels and settings."""
 
     def make(folder: Path) -> None:
+        from tests.towers.checkpoints import write_clip  # which takes seconds, and not all tests want it
+
         make_sample(folder / "root", genes=300, slides_per_study=2, st_side=4, visium_side=14, hd_side=4)
         write_clip(folder / "clip")
         done = run("data_process/select_genes.py", folder / "root", "--tech", "Visium", "--species", "human",

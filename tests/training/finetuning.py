@@ -5,9 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
-
 from tests.test_scripts import SCRIPTS, run
 
 SCRIPT = SCRIPTS / "finetune/finetune_clip.py"
@@ -33,8 +30,3 @@ def finetune(*args, env=None, **more) -> subprocess.CompletedProcess:
 
 def losses(out: Path) -> list[float]:
     return json.loads((out / "results.json").read_text())["losses"]
-
-
-def weights(out: Path) -> dict[str, torch.Tensor]:
-    """Return the weights of a run's last checkpoint."""
-    return load_file(max((out / "checkpoints").glob("step-*")) / "model.safetensors")

@@ -23,9 +23,14 @@ from stimage.training.run import autocast_of
 from stimage.training.settings.reading import read_settings
 from stimage.training.validation import spare_cores
 from tests.test_scripts import run
-from tests.training.finetuning import HELD_OUT, command, finetune, losses, weights
+from tests.training.finetuning import HELD_OUT, command, finetune, losses
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    """Return the weights of a run's last checkpoint."""
+    return load_file(max((out / "checkpoints").glob("step-*")) / "model.safetensors")
 
 
 def test_a_run_learns_and_says_what_it_did(tuned, folder):
