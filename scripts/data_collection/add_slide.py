@@ -11,6 +11,7 @@ from pathlib import Path
 import stimage
 from stimage.cli.options import run
 from stimage.slides.catalog import TECHS
+from stimage.slides.counts.converting import WRITERS
 from stimage.slides.spots import open_spots
 
 CELLULAR = 1.0  # µm/px, at which cells can be seen
@@ -72,6 +73,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--label-column", help="of the table of labels, if it has several columns of them")
     parser.add_argument("--label-run", metavar="N", help="the number behind this slide's barcodes in the table "
                         "of labels of an aggregated run: 2 of ACGT-2")  # fmt: skip
+    parser.add_argument("--as", dest="counts_as", choices=tuple(WRITERS), default="h5",
+                        help="form of the counts: HDF5, as they are; or the wide CSV (%(default)s)")  # fmt: skip
     args = parser.parse_args()
     if not args.source.exists():
         parser.error(f"{args.source}: there is no such file or folder")

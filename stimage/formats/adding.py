@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError
 from stimage.core.files import locked, replacing, write_text
@@ -20,7 +19,10 @@ from stimage.formats.imported import ImportedSlide
 from stimage.formats.stored.image import StoredImage
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import PUBLISHED, TECHS
-from stimage.slides.counts.wide_csv import parse_header
+from stimage.slides.counts.converting import WRITERS
+from stimage.slides.counts.count_file import SPARSE, SUFFIXES, index_rows, read_names
+from stimage.slides.counts.rows import CountRows
+from stimage.slides.counts.wide_csv import make_unique
 from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
 from stimage.slides.names import check_name, fold_name
 from stimage.slides.slide_files import REQUIRED_FILES, slide_files
@@ -28,12 +30,18 @@ from stimage.slides.slide_files import REQUIRED_FILES, slide_files
 log = logging.getLogger(__name__)
 
 
-def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
+def write_slide(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str = "h5") -> None:
     """Add a slide to a root: its files and ``row`` of the meta file, all of them or, whatever happens, none.
 
     A slide that is there under the same name is replaced. The technology is what ``found`` says; ``row`` need not say
     it again. Slides may be added at once. Of several meta files, the one that is read is written. A ``genes.parquet``
     of the root gets the genes that it lacks, at its end.
+
+    Parameters
+    ----------
+    counts_as
+        "h5": the source's own HDF5 file of these very counts, if it has one, else HDF5 as 10x Genomics writes it.
+        "csv": the wide CSV.
 
     Raises
     ------
@@ -41,8 +49,10 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
         Before anything is written, if the slide can't be used as it is, the root's meta file or ``genes.parquet``
         can't be read, or the name is taken.
     ValueError
-        If ``row`` says another technology than ``found``, or there is no such technology.
+        If ``row`` says another technology than ``found``, or there is no such technology or form of counts.
     """
+    if counts_as not in WRITERS:
+        raise ValueError(f"counts_as={counts_as!r}: pass one of {', '.join(WRITERS)}")
     check_name(row.slide, "slide= (--slide)")
     if found.tech not in TECHS:
         raise ValueError(f"tech={found.tech!r}: pass one of {', '.join(TECHS)}")
@@ -50,7 +60,9 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
         raise ValueError(f"tech={row.tech!r}: the slide is of {found.tech}; leave tech out of its row")
     if (root / PUBLISHED).exists():
         raise DataError(f"{root}: is a published folder; add the slide to the root that it was made of, or to another")
-    ids = _ids(found, row.slide)
+    copied = found.counts_file if counts_as == "h5" and _has_these_counts(found) else None
+    ids = found.barcodes if copied else _ids(found, row.slide)  # a file that is copied calls its spots so
+    counts = f"{row.slide}_count{copied.suffix.lower() if copied else f'.{counts_as}'}"
     row = replace(row, tech=found.tech, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
     if found.um_per_px:
         row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
@@ -60,17 +72,23 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow) -> None:
     _meta_of(root, row)
     with staged(root) as stage:
         _write_files(found, stage / row.tech, row.slide, ids)
+        if copied:
+            (stage / row.tech / "gene_exp").mkdir(parents=True)
+            shutil.copyfile(copied, stage / row.tech / "gene_exp" / counts)
+        else:
+            rows = CountRows(found.counts.indptr, found.counts.indices, found.counts.data, ids)
+            WRITERS[counts_as](stage / row.tech / "gene_exp" / counts, found.genes, [rows])
         if found.labels:
             labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
             write_text(stage / f"annotation/{row.slide}_anno.csv", csv_text([("", "V2"), *labels]))
         with locked(root):  # now that other slides may have come
             finish_placing(root)
-            _check_name_is_free(root, row)
+            there = _check_name_is_free(root, row)
             _stage_genes(found, stage, root)
             meta, columns, others = _meta_of(root, row)
             cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
             write_text(stage / meta, csv_text([columns, *cells], csv.QUOTE_ALL))
-            place(stage, root)
+            place(stage, root, [f"{row.tech}/gene_exp/{name}" for name in there - {counts}])
     if found.left_out:
         log.warning("%s: left out: %s", row.slide, ", ".join(f"{n:,} {what}" for what, n in found.left_out.items()))
 
@@ -82,10 +100,9 @@ def _ids(found: ImportedSlide, slide: str) -> list[str]:
 
 
 def _write_files(found: ImportedSlide, folder: Path, slide: str, ids: list[str]) -> None:
-    """Write coordinates, counts and image into a technology's folder."""
+    """Write coordinates and image into a technology's folder."""
     places = zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids))
     write_text(folder / f"coord/{slide}_coord.csv", csv_text([("", "yaxis", "xaxis", "r"), *places]))
-    _write_counts(folder / f"gene_exp/{slide}_count.csv", ids, found.genes, found.counts)
     with replacing(folder / f"image/{slide}.png") as unfinished:
         if isinstance(found.image, np.ndarray):
             Image.fromarray(found.image).save(unfinished)
@@ -99,19 +116,38 @@ def _stage_genes(found: ImportedSlide, stage: Path, root: Path) -> None:
     """Stage a ``genes.parquet`` that has this slide's genes, too, if the root has one that lacks some."""
     if (root / GENES_FILE).exists():
         shutil.copyfile(root / GENES_FILE, stage / GENES_FILE)
-        _, added = add_genes(stage / GENES_FILE, parse_header(_line(["", *found.genes]), found.where))
+        _, added = add_genes(stage / GENES_FILE, make_unique(found.genes))
         if not added:
             (stage / GENES_FILE).unlink()
 
 
-def _check_name_is_free(root: Path, row: MetaRow) -> None:
-    """Refuse the name of a slide of another technology, spelling or type of image: with both, no root can be read."""
-    ours = {f"{row.slide}{end}" for end in ("_coord.csv", "_count.csv", ".png")}
+def _has_these_counts(found: ImportedSlide) -> bool:
+    """Return if the source has a file that is read as a root's counts, and has these spots and genes, and no others."""
+    path = str(found.counts_file or "")
+    try:
+        return (
+            path.lower().endswith(SPARSE)
+            and read_names(path) == found.genes
+            and index_rows(path).ids.to_pylist() == found.barcodes
+        )
+    except DataError:  # it is of an older form, which the importer alone reads
+        return False
+
+
+def _check_name_is_free(root: Path, row: MetaRow) -> set[str]:
+    """Return the names of the slide's count files that are there, in whatever form.
+
+    Refuse the name of a slide of another technology, spelling or type of image: with both, no root can be read.
+    """
+    forms = {f"{row.slide}{end}" for end in SUFFIXES}
+    ours, there = forms | {f"{row.slide}_coord.csv", f"{row.slide}.png"}, set()
     for tech in TECHS:
         files = slide_files(normal_root(root), tech).get(fold_name(row.slide), {})
         for path in (Path(files[part]["url"]) for part in REQUIRED_FILES if part in files):
             if tech != row.tech or path.name not in ours:
                 raise DataError(f"{path}: is of a slide of this name already; remove its files, or choose another name")
+            there |= forms & {path.name}
+    return there
 
 
 def _meta_of(root: Path, row: MetaRow) -> tuple[str, list[str], list[Row]]:
@@ -126,20 +162,3 @@ def _meta_of(root: Path, row: MetaRow) -> tuple[str, list[str], list[Row]]:
     columns, rows = read_table(root / newest[0], ["slide"])
     others = [one for one in rows if fold_name(one["slide"]) != fold_name(row.slide)]
     return newest[0], list(dict.fromkeys([*columns, *META_COLUMNS])), others
-
-
-def _line(cells: list[str]) -> bytes:
-    return csv_text([cells]).rstrip("\n").encode()
-
-
-def _write_counts(path: Path, ids: list[str], genes: list[str], counts: csr_matrix) -> None:
-    """Write a wide CSV a row at a time, in time that grows with the counts that are there, not with the zeros."""
-    zeros = b",0" * len(genes)
-    with replacing(path) as unfinished, unfinished.open("wb") as file:
-        file.write(_line(["", *genes]) + b"\n")
-        for spot, begin, end in zip(ids, counts.indptr[:-1].tolist(), counts.indptr[1:].tolist()):
-            parts, at = [_line([spot])], 0
-            for column, value in zip(counts.indices[begin:end].tolist(), counts.data[begin:end].tolist()):
-                parts += zeros[: 2 * (column - at)], b",%d" % value
-                at = column + 1
-            file.write(b"".join([*parts, zeros[: 2 * (len(genes) - at)], b"\n"]))

@@ -98,6 +98,7 @@ def slide_of(
         frame=_frame(entry, hest, parts.path) if options.image else None,
         preview=preview_of(entry.images[entry.largest()], where) if options.image and entry.frame() else None,
         left_out={**left_out, **others},
+        counts_file=None if options.layer else parts.path,
     )
 
 

@@ -75,6 +75,9 @@ class ImportedSlide:
         where it does not say so, or where the image is the small one.
     left_out
         What of the source is not in the slide, such as "antibodies", and how many.
+    counts_file
+        The file of the source that has the counts, which may have those of other spots and features, too. None where
+        they are of several files, or in memory.
     preview
         The source's own small image, whole: a file, or pixels as of ``image``. None where there is none.
     """
@@ -95,6 +98,7 @@ class ImportedSlide:
     frame: tuple[float, float, str] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     preview: Path | np.ndarray | None = None
+    counts_file: Path | None = None
 
 
 @contextmanager

@@ -117,6 +117,7 @@ def add_slide(
     spot_diameter: float | None = None,
     um_per_px: float | None = None,
     on_mismatch: str = "error",
+    counts_as: str = "h5",
 ) -> Slide:
     """Add a slide to a root: its counts, coordinates, image and labels, and its row of the meta file.
 
@@ -162,6 +163,9 @@ def add_slide(
         µm per pixel of the full-resolution image, if the data does not say it.
     on_mismatch
         What to do if spots lie beyond the image: "error", or "drop" these spots.
+    counts_as
+        The form of the root's count file. "h5": the data's own HDF5 file where it has the counts of these very spots
+        and genes, else one as 10x Genomics writes it. "csv": the wide CSV, which has each zero.
 
     Returns
     -------
@@ -174,7 +178,7 @@ def add_slide(
         Before anything is written, if the data lacks something, counts are not raw, spots lie outside the image, no
         label is of this slide, or the name is taken by a slide of another technology.
     ValueError
-        If there is no such technology.
+        If there is no such technology or form of counts.
 
     Examples
     --------
@@ -208,6 +212,6 @@ def add_slide(
     found = replace(found, tech=tech) if tech else found
     cancer = "" if involve_cancer is None else str(bool(involve_cancer))
     folder = Path(root.location if isinstance(root, Root) else root)
-    write_slide(found, folder, MetaRow(slide, species, tissue, str(pmid), title, involve_cancer=cancer))
+    write_slide(found, folder, MetaRow(slide, species, tissue, str(pmid), title, involve_cancer=cancer), counts_as)
     (added,) = read_catalog(str(folder)).select(Filters(slides=slide))
     return added

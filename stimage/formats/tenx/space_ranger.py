@@ -57,7 +57,8 @@ def read_space_ranger(outs: Path, options: ImportOptions) -> ImportedSlide:
     said = source_scale([factors], scale, files["factors"], options.um_per_px)
     frame, preview = _frame(files, factors, options)
     return ImportedSlide(str(outs), matrix.barcodes, matrix.names.tolist(), matrix.counts, x * scale, y * scale, r,
-                         image, {}, tech, *said, matrix.ids.tolist(), frame, left_out, preview)  # fmt: skip
+                         image, {}, tech, *said, matrix.ids.tolist(), frame, left_out, preview,
+                         files.get("h5"))  # fmt: skip
 
 
 def _on_tissue(
