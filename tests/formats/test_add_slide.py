@@ -1,6 +1,5 @@
 """`add_slide.py`: slides of Space Ranger and AnnData files become a root's, counts and pixels unchanged."""
 
-import csv
 import json
 import runpy
 import sys
@@ -13,19 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from datasets import load_dataset
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
-from scipy.sparse import csr_matrix
 
 import stimage
 import stimage_1k4m
-from stimage.formats.adding import _write_counts
 from stimage.formats.adding import write_slide as add_to_root
 from stimage.formats.anndata_files import write_h5ad
 from stimage.formats.h5ad import from_anndata
 from stimage.slides.catalog import Filters, read_catalog
-from stimage.slides.counts.wide_csv import read_counts, read_header
 from stimage.slides.meta_file import MetaRow
 from tests.outs import COLUMNS, write_outs
 from tests.roots import write_slide
@@ -180,23 +174,6 @@ def test_what_would_spoil_the_root_is_refused(add, tmp_path):
     after = pd.read_csv(meta, dtype=str)
     assert after.loc[0, before.columns].fillna("").to_dict() == before.loc[0].fillna("").to_dict() and len(after) == 2
     assert all(len(spot["spot_id"]) == 20 for spot in spots_of(root, "Visium", counts.index[0][0]))
-
-
-@given(st.data())
-def test_wide_csv(tmp_path_factory, data):
-    """Any counts under any names come back, from the library's reader and from Python's."""
-    names = st.lists(st.text('ab," é1-', min_size=1), min_size=1, max_size=5, unique=True)
-    spots, genes = data.draw(names), data.draw(names)
-    n = len(spots) * len(genes)
-    numbers = data.draw(st.lists(st.just(0) | st.integers(0, 2**24), min_size=n, max_size=n))
-    table = np.array(numbers).reshape(len(spots), len(genes))
-    path = tmp_path_factory.mktemp("csv") / "S_count.csv"
-    _write_counts(path, spots, genes, csr_matrix(table))
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.reader(file))
-    assert rows == [["", *genes], *([spot, *map(str, row)] for spot, row in zip(spots, table.tolist()))]
-    assert len(read_header(str(path))[0]) == len(genes)
-    assert sum(rows.values.sum() for rows in read_counts(str(path))) == table.sum()
 
 
 def test_in_python_the_technology_is_said_once(sample, tmp_path):

@@ -1,5 +1,6 @@
 """Count files in sparse HDF5 against the wide CSV of the same counts, and what is wrong with such files."""
 
+import csv
 from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
@@ -236,3 +237,20 @@ def test_over_http_names_are_read_alone(tmp_path, handler, monkeypatch):
         fetched = list((cache_folder() / "files").rglob("S_count.h5"))
         assert bool(fetched) == (handler is SimpleHTTPRequestHandler)
         assert read(server.url) == want
+
+
+@given(st.data())
+def test_wide_csv_that_is_written(tmp_path_factory, data):
+    """Any counts under any names come back, from the library's reader and from Python's."""
+    names = st.lists(st.text('ab," é1-', min_size=1), min_size=1, max_size=5, unique=True)
+    spots, genes = data.draw(names), data.draw(names)
+    n = len(spots) * len(genes)
+    numbers = data.draw(st.lists(st.just(0) | st.integers(0, 2**24), min_size=n, max_size=n))
+    table = np.array(numbers).reshape(len(spots), len(genes))
+    path = tmp_path_factory.mktemp("csv") / "S_count.csv"
+    write_csv(path, genes, [as_rows(spots, table)])
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["", *genes], *([spot, *map(str, row)] for spot, row in zip(spots, table.tolist()))]
+    assert len(count_file.read_genes(str(path))) == len(genes)
+    assert sum(rows.values.sum() for rows in count_file.read_counts(str(path))) == table.sum()
