@@ -11,11 +11,15 @@ from .coordinates import read_coordinates as read_coordinates
 from .counts.converting import WRITERS as WRITERS
 from .counts.converting import Converted as Converted
 from .counts.converting import convert as convert
+from .counts.count_file import SPARSE as SPARSE
+from .counts.count_file import SUFFIXES as SUFFIXES
 from .counts.count_file import header_line as header_line
 from .counts.count_file import index_rows as index_rows
 from .counts.count_file import read_counts as read_counts
 from .counts.count_file import read_genes as read_genes
+from .counts.count_file import read_names as read_names
 from .counts.rows import CountRows as CountRows
+from .counts.wide_csv import make_unique as make_unique
 from .counts.wide_csv import parse_header as parse_header
 from .freshness import root_digest as root_digest
 from .freshness import slide_identity as slide_identity

@@ -253,7 +253,7 @@ def test_an_array_of_another_pitch(section):
     section.selected[:] = 1
     section.write_counts()
     section.write_places()
-    with pytest.raises(DataError, match=r"its array is none of 200 µm, such as a 2k array; pass .* --spot-diameter"):
+    with pytest.raises(DataError, match=r"its array is none of 200 µm, such as a 2k array; pass .*--spot-diameter"):
         section.read()
     assert section.read(spot_diameter=30).r == 15
 
