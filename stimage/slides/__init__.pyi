@@ -25,6 +25,7 @@ from .freshness import root_digest as root_digest
 from .freshness import slide_identity as slide_identity
 from .freshness import with_current_stamps as with_current_stamps
 from .freshness import with_stamps as with_stamps
+from .images.alignment import fit_spots as fit_spots
 from .images.patches import Patch as Patch
 from .images.patches import lies_outside as lies_outside
 from .images.patches import square_boxes as square_boxes
@@ -33,7 +34,6 @@ from .images.reader import ImageInfo as ImageInfo
 from .images.reader import image_info as image_info
 from .images.reader import read_patches as read_patches
 from .images.tissue import find_tissue as find_tissue
-from .images.tissue import fit_spots as fit_spots
 from .images.views import IMAGE_PX as IMAGE_PX
 from .images.views import Part as Part
 from .images.views import around as around

@@ -179,15 +179,19 @@ def test_each_fault_is_found_and_nothing_else(whole, tmp_path):
     assert {name for _, name, *_ in FAULTS.values()} | {"tissue", "twins"} == CHECKS.keys() | {"twins"}
 
 
-@pytest.mark.parametrize("words", ["mirrored left to right", "swapped", "multiplied by 2", "multiplied by 0.5"])
-def test_coordinates_that_are_turned(tmp_path, words):
-    """A slide whose tissue is a triangle: turned coordinates are found, and how they were turned."""
-    turn = {
-        "mirrored left to right": lambda x, y: (900 - x, y),
-        "swapped": lambda x, y: (y, x),
-        "multiplied by 2": lambda x, y: (x / 2, y / 2),
-        "multiplied by 0.5": lambda x, y: (x * 2, y * 2),
-    }[words]
+MOVES = {  # what brings the coordinates back, how they were moved, and words of the remedy
+    "mirrored left to right": (lambda x, y: (900 - x, y), "turn the coordinates back"),
+    "swapped (x is y and y is x)": (lambda x, y: (y, x), "turn the coordinates back"),
+    "multiplied by 2": (lambda x, y: (x / 2, y / 2), "times smaller"),
+    "multiplied by 0.5": (lambda x, y: (x * 2, y * 2), "times larger"),
+    "multiplied by 0.8": (lambda x, y: (x / 0.8, y / 0.8), "times larger"),
+    "shifted by dx=-": (lambda x, y: (x + 90, y), "or give the whole image"),
+}
+
+
+@pytest.mark.parametrize("words", MOVES)
+def test_coordinates_that_are_moved(tmp_path, words):
+    """A slide whose tissue is a triangle: moved coordinates are found, and how they were moved."""
     root, rng = tmp_path / "root", np.random.default_rng(0)
     y, x = (a.ravel() + 20 for a in np.mgrid[0:860:20, 0:860:20])
     on = (x > 300) & (y < 500) & (y < 1.2 * (x - 300) + 60)
@@ -196,8 +200,9 @@ def test_coordinates_that_are_turned(tmp_path, words):
     tissue = (columns > 290) & (rows < 510) & (rows < 1.2 * (columns - 290) + 70) & (columns < 880)
     colours = np.where(tissue[..., None], [190, 90, 160], [240, 238, 242])
     pixels = np.clip(colours + rng.normal(0, 12, colours.shape), 0, 255)
-    moved = turn(x, y)
-    r = 5.0 * {"multiplied by 2": 0.5, "multiplied by 0.5": 2}.get(words, 1)
+    move, remedy = MOVES[words]
+    moved = move(x, y)
+    r = 5.0 * (moved[1].max() / y.max())
     for folder in ("coord", "gene_exp", "image"):
         (root / "ST" / folder).mkdir(parents=True)
     pd.DataFrame({"yaxis": moved[1], "xaxis": moved[0], "r": r}, [f"s{i}" for i in range(len(x))]).to_csv(
@@ -206,10 +211,8 @@ def test_coordinates_that_are_turned(tmp_path, words):
         root / "ST/gene_exp/S_count.csv")  # fmt: skip
     Image.fromarray(pixels.astype(np.uint8)).save(root / "ST/image/S.png")
     code, found = check(root, tmp_path / "out")
-    status, message, remedy = found["S", "tissue"]
-    assert code == 1 and status == "fail" and f"if the coordinates were {words}" in message
-    larger = {"multiplied by 2": "is 2 times smaller", "multiplied by 0.5": "is 2 times larger"}
-    assert larger.get(words, "turn the coordinates back") in remedy
+    status, message, advice = found["S", "tissue"]
+    assert code == 1 and status == "fail" and f"if the coordinates were {words}" in message and remedy in advice
 
 
 def test_colours_and_choice(sample, tmp_path):

@@ -146,7 +146,7 @@ CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: th
     "lattice": (geometry.check_lattice, ("slide", "scale")),
     "scale": (geometry.check_scale, ("scale",)),
     "resolution": (geometry.check_resolution, ("slide", "coordinates", "scale")),
-    "tissue": (geometry.check_tissue, ("coordinates", "scale", "picture")),
+    "tissue": (geometry.check_tissue, ("coordinates", "picture")),
     "sharpness": (geometry.check_sharpness, ("patches",)),
     "counts": (check_counts, ("counts",)),
     "empty spots": (check_empty_spots, ("counts",)),

@@ -1,5 +1,7 @@
 """Checks of where a slide's spots are: inside the image, on a lattice, on tissue, at a scale that can be."""
 
+from typing import Any
+
 import numpy as np
 from scipy.ndimage import gaussian_filter, laplace
 
@@ -7,15 +9,14 @@ from stimage.collection.checks.evidence import Picture
 from stimage.collection.checks.findings import Result
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
+from stimage.slides.images.alignment import fit_spots
 from stimage.slides.images.patches import lies_outside
-from stimage.slides.images.tissue import fit_spots
 from stimage.slides.matching import MAX_RADIUS_RATIO
 from stimage.slides.scale.grids import GRIDS
 from stimage.slides.scale.scale import MAX_STRETCH, Scale
 
 COARSE_UM, COARSE_PX = 5.0, 12  # µm a pixel, where a nucleus is less than two pixels; pixels across a spot
 PLAUSIBLE_UM = (0.1, 20)  # µm a pixel: from a 100x objective to a photograph of the slide
-GAIN, GOOD, POOR = 0.15, 0.4, 0.1  # correlations of spots with tissue; real slides have 0.7-0.9
 BLURRED = 2.0  # real slides have 5.5, blurred by a pixel 3.5, by two 2.1, by four 1.4
 
 REMEDIES = {
@@ -87,23 +88,16 @@ def check_resolution(slide: Slide, coordinates: Coordinates, scale: Scale) -> Re
     return Result("pass", message, "", {"across": across})
 
 
-def check_tissue(coordinates: Coordinates, scale: Scale, picture: Picture) -> Result:
-    pitch = scale.lattice.pitch if scale.lattice else 4 * float(np.median(coordinates.r))
-    fit = fit_spots(picture.thumbnail, picture.step, coordinates.x, coordinates.y, pitch)
-    values = {"correlation": fit.as_is, "best": fit.best, "turn": fit.turn, "on_tissue": fit.on_tissue}
-    seen = f"spots fit the tissue with {fit.as_is:.2f}; {fit.on_tissue:.0%} of the centres are on stained tissue"
-    if fit.best > max(fit.as_is + GAIN, GOOD):
-        message = f"{seen}; {fit.best:.2f} if the coordinates were {fit.turn}"
-        remedy = "turn the coordinates back"
-        if fit.factor != 1:
-            times = f"{1 / fit.factor:.2g} times larger" if fit.factor < 1 else f"{fit.factor:.2g} times smaller"
-            remedy = f"multiply x, y and r by about {fit.factor:.2g}, or give the image that is {times}"
-        return Result("fail", message, f"look at the picture, and {remedy}", values)
-    if fit.as_is < POOR:
-        return Result(
-            "warn", f"{seen}: no better than chance, whichever way they are turned", "look at the picture", values
-        )
-    return Result("pass", seen, "", values)
+def check_tissue(coordinates: Coordinates, picture: Picture) -> Result:
+    """Lay the spots over the tissue; see `stimage.slides.images.alignment.fit_spots`."""
+    fit = fit_spots(picture.thumbnail, picture.step, coordinates.x, coordinates.y)
+    if fit is None:
+        return Result("skipped", "no glass is to be told from the tissue, or there are hardly any spots")
+    status, message, remedy = fit.judge()
+    values: dict[str, Any] = {"correlation": fit.as_is.fit, "on_tissue": fit.as_is.on_tissue}
+    if fit.best:
+        values |= {"best": fit.best.fit, "move": str(fit.best), "factor": fit.best.factor}
+    return Result(status, message, f"look at the picture; {remedy}" if remedy else "", values)
 
 
 def check_sharpness(patches: list[np.ndarray]) -> Result:
