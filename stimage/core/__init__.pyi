@@ -8,6 +8,7 @@ from .errors import shown as shown
 from .extras import NotInstalled as NotInstalled
 from .extras import attach as attach
 from .extras import needs as needs
+from .files import content_of as content_of
 from .files import listed as listed
 from .files import locked as locked
 from .files import replacing as replacing

@@ -137,6 +137,13 @@ def _tidy(folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
+def content_of(path: Path) -> bytes:
+    """Return a file's bytes; of a pipe, which is no file, an error comes at once, for it would be waited for."""
+    if path.exists() and not path.is_file():
+        raise OSError("it is no file")
+    return path.read_bytes()
+
+
 def listed(folder: Path, pattern: str) -> list[Path]:
     """Return what lies in a folder by a glob pattern, sorted, without what is hidden, such as unfinished files."""
     found = folder.glob(pattern)  # which, other than a shell, finds hidden names

@@ -5,9 +5,11 @@ import gzip
 import io
 import logging
 import os
+import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from typing import Literal
 
 import numpy as np
@@ -99,17 +101,18 @@ def read_cells(
     Parameters
     ----------
     by_hand
-        The cells are separated by tabs if the first row has one, by semicolons if it has no comma either, and the text
-        may be Windows-1252.
+        The cells are separated by tabs if the first row has one, by semicolons if it has no comma either; where it has
+        none of these, as R's only name of a column, the second row tells. The text may be Windows-1252.
     comment
         What begins a line that is none of the table.
     """
     source = source or str(path)
     lines = _table_lines(path, source, by_hand, comment)
     first = next(((number, text) for number, text in lines if text.strip()), (1, ""))
+    second = list(islice(lines, 1)) if by_hand else []
     last, begins = [0], first[0]
-    separator = next((mark for mark in "\t,;" if mark in first[1]), ",") if by_hand else ","
-    reader = csv.reader(_counted(first, lines, last), delimiter=separator, strict=True)
+    separator = _separator(first[1], "".join(text for _, text in second)) if by_hand else ","
+    reader = csv.reader(_counted(chain([first], second, lines), last), delimiter=separator, strict=True)
     try:
         for cells in reader:
             if any(cells):
@@ -127,10 +130,13 @@ def _table_lines(path: str | os.PathLike, source: str, by_hand: bool, comment: s
             yield number, text
 
 
-def _counted(first: tuple[int, str], others: Iterator[tuple[int, str]], last: list[int]) -> Iterator[str]:
-    last[0], text = first
-    yield text
-    for last[0], text in others:
+def _separator(first: str, second: str) -> str:
+    told = next((mark for mark in "\t,;" if mark in first), "")
+    return told or next((mark for mark in "\t;," if mark in re.sub('"[^"]*"', "", second)), ",")
+
+
+def _counted(lines: Iterable[tuple[int, str]], last: list[int]) -> Iterator[str]:
+    for last[0], text in lines:
         yield text
 
 

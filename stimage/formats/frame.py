@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from stimage.core.errors import DataError
-from stimage.formats.imported import ImportedSlide
+from stimage.formats.imported import ImportedSlide, reading
 from stimage.formats.stored.image import StoredImage
-from stimage.slides.images.patches import lies_outside
+from stimage.slides.images.patches import covers_none, lies_outside
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info
 from stimage.slides.images.views import Part, read_views, whole
 
@@ -34,6 +34,7 @@ def check_slide(found: ImportedSlide) -> None:
     """
     _check_values(found)
     _check_frame(found)
+    _check_radius(found)
     _check_places(found)
     thumbnail = _thumbnail(found)
     if found.preview is not None and found.frame:
@@ -154,8 +155,26 @@ def _shifted(one: np.ndarray, other: np.ndarray) -> tuple[float, int, int]:
 
 def _pixels(image: Path | np.ndarray | None) -> np.ndarray:
     if isinstance(image, Path):
-        return np.asarray(Image.open(image).convert("RGB"))
+        with reading(image, "an image"):
+            return np.asarray(Image.open(image).convert("RGB"))
     return np.asarray(image)
+
+
+def _check_radius(found: ImportedSlide) -> None:
+    """Refuse spots that are larger than the image, or that cover no pixel."""
+    where, width, height = _size(found)
+    radius, remedy = (
+        f"a spot's radius is {found.r:g} pixels",
+        "correct spot_diameter_fullres, or pass spot_diameter= (--spot-diameter)",
+    )
+    if 2 * found.r > max(width, height):
+        raise DataError(f"{found.where}: {radius}, and {where} has {width:,} x {height:,}; {remedy}")
+    if (none := covers_none(found.x, found.y, found.r)).any():
+        spot = found.barcodes[int(none.argmax())]
+        raise DataError(
+            f"{found.where}: {radius}, so that {spot!r} covers none; pass the full-resolution image as image= "
+            f"(--image), or {remedy}"
+        )
 
 
 def _check_places(found: ImportedSlide) -> None:

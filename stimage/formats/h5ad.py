@@ -13,7 +13,7 @@ from stimage.core.errors import DataError, shown
 from stimage.formats.annotated.counts import counts_of, gene_names, kept_features
 from stimage.formats.annotated.libraries import library_of
 from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
-from stimage.formats.annotated.pictures import Entry, entry_of, pixels_of, preview_of
+from stimage.formats.annotated.pictures import Entry, entry_of, preview_of
 from stimage.formats.annotated.places import places_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, factor, refuse_options
 from stimage.formats.source_scale import BIN, hest_metadata, source_scale
@@ -78,7 +78,7 @@ def slide_of(
     keep, others = kept_features(genes, options.genome, where)
     symbols, ids = gene_names(genes[keep], where)
     scale, r = _scale(entry, options)
-    image = options.image or pixels_of(entry.images[entry.largest()], where)
+    image = options.image or entry.picture()
     told = [entry.factors, entry.metadata, entry.told, parts.uns, hest]
     um_per_px, source = source_scale(told, scale, where, options.um_per_px)
     return ImportedSlide(

@@ -141,6 +141,33 @@ def factor(factors: Mapping[str, Any], name: str, where: Path | str, remedy: str
     return number_above_0(factors, name, where, f"get it again, or {remedy}")
 
 
+def frame_of(images: Mapping[str, tuple[float, float, float]], where: Path | str) -> tuple[str, float, float] | None:
+    """Return the small image that shows most, and the full one's width and height by it; None where there is none.
+
+    Parameters
+    ----------
+    images
+        Width, height and pixels per pixel of the full image, by name.
+
+    Raises
+    ------
+    DataError
+        If images disagree by more than their pixels allow.
+    """
+    if not images:
+        return None
+    best = max(images, key=lambda name: images[name][2])
+    width, height = (side / images[best][2] for side in images[best][:2])
+    for name, (wide, high, scale) in images.items():
+        if any(abs(a / scale - b) > 2 / scale + 0.01 * b for a, b in ((wide, width), (high, height))):
+            raise DataError(
+                f"{where}: by their scale factors, its images {best!r} and {name!r} are of full images of "
+                f"{width:,.6g} x {height:,.6g} and {wide / scale:,.6g} x {high / scale:,.6g} pixels: one is another "
+                "slide's, or its scale factor is wrong"
+            )
+    return best, width, height
+
+
 def raw_counts(
     counts: Any, where: Path | str, remedy: str = "name the layer that has them as layer= (--layer)"
 ) -> csr_matrix:
@@ -154,6 +181,8 @@ def raw_counts(
     if counts is None:
         raise DataError(f"{where}: has no X; name the layer that has raw counts as layer= (--layer)")
     counts = csr_matrix(counts)
+    if counts.data.dtype.kind not in "buif":
+        raise DataError(f"{where}: has {counts.data.dtype}, which are no raw counts; {remedy}")
     if not counts.has_canonical_format:
         counts = counts.copy()  # it may be a user's own
         counts.sum_duplicates()

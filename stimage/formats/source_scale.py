@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from numbers import Real
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from stimage.core.errors import DataError, one_line
+from stimage.core.files import content_of
 
 SPACE_RANGER, HEST = "microns_per_pixel", "pixel_size_um_estimated"
 BIN, SIDE = "bin_size_um", "spot_diameter_fullres"  # of Visium HD: a bin's side in µm, and in pixels
@@ -55,13 +57,13 @@ def source_scale(
 def hest_metadata(path: Path) -> dict:
     """Return what HEST says of a slide beside its file st/ID.h5ad, in metadata/ID.json; nothing where there is none."""
     beside = path.absolute().parents[1] / "metadata" / f"{path.stem}.json"
-    if path.absolute().parent.name != "st" or not beside.exists():
+    if path.absolute().parent.name != "st" or not os.path.lexists(beside):
         return {}
     try:
-        told = json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{beside}: cannot be read ({one_line(error)}); get it again") from None
-    told = told if isinstance(told, dict) else {}
+        if not isinstance(told := json.loads(content_of(beside)), dict):
+            raise ValueError(f"it is no JSON object, but a {type(told).__name__}")
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{beside}: cannot be read ({one_line(error)}); get it again, or remove it") from None
     return {name: value for name, value in told.items() if value is not None and value == value}  # NaN: unknown
 
 
@@ -74,7 +76,7 @@ def number_above_0(names: Mapping[str, Any], name: str, where: Path | str, remed
         If it is no number above 0.
     """
     try:
-        number = float(names[name])
+        number = np.nan if isinstance(names[name], bool) else float(names[name])
     except (TypeError, ValueError):
         number = np.nan
     if not 0 < number < np.inf:

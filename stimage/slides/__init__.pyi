@@ -27,6 +27,7 @@ from .freshness import with_current_stamps as with_current_stamps
 from .freshness import with_stamps as with_stamps
 from .images.alignment import fit_spots as fit_spots
 from .images.patches import Patch as Patch
+from .images.patches import covers_none as covers_none
 from .images.patches import lies_outside as lies_outside
 from .images.patches import square_boxes as square_boxes
 from .images.reader import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS

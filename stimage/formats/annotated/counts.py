@@ -107,12 +107,12 @@ def as_csr(matrix: Any, where: str) -> csr_matrix:
             matrix = matrix if matrix.format in ("csr", "csc") else matrix.tocsr()
             if any(part.dtype.kind not in "buif" for part in (matrix.data, matrix.indices, matrix.indptr)):
                 raise TypeError("it has texts")
+            matrix.check_format(full_check=True)  # scipy ends the process where it converts what contradicts itself
             counts = csr_matrix(matrix)
         else:
             dense = matrix if isinstance(matrix, h5py.Dataset) else np.asarray(matrix)
             blocks = [csr_matrix(dense[begin : begin + ROWS]) for begin in range(0, dense.shape[0], ROWS)]
             counts = vstack(blocks, "csr") if blocks else csr_matrix(dense.shape)
-        counts.check_format(full_check=True)
         if not counts.has_canonical_format:
             counts = counts.copy()  # it may be a user's own
             counts.sum_duplicates()

@@ -15,6 +15,7 @@ from anndata.io import read_elem
 
 from stimage.core.errors import DataError, one_line, shown
 from stimage.formats.annotated.places import holds_places
+from stimage.formats.imported import reading
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,22 +55,30 @@ def parts_of_file(path: Path) -> Iterator[Parts]:
         If the file is no .h5ad, or one of the parts cannot be read.
     """
     with _opened(path) as file:
-        read = lambda name: _element(path, file, name)  # noqa: E731
-        names = [*(file["layers"] if isinstance(file.get("layers"), h5py.Group) else ())]
-        matrices = {name: lambda name=name: read(f"layers/{name}") for name in names}
-        raw = next((name for name in ("raw/X", "raw.X") if name in file), None)  # with a dot: anndata 0.6
-        if raw:
-            matrices = {"raw": lambda: read(raw), **matrices}
-        if "X" in file and file["X"].attrs.get("encoding-type") != "null":
-            matrices = {"X": lambda: read("X"), **matrices}
-        raw_var = _table(path, file, raw.replace("X", "var")) if raw else None
-        yield Parts(str(path), path, _table(path, file, "obs"), _table(path, file, "var"), raw_var,
-                    _group(path, file, "obsm"), _uns(path, file), matrices)  # fmt: skip
+        with reading(path, ".h5ad"):  # what is there may be a link to nothing
+            parts = _parts(path, file)
+        yield parts
+
+
+def _parts(path: Path, file: h5py.File) -> Parts:
+    read = lambda name: _element(path, file, name)  # noqa: E731
+    names = [*(file["layers"] if isinstance(file.get("layers"), h5py.Group) else ())]
+    matrices = {name: lambda name=name: read(f"layers/{name}") for name in names}
+    raw = next((name for name in ("raw/X", "raw.X") if name in file), None)  # with a dot: anndata 0.6
+    if raw:
+        matrices = {"raw": lambda: read(raw), **matrices}
+    if "X" in file and file["X"].attrs.get("encoding-type") != "null":
+        matrices = {"X": lambda: read("X"), **matrices}
+    raw_var = _table(path, file, raw.replace("X", "var")) if raw else None
+    return Parts(str(path), path, _table(path, file, "obs"), _table(path, file, "var"), raw_var,
+                 _group(path, file, "obsm"), _uns(path, file), matrices)  # fmt: skip
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError("it is no file")
         with path.open("rb") as file:
             begins = file.read(8)
         if begins[:2] == b"\x1f\x8b":
@@ -80,12 +89,17 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read as .h5ad ({one_line(error)}); get it again") from None
     with file:
-        if "mod" in file:
-            raise DataError(f"{path}: is a MuData file of {shown(list(file['mod']))}; write the AnnData of its genes "
-                            "into a file of its own (.h5ad)")  # fmt: skip
-        if "obs" not in file or "var" not in file:
-            raise DataError(f"{path}: is no .h5ad, which has obs and var, but HDF5 of {shown(list(file)) or 'nothing'}")
+        with reading(path, ".h5ad"):
+            _check(path, file)
         yield file
+
+
+def _check(path: Path, file: h5py.File) -> None:
+    if "mod" in file:
+        raise DataError(f"{path}: is a MuData file of {shown(list(file['mod']))}; write the AnnData of its genes "
+                    "into a file of its own (.h5ad)")  # fmt: skip
+    if "obs" not in file or "var" not in file:
+        raise DataError(f"{path}: is no .h5ad, which has obs and var, but HDF5 of {shown(list(file)) or 'nothing'}")
 
 
 def _element(path: Path, file: h5py.File, name: str) -> Any:
@@ -162,4 +176,6 @@ def _texts(values: np.ndarray) -> np.ndarray:
 def _decoded(codes: Any, categories: Any) -> np.ndarray:
     """Return the categories that codes stand for; None for those below 0."""
     names = [*_texts(np.asarray(categories)), None]
+    if np.ndim(categories) != 1 or len(set(names)) != len(names):
+        raise ValueError(f"its categories are not a text each: {shown([str(name) for name in names[:-1]], 3)}")
     return np.array([names[max(int(code), -1)] for code in codes], object)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stimage.core.errors import DataError, shown
-from stimage.formats.imported import factor
+from stimage.formats.imported import factor, frame_of
 from stimage.formats.stored.image import StoredImage
 
 FULL = "fullres"  # CELLxGENE's
@@ -15,12 +15,16 @@ FULL = "fullres"  # CELLxGENE's
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One slide of uns["spatial"]: its scale factors as numbers, images, metadata, and all that is told of it."""
+    """One slide of uns["spatial"]: its scale factors as numbers, images, metadata, and all that is told of it.
+
+    ``odd`` are names of what are no pictures among its images.
+    """
 
     where: str
     factors: Mapping[str, Any] = field(default_factory=dict)
     images: Mapping[str, Any] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    odd: tuple[str, ...] = ()
     told: Mapping[str, Any] = field(default_factory=dict)
 
     def scale_of(self, name: str) -> float:
@@ -37,6 +41,12 @@ class Entry:
             raise DataError(f"{self.where} has {has}; pass the full-resolution image as image= (--image)")
         return max(names, key=self.scale_of)
 
+    def picture(self) -> np.ndarray | StoredImage:
+        """Return the image that shows most, as uint8 RGB; of an entry whose images cannot be told, none is taken."""
+        if self.odd:
+            raise DataError(f"{self.where}: its image {self.odd[0]!r} is no array of pixels; pass image= (--image)")
+        return pixels_of(self.images[self.largest()], self.where)
+
     def frame(self) -> tuple[float, float, str] | None:
         """Return the full image's width and height by the image that shows most, and where it is said.
 
@@ -45,23 +55,13 @@ class Entry:
         DataError
             If images disagree by more than their pixels allow.
         """
-        sizes = []
-        for name in self.images:
-            shape = np.shape(self.images[name])
-            if len(shape) >= 2 and (name == FULL or f"tissue_{name}_scalef" in self.factors):
-                scale = self.scale_of(name)
-                sizes.append((scale, shape[1] / scale, shape[0] / scale, name))
-        if not sizes:
-            return None
-        sizes.sort(reverse=True)
-        (_, width, height, best), others = sizes[0], sizes[1:]
-        for scale, *size, name in others:
-            if any(abs(a - b) > 2 / scale + 0.01 * b for a, b in zip(size, (width, height))):
-                raise DataError(
-                    f"{self.where}: by their scale factors, its images {best!r} and {name!r} are of full images of "
-                    f"{width:,.0f} x {height:,.0f} and {size[0]:,.0f} x {size[1]:,.0f} pixels: one is another slide's"
-                )
-        return width, height, f"{self.where}, image {best!r}"
+        sizes = {
+            name: (*np.shape(image)[1::-1], self.scale_of(name))
+            for name, image in self.images.items()
+            if name == FULL or f"tissue_{name}_scalef" in self.factors
+        }
+        found = frame_of(sizes, self.where)
+        return (found[1], found[2], f"{self.where}, image {found[0]!r}") if found else None
 
 
 def entry_of(name: str, told: Mapping[str, Any], where: str) -> Entry:
@@ -70,8 +70,10 @@ def entry_of(name: str, told: Mapping[str, Any], where: str) -> Entry:
     images = told.get("images", {})
     images = images if isinstance(images, Mapping) else {}
     metadata = told.get("metadata", {})
-    return Entry(f"{where}: uns['spatial'][{name!r}]", factors, {k: v for k, v in images.items() if np.ndim(v) >= 2},
-                 metadata if isinstance(metadata, Mapping) else {}, told)  # fmt: skip
+    pictures = {key: value for key, value in images.items() if np.ndim(value) >= 2}
+    metadata = metadata if isinstance(metadata, Mapping) else {}
+    odd = tuple(key for key in images if key not in pictures)
+    return Entry(f"{where}: uns['spatial'][{name!r}]", factors, pictures, metadata, odd, told)
 
 
 def pixels_of(image: Any, where: str) -> np.ndarray | StoredImage:

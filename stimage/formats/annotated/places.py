@@ -61,10 +61,8 @@ def _pair(table: pd.DataFrame, pairs: tuple[tuple[str, str], ...]) -> list[str]:
 
 
 def _of_table(table: pd.DataFrame, obs: pd.DataFrame, called: str) -> np.ndarray:
-    if not table.index.equals(obs.index):
-        if len(table) != len(obs) or set(table.index) != set(obs.index) or not table.index.is_unique:
-            raise DataError(f"{called} has other rows than obs: {shown([str(name) for name in table.index], 3)}")
-        table = table.loc[obs.index]
+    if (rows := [str(name) for name in table.index]) != [str(name) for name in obs.index]:
+        raise DataError(f"{called} has other rows than obs, or in another order: {shown(rows, 3)}")
     if pair := _pair(table, PAIRS):
         return table[pair].to_numpy(float)
     if all(re.fullmatch(r"(?:v|spatial_?)?\d", str(name).lower()) for name in table):  # 0, V1, spatial_1: no names

@@ -78,7 +78,7 @@ def _only(matrix: Matrix, kept: np.ndarray, genome: str, where: Path) -> Matrix:
     begin = re.compile(re.escape(genome) + "_+") if genome else re.compile("")
     ids, names = ([begin.sub("", text, count=1) if begin.match(text) else text for text in texts[kept].tolist()]
                   for texts in (matrix.ids, matrix.names))  # fmt: skip
-    names = [name or one for one, name in zip(ids, names)]
+    names = [name if name.strip() else one for one, name in zip(ids, names)]
     counts = raw_counts(matrix.counts if kept.all() else matrix.counts[:, kept], where, REMEDY)
     return Matrix(counts, matrix.barcodes, np.array(ids), np.array(names), matrix.kinds[kept], matrix.genomes[kept])
 
@@ -100,7 +100,7 @@ def _read_h5(path: Path, genome: str | None) -> Matrix:
         kinds, genomes = (_texts(features[key]) if key in features else np.full(len(ids), "")
                           for key in ("feature_type", "genome"))  # fmt: skip
         if features is group and name not in ("matrix", "background_removed"):  # as CellBender calls its own
-            genomes = np.full(len(ids), name)
+            genomes = np.full(len(ids), str(name))  # bytes, where it is no UTF-8
         shape, said = (len(barcodes), len(ids)), group["shape"][:].tolist()
         if {len(names), len(kinds), len(genomes)} != {len(ids)} or said != [len(ids), len(barcodes)]:
             raise DataError(
@@ -130,6 +130,8 @@ def _group(file: h5py.File, path: Path, genome: str | None) -> tuple[str, h5py.G
 
 
 def _texts(values: h5py.Dataset) -> np.ndarray:
+    if values.ndim != 1:
+        raise ValueError(f"{values.name} has the shape {values.shape}, not a text a row")
     return np.array([one.decode() if isinstance(one, bytes) else str(one) for one in values[:].tolist()], dtype=str)
 
 
@@ -139,6 +141,13 @@ def _read_mtx(paths: Mapping[str, Path]) -> Matrix:
     rows = [cells for _, cells in read_cells(paths["features"])]
     ids, names, kinds = (np.array([row[min(k, len(row) - 1)] if k < 2 or k < len(row) else "" for row in rows], str)
                          for k in range(3))  # fmt: skip
+    if ragged := [row for row in rows if len(row) != len(rows[0])]:
+        raise DataError(
+            f"{paths['features']}: has rows of {len(rows[0])} and of {len(ragged[0])} cells, such as {ragged[0][0]!r}; "
+            "was it cut off?"
+        )
+    if len(rows) and set(np.char.lower(names)) <= {GENES}:
+        raise DataError(f"{paths['features']}: has types of features where their names should be, in the second column")
     path = paths["matrix"]
     (n_rows, n_columns), entries = _entries(path)
     if (n_rows, n_columns) not in ((len(ids), len(barcodes)), (len(barcodes), len(ids))):

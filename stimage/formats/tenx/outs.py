@@ -71,16 +71,21 @@ def _one(folders: Iterable[Path], names: Iterable[str]) -> Path | None:
     """Return the first of these files, called so or with a sample's name before it; there must be one of each."""
     for folder in folders:
         for name in names:
-            paths = {
-                begin: path for path in _inside(folder) if path.is_file() and (begin := _begins(path, name)) is not None
-            }
+            paths = {begin: path for path in _inside(folder) if (begin := _begins(path, name)) is not None}
             if "" in paths or len(paths) == 1:
-                return paths.get("") or next(iter(paths.values()))
+                return _checked(paths.get("") or next(iter(paths.values())))
             if paths:
                 raise DataError(
                     f"{folder}: has {shown(sorted(p.name for p in paths.values()))}; keep a folder a sample"
                 )
     return None
+
+
+def _checked(path: Path) -> Path:
+    if path.is_file():
+        return path
+    what = "a folder" if path.is_dir() else "a link to nothing" if path.is_symlink() else "no file"
+    raise DataError(f"{path}: is {what}; put the file itself there")
 
 
 def _inside(folder: Path) -> list[Path]:

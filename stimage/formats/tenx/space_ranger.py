@@ -15,7 +15,15 @@ from PIL import Image
 
 from stimage.core.errors import DataError, shown
 from stimage.core.tables import GZIP, read_cells
-from stimage.formats.imported import ImportedSlide, ImportOptions, factor, reading, refuse_options, scale_to
+from stimage.formats.imported import (
+    ImportedSlide,
+    ImportOptions,
+    factor,
+    frame_of,
+    reading,
+    refuse_options,
+    scale_to,
+)
 from stimage.formats.source_scale import source_scale
 from stimage.formats.tenx.matrices import Matrix, read_genes
 from stimage.formats.tenx.outs import find_files
@@ -37,7 +45,8 @@ def read_space_ranger(outs: Path, options: ImportOptions) -> ImportedSlide:
         If a file is missing, damaged, there of several samples, or another slide's.
     """
     refuse_options(options, outs, "is Space Ranger's folder", ("layer", "library", "positions"))
-    files = find_files(outs)
+    with reading(outs, "Space Ranger's folder"):
+        files = find_files(outs)
     matrix, left_out = read_genes(files, options.genome)
     where = files.get("h5") or files["matrix"]
     if len(suffixes := Counter(barcode.rpartition("-")[2] for barcode in matrix.barcodes if "-" in barcode)) > 1:
@@ -140,11 +149,13 @@ def _pixels(path: Path) -> Path | np.ndarray:
 def _frame(
     files: Mapping[str, Path], factors: dict[str, Any], options: ImportOptions
 ) -> tuple[tuple[float, float, str] | None, Path | np.ndarray | None]:
-    """Return the full image's size by its small one's, and the small one, if the full one is added."""
-    size = next((size for size in ("hires", "lowres") if size in files and f"tissue_{size}_scalef" in factors), None)
-    if not options.image or not size:
+    """Return the full image's size by its small ones, and the larger of these, if the full one is added."""
+    sizes, where = {}, files["factors"]
+    for name in (name for name in ("hires", "lowres") if name in files and f"tissue_{name}_scalef" in factors):
+        with reading(files[name], "an image"), Image.open(io.BytesIO(_content(files[name]))) as small:
+            scale = factor(factors, f"tissue_{name}_scalef", where, "remove it")
+            sizes[files[name].name] = (small.width, small.height, scale)
+    if not (found := frame_of(sizes, where)) or not options.image:
         return None, None
-    path, scale = files[size], factor(factors, f"tissue_{size}_scalef", files["factors"], "remove it")
-    with reading(path, "an image"), Image.open(io.BytesIO(_content(path))) as small:
-        said = f"{path.name} and {files['factors'].name}"
-        return (small.width / scale, small.height / scale, said), _pixels(path)
+    path = next(path for path in files.values() if path.name == found[0])
+    return (found[1], found[2], f"{path.name} and {where.name}"), _pixels(path)

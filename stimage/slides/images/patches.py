@@ -23,6 +23,12 @@ def square_boxes(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.n
     return np.rint(np.stack([x - half, y - half, x + half, y + half], 1)).astype(np.int64)
 
 
+def covers_none(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.ndarray:
+    """Return whether each square (see `square_boxes`) has no pixel: it is too small, wherever it is."""
+    boxes = square_boxes(x, y, half)
+    return (boxes[:, :2] == boxes[:, 2:]).any(1)
+
+
 def lies_outside(centre: np.ndarray, half: np.ndarray | float, size: int) -> np.ndarray:
     """Return whether each square (see `square_boxes`) is wholly outside an image of that size, along one direction."""
     return (np.rint(centre + half) <= 0) | (np.rint(centre - half) >= size)
@@ -115,14 +121,13 @@ class Patch:
             If a spot covers no pixel, or as `source_px` and `read_patches` say.
         """
         if self.um is None:
-            boxes = square_boxes(x, y, r)
-            if len(empty := np.flatnonzero((boxes[:, :2] == boxes[:, 2:]).any(1))):
+            if len(empty := np.flatnonzero(covers_none(x, y, r))):
                 k = empty[0]
                 raise DataError(
                     f"{path}: the spot at x={x[k]:g}, y={y[k]:g} covers no pixel (r={r[k]:g}): the image is too small "
                     "for its coordinates"
                 )
-            return read_patches(path, boxes, max_pixels)
+            return read_patches(path, square_boxes(x, y, r), max_pixels)
         side = self.source_px(path, scale)
         edges = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], 1)
         margin = SUPPORT * max(1, side / self.sides[1])

@@ -78,6 +78,8 @@ def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_IMAGE_PIXEL
 
 def _open(path: str, max_pixels: int) -> pyvips.Image:
     """Open an image; of a TIFF's pages the largest, since a label or an overview may come first."""
+    if os.path.exists(path) and not os.path.isfile(path):  # libvips waits for a pipe, and no signal ends that
+        raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read (it is no file)")
     try:  # without fail_on a cut file is read silently, grey where it ends
         image = pyvips.Image.new_from_file(path, access="sequential", fail_on="error", revalidate=True)
         loader = image.get("vips-loader")
