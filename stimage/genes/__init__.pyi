@@ -20,6 +20,7 @@ from .numbering import extend_root as extend_root
 from .numbering import ids_digest as ids_digest
 from .numbering import number_root as number_root
 from .numbering import root_vocabulary as root_vocabulary
+from .odd_names import odd_names as odd_names
 from .panels import PANEL_SUFFIXES as PANEL_SUFFIXES
 from .panels import Panel as Panel
 from .panels import chosen_on as chosen_on

@@ -18,6 +18,7 @@ from .counts.count_file import index_rows as index_rows
 from .counts.count_file import read_counts as read_counts
 from .counts.count_file import read_genes as read_genes
 from .counts.count_file import read_names as read_names
+from .counts.row_index import kept_index as kept_index
 from .counts.rows import CountRows as CountRows
 from .counts.wide_csv import make_unique as make_unique
 from .counts.wide_csv import parse_header as parse_header
@@ -28,6 +29,7 @@ from .freshness import with_stamps as with_stamps
 from .images.alignment import fit_spots as fit_spots
 from .images.patches import Patch as Patch
 from .images.patches import covers_none as covers_none
+from .images.patches import filled_boxes as filled_boxes
 from .images.patches import lies_outside as lies_outside
 from .images.patches import square_boxes as square_boxes
 from .images.reader import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS
@@ -46,6 +48,7 @@ from .labels import is_label as is_label
 from .labels import read_labels as read_labels
 from .matching import MAX_RADIUS_RATIO as MAX_RADIUS_RATIO
 from .matching import NoSpotLeft as NoSpotLeft
+from .matching import match_spots as match_spots
 from .matching import unique_ids as unique_ids
 from .meta_file import META_COLUMNS as META_COLUMNS
 from .meta_file import META_FILE as META_FILE

@@ -52,8 +52,11 @@ def match_spots(
     _settle(coord, coordinates.ids, row < 0, f"has no row in {counts}", on_mismatch)
     _settle(counts, index.ids, lone, f"has no row in {coord}", on_mismatch)
     kept = row >= 0
-    large = coordinates.r > MAX_RADIUS_RATIO * np.median(coordinates.r)
+    median = np.median(coordinates.r)
+    large, than = coordinates.r > MAX_RADIUS_RATIO * median, f"the median is {median:g}"
     if info:
+        if 2 * median > max(info.width, info.height):
+            than = f"the image is {info.width} x {info.height}"
         large |= coordinates.r * 2 > max(info.width, info.height)
         outside = lies_outside(coordinates.x, coordinates.r, info.width)
         outside |= lies_outside(coordinates.y, coordinates.r, info.height)
@@ -61,8 +64,8 @@ def match_spots(
         _settle(coord, coordinates.ids, outside, f"lies wholly outside the {what}", on_mismatch)
         kept &= ~outside
     if large.any():
-        i, median = int(large.argmax()), np.median(coordinates.r)
-        what = f"(line {line_of(coord, i)}) has an r of {coordinates.r[i]:g}, which cannot be: the median is {median:g}"
+        i = int(large.argmax())
+        what = f"(line {line_of(coord, i)}) has an r of {coordinates.r[i]:g}, which cannot be: {than}"
         _settle(coord, coordinates.ids, large, what, on_mismatch)
         kept &= ~large
     if not kept.any():

@@ -9,12 +9,16 @@ import pyarrow.compute as pc
 from stimage.collection.checks import geometry as geometry
 from stimage.collection.checks.evidence import Counts, Evidence, Picture
 from stimage.collection.checks.findings import Finding, Result
+from stimage.core.tables import number_of
 from stimage.genes.names import is_ensembl
+from stimage.genes.odd_names import odd_names
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 
 FEW_COUNTS = {"ST": 50, "Visium": 50, "VisiumHD": 5}  # median of a spot below which a slide has next to no RNA
 MITOCHONDRIAL = 0.5  # median share above which cells were dying or the library failed
+READING = ("files", "ids", "duplicates", "inside", "radius")  # checks whose fail is that the loader refuses the slide
+MEND = "mend what the message names, or leave the slide out by exclude= (--exclude)"
 FILES = {"coord": "the coord file", "counts": "the count file", "image": "the image"}
 PARTS = {"coordinates": FILES["coord"], "scale": FILES["coord"], "counts": FILES["counts"], "picture": FILES["image"],
          "patches": "the coord file and the image", "meta": "a row in the meta file"}  # fmt: skip
@@ -26,7 +30,7 @@ def check_files(slide: Slide, faults: Mapping[str, str], broken: str | None) -> 
     if broken and not missing:  # such as a row of the meta file that is not there
         problems.append(broken)
     if problems:
-        return Result("fail", "; ".join(problems), "get the file again, or leave the slide out")
+        return Result("fail", "; ".join(problems), MEND)
     return Result("pass", "all are there and can be read")
 
 
@@ -120,19 +124,24 @@ def check_genes(counts: Counts) -> Result:
     ensembl = sum(map(is_ensembl, counts.genes))
     n = len(counts.genes)
     kind = "Ensembl ids" if ensembl > 0.9 * n else "symbols" if ensembl < 0.1 * n else "mixed"
-    values = {"kind": kind, "ensembl": ensembl}
+    odd = {str(some): some.remedy for some in odd_names(counts.genes)}
     if kind == "mixed":
-        return Result("warn", f"{ensembl:,} of {n:,} genes are Ensembl ids", "map them to one kind of names", values)
+        odd[f"{ensembl:,} of {n:,} genes are Ensembl ids"] = "map them to one kind of names"
+    values = {"kind": kind, "ensembl": ensembl}
+    if odd:
+        return Result("warn", "; ".join(odd), "; ".join(dict.fromkeys(odd.values())), values)
     return Result("pass", f"{n:,} {kind}", "", values)
 
 
 def check_meta_row(slide: Slide, counts: Counts, meta: Mapping[str, str]) -> Result:
-    told = {key: (meta.get(key) or "").strip() for key in ("spot_num", "gene_num", "tech")}
-    found = {"spot_num": str(len(counts.ids)), "gene_num": str(len(counts.genes)), "tech": slide.tech}
-    wrong = [f"{key} is {told[key]!r}, the files say {value!r}" for key, value in found.items() if told[key] != value]
+    """Hold the meta file against the files; what it does not say contradicts nothing."""
+    found = {"spot_num": len(counts.ids), "gene_num": len(counts.genes), "tech": slide.tech}
+    told = {key: text for key in found if (text := (meta.get(key) or "").strip())}
+    wrong = [key for key, text in told.items() if text != str(found[key]) and number_of(text) != found[key]]  # or 53.0
     if wrong:
-        return Result("fail", "; ".join(wrong), "correct the row, or get the right files")
-    return Result("pass", "spots, genes and technology are as it says")
+        message = "; ".join(f"{key} is {told[key]!r}, the files say {str(found[key])!r}" for key in wrong)
+        return Result("fail", message, "correct the row, or get the right files")
+    return Result("pass", f"{', '.join(told)} are as it says" if told else "it says nothing of spots and genes")
 
 
 CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: the check, and the parts it is given
@@ -158,7 +167,10 @@ CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: th
 
 
 def check_slide(e: Evidence) -> list[Finding]:
-    """Run all checks on a slide's evidence; a check whose parts are not all there is skipped."""
+    """Run all checks on a slide's evidence; a check whose parts are not all there is skipped.
+
+    A slide that the loader refuses fails the check "files", unless another of `READING` says why.
+    """
     findings = []
     for name, (check, needs) in CHECKS.items():
         parts = {part: getattr(e, part) for part in needs}
@@ -167,6 +179,8 @@ def check_slide(e: Evidence) -> list[Finding]:
         else:
             result = check(**parts)
         findings.append(Finding(e.slide.name, name, **vars(result)))
+    if e.refused and not any(one.status == "fail" and one.check in READING for one in findings):
+        findings[0] = Finding(e.slide.name, "files", "fail", e.refused, MEND)
     return findings
 
 

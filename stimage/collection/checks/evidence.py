@@ -12,13 +12,16 @@ from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.figures.check_picture import SIDE
 from stimage.figures.shapes import SpotShapes, View
+from stimage.genes.vocabulary import load_vocabulary
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
 from stimage.slides.counts.count_file import read_counts, read_genes
-from stimage.slides.images.patches import square_boxes
+from stimage.slides.counts.row_index import kept_index
+from stimage.slides.images.patches import filled_boxes, square_boxes
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info, read_patches
 from stimage.slides.images.views import around, read_views, shapes_of, whole
 from stimage.slides.labels import read_labels
+from stimage.slides.matching import match_spots
 from stimage.slides.scale.scale import Scale, slide_scale
 
 THUMBNAIL = 800  # pixels of the longer side
@@ -62,7 +65,8 @@ class Counts:
 class Evidence:
     """A slide's parts; None where a part is missing or could not be read. ``faults`` has the errors of parts.
 
-    ``broken`` is what the catalog says keeps the slide from being read.
+    ``broken`` is what the catalog says keeps the slide from being read, ``refused`` what the loader says of parts that
+    can be read each on its own.
     """
 
     slide: Slide
@@ -75,15 +79,22 @@ class Evidence:
     counts: Counts | None = None
     labels: dict[str, str | None] | None = None
     patches: list[np.ndarray] | None = None
+    refused: str | None = None
 
 
 def gather(
-    slide: Slide, meta: Mapping[str, str] | None, gene: str | None = None, broken: str | None = None
+    slide: Slide,
+    meta: Mapping[str, str] | None,
+    gene: str | None = None,
+    broken: str | None = None,
+    genes_file: str | None = None,
 ) -> Evidence:
     """Read all parts of a slide.
 
     ``meta`` is the slide's row of the meta file, ``gene`` one whose counts are wanted, ``broken`` what the catalog says
-    of the slide. Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.
+    of the slide, ``genes_file`` the root's own ``genes.parquet``.
+
+    Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.
     """
     faults = {}
 
@@ -103,12 +114,27 @@ def gather(
     patches = None
     if picture and coordinates:
         patches = part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates)) or []
-    return Evidence(
-        slide, meta, broken, faults, picture, coordinates, scale,
-        part("counts", slide.counts, lambda path: _read_counts(path, gene)),
-        part("annotation", slide.annotation, read_labels),
-        patches,
-    )  # fmt: skip
+    counts = part("counts", slide.counts, lambda path: _read_counts(path, gene))
+    labels = part("annotation", slide.annotation, read_labels)
+    refused = None
+    if picture and coordinates and counts:
+        refused = _refused(slide, coordinates, counts, picture.info, genes_file)
+    return Evidence(slide, meta, broken, faults, picture, coordinates, scale, counts, labels, patches, refused)
+
+
+def _refused(
+    slide: Slide, coordinates: Coordinates, counts: Counts, info: ImageInfo, genes_file: str | None
+) -> str | None:
+    """Return why the loader refuses a slide, by the functions that the loader calls; None if it takes the slide."""
+    coord, table, image = (local_copy(url, slide.access) for url in (slide.coord, slide.counts, slide.image))
+    try:
+        match_spots(coord, coordinates, table, kept_index(table), image, info, "error")
+        filled_boxes(image, coordinates.x, coordinates.y, coordinates.r)
+        if genes_file:
+            load_vocabulary(genes_file).ids_of(counts.genes, slide.counts)
+    except DataError as error:
+        return str(error)
+    return None
 
 
 def _read_picture(path: str, shapes: SpotShapes | None) -> Picture:

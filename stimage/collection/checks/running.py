@@ -16,7 +16,9 @@ from stimage.collection.page.overlay import draw_overlay
 from stimage.core.files import replacing, write_text
 from stimage.core.processes import in_processes
 from stimage.core.results import record_results
+from stimage.core.storage import list_folder, local_copy
 from stimage.core.tables import csv_text
+from stimage.genes.vocabulary import GENES_FILE
 from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.names import fold_name
 
@@ -35,10 +37,12 @@ class Checked:
     picture: bool
 
 
-def check_one(task: tuple[Slide, Mapping[str, str] | None, str | None], out: Path | None, colour: str) -> Checked:
+def check_one(
+    task: tuple[Slide, Mapping[str, str] | None, str | None], out: Path | None, colour: str, genes_file: str | None
+) -> Checked:
     """Check a slide, and draw it into folders of ``out`` if that is given; ``colour`` as `draw_overlay` takes it."""
     slide, meta, broken = task
-    evidence = gather(slide, meta, None if colour in ("counts", "annotation") else colour, broken)
+    evidence = gather(slide, meta, None if colour in ("counts", "annotation") else colour, broken, genes_file)
     digests = {}
     if evidence.picture:
         digests["image"] = evidence.picture.file_digest
@@ -56,7 +60,10 @@ def check_all(
     tasks = [
         (slide, (catalog.meta or {}).get(fold_name(slide.name)), catalog.broken.get(slide.name)) for slide in slides
     ]
-    for (slide, *_), checked, died in in_processes(partial(check_one, out=out, colour=colour), tasks, workers):
+    own = list_folder(catalog.root, "", catalog.access).get(GENES_FILE)
+    genes_file = local_copy(own["url"], catalog.access) if own else None
+    check = partial(check_one, out=out, colour=colour, genes_file=genes_file)
+    for (slide, *_), checked, died in in_processes(check, tasks, workers):
         yield checked or Checked(slide, [Finding(slide.name, "files", "fail", died, "check it alone")], {}, False)
 
 

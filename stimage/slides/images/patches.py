@@ -29,6 +29,17 @@ def covers_none(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.nd
     return (boxes[:, :2] == boxes[:, 2:]).any(1)
 
 
+def filled_boxes(path: str, x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Return the `square_boxes` of spots; `DataError` for a spot that covers no pixel of the image at ``path``."""
+    if len(empty := np.flatnonzero(covers_none(x, y, r))):
+        k = empty[0]
+        raise DataError(
+            f"{path}: the spot at x={x[k]:g}, y={y[k]:g} covers no pixel (r={r[k]:g}): the image is too small "
+            "for its coordinates"
+        )
+    return square_boxes(x, y, r)
+
+
 def lies_outside(centre: np.ndarray, half: np.ndarray | float, size: int) -> np.ndarray:
     """Return whether each square (see `square_boxes`) is wholly outside an image of that size, along one direction."""
     return (np.rint(centre + half) <= 0) | (np.rint(centre - half) >= size)
@@ -121,13 +132,7 @@ class Patch:
             If a spot covers no pixel, or as `source_px` and `read_patches` say.
         """
         if self.um is None:
-            if len(empty := np.flatnonzero(covers_none(x, y, r))):
-                k = empty[0]
-                raise DataError(
-                    f"{path}: the spot at x={x[k]:g}, y={y[k]:g} covers no pixel (r={r[k]:g}): the image is too small "
-                    "for its coordinates"
-                )
-            return read_patches(path, square_boxes(x, y, r), max_pixels)
+            return read_patches(path, filled_boxes(path, x, y, r), max_pixels)
         side = self.source_px(path, scale)
         edges = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], 1)
         margin = SUPPORT * max(1, side / self.sides[1])
