@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from benchmarks.measure import ROOT
-from stimage.core.versions import versions_of
+from stimage.core.results import versions_of
 
 PACKAGES = ("accelerate", "datasets", "numpy", "pandas", "pillow", "polars", "pyarrow", "pyvips", "pyvips-binary",
             "scanpy", "scikit-learn", "simplejpeg", "torch", "transformers")  # fmt: skip

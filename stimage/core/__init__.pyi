@@ -1,6 +1,10 @@
 from .access import OPEN as OPEN
 from .access import Access as Access
 from .access import is_local as is_local
+from .arguments import check_above_0 as check_above_0
+from .arguments import check_whole as check_whole
+from .arguments import loadable_folder as loadable_folder
+from .arguments import path_of as path_of
 from .errors import DataError as DataError
 from .errors import OutputError as OutputError
 from .errors import one_line as one_line
@@ -22,6 +26,7 @@ from .results import RESULTS as RESULTS
 from .results import as_json as as_json
 from .results import read_results as read_results
 from .results import record_results as record_results
+from .results import versions_of as versions_of
 from .shipped import BASE as BASE
 from .shipped import find_config as find_config
 from .shipped import find_shipped as find_shipped
@@ -44,6 +49,6 @@ from .tables import read_lines as read_lines
 from .tables import read_names as read_names
 from .tables import read_table as read_table
 from .together import finish_placing as finish_placing
+from .together import not_in_place as not_in_place
 from .together import place as place
 from .together import staged as staged
-from .versions import versions_of as versions_of

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import numpy as np
 
 from stimage.core.errors import DataError, one_line
 from stimage.core.files import write_text
-from stimage.core.versions import versions_of
 
 RESULTS = "results.json"
 
@@ -91,3 +91,15 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def versions_of(packages: Iterable[str]) -> dict[str, str | None]:
+    """Return the versions of packages; None of what is not installed, as this project if it is run from its folder."""
+    return {package: _version(package) for package in packages}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None

@@ -4,6 +4,7 @@ They are written into a hidden folder beside. Its renaming decides: what is kill
 killed after is finished by the next process that lists or writes the folder.
 """
 
+import logging
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from filelock import FileLock, Timeout
 from stimage.core.errors import DataError, OutputError
 from stimage.core.files import listed, locked, room_for, writable
 
+log = logging.getLogger(__name__)
 BEGUN, READY, LOCK, GONE = ".begun-", ".ready", ".lock", ".gone"
 
 
@@ -78,6 +80,18 @@ def finish_placing(root: Path) -> None:
             shutil.rmtree(ready, ignore_errors=True)
     except OutputError as error:
         raise DataError(f"{ready}: files of a slide whose adding was cut off are not in place yet ({error})") from None
+
+
+def not_in_place(root: Path) -> set[str]:
+    """Put files in their places as `finish_placing`; return the paths below ``root`` of those that cannot be put there.
+
+    So a root on a read-only disk can be read.
+    """
+    try:
+        finish_placing(root)
+    except DataError as error:
+        log.warning("%s; until it can be written, it is read as it is", error)
+    return {path.relative_to(root / READY).as_posix() for path in listed(root / READY, "**/*") if path.is_file()}
 
 
 def _remove_killed(root: Path) -> None:

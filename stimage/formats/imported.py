@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from stimage.core.arguments import check_above_0
 from stimage.core.errors import DataError, one_line
 from stimage.formats.source_scale import number_above_0
 from stimage.formats.stored.image import StoredImage
+from stimage.slides.catalog import ON_MISMATCH, TECHS
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,17 @@ class ImportOptions:
     tech: str | None = None
     library: str | None = None
     positions: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that options can't have, with a `ValueError`."""
+        if self.spot_diameter is not None:
+            check_above_0(self.spot_diameter, "spot_diameter", "pixels of the full-resolution image")
+        if self.um_per_px is not None:
+            check_above_0(self.um_per_px, "um_per_px", "µm per pixel of the full-resolution image")
+        if self.on_mismatch not in ON_MISMATCH:
+            raise ValueError(f"on_mismatch={self.on_mismatch!r}: pass one of {ON_MISMATCH}")
+        if self.tech not in (None, *TECHS):
+            raise ValueError(f"tech={self.tech!r}: pass one of {', '.join(TECHS)}")
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,15 +1,14 @@
 """What a slide's source says of its scale: Space Ranger's scale factors, HEST's metadata."""
 
 import json
-import math
 import os
 from collections.abc import Iterable, Mapping
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stimage.core.arguments import check_above_0
 from stimage.core.errors import DataError, one_line
 from stimage.core.files import content_of
 
@@ -42,8 +41,7 @@ def source_scale(
         If what the user says is none.
     """
     if um_per_px is not None:
-        if not isinstance(um_per_px, Real) or not 0 < um_per_px < math.inf:
-            raise ValueError(f"um_per_px={um_per_px!r}: pass µm per pixel of the full-resolution image, above 0")
+        check_above_0(um_per_px, "um_per_px", "µm per pixel of the full-resolution image")
         return um_per_px / scale, USER
     for names in filter(lambda names: isinstance(names, Mapping), told):
         for name, source in SOURCES.items():

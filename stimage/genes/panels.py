@@ -4,7 +4,7 @@ import hashlib
 import json
 import reprlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,6 +42,8 @@ class Panel:
         """
         if isinstance(value, Panel):
             return value
+        if not isinstance(value, str | Path | Iterable):
+            raise ValueError(f"panel={value!r}: pass a Panel, a list of gene names, or a file of them")
         genes = _read(Path(value)) if isinstance(value, str | Path) else value
         return cls(tuple(map(str, genes)), gene_table)
 

@@ -1,10 +1,12 @@
 """Slides as AnnData, in and out of a root."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
@@ -16,12 +18,14 @@ from stimage.formats.labels import is_table, with_labels
 from stimage.formats.recognise import read_source
 from stimage.formats.stored.store import is_store
 from stimage.genes.names import Naming
+from stimage.genes.normalise import NORMALISATIONS
 from stimage.genes.panels import Panel
-from stimage.jobs.roots import Root, open_unpublished
+from stimage.jobs.roots import Root, open_unpublished, root_folder
 from stimage.slides.catalog import Filters, Slide, read_catalog
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.views import IMAGE_PX
 from stimage.slides.meta_file import MetaRow
+from stimage.slides.names import check_name
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -83,12 +87,17 @@ def read_slide(
     >>> adata.var_names.tolist()
     ['ERBB2', 'KRT8']
     """
+    check_whole(image_px, "image_px", 1)
+    if normalise not in NORMALISATIONS:
+        raise ValueError(f"normalise={normalise!r}: pass one of {', '.join(NORMALISATIONS)}")
     root = open_unpublished(root)
     genes = Panel.read(panel, str(gene_table) if gene_table else None) if panel is not None else None
     if normalise == "original" and not genes:
         raise ValueError("normalise='original' is of a panel's genes: pass panel= too")
     naming = Naming(str(gene_table), names) if gene_table and not genes else None
     how = root.selection.on_mismatch
+    if not isinstance(slide, str | Sequence) or not all(isinstance(one, str) for one in slide):
+        raise ValueError(f"slide={slide!r}: pass a slide's name, or a list of names")
     wanted = [slide] if isinstance(slide, str) else list(slide)
     found = {one.name: one for one in root.catalog.select(Filters(slides=wanted), how)}
     slides = Opening(Patch(), genes, how).kept(list(found.values()))
@@ -178,7 +187,7 @@ def add_slide(
         Before anything is written, if the data lacks something, counts are not raw, spots lie outside the image, no
         label is of this slide, or the name is taken by a slide of another technology.
     ValueError
-        If there is no such technology or form of counts.
+        If an argument has a value that it can't have.
 
     Examples
     --------
@@ -189,29 +198,31 @@ def add_slide(
     >>> stimage.list_slides("mine")[["tech", "species", "tissue", "spots", "annotated"]].values.tolist()
     [['ST', 'human', 'breast', 28, True]]
     """
+    folder, source = root_folder(root), path_of(data, "data") if isinstance(data, str | os.PathLike) else None
+    _check_added(data, slide, labels)
     column = labels if isinstance(labels, str) and not is_table(labels) else None
-    if column and isinstance(data, str | Path) and Path(data).is_dir() and not is_store(Path(data)):
+    if column and source and source.is_dir() and not is_store(source):
         raise DataError(f"{column}: there is no such table of labels, and {data} has no columns of them")
-    options = ImportOptions(
-        Path(image) if image else None,
-        layer,
-        genome,
-        column,
-        spot_diameter,
-        um_per_px,
-        on_mismatch,
-        tech,
-        library,
-        Path(positions) if positions else None,
-    )
-    found = from_anndata(data, options) if not isinstance(data, str | Path) else read_source(Path(data), options)
+    paths = {name: path_of(one, name) for name, one in (("image", image), ("positions", positions)) if one is not None}
+    options = ImportOptions(layer=layer, genome=genome, labels=column, spot_diameter=spot_diameter, um_per_px=um_per_px,
+                            on_mismatch=on_mismatch, tech=tech, library=library, **paths)  # fmt: skip
+    found = read_source(source, options) if source else from_anndata(data, options)
     if on_mismatch == "drop":
         found = without_beyond(found)
     if labels is not None and not column:
         found = with_labels(found, labels, label_column, label_run)
     found = replace(found, tech=tech) if tech else found
     cancer = "" if involve_cancer is None else str(bool(involve_cancer))
-    folder = Path(root.location if isinstance(root, Root) else root)
-    write_slide(found, folder, MetaRow(slide, species, tissue, str(pmid), title, involve_cancer=cancer), counts_as)
+    row = MetaRow(slide, str(species), str(tissue), str(pmid), str(title), involve_cancer=cancer)
+    write_slide(found, folder, row, counts_as)
     (added,) = read_catalog(str(folder)).select(Filters(slides=slide))
     return added
+
+
+def _check_added(data: object, slide: object, labels: object) -> None:
+    """Refuse what is no slide, no name and no labels."""
+    if not isinstance(data, str | os.PathLike) and not hasattr(data, "obsm"):
+        raise ValueError(f"data: a {type(data).__name__} is no slide; pass an AnnData, or a path")
+    if not (labels is None or isinstance(labels, str | os.PathLike) or hasattr(labels, "items")):
+        raise ValueError(f"labels={labels!r}: pass a column's name, a table's path, or a mapping of barcode to label")
+    check_name(slide, "slide")

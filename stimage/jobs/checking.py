@@ -11,6 +11,7 @@ from tqdm import tqdm
 from stimage.collection.checks.findings import Finding
 from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, SMALL, check_all, with_twins, write_tables
 from stimage.collection.page.report import write_review_page
+from stimage.core.arguments import check_whole, path_of
 from stimage.jobs.roots import Root, open_unpublished
 
 
@@ -59,7 +60,10 @@ def check(
     >>> found[(found.check == "scale") & (found.slide == "Human_Breast_Sample1_ST_A1")].status.item()
     'pass'
     """
-    began, root, out = time.monotonic(), open_unpublished(root), Path(out) if out is not None else None
+    check_whole(workers, "workers")
+    if not isinstance(colour, str):
+        raise ValueError(f"colour={colour!r}: pass counts, or a gene's name")
+    began, root, out = time.monotonic(), open_unpublished(root), path_of(out, "out") if out is not None else None
     if out:
         out.mkdir(parents=True, exist_ok=True)
     work = check_all(root.catalog, root.listed, out, colour, workers)

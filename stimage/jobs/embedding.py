@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from accelerate import PartialState
 
+from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.evaluation.embedding import embed_slides, settle_options, slides_left
 from stimage.evaluation.embeddings import read_embeddings
@@ -95,8 +96,12 @@ def embed(
     """
     if not isinstance(model, str | os.PathLike):
         raise ValueError(f"model: a {type(model).__name__} is no encoder; pass a path or a name, such as run.model")
-    if batch_size < 1 or dtype not in DTYPES:
-        raise ValueError(f"batch_size={batch_size!r}, dtype={dtype!r}: pass 1 spot or more, and one of {DTYPES}")
+    check_whole(batch_size, "batch_size", 1)
+    check_whole(workers, "workers")
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype={dtype!r}: pass one of {DTYPES}")
+    if out is not None:
+        path_of(out, "out")
     if out is None and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("out= is not given: of several processes each embeds its share; pass a folder for them all")
     root = open_root(root)

@@ -13,6 +13,7 @@ import datasets
 import pandas as pd
 import transformers
 
+from stimage.core.arguments import path_of
 from stimage.core.files import replacing
 from stimage.core.shipped import find_config
 from stimage.genes.panels import Panel, write_panel
@@ -117,8 +118,8 @@ def finetune(
     >>> run.model.name, len(run.history)
     ('model', 1)
     """
-    chosen = _settings(root, Path(out), config, settings)
-    return tune(chosen, Path(out), push_to_hub, push_checkpoints, public)
+    folder = path_of(out, "out")
+    return tune(_settings(root, folder, config, settings), folder, push_to_hub, push_checkpoints, public)
 
 
 def tune(

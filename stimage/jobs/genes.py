@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Integral
 from pathlib import Path
 
 from tqdm import tqdm
 
+from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError, shown
 from stimage.core.files import replacing
-from stimage.core.versions import versions_of
+from stimage.core.results import versions_of
 from stimage.genes.choosing import DEFAULT_N, Chosen, choose_genes
 from stimage.genes.dispersion import common_genes
 from stimage.genes.names import Naming
@@ -90,9 +90,9 @@ def select_genes(
         raise ValueError(f"method={method!r}: pass one of {', '.join(METHODS)}")
     if (method == "list") != (genes is not None):
         raise ValueError(f"method={method!r}: the method list, and no other, goes with genes= (--genes)")
-    if n is not None and (not isinstance(n, Integral) or n < 1):
-        raise ValueError(f"n={n!r}: pass a whole number of genes, 1 or more")
-    if out is not None and Path(out).suffix not in PANEL_SUFFIXES:
+    if n is not None:
+        check_whole(n, "n", 1, "genes")
+    if out is not None and path_of(out, "out").suffix not in PANEL_SUFFIXES:
         raise ValueError(f"out={str(out)!r}: a panel file ends in {', '.join(PANEL_SUFFIXES)}")
     root = open_unpublished(root)
     train, others = _sides(root, held_out)

@@ -1,11 +1,13 @@
 """Predicting expression from embeddings."""
 
 import time
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from stimage.core.arguments import check_whole
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
@@ -103,7 +105,10 @@ def predict(
     >>> sorted(scores.overall["pooled"]["baselines"])
     ['coordinates', 'gene_mean']
     """
+    check_whole(maps, "maps")
     _check(protocol, split, n, folds, bool(maps) and out is None)
+    if not isinstance(gene, str):
+        raise ValueError(f"gene={gene!r}: pass a gene's name")
     if protocol == "original" and panel is not None:
         raise ValueError("protocol='original' predicts one gene: pass gene=, or panel= to another protocol")
     began, root = time.monotonic(), open_unpublished(root)
@@ -136,7 +141,7 @@ def _check(protocol: str, split: str, n: int, folds: int | None, nowhere: bool) 
         raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
     if protocol == "fixed" and split not in SPLIT_BY:
         raise ValueError(f"split={split!r}: pass one of {', '.join(SPLIT_BY)}")
-    if n < 1 or (folds is not None and folds < 2):
+    if not (isinstance(n, Integral) and n > 0 and (folds is None or (isinstance(folds, Integral) and folds > 1))):
         raise ValueError(f"n={n!r}, folds={folds!r}: pass 1 gene or more, and 2 folds or more")
     if nowhere:
         raise ValueError("maps= are drawn into a folder: pass out= too")

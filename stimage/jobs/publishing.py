@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stimage.core.arguments import check_whole
 from stimage.core.errors import DataError
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.publishing.engines import run_local, run_ray
@@ -91,6 +92,9 @@ def publish(
     DataError
         If a slide can't be read: all others are done then, but the folder is not finished. If slides of two splits have
         the same image or counts, the folder was made with other options, or the Hub refuses.
+    ValueError
+        If an argument has a value that it can't have, such as a folder that `datasets.load_dataset` would take for a
+        pattern.
 
     Examples
     --------
@@ -106,6 +110,7 @@ def publish(
     """
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}: pass one of {', '.join(ENGINES)}")
+    check_whole(workers, "workers")
     options = ShardOptions(Patch.parse(patch, upsample), image_format, jpeg_quality, spots_per_shard=spots_per_shard)
     plan = plan_publishing(open_unpublished(root), out, options)
     repo = open_repository(push_to_hub, public) if push_to_hub else "user/repo"

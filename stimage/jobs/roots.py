@@ -10,7 +10,8 @@ from typing import Any, cast
 
 import pandas as pd
 
-from stimage.core.access import OPEN, Access
+from stimage.core.access import OPEN, Access, is_local
+from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.loading.sources import Source, open_source
 from stimage.slides.catalog import ON_MISMATCH, TECHS, Catalog, Filters, Slide
@@ -186,6 +187,13 @@ def open_root(
     >>> [slide.name for slide in root.slides]
     ['Human_Breast_Sample3_Visium_A1']
     """
+    if isinstance(split_fractions, str) or not isinstance(split_fractions, Iterable):
+        raise ValueError(f"split_fractions={split_fractions!r}: pass three numbers")
+    if not (part is None or isinstance(part, str | Iterable)):
+        raise ValueError(f"part={part!r}: pass one of {', '.join(SPLITS)}, or a list of these")
+    if not (storage_options is None or isinstance(storage_options, Mapping)):
+        raise ValueError(f"storage_options={storage_options!r}: pass a mapping")
+    check_whole(max_image_pixels, "max_image_pixels", 1)
     filters = Filters(slides, species, tissue, pmid, involve_cancer, exclude)
     splitting = Splitting(
         split_by, split_seed, cast(tuple[float, float, float], tuple(split_fractions)), patients, splits, no_study
@@ -196,8 +204,8 @@ def open_root(
         if (tech, part, filters, splitting, reading, access) != ("all", None, Filters(), Splitting(), READING, OPEN):
             raise ValueError(f"{root!r}: is opened already; pass its path to open it with other options")
         return root
-    if not isinstance(root, str | os.PathLike):
-        raise ValueError(f"root: a {type(root).__name__} is no root; pass a path, a URL, or what open_root returns")
+    if not isinstance(root, str | os.PathLike) or not os.fspath(root):
+        raise ValueError(f"root={root!r} is no root; pass a path, a URL, or what open_root returns")
     if tech not in (*TECHS, "all"):
         raise ValueError(f"tech={tech!r}: pass one of {', '.join(TECHS)}, or all")
     if on_mismatch not in ON_MISMATCH:
@@ -209,6 +217,15 @@ def open_root(
     opened = Root(source, Selection(str(root), techs_called(tech), filters, on_mismatch), splitting, part)
     _ = opened.listed  # refuses filters that match nothing
     return opened
+
+
+def root_folder(root: str | Path | Root) -> Path:
+    """Return the folder of a root that a slide is to be added to; it need not be there."""
+    location = root.location if isinstance(root, Root) else root
+    path = path_of(location, "root")
+    if not is_local(str(location)):
+        raise DataError(f"{location}: is no folder of this machine; add the slide to one, and upload it")
+    return path
 
 
 def open_unpublished(root: str | Path | Root) -> Root:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stimage.core.arguments import loadable_folder
 from stimage.core.errors import DataError, shown
 from stimage.core.files import listed, writable, write_text
 from stimage.core.storage import list_folder
@@ -72,8 +73,10 @@ def make_plan(
         or has a slide in another split.
     OutputError
         If ``out`` cannot be written.
+    ValueError
+        If ``out`` has a name that `datasets.load_dataset` could not load.
     """
-    out = Path(out).absolute()
+    out = loadable_folder(out, "out")
     placed = split_slides(catalog, selection, splitting)
     with writable(out):
         (out / WORK).mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from stimage.core.arguments import check_whole, path_of
 from stimage.sample.files import write_made_meta, write_made_slide, write_truth
 from stimage.sample.slides import STUDIES, generator, make_batch, make_slide, with_other_genes
 
@@ -49,7 +50,9 @@ def make_sample(
     >>> stimage.open_root("small")
     <Root .../small: 2 ST, 2 Visium, 1 VisiumHD>
     """
-    out, sides, made = Path(out), {"ST": st_side, "Visium": visium_side, "VisiumHD": hd_side}, []
+    out, sides, made = path_of(out, "out"), {"ST": st_side, "Visium": visium_side, "VisiumHD": hd_side}, []
+    for name, number in {"seed": seed, "genes": genes, "slides_per_study": slides_per_study, **sides}.items():
+        check_whole(number, name)
     _check(out, slides_per_study, min(sides.values()))
     for study in STUDIES:
         batch = make_batch(study, genes, seed)

@@ -5,14 +5,14 @@ import logging
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError, shown
 from stimage.core.storage import list_folder, normal_root, pinned
-from stimage.core.together import finish_placing
+from stimage.core.together import not_in_place
 from stimage.slides.meta_file import META_FILE, find_meta, read_meta
 from stimage.slides.names import check_name, fold_name, slide_names, texts_of
 from stimage.slides.scale.given import OPTION, given_scales, read_um_per_px
@@ -218,8 +218,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
         If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
     """
     root = pinned(normal_root(root), access)
-    if is_local(root):
-        finish_placing(Path(root))
+    waiting = not_in_place(Path(root)) if is_local(root) else set()
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(url, access) if url else None
     notes = {fold_name(name): file for name, file in list_folder(root, "annotation", access).items()}
@@ -230,8 +229,12 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
             slide = _slide(tech, files, row, notes.get(fold_name(f"{name}_anno.csv")), access)
             if name in slides:
                 raise DataError(f"{root}: slide {slide.name!r} is in {slides[name].tech} and in {tech}; rename one")
+            problem = _problem(root, slide, row, meta_file)
+            if waiting and (problem or _half_placed(root, slide, waiting)):
+                log.warning("%s: slide %s is left out: its adding was cut off half-way", root, slide.name)
+                continue
             slides[name] = slide
-            if problem := _problem(root, slide, row, meta_file):
+            if problem:
                 broken[slide.name] = problem
     if not slides:
         raise DataError(
@@ -273,6 +276,12 @@ def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta_file: 
     if meta_file and row is None:
         return f"{root}/{meta_file}: has no row for slide {slide.name!r}, which has files in {slide.tech}; add one"
     return None
+
+
+def _half_placed(root: str, slide: Slide, waiting: Collection[str]) -> bool:
+    """Tell whether some of a slide's files are new, and others are of before, as the new ones still wait."""
+    places = {os.path.relpath(getattr(slide, part), root) for part in REQUIRED_FILES}
+    return not places.isdisjoint(waiting) and not {*map(os.path.dirname, places)} <= {*map(os.path.dirname, waiting)}
 
 
 def _count_by_tech(slides: Iterable[Slide]) -> str:

@@ -16,9 +16,9 @@ def fold_name(name: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
-def check_name(name: str, source: str) -> None:
+def check_name(name: object, source: str) -> None:
     """Refuse a slide's name that would lead out of a folder or make a hidden file: files are named after slides."""
-    if not name or name[0] == "." or ".." in name or any(c in name for c in "/\\\0"):
+    if not isinstance(name, str) or not name or name[0] == "." or ".." in name or any(c in name for c in "/\\\0"):
         raise DataError(
             f"{source}: {name!r} is no slide name; it may not be empty, begin with '.', or have '..', '/' or '\\' in it"
         )

@@ -1,5 +1,7 @@
 """A slide is added whole or not at all: what is bad is refused before, and a kill leaves the root before or after."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,11 +11,14 @@ import pytest
 from PIL import Image
 
 from stimage.core.errors import DataError
+from stimage.core.files import listed
+from stimage.core.together import READY
 from stimage.formats.adding import write_slide
 from stimage.genes.vocabulary import load_vocabulary, write_vocabulary
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.meta_file import MetaRow
 from stimage.slides.spots import open_spots
+from tests.faults import serving
 from tests.formats.killed import imported
 
 
@@ -53,6 +58,42 @@ def test_a_kill_at_any_write_leaves_the_root_before_or_after(root, tmp_path):
         write_slide(imported(), one, MetaRow("Mine"))
         assert contents(one) == after
     assert whole == sorted(whole) and 0 < sum(whole) < len(whole)
+
+
+@pytest.mark.parametrize("name", ["Mine", "New"])
+def test_a_root_that_cannot_be_written_is_read(root, monkeypatch, caplog, name):
+    """Where an adding was cut off: as it was before, but that a slide of which only some files are new is left out."""
+    before = spots_of(root)
+    with pytest.raises(DataError, match="cut off"), monkeypatch.context() as cut:
+        cut.setattr(Path, "replace", read_only(Path.replace))
+        write_slide(imported(7), root, MetaRow(name))
+    files = [path.relative_to(root / READY) for path in listed(root / READY, "**/*") if path.is_file()]
+    assert [path.parent.name for path in files] == ["coord", "gene_exp", "image", "annotation", "", "meta"]
+    monkeypatch.setattr(Path, "replace", read_only(Path.replace))
+    assert spots_of(root) == before and "it is read as it is" in caplog.text
+    for file in files[:3]:  # one more came to its place before the kill
+        os.replace(root / READY / file, root / file)
+        caplog.clear()
+        whole = file == files[2] and name == "Mine"
+        assert spots_of(root).keys() == {"Mine", "Other"} - (set() if whole or name == "New" else {"Mine"})
+        assert whole or f"slide {name} is left out: its adding was cut off half-way" in caplog.text
+    with serving(root) as server:
+        assert "Other" in {slide.name for slide in read_catalog(server.url).slides}
+
+
+def spots_of(root: Path) -> dict[str, list[str]]:
+    return {slide.name: open_spots(slide).ids.to_pylist() for slide in read_catalog(str(root)).select()}
+
+
+def read_only(replace):
+    """Return what moves files on a disk from which ``.ready`` can only be read."""
+
+    def refuse(path: Path, target: Path) -> Path:
+        if READY in path.parts:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return replace(path, target)
+
+    return refuse
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection
 
 import stimage.towers.spot_clip  # noqa: F401
 from stimage.core.errors import DataError
-from stimage.core.versions import versions_of
+from stimage.core.results import versions_of
 from stimage.training.run import autocast_of
 from stimage.training.settings.reading import read_settings
 from stimage.training.validation import spare_cores
