@@ -32,11 +32,11 @@ def write_outs(folder: Path, seed: int = 0, side: int = 8) -> tuple[pd.DataFrame
     kept = table[table["in_tissue"] == 1].sample(frac=1, random_state=seed).set_index("barcode")
     counts = rng.poisson(rng.gamma(1, 2, (1, GENES)), (len(kept), GENES))
     names = ["ERBB2", "ERBB2", *(f"GENE{i}" for i in range(2, GENES))]  # 10x's symbols are not unique
-    _write_matrix(folder / "outs/filtered_feature_bc_matrix.h5", csr_matrix(counts), kept.index, names)
+    write_matrix(folder / "outs/filtered_feature_bc_matrix.h5", csr_matrix(counts), kept.index, names)
     return pd.DataFrame(counts, kept.index, names), kept
 
 
-def _write_matrix(path: Path, counts: csr_matrix, barcodes: pd.Index, names: list[str]) -> None:
+def write_matrix(path: Path, counts: csr_matrix, barcodes: pd.Index, names: list[str]) -> None:
     """Write 10x's HDF5: a matrix of features x barcodes in CSC form, which is ours in CSR."""
     n = len(names)
     features = {"id": [f"ENSG{i:011d}" for i in range(n)], "name": names, "feature_type": ["Gene Expression"] * n,

@@ -11,13 +11,14 @@ import pandas as pd
 
 from stimage.core.errors import DataError, shown
 from stimage.formats.annotated.counts import counts_of, gene_names, kept_features
-from stimage.formats.annotated.libraries import library_of
+from stimage.formats.annotated.libraries import VIEW, library_of
 from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
 from stimage.formats.annotated.pictures import Entry, entry_of, preview_of
 from stimage.formats.annotated.places import places_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, factor, refuse_options
 from stimage.formats.source_scale import BIN, hest_metadata, source_scale
 from stimage.slides.catalog import TECHS
+from stimage.slides.images.reader import image_info
 from stimage.slides.scale.grids import BIN as BARCODE_HD
 
 DIAMETER = "spot_diameter_fullres"
@@ -56,7 +57,20 @@ def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
     hest = hest_metadata(parts.path) if parts.path else {}
     name, mine = library_of(parts.obs, parts.uns.get("spatial"), options.library, where)
     entry = entry_of(name, parts.uns["spatial"][name], where) if name else Entry(f"{where}: uns['spatial']")
+    if options.image and name and VIEW.fullmatch(name):
+        _check_drawn(entry, options.image)
     return slide_of(parts, mine, entry, options, hest)
+
+
+def _check_drawn(entry: Entry, image: Path) -> None:
+    """Refuse an image beside one that spatialdata-io drew anew, in whose pixels the places are then."""
+    info, frame = image_info(str(image)), entry.frame()
+    if frame and max(abs(info.width - frame[0]), abs(info.height - frame[1])) > 2:
+        raise DataError(
+            f"{image}: is {info.width / frame[0]:.3g} x the image that the positions are of: it is {info.width:,} x "
+            f"{info.height:,} pixels, that one {frame[0]:,.0f} x {frame[1]:,.0f}, as to_legacy_anndata has drawn "
+            f"{entry.where}; add the SpatialData store itself, or leave out image= (--image)"
+        )
 
 
 def slide_of(

@@ -13,13 +13,13 @@ from stimage.formats.annotated.pictures import Entry
 from stimage.formats.h5ad import DIAMETER, slide_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, refuse_options
 from stimage.formats.source_scale import BIN
-from stimage.formats.stored.pictures import Picture, check_chunks, moved, picture_of
+from stimage.formats.stored.fitting import moved, pixels_without_image, scale_of
+from stimage.formats.stored.pictures import Picture, check_chunks, picture_of
 from stimage.formats.stored.places import places_in
 from stimage.formats.stored.store import ATTRS, Annotated, chosen_table, open_store, read_elements, read_table
 from stimage.slides.images.reader import image_info
 
 READERS = {"visium": "visium", "visium_hd": "visium hd"}  # of spatialdata-io, by HEST's names
-STRAIGHT = 1e-3  # of a matrix whose axes are the image's own
 
 
 def read_spatialdata(path: Path, options: ImportOptions) -> ImportedSlide:
@@ -43,22 +43,31 @@ def read_spatialdata(path: Path, options: ImportOptions) -> ImportedSlide:
     mine, instances = _rows(table, one, where)
     places = places_in(data, one.region, instances[mine], where)
     wanted, options = _image(path, data, replace(options, library=None))
-    factors: dict[str, Any] = {}
+    picture, entry, matrix = _placed(path, data, one, wanted, options)
+    if picture and not options.image:
+        check_chunks(store, picture, moved(places.xy, picture.fit.matrix))
+    factors = {**entry.factors, DIAMETER: 2 * places.r * scale_of(matrix)}
     reader = str(store.attrs.get("spatialdata_io_reader", "")) or None
     if reader == "visium_hd" and (bins := re.fullmatch(r"square_(\d{3})um", one.table)):
         factors[BIN] = int(bins[1])  # which spatialdata-io holds against Space Ranger's own
-    if picture := picture_of(data, one.region, path, wanted, options.image is not None):
-        scale = _scale(picture, options)
-        factors |= {f"tissue_{picture.name}_scalef": scale, DIAMETER: 2 * places.r * picture.scale / scale}
-        entry, xy = Entry(str(path), factors, {picture.name: picture.image}), moved(places.xy, picture.matrix) / scale
-        if not options.image:
-            check_chunks(store, picture, xy * scale)
-    else:
-        entry, xy = Entry(str(path), {**factors, DIAMETER: 2 * places.r}), places.xy
-    spatial = np.full((len(mine), 2), np.nan)
-    spatial[mine] = xy
-    parts = replace(parts_in_memory(table, where), obsm={"spatial": spatial}, uns={})
-    return slide_of(parts, mine, entry, options, {"st_technology": READERS.get(reader, reader)} if reader else {})
+    xy = np.full((len(mine), 2), np.nan)
+    xy[mine] = moved(places.xy, matrix)
+    parts = replace(parts_in_memory(table, where), obsm={"spatial": xy}, uns={})
+    told = {"st_technology": READERS.get(reader, reader)} if reader else {}
+    return slide_of(parts, mine, replace(entry, factors=factors), options, told)
+
+
+def _placed(
+    path: Path, data: Any, one: Annotated, wanted: str | None, options: ImportOptions
+) -> tuple[Picture | None, Entry, np.ndarray]:
+    """Return the store's image, its scale, and the matrix from the element's coordinates to the full image's pixels."""
+    picture = picture_of(data, one.region, path, wanted, options.image is not None)
+    if not picture:
+        matrix = pixels_without_image(data[one.region], f"{path}: {one.region}", one.region in data.labels)
+        return None, Entry(str(path)), matrix
+    scale = _scale(picture, options)
+    entry = Entry(str(path), {f"tissue_{picture.name}_scalef": scale}, {picture.name: picture.image})
+    return picture, entry, np.diag([1 / scale, 1 / scale, 1.0]) @ picture.fit.matrix
 
 
 def _image(path: Path, data: Any, options: ImportOptions) -> tuple[str | None, ImportOptions]:
@@ -86,13 +95,10 @@ def _rows(table: Any, one: Annotated, where: str) -> tuple[np.ndarray, Any]:
 def _scale(picture: Picture, options: ImportOptions) -> float:
     """Return pixels of the store's image per pixel of the full image, which may be a file.
 
-    The full image is the store's own, or the one in whose pixels the spots' element has its coordinates: by what
-    spatialdata-io calls its small images, or by the size of the file.
+    The full image is the store's own, or the one whose pixels are a system's coordinates: by what spatialdata-io calls
+    its small images, or by the size of the file.
     """
-    turned = picture.matrix[:2] - np.array([[picture.scale, 0, 0], [0, picture.scale, 0]])
-    if np.abs(turned / [picture.scale, picture.scale, max(picture.image.shape)]).max() > STRAIGHT:
-        return 1.0
     if not options.image:
-        return picture.scale if picture.is_small else 1.0
+        return picture.small_scale or 1.0
     ratio = image_info(str(options.image)).width / picture.image.shape[1]
-    return picture.scale if abs(np.log(ratio * picture.scale)) < abs(np.log(ratio)) else 1.0
+    return min([1.0, *picture.fit.units.values()], key=lambda scale: abs(np.log(ratio * scale)))

@@ -1,6 +1,7 @@
 """SpatialData stores that were cut, or are of something else: refused by an error of ours, and the root stays."""
 
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from stimage.formats.imported import ImportOptions
 from stimage.formats.recognise import read_source
 from tests.formats.annotated import refusal, slide
 from tests.formats.stores import visium
+from tests.test_scripts import run
 
 pytestmark = pytest.mark.usefixtures("old_strings")
 
@@ -70,3 +72,11 @@ def test_other_stores(tmp_path):
     assert "is no Zarr store: it has none of zarr.json" in refusal(
         read_source, tmp_path / "empty.zarr", ImportOptions()
     )
+
+
+def test_without_spatialdata(tmp_path, monkeypatch):
+    visium().write(tmp_path / "slide.zarr")
+    monkeypatch.setitem(sys.modules, "spatialdata", None)
+    told = run("data_collection/add_slide.py", tmp_path / "slide.zarr", "--out", tmp_path / "root", "--slide", "Mine")
+    assert told.stderr.endswith('spatialdata is not installed; pip install "stimage-1k4m[spatialdata]"\n')
+    assert told.returncode == 1 and not (tmp_path / "root").exists()

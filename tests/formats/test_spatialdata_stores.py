@@ -124,10 +124,10 @@ def test_systems_that_disagree(read):
     data = SpatialData(
         images={"he": image(systems={"other": Identity()})}, shapes={"lib": shapes()}, tables={"t": table()}
     )
-    assert "no RGB image of lib, but he (no coordinate system that lib is in)" in refusal(read, data)
+    assert "he (in no coordinate system that lib is in)" in refusal(read, data)
     data = SpatialData(images={"he": image(systems={"lib": Scale([1, 2], ("x", "y"))})}, shapes={"lib": shapes()},
                        tables={"t": table()})  # fmt: skip
-    assert "stretch he 2 x more one way" in refusal(read, data)
+    assert "stretches them 2 x more one way" in refusal(read, data)
 
 
 # spots
@@ -189,9 +189,6 @@ def test_joined_by_instance(read):
     assert "and the table has '101' twice" in refusal(read, data)
 
 
-# several
-
-
 def test_several_samples(read):
     """Joined into one store and one table, as spatialdata.concatenate does."""
     both = concatenate([visium(0, "a"), visium(1, "b")], concatenate_tables=True)
@@ -243,8 +240,9 @@ def test_images_that_are_no_he(read, tissue):
     """Channels of fluorescence, 16 bits, floats, alpha, and another order of colours."""
     stain = image(c_coords=["DAPI", "CD3", "CD20"])
     data = SpatialData(images={"if": stain}, shapes={"lib": shapes()}, tables={"t": table()})
-    assert "has no RGB image of lib, but if (channels dapi, cd3, cd20); pass the slide's image as image=" in refusal(
-        read, data
+    assert (
+        "has an image of lib that is no RGB: if (channels dapi, cd3, cd20); pass the slide's image as image="
+        in refusal(read, data)
     )
     assert is_right(read(data, tissue))
     data = SpatialData(shapes={"lib": shapes()}, tables={"t": table()})
@@ -262,9 +260,6 @@ def test_images_that_are_no_he(read, tissue):
         assert said in refusal(read, data)
 
 
-# counts
-
-
 def test_counts_as_of_any_anndata(read):
     data = visium()
     data["table"].layers["counts"] = data["table"].X.copy()
@@ -280,3 +275,21 @@ def test_counts_as_of_any_anndata(read):
     assert found.left_out["features of type Antibody Capture"] == 1 and found.left_out["genes of mm10"] == 1
     del data["table"].uns["spatialdata_attrs"]
     assert "has tables that annotate nothing: table, but images" in refusal(read, data)
+
+
+def test_labels_of_a_file_alone(read, tissue):
+    """No image tells which system has the file's pixels: the only one, or none of several."""
+    painted = np.zeros((HEIGHT, WIDTH), int)
+    for name, (x, y) in enumerate(slide().obsm["spatial"].round().astype(int), 100):
+        painted[y - 5 : y + 6, x - 5 : x + 6] = name
+    half = Scale([0.5, 0.5], ("x", "y"))
+    for systems, fits_in in (({"lib": Identity()}, True), ({"lib": Identity(), "lib_downscaled_hires": half}, False)):
+        labels = Labels2DModel.parse(painted, ("y", "x"), transformations=systems)
+        data = SpatialData(labels={"lib": labels}, tables={"t": table()})
+        if fits_in:
+            assert read(data, tissue).r == 5.5
+        else:
+            assert (
+                "lib is in the coordinate systems lib, lib_downscaled_hires, and no image of the store tells"
+                in refusal(read, data, tissue)
+            )

@@ -10,7 +10,7 @@ import pandas as pd
 from stimage.core.errors import DataError, shown
 
 COLUMNS = ("library_id", "library", "slide", "slide_id", "sample", "sample_id")
-VIEW = re.compile(r"(.*)_(full|hires|lowres)_image")  # spatialdata-io's legacy AnnData: images of one slide
+VIEW = re.compile(r"(.*)_(full|hires|lowres)_image")  # as spatialdata-io calls images of one slide
 
 
 def library_of(obs: pd.DataFrame, spatial: Any, wanted: str | None, where: str) -> tuple[str | None, np.ndarray]:

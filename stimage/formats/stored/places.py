@@ -69,11 +69,16 @@ def _of_shapes(shapes: Any) -> pd.DataFrame:
 
 
 def _of_labels(labels: Any) -> pd.DataFrame:
-    """Return places in pixels of the labels' image."""
+    """Return places in pixels of the labels' image.
+
+    Bins of a pixel each are as spatialdata.rasterize_bins writes them: the transformation takes a pixel's row and
+    column to the bin's centre. Of others, a pixel's centre is half a pixel on.
+    """
     if hasattr(labels, "children"):  # at several scales
         labels = needs("spatialdata").get_pyramid_levels(labels, n=0)
     painted = np.asarray(labels.transpose("y", "x").data)
     y, x = np.nonzero(painted)
     names, which, pixels = np.unique(painted[y, x], return_inverse=True, return_counts=True)
-    x, y = (np.bincount(which, along + 0.5) / pixels for along in (x, y))
+    half = 0.5 if (pixels > 1).any() else 0.0
+    x, y = (np.bincount(which, along + half) / pixels for along in (x, y))
     return pd.DataFrame({"x": x, "y": y, "r": np.sqrt(pixels) / 2}, index=names)
