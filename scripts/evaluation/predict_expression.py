@@ -26,7 +26,10 @@ def main() -> None:
     )  # fmt: skip
     for note in found.notes:
         print(note if note.startswith("map: ") else f"note: {note}")
-    print(f"Pearson's r {found.overall['pearson']['mean']:.3f}: {found.path}")
+    baselines = found.overall.get("per_slide", {}).get("baselines", {})
+    beside = [f"{name.replace('_', ' ')} {scores['pearson']['mean']:.3f}" for name, scores in baselines.items()]
+    beside = f" (baselines: {', '.join(beside)})" if beside else ""
+    print(f"Pearson's r {found.overall['pearson']['mean']:.3f}{beside}: {found.path}")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -34,7 +37,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--embeddings", type=Path, required=True, help="folder or file of embed_spots, or a CSV")
     parser.add_argument("--root", required=True, help="the root that they were made of: counts and coordinates")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="fixed", help="(%(default)s)")
-    parser.add_argument("--gene", default="ERBB2", help="of the original protocol (%(default)s)")
+    parser.add_argument("--gene", help="of the original protocol (ERBB2)")
     parser.add_argument("--panel", help="file of genes, instead of choosing them (hest, fixed)")
     parser.add_argument("--n", type=positive, default=50, help="genes to choose (%(default)s)")
     parser.add_argument("--split", choices=("slide", "study", "patient"), default="slide",

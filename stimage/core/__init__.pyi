@@ -28,6 +28,7 @@ from .results import read_results as read_results
 from .results import record_results as record_results
 from .results import versions_of as versions_of
 from .shipped import BASE as BASE
+from .shipped import HERE as HERE
 from .shipped import find_config as find_config
 from .shipped import find_shipped as find_shipped
 from .shipped import metric_path as metric_path

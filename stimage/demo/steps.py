@@ -19,6 +19,7 @@ from pathlib import Path
 from stimage.core.errors import DataError, one_line
 from stimage.core.files import write_text
 from stimage.core.results import as_json
+from stimage.core.shipped import HERE
 
 STATE, LOCK = "demo.json", "demo.lock"
 
@@ -51,7 +52,10 @@ class Step:
 
     @property
     def shown(self) -> str:
-        """The command as it would be typed."""
+        """The command as it would be typed: of an installed package, whose scripts lie within it, by the job's name."""
+        script, *arguments = self.command
+        if script.startswith(str(HERE)):
+            return shlex.join(["stimage", Path(script).stem.replace("_", "-"), *arguments])
         return shlex.join(["python", *self.command])
 
 

@@ -188,6 +188,8 @@ def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
 def _of_table(
     path: Path, table: pd.DataFrame, slide_names: Iterable[str] | None, model: str | None = None
 ) -> Embeddings:
+    if path is TABLE and isinstance(table.index, pd.RangeIndex):
+        raise DataError(f"{path}: its index is numbered; make the spot ids its index, as by table.set_index('spot_id')")
     ids = table.index.astype(str).to_numpy(dtype=str)
     slides = table.pop("slide").fillna("").to_numpy(dtype=str) if "slide" in table else None
     if text := [name for name in table.columns if not pd.api.types.is_numeric_dtype(table[name])]:

@@ -20,6 +20,7 @@ from stimage.evaluation.embeddings import read_embeddings
 from stimage.jobs.roots import Root, open_root
 from stimage.loading.sources import Source, open_source
 from stimage.slides.images.patches import Patch
+from stimage.slides.names import fold_name
 from stimage.slides.scale.given import given_scales
 from stimage.towers.image_towers import VisionTower, load_tower
 
@@ -104,6 +105,10 @@ def embed(
         path_of(out, "out")
     if out is None and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise ValueError("out= is not given: of several processes each embeds its share; pass a folder for them all")
+    if not isinstance(key, str) or not key:
+        raise ValueError(f"key={key!r}: pass a name, such as X_embedding")
+    if into is not None and not hasattr(into, "obsm"):
+        raise ValueError(f"into=: a {type(into).__name__} is no AnnData; pass what read_slide returns")
     root = open_root(root)
     if into is not None:
         root = _of_slides(root, into)
@@ -161,6 +166,10 @@ def _of_slides(root: Root, adata: "AnnData") -> Root:
     named = set(adata.obs["slide"]) if "slide" in adata.obs else set(adata.uns.get("spatial", {}))
     if not named:
         raise DataError("the AnnData: does not say which slides its spots are of, in obs['slide'] or uns['spatial']")
+    meant = {fold_name(slide.name) for slide in root.slides}
+    if lost := sorted(name for name in map(str, named) if fold_name(name) not in meant):
+        raise DataError(f"{root.location}: slide {lost[0]!r}, whose spots the AnnData has, is not among those that are "
+                        "meant; open the root with it")  # fmt: skip
     filters = replace(root.selection.filters, slides=sorted(map(str, named)))
     return replace(root, selection=replace(root.selection, filters=filters))
 

@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from stimage.publishing.pushing import open_repository, push_folder
 from stimage.slides.names import fold_name, slide_names
 from stimage.training.results import ModelFolder, write_results
 from stimage.training.run import Run
-from stimage.training.settings.groups import Settings
+from stimage.training.settings.groups import SETTINGS, Settings
 from stimage.training.settings.reading import full_name, make_settings, read_settings
 
 
@@ -91,8 +92,9 @@ def finetune(
         Upload the model as this repository, each time that it is the best so far, too; a new one is private, unless
         ``public``.
     **settings
-        Settings by name, such as ``epochs=5``, ``lr=1e-5``, ``panel=panel``; those of docs/training.md. A name that
-        occurs in two groups is written in full, by ``**{"group.name": value}``.
+        Settings by name, such as ``epochs=5``, ``lr=1e-5``; those of docs/training.md. ``panel`` may be a `Panel` or
+        a list of genes, too, which is written beside ``out``. A name that occurs in two groups is written in full, by
+        ``**{"group.name": value}``.
 
     Returns
     -------
@@ -119,7 +121,31 @@ def finetune(
     ('model', 1)
     """
     folder = path_of(out, "out")
-    return tune(_settings(root, folder, config, settings), folder, push_to_hub, push_checkpoints, public)
+    panel = settings.get("panel", settings.get("data.panel"))
+    if isinstance(panel, Iterable) and not isinstance(panel, str):  # names
+        panel = Panel.read([*panel])
+    file = folder.with_name(f"{folder.name}.panel.json")  # beside the folder, which may not be begun
+    if isinstance(panel, Panel):
+        settings = {name: value for name, value in settings.items() if name != "panel"} | {"data.panel": str(file)}
+    chosen = _settings(root, config, settings)
+    if not isinstance(panel, Panel):
+        return tune(chosen, folder, push_to_hub, push_checkpoints, public)
+    with _kept_if_done(file):
+        with replacing(file) as unfinished:
+            write_panel(unfinished, panel.genes, panel.made)
+        return tune(chosen, folder, push_to_hub, push_checkpoints, public)
+
+
+@contextmanager
+def _kept_if_done(file: Path) -> Iterator[None]:
+    """Remove a file that was not there before, if what it is for is refused."""
+    before = file.exists()
+    try:
+        yield
+    except ValueError:
+        if not before:
+            file.unlink(missing_ok=True)
+        raise
 
 
 def tune(
@@ -141,16 +167,12 @@ def tune(
     return FineTuned(out, address)
 
 
-def _settings(root: str | Path | Root | None, out: Path, config: str | Path | None, given: Mapping) -> Settings:
+def _settings(root: str | Path | Root | None, config: str | Path | None, given: Mapping) -> Settings:
     """Return the settings of a configuration, of what was opened, and those that are given, which rule."""
     named = {full_name(name): value for name, value in given.items()}
-    panel = named.get("data.panel")
-    if isinstance(panel, Panel):
-        named["data.panel"] = str(out.with_name(f"{out.name}.panel.json"))
-        with replacing(Path(named["data.panel"])) as unfinished:
-            write_panel(unfinished, panel.genes, panel.made)
     if isinstance(root, Root):
-        held_out = {fold_name(name) for name in slide_names(named.get("data.validation_slides") or ())}
+        wanted = SETTINGS["data.validation_slides"].read(named.get("data.validation_slides"))
+        held_out = {fold_name(name) for name in slide_names(wanted or ())}
         opened = root.settings
         if "data.slides" in opened:  # those to train on
             opened["data.slides"] = tuple(one for one in opened["data.slides"] if fold_name(one) not in held_out)

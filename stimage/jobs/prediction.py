@@ -33,6 +33,7 @@ from stimage.slides.splits.splitting import SPLIT_BY
 
 PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1}  # protocols, and their versions
 RUNS = {"hest": run_hest, "fixed": run_fixed}  # those of a panel
+GENE = "ERBB2"  # of the original protocol, if none is named
 PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
 
 
@@ -42,7 +43,7 @@ def predict(
     protocol: str = "fixed",
     split: str = "slide",
     *,
-    gene: str = "ERBB2",
+    gene: str | None = None,
     panel: Any = None,
     n: int = 50,
     folds: int | None = None,
@@ -67,7 +68,7 @@ def predict(
     split
         What "fixed" holds out: "slide", "study" or "patient".
     gene
-        Of "original".
+        Of "original"; without it, ERBB2.
     panel, n
         The genes, as `Panel`, names or a panel file; without it, ``n`` are chosen.
     folds
@@ -110,23 +111,30 @@ def predict(
     if not isinstance(gene, str):
         raise ValueError(f"gene={gene!r}: pass a gene's name")
     if protocol == "original" and panel is not None:
-        raise ValueError("protocol='original' predicts one gene: pass gene=, or panel= to another protocol")
+        raise ValueError("protocol='original' predicts one gene: pass gene= (--gene), or panel= (--panel) to another "
+                         "protocol")  # fmt: skip
+    if protocol != "original" and gene is not None:
+        raise ValueError(f"gene= (--gene) is of protocol='original': name genes of {protocol!r} as panel= (--panel)")
+    gene = gene or GENE
     began, root = time.monotonic(), open_unpublished(root)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)
     notes = []
     if without:
         notes += [f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}"]
-    left, table = iter(range(maps)), str(gene_table) if gene_table else None
+    predicted, table = 0, str(gene_table) if gene_table else None
     chosen = Panel.read(panel, table) if panel is not None else None
 
     def show(prediction: SlidePrediction) -> None:
-        if next(left, None) is not None:
+        nonlocal predicted
+        if (predicted := predicted + 1) <= maps:
             notes.append(f"map: {_draw(prediction, Path(out or ''), protocol, table)}")
 
     groups = _groups(protocol, slides, split, patients, no_study)
     task = PredictionTask(slides, groups, folds, chosen, n, table, show)
     outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)
+    if 0 < maps < predicted:
+        notes += [f"maps of {maps} of {predicted} predicted slides; maps={predicted} (--maps {predicted}) draws all"]
     path = None
     if out is not None:
         genes = {"genes": list(chosen.genes) if chosen else n, "folds": folds}

@@ -148,7 +148,7 @@ class Catalog:
             if (wanted := getattr(filters, key)) is not None:
                 slides = self._matching(slides, key, texts_of(wanted))
         if filters.exclude is not None:
-            slides = self._without(slides, slide_names(filters.exclude))
+            slides = self._without(slides, filters.exclude)
         if with_broken and slides:
             return slides
         if bad := [slide.name for slide in slides if slide.name in self.broken]:
@@ -172,9 +172,11 @@ class Catalog:
         wanted = {fold_name(name) for name in names}
         return [slide for slide in self.slides if fold_name(slide.name) in wanted]
 
-    def _without(self, slides: list[Slide], names: list[str]) -> list[Slide]:
+    def _without(self, slides: list[Slide], exclude: str | os.PathLike | Iterable[str]) -> list[Slide]:
+        names, known = slide_names(exclude), {fold_name(slide.name) for slide in (*self.slides, *self.elsewhere)}
         excluded = {fold_name(name) for name in names}
-        known = {fold_name(slide.name) for slide in (*self.slides, *self.elsewhere)}
+        if names and not excluded & known and texts_of(exclude) == names:  # it is no file, which may be of more roots
+            raise DataError(f"exclude= (--exclude): {self._unknown_slide(names[0])}")
         if absent := len(excluded - known):
             log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), self.root)
         if left := [slide for slide in slides if fold_name(slide.name) not in excluded]:

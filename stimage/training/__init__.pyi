@@ -4,6 +4,7 @@ from .results import ModelFolder as ModelFolder
 from .results import write_results as write_results
 from .run import Run as Run
 from .settings.describing import settings_help as settings_help
+from .settings.groups import SETTINGS as SETTINGS
 from .settings.groups import Settings as Settings
 from .settings.reading import full_name as full_name
 from .settings.reading import make_settings as make_settings

@@ -48,5 +48,7 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
         parts = {split: [name for name in names if name not in held_out] for split, names in parts.items()}
         parts["validation"] = held_out
     if not parts["train"]:
-        raise DataError(f"{data.source}: no slide is left to train on; loosen the filters or the splits")
+        names = f"all {len(parts['validation'])} slides are held out; name fewer as validation_slides"
+        remedy = names if data.validation_slides else "loosen the filters or the splits"
+        raise DataError(f"{data.source}: no slide is left to train on; {remedy}")
     return Parts(**{split: tuple(names) for split, names in parts.items()})

@@ -64,7 +64,7 @@ class Run:
             mixed_precision=autocast_of(settings),
             log_with=list(settings.run.trackers) or None,
             project_dir=str(out),
-            dynamo_backend="inductor" if settings.run.compile else "no",
+            dynamo_backend={True: "inductor", False: "no", None: None}[settings.run.compile],  # None: accelerate's own
             kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
         )
         check_world(self.accelerator.num_processes, settings)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import stimage
@@ -123,6 +124,11 @@ def test_arguments_that_are_none_are_refused(made):
         (lambda: stimage.probe(root, vectors), "embeddings: a ndarray is none; pass what embed returns"),
         (lambda: stimage.predict(root, vectors, split="random"), "split='random': pass one of slide, study, patient"),
         (lambda: stimage.predict(root, vectors, "original", panel=["ERBB2"]), "predicts one gene: pass gene="),
+        (lambda: stimage.predict(root, vectors, gene="KRT8"), r"gene= .* is of protocol='original': .* as panel="),
+        (lambda: stimage.probe(root, pd.DataFrame(vectors)), "its index is numbered; make the spot ids its index"),
+        (lambda: stimage.embed(root, "clip", key=None), "key=None: pass a name"),
+        (lambda: stimage.embed(root, "clip", into="x"), "into=: a str is no AnnData"),
+        (lambda: stimage.open_root(made, exclude=123), r"exclude= .*: has no slide '123'; there are: Human_Breast"),
         (lambda: stimage.predict(root, vectors, n=0), "n=0, folds=None: pass 1 gene or more"),
         (lambda: stimage.predict(root, vectors, folds=1), "folds=1: pass 1 gene or more, and 2 folds or more"),
         *(
@@ -134,6 +140,29 @@ def test_arguments_that_are_none_are_refused(made):
     ):
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_spots_of_slides_that_are_not_meant_are_not_embedded(made):
+    """An AnnData does not bring back a slide that was excluded when the root was opened."""
+    pytest.importorskip("torch")
+    name = "Human_Breast_Sample1_ST_A1"
+    adata = stimage.read_slide(made, name)
+    for options in ({"exclude": name}, {"slides": "Mouse_Brain_Sample2_ST_A1"}):
+        with pytest.raises(stimage.DataError, match=f"slide '{name}', .* is not among those that are meant; open"):
+            stimage.embed(stimage.open_root(made, "ST", **options), "clip", into=adata)
+
+
+def test_a_panel_is_a_list_and_a_refused_run_leaves_nothing(made, tmp_path):
+    pytest.importorskip("torch")
+    for options, words in (
+        ({"epochs": 0}, "run.epochs: is 0"),
+        ({"panel": ["NOPE"], "image": "nowhere/at/all"}, "nowhere/at/all"),
+        ({"panel": 7}, "panel"),
+        ({"validation_slides": all}, "validation_slides"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            stimage.finetune(stimage.open_root(made, "ST"), tmp_path / "run", **{"panel": ["ERBB2"]} | options)
+        assert not (tmp_path / "run.panel.json").exists()
 
 
 def test_what_would_spoil_a_root_is_not_added(made, tmp_path):

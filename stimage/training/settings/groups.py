@@ -141,7 +141,9 @@ class RunSettings(Group):
         None, "precision of the arithmetic; null takes what accelerate launch says", choices=PRECISIONS
     )
     gradient_checkpointing: bool = setting(False, "compute activations twice: less memory, a third more work")
-    compile: bool = setting(False, "compile the towers: faster steps after a slow first one")
+    compile: bool | None = setting(
+        None, "compile the towers: faster steps after a slow first one; null: as accelerate is configured"
+    )
     checkpoint_steps: int | None = setting(None, "steps between checkpoints, beside one an epoch", least=1)
     keep: int = setting(2, "checkpoints that are kept", least=1)
     processes: int | None = setting(None, "number of processes that the run must have; null takes what is there",
