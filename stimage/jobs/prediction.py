@@ -108,7 +108,7 @@ def predict(
     """
     check_whole(maps, "maps")
     _check(protocol, split, n, folds, bool(maps) and out is None)
-    if not isinstance(gene, str):
+    if gene is not None and not isinstance(gene, str):
         raise ValueError(f"gene={gene!r}: pass a gene's name")
     if protocol == "original" and panel is not None:
         raise ValueError("protocol='original' predicts one gene: pass gene= (--gene), or panel= (--panel) to another "
