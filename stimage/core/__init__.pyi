@@ -45,10 +45,12 @@ from .tables import GZIP as GZIP
 from .tables import Row as Row
 from .tables import csv_text as csv_text
 from .tables import number_of as number_of
+from .tables import other_form as other_form
 from .tables import read_cells as read_cells
 from .tables import read_lines as read_lines
 from .tables import read_names as read_names
 from .tables import read_table as read_table
+from .tables import rewriting as rewriting
 from .together import finish_placing as finish_placing
 from .together import not_in_place as not_in_place
 from .together import place as place

@@ -1,10 +1,13 @@
 """Files of a root, on disk or behind any fsspec URL: listing folders, telling changes, getting a local copy."""
 
+import gzip
 import hashlib
 import logging
 import os
 import re
+import shutil
 import stat
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from stimage.core.files import locked, replacing
 # what file systems call that which changes when a file does, the surest first
 STAMPS = ("blob_id", "md5Hash", "ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "modify")
 STAMPS += ("updated", "created")
+ZIPPED = ".gz"
 HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 log = logging.getLogger(__name__)
 
@@ -153,20 +157,37 @@ def _local_stamp(state: os.stat_result) -> str:
 def local_copy(url: str, access: Access = OPEN) -> str:
     """Return a path of this machine that holds a file: the file itself, or its copy in the Hugging Face cache.
 
-    A remote file is fetched whole, once, with a progress bar, and again when the server says that it changed. That
-    a slide's files are cached before they are read, rather than streamed, keeps one way of reading them: spots come in
-    the image's order, which needs the counts in any order, and every further epoch reads from disk.
+    A remote file is fetched whole, once, with a progress bar, and again when the server says that it changed. That a
+    slide's files are cached before they are read, rather than streamed, keeps one way of reading them: spots come in
+    the image's order, which needs the counts in any order, and every further epoch reads from disk. So does what is
+    zipped, as a name that ends in .gz says: the copy is unzipped.
 
     Raises
     ------
     DataError
-        If the file cannot be fetched whole, or, of this machine, opened.
+        If the file cannot be fetched whole, or, of this machine, opened, or can't be unzipped.
     """
     if is_local(url):
         check_readable(url)
-        return url
-    with access.asking(url, "fetched"):
-        return hub.copy(url, access.token, access.storage_options) or str(_copy(url, access))
+        path = url
+    else:
+        with access.asking(url, "fetched"):
+            path = hub.copy(url, access.token, access.storage_options) or str(_copy(url, access))
+    return _unzipped(path) if url.lower().endswith(ZIPPED) else path
+
+
+def _unzipped(path: str) -> str:
+    """Return a copy of a gzip file without the zip; it is made anew when the file changes."""
+    key = hashlib.sha256(f"{os.path.abspath(path)} {_local_stamp(os.stat(path))}".encode()).hexdigest()[:32]
+    copy = cache_folder() / "files" / key / os.path.basename(path)[: -len(ZIPPED)]
+    if not copy.exists():
+        with locked(copy.parent):
+            try:
+                with replacing(copy) as unfinished, gzip.open(path) as zipped, unfinished.open("wb") as plain:
+                    shutil.copyfileobj(zipped, plain, 1 << 20)
+            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+                raise DataError(f"{path}: can't be unzipped ({one_line(error)}); was the download cut off?") from None
+    return str(copy)
 
 
 def _copy(url: str, access: Access) -> Path:
@@ -211,13 +232,15 @@ def cache_folder() -> Path:
 
 
 def first_line(url: str, access: Access = OPEN) -> bytes:
-    """Return a file's first line; of a remote file, only its beginning is fetched.
+    """Return a file's first line; of a remote file, only its beginning is fetched, unless it is zipped.
 
     Raises
     ------
     DataError
         If it cannot be read, or ends before the size that the server says.
     """
+    if url.lower().endswith(ZIPPED):
+        url = local_copy(url, access)
     text = b""
     with access.asking(url, "read"):
         if is_local(url):

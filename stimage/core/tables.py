@@ -3,18 +3,20 @@
 import csv
 import gzip
 import io
+import json
 import logging
 import os
 import re
+import shlex
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from stimage.core.access import Access
+from stimage.core.access import Access, is_local
 from stimage.core.errors import DataError, one_line
 from stimage.core.storage import local_copy
 
@@ -22,6 +24,7 @@ GZIP = b"\x1f\x8b"
 LONGEST = 1 << 26  # bytes of a line
 MOST = 10_000_000  # lines of a table
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+MARKS = {"\t": "tabs", ";": "semicolons"}
 Quoting = Literal[0, 1, 2, 3]
 log = logging.getLogger(__name__)
 
@@ -71,7 +74,9 @@ def read_table(
     if by_hand:
         columns = [name.strip().lower() for name in columns]
     if missing := [name for name in needs if name not in columns]:
-        found, remedy = ", ".join(columns)[:200] or "nothing", "" if by_hand else "; it must be comma-separated"
+        found, remedy = ", ".join(columns)[:200] or "nothing", ""
+        if not by_hand:
+            remedy = f"; it {other_form(local, ','.join(columns).encode()) or 'must be comma-separated'}"
         raise DataError(f"{source}: has no column {missing[0]!r}, but {found}{remedy}")
     _check_columns(f"{source}: line {line}", columns, known)
     rows = []
@@ -188,7 +193,7 @@ def _byte_lines(path: str | os.PathLike, source: str) -> Iterator[bytes]:
 def _decode(line: bytes, source: str, first: bool, by_hand: bool) -> tuple[str, bool]:
     """Return a line's text, and whether it is UTF-8."""
     if first and line[:2] in UTF16:
-        raise DataError(f"{source}: is UTF-16; save the file as UTF-8")
+        raise DataError(f"{source}: is UTF-16; save the file as UTF-8 (in Excel: CSV UTF-8)")
     if b"\0" in line:
         raise DataError(f"{source}: has a zero byte, so the file is no text; expected text, plain or gzip")
     if first and line.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
@@ -204,6 +209,43 @@ def _decode(line: bytes, source: str, first: bool, by_hand: bool) -> tuple[str, 
     except UnicodeDecodeError as error:
         bad = line[error.start]
         raise DataError(f"{source}: byte {bad:#x} is neither UTF-8 nor Latin-1; save the file as UTF-8") from None
+
+
+def other_form(path: str | os.PathLike, line: bytes) -> str:
+    """Say what a file is that is no comma-separated UTF-8 text, by its first line, and how it becomes one; "" if it is.
+
+    The command that it names changes the file's form alone: no cell is read as a number, and no name is changed.
+    """
+    how: dict[str, Any] = {}
+    then = ""
+    if line[:2] == GZIP:
+        return f"is gzip; call it {os.path.basename(path)}.gz"
+    if line[:4] == b"PK\x03\x04":
+        return "is a workbook of Excel, or a zip; save it as CSV UTF-8 (comma delimited)"
+    what, encoding = next((("UTF-16", "utf-16") for mark in UTF16 if line.startswith(mark)), ("", "utf-8-sig"))
+    try:
+        text = line.decode(encoding, errors="ignore" if what else "strict")  # a line of UTF-16 may end in half a letter
+    except UnicodeDecodeError:
+        what, encoding = "not UTF-8, but perhaps Windows-1252", "cp1252"
+        text = line.decode(encoding, errors="ignore")
+    if encoding != "utf-8-sig":
+        how["encoding"] = encoding
+    if text.startswith("sep="):
+        what, how["skiprows"], how["sep"] = "preceded by Excel's line sep=", 1, text[4:5]
+    elif "," not in text and (mark := next((mark for mark in "\t;" if mark in text), "")):
+        what, how["sep"] = " ".join(filter(None, [what, "separated by " + MARKS[mark]])), mark
+    if how.get("sep") == ";":  # then decimals may have commas
+        then = r""".replace(r"^(-?\d+),(\d+)$", r"\1.\2", regex=True)"""
+    return f"is {what}; make it comma-separated UTF-8: {rewriting(path, then, **how)}" if how else ""
+
+
+def rewriting(path: str | os.PathLike, then: str = "", **how: Any) -> str:
+    """Return a command that reads a table as text, does something with it, and writes it where it was."""
+    name = json.dumps(os.fspath(path) if is_local(os.fspath(path)) else os.path.basename(path), ensure_ascii=False)
+    options = "".join(f", {key}={json.dumps(value)}" for key, value in how.items())
+    code = f"pd.read_csv({name}{options}, header=None, dtype=str, keep_default_na=False){then}"
+    code = f"import pandas as pd; {code}.to_csv({name}, header=False, index=False)"
+    return f"python -c {shlex.quote(code)}"
 
 
 def csv_text(rows: Iterable[Iterable], quoting: Quoting = csv.QUOTE_MINIMAL) -> str:

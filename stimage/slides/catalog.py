@@ -223,7 +223,9 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     waiting = not_in_place(Path(root)) if is_local(root) else set()
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(url, access) if url else None
-    notes = {fold_name(name): file for name, file in list_folder(root, "annotation", access).items()}
+    notes = {
+        fold_name(name.removesuffix(".gz")): file for name, file in list_folder(root, "annotation", access).items()
+    }
     slides, broken = {}, {}
     for tech in TECHS:
         for name, files in sorted(slide_files(root, tech, access).items()):

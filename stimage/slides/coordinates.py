@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as pacsv
 
 from stimage.core.errors import DataError, one_line
-from stimage.core.tables import number_of
+from stimage.core.tables import number_of, other_form
 
 COORD_COLUMNS = ("xaxis", "yaxis", "r")
 
@@ -72,6 +72,8 @@ def _header(path: str) -> list[str]:
         line = file.readline()
     if not line.strip():
         raise DataError(f"{path}: is empty; expected a header ',yaxis,xaxis,r'")
+    if told := other_form(path, line):
+        raise DataError(f"{path}: {told}")
     try:
         names = [name.strip() for name in next(csv.reader([line.decode("utf-8-sig")]))]
     except (UnicodeDecodeError, csv.Error) as error:

@@ -2,7 +2,7 @@
 
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError
-from stimage.core.tables import read_table
+from stimage.core.tables import other_form, read_table
 
 # no label, in lower case: as the data set's authors leave them out, and what pandas takes for a missing value
 UNLABELLED = frozenset(("", "undetermined", "exclude", "na", "n/a", "nan", "null", "none"))
@@ -26,6 +26,8 @@ def read_labels(path: str, access: Access = OPEN) -> dict[str, str | None]:
     """
     columns, table = read_table(path, access=access)
     if len(columns) < 2 or "V2" not in columns[1:]:
+        if told := other_form(path, ",".join(columns).encode()):
+            raise DataError(f"{path}: {told}")
         raise DataError(f"{path}: has no column 'V2' with the labels; its columns are {', '.join(map(repr, columns))}")
     labels: dict[str, str | None] = {}
     for number, row in enumerate(table, 2):

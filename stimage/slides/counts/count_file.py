@@ -14,7 +14,7 @@ from stimage.slides.counts import wide_csv
 from stimage.slides.counts.rows import CountRows, RowIndex
 
 SPARSE = (".h5", ".h5ad")
-SUFFIXES = ("_count.csv", *(f"_count{end}" for end in SPARSE))
+SUFFIXES = ("_count.csv", "_count.csv.gz", *(f"_count{end}" for end in SPARSE))
 
 
 def header_line(url: str, access: Access = OPEN) -> bytes:

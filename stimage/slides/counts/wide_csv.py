@@ -1,6 +1,8 @@
 """The wide CSV: its genes, its rows in any order, and where each row lies; see `stimage.slides.counts.scan`."""
 
 import csv
+import os
+import re
 from array import array
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,9 +15,11 @@ import pyarrow as pa
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError, one_line
 from stimage.core.storage import check_readable, first_line
+from stimage.core.tables import other_form, rewriting
 from stimage.slides.counts.rows import CountRows, RowIndex
 from stimage.slides.counts.scan import QUOTE, Refused, explain, parse_rows, pooled, read_id, work
 
+SPOT = re.compile(r"(?:.*_)?(?:\d+(?:\.\d+)?x\d+(?:\.\d+)?|[ACGTN]{12,}(?:-\d+)?|s_\d{3}um_\d+_\d+(?:-\d+)?)")
 NEWLINE = ord("\n")
 BLOCK = 1 << 20  # bytes parsed at once: small enough for the processor's cache
 ID_BYTES = 512  # longer ids are read in a second try
@@ -23,7 +27,22 @@ ID_BYTES = 512  # longer ids are read in a second try
 
 def header_line(url: str, access: Access = OPEN) -> bytes:
     """Return the first line; of a remote file, only its beginning is fetched."""
-    return first_line(url, access)
+    line = first_line(url, access)
+    if line.strip():
+        _check_form(line, url)
+    return line
+
+
+def _check_form(line: bytes, path: str) -> None:
+    """Refuse what is no comma-separated UTF-8, and what has spots for genes, saying how it becomes what it is to be."""
+    if told := other_form(path, line):
+        raise DataError(f"{path}: {told}")
+    names, slide = line[:4096].decode(errors="replace").replace('"', "").split(",")[1:-1], os.path.basename(path)
+    slide = slide.partition("_count.")[0] + "_"
+    if names and all(name.startswith(slide) or SPOT.fullmatch(name) for name in names[:5]):
+        raise DataError(
+            f"{path}: has genes as rows and spots as columns, as {names[0]!r}; transpose it: {rewriting(path, '.T')}"
+        )
 
 
 def read_header(path: str) -> tuple[list[str], int]:
@@ -42,6 +61,7 @@ def parse_names(line: bytes, path: str) -> list[str]:
     """Read the gene names out of a count file's first line as they are there."""
     if not line.strip():
         raise DataError(f"{path}: is empty; a count file begins with a header of gene names")
+    _check_form(line, path)
     try:
         text = line.decode("utf-8-sig").rstrip("\r\n")
         plain = '"' not in text and "\r" not in text  # then a third of the time
