@@ -13,6 +13,7 @@ import pytest
 from stimage.core.errors import DataError
 from stimage.core.tables import read_table
 from stimage.slides.catalog import read_catalog
+from stimage.slides.counts.converting import convert
 from stimage.slides.counts.count_file import read_genes
 from stimage.slides.spots import open_spots
 from tests.faults import serving
@@ -109,7 +110,10 @@ def test_gzip_is_read(root, caplog):
         assert read_genes(f"{root}/{COUNT}.gz") == before[0]
     text = gzip.decompress((root / f"{COUNT}.gz").read_bytes()).replace(b",7\r\n", b",8\r\n")
     (root / f"{COUNT}.gz").write_bytes(gzip.compress(text))
-    assert read(root)[-1] != before[-1]
+    changed = read(root)
+    assert changed[-1] != before[-1]
+    (one,) = convert(read_catalog(str(root)).slides, root, "csv")
+    assert one.slide == "A" and not (root / f"{COUNT}.gz").exists() and read(root) == changed
 
 
 def zip_up(path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stimage.core.files import locked
+from stimage.core.storage import local_copy
 from stimage.core.together import finish_placing, place, staged
 from stimage.slides.catalog import Slide
 from stimage.slides.counts.count_file import read_counts, read_names
@@ -41,7 +42,8 @@ def convert(slides: Iterable[Slide], root: Path, to: str) -> Iterator[Converted]
         before, new = path.stat().st_size, path.with_name(path.name.rpartition("_count.")[0] + f"_count.{to}")
         if new != path:
             with staged(root) as stage:
-                WRITERS[to](stage / new.relative_to(root), read_names(str(path)), read_counts(str(path)))
+                source = local_copy(str(path))
+                WRITERS[to](stage / new.relative_to(root), read_names(source), read_counts(source))
                 with locked(root):
                     place(stage, root, [str(path.relative_to(root))])
         yield Converted(slide.name, before, new.stat().st_size)
