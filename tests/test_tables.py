@@ -74,7 +74,7 @@ def test_a_curators_table(tmp_path):
 def test_what_programs_write_is_held_to_it(tmp_path):
     path = tmp_path / "t.csv"
     for data, why in (
-        (b"slide\tx\n", "has no column 'slide', but slide\tx; it must be comma-separated"),
+        (b"slide\tx\n", "has no column 'slide', but slide\tx; it is separated by tabs; make it comma-separated"),
         (b"Slide,x\n", "has no column 'slide', but Slide, x"),
         (b"slide,x\nS\xe9,1\n", "line 2: byte 0xe9 is not UTF-8"),
         (b"slide,x,x\n", "line 1: has two columns of one name, 'x'"),

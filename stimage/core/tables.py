@@ -24,6 +24,7 @@ GZIP = b"\x1f\x8b"
 LONGEST = 1 << 26  # bytes of a line
 MOST = 10_000_000  # lines of a table
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 MARKS = {"\t": "tabs", ";": "semicolons"}
 Quoting = Literal[0, 1, 2, 3]
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ def read_table(
     if missing := [name for name in needs if name not in columns]:
         found, remedy = ", ".join(columns)[:200] or "nothing", ""
         if not by_hand:
-            remedy = f"; it {other_form(local, ','.join(columns).encode()) or 'must be comma-separated'}"
+            remedy = f"; it {other_form(path, ','.join(columns).encode()) or 'must be comma-separated'}"
         raise DataError(f"{source}: has no column {missing[0]!r}, but {found}{remedy}")
     _check_columns(f"{source}: line {line}", columns, known)
     rows = []
@@ -226,6 +227,8 @@ def other_form(path: str | os.PathLike, line: bytes) -> str:
     try:
         text = line.decode(encoding, errors="ignore" if what else "strict")  # a line of UTF-16 may end in half a letter
     except UnicodeDecodeError:
+        if not any(mark in line for mark in b",;\t") or CONTROL.search(line):
+            return ""  # it is no table
         what, encoding = "not UTF-8, but perhaps Windows-1252", "cp1252"
         text = line.decode(encoding, errors="ignore")
     if encoding != "utf-8-sig":

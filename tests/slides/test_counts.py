@@ -253,12 +253,12 @@ def test_a_file_cut_anywhere(tmp_path, end):
         (b"\n\n", "is empty"),
         (b"id\na\n", "line 1 names no gene"),
         (b"Dear Sir or Madam\nthis is a letter\n", "line 1 names no gene"),
-        (b"\tA\tB\na\t1\t2\n", "line 1 names no gene.*comma-separated"),
-        (b",A\xff\na,1\n", "line 1 is no CSV header"),
+        (b"\tA\tB\na\t1\t2\n", "is separated by tabs; make it comma-separated"),
+        (b",A\xff\na,1\n", "is not UTF-8, but perhaps Windows-1252"),
         (b',"A,B\na,1,2\n', "line 1 is no CSV header"),
         (b",A,B\ra,1,2\r", "line 1 is no CSV header"),
         (b"\x89PNG\r\n\x1a\n" + bytes(99), "line 1 is no CSV header"),
-        (",A,B\na,1,2\n".encode("utf-16"), "line 1 is no CSV header"),
+        (",A,B\na,1,2\n".encode("utf-16"), "is UTF-16; make it"),
     ],
 )
 def test_no_count_file(tmp_path, content, why):
