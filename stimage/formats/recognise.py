@@ -5,7 +5,7 @@ from pathlib import Path
 
 from stimage.core.errors import DataError
 from stimage.formats.h5ad import read_h5ad
-from stimage.formats.imported import ImportedSlide, ImportOptions
+from stimage.formats.imported import ImportedSlide, ImportOptions, reading
 from stimage.formats.spatialdata_stores import read_spatialdata
 from stimage.formats.st_tables import is_st_tables, read_st_tables
 from stimage.formats.stored.store import is_store
@@ -22,7 +22,9 @@ def read_source(path: Path, options: ImportOptions) -> ImportedSlide:
     DataError
         Naming the file and the cause, as the format's reader does; or if it is of no format that is read.
     """
-    if read := next((read for recognises, read in FORMATS if recognises(path)), None):
+    with reading(path, "a slide's folder or file"):
+        read = next((read for recognises, read in FORMATS if recognises(path)), None)
+    if read:
         return read(path, options)
     remedy = (
         "name Space Ranger's folder outs, or a .h5ad file of one slide, or a SpatialData store, or legacy ST's table "

@@ -159,12 +159,13 @@ def test_a_group_of_version_2_whose_name_is_no_text(outs):
     assert read(outs).genes == before.genes
 
 
-def test_folders_that_may_not_be_read(outs):
-    (outs / "spatial").chmod(0)
+@pytest.mark.parametrize("folder", [".", "spatial"])
+def test_folders_that_may_not_be_read(outs, folder):
+    (outs / folder).chmod(0)
     with as_a_user():
-        told = refused(outs)
-    (outs / "spatial").chmod(0o755)
-    assert f"{outs}: cannot be read as Space Ranger's folder (Permission denied)" in told
+        told = refusal(stimage.add_slide, outs, outs.parent / "root", "Mine")
+    (outs / folder).chmod(0o755)
+    assert f"{outs}: cannot be read as " in told and "(Permission denied)" in told
 
 
 def test_pipes_are_not_waited_for(tmp_path, tissue):

@@ -15,6 +15,7 @@ from PIL import Image
 from scipy.sparse import csr_matrix, vstack
 
 from tests.formats.annotated import GENES, HEIGHT, WIDTH, picture, slide
+from tests.formats.test_st_tables import Section
 
 LABELS = ("tumour", "stroma, dense")
 FACTORS = {"tissue_hires_scalef": 0.5, "tissue_lowres_scalef": 0.25, "spot_diameter_fullres": 22.0}
@@ -240,6 +241,13 @@ def older(folder: Path, seed: int) -> None:
     write_image(folder / "raw.tif", seed)
 
 
+def legacy(folder: Path, seed: int) -> None:
+    """Legacy ST: st_pipeline's counts, and the spot detector's places."""
+    section = Section(folder)
+    section.write_counts()
+    section.write_places()
+
+
 MAKERS: dict[str, tuple[Callable[[Path, int], None], str, dict[str, object]]] = {
     "Space Ranger 1": (first, "outs", {"image": "tissue.png"}),
     "Space Ranger 3, labels": (third, "outs", {"image": "tissue.jpg", "labels": "labels.csv"}),
@@ -253,6 +261,7 @@ MAKERS: dict[str, tuple[Callable[[Path, int], None], str, dict[str, object]]] = 
     "CELLxGENE": (cellxgene, "slide.h5ad", {"layer": "raw"}),
     "HEST": (hest, "st/TENX1.h5ad", {"image": "tissue.tif"}),
     "zellkonverter": (zellkonverter, "slide.h5ad", {"layer": "counts"}),
+    "legacy ST": (legacy, "A1_stdata.tsv", {"image": "HE.png", "spot_diameter": 18.0}),
     "two slides": (several, "slide.h5ad", {"library": "A"}),
 }
 

@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,8 @@ def in_root(root: Path, tech: str, slide: str) -> Told:
     """Read a slide's files in a root."""
     places = slow.coordinates(root / tech / "coord" / f"{slide}_coord.csv")
     of = {spot: spot.removeprefix(f"{slide}_") for spot in places}
-    _, counts = slow.counts(root / tech / "gene_exp" / f"{slide}_count.csv")
+    (path,) = (root / tech / "gene_exp").glob(f"{slide}_count.*")
+    counts = in_counts(path)
     notes = root / "annotation" / f"{slide}_anno.csv"
     labels = {of[row[""]]: row["V2"] for row in slow.table(notes)} if notes.is_file() else {}
     (row,) = (row for row in slow.table(root / "meta/meta_all_gene.csv") if row["slide"] == slide)
@@ -61,6 +62,23 @@ def in_root(root: Path, tech: str, slide: str) -> Told:
     )  # fmt: skip
 
 
+def in_counts(path: Path) -> dict[str, dict[str, float]]:
+    """Return the counts of a root's file by spot and gene."""
+    if path.suffix == ".csv":
+        return slow.counts(path)[1]
+    if path.suffix == ".h5":
+        spots, genes, counts = in_h5(path)
+        return named(spots, genes, counts)
+    data = anndata.read_h5ad(path)
+    genes = data.var["feature_name"].astype(str) if "feature_name" in data.var else data.var_names
+    return named(data.obs_names, list(genes), by_spot(data.obs_names, data.X))
+
+
+def by_spot(spots: Iterable[str], matrix: Any) -> dict[str, dict[int, float]]:
+    dense = np.asarray(matrix.todense() if hasattr(matrix, "todense") else matrix).tolist()
+    return {spot: {k: n for k, n in enumerate(row) if n} for spot, row in zip(spots, dense)}
+
+
 def image_of(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(plain(data))).convert("RGB"))
 
@@ -71,7 +89,8 @@ def plain(data: bytes) -> bytes:
 
 def in_source(source: Source, folder: Path) -> Told:
     """Read a source's files, damaged as they may be, in the most literal way."""
-    return (in_outs if source.path == "outs" else in_anndata)(source, folder)
+    readers = {"outs": in_outs, "A1_stdata.tsv": in_tables}
+    return readers.get(source.path, in_anndata)(source, folder)
 
 
 def in_outs(source: Source, folder: Path) -> Told:
@@ -99,7 +118,7 @@ def in_outs(source: Source, folder: Path) -> Told:
     )  # fmt: skip
 
 
-def named(spots: list[str], genes: list[str], counts: Mapping[str, Mapping[int, float]]) -> dict[str, dict]:
+def named(spots: Iterable[str], genes: list[str], counts: Mapping[str, Mapping[int, float]]) -> dict[str, dict]:
     names = make_unique(genes)
     return {spot: {names[k]: float(n) for k, n in counts[spot].items() if n and names[k]} for spot in spots}
 
@@ -131,7 +150,7 @@ def in_h5(path: Path) -> tuple[list[str], list[str], dict]:
         for k in range(indptr[j], indptr[j + 1]):
             assert 0 <= indices[k] < len(names)
             counts[spot][indices[k]] += data[k]
-    return barcodes, *only_genes([n or i for n, i in zip(names, ids)], kinds, counts)
+    return barcodes, *only_genes([n if n.strip() else i for n, i in zip(names, ids)], kinds, counts)
 
 
 def in_folder(file) -> tuple[list[str], list[str], dict]:
@@ -148,7 +167,7 @@ def in_folder(file) -> tuple[list[str], list[str], dict]:
         assert 1 <= row <= len(rows) and 1 <= column <= len(barcodes)
         counts[barcodes[int(column) - 1]][int(row) - 1] += n
     kinds = [row[2] if len(row) > 2 else "" for row in rows]
-    return barcodes, *only_genes([row[1] or row[0] for row in rows], kinds, counts)
+    return barcodes, *only_genes([row[1] if row[1].strip() else row[0] for row in rows], kinds, counts)
 
 
 def table(path: Path) -> list[dict[str, Any]]:
@@ -178,6 +197,21 @@ def in_labels(source: Source, folder: Path, spots: list[str]) -> dict[str, str]:
     return {spot: labels[spot] for spot in spots if labels.get(spot, "") not in ("", "NA")}
 
 
+def in_tables(source: Source, folder: Path) -> Told:
+    (_, *genes), *counts = (line.split("\t") for line in (folder / source.path).read_text().splitlines() if line)
+    header, *rows = (line.split("\t") for line in (folder / "A1_spot_data-all.tsv").read_text().splitlines() if line)
+    at = [dict(zip(header, map(float, row), strict=True)) for row in rows]
+    on = {f"{one['x']:g}x{one['y']:g}": (one["pixel_x"], one["pixel_y"]) for one in at if one["selected"] == 1}
+    told = {spot: {k: n for k, n in enumerate(map(float, row)) if n and genes[k][:2] != "__"} for spot, *row in counts}
+    assert len(told) == len(counts) and all(len(row) == len(genes) + 1 for row in counts) and len(rows) == len(
+        {(one["x"], one["y"]) for one in at})  # fmt: skip
+    spots = [spot for spot in told if spot in on]
+    pixels = image_of((folder / "HE.png").read_bytes())
+    return Told(
+        dict(sorted((spot, on[spot]) for spot in spots)), 9.0, named(spots, genes, told), {}, pixels, None, "ST"
+    )
+
+
 def in_anndata(source: Source, folder: Path) -> Told:
     data = anndata.read_h5ad(folder / source.path)
     matrix = {"raw": lambda: data.raw.X, "counts": lambda: data.layers["counts"]}.get(
@@ -203,8 +237,7 @@ def in_anndata(source: Source, folder: Path) -> Told:
     if (beside := folder / "metadata/TENX1.json").exists():
         um = json.loads(beside.read_text()).get("pixel_size_um_estimated")
     spots = data.obs_names[mine].tolist()
-    dense = np.asarray(matrix.todense() if hasattr(matrix, "todense") else matrix)[mine].tolist()
-    counts = {spot: {k: n for k, n in enumerate(row) if n} for spot, row in zip(spots, dense)}
+    counts = by_spot(spots, matrix[mine])
     column = source.options.get("labels")
     labels = data.obs[column].astype(object)[mine].dropna().to_dict() if column else {}
     return Told(

@@ -254,3 +254,18 @@ def test_wide_csv_that_is_written(tmp_path_factory, data):
     assert rows == [["", *genes], *([spot, *map(str, row)] for spot, row in zip(spots, table.tolist()))]
     assert len(count_file.read_genes(str(path))) == len(genes)
     assert sum(rows.values.sum() for rows in count_file.read_counts(str(path))) == table.sum()
+
+
+def test_a_file_that_another_takes_the_place_of(tmp_path):
+    """While it is read: its counts never come under the other's places."""
+    path, other = tmp_path / "S_count.h5", tmp_path / "other.h5"
+    for k, one in enumerate((path, other)):
+        write_h5(one, ["A", "B"], [as_rows(["a", "b"], np.array([[1, 2], [0, 3]]) + k)])
+    stat = path.stat()
+    decoded = sparse_hdf5._Decoded(str(path), stat.st_size, stat.st_mtime_ns)
+    other.replace(path)
+    with (
+        pytest.raises(DataError, match=r"S_count.h5: changed while it was read; start again"),
+        decoded.whole(str(path), np.array([0]), np.array([2])),
+    ):
+        pass

@@ -98,8 +98,9 @@ class _Decoded:
     values to the same places.
     """
 
-    def __init__(self, path: str):
-        with _opened(path) as file:
+    def __init__(self, path: str, *stamp: int):
+        self.stamp = stamp
+        with self._opened(path) as file:
             self.layout = _layout(file, path)
             self.indptr = _indptr(file, self.layout, path)
             data, indices = (file[self.layout.matrix][name] for name in MATRIX[:2])
@@ -107,6 +108,15 @@ class _Decoded:
             self.step = -(-STEP // chunk) * chunk
             self.data, self.indices = _unnamed(data), _unnamed(indices)
         self.decoded = np.zeros(-(-len(self.data) // self.step), bool)
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[h5py.File]:
+        """Open the file, if it is still the one of the stamp: another one may have taken its place."""
+        with _opened(path) as file:
+            stat = os.fstat(file.id.get_vfd_handle())
+            if (stat.st_size, stat.st_mtime_ns) != self.stamp:
+                raise DataError(f"{path}: changed while it was read; start again")
+            yield file
 
     @contextmanager
     def whole(self, path: str, start: np.ndarray, end: np.ndarray) -> Iterator[None]:
@@ -117,7 +127,7 @@ class _Decoded:
         np.add.at(wanted, np.maximum(last, first), -1)
         missing = np.flatnonzero((np.cumsum(wanted)[:-1] > 0) & ~self.decoded)
         if len(missing):
-            with _opened(path) as file:
+            with self._opened(path) as file:
                 for k in missing.tolist():
                     part = slice(k * self.step, min((k + 1) * self.step, len(self.data)))
                     for name, into in (("data", self.data), ("indices", self.indices)):
@@ -139,7 +149,7 @@ def _unnamed(values: h5py.Dataset) -> np.ndarray:
 
 @lru_cache(maxsize=8)
 def _matrix(path: str, *stamp: int) -> _Decoded:
-    return _Decoded(path)
+    return _Decoded(path, *stamp)
 
 
 @contextmanager
