@@ -128,9 +128,8 @@ def _check_picture(found: ImportedSlide, thumbnail: np.ndarray) -> None:
         what = "shows another picture"
     else:
         return
-    raise DataError(
-        f"{where}: {what}, against the small image of {found.where} (they correlate by {as_is:.2f}); {_remedy(found)}"
-    )
+    small_one = found.preview if isinstance(found.preview, Path) else f"the small image of {found.where}"
+    raise DataError(f"{where}: {what}, against {small_one} (they correlate by {as_is:.2f}); {_remedy(found)}")
 
 
 def _darkness(pixels: np.ndarray) -> np.ndarray:

@@ -15,6 +15,8 @@ from stimage.formats.source_scale import number_above_0
 from stimage.formats.stored.image import StoredImage
 from stimage.slides.catalog import ON_MISMATCH, TECHS
 
+LARGEST = 2_000_000  # pixels of an image's side: ten times those of a whole slide at 0.25 µm
+
 
 @dataclass(frozen=True)
 class ImportOptions:
@@ -154,28 +156,31 @@ def factor(factors: Mapping[str, Any], name: str, where: Path | str, remedy: str
     return number_above_0(factors, name, where, f"get it again, or {remedy}")
 
 
-def frame_of(images: Mapping[str, tuple[float, float, float]], where: Path | str) -> tuple[str, float, float] | None:
-    """Return the small image that shows most, and the full one's width and height by it; None where there is none.
+def frame_of(images: Mapping[str, tuple[float, float, float]], where: Path | str) -> tuple[str, float, float]:
+    """Return the small image that shows most, and the full one's width and height by it.
 
     Parameters
     ----------
     images
-        Width, height and pixels per pixel of the full image, by name.
+        Width, height and pixels per pixel of the full image, by name: at least one.
 
     Raises
     ------
     DataError
-        If images disagree by more than their pixels allow.
+        If the full image would be larger than any, or images disagree by more than their pixels allow.
     """
-    if not images:
-        return None
     best = max(images, key=lambda name: images[name][2])
     width, height = (side / images[best][2] for side in images[best][:2])
+    if max(width, height) > LARGEST:
+        raise DataError(
+            f"{where}: by its scale factor, {images[best][2]:g}, {best!r} is of an image of {width:.3g} x {height:.3g} "
+            "pixels; correct the scale factor"
+        )
     for name, (wide, high, scale) in images.items():
         if any(abs(a / scale - b) > 2 / scale + 0.01 * b for a, b in ((wide, width), (high, height))):
             raise DataError(
                 f"{where}: by their scale factors, its images {best!r} and {name!r} are of full images of "
-                f"{width:,.6g} x {height:,.6g} and {wide / scale:,.6g} x {high / scale:,.6g} pixels: one is another "
+                f"{width:,.0f} x {height:,.0f} and {wide / scale:,.0f} x {high / scale:,.0f} pixels: one is another "
                 "slide's, or its scale factor is wrong"
             )
     return best, width, height

@@ -201,7 +201,7 @@ def in_tables(source: Source, folder: Path) -> Told:
     (_, *genes), *counts = (line.split("\t") for line in (folder / source.path).read_text().splitlines() if line)
     header, *rows = (line.split("\t") for line in (folder / "A1_spot_data-all.tsv").read_text().splitlines() if line)
     at = [dict(zip(header, map(float, row), strict=True)) for row in rows]
-    on = {f"{one['x']:g}x{one['y']:g}": (one["pixel_x"], one["pixel_y"]) for one in at if one["selected"] == 1}
+    on = {f"{one['x']:g}x{one['y']:g}": (one["pixel_x"], one["pixel_y"]) for one in at if one.get("selected", 1) == 1}
     told = {spot: {k: n for k, n in enumerate(map(float, row)) if n and genes[k][:2] != "__"} for spot, *row in counts}
     assert len(told) == len(counts) and all(len(row) == len(genes) + 1 for row in counts) and len(rows) == len(
         {(one["x"], one["y"]) for one in at})  # fmt: skip

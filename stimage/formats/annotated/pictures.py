@@ -60,8 +60,10 @@ class Entry:
             for name, image in self.images.items()
             if name == FULL or f"tissue_{name}_scalef" in self.factors
         }
-        found = frame_of(sizes, self.where)
-        return (found[1], found[2], f"{self.where}, image {found[0]!r}") if found else None
+        if not sizes:
+            return None
+        name, width, height = frame_of(sizes, self.where)
+        return width, height, f"{self.where}, image {name!r}"
 
 
 def entry_of(name: str, told: Mapping[str, Any], where: str) -> Entry:

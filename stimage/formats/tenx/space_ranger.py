@@ -149,13 +149,12 @@ def _pixels(path: Path) -> Path | np.ndarray:
 def _frame(
     files: Mapping[str, Path], factors: dict[str, Any], options: ImportOptions
 ) -> tuple[tuple[float, float, str] | None, Path | np.ndarray | None]:
-    """Return the full image's size by its small ones, and the larger of these, if the full one is added."""
-    sizes, where = {}, files["factors"]
-    for name in (name for name in ("hires", "lowres") if name in files and f"tissue_{name}_scalef" in factors):
-        with reading(files[name], "an image"), Image.open(io.BytesIO(_content(files[name]))) as small:
-            scale = factor(factors, f"tissue_{name}_scalef", where, "remove it")
-            sizes[files[name].name] = (small.width, small.height, scale)
-    if not (found := frame_of(sizes, where)) or not options.image:
+    """Return the full image's size by its small one, and the small one, if the full one is added."""
+    size = next((size for size in ("hires", "lowres") if size in files and f"tissue_{size}_scalef" in factors), None)
+    if not options.image or not size:
         return None, None
-    path = next(path for path in files.values() if path.name == found[0])
-    return (found[1], found[2], f"{path.name} and {where.name}"), _pixels(path)
+    path, where = files[size], files["factors"]
+    scale = factor(factors, f"tissue_{size}_scalef", where, "remove it")
+    with reading(path, "an image"), Image.open(io.BytesIO(_content(path))) as small:
+        name, *frame = frame_of({path.name: (small.width, small.height, scale)}, where)
+    return (frame[0], frame[1], f"{name} and {where.name}"), _pixels(path)
