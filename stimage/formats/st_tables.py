@@ -23,6 +23,7 @@ from stimage.slides.scale.lattice import measure_lattice
 TABLES = re.compile(r"\.(tsv|csv|txt)(\.gz)?$", re.IGNORECASE)
 WORDS = frozenset("stdata spot spots data selection selected all count counts matrix filtered ut aligned alignment "
                   "transformation transform coordinates coords positions tsv csv txt gz".split())  # fmt: skip
+TENX = ("*.h5", "*.mtx*", "*bc_matrix")  # Space Ranger's, whose positions may have numbers for barcodes
 DAMAGED = "damaged"
 NO_GENE = "__"  # what st_pipeline calls reads of no gene or of several begins so
 DIAMETER = "pass a spot's diameter in pixels of the image as spot_diameter= (--spot-diameter)"
@@ -32,7 +33,8 @@ log = logging.getLogger(__name__)
 def is_st_tables(path: Path) -> bool:
     """Tell whether a path is a table of legacy ST, or of text that is damaged, or a folder with such tables."""
     if path.is_dir():
-        return not {"counts", "places"}.isdisjoint(_kinds(path.iterdir()).values())
+        kinds = set(_kinds(path.iterdir()).values())
+        return "counts" in kinds or ("places" in kinds and not any(any(path.glob(one)) for one in TENX))
     return any(_kinds([path]).values())
 
 

@@ -11,6 +11,7 @@ import stimage
 from stimage.core.errors import DataError
 from stimage.formats.imported import ImportedSlide, ImportOptions
 from stimage.formats.recognise import read_source
+from stimage.formats.st_tables import is_st_tables
 from tests.formats.annotated import HEIGHT, WIDTH, is_right, picture
 
 PITCH, FIRST = 36.0, (3, 5)  # array coordinates of the first spot
@@ -243,6 +244,14 @@ def test_what_is_refused(section, tmp_path):
     section.write_counts()
     places.unlink()
     refused(r"has no table of places beside A1_stdata.tsv, such as .*--positions", counts)
+
+
+def test_a_folder_of_space_ranger_is_none(section):
+    """Though its positions may look like the spot detector's: a number for a barcode, and no header."""
+    section.write_places("tissue_positions_list.csv", None, section.rows(COLUMNS[:6]), ",")
+    assert is_st_tables(section.folder)
+    (section.folder / "filtered_feature_bc_matrix.h5").touch()
+    assert not is_st_tables(section.folder)
 
 
 def test_an_array_of_another_pitch(section):
