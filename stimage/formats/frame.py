@@ -1,5 +1,6 @@
 """Whether a slide of another format can be used as it is: its values, and its image against its positions."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ SIDE = 400  # pixels of images that are compared
 FLAT = 2.0  # standard deviation, of 255, below which there is nothing to see
 ALIKE, GAIN = 0.5, 0.05  # correlations: of two pictures of one slide 0.9 and more
 PART = "is not the image that the positions are of, or a part of it"
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # characters that no name has, and that no CSV gives back
 ANOTHER = 0.5  # share of the spots beyond an image from which on it is another one
 
 
@@ -72,6 +74,8 @@ def _check_values(found: ImportedSlide) -> None:
     (spot, times), *_ = Counter(found.barcodes).most_common(1)
     if times > 1:
         raise DataError(f"{where}: has spot {spot!r} {times} times; keep one row of each spot")
+    if garbled := next((name for name in (*found.barcodes, *found.genes) if CONTROL.search(name)), None):
+        raise DataError(f"{where}: has the name {garbled!r}, which is no text; get it again")
     lost = ~np.isfinite(found.x + found.y)
     if lost.any():
         raise DataError(

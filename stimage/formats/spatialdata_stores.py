@@ -14,7 +14,7 @@ from stimage.formats.h5ad import DIAMETER, slide_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, refuse_options
 from stimage.formats.source_scale import BIN
 from stimage.formats.stored.fitting import moved, pixels_without_image, scale_of
-from stimage.formats.stored.pictures import Picture, check_chunks, picture_of
+from stimage.formats.stored.pictures import Picture, lost_chunks, picture_of
 from stimage.formats.stored.places import places_in
 from stimage.formats.stored.store import ATTRS, Annotated, chosen_table, open_store, read_elements, read_table
 from stimage.slides.images.reader import image_info
@@ -44,8 +44,9 @@ def read_spatialdata(path: Path, options: ImportOptions) -> ImportedSlide:
     places = places_in(data, one.region, instances[mine], where)
     wanted, options = _image(path, data, replace(options, library=None))
     picture, entry, matrix = _placed(path, data, one, wanted, options)
+    lost = {}
     if picture and not options.image:
-        check_chunks(store, picture, moved(places.xy, picture.fit.matrix))
+        lost = lost_chunks(store, picture, moved(places.xy, picture.fit.matrix))
     factors = {**entry.factors, DIAMETER: 2 * places.r * scale_of(matrix)}
     reader = str(store.attrs.get("spatialdata_io_reader", "")) or None
     if reader == "visium_hd" and (bins := re.fullmatch(r"square_(\d{3})um", one.table)):
@@ -54,7 +55,8 @@ def read_spatialdata(path: Path, options: ImportOptions) -> ImportedSlide:
     xy[mine] = moved(places.xy, matrix)
     parts = replace(parts_in_memory(table, where), obsm={"spatial": xy}, uns={})
     told = {"st_technology": READERS.get(reader, reader)} if reader else {}
-    return slide_of(parts, mine, replace(entry, factors=factors), options, told)
+    found = slide_of(parts, mine, replace(entry, factors=factors), options, told)
+    return replace(found, left_out={**found.left_out, **lost})
 
 
 def _placed(

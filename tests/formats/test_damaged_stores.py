@@ -45,6 +45,23 @@ def test_a_store_that_was_cut(tmp_path, part, said):
         assert before == {path: path.read_bytes() for path in (tmp_path / "root").rglob("*") if path.is_file()}
 
 
+def test_black_parts_are_told(tmp_path):
+    """Zarr writes no chunk that is black, as scanners leave what they did not scan: it is left out, and counted."""
+    visium().write(tmp_path / "slide.zarr")
+    (tmp_path / "slide.zarr/images/lib_full_image/s0/c/0/1/1").unlink()
+    found = read_source(tmp_path / "slide.zarr", ImportOptions())
+    assert found.left_out["chunks of the image that the store lacks, which are black"] == 1
+
+
+def test_names_that_are_no_text(tmp_path):
+    data = visium()
+    data["table"].obs_names = [f"{name}\x12" for name in data["table"].obs_names]
+    data.write(tmp_path / "slide.zarr")
+    assert "-1\\x12', which is no text; get it again" in refusal(
+        stimage.add_slide, tmp_path / "slide.zarr", tmp_path / "root", "Mine"
+    )
+
+
 PARTS = ["zarr.json", "tables/table/zarr.json", "images/lib_full_image/s0/zarr.json", "images/lib_full_image",
          "shapes/lib", "tables/table/obs", "shapes/lib/zarr.json"]  # fmt: skip
 

@@ -76,20 +76,27 @@ def picture_of(data: Any, region: str, path: Path, wanted: str | None, has_file:
                     f"{shown(sorted(found))}; name the one to take as image= (--image)")  # fmt: skip
 
 
-def check_chunks(store: Any, picture: Picture, xy: np.ndarray) -> None:
-    """Refuse an image that has no pixels at spots (n x 2, in its pixels), because chunks of it are missing."""
+def lost_chunks(store: Any, picture: Picture, xy: np.ndarray) -> dict[str, int]:
+    """Return how many chunks of an image are missing, if any are: Zarr reads them as black, and leaves out black ones.
+
+    Raises
+    ------
+    DataError
+        If spots (n x 2, in its pixels) lie on such chunks.
+    """
     group = store[f"images/{picture.name}"]
     with reading(picture.image.where, "an image"):
         attrs = dict(group.attrs)
         array = group[attrs.get("ome", attrs)["multiscales"][0]["datasets"][0]["path"]]
         if not (lost := missing_chunks(array)):
-            return
+            return {}
         height, width, _ = picture.image.shape
         x, y = xy[((xy >= 0) & (xy < (width, height))).all(1)].astype(int).T
         black = (np.asarray(picture.image.planes.vindex[:, y, x]) == 0).all(1)
     if black.any():
         raise DataError(f"{picture.image.where}: lacks {lost:,} of {array.nchunks:,} chunks, so that {black.sum():,} "
                         f"spots lie on nothing; {AGAIN}, or pass the image as image= (--image)")  # fmt: skip
+    return {"chunks of the image that the store lacks, which are black": lost}
 
 
 def _own_views(names: list[str], region: str) -> list[str]:
