@@ -3,6 +3,7 @@
 import csv
 import logging
 import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from stimage.core.files import locked, replacing, write_text
 from stimage.core.storage import normal_root
 from stimage.core.tables import Row, csv_text, read_table
 from stimage.core.together import finish_placing, place, staged
+from stimage.formats.file_counts import count_blocks
 from stimage.formats.frame import check_slide
 from stimage.formats.imported import ImportedSlide
 from stimage.formats.stored.image import StoredImage
@@ -76,8 +78,9 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str =
             (stage / row.tech / "gene_exp").mkdir(parents=True)
             shutil.copyfile(copied, stage / row.tech / "gene_exp" / counts)
         else:
-            rows = CountRows(found.counts.indptr, found.counts.indices, found.counts.data, ids)
-            WRITERS[counts_as](stage / row.tech / "gene_exp" / counts, found.genes, [rows])
+            WRITERS[counts_as](
+                stage / row.tech / "gene_exp" / counts, found.genes, _named(count_blocks(found.counts), ids)
+            )
         if found.labels:
             labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
             write_text(stage / f"annotation/{row.slide}_anno.csv", csv_text([("", "V2"), *labels]))
@@ -119,6 +122,14 @@ def _stage_genes(found: ImportedSlide, stage: Path, root: Path) -> None:
         _, added = add_genes(stage / GENES_FILE, make_unique(found.genes))
         if not added:
             (stage / GENES_FILE).unlink()
+
+
+def _named(blocks: Iterable[CountRows], ids: list[str]) -> Iterator[CountRows]:
+    """Yield blocks of rows with their ids."""
+    at = 0
+    for rows in blocks:
+        yield replace(rows, ids=ids[at : at + len(rows)])
+        at += len(rows)
 
 
 def _has_these_counts(found: ImportedSlide) -> bool:

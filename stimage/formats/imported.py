@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from stimage.core.arguments import check_above_0
 from stimage.core.errors import DataError, one_line
+from stimage.formats.file_counts import FileCounts, count_blocks
 from stimage.formats.source_scale import number_above_0
 from stimage.formats.stored.image import StoredImage
 from stimage.slides.catalog import ON_MISMATCH, TECHS
@@ -100,7 +101,7 @@ class ImportedSlide:
     where: str
     barcodes: list[str]
     genes: list[str]
-    counts: csr_matrix
+    counts: csr_matrix | FileCounts
     x: np.ndarray
     y: np.ndarray
     r: float
@@ -188,8 +189,8 @@ def frame_of(images: Mapping[str, tuple[float, float, float]], where: Path | str
 
 def raw_counts(
     counts: Any, where: Path | str, remedy: str = "name the layer that has them as layer= (--layer)"
-) -> csr_matrix:
-    """Return counts as CSR in canonical form; ``remedy`` is what the error advises.
+) -> csr_matrix | FileCounts:
+    """Return counts as CSR in canonical form, or as they are stored; ``remedy`` is what the error advises.
 
     Raises
     ------
@@ -198,12 +199,14 @@ def raw_counts(
     """
     if counts is None:
         raise DataError(f"{where}: has no X; name the layer that has raw counts as layer= (--layer)")
-    counts = csr_matrix(counts)
-    if counts.data.dtype.kind not in "buif":
-        raise DataError(f"{where}: has {counts.data.dtype}, which are no raw counts; {remedy}")
-    if not counts.has_canonical_format:
-        counts = counts.copy()  # it may be a user's own
-        counts.sum_duplicates()
-    if len(bad := counts.data[(counts.data % 1 != 0) | (counts.data < 0)]):
-        raise DataError(f"{where}: has {bad[0]:g}, which is no raw count; {remedy}")
+    if not isinstance(counts, FileCounts):
+        counts = csr_matrix(counts)
+        if counts.data.dtype.kind not in "buif":
+            raise DataError(f"{where}: has {counts.data.dtype}, which are no raw counts; {remedy}")
+        if not counts.has_canonical_format:
+            counts = counts.copy()  # it may be a user's own
+            counts.sum_duplicates()
+    for rows in count_blocks(counts):
+        if len(bad := rows.values[(rows.values % 1 != 0) | (rows.values < 0)]):
+            raise DataError(f"{where}: has {bad[0]:g}, which is no raw count; {remedy}")
     return counts

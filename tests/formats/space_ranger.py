@@ -3,14 +3,17 @@
 import gzip
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix, vstack
 
 from stimage.core.errors import DataError
+from stimage.formats.file_counts import count_blocks
 from stimage.formats.imported import ImportedSlide, ImportOptions
 from stimage.formats.tenx.space_ranger import read_space_ranger
 
@@ -23,12 +26,20 @@ HIRES = "spatial/tissue_hires_image.png"
 
 
 def read(outs: Path, **options) -> ImportedSlide:
-    return read_space_ranger(outs, ImportOptions(image=outs.parent / "tissue.tif", **options))
+    """Read a folder, and its counts at once: tests change the files."""
+    found = read_space_ranger(outs, ImportOptions(image=outs.parent / "tissue.tif", **options))
+    return replace(found, counts=counts_of(found))
+
+
+def counts_of(found: ImportedSlide) -> csr_matrix:
+    """Return all counts, in memory."""
+    places = np.arange(len(found.genes))
+    return vstack([rows.sparse(places, len(places)) for rows in count_blocks(found.counts)], "csr")
 
 
 def told(found: ImportedSlide) -> dict[str, tuple]:
     """Return by barcode where a spot is and what its counts are, by gene id."""
-    ids, counts = found.gene_ids, found.counts.toarray().astype(int)
+    ids, counts = found.gene_ids, counts_of(found).toarray().astype(int)
     return {
         spot: (x, y, dict(zip(ids, row.tolist()))) for spot, x, y, row in zip(found.barcodes, found.x, found.y, counts)
     }

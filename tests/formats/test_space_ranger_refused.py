@@ -116,7 +116,7 @@ REFUSED = {
     ),
     "indices": (
         lambda outs: change(outs / H5, lambda g: put(g, "indices", g["indices"][:] + 40)),
-        "cannot be read as 10x",
+        "has a count of gene 40, but there are 40",
     ),
     "a barcode twice": (
         lambda outs: change(outs / H5, lambda g: put(g, "barcodes", [texts(g, "barcodes")[0]] * g["shape"][1])),

@@ -14,7 +14,9 @@ from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError, shown
 from stimage.core.tables import GZIP, read_cells
+from stimage.formats.file_counts import FileCounts
 from stimage.formats.imported import raw_counts, reading
+from stimage.slides.counts.sparse_hdf5 import Layout
 
 GENES = "gene expression"
 KINDS = ([b"integer", b"general"], [b"real", b"general"])  # of MatrixMarket
@@ -27,7 +29,7 @@ REMEDY = "name Space Ranger's own matrix"
 class Matrix:
     """Counts (n barcodes x features), and the features' ids, names, types and genomes; "" where these are unknown."""
 
-    counts: csr_matrix
+    counts: csr_matrix | FileCounts
     barcodes: list[str]
     ids: np.ndarray
     names: np.ndarray
@@ -101,13 +103,13 @@ def _read_h5(path: Path, genome: str | None) -> Matrix:
                           for key in ("feature_type", "genome"))  # fmt: skip
         if features is group and name not in ("matrix", "background_removed"):  # as CellBender calls its own
             genomes = np.full(len(ids), str(name))  # bytes, where it is no UTF-8
-        shape, said = (len(barcodes), len(ids)), group["shape"][:].tolist()
+        said = group["shape"][:].tolist()
         if {len(names), len(kinds), len(genomes)} != {len(ids)} or said != [len(ids), len(barcodes)]:
             raise DataError(
                 f"{path}: says {said} features and barcodes, but has {len(ids)} and {len(barcodes)}; {REMEDY}"
             )
-        counts = csr_matrix((group["data"][:], group["indices"][:], group["indptr"][:]), shape)  # theirs, by columns
-        counts.check_format(full_check=True)
+        layout = Layout(name, f"{name}/barcodes", len(barcodes), ids.tolist(), np.arange(len(ids), dtype=np.int32))
+    counts = FileCounts(path, layout, np.ones(len(barcodes), bool))
     return Matrix(counts, barcodes.tolist(), ids, names, kinds, genomes)
 
 

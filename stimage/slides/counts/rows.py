@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 
+def places_of(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ``indptr`` of rows that lie from ``start`` to ``end``, and the places of all their counts."""
+    indptr = np.append(0, np.cumsum(end - start))
+    return indptr, np.repeat(start - indptr[:-1], np.diff(indptr)) + np.arange(indptr[-1])
+
+
 class RowIndex(NamedTuple):
     """Where each row of a count file lies: its spot id, and the places from ``start`` (included) to ``end``.
 
@@ -55,6 +61,11 @@ class CountRows:
         """Return the columns and values of spot ``k``."""
         some = slice(self.indptr[k], self.indptr[k + 1])
         return self.columns[some], self.values[some]
+
+    def of(self, some: np.ndarray) -> "CountRows":
+        """Return the rows with these numbers, in this order."""
+        indptr, at = places_of(self.indptr[some], self.indptr[some + 1])
+        return CountRows(indptr, self.columns[at], self.values[at], [self.ids[k] for k in some] if self.ids else ())
 
     @cached_property
     def spot(self) -> np.ndarray:

@@ -6,11 +6,10 @@ order, which is not the file's. So each chunk is decoded once, where it is first
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
 
 import h5py
 import numpy as np
@@ -21,7 +20,7 @@ from stimage.core.errors import DataError, one_line, shown
 from stimage.core.storage import cache_folder, check_readable, local_copy
 from stimage.core.tables import csv_text
 from stimage.slides.counts.features import are_genes
-from stimage.slides.counts.rows import CountRows, RowIndex
+from stimage.slides.counts.rows import CountRows, RowIndex, places_of
 
 STEP = 1 << 16  # counts that are decoded together, or a chunk if it is larger
 BLOCK = 1 << 20  # counts of rows that are read in order
@@ -44,13 +43,13 @@ class Layout:
 
 def header_line(url: str, access: Access = OPEN) -> bytes:
     """Return the gene names as the first line of a CSV; see `count_file.header_line`."""
-    with _opened(url, access) as file:
+    with opened(url, access) as file:
         return csv_text([["", *_layout(file, url).names]]).encode()
 
 
 def index_rows(path: str) -> RowIndex:
     """Return every spot's id, and where its counts begin and end among all counts."""
-    with _opened(path) as file:
+    with opened(path) as file:
         layout = _layout(file, path)
         indptr = _indptr(file, layout, path)
         ids = [_texts(file[layout.ids][at : at + STEP]) for at in range(0, layout.n, STEP)]
@@ -59,16 +58,41 @@ def index_rows(path: str) -> RowIndex:
 
 def read_counts(path: str) -> Iterator[CountRows]:
     """Yield all rows in the file's order; see `count_file.read_counts`."""
-    index = index_rows(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         layout = _layout(file, path)
-        matrix = file[layout.matrix]
-        block = index.end // BLOCK
-        for some in np.split(np.arange(layout.n), np.flatnonzero(np.diff(block)) + 1) if layout.n else ():
-            begin, end = index.start[some[0]], index.end[some[-1]]
-            indptr = np.append(index.start[some], end) - begin
-            ids = index.ids[some[0] : some[-1] + 1].to_pylist()
-            yield _rows(indptr, matrix["indices"][begin:end], matrix["data"][begin:end], layout, path, ids)
+        for some, rows in stored_rows(file, layout, path):
+            ids = _texts(file[layout.ids][some.start : some.stop]).to_pylist()
+            _check_values(rows, layout.names, path, ids.__getitem__)
+            yield replace(rows, ids=ids)
+
+
+def stored_rows(
+    file: h5py.File, layout: Layout, path: str, wanted: np.ndarray | None = None
+) -> Iterator[tuple[slice, CountRows]]:
+    """Yield the rows of genes, in the file's order, some at a time, and which rows of the file they are of.
+
+    Parameters
+    ----------
+    wanted
+        Which rows to yield (bool, n); all without it.
+
+    Raises
+    ------
+    DataError
+        If the matrix contradicts itself; what its values are is not looked at.
+    """
+    indptr, matrix = _indptr(file, layout, path), file[layout.matrix]
+    block = np.append(indptr[1:] // BLOCK, -1)
+    first = 0
+    for last in np.flatnonzero(np.diff(block)).tolist():
+        some, first = slice(first, last + 1), last + 1
+        kept = np.flatnonzero(wanted[some]) if wanted is not None else np.arange(last + 1 - some.start)
+        if not len(kept):
+            continue
+        begin, end = indptr[some.start], indptr[some.stop]
+        indices, data = (matrix[name][begin:end] for name in ("indices", "data"))
+        rows = _rows(indptr[some.start : some.stop + 1] - begin, indices, data, layout, path)
+        yield some, rows if len(kept) == len(rows) else rows.of(kept)
 
 
 def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> CountRows:
@@ -84,11 +108,12 @@ def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> 
     row = np.minimum(matrix.indptr.searchsorted(start, "right") - 1, len(matrix.indptr) - 2)
     if ((end > start) & ((matrix.indptr[row] != start) | (matrix.indptr[row + 1] != end))).any():
         raise DataError(f"{path}: changed while it was read; start again")
-    indptr = np.append(0, np.cumsum(end - start))
-    at = np.repeat(start - indptr[:-1], np.diff(indptr)) + np.arange(indptr[-1])
+    indptr, at = places_of(start, end)
     with matrix.whole(path, start, end):
         columns, values = matrix.indices[at], matrix.data[at]
-    return _rows(indptr, columns, values, matrix.layout, path, row)
+    rows = _rows(indptr, columns, values, matrix.layout, path)
+    _check_values(rows, genes, path, lambda k: _id_of(path, int(row[k])))
+    return rows
 
 
 class _Decoded:
@@ -112,7 +137,7 @@ class _Decoded:
     @contextmanager
     def _opened(self, path: str) -> Iterator[h5py.File]:
         """Open the file, if it is still the one of the stamp: another one may have taken its place."""
-        with _opened(path) as file:
+        with opened(path) as file:
             stat = os.fstat(file.id.get_vfd_handle())
             if (stat.st_size, stat.st_mtime_ns) != self.stamp:
                 raise DataError(f"{path}: changed while it was read; start again")
@@ -153,7 +178,7 @@ def _matrix(path: str, *stamp: int) -> _Decoded:
 
 
 @contextmanager
-def _opened(url: str, access: Access = OPEN) -> Iterator[h5py.File]:
+def opened(url: str, access: Access = OPEN) -> Iterator[h5py.File]:
     """Open an HDF5 file, which may be remote; whatever HDF5 raises while it is read is a `DataError`."""
     if not is_local(url):
         with access.asking(url, "read"):
@@ -236,37 +261,32 @@ def _texts(values: np.ndarray) -> pa.Array:
     return pa.array([one.decode() if isinstance(one, bytes) else str(one) for one in values.tolist()], pa.string())
 
 
-def _rows(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, layout: Layout, path: str, of: Any) -> CountRows:
-    """Return rows of genes alone, in canonical form, once their values are found right.
-
-    ``of`` has the rows' ids, or, where they are not at hand, their numbers.
-    """
-    spot = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+def _rows(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, layout: Layout, path: str) -> CountRows:
+    """Return rows of genes alone, in canonical form."""
     if len(indices) and not (int(indices.min()) >= 0 and int(indices.max()) < len(layout.places)):
-        bad = int(np.flatnonzero((indices < 0) | (indices >= len(layout.places)))[0])
-        raise DataError(f"{path}: {_called(of, spot[bad], path)} has a count of gene {indices[bad]}, but there are "
-                        f"{len(layout.places)}; get the file again")  # fmt: skip
+        bad = indices[(indices < 0) | (indices >= len(layout.places))][0]
+        raise DataError(f"{path}: has a count of gene {bad}, but there are {len(layout.places)}; get the file again")
     columns, values = layout.places.take(indices), data.astype(np.float64)
     kept = (columns >= 0) & (values != 0)
-    if not (good := np.isfinite(values) & (values >= 0))[kept].all():
-        bad = int(np.flatnonzero(kept & ~good)[0])
-        raise DataError(f"{path}: {_called(of, spot[bad], path)} has {values[bad]:g} of gene "
-                        f"{layout.names[columns[bad]]!r}, which is no number of 0 or more")  # fmt: skip
     if not kept.all():
-        columns, values, spot = columns[kept], values[kept], spot[kept]
-        indptr = np.append(0, np.cumsum(kept))[indptr]
-    if ((np.diff(columns) <= 0) & (np.diff(spot) == 0)).any():  # in no order, or a gene twice
-        key, at = np.unique(spot * len(layout.names) + columns, return_inverse=True)
-        values = np.bincount(at, values)
+        columns, values, indptr = columns[kept], values[kept], np.append(0, np.cumsum(kept))[indptr]
+    rows = CountRows(indptr, columns.astype(np.int32), values)
+    if ((np.diff(columns) <= 0) & (np.diff(rows.spot) == 0)).any():  # in no order, or a gene twice
+        key, at = np.unique(rows.spot * len(layout.names) + columns, return_inverse=True)
         spot, columns = np.divmod(key, len(layout.names))
         indptr = spot.searchsorted(np.arange(len(indptr)))
-    ids = of if isinstance(of, list) else ()
-    return CountRows(indptr, columns.astype(np.int32), values, ids)
+        return CountRows(indptr, columns.astype(np.int32), np.bincount(at, values))
+    return rows
 
 
-def _called(of: Any, k: int, path: str) -> str:
-    if isinstance(of, list):
-        return f"spot {of[k]!r}"
-    with _opened(path) as file:
-        layout = _layout(file, path)
-        return f"spot {_texts(file[layout.ids][int(of[k]) : int(of[k]) + 1])[0].as_py()!r}"
+def _check_values(rows: CountRows, genes: Sequence[str], path: str, called: Callable[[int], str]) -> None:
+    """Refuse what is no count, with the spot, as ``called`` by its number among the rows, and the gene."""
+    if not (good := np.isfinite(rows.values) & (rows.values >= 0)).all():
+        bad = int(good.argmin())
+        spot, value, gene = called(int(rows.spot[bad])), rows.values[bad], genes[rows.columns[bad]]
+        raise DataError(f"{path}: spot {spot!r} has {value:g} of gene {gene!r}, which is no number of 0 or more")
+
+
+def _id_of(path: str, row: int) -> str:
+    with opened(path) as file:
+        return _texts(file[_layout(file, path).ids][row : row + 1])[0].as_py()
