@@ -112,7 +112,7 @@ REFUSED = {
     ),
     "complex counts": (
         lambda outs: change(outs / H5, lambda g: put(g, "data", g["data"][:] * 1j)),
-        "has complex128, which are no raw counts",
+        "has complex128, int32 and int32, not numbers",
     ),
     "rows that are longer": (
         lambda outs: as_text(outs, lambda rows: ["\t".join(["é", *rows[0]]), *map("\t".join, rows[1:])]),
