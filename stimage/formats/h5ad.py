@@ -90,7 +90,7 @@ def slide_of(
     labels = _labels(obs[spots], options.labels, where)
     counts, genes = counts_of(parts, options.layer, spots)
     keep, others = kept_features(genes, options.genome, where)
-    symbols, ids = gene_names(genes[keep], where)
+    symbols, ids = gene_names(genes[keep], where, options.genome)
     scale, r = _scale(entry, options)
     image = options.image or entry.picture()
     told = [entry.factors, entry.metadata, entry.told, parts.uns, hest]

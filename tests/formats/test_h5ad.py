@@ -88,10 +88,18 @@ def test_proteins_alone_and_several_genomes(read):
     data.var["feature_types"] = "Antibody Capture"
     assert "has no feature of type Gene Expression, but features of type Antibody" in refusal(read, data)
     data.var["feature_types"], data.var["genome"] = "Gene Expression", ["GRCh38", "GRCh38", "mm10", "mm10"]
-    assert "has genes of GRCh38, mm10: name the genome to keep as genome= (--genome)" in refusal(read, data)
+    told = refusal(read, data)
+    assert "has genes of 2 genomes: GRCh38 (2 genes), mm10 (2 genes); name one of them as genome= (--genome)" in told
     found = read(data, genome="GRCh38")
     assert found.genes == GENES[:2] and found.left_out["genes of mm10"] == 2
-    assert "has no genome 'hg19', but GRCh38, mm10" in refusal(read, data, genome="hg19")
+    assert "has no genome 'hg19', but GRCh38 (2 genes), mm10 (2 genes)" in refusal(read, data, genome="hg19")
+    data.var_names = [f"{one}_{name}" for one, name in zip(data.var["genome"], GENES)]  # as 10x calls them then
+    data.var["gene_ids"] = [f"{one}_{name}" for one, name in zip(data.var["genome"], data.var["gene_ids"])]
+    for column in ("genome", None):
+        data.var = data.var if column else data.var.drop(columns="genome")
+        found = read(data, genome="GRCh38")
+        assert found.genes == GENES[:2] and found.gene_ids == ["ENSG00000000000", "ENSG00000000001"]
+        assert found.left_out["genes of mm10"] == 2 and "2 genomes" in refusal(read, data)
 
 
 @pytest.mark.parametrize("column", ["feature_name", "SYMBOL", "gene_symbols"])

@@ -269,7 +269,7 @@ def test_counts_as_of_any_anndata(read):
     data = visium()
     data["table"].var["feature_types"] = ["Gene Expression"] * 3 + ["Antibody Capture"]
     data["table"].var["genome"] = ["GRCh38", "GRCh38", "mm10", ""]
-    assert "name the genome to keep as genome= (--genome)" in refusal(read, data)
+    assert "has genes of 2 genomes: GRCh38 (2 genes), mm10 (1 genes); name one of them" in refusal(read, data)
     found = read(data, genome="GRCh38")
     assert fits(found) and found.genes == ["DARK", "EPCAM"]
     assert found.left_out["features of type Antibody Capture"] == 1 and found.left_out["genes of mm10"] == 1

@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix, issparse, vstack
 
 from stimage.core.errors import DataError, one_line, shown
 from stimage.formats.annotated.parts import Parts
+from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
 
 KINDS = ("feature_types", "feature_type", "modality")  # 10x's, CELLxGENE's (which has biotypes there), muon's
 GENES = {"gene expression", "rna", "gex", "gene"}
@@ -64,24 +65,27 @@ def kept_features(genes: pd.DataFrame, genome: str | None, where: str) -> tuple[
         keep &= ~drop
     if not keep.any():
         raise DataError(f"{where}: has no feature of type Gene Expression, but {shown(list(left_out)) or 'none'}")
-    genomes = genes["genome"].astype(str)[keep] if "genome" in genes else pd.Series(dtype=str)
-    names = [one for one in dict.fromkeys(genomes) if one not in ("", "nan", "None")]
-    if genome and genome not in names:
-        raise DataError(f"{where}: has no genome {genome!r}, but {shown(names) or 'names none'}")
-    if len(names) > 1 and not genome:
-        raise DataError(f"{where}: has genes of {shown(names)}: name the genome to keep as genome= (--genome)")
-    if genome and len(names) > 1:
-        drop = (genes["genome"].astype(str) != genome).to_numpy(bool) & keep
-        left_out.update(f"genes of {one}" for one in genes["genome"].astype(str)[drop])
-        keep &= ~drop
-    return keep, dict(left_out)
+    keep, others = kept_of_genome(_genomes(genes), keep, genome, where)
+    return keep, dict(left_out) | others
 
 
-def gene_names(genes: pd.DataFrame, where: str) -> tuple[list[str], list[str]]:
-    """Return symbols, and Ensembl ids if the table has them: its index may be of either."""
-    index = [str(name) for name in genes.index]
+def _genomes(genes: pd.DataFrame) -> np.ndarray:
+    """Return each feature's genome, as its column says or its id and name begin; "" where none is known."""
+    told = genes["genome"].astype(object).map(_text).to_numpy(str) if "genome" in genes else np.full(len(genes), "")
+    names = [str(name) for name in genes.index]
+    ids = genes["gene_ids"].astype(object).map(_text).tolist() if "gene_ids" in genes else names
+    return np.where(told == "", genomes_in_names(ids, names), told)
+
+
+def _text(told: Any) -> str:
+    return "" if told is None or told != told or str(told) in ("nan", "None") else str(told)
+
+
+def gene_names(genes: pd.DataFrame, where: str, genome: str | None = None) -> tuple[list[str], list[str]]:
+    """Return symbols, and Ensembl ids if the table has them, without their genome: its index may be of either."""
+    index = without_genome([str(name) for name in genes.index], genome or "")
     columns = {str(name).lower(): name for name in reversed(genes.columns.tolist())}
-    texts = {name: [str(one) if one == one and one is not None else "" for one in genes[columns[name]].tolist()]
+    texts = {name: without_genome([_text(one) for one in genes[columns[name]].tolist()], genome or "")
              for name in (*SYMBOLS, *IDS) if name in columns}  # fmt: skip
     named = next((texts[name] for name in SYMBOLS if name in texts and any(texts[name])), None)
     ids = next((texts[name] for name in IDS if name in texts and _are_ids(texts[name])), [])

@@ -1,7 +1,6 @@
 """Counts as 10x Genomics writes them: HDF5 of versions 2 and 3 and CellBender's, and folders of MatrixMarket files."""
 
 import gzip
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from stimage.core.errors import DataError, shown
 from stimage.core.tables import GZIP, read_cells
 from stimage.formats.file_counts import FileCounts
 from stimage.formats.imported import raw_counts, reading
+from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
 from stimage.slides.counts.sparse_hdf5 import Layout
 
 GENES = "gene expression"
@@ -63,33 +63,20 @@ def read_genes(paths: Mapping[str, Path], genome: str | None = None) -> tuple[Ma
     if not are_genes.any():
         raise DataError(f"{where}: has no feature of type Gene Expression, but {shown(sorted(set(matrix.kinds)))}")
     left_out = {f"features of type {kind}": n for kind, n in sorted(Counter(matrix.kinds[~are_genes].tolist()).items())}
-    genomes = np.where(matrix.genomes == "", _prefixes(matrix.ids, matrix.names), matrix.genomes)
-    known = Counter(genomes[are_genes & (genomes != "")].tolist())
-    if (len(known) > 1 and genome is None) or (genome is not None and genome not in known):
-        found = ", ".join(f"{name} ({n:,} genes)" for name, n in known.items()) or "names none"
-        asked = f"no genome {genome!r}, but" if genome else f"genes of {len(known)} genomes:"
-        remedy = "name one of them as genome= (--genome)" if known else "leave out genome= (--genome)"
-        raise DataError(f"{where}: has {asked} {found}; {remedy}")
-    kept = are_genes & ((genomes == genome) | (genomes == "")) if genome else are_genes
-    left_out |= {f"genes of {name}": n for name, n in known.items() if genome not in (None, name)}
-    return _only(matrix, kept, genome or next(iter(known), ""), where), left_out
+    genomes = np.where(
+        matrix.genomes == "", genomes_in_names(matrix.ids.tolist(), matrix.names.tolist()), matrix.genomes
+    )
+    kept, others = kept_of_genome(genomes, are_genes, genome, where)
+    known = genomes[kept & (genomes != "")].tolist()
+    return _only(matrix, kept, known[0] if known else "", where), left_out | others
 
 
 def _only(matrix: Matrix, kept: np.ndarray, genome: str, where: Path) -> Matrix:
     """Return the kept features, called by their ids if they have no name, without the genome that names begin with."""
-    begin = re.compile(re.escape(genome) + "_+") if genome else re.compile("")
-    ids, names = ([begin.sub("", text, count=1) if begin.match(text) else text for text in texts[kept].tolist()]
-                  for texts in (matrix.ids, matrix.names))  # fmt: skip
+    ids, names = (without_genome(texts[kept].tolist(), genome) for texts in (matrix.ids, matrix.names))
     names = [name if name.strip() else one for one, name in zip(ids, names)]
     counts = raw_counts(matrix.counts if kept.all() else matrix.counts[:, kept], where, REMEDY)
     return Matrix(counts, matrix.barcodes, np.array(ids), np.array(names), matrix.kinds[kept], matrix.genomes[kept])
-
-
-def _prefixes(ids: np.ndarray, names: np.ndarray) -> np.ndarray:
-    """Return the genome that 10x puts before both id and name where there are several, as in ``mm10___ENSMUSG…``."""
-    begins = [re.match(r"(\w+?)_+ENS[A-Z]*G\d", one) for one in ids.tolist()]
-    named = [begin and name.startswith(begin[1] + "_") for begin, name in zip(begins, names.tolist())]
-    return np.array([begin[1] if begin and ok else "" for begin, ok in zip(begins, named)], dtype=str)
 
 
 def _read_h5(path: Path, genome: str | None) -> Matrix:
