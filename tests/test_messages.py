@@ -6,8 +6,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
+import pytest
+
 import stimage
 import stimage_1k4m
+from stimage.core.errors import unreadable
+from stimage.demo.steps import Step
+from stimage.loading.decoding import decode
+from stimage.slides.images.reader import image_info
 
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "stimage"
@@ -67,3 +74,38 @@ def test_python_and_scripts_have_the_options_that_are_advised():
         assert {*named.split(", ")} <= flags, named
         if value.strip("'\"") != same.partition(",")[0].strip():
             assert value in ("", "True") and not same, (argument, value, same)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied"), "FILE: cannot be read (Permission denied)"),
+        (OSError(5, "Input/output error"), "FILE: cannot be read (Input/output error)"),
+        (ConnectionResetError(104, "Connection reset by peer"), "FILE: cannot be read (Connection reset by peer)"),
+        (MemoryError("malloc of size 9 failed"), "FILE: memory ran out while it was read"),
+        (pa.lib.ArrowMemoryError("malloc of size 9 failed"), "FILE: memory ran out while it was read"),
+        (ModuleNotFoundError("No module named 'hdf5plugin'"), "FILE: cannot be read (No module named 'hdf5plugin')"),
+        (OSError("file signature not found"), "FILE: is damaged"),
+        (ValueError("Unexpected end of stream"), "FILE: is damaged"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_damage_is_said_of_damage_alone(error, said):
+    assert str(unreadable("FILE", error, "is damaged")) == said
+
+
+def test_an_image_is_not_blamed_for_what_it_is_not(tmp_path):
+    with pytest.raises(stimage.DataError, match=r"no\.png: cannot be read \(No such file or directory\)"):
+        image_info(str(tmp_path / "no.png"))
+    with pytest.raises(stimage.DataError, match=r"begins with b'%PDF-1\.4': it is none"):
+        decode(pa.py_buffer(b"%PDF-1.4 and more"), "S_1")
+
+
+def test_a_demo_out_of_a_package_prints_jobs(tmp_path):
+    """A path within site-packages is no command to type."""
+    script = PACKAGE / "shipped/scripts/data_process/build_shards.py"
+    assert (
+        Step("build", (str(script), "root", "--workers", "2"), tmp_path).shown
+        == "stimage build-shards root --workers 2"
+    )
+    assert Step("build", ("scripts/demo.py", "root"), tmp_path).shown == "python scripts/demo.py root"

@@ -9,6 +9,7 @@ from .errors import DataError as DataError
 from .errors import OutputError as OutputError
 from .errors import one_line as one_line
 from .errors import shown as shown
+from .errors import unreadable as unreadable
 from .extras import NotInstalled as NotInstalled
 from .extras import attach as attach
 from .extras import needs as needs

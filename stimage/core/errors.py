@@ -25,6 +25,26 @@ def one_line(error: object, most: int = 300) -> str:
     return " ".join(text.split())[:most] or type(error).__name__
 
 
+def unreadable(where: object, error: BaseException, why: str) -> DataError:
+    """Return the error of a file that a library failed to read: what the file is to blame for, unless it is not.
+
+    Parameters
+    ----------
+    where
+        The file, or what errors call it.
+    error
+        What the library raised.
+    why
+        What is said of a file that is damaged or of another kind, with the remedy. If memory ran out, a package is
+        missing or the system does not give the file, that is said instead.
+    """
+    if isinstance(error, MemoryError):
+        return DataError(f"{where}: memory ran out while it was read")
+    if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno):
+        return DataError(f"{where}: cannot be read ({one_line(error)})")
+    return DataError(f"{where}: {why}")
+
+
 def shown(names: Sequence[str], most: int = 20) -> str:
     """Return the first names of a list as a message has them: with commas, and with … if there are more."""
     return ", ".join(names[:most]) + (", …" if names[most:] else "")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.files import write_text
 
 RESULTS = "results.json"
@@ -65,7 +65,7 @@ def read_results(path: str | os.PathLike, needs: Sequence[str] = ()) -> dict:
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: cannot be read as results ({one_line(error)})") from None
+        raise unreadable(path, error, f"cannot be read as results ({one_line(error)})") from None
     if missing := [key for key in needs if not isinstance(results, dict) or key not in results]:
         raise DataError(f"{path}: has no {missing[0]!r}: it is not of this project's evaluation")
     return results

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.files import listed, replacing, room_for
 
 EMBEDDING_COLUMNS = ("spot_id", "slide", "embedding")
@@ -162,7 +162,9 @@ def _read_parquet(path: Path) -> Embeddings:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is no Parquet file that can be read ({one_line(error)}); make it again") from None
+        raise unreadable(
+            path, error, f"is no Parquet file that can be read ({one_line(error)}); make it again"
+        ) from None
     if missing := [name for name in EMBEDDING_COLUMNS if name not in table.column_names]:
         found = ", ".join(table.column_names)
         raise DataError(f"{path}: has no column {missing[0]!r}, but {found}; expected {', '.join(EMBEDDING_COLUMNS)}")
@@ -181,7 +183,7 @@ def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
     try:
         table = pd.read_csv(path, index_col=0, dtype={0: str, "slide": str})
     except (OSError, ValueError) as error:
-        raise DataError(f"{path}: is no comma-separated table ({one_line(error)})") from None
+        raise unreadable(path, error, f"is no comma-separated table ({one_line(error)})") from None
     return _of_table(path, table, slide_names)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stimage.core.arguments import check_above_0
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.files import content_of
 
 SPACE_RANGER, HEST = "microns_per_pixel", "pixel_size_um_estimated"
@@ -61,7 +61,8 @@ def hest_metadata(path: Path) -> dict:
         if not isinstance(told := json.loads(content_of(beside)), dict):
             raise ValueError(f"it is no JSON object, but a {type(told).__name__}")
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{beside}: cannot be read ({one_line(error)}); get it again, or remove it") from None
+        why = f"cannot be read ({one_line(error)}); get it again, or remove it"
+        raise unreadable(beside, error, why) from None
     return {name: value for name, value in told.items() if value is not None and value == value}  # NaN: unknown
 
 

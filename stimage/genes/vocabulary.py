@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.files import locked, replacing
 
 GENES_FILE = "genes.parquet"
@@ -79,7 +79,7 @@ def load_vocabulary(path: str) -> Vocabulary:
     try:
         stat = os.stat(path)
     except OSError as error:
-        raise DataError(f"{path}: is no vocabulary with the columns id and name ({one_line(error)})") from None
+        raise unreadable(path, error, f"is no vocabulary with the columns id and name ({one_line(error)})") from None
     return _load(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
 
 
@@ -102,7 +102,7 @@ def _load(path: str, _stamp: tuple[int, ...]) -> Vocabulary:
     try:
         table = pq.read_table(path, columns=["id", "name"], page_checksum_verification=True)
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is no vocabulary with the columns id and name ({one_line(error)})") from None
+        raise unreadable(path, error, f"is no vocabulary with the columns id and name ({one_line(error)})") from None
     if not np.array_equal(table["id"].to_numpy(), np.arange(len(table))):
         raise DataError(f"{path}: ids must count from 0 in steps of 1")
     names = tuple(table["name"].to_pylist())

@@ -10,13 +10,14 @@ import numpy as np
 import pyarrow as pa
 import simplejpeg
 import torch
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from stimage.core.errors import DataError, one_line
 from stimage.examples.image_formats import PNG_SIGNATURE
 from stimage.loading.pixels import resize
 
 JPEG_SIGNATURE = b"\xff\xd8\xff"
+SIGNATURES = (JPEG_SIGNATURE, PNG_SIGNATURE)
 MAX_PIXELS = 10**8  # of a patch: more is a decompression bomb
 PNG_RGB = b"\x08\x02"  # 8 bits, three colours, after the size in a PNG's header
 Change = Callable[[torch.Tensor, slice], torch.Tensor]  # of some images, and which rows these are
@@ -122,7 +123,11 @@ def _decode_by_pillow(data: memoryview, spot: str) -> np.ndarray:
     try:
         image = Image.open(io.BytesIO(data))
         if image.width * image.height > MAX_PIXELS:
-            raise OSError(f"it says to be {image.width} x {image.height} pixels")
+            raise DataError(f"spot {spot}: its image has {image.width} x {image.height} pixels, too many for a patch")
         return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow tells a broken PNG by the latter
+    except UnidentifiedImageError:  # whose text is but Python's name of the bytes
+        begins = bytes(data[:8])
+        what = "is damaged" if not begins or begins.startswith(SIGNATURES) else f"begins with {begins!r}: it is none"
+        raise DataError(f"spot {spot}: its image {what}; make its shard again") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:  # Pillow tells a broken PNG by SyntaxError
         raise DataError(f"spot {spot}: its image is damaged ({one_line(error)}); make its shard again") from None

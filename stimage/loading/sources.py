@@ -18,7 +18,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 import stimage_1k4m
 from stimage.core.access import OPEN, Access, is_local
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.storage import list_folder, local_copy, located
 from stimage.slides.catalog import PUBLISHED, TECHS, Catalog, Filters, Slide, read_catalog
 from stimage.slides.names import check_name, fold_name
@@ -129,7 +129,8 @@ def reading(what: str, files: Callable[[], Iterable[str]] = tuple) -> Iterator[N
         where = heard.file or getattr(error, "filename", None)
         if not where and isinstance(error, OSError):  # as a checksum that differs
             where = next((file for file in files() if is_local(file) and _is_damaged(file)), None)
-        raise DataError(f"{where or what}: cannot be read ({one_line(error)}); get or make it again") from error
+        why = f"cannot be read ({one_line(error)}); get or make it again"
+        raise unreadable(where or what, error, why) from error
     finally:
         _parquet_log.removeHandler(heard)
 
@@ -164,7 +165,7 @@ def _published_catalog(location: str, access: Access) -> Catalog:
     try:
         rows = pq.read_table(path, columns=["slide", "tech", *of.values(), "left_out"]).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{path}: is no table of slides as build_shards writes it ({one_line(error)})") from None
+        raise unreadable(path, error, f"is no table of slides as build_shards writes it ({one_line(error)})") from None
     for row in rows:
         check_name(row["slide"] or "", path)
         if row["tech"] not in TECHS:

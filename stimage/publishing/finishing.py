@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.tables import csv_text
 from stimage.genes.names import is_ensembl
 from stimage.genes.vocabulary import GENES_FILE, load_vocabulary
@@ -134,9 +134,8 @@ def _read_totals(shard: Shard) -> pa.Table:
     try:
         return pq.read_table(shard.totals, page_checksum_verification=True).select(["gene_id", "spots", "total"])
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise DataError(
-            f"{shard.totals}: is damaged ({one_line(error)}); remove it and run the same command again"
-        ) from None
+        why = f"is damaged ({one_line(error)}); remove it and run the same command again"
+        raise unreadable(shard.totals, error, why) from None
 
 
 def _kind(name: str) -> str:

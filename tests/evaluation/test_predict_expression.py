@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -147,6 +148,10 @@ def test_constant_genes(root, patients, tmp_path, capsys):
     assert [fold["constant"] for fold in done.results["overall"]["folds"] if fold["test"] == ["S1"]] == [["CD3E"]]
     done = run(capsys, SCRIPT, *shared, "--slides", "S0", "S1", "S2", out=tmp_path / "fixed")
     assert done.results["slides"]["S1"]["constant_genes"] == 1 and done.results["slides"]["S1"]["genes"] == 1
+    assert re.search(
+        r"Pearson's r -?0\.\d{3} \(baselines: gene mean -?0\.\d{3}, coordinates -?0\.\d{3}\): ", done.printed
+    )
+    assert "note: maps of 1 of 3 predicted slides; maps=3 (--maps 3) draws all" in done.printed
     assert done.results["overall"]["pearson"]["mean"] is not None
 
 

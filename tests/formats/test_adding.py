@@ -123,7 +123,7 @@ BAD = {
     "does not show all spots: it is 90 x 90 pixels": {"x": np.where(X == 4, 500, 20.0)},
     "is not the image that the positions are of": {"x": X + 500},
     "cut.png: is damaged or cut off": {"image": Path("cut.png")},
-    "lost.png: is no PNG": {"image": Path("lost.png")},
+    "lost.png: cannot be read": {"image": Path("lost.png")},
 }
 
 

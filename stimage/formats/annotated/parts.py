@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata.io import read_elem
 
-from stimage.core.errors import DataError, one_line, shown
+from stimage.core.errors import DataError, one_line, shown, unreadable
 from stimage.formats.annotated.places import holds_places
 from stimage.formats.imported import reading
 
@@ -87,7 +87,7 @@ def _opened(path: Path) -> Iterator[h5py.File]:
             raise DataError(f"{path}: is no .h5ad: it does not begin as HDF5 files do")
         file = h5py.File(path, "r")
     except OSError as error:
-        raise DataError(f"{path}: cannot be read as .h5ad ({one_line(error)}); get it again") from None
+        raise unreadable(path, error, f"cannot be read as .h5ad ({one_line(error)}); get it again") from None
     with file:
         with reading(path, ".h5ad"):
             _check(path, file)
@@ -108,8 +108,8 @@ def _element(path: Path, file: h5py.File, name: str) -> Any:
             warnings.simplefilter("ignore")  # of old ways of writing, which are read all the same
             return file[name] if _is_dense(file[name]) else read_elem(file[name])
     except Exception as error:  # HDF5's, numpy's and anndata's own, of whatever the file has there
-        raise DataError(f"{path}: its {name} cannot be read ({one_line(error)}); get it again, or write it "
-                        "again with anndata") from None  # fmt: skip
+        why = f"its {name} cannot be read ({one_line(error)}); get it again, or write it again with anndata"
+        raise unreadable(path, error, why) from None
 
 
 def _is_dense(element: Any) -> bool:

@@ -16,6 +16,7 @@ import pyvips
 import tifffile
 
 from stimage.core.errors import DataError, one_line
+from stimage.core.storage import check_readable
 
 STRIP = 16  # rows decoded at a time: few enough for the processor's cache
 LOADERS = ("pngload", "jpegload", "tiffload")
@@ -23,6 +24,7 @@ SEPARATE = tifffile.PLANARCONFIG.SEPARATE
 PIXELS: dict[str, np.dtype] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
 MAX_IMAGE_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 UNKNOWN = ("not supported", "not implemented", "not configured", "libvips built without")  # libvips of compressions
+MEMORY = ("out of memory", "cannot allocate", "Insufficient memory")  # libvips, libtiff and libjpeg of memory
 MAX_WHOLE = 400_000_000  # pixels of an image that its decoder holds whole
 
 pyvips.cache_set_max(0)  # libvips would keep a hundred opened images, with the rows it last decoded of each
@@ -78,6 +80,7 @@ def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_IMAGE_PIXEL
 
 def _open(path: str, max_pixels: int) -> pyvips.Image:
     """Open an image; of a TIFF's pages the largest, since a label or an overview may come first."""
+    check_readable(path)  # libvips says of what is not there that it is no image
     if os.path.exists(path) and not os.path.isfile(path):  # libvips waits for a pipe, and no signal ends that
         raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read (it is no file)")
     try:  # without fail_on a cut file is read silently, grey where it ends
@@ -188,6 +191,8 @@ class _Source:
     def _fault(self, why: str) -> DataError:
         if any(word in why for word in UNKNOWN):
             return DataError(f"{self.path}: is not supported ({why}); {_convert(self.path)}")
+        if any(word in why for word in MEMORY):
+            return DataError(f"{self.path}: memory ran out while it was decoded ({why})")
         return DataError(f"{self.path}: is damaged or cut off ({why})")
 
 
