@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -161,14 +163,7 @@ def parse_arguments() -> argparse.Namespace:
         required=True, metavar="KIND", help="projection, f1, scores, labels, genes, overview, collection"
     )
 
-    def kind(name: str, draw: Callable, root: bool = False) -> argparse.ArgumentParser:
-        one = kinds.add_parser(name)
-        one.set_defaults(draw=draw)
-        one.add_argument("--out", type=Path, required=True, help="the folder for the figures")
-        if root:
-            one.add_argument("--root", required=True, help="a folder laid out as the data set")
-        return one
-
+    kind = partial(add_kind, kinds)
     one = kind("projection", draw_projection, True)
     one.add_argument("--embeddings", type=Path, nargs="+", required=True, help="one for each model")
     one.add_argument("--names", nargs="+", help="of the models; otherwise as their embeddings say")
@@ -182,6 +177,24 @@ def parse_arguments() -> argparse.Namespace:
         one.add_argument("--names", nargs="+", help="of the models; otherwise the folders' names")
         if name == "f1":
             one.add_argument("--metric", choices=("macro_f1", "balanced_accuracy", "auroc"), default="macro_f1")
+    add_slide_kinds(kind)
+    one = kind("collection", draw_collection)
+    one.add_argument("--meta", required=True, help="the meta file")
+    return parser.parse_args()
+
+
+def add_kind(kinds: Any, name: str, draw: Callable, root: bool = False) -> argparse.ArgumentParser:
+    """Add a kind of figure, with what all kinds ask for."""
+    one = kinds.add_parser(name)
+    one.set_defaults(draw=draw)
+    one.add_argument("--out", type=Path, required=True, help="the folder for the figures")
+    if root:
+        one.add_argument("--root", required=True, help="a folder laid out as the data set")
+    return one
+
+
+def add_slide_kinds(kind: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the kinds that are of one slide."""
     one = kind("labels", draw_labels, True)
     one.add_argument("--slide", required=True)
     one.add_argument("--embeddings", type=Path, help="predict the slide's labels from other slides, too")
@@ -194,9 +207,6 @@ def parse_arguments() -> argparse.Namespace:
     one.add_argument("--embeddings", type=Path, required=True, help="of the slide and of those to predict it from")
     one.add_argument("--gene", required=True)
     one.add_argument("--gene-table", metavar="FILE", help=TABLE)
-    one = kind("collection", draw_collection)
-    one.add_argument("--meta", required=True, help="the meta file")
-    return parser.parse_args()
 
 
 if __name__ == "__main__":

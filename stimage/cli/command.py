@@ -9,7 +9,7 @@ from pathlib import Path
 from stimage import __version__
 from stimage.core.shipped import BASE
 
-GROUPS = {  # folder of scripts/ → what its jobs are for
+FOLDERS = {  # folder of scripts/ → what its jobs are for
     ".": "the whole way",
     "data_collection": "collect slides",
     "data_process": "prepare data",
@@ -21,14 +21,14 @@ USAGE = "usage: stimage JOB [OPTION …]; stimage JOB --help explains a job"
 
 def find_jobs() -> dict[str, Path]:
     """Return job → its script, group by group."""
-    folders = [BASE / "scripts" / folder for folder in GROUPS]
+    folders = [BASE / "scripts" / folder for folder in FOLDERS]
     return {path.stem.replace("_", "-"): path for folder in folders for path in sorted(folder.glob("*.py"))}
 
 
 def listing(jobs: dict[str, Path]) -> str:
     """Return the jobs by group, each with the first line of its script's docstring."""
     lines, width = [USAGE], max(map(len, jobs))
-    for folder, title in GROUPS.items():
+    for folder, title in FOLDERS.items():
         lines += ["", f"{title}:"]
         for job, path in jobs.items():
             if path.parent == BASE / "scripts" / folder:

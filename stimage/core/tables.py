@@ -22,7 +22,7 @@ from stimage.core.storage import local_copy
 
 GZIP = b"\x1f\x8b"
 LONGEST = 1 << 26  # bytes of a line
-MOST = 10_000_000  # lines of a table
+MOST_LINES = 10_000_000  # lines of a table
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 MARKS = {"\t": "tabs", ";": "semicolons"}
@@ -130,8 +130,8 @@ def read_cells(
 
 def _table_lines(path: str | os.PathLike, source: str, by_hand: bool, comment: str | None) -> Iterator[tuple[int, str]]:
     for number, text in _lines(path, source, by_hand):
-        if number == MOST:
-            raise DataError(f"{source}: has {MOST:,} lines or more, so it is no table to be read at once")
+        if number == MOST_LINES:
+            raise DataError(f"{source}: has {MOST_LINES:,} lines or more, so it is no table to be read at once")
         if not comment or not text.startswith(comment):
             yield number, text
 

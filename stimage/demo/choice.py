@@ -16,7 +16,7 @@ from stimage.slides.splits.splitting import Splitting
 from stimage.training.settings.groups import Settings
 
 SLIDES, SPOTS = 6, 12_000  # at most, so that two cores are done in minutes
-HELD_OUT = 0.25  # of the slides
+HELD_OUT_SHARE = 0.25  # of the slides
 
 
 @dataclass(frozen=True)
@@ -116,10 +116,10 @@ def hold_out(slides: Sequence[Slide]) -> tuple[list[Slide], str]:
     if len(slides) < 2:
         return [], by
     try:
-        placed = deal_slides(slides, Splitting(by, fractions=(1 - HELD_OUT, HELD_OUT, 0)))
+        placed = deal_slides(slides, Splitting(by, fractions=(1 - HELD_OUT_SHARE, HELD_OUT_SHARE, 0)))
     except DataError:  # studies that share a slide are one
         by = "slide"
-        placed = deal_slides(slides, Splitting(by, fractions=(1 - HELD_OUT, HELD_OUT, 0)))
+        placed = deal_slides(slides, Splitting(by, fractions=(1 - HELD_OUT_SHARE, HELD_OUT_SHARE, 0)))
     return [one.slide for one in placed.values() if one.split == "validation"], by
 
 

@@ -19,7 +19,7 @@ from stimage.demo.choice import Choice
 from stimage.demo.steps import Steps
 from stimage.genes.panels import Panel
 
-PAGE = files("stimage.demo") / "page"
+DEMO_PAGE = files("stimage.demo") / "page"
 MODELS = ("untrained", "tuned")
 PATCHES = 16
 WIDEST = 1600  # pixels of a figure
@@ -34,7 +34,7 @@ def write_demo_report(out: Path, choice: Choice, steps: Steps) -> Path:
     checks = read_results(out / "check_spots")
     shown = {
         "choice": choice,
-        "style": PAGE.joinpath("report.css").read_text("utf-8"),
+        "style": DEMO_PAGE.joinpath("report.css").read_text("utf-8"),
         "steps": [(step, steps.state.get(step.name, {}).get("seconds"), link(step.makes, out)) for step in steps.done],
         "left_out": left_out(steps),
         "seconds": sum(steps.state[step.name]["seconds"] for step in steps.done if not step.left_out),
@@ -54,7 +54,7 @@ def write_demo_report(out: Path, choice: Choice, steps: Steps) -> Path:
         **{what: measured(out, what, choice) for what in ("probe", "scores", "prediction")},
     }
     path = out / "report.html"
-    write_text(path, page.from_string(PAGE.joinpath("report.html").read_text("utf-8")).render(shown))
+    write_text(path, page.from_string(DEMO_PAGE.joinpath("report.html").read_text("utf-8")).render(shown))
     return path
 
 

@@ -14,7 +14,7 @@ from stimage.scores.probe_scores import FoldPredictions
 from stimage.scores.threads import one_thread
 from stimage.slides.images.patches import Patch
 
-NEIGHBOURS = 5
+NEAREST = 5
 APART = 1e4  # pitches: farther than a slide is wide, so that spots of a spot's own slide are nearest
 
 
@@ -34,7 +34,7 @@ def position_only(spots: LabelledSpots, labels: np.ndarray, folds: Sequence[Fold
     """
     k, places, scores = int(labels.max()) + 1, positions(spots, APART), []
     for fold in folds:
-        nearest = KNeighborsClassifier(min(NEIGHBOURS, len(fold.train)))
+        nearest = KNeighborsClassifier(min(NEAREST, len(fold.train)))
         with one_thread():
             said = nearest.fit(places[fold.train], labels[fold.train]).predict_proba(places[fold.test])
         wide = np.zeros((len(fold.test), k))

@@ -13,7 +13,7 @@ from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.matching import NoSpotLeft
 from stimage.slides.spots import Spots, open_spots
 
-SHOWN = 3  # reasons in an error
+MOST_TOLD = 3  # reasons in an error
 log = logging.getLogger(__name__)
 
 
@@ -95,10 +95,9 @@ def _check_one_is_left(opening: Opening, slides: Sequence[Slide]) -> None:
             _found[opening] = slide
             return
         reasons.append(str(spots))
-    more = "; …" if len(reasons) > SHOWN else ""
-    raise DataError(
-        f"nothing is left: on_mismatch='drop' leaves out all {len(reasons)} slides: {'; '.join(reasons[:SHOWN])}{more}"
-    )
+    more = "; …" if len(reasons) > MOST_TOLD else ""
+    told = "; ".join(reasons[:MOST_TOLD]) + more
+    raise DataError(f"nothing is left: on_mismatch='drop' leaves out all {len(reasons)} slides: {told}")
 
 
 _found: dict[Opening, Slide] = {}  # a slide that was not left out, with its stamps

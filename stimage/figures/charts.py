@@ -11,11 +11,11 @@ from stimage.core.errors import DataError
 from stimage.figures.colours import GREY, OKABE_ITO
 from stimage.figures.style import canvas, shortened, styled
 
-CLASSIFIERS = {"embedding": "embedding", "majority": "majority", "position": "position only", "colour": "colour"}
+CLASSIFIER_LABELS = {"embedding": "embedding", "majority": "majority", "position": "position only", "colour": "colour"}
 SCORES = {"silhouette": "silhouette (higher is better)", "calinski_harabasz": "Calinski-Harabasz (higher is better)",
           "davies_bouldin": "Davies-Bouldin (lower is better)"}  # fmt: skip
-SPECIES = ("human", "mouse", "human & mouse")
-TISSUES = 10
+SPECIES_ORDER = ("human", "mouse", "human & mouse")
+MOST_TISSUES = 10
 
 
 @styled
@@ -31,7 +31,7 @@ def f1_bars(results: Mapping[str, Mapping], metric: str = "macro_f1") -> Figure:
     if len(set(protocols.values())) > 1:
         raise DataError(f"results are of several protocols: {protocols}; draw those of one in one figure")
     pooled = {model: _pooled(model, r) for model, r in results.items()}
-    names = [name for name in CLASSIFIERS if all(name in entry for entry in pooled.values())]
+    names = [name for name in CLASSIFIER_LABELS if all(name in entry for entry in pooled.values())]
     figure, axes = canvas(max(3.5, 1.3 + 0.45 * len(names) * len(pooled)), 3.2)
     one, width = axes[0, 0], 0.8 / len(names)
     for k, name in enumerate(names):
@@ -40,7 +40,7 @@ def f1_bars(results: Mapping[str, Mapping], metric: str = "macro_f1") -> Figure:
         stds = [figure_of["std"] or 0 for figure_of in known]
         places = np.arange(len(known)) + (k - (len(names) - 1) / 2) * width
         one.bar(places, means, width, yerr=stds, color=GREY if name == "majority" else OKABE_ITO[k], capsize=2,
-                error_kw={"linewidth": 0.8}, label=CLASSIFIERS[name])  # fmt: skip
+                error_kw={"linewidth": 0.8}, label=CLASSIFIER_LABELS[name])  # fmt: skip
     one.set_xticks(range(len(pooled)), [shortened(model, 26) for model in pooled], rotation=30 * (len(pooled) > 2))
     one.set_ylim(0, 1)
     one.set_ylabel(metric.replace("_", " ").replace("f1", "F1"))
@@ -90,12 +90,12 @@ def parts_of(slides: Sequence[tuple[str, str, str, int]]) -> dict[str, list[str]
     """Return the technologies and the species of slides, in order, each only if there are several."""
     techs = list(dict.fromkeys(slide[0] for slide in slides))
     found = {_species(slide) for slide in slides}
-    parts = {"technology": techs, "species": [name for name in (*SPECIES, "other") if name in found]}
+    parts = {"technology": techs, "species": [name for name in (*SPECIES_ORDER, "other") if name in found]}
     return {kind: names for kind, names in parts.items() if len(names) > 1}
 
 
 def _species(slide: tuple[str, str, str, int]) -> str:
-    return slide[1] if slide[1] in SPECIES else "other"
+    return slide[1] if slide[1] in SPECIES_ORDER else "other"
 
 
 @styled
@@ -125,7 +125,7 @@ def _pie(axes: Axes, totals: Mapping[str, int]) -> None:
 @styled
 def collection_bars(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
     """Draw bars of slides and of spots of the ten commonest tissues, by technology; all others as one."""
-    commonest = [name for name, _ in Counter(slide[2] for slide in slides).most_common(TISSUES)]
+    commonest = [name for name, _ in Counter(slide[2] for slide in slides).most_common(MOST_TISSUES)]
     names = [*commonest, "others"] if len({slide[2] for slide in slides}) > len(commonest) else commonest
     techs = list(dict.fromkeys(slide[0] for slide in slides))
     figure, axes = canvas(8.5, 3.8, 1, 2, sharey=True)

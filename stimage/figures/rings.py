@@ -9,8 +9,8 @@ from stimage.figures.colours import Look, rgb_and_marks
 DOT = 3.0  # pixels of radius below which a spot is a dot, as its ring would be a blot
 LEAST = 1.3  # pixels of a dot's radius
 DRAWN = 20_000  # spots; of more an even share is drawn, so that tissue shows between them
-MOST = 1 << 26  # pixels of all rings
-BLOCK = 1 << 22  # pixels blended at a time
+RING_PIXELS = 1 << 26  # pixels of all rings
+BLENDED_PIXELS = 1 << 22  # pixels blended at a time
 
 
 def draw_rings(
@@ -34,7 +34,7 @@ def draw_rings(
         Bins of side 2 r instead of discs.
     """
     r = np.clip(np.round(2 * r) / 2, LEAST, max(pixels.shape))
-    most = min(len(r), DRAWN, MOST // int(20 * r.max(initial=1)))  # of huge rings, fewer
+    most = min(len(r), DRAWN, RING_PIXELS // int(20 * r.max(initial=1)))  # of huge rings, fewer
     some = np.unique(np.linspace(0, len(r) - 1, most).astype(int))
     rgb, marked = (values[some] for values in rgb_and_marks(colours))
     xy, radii, tones = np.clip(xy[some], -1e6, 1e6).round().astype(int), r[some], 255 * rgb.astype(np.float32)
@@ -72,8 +72,10 @@ def _blend(pixels: np.ndarray, xy: np.ndarray, mask: np.ndarray, tones: np.ndarr
     """Paint a mask (k x k) in a tone (n x 3) around each place (n x 2) of an image (float32), in place."""
     half, (down, across) = len(mask) // 2, np.nonzero(mask)
     share = mask[down, across].astype(np.float32)[None, :, None]
-    for at in range(0, len(xy), max(1, BLOCK // len(down))):
-        x, y = (xy[at : at + BLOCK // len(down), k, None] + cells - half for k, cells in enumerate((across, down)))
+    for at in range(0, len(xy), max(1, BLENDED_PIXELS // len(down))):
+        x, y = (
+            xy[at : at + BLENDED_PIXELS // len(down), k, None] + cells - half for k, cells in enumerate((across, down))
+        )
         tone = tones[at : at + len(x), None]
         inside = (x >= 0) & (y >= 0) & (x < pixels.shape[1]) & (y < pixels.shape[0])
         old = pixels[np.where(inside, y, 0), np.where(inside, x, 0)]

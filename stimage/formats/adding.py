@@ -16,7 +16,7 @@ from stimage.core.storage import normal_root
 from stimage.core.tables import Row, csv_text, read_table
 from stimage.core.together import finish_placing, place, staged
 from stimage.formats.file_counts import count_blocks
-from stimage.formats.frame import check_slide
+from stimage.formats.frame import check_frame
 from stimage.formats.imported import ImportedSlide
 from stimage.formats.stored.image import StoredImage
 from stimage.genes.vocabulary import GENES_FILE, add_genes
@@ -68,7 +68,7 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str =
     row = replace(row, tech=found.tech, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
     if found.um_per_px:
         row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
-    check_slide(found)
+    check_frame(found)
     finish_placing(root)
     _check_name_is_free(root, row)
     _meta_of(root, row)

@@ -19,7 +19,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.images.views import IMAGE_PX, read_views, whole
 from stimage.slides.spots import Spots, open_spots
 
-BLOCK = 512  # spots
+BLOCK_SPOTS = 512  # spots
 CATEGORIES = ("slide", "tech", "species", "tissue", "pmid", "involve_cancer", "annotation")
 EMPTY = ("layers", "varm", "obsp", "varp")
 
@@ -115,8 +115,8 @@ def _places(spots: Spots, genes: Sequence[str], naming: Naming | None, panel: Pa
 
 def _blocks(spots: Spots, places: np.ndarray, genes: int, normalise: str) -> Iterator[csr_matrix]:
     normal = fit_normalisation(normalise, spots, places)
-    for at in range(0, len(spots), BLOCK):
-        rows = spots.rows(slice(at, at + BLOCK))
+    for at in range(0, len(spots), BLOCK_SPOTS):
+        rows = spots.rows(slice(at, at + BLOCK_SPOTS))
         block = rows.sparse(places, genes)
         block.data = normal(block.data, block.tocoo().row, rows.totals())
         yield block

@@ -24,7 +24,7 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # characters that no name has, and tha
 ANOTHER = 0.5  # share of the spots beyond an image from which on it is another one
 
 
-def check_slide(found: ImportedSlide) -> None:
+def check_frame(found: ImportedSlide) -> None:
     """Refuse a slide that could not be loaded, or whose image is not the one that its positions are of.
 
     All of the image is decoded, in the memory of some rows.

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stimage.core.errors import DataError, shown
-from stimage.formats.annotated.counts import counts_of, gene_names, kept_features
+from stimage.formats.annotated.counts import counts_of, kept_features, symbols_and_ids
 from stimage.formats.annotated.libraries import VIEW, library_of
 from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
 from stimage.formats.annotated.pictures import Entry, entry_of, preview_of
@@ -90,7 +90,7 @@ def slide_of(
     labels = _labels(obs[spots], options.labels, where)
     counts, genes = counts_of(parts, options.layer, spots)
     keep, others = kept_features(genes, options.genome, where)
-    symbols, ids = gene_names(genes[keep], where, options.genome)
+    symbols, ids = symbols_and_ids(genes[keep], where, options.genome)
     scale, r = _scale(entry, options)
     image = options.image or entry.picture()
     told = [entry.factors, entry.metadata, entry.told, parts.uns, hest]

@@ -19,7 +19,7 @@ from stimage.slides.catalog import Filters, Slide
 from stimage.slides.splits.splitting import slides_by_split
 
 METHODS = (*DEFAULT_N, "list")
-VERSIONS = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
+PACKAGES = ("stimage-1k4m", "scanpy", "anndata", "numpy", "pandas")
 log = logging.getLogger(__name__)
 
 
@@ -141,7 +141,7 @@ def _record(
         "held_out": [slide.name for slide in others],
         "parts": slides_by_split(root.placed.values()),
         "species": sorted({slide.species for slide in train if slide.species}),
-        "versions": versions_of(VERSIONS),
+        "versions": versions_of(PACKAGES),
     }
 
 

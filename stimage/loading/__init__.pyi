@@ -1,4 +1,4 @@
-from .ahead import MOST as MOST
+from .ahead import MOST_WORKERS as MOST_WORKERS
 from .ahead import Batches as Batches
 from .ahead import Begun as Begun
 from .ahead import Memory as Memory
@@ -12,7 +12,7 @@ from .sources import VERIFIED as VERIFIED
 from .sources import Source as Source
 from .sources import open_source as open_source
 from .sources import reading as reading
-from .tensors import COLUMNS as COLUMNS
+from .tensors import BATCH_COLUMNS as BATCH_COLUMNS
 from .tensors import SpotBatch as SpotBatch
 from .tensors import begin_batch as begin_batch
 from .tensors import to_batch as to_batch

@@ -23,7 +23,7 @@ from stimage.core.errors import DataError
 Task = Callable[[], None]  # fills a part of a batch
 Begun = Generator[tuple[Any, list[Task]], None, None]  # batches, and what is to be done until they are whole
 AHEAD = 1  # batches that are read and filled beside the one that was asked for
-MOST = 16  # threads that decode, or processes that read, each with two batches ready
+MOST_WORKERS = 16  # threads that decode, or processes that read, each with two batches ready
 KEPT = 4  # blocks of a size that wait for their next use
 END = object()
 
@@ -76,7 +76,7 @@ class Batches(IterableDataset):
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         memory = Memory(for_device=info is None and torch.accelerator.is_available())
-        decoders = min(cores(), MOST) if info is None else 1
+        decoders = min(cores(), MOST_WORKERS) if info is None else 1
         with closing(run_ahead(self.begin(memory, worker, workers), decoders)) as batches:
             for batch, filled in batches:
                 try:

@@ -20,9 +20,9 @@ from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader, get_worker_info
 
 from stimage.core.errors import DataError
-from stimage.loading.ahead import MOST, Batches, Begun, Memory, cores
+from stimage.loading.ahead import MOST_WORKERS, Batches, Begun, Memory, cores
 from stimage.loading.sources import reading
-from stimage.loading.tensors import COLUMNS, SpotBatch, begin_batch
+from stimage.loading.tensors import BATCH_COLUMNS, SpotBatch, begin_batch
 
 IN_ARROW = "call with_format('arrow') before filter or map, whose function then gets tables"
 
@@ -126,7 +126,7 @@ class SpotBatches(Batches):
     """
 
     def __init__(self, dataset: datasets.IterableDataset, batch_size: int, image_size: int | None, drop_last: bool):
-        columns = [name for name in COLUMNS if name in dataset.features]
+        columns = [name for name in BATCH_COLUMNS if name in dataset.features]
         self.dataset = dataset.select_columns(columns).with_format("arrow")
         self.batch_size, self.image_size, self.drop_last = batch_size, image_size, drop_last
         self.epoch, self._first, self._goes_on = 0, 0, False
@@ -173,7 +173,7 @@ class SpotBatches(Batches):
 
 def _usual_workers(dataset: datasets.IterableDataset | datasets.Dataset) -> int:
     streamed_root = isinstance(dataset, datasets.IterableDataset) and dataset.info.builder_name == "stimage_1k4m"
-    return min(cores(), MOST) if streamed_root else 0
+    return min(cores(), MOST_WORKERS) if streamed_root else 0
 
 
 def _check(dataset: object) -> None:

@@ -11,8 +11,8 @@ import torch
 from stimage.loading.ahead import Memory, Task
 from stimage.loading.decoding import Change, Patches, size_of
 
-COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")  # of which batches are made
-RUN = 16  # images that a thread decodes at once: two lots that are resized together
+BATCH_COLUMNS = ("spot_id", "slide", "annotation", "image", "gene_ids", "counts", "expression")  # that make a batch
+IMAGES_A_RUN = 16  # images that a thread decodes at once: two lots that are resized together
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def begin_batch(
         size = (image_size, image_size) if image_size else size_of(encoded[0].as_buffer(), ids[0])
         images = memory.empty((len(ids), *size, 3), np.dtype(np.uint8))
         patches = Patches(encoded, ids, images, resized=image_size is not None)
-        runs = [slice(k, min(k + RUN, len(ids))) for k in range(0, len(ids), RUN)]
+        runs = [slice(k, min(k + IMAGES_A_RUN, len(ids))) for k in range(0, len(ids), IMAGES_A_RUN)]
         tasks += [partial(patches.fill, rows, change) for rows in runs]
     slides, annotations = (table[name].to_pylist() for name in ("slide", "annotation"))
     return SpotBatch(ids, slides, annotations, images, **_expression(table, memory), worker=worker), tasks

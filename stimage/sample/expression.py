@@ -9,7 +9,7 @@ from stimage.sample.tissue import Tissue
 
 RAISED = 8.0  # how many times more a region expresses its markers
 BATCH = 0.15  # how much a gene's mean differs between studies (standard deviation of its logarithm)
-MITOCHONDRIAL = ("ND1", "ND2", "CO1", "CO2", "ATP6", "CO3", "ND4", "CYB")
+MITOCHONDRIAL_GENES = ("ND1", "ND2", "CO1", "CO2", "ATP6", "CO3", "ND4", "CYB")
 RIBOSOMAL = ("RPL3", "RPL7", "RPL13", "RPS2", "RPS6", "RPS18")
 RING = np.array([(0.0, 0.0)] + [(f * np.cos(a), f * np.sin(a)) for f in (0.45, 0.9) for a in np.arange(8) * np.pi / 4])
 
@@ -18,11 +18,11 @@ def named_genes(tissue: Tissue) -> list[str]:
     """Return the regions' markers, then mitochondrial and ribosomal genes."""
     human = tissue.species == "human"
     markers = [gene for region in tissue.regions.values() for gene in region.markers]
-    mitochondrial = [f"MT-{gene}" if human else f"mt-{gene.capitalize()}" for gene in MITOCHONDRIAL]
+    mitochondrial = [f"MT-{gene}" if human else f"mt-{gene.capitalize()}" for gene in MITOCHONDRIAL_GENES]
     return markers + mitochondrial + [gene if human else gene.capitalize() for gene in RIBOSOMAL]
 
 
-def gene_names(tissue: Tissue, n: int) -> list[str]:
+def made_genes(tissue: Tissue, n: int) -> list[str]:
     """Return n gene names: the named genes, then made-up ones.
 
     Raises

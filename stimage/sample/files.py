@@ -14,7 +14,7 @@ from stimage.sample.expression import named_genes
 from stimage.sample.slides import MadeSlide, ensembl_id
 from stimage.sample.tissue import BRAIN, BREAST
 
-META_COLUMNS = "slide species tissue pmid title abstract keywords involve_cancer tech spot_num gene_num".split()
+SAMPLE_COLUMNS = "slide species tissue pmid title abstract keywords involve_cancer tech spot_num gene_num".split()
 IMAGE_KINDS = ("png", "jpeg", "strip tiff", "tiled tiff")
 PITCH_UM = {"ST": 200, "Visium": 100, "VisiumHD": 8}
 
@@ -62,7 +62,7 @@ def write_made_meta(out: Path, made: list[MadeSlide]) -> None:
                      study.tech, len(slide.spots.ids), len(slide.genes)])  # fmt: skip
         for pmid in filter(None, study.pmid.split(",")):
             entries[pmid] = f"@article{{{pmid},\n  title = {{{title}}},\n  pmid = {{{pmid}}}\n}}\n"
-    write_text(out / "meta" / "meta_all_gene.csv", csv_text([META_COLUMNS, *rows], csv.QUOTE_ALL))
+    write_text(out / "meta" / "meta_all_gene.csv", csv_text([SAMPLE_COLUMNS, *rows], csv.QUOTE_ALL))
     write_text(out / "meta" / "bib.txt", "\n".join(entries.values()))
 
 

@@ -8,7 +8,7 @@ from stimage.sample.expression import (
     Programme,
     draw_counts,
     draw_programme,
-    gene_names,
+    made_genes,
     named_genes,
     region_shares,
     with_batch_effect,
@@ -70,7 +70,7 @@ def generator(seed: int, name: str) -> np.random.Generator:
 
 def make_batch(study: Study, genes: int, seed: int) -> StainBatch:
     """Draw what a study's slides share; studies of one tissue differ by their batch effect and stain alone."""
-    names = gene_names(study.tissue, genes)
+    names = made_genes(study.tissue, genes)
     shared = draw_programme(study.tissue, names, generator(seed, f"{study.tissue.species} {study.tissue.organ}"))
     rng = generator(seed, study.name)
     return StainBatch(names, with_batch_effect(shared, rng), rng.uniform(0.85, 1.2, 3))
@@ -110,5 +110,5 @@ def with_other_genes(slide: MadeSlide, number: int, rng: np.random.Generator) ->
 
 
 def ensembl_id(place: int) -> str:
-    """Return a made-up Ensembl id (no real one begins so) of the gene at a place of `gene_names`."""
+    """Return a made-up Ensembl id (no real one begins so) of the gene at a place of `made_genes`."""
     return f"ENSG9{place:010d}"

@@ -17,9 +17,9 @@ from stimage.figures.style import save
 from stimage.publishing.pushing import push_folder
 from stimage.training.run import Run
 
-SHOWN = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
+CARD_SCORES = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
          "probe_f1")  # fmt: skip
-VERSIONS = ("torch", "transformers", "accelerate", "datasets", "stimage-1k4m")
+PACKAGES = ("torch", "transformers", "accelerate", "datasets", "stimage-1k4m")
 LOAD = {
     True: """\
 from transformers import CLIPModel
@@ -50,7 +50,7 @@ Images are normalised by the image processor in this repository; patches are {pa
 Settings: `settings.json`; the slides of each split: `slides.json`. Method and data: Chen et al., *STimage-1K4M*,
 NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
 """
-HELD_OUT = """\
+HELD_OUT_TEXT = """\
 ## On held-out slides
 
 {slides}
@@ -137,14 +137,14 @@ def _held_out(run: Run, other: str) -> str:
     if not run.held_out:
         return f"No slide was held out, so nothing says how good it is.{test}"
     history = run.progress.history
-    heads = [name for name in SHOWN if any(name in scores for scores in history)]
+    heads = [name for name in CARD_SCORES if any(name in scores for scores in history)]
     rows = [
         " | ".join([f"| {s['epoch']}", *(f"{s[name]:.4g}" if name in s else "" for name in heads)]) for s in history
     ]
     slides = f"{len(run.held_out):,} spots of {_some(run.held_out.slides)}."
     if seen := set(run.seen) & set(run.held_out.slides):
         slides += f" The panel's genes were chosen on {len(seen)} of these slides, too."
-    return HELD_OUT.format(
+    return HELD_OUT_TEXT.format(
         slides=slides, other=other, heads=" | ".join(heads), rule=" | ".join("---" for _ in heads),
         rows="\n".join(f"{row} |" for row in rows), test=test,
     )  # fmt: skip
@@ -159,7 +159,7 @@ def write_results(out: Path, run: Run) -> None:
     progress, settings = run.progress, run.settings
     best = next((s for s in progress.history if s["epoch"] == progress.best_epoch), {})
     record_results(
-        out, "settings", settings.record, [settings.run.seed], VERSIONS, time.monotonic() - run.began,
+        out, "settings", settings.record, [settings.run.seed], PACKAGES, time.monotonic() - run.began,
         processes=run.accelerator.num_processes,
         spots={"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
         slides=run.parts.record, panel_saw=run.seen,

@@ -29,7 +29,7 @@ from stimage.training.validation import loader, to_device, validate
 
 MAX_LOGIT_SCALE = float(np.log(100))
 PATIENCE = timedelta(hours=12)  # while the main process prepares data or uploads; NCCL's own is ten minutes
-SHOWN = {  # of an epoch: what it is called on its line, how wide it is, its format
+LINE_SCORES = {  # of an epoch: what it is called on its line, how wide it is, its format
     "epoch": ("epoch", 3, "d"),
     "train_loss": ("train loss", 6, ".3f"),
     "loss": ("held-out loss", 6, ".3f"),
@@ -236,7 +236,7 @@ class Run:
 
 def epoch_line(scores: Mapping[str, float | None]) -> str:
     """Return an epoch's line, such that lines are aligned; results.json has all scores, under their full names."""
-    shown = [(scores[name], *look) for name, look in SHOWN.items() if name in scores]
+    shown = [(scores[name], *look) for name, look in LINE_SCORES.items() if name in scores]
     return "  ".join(f"{word} {'-' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)
 
 

@@ -17,7 +17,7 @@ from stimage.examples.registering import raise_cause
 from stimage.loading.ahead import Batches, Begun, Memory, Task
 from stimage.loading.pixels import augment
 from stimage.loading.sources import VERIFIED, open_source, reading
-from stimage.loading.tensors import COLUMNS, SpotBatch, begin_batch
+from stimage.loading.tensors import BATCH_COLUMNS, SpotBatch, begin_batch
 from stimage.training.parts import Parts
 from stimage.training.second_tower import second_input
 from stimage.training.settings.groups import Settings
@@ -96,7 +96,7 @@ def load_spots(
         if part is None or not len(part):
             spots.append(None)
             continue
-        table = part.select_columns([name for name in COLUMNS if name in part.features]).with_format("arrow")
+        table = part.select_columns([name for name in BATCH_COLUMNS if name in part.features]).with_format("arrow")
         column = table.select_columns(["slide"])[:]["slide"].combine_chunks().dictionary_encode()
         slides, slide = tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
         other = second_input(settings, table, slides, slide, names, tokenizer)

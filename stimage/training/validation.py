@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
-from stimage.loading.ahead import MOST, cores, load_ahead
+from stimage.loading.ahead import MOST_WORKERS, cores, load_ahead
 from stimage.scores.linear_probe import probe_f1
 from stimage.scores.retrieval import retrieval_scores
 from stimage.slides.labels import is_label
@@ -17,7 +17,7 @@ from stimage.training.order import global_batches
 from stimage.training.settings.groups import Settings
 from stimage.training.spots import TrainingBatches, TrainingSpots, held_out_as_is
 
-AT_ONCE = 256
+BATCH_SIZE = 256
 PROBE_LEAST = 5  # spots of some label, to choose the probe's alpha on
 WAYS = {"a_to_b": "image_to_other", "b_to_a": "other_to_image"}
 
@@ -75,7 +75,7 @@ def embed_rows(
     accelerator: Accelerator, towers: nn.Module, spots: TrainingSpots, rows: np.ndarray, workers: int | None
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Embed rows of a data set, shared by all processes: images and others (n x d, float32), and the logit scale."""
-    batches = [rows[i : i + AT_ONCE] for i in range(0, len(rows), AT_ONCE)]
+    batches = [rows[i : i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
     rank, ranks = accelerator.process_index, accelerator.num_processes
     mine = [min(k, len(batches) - 1) for k in range(rank, len(batches) + rank, ranks)]  # FSDP: all ranks go forward
     found = {}
@@ -99,8 +99,8 @@ def loader(
 
 
 def spare_cores() -> int:
-    """Return this rank's share of the cores that it may run on, less its own: from 1 to `MOST`."""
-    return min(max(1, cores() - 1), MOST)
+    """Return this rank's share of the cores that it may run on, less its own: from 1 to `MOST_WORKERS`."""
+    return min(max(1, cores() - 1), MOST_WORKERS)
 
 
 def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[str, torch.Tensor]:

@@ -11,7 +11,7 @@ import pytest
 import stimage
 from stimage.core.errors import DataError
 from stimage.core.tables import read_cells
-from stimage.formats.frame import check_slide
+from stimage.formats.frame import check_frame
 from stimage.formats.h5ad import from_anndata, read_h5ad
 from stimage.formats.imported import ImportOptions
 from stimage.formats.tenx.space_ranger import read_space_ranger
@@ -84,7 +84,7 @@ def test_spots_that_cannot_be_cut(outs, diameter, said):
     """Loading would refuse them, or take all memory."""
     rewrite(outs / FACTORS, spot_diameter_fullres=diameter)
     with pytest.raises(DataError, match=r"a spot's radius is .* pixels") as error:
-        check_slide(read(outs))
+        check_frame(read(outs))
     assert said in str(error.value) and "correct spot_diameter_fullres" in str(error.value)
 
 
@@ -97,7 +97,7 @@ def test_a_scale_factor_that_cannot_be(outs):
 def test_a_small_image_whose_pixels_are_damaged(outs):
     (outs / HIRES).write_bytes((outs / HIRES).read_bytes()[:3000])
     with pytest.raises(DataError, match=r"tissue_hires_image.png: cannot be read as an image"):
-        check_slide(read(outs))
+        check_frame(read(outs))
 
 
 def as_text(outs: Path, how) -> None:

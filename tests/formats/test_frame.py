@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from stimage.core.errors import DataError
-from stimage.formats.frame import check_slide, without_beyond
+from stimage.formats.frame import check_frame, without_beyond
 from tests.formats.killed import imported
 
 WIDE, HIGH = 1100, 900
@@ -73,20 +73,20 @@ WRONG = {
 @pytest.mark.parametrize("words", WRONG)
 def test_a_wrong_image_is_told(tmp_path, words):
     with pytest.raises(DataError, match=words):
-        check_slide(slide_of(WRONG[words], tmp_path))
+        check_frame(slide_of(WRONG[words], tmp_path))
 
 
 def test_the_right_image_passes(tmp_path):
     """As it is, saved again as JPEG, darker, a pixel smaller; without a frame, and where nothing is to be seen."""
     picture = tissue()
-    check_slide(slide_of(picture, tmp_path))
-    check_slide(slide_of(picture.crop((0, 0, WIDE - 1, HIGH)), tmp_path))
-    check_slide(slide_of(picture.point(lambda value: value * 0.8), tmp_path))
+    check_frame(slide_of(picture, tmp_path))
+    check_frame(slide_of(picture.crop((0, 0, WIDE - 1, HIGH)), tmp_path))
+    check_frame(slide_of(picture.point(lambda value: value * 0.8), tmp_path))
     picture.save(tmp_path / "tissue.jpg", quality=60)
-    check_slide(slide_of(picture, tmp_path, image=tmp_path / "tissue.jpg"))
-    check_slide(slide_of(picture, tmp_path, frame=None))
+    check_frame(slide_of(picture, tmp_path, image=tmp_path / "tissue.jpg"))
+    check_frame(slide_of(picture, tmp_path, frame=None))
     blank = Image.new("RGB", (WIDE, HIGH), (240, 240, 240))
-    check_slide(slide_of(blank, tmp_path, preview=np.asarray(blank.reduce(2))))
+    check_frame(slide_of(blank, tmp_path, preview=np.asarray(blank.reduce(2))))
 
 
 def test_spots_beyond_the_image(tmp_path):
@@ -97,9 +97,9 @@ def test_spots_beyond_the_image(tmp_path):
     x[order[-5:]] = 2000
     some = replace(found, x=x, left_out={"antibodies": 3})
     with pytest.raises(DataError, match=f"does not show all spots: .* and 5 of {len(x)} spots .* on_mismatch='drop' "):
-        check_slide(some)
+        check_frame(some)
     left = without_beyond(some)
-    check_slide(left)
+    check_frame(left)
     assert left.left_out == {"antibodies": 3, "spots that lie beyond the image": 5}
     kept = np.setdiff1d(np.arange(len(x)), order[-5:])
     assert left.barcodes == [found.barcodes[k] for k in kept] and (left.counts != found.counts[kept]).nnz == 0
@@ -109,10 +109,10 @@ def test_spots_beyond_the_image(tmp_path):
     cut = replace(narrow, frame=whole.frame, preview=whole.preview)
     n = int((found.x + 13 <= 150).sum())
     with pytest.raises(DataError, match=f"or a part of it: it is 950 .* drop\\) leaves out the {n} of {len(x)} spots"):
-        check_slide(cut)
-    check_slide(without_beyond(cut))
+        check_frame(cut)
+    check_frame(without_beyond(cut))
     assert without_beyond(cut).left_out == {"spots that lie beyond the image": n}
     far = replace(found, x=found.x + 700)
     assert without_beyond(far) is far
     with pytest.raises(DataError, match=r"is not the image that the positions are of(?!.*drop)"):
-        check_slide(far)
+        check_frame(far)

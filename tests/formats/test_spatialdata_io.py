@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy.sparse import csr_matrix
 
-from stimage.formats.frame import check_slide
+from stimage.formats.frame import check_frame
 from stimage.formats.h5ad import from_anndata
 from stimage.formats.imported import ImportedSlide, ImportOptions
 from stimage.formats.recognise import read_source
@@ -73,7 +73,7 @@ def visium(tmp_path, tissue):
 
 def is_right(found: ImportedSlide) -> bool:
     """Return if counts of DARK tell the full image at the spots."""
-    check_slide(found)
+    check_frame(found)
     dark = found.counts[:, 0].toarray()[:, 0]
     seen = 255 - picture()[found.y.round().astype(int), found.x.round().astype(int)].mean(-1)
     return bool(np.abs(dark - seen).max() <= 1)

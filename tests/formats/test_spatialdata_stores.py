@@ -13,7 +13,7 @@ from spatialdata.models import Labels2DModel, PointsModel, ShapesModel
 from spatialdata.transformations import Affine, Identity, Scale, Sequence, Translation
 
 import stimage
-from stimage.formats.frame import check_slide
+from stimage.formats.frame import check_frame
 from stimage.formats.imported import ImportedSlide, ImportOptions
 from stimage.formats.recognise import read_source
 from stimage.formats.stored.image import StoredImage
@@ -31,7 +31,7 @@ def read(tmp_path):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.zarr"  # a store of its own: data that are read stay there
         data.write(path)
         found = read_source(path, ImportOptions(Path(image) if image else None, **options))
-        check_slide(found)
+        check_frame(found)
         return found
 
     return of

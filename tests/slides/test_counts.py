@@ -90,7 +90,7 @@ def test_all_rows_equal_those_of_a_slow_reader(tmp_path, table, style, block):
     genes, rows = table
     path, _ = write(tmp_path / "f.csv", genes, rows, **style)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counts, "BLOCK", block)
+        patch.setattr(counts, "BLOCK_BYTES", block)
         ids, got = dense(counts.read_counts(path), len(genes))
     want_ids, want = slow(path, len(genes))
     assert ids == want_ids == [spot for spot, _ in rows]
@@ -149,7 +149,7 @@ def both_readers(path: str, block: int, genes, order):
     """Return the two ways to read a file: all rows in blocks, and rows in an order."""
     index = counts.index_rows(path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counts, "BLOCK", block)
+        patch.setattr(counts, "BLOCK_BYTES", block)
         for read in (
             lambda: list(counts.read_counts(path)),
             lambda: counts.rows_at(path, genes, index.start[order], index.end[order]),

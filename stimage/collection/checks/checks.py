@@ -16,7 +16,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 
 FEW_COUNTS = {"ST": 50, "Visium": 50, "VisiumHD": 5}  # median of a spot below which a slide has next to no RNA
-MITOCHONDRIAL = 0.5  # median share above which cells were dying or the library failed
+MOST_MITOCHONDRIAL = 0.5  # median share above which cells were dying or the library failed
 READING = ("files", "ids", "duplicates", "inside", "radius")  # checks whose fail is that the loader refuses the slide
 MEND = "mend what the message names, or leave the slide out by exclude= (--exclude)"
 FILES = {"coord": "the coord file", "counts": "the count file", "image": "the image"}
@@ -115,7 +115,7 @@ def check_mitochondrial(counts: Counts) -> Result:
     shares = counts.mitochondrial[filled] / counts.totals[filled]
     share = float(np.median(shares)) if len(shares) else 0.0
     message = f"{share:.0%} of a spot's counts are mitochondrial (median)"
-    if share > MITOCHONDRIAL:
+    if share > MOST_MITOCHONDRIAL:
         return Result("warn", message, "dying cells or a failed library: look at the study", {"share": share})
     return Result("pass", message, "", {"share": share})
 

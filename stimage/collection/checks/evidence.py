@@ -26,7 +26,7 @@ from stimage.slides.scale.scale import Scale, slide_scale
 
 THUMBNAIL = 800  # pixels of the longer side
 SAMPLED = 64  # patches whose sharpness is looked at
-MITOCHONDRIAL = ("MT-", "Mt-", "mt-", "MT.", "mt.")
+MITOCHONDRIAL_PREFIXES = ("MT-", "Mt-", "mt-", "MT.", "mt.")
 Part = TypeVar("Part")
 
 
@@ -159,7 +159,7 @@ def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> lis
 
 def _read_counts(path: str, gene: str | None) -> Counts:
     genes = read_genes(path)
-    mitochondrial = np.array([gene.startswith(MITOCHONDRIAL) for gene in genes])
+    mitochondrial = np.array([gene.startswith(MITOCHONDRIAL_PREFIXES) for gene in genes])
     wanted = genes.index(gene) if gene in genes else -1
     ids, totals, shares, of_gene, fractional, digest = [], [], [], [], 0, 0
     for rows in read_counts(path):

@@ -24,7 +24,7 @@ from stimage.slides.names import fold_name
 
 PICTURES, SMALL = "pictures", "thumbnails"
 FINDING_COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
-VERSIONS = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
+PACKAGES = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def write_tables(
         for name, some in findings.items()
     }
     record_results(
-        out, "configuration", configuration, (), VERSIONS, seconds, overall=count_statuses(findings), slides=slides
+        out, "configuration", configuration, (), PACKAGES, seconds, overall=count_statuses(findings), slides=slides
     )
 
 

@@ -11,7 +11,7 @@ from stimage.collection.checks.findings import Finding, worst
 from stimage.core.files import write_text
 from stimage.slides.catalog import Slide
 
-PAGE = files("stimage.collection.page")
+PAGE_FILES = files("stimage.collection.page")
 MARKS = re.compile(r"<!--(TITLE|META|DATA)-->|/\*(STYLE|SCRIPT)\*/")
 
 
@@ -57,9 +57,10 @@ def write_review_page(
     ]
     data = json.dumps(rows, ensure_ascii=False, allow_nan=False, default=float).replace("<", "\\u003c")
     texts = {
-        name: PAGE.joinpath(f"report.{end}").read_text("utf-8") for name, end in (("STYLE", "css"), ("SCRIPT", "js"))
+        name: PAGE_FILES.joinpath(f"report.{end}").read_text("utf-8")
+        for name, end in (("STYLE", "css"), ("SCRIPT", "js"))
     }
     meta = f"Meta file: {meta_file}." if meta_file else "The root has no meta file."
     texts |= {"TITLE": escape(title), "META": escape(meta), "DATA": data}
-    page = PAGE.joinpath("report.html").read_text("utf-8")
+    page = PAGE_FILES.joinpath("report.html").read_text("utf-8")
     write_text(path, MARKS.sub(lambda found: texts[found[1] or found[2]], page))

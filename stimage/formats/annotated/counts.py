@@ -16,7 +16,7 @@ KINDS = ("feature_types", "feature_type", "modality")  # 10x's, CELLxGENE's (whi
 GENES = {"gene expression", "rna", "gex", "gene"}
 OTHERS = {"antibody capture", "crispr guide capture", "multiplexing capture", "antigen capture", "custom", "peaks",
           "protein", "prot", "adt", "hto", "atac", "antibody"}  # fmt: skip
-SYMBOLS = ("feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "symbols")
+SYMBOLS = ("feature_name", "gene_symbols", "gene_symbol", "gene_name", "symbols_and_ids", "symbol", "symbols")
 IDS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids", "ensg")
 ROWS = 4096  # of a dense matrix, at a time
 
@@ -81,7 +81,7 @@ def _text(told: Any) -> str:
     return "" if told is None or told != told or str(told) in ("nan", "None") else str(told)
 
 
-def gene_names(genes: pd.DataFrame, where: str, genome: str | None = None) -> tuple[list[str], list[str]]:
+def symbols_and_ids(genes: pd.DataFrame, where: str, genome: str | None = None) -> tuple[list[str], list[str]]:
     """Return symbols, and Ensembl ids if the table has them, without their genome: its index may be of either."""
     index = without_genome([str(name) for name in genes.index], genome or "")
     columns = {str(name).lower(): name for name in reversed(genes.columns.tolist())}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from stimage.core.errors import DataError, shown
 
-COLUMNS = ("library_id", "library", "slide", "slide_id", "sample", "sample_id")
+LIBRARY_COLUMNS = ("library_id", "library", "slide", "slide_id", "sample", "sample_id")
 VIEW = re.compile(r"(.*)_(full|hires|lowres)_image")  # as spatialdata-io calls images of one slide
 
 
@@ -67,7 +67,7 @@ def _column(obs: pd.DataFrame, entries: list[str], wanted: str | None) -> str | 
             and set(obs[name].dropna().astype(str)) <= {*entries}
         ):
             return str(name)
-    known = [name for name in COLUMNS if name in obs and obs[name].nunique() > 1]
+    known = [name for name in LIBRARY_COLUMNS if name in obs and obs[name].nunique() > 1]
     return next((name for name in known if wanted and wanted in set(obs[name].astype(str))), next(iter(known), None))
 
 

@@ -23,7 +23,7 @@ from stimage.slides.counts.features import are_genes
 from stimage.slides.counts.rows import CountRows, RowIndex, places_of
 
 STEP = 1 << 16  # counts that are decoded together, or a chunk if it is larger
-BLOCK = 1 << 20  # counts of rows that are read in order
+BLOCK_COUNTS = 1 << 20  # counts of rows that are read in order
 MATRIX = "data", "indices", "indptr"
 
 
@@ -82,7 +82,7 @@ def stored_rows(
         If the matrix contradicts itself; what its values are is not looked at.
     """
     indptr, matrix = _indptr(file, layout, path), file[layout.matrix]
-    block = np.append(indptr[1:] // BLOCK, -1)
+    block = np.append(indptr[1:] // BLOCK_COUNTS, -1)
     first = 0
     for last in np.flatnonzero(np.diff(block)).tolist():
         some, first = slice(first, last + 1), last + 1

@@ -21,7 +21,7 @@ from stimage.slides.counts.scan import QUOTE, Refused, explain, parse_rows, pool
 
 SPOT = re.compile(r"(?:.*_)?(?:\d+(?:\.\d+)?x\d+(?:\.\d+)?|[ACGTN]{12,}(?:-\d+)?|s_\d{3}um_\d+_\d+(?:-\d+)?)")
 NEWLINE = ord("\n")
-BLOCK = 1 << 20  # bytes parsed at once: small enough for the processor's cache
+BLOCK_BYTES = 1 << 20  # bytes parsed at once: small enough for the processor's cache
 ID_BYTES = 512  # longer ids are read in a second try
 
 
@@ -146,7 +146,7 @@ def _read_at(file: FileIO, start: int, size: int) -> bytes:
 def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> CountRows:
     """Read the rows that lie at these bytes, in the order given; raises as `read_counts` does."""
     check_readable(path)  # it was there when its rows were indexed
-    block = np.cumsum(end - start + 1) // BLOCK
+    block = np.cumsum(end - start + 1) // BLOCK_BYTES
     with open(path, "rb", buffering=0) as file:
         parts = [
             _parse(*_lines_at(file, start[some], end[some]), genes, path, partial(_row_at, start[some], end[some]))
@@ -188,16 +188,16 @@ def _whole_lines(path: str, start: int) -> Iterator[tuple[bytearray, int]]:
 
     The last line is given an end if it lacks one.
     """
-    text, filled = bytearray(2 * BLOCK), 0
+    text, filled = bytearray(2 * BLOCK_BYTES), 0
     with open(path, "rb", buffering=0) as file:
         file.seek(start)
-        while size := file.readinto(memoryview(text)[filled : filled + BLOCK]):
+        while size := file.readinto(memoryview(text)[filled : filled + BLOCK_BYTES]):
             filled += size
             if cut := text.rfind(b"\n", filled - size, filled) + 1:
                 yield text, cut
                 filled -= cut
                 text[:filled] = text[cut : cut + filled]
-            if filled + BLOCK >= len(text):
+            if filled + BLOCK_BYTES >= len(text):
                 text += bytes(len(text))
     if filled:
         text[filled] = NEWLINE

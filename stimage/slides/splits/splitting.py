@@ -24,7 +24,7 @@ SPLIT_BY = ("slide", "study", "patient")
 FRACTIONS = (0.8, 0.1, 0.1)
 NO_STUDY = (None, "own")
 DEAL = "python -m stimage split-slides"
-SEEDS = 100  # that are tried where a seed does not work
+MOST_SEEDS = 100  # that are tried where a seed does not work
 
 
 @dataclass(frozen=True)
@@ -182,7 +182,7 @@ def _ends(fractions: tuple[float, ...]) -> list[int]:
 def seeds_that_work(groups: Iterable[Sequence[str]], splitting: Splitting) -> list[int]:
     """Return the seeds below 100 with which a slide's groups fall into one split, and no split is empty."""
     groups, found = set(map(tuple, groups)), []
-    for seed in range(SEEDS):
+    for seed in range(MOST_SEEDS):
         parts = [{part_of(group, seed, splitting.fractions) for group in own} for own in groups]
         if all(len(own) == 1 for own in parts) and set.union(*parts) == set(splitting.names):
             found.append(seed)
@@ -194,7 +194,7 @@ def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Sele
     by, seed, n = splitting.by, splitting.seed, len(set(groups.values()))
     seeds = seeds_that_work(groups.values(), splitting)
     working = shown([str(seed) for seed in seeds], 10)
-    works = f"of the seeds below {SEEDS}, these work: {working}" if seeds else f"no seed below {SEEDS} works"
+    works = f"of the seeds below {MOST_SEEDS}, these work: {working}" if seeds else f"no seed below {MOST_SEEDS} works"
     command = f"{DEAL} {selection.words} {splitting.words} --out splits.csv"
     deal = f"deal them exactly by `{command}`, and pass splits='splits.csv' (--splits splits.csv) instead of split_by="
     if torn:

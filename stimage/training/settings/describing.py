@@ -9,7 +9,7 @@ from stimage.training.settings.fields import Setting, settings_of
 from stimage.training.settings.groups import GROUPS
 
 BEGIN, END = "<!-- settings: made by python -m stimage.training.settings.describing -->\n", "<!-- end of settings -->\n"
-PAGE = Path("docs/training.md")
+DOCUMENT = Path("docs/training.md")
 
 
 def settings_help(width: int = 110) -> str:
@@ -58,4 +58,4 @@ def _default(one: Setting) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    DOCUMENT.write_text(fill(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")

@@ -15,7 +15,7 @@ from stimage.core.errors import DataError, one_line
 from stimage.core.shipped import find_config
 from stimage.training.settings.groups import GROUPS, SETTINGS, Settings, flat
 
-BASE = "base"
+BASE_KEY = "base"
 _TIMES = Counter(one.short for one in SETTINGS.values())
 SHORT = {one.short: name for name, one in SETTINGS.items() if _TIMES[one.short] == 1}
 RENAMED = {  # settings had no groups before; those not here kept their names
@@ -131,9 +131,9 @@ def _values(path: Path, above: tuple[str, ...] = ()) -> dict[str, tuple[Any, str
         values = _load(_text_of(path))
         if not isinstance(values, dict):
             raise DataError("is no YAML mapping of settings; {} takes all as they are by default")
-        base = values.pop(BASE, None)
+        base = values.pop(BASE_KEY, None)
         if base is not None and not isinstance(base, str):
-            raise DataError(f"{BASE}: must be a YAML file, or the name of a shipped one")
+            raise DataError(f"{BASE_KEY}: must be a YAML file, or the name of a shipped one")
         own = {full_name(name): (value, str(path)) for name, value in _in_groups(values)}
         if base is not None:
             found = _values(path.parent / base if Path(base).suffix else find_config(base), (*above, place))
