@@ -73,6 +73,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--label-column", help="of the table of labels, if it has several columns of them")
     parser.add_argument("--label-run", metavar="N", help="the number behind this slide's barcodes in the table "
                         "of labels of an aggregated run: 2 of ACGT-2")  # fmt: skip
+    parser.add_argument(
+        "--rebin", type=int, metavar="µM", help="of Visium HD: add bins to larger ones of so many µm, as 8"
+    )
     parser.add_argument("--as", dest="counts_as", choices=tuple(WRITERS), default="h5",
                         help="form of the counts: HDF5, as they are; or the wide CSV (%(default)s)")  # fmt: skip
     args = parser.parse_args()

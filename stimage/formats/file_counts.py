@@ -1,5 +1,6 @@
-"""Counts that stay in the HDF5 file of 10x Genomics that has them, and are read some rows at a time."""
+"""Counts that are read some rows at a time: those that stay in the file that has them, and sums of their rows."""
 
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,9 +49,66 @@ class FileCounts:
             yield from (rows for _, rows in stored_rows(file, self.layout, str(self.path), self.wanted))
 
 
-def count_blocks(counts: csr_matrix | FileCounts) -> Iterator[CountRows]:
+@dataclass(frozen=True, eq=False)
+class AddedCounts:
+    """Counts of which rows are added: those of small bins that lie in one large bin.
+
+    Attributes
+    ----------
+    counts
+        Of the small bins.
+    large
+        The large bin of each of them, numbered from 0; -1 where it is left out.
+    band
+        Of each large bin the row of the array that it lies in. Bands are numbered by when the last of their small bins
+        comes, so that each is given, and forgotten, as soon as it is whole.
+    """
+
+    counts: "Counts"
+    large: np.ndarray
+    band: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.band), self.counts.shape[1]
+
+    def __getitem__(self, some: np.ndarray) -> "AddedCounts":
+        """Return the counts of some large bins (bool)."""
+        number = np.append(np.where(some, np.cumsum(some) - 1, -1), -1)
+        return replace(self, large=number[self.large], band=self.band[some])
+
+    def blocks(self) -> Iterator[CountRows]:
+        """Yield the large bins in order, a band at a time."""
+        band = np.append(self.band, -1)[self.large]
+        left, parts = np.bincount(band[band >= 0]), defaultdict[int, list](list)
+        turns, whole, at = deque(np.unique(self.band).tolist()), dict[int, CountRows](), 0
+        for rows in count_blocks(self.counts):
+            here, large = band[at : at + len(rows)], self.large[at : at + len(rows)]
+            at += len(rows)
+            for one in np.unique(here[here >= 0]).tolist():
+                some = np.flatnonzero(here == one)
+                parts[one].append((large[some], rows.of(some)))
+                left[one] -= len(some)
+                if not left[one]:
+                    whole[one] = self._added(one, parts.pop(one))
+            while turns and turns[0] in whole:  # without some of its bins, a band may be whole before its turn
+                yield whole.pop(turns.popleft())
+
+    def _added(self, band: int, parts: list[tuple[np.ndarray, CountRows]]) -> CountRows:
+        first, last = self.band.searchsorted([band, band + 1])
+        spot = np.concatenate([large[rows.spot] for large, rows in parts]) - first
+        columns, values = (np.concatenate([getattr(rows, name) for _, rows in parts]) for name in ("columns", "values"))
+        key, at = np.unique(spot * self.shape[1] + columns, return_inverse=True)
+        spot, columns = np.divmod(key, self.shape[1])
+        return CountRows(spot.searchsorted(np.arange(last - first + 1)), columns, np.bincount(at, values))
+
+
+Counts = csr_matrix | FileCounts | AddedCounts
+
+
+def count_blocks(counts: Counts) -> Iterator[CountRows]:
     """Yield the counts of all spots in order, some at a time, without the spots' ids."""
-    if isinstance(counts, FileCounts):
-        yield from counts.blocks()
-    else:
+    if isinstance(counts, csr_matrix):
         yield CountRows(counts.indptr, counts.indices, counts.data)
+    else:
+        yield from counts.blocks()

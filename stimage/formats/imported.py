@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from stimage.core.arguments import check_above_0
 from stimage.core.errors import DataError, one_line
-from stimage.formats.file_counts import FileCounts, count_blocks
+from stimage.formats.file_counts import Counts, FileCounts, count_blocks
 from stimage.formats.source_scale import number_above_0
 from stimage.formats.stored.image import StoredImage
 from stimage.slides.catalog import ON_MISMATCH, TECHS
@@ -101,7 +101,7 @@ class ImportedSlide:
     where: str
     barcodes: list[str]
     genes: list[str]
-    counts: csr_matrix | FileCounts
+    counts: Counts
     x: np.ndarray
     y: np.ndarray
     r: float

@@ -15,6 +15,7 @@ from stimage.formats.frame import without_beyond
 from stimage.formats.h5ad import from_anndata
 from stimage.formats.imported import ImportOptions
 from stimage.formats.labels import is_table, with_labels
+from stimage.formats.rebinning import rebinned
 from stimage.formats.recognise import read_source
 from stimage.formats.stored.store import is_store
 from stimage.genes.names import Naming
@@ -126,6 +127,7 @@ def add_slide(
     spot_diameter: float | None = None,
     um_per_px: float | None = None,
     on_mismatch: str = "error",
+    rebin: int | None = None,
     counts_as: str = "h5",
 ) -> Slide:
     """Add a slide to a root: its counts, coordinates, image and labels, and its row of the meta file.
@@ -172,6 +174,8 @@ def add_slide(
         µm per pixel of the full-resolution image, if the data does not say it.
     on_mismatch
         What to do if spots lie beyond the image: "error", or "drop" these spots.
+    rebin
+        Of Visium HD: add the data's bins to larger ones of so many µm, as 8, a multiple of their own. Counts are sums.
     counts_as
         The form of the root's count file. "h5": the data's own HDF5 file where it has the counts of these very spots
         and genes, else one as 10x Genomics writes it. "csv": the wide CSV, which has each zero.
@@ -207,6 +211,7 @@ def add_slide(
     options = ImportOptions(layer=layer, genome=genome, labels=column, spot_diameter=spot_diameter, um_per_px=um_per_px,
                             on_mismatch=on_mismatch, tech=tech, library=library, **paths)  # fmt: skip
     found = read_source(source, options) if source else from_anndata(data, options)
+    found = rebinned(found, rebin) if rebin is not None else found
     if on_mismatch == "drop":
         found = without_beyond(found)
     if labels is not None and not column:

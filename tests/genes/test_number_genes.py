@@ -17,7 +17,7 @@ from stimage.genes.numbering import ids_digest
 from stimage.genes.vocabulary import names_digest
 from stimage.slides.catalog import Filters, read_catalog
 from tests.building import BUILD, NUMBER, load
-from tests.outs import _write_matrix, write_outs
+from tests.outs import write_matrix, write_outs
 from tests.roots import first_counts, write_genes
 from tests.test_scripts import SCRIPTS, run
 
@@ -79,7 +79,7 @@ def test_slides_that_are_added_at_once_are_all_numbered(root, tmp_path):
     for k in range(3):
         counts, _ = write_outs(tmp_path / str(k), seed=k, side=4)
         names = [f"new{k}", "both", *(f"n{k}_{i}" for i in range(len(counts.columns) - 2))]
-        _write_matrix(tmp_path / f"{k}/outs/filtered_feature_bc_matrix.h5", csr_matrix(counts), counts.index, names)
+        write_matrix(tmp_path / f"{k}/outs/filtered_feature_bc_matrix.h5", csr_matrix(counts), counts.index, names)
         command = [sys.executable, SCRIPTS / "data_collection/add_slide.py", tmp_path / f"{k}/outs", "--out", root]
         running.append(subprocess.Popen([*command, "--slide", f"A{k}"], stderr=subprocess.PIPE, text=True))
     for one in running:
