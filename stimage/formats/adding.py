@@ -32,7 +32,9 @@ from stimage.slides.slide_files import REQUIRED_FILES, slide_files
 log = logging.getLogger(__name__)
 
 
-def write_slide(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str = "h5") -> None:
+def write_slide(
+    found: ImportedSlide, root: Path, row: MetaRow, counts_as: str = "h5", trust_coordinates: bool = False
+) -> None:
     """Add a slide to a root: its files and ``row`` of the meta file, all of them or, whatever happens, none.
 
     A slide that is there under the same name is replaced. The technology is what ``found`` says; ``row`` need not say
@@ -44,6 +46,8 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str =
     counts_as
         "h5": the source's own HDF5 file of these very counts, if it has one, else HDF5 as 10x Genomics writes it.
         "csv": the wide CSV.
+    trust_coordinates
+        Do not ask whether the spots lie on the image's tissue.
 
     Raises
     ------
@@ -68,7 +72,7 @@ def write_slide(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str =
     row = replace(row, tech=found.tech, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
     if found.um_per_px:
         row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
-    check_frame(found)
+    check_frame(found, trust_coordinates)
     finish_placing(root)
     _check_name_is_free(root, row)
     _meta_of(root, row)

@@ -1,5 +1,6 @@
 """Whether a slide of another format can be used as it is: its values, and its image against its positions."""
 
+import logging
 import re
 from collections import Counter
 from dataclasses import replace
@@ -11,9 +12,12 @@ from PIL import Image
 from stimage.core.errors import DataError
 from stimage.formats.imported import ImportedSlide, reading
 from stimage.formats.stored.image import StoredImage
+from stimage.slides.images.alignment import fit_spots
 from stimage.slides.images.patches import covers_none, lies_outside
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info
 from stimage.slides.images.views import Part, read_views, whole
+
+log = logging.getLogger(__name__)
 
 THUMBNAIL = 800  # pixels of the longer side
 SIDE = 400  # pixels of images that are compared
@@ -24,10 +28,11 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # characters that no name has, and tha
 ANOTHER = 0.5  # share of the spots beyond an image from which on it is another one
 
 
-def check_frame(found: ImportedSlide) -> None:
+def check_frame(found: ImportedSlide, trust_coordinates: bool = False) -> None:
     """Refuse a slide that could not be loaded, or whose image is not the one that its positions are of.
 
-    All of the image is decoded, in the memory of some rows.
+    All of the image is decoded, in the memory of some rows. Where the source has no small image to hold the image
+    against, the spots must lie on its tissue, unless ``trust_coordinates``; where that is in doubt, a warning says so.
 
     Raises
     ------
@@ -38,9 +43,11 @@ def check_frame(found: ImportedSlide) -> None:
     _check_frame(found)
     _check_radius(found)
     _check_places(found)
-    thumbnail = _thumbnail(found)
+    thumbnail, step = _thumbnail(found)
     if found.preview is not None and found.frame:
         _check_picture(found, thumbnail)
+    elif not trust_coordinates:
+        _check_tissue(found, thumbnail, step)
 
 
 def without_beyond(found: ImportedSlide) -> ImportedSlide:
@@ -136,6 +143,21 @@ def _check_picture(found: ImportedSlide, thumbnail: np.ndarray) -> None:
     raise DataError(f"{where}: {what}, against {small_one} (they correlate by {as_is:.2f}); {_remedy(found)}")
 
 
+def _check_tissue(found: ImportedSlide, thumbnail: np.ndarray, step: int) -> None:
+    """Refuse an image on whose tissue the spots do not lie, and say what would bring them there."""
+    fit = fit_spots(thumbnail, step, found.x, found.y)
+    status, message, remedy = fit.judge() if fit else ("pass", "", "")
+    if status == "pass":
+        return
+    where, what = _size(found)[0], "is not the image that the positions are of"
+    if status == "warn":
+        log.warning("%s: perhaps %s: %s; look at it with stimage show-spots: %s", where, what, message, remedy)
+        return
+    raise DataError(
+        f"{where}: {what}: {message}; {remedy}. If it is that image, pass trust_coordinates=True (--trust-coordinates)"
+    )
+
+
 def _darkness(pixels: np.ndarray) -> np.ndarray:
     """Return how dark an image is, brought to SIDE x SIDE pixels."""
     small = Image.fromarray(np.ascontiguousarray(pixels)).convert("L").resize((SIDE, SIDE), Image.Resampling.BOX)
@@ -215,11 +237,12 @@ def _size(found: ImportedSlide) -> tuple[str, int, int]:
     return str(found.image), info.width, info.height
 
 
-def _thumbnail(found: ImportedSlide) -> np.ndarray:
-    """Return the image made small (uint8 RGB), after all of it was decoded."""
+def _thumbnail(found: ImportedSlide) -> tuple[np.ndarray, int]:
+    """Return the image made small (uint8 RGB), after all of it was decoded, and how many times smaller."""
     if not isinstance(found.image, Path):
         step = max(1, max(found.image.shape) // THUMBNAIL)
-        return found.image[::step, ::step]
+        return found.image[::step, ::step], step
     info = image_info(str(found.image))
     last = Part(0, info.height - 1, info.width, info.height, 1)  # which a thumbnail may lack
-    return read_views(str(found.image), [whole(info, THUMBNAIL), last], MAX_IMAGE_PIXELS)[0].pixels
+    small = whole(info, THUMBNAIL)
+    return read_views(str(found.image), [small, last], MAX_IMAGE_PIXELS)[0].pixels, small.step

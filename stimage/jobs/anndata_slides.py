@@ -128,6 +128,7 @@ def add_slide(
     um_per_px: float | None = None,
     on_mismatch: str = "error",
     rebin: int | None = None,
+    trust_coordinates: bool = False,
     counts_as: str = "h5",
 ) -> Slide:
     """Add a slide to a root: its counts, coordinates, image and labels, and its row of the meta file.
@@ -176,6 +177,9 @@ def add_slide(
         What to do if spots lie beyond the image: "error", or "drop" these spots.
     rebin
         Of Visium HD: add the data's bins to larger ones of so many µm, as 8, a multiple of their own. Counts are sums.
+    trust_coordinates
+        Do not ask whether the spots lie on the image's tissue. It is asked where the data has no small image to hold
+        the image against.
     counts_as
         The form of the root's count file. "h5": the data's own HDF5 file where it has the counts of these very spots
         and genes, else one as 10x Genomics writes it. "csv": the wide CSV, which has each zero.
@@ -188,8 +192,8 @@ def add_slide(
     Raises
     ------
     DataError
-        Before anything is written, if the data lacks something, counts are not raw, spots lie outside the image, no
-        label is of this slide, or the name is taken by a slide of another technology.
+        Before anything is written, if the data lacks something, counts are not raw, spots lie outside the image or
+        beside its tissue, no label is of this slide, or the name is taken by a slide of another technology.
     ValueError
         If an argument has a value that it can't have.
 
@@ -219,7 +223,7 @@ def add_slide(
     found = replace(found, tech=tech) if tech else found
     cancer = "" if involve_cancer is None else str(bool(involve_cancer))
     row = MetaRow(slide, str(species), str(tissue), str(pmid), str(title), involve_cancer=cancer)
-    write_slide(found, folder, row, counts_as)
+    write_slide(found, folder, row, counts_as, trust_coordinates)
     (added,) = read_catalog(str(folder)).select(Filters(slides=slide))
     return added
 
