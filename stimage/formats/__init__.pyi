@@ -6,6 +6,6 @@ from .h5ad import from_anndata as from_anndata
 from .imported import ImportOptions as ImportOptions
 from .labels import is_table as is_table
 from .labels import with_labels as with_labels
-from .rebinning import rebinned as rebinned
+from .large.rebinning import rebinned as rebinned
 from .recognise import read_source as read_source
 from .stored.store import is_store as is_store

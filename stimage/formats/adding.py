@@ -15,9 +15,9 @@ from stimage.core.files import locked, replacing, write_text
 from stimage.core.storage import normal_root
 from stimage.core.tables import Row, csv_text, read_table
 from stimage.core.together import finish_placing, place, staged
-from stimage.formats.file_counts import count_blocks
 from stimage.formats.frame import check_frame
 from stimage.formats.imported import ImportedSlide
+from stimage.formats.large.file_counts import count_blocks
 from stimage.formats.stored.image import StoredImage
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import PUBLISHED, TECHS

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 
 from stimage.core.arguments import check_above_0
 from stimage.core.errors import DataError, one_line
-from stimage.formats.file_counts import Counts, FileCounts, count_blocks
+from stimage.formats.large.file_counts import Counts, FileCounts, count_blocks
 from stimage.formats.source_scale import number_above_0
 from stimage.formats.stored.image import StoredImage
 from stimage.slides.catalog import ON_MISMATCH, TECHS

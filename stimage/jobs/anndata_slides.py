@@ -15,7 +15,7 @@ from stimage.formats.frame import without_beyond
 from stimage.formats.h5ad import from_anndata
 from stimage.formats.imported import ImportOptions
 from stimage.formats.labels import is_table, with_labels
-from stimage.formats.rebinning import rebinned
+from stimage.formats.large.rebinning import rebinned
 from stimage.formats.recognise import read_source
 from stimage.formats.stored.store import is_store
 from stimage.genes.names import Naming

@@ -13,8 +13,8 @@ import pytest
 from scipy.sparse import csr_matrix, vstack
 
 from stimage.core.errors import DataError
-from stimage.formats.file_counts import count_blocks
 from stimage.formats.imported import ImportedSlide, ImportOptions
+from stimage.formats.large.file_counts import count_blocks
 from stimage.formats.tenx.space_ranger import read_space_ranger
 
 H5, POSITIONS, FACTORS = (

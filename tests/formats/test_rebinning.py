@@ -12,9 +12,9 @@ from scipy.sparse import csr_matrix
 import stimage
 import stimage_1k4m
 from stimage.core.errors import DataError
-from stimage.formats.file_counts import count_blocks
 from stimage.formats.imported import ImportOptions
-from stimage.formats.rebinning import rebinned
+from stimage.formats.large.file_counts import count_blocks
+from stimage.formats.large.rebinning import rebinned
 from stimage.formats.tenx.space_ranger import read_space_ranger
 from stimage.slides.counts import sparse_hdf5
 from tests.outs import write_matrix
@@ -68,7 +68,7 @@ def test_counts_are_sums_and_places_are_of_the_large_squares(bins, tmp_path, k):
 
 
 def test_any_order_in_any_blocks_and_without_some(bins, tmp_path, monkeypatch):
-    monkeypatch.setattr(sparse_hdf5, "BLOCK", 40)
+    monkeypatch.setattr(sparse_hdf5, "BLOCK_COUNTS", 40)
     want, found = summed(bins, 4), read_space_ranger(tmp_path / "outs", ImportOptions())
     large = rebinned(found, 8)
     kept = np.random.default_rng(1).random(len(want)) < 0.6
@@ -84,7 +84,7 @@ def test_bins_in_order_are_given_a_band_at_a_time(bins, tmp_path, monkeypatch):
     order = bins.sort_index()
     barcodes = [f"s_002um_{a:05d}_{b:05d}-1" for a, b in order.index]
     write_matrix(tmp_path / "outs/filtered_feature_bc_matrix.h5", csr_matrix(order), pd.Index(barcodes), list(order))
-    monkeypatch.setattr(sparse_hdf5, "BLOCK", 40)
+    monkeypatch.setattr(sparse_hdf5, "BLOCK_COUNTS", 40)
     large = rebinned(read_space_ranger(tmp_path / "outs", ImportOptions()), 8)
     assert large.barcodes == sorted(large.barcodes)
     read, usual = [], type(large.counts.counts).blocks

@@ -13,8 +13,8 @@ from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError, shown
 from stimage.core.tables import GZIP, read_cells
-from stimage.formats.file_counts import FileCounts
 from stimage.formats.imported import raw_counts, reading
+from stimage.formats.large.file_counts import FileCounts
 from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
 from stimage.slides.counts.sparse_hdf5 import Layout
 

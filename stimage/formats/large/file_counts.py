@@ -4,6 +4,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -103,7 +104,7 @@ class AddedCounts:
         return CountRows(spot.searchsorted(np.arange(last - first + 1)), columns, np.bincount(at, values))
 
 
-Counts = csr_matrix | FileCounts | AddedCounts
+Counts: TypeAlias = csr_matrix | FileCounts | AddedCounts
 
 
 def count_blocks(counts: Counts) -> Iterator[CountRows]:

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from stimage.core.arguments import check_whole
 from stimage.core.errors import DataError
-from stimage.formats.file_counts import AddedCounts
 from stimage.formats.imported import ImportedSlide
+from stimage.formats.large.file_counts import AddedCounts
 
 BIN = r"^s_(?P<um>\d{3})um_(?P<row>\d{5})_(?P<column>\d{5})(?:-\d+)?$"
 OFF = 0.1  # bins: how far a small bin may lie from its lattice
