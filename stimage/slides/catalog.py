@@ -175,7 +175,8 @@ class Catalog:
     def _without(self, slides: list[Slide], exclude: str | os.PathLike | Iterable[str]) -> list[Slide]:
         names, known = slide_names(exclude), {fold_name(slide.name) for slide in (*self.slides, *self.elsewhere)}
         excluded = {fold_name(name) for name in names}
-        if names and not excluded & known and texts_of(exclude) == names:  # it is no file, which may be of more roots
+        told = known | (self.meta or {}).keys()
+        if names and not excluded & told and texts_of(exclude) == names:  # it is no file, which may be of more roots
             raise DataError(f"exclude= (--exclude): {self._unknown_slide(names[0])}")
         if absent := len(excluded - known):
             log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), self.root)
