@@ -91,6 +91,8 @@ def not_in_place(root: Path) -> set[str]:
         finish_placing(root)
     except DataError as error:
         log.warning("%s; until it can be written, it is read as it is", error)
+    else:
+        return set()  # what is there now, another process is placing at this moment
     return {path.relative_to(root / READY).as_posix() for path in listed(root / READY, "**/*") if path.is_file()}
 
 

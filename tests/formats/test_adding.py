@@ -12,7 +12,7 @@ from PIL import Image
 
 from stimage.core.errors import DataError
 from stimage.core.files import listed
-from stimage.core.together import READY
+from stimage.core.together import READY, not_in_place
 from stimage.formats.adding import write_slide
 from stimage.genes.vocabulary import load_vocabulary, write_vocabulary
 from stimage.slides.catalog import Filters, read_catalog
@@ -145,3 +145,13 @@ def test_an_image_of_its_own_root(root):
     before = image.read_bytes()
     write_slide(imported(image=image), root, MetaRow("Mine"))
     assert image.read_bytes() == before
+
+
+def test_what_another_process_is_placing_is_no_unfinished_adding(root, monkeypatch):
+    """Its files go while they are listed; a reader takes the root as it is at that moment."""
+    place = root / ".ready/ST/coord/New_coord.csv"
+    place.parent.mkdir(parents=True)
+    place.touch()
+    monkeypatch.setattr("stimage.core.together.finish_placing", lambda root: None)  # the other one has ended meanwhile
+    assert [slide.name for slide in read_catalog(str(root)).select(Filters())] == ["Mine", "Other"]
+    assert not_in_place(root) == set()

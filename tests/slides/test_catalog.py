@@ -103,8 +103,8 @@ def test_slides_added_at_once_are_all_there(tmp_path):
     write_outs(tmp_path)
     names = [f"Mine_{i}" for i in range(3)]
     command = [sys.executable, SCRIPTS / "data_collection/add_slide.py", tmp_path / "outs", "--out", tmp_path / "root"]
-    runs = [subprocess.Popen([*command, "--slide", name], stdout=subprocess.DEVNULL) for name in names]
-    assert [one.wait() for one in runs] == [0, 0, 0]
+    runs = [subprocess.Popen([*command, "--slide", name], stderr=subprocess.PIPE, text=True) for name in names]
+    assert [(one.communicate()[1], one.returncode) for one in runs] == [("", 0)] * 3
     assert list(rows_of(tmp_path / "root/meta/meta_all_gene.csv")) and load(tmp_path / "root", "Visium")
     assert rows_of(tmp_path / "root/meta/meta_all_gene.csv").keys() == set(names)
 
