@@ -16,7 +16,7 @@ from stimage.slides.scale.grids import GRIDS
 from stimage.slides.scale.scale import MAX_STRETCH, Scale
 
 COARSE_UM = 5.0  # µm a pixel, beyond which not even a nucleus of 10 µm is two pixels wide, the least that shows it
-SPOT_UM = {"ST": 100.0, "Visium": 55.0}  # of a spot's diameter, nominally
+COARSE_PX = 12  # across a spot, nearly so of Visium's 55 µm; where no scale is trusted, r may be wrong as well
 PLAUSIBLE_UM = (0.1, 20)  # µm a pixel: from a 100x objective to a photograph of the slide
 # Below it, made half as large, an image loses nothing: of a blur of 1.7 pixels, 0.1 % of the energy is finer than that.
 # Four real slides have 5.4 to 5.8, blurred by a pixel 3.5 to 3.7, by two at most 2.3, by four 1.8; enlarged 2 times
@@ -85,7 +85,8 @@ def check_scale(scale: Scale) -> Result:
 def check_resolution(slide: Slide, coordinates: Coordinates, scale: Scale) -> Result:
     across, um = 2 * float(np.median(coordinates.r)), scale.um_per_px
     message = f"a spot is {across:.0f} pixels across" + (f", a pixel {um:.3g} µm" if um else "")
-    if (um or SPOT_UM.get(slide.tech, 0) / across) > COARSE_UM:
+    limit = 0 if slide.tech == "VisiumHD" else COARSE_PX
+    if across < limit or (um or 0) > COARSE_UM:
         return Result(
             "warn", f"{message}: the image is too coarse to see cells", "look for the full image", {"across": across}
         )
