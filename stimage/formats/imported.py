@@ -16,6 +16,7 @@ from stimage.formats.source_scale import number_above_0
 from stimage.formats.stored.image import StoredImage
 from stimage.slides.catalog import ON_MISMATCH, TECHS
 
+TOO_MANY = 2**31  # counts of a gene in a spot: what 10x Genomics' files can hold no more
 LARGEST = 2_000_000  # pixels of an image's side: ten times those of a whole slide at 0.25 µm
 
 
@@ -195,7 +196,7 @@ def raw_counts(
     Raises
     ------
     DataError
-        If one is negative or no whole number.
+        If one is negative, no whole number, or larger than any count.
     """
     if counts is None:
         raise DataError(f"{where}: has no X; name the layer that has raw counts as layer= (--layer)")
@@ -207,6 +208,6 @@ def raw_counts(
             counts = counts.copy()  # it may be a user's own
             counts.sum_duplicates()
     for rows in count_blocks(counts):
-        if len(bad := rows.values[(rows.values % 1 != 0) | (rows.values < 0)]):
+        if len(bad := rows.values[(rows.values % 1 != 0) | (rows.values < 0) | (rows.values >= TOO_MANY)]):
             raise DataError(f"{where}: has {bad[0]:g}, which is no raw count; {remedy}")
     return counts

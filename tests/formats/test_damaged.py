@@ -192,3 +192,30 @@ def test_tables_whose_header_is_one_name(tmp_path):
 
 def test_images_gzipped_or_not_are_read_as_before(outs):
     assert np.array_equal(read_space_ranger(outs, ImportOptions()).x, read(outs).x / 2)
+
+
+def test_columns_that_pandas_cannot_handle(tmp_path, tissue):
+    """Of another machine's order of bytes, which are read; and bytes that are no text, which are not."""
+    path = tmp_path / "slide.h5ad"
+    slide().write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        values, kept = file["obs/array_row"][:], dict(file["obs/array_row"].attrs)
+        del file["obs/array_row"]
+        file.create_dataset("obs/array_row", data=values.astype(">i4")).attrs.update(kept)
+    assert is_right(read_h5ad(path, ImportOptions(tissue)))
+    with h5py.File(path, "a") as file:
+        del file["obs/array_row"]
+        file["obs/array_row"] = b"\xff\xfe"
+    assert f"{path}: its obs is no table" in refusal(read_h5ad, path, ImportOptions(tissue))
+
+
+def test_names_that_are_bytes_and_counts_that_cannot_be(tmp_path, tissue):
+    """Some programs write texts without saying so; a count that no file can hold is told of the source."""
+    path = tmp_path / "slide.h5ad"
+    slide().write_h5ad(path)
+    with h5py.File(path, "a") as file:
+        file["var/_index"].attrs["encoding-type"] = "array"
+    assert is_right(read_h5ad(path, ImportOptions(tissue)))
+    with h5py.File(path, "a") as file:
+        file["X/data"][7] = 2**32
+    assert f"{path}: X has 4.29497e+09, which is no raw count" in refusal(read_h5ad, path, ImportOptions(tissue))

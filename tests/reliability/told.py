@@ -231,7 +231,8 @@ def in_anndata(source: Source, folder: Path) -> Told:
     if "image" in source.options:
         pixels = image_of((folder / source.options["image"]).read_bytes())
     else:
-        name = next(name for name in ("fullres", "hires", "lowres") if name in entry["images"])
+        scaled = ["fullres", *(name for name in ("hires", "lowres") if f"tissue_{name}_scalef" in factors)]
+        name = next(name for name in scaled if name in entry["images"])
         pixels, scale = entry["images"][name], 1.0 if name == "fullres" else factors[f"tissue_{name}_scalef"]
         pixels = pixels if pixels.dtype == np.uint8 else (pixels * 255).round().clip(0, 255).astype(np.uint8)
     if (beside := folder / "metadata/TENX1.json").exists():

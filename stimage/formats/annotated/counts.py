@@ -10,6 +10,7 @@ from scipy.sparse import csr_matrix, issparse, vstack
 
 from stimage.core.errors import DataError, one_line, shown
 from stimage.formats.annotated.parts import Parts
+from stimage.formats.imported import TOO_MANY
 from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
 
 KINDS = ("feature_types", "feature_type", "modality")  # 10x's, CELLxGENE's (which has biotypes there), muon's
@@ -143,7 +144,7 @@ def _unfit(counts: csr_matrix) -> str:
     """Return why they are no raw counts, or nothing."""
     for begin in range(0, len(counts.data), 1 << 24):  # by parts, so that no copy of all is made
         some = counts.data[begin : begin + (1 << 24)]
-        if len(bad := some[~(np.isfinite(some) & (some % 1 == 0) & (some >= 0))]):
+        if len(bad := some[~(np.isfinite(some) & (some % 1 == 0) & (some >= 0) & (some < TOO_MANY))]):
             return f"has {bad[0]:g}, which is no raw count"
     return "" if counts.data.any() else "has no counts: all are 0"
 

@@ -144,7 +144,7 @@ def _table(path: Path, file: h5py.File, name: str) -> pd.DataFrame:
             return table.assign(**{column: _decoded(table[column], file[at][()]) for column, at in coded.items()})
         if isinstance(read, Mapping):
             return _assembled(read, file[name])
-        return _named(read)
+        return _native(_named(read))
     except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise DataError(f"{path}: its {name} is no table ({one_line(error)}); write it again with anndata") from None
 
@@ -165,6 +165,18 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table under its rows' names: Seurat's converter leaves numbers, and the names in ``_index``."""
     numbered = [str(name) for name in table.index] == [str(k) for k in range(len(table))]
     return table.set_index("_index") if numbered and "_index" in table else table
+
+
+def _native(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with numbers in this machine's order of bytes, and bytes as texts: pandas knows no others."""
+    columns: dict[Any, Any] = {}
+    for name, column in table.items():
+        columns[name] = column
+        if isinstance(column.dtype, np.dtype):
+            values = _texts(column.to_numpy())
+            columns[name] = values if values.dtype.isnative else values.astype(values.dtype.newbyteorder("="))
+    index = pd.Index(_texts(table.index.to_numpy()), name=table.index.name)
+    return pd.DataFrame(columns, index=index) if table.columns.is_unique else table.set_axis(index)
 
 
 def _texts(values: np.ndarray) -> np.ndarray:
