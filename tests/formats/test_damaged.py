@@ -114,6 +114,10 @@ REFUSED = {
         lambda outs: change(outs / H5, lambda g: put(g, "data", g["data"][:] * 1j)),
         "has complex128, int32 and int32, not numbers",
     ),
+    "counts of two dimensions": (
+        lambda outs: change(outs / H5, lambda g: put(g, "data", g["data"][:][:, None])),
+        "not one value after the other",
+    ),
     "rows that are longer": (
         lambda outs: as_text(outs, lambda rows: ["\t".join(["é", *rows[0]]), *map("\t".join, rows[1:])]),
         "features.tsv: has rows of 4 and of 3 cells",

@@ -55,6 +55,7 @@ def test_several_slides_in_one_file(read):
     del both.uns["spatial"]["B"]  # one entry for spots of two slides
     assert "has 2 slides in obs['library_id']: A, B" in refusal(read, both)
     assert is_right(read(both, library="A"))
+    assert "has no entry 'B', but A: call it as obs does" in refusal(read, both, library="B")  # A's scale is not B's
 
 
 def test_barcodes_that_occur_twice(read):

@@ -95,6 +95,7 @@ def test_a_damaged_file(made, tmp_path_factory, name, action, seed, new):
     names = [
         Path(struck).name,
         "spot_diameter_fullres",
+        "is of a slide of this name already",
         str(folder / "source" / ("" if action == "swap within" else Path(struck).parent)),
     ]
     try:

@@ -36,7 +36,8 @@ def library_of(obs: pd.DataFrame, spatial: Any, wanted: str | None, where: str) 
             f"{where}: has {len(choices)} slides{by}: {shown(choices)}; name the one to take as library= (--library)"
         )
     mine = wanted if wanted else next(iter(choices), None)
-    entry = mine if mine in entries else next(iter(entries), None) if len(entries) == 1 else None
+    lone = entries[0] if len(entries) == 1 and entries[0] not in named else None  # of no other slide of obs
+    entry = mine if mine in entries else lone
     if entries and entry is None:
         raise DataError(f"{where}: uns['spatial'] has no entry {mine!r}, but {shown(entries)}: call it as obs does")
     if len(named) > 1:

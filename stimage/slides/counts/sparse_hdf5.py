@@ -249,6 +249,9 @@ def _indptr(file: h5py.File, layout: Layout, path: str) -> np.ndarray:
     if data.dtype.kind not in "buif" or indices.dtype.kind not in "iu" or indptr.dtype.kind not in "iu":
         raise DataError(f"{path}: its {layout.matrix} has {data.dtype}, {indices.dtype} and {indptr.dtype}, "
                         "not numbers; get the file again")  # fmt: skip
+    if {data.ndim, indices.ndim, indptr.ndim} != {1}:
+        raise DataError(f"{path}: its {layout.matrix} has data {data.shape}, indices {indices.shape} and indptr "
+                        f"{indptr.shape}, not one value after the other; get the file again")  # fmt: skip
     indptr = indptr[:].astype(np.int64)
     sound = len(indptr) == layout.n + 1 and indptr[0] == 0 and (np.diff(indptr) >= 0).all()
     if not sound or not indptr[-1] == len(data) == len(indices):
