@@ -14,7 +14,7 @@ from stimage.formats.imported import ImportedSlide, reading
 from stimage.formats.stored.image import StoredImage
 from stimage.slides.images.alignment import fit_spots
 from stimage.slides.images.patches import covers_none, lies_outside
-from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info, too_dark
 from stimage.slides.images.views import Part, read_views, whole
 
 log = logging.getLogger(__name__)
@@ -242,7 +242,10 @@ def _thumbnail(found: ImportedSlide) -> tuple[np.ndarray, int]:
     if not isinstance(found.image, Path):
         step = max(1, max(found.image.shape) // THUMBNAIL)
         return found.image[::step, ::step], step
-    info = image_info(str(found.image))
+    path, info = str(found.image), image_info(str(found.image))
     last = Part(0, info.height - 1, info.width, info.height, 1)  # which a thumbnail may lack
     small = whole(info, THUMBNAIL)
-    return read_views(str(found.image), [small, last], MAX_IMAGE_PIXELS)[0].pixels, small.step
+    pixels = read_views(path, [small, last], MAX_IMAGE_PIXELS)[0].pixels
+    if problem := too_dark(path, info, pixels):
+        raise DataError(f"{path}: {problem}")
+    return pixels, small.step

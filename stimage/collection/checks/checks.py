@@ -40,6 +40,8 @@ def check_image(picture: Picture) -> Result:
     values = {"type": info.type, "width": info.width, "height": info.height, "bands": info.bands, "bits": info.bits}
     if info.bands < 3 or np.ptp(picture.thumbnail.astype(int), axis=2).max() < 8:
         return Result("warn", f"{message}: it has no colour, so it is no H&E image", "look for the H&E image", values)
+    if picture.problem:
+        return Result("fail", f"{message}: {picture.problem}", "save it as the message says", values)
     if info.bits > 8 or info.bands > 4:
         return Result(
             "warn", f"{message}: it is no ordinary RGB image", "look at a patch: are the colours right?", values

@@ -18,7 +18,7 @@ from stimage.slides.coordinates import Coordinates, read_coordinates
 from stimage.slides.counts.count_file import read_counts, read_genes
 from stimage.slides.counts.row_index import kept_index
 from stimage.slides.images.patches import filled_boxes, square_boxes
-from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info, read_patches
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info, read_patches, too_dark
 from stimage.slides.images.views import around, read_views, shapes_of, whole
 from stimage.slides.labels import read_labels
 from stimage.slides.matching import match_spots
@@ -34,7 +34,7 @@ Part = TypeVar("Part")
 class Picture:
     """A slide's image: its header, a thumbnail (uint8 RGB) ``step`` times smaller, and a digest of its file.
 
-    ``view`` is larger: the part of the image where the spots are.
+    ``view`` is larger: the part of the image where the spots are. ``problem`` says what makes the pixels useless.
     """
 
     info: ImageInfo
@@ -42,6 +42,7 @@ class Picture:
     step: int
     view: View
     file_digest: str
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -145,7 +146,8 @@ def _read_picture(path: str, shapes: SpotShapes | None) -> Picture:
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return Picture(info, small.pixels, parts[0].step, view, digest.hexdigest())
+    return Picture(info, small.pixels, parts[0].step, view, digest.hexdigest(),
+                   too_dark(path, info, small.pixels))  # fmt: skip
 
 
 def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> list[np.ndarray]:

@@ -25,6 +25,7 @@ PIXELS: dict[str, np.dtype] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(n
 MAX_IMAGE_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 UNKNOWN = ("not supported", "not implemented", "not configured", "libvips built without")  # libvips of compressions
 MEMORY = ("out of memory", "cannot allocate", "Insufficient memory")  # libvips, libtiff and libjpeg of memory
+DARK = 64  # of 255: the brightest that 14 bits of 16 can be; glass is never so dark
 MAX_WHOLE = 400_000_000  # pixels of an image that its decoder holds whole
 
 pyvips.cache_set_max(0)  # libvips would keep a hundred opened images, with the rows it last decoded of each
@@ -47,6 +48,21 @@ def image_info(path: str, max_pixels: int = MAX_IMAGE_PIXELS) -> ImageInfo:
     image = _open(path, max_pixels)
     kind = image.get("vips-loader").removesuffix("load")
     return ImageInfo(kind, image.width, image.height, image.bands, 8 * PIXELS[image.format].itemsize, _is_tiled(image))
+
+
+def too_dark(path: str, info: ImageInfo, pixels: np.ndarray) -> str | None:
+    """Say what is wrong with 16-bit bands that hold values of fewer bits, such as a camera's 12, and what to do.
+
+    Parameters
+    ----------
+    pixels
+        The image as it is read, or made small (uint8): of these bands the upper 8 bits, nearly black then.
+    """
+    if info.bits != 16 or (brightest := int(pixels.max(initial=0))) >= DARK:
+        return None
+    factor = 256 >> brightest.bit_length()
+    remedy = _convert(path, f" * {factor}") if info.type == "tiff" else "save it as 8-bit RGB"
+    return f"its bands have 16 bits, but no value above {65536 // factor - 1:,}, so that it is nearly black; {remedy}"
 
 
 def read_patches(path: str, boxes: np.ndarray, max_pixels: int = MAX_IMAGE_PIXELS) -> Iterator[np.ndarray]:
