@@ -218,7 +218,7 @@ def test_no_root_is_refused():
 
 
 def test_a_technology_that_is_not_there(tiny):
-    with pytest.raises(ValueError, match="has no Visium slides, but 1 ST"):
+    with pytest.raises(ValueError, match="has no Visium slides, but 1 ST; the configuration 'Visium' asks for them"):
         stream(tiny, "Visium")
 
 

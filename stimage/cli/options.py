@@ -55,7 +55,7 @@ def _file_or_names(words: list[str] | None) -> list[str] | str | None:
 
 def selection_of(args: argparse.Namespace, on_mismatch: str = "error") -> Selection:
     """Return the slides that are asked for."""
-    return Selection(str(args.root), techs_of(args), filters_of(args), on_mismatch)
+    return Selection(str(args.root), techs_of(args), filters_of(args), on_mismatch, "--tech")
 
 
 def root_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> "stimage.Root":

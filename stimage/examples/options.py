@@ -145,7 +145,7 @@ class SpotsConfig(datasets.BuilderConfig):
     def selection(self) -> Selection:
         """The slides that are asked for."""
         filters = Filters(**{key.name: getattr(self, key.name) for key in fields(Filters)})
-        return Selection(str(self.location), self.techs, filters, self.on_mismatch)
+        return Selection(str(self.location), self.techs, filters, self.on_mismatch, f"the configuration {self.name!r}")
 
     @property
     def splitting(self) -> Splitting:

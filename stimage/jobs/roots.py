@@ -62,7 +62,9 @@ class Root:
     @cached_property
     def listed(self) -> list[Slide]:
         """The slides that match the filters, of all splits, also those that can't be read."""
-        return self.catalog.of_techs(self.selection.techs).select(self.selection.filters, with_broken=True)
+        return self.catalog.of_techs(self.selection.techs, self.selection.asked).select(
+            self.selection.filters, with_broken=True
+        )
 
     @cached_property
     def placed(self) -> dict[str, SlideSplit]:
@@ -214,7 +216,12 @@ def open_root(
     if unknown := [one for one in part or () if one not in SPLITS]:
         raise ValueError(f"part={unknown[0]!r}: pass one of {', '.join(SPLITS)}")
     source = open_source(str(root), access, **reading)
-    opened = Root(source, Selection(str(root), techs_called(tech), filters, on_mismatch), splitting, part)
+    opened = Root(
+        source,
+        Selection(str(root), techs_called(tech), filters, on_mismatch, f"tech={tech!r} (--tech)"),
+        splitting,
+        part,
+    )
     _ = opened.listed  # refuses filters that match nothing
     return opened
 

@@ -106,11 +106,12 @@ class Catalog:
     access: Access = OPEN
     elsewhere: tuple[Slide, ...] = ()
 
-    def of_techs(self, techs: Iterable[str]) -> "Catalog":
-        """Return the part of the catalog that has these technologies."""
+    def of_techs(self, techs: Iterable[str], asked: str = "") -> "Catalog":
+        """Return the part of the catalog that has these technologies; ``asked`` is what names them, for the error."""
         slides = tuple(slide for slide in self.slides if slide.tech in techs)
         if not slides:
-            raise DataError(f"{self.root}: has no {' or '.join(techs)} slides, but {_count_by_tech(self.slides)}")
+            why = f"; {asked} asks for them" if asked else ""
+            raise DataError(f"{self.root}: has no {' or '.join(techs)} slides, but {_count_by_tech(self.slides)}{why}")
         others = tuple(slide for slide in self.slides if slide.tech not in techs)
         return replace(self, slides=slides, elsewhere=self.elsewhere + others)
 

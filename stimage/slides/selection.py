@@ -15,16 +15,17 @@ def techs_called(tech: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Selection:
-    """The slides of a root that are of these technologies and match the filters."""
+    """The slides of a root that are of these technologies and match the filters; ``asked`` says where it is said so."""
 
     root: str
     techs: tuple[str, ...] = TECHS
     filters: Filters = field(default_factory=Filters)
     on_mismatch: str = "error"
+    asked: str = ""
 
     def select_from(self, catalog: Catalog) -> list[Slide]:
         """Return the slides, in the catalog's order; raises `DataError` as `Catalog.select` does."""
-        return catalog.of_techs(self.techs).select(self.filters, self.on_mismatch)
+        return catalog.of_techs(self.techs, self.asked).select(self.filters, self.on_mismatch)
 
     @property
     def words(self) -> str:

@@ -38,7 +38,8 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
     """
     data = settings.data
     catalog = (source or open_source(data.source)).catalog
-    selection = Selection(data.source, techs_called(data.tech), data.filters)
+    asked = f"the setting data.tech={data.tech}, of the configuration or an override,"
+    selection = Selection(data.source, techs_called(data.tech), data.filters, asked=asked)
     parts = slides_by_split(split_slides(catalog, selection, data.splitting).values())
     if data.validation_slides:
         named = replace(selection, filters=replace(data.filters, slides=data.validation_slides))

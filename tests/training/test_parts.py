@@ -47,6 +47,11 @@ def test_a_root_is_split_as_the_builder_splits_it(root, tmp_path):
     assert held == {"train": set(NAMES) - test - {"S5"}, "validation": {"S5"}, "test": test}
 
 
+def test_who_asks_for_slides_that_are_not_there_is_said(root):
+    with pytest.raises(DataError, match=r"has no Visium slides, but 12 ST; the setting data.tech=Visium, of the conf"):
+        parts(root, tech="Visium")
+
+
 def test_published_splits_rule(root, tmp_path):
     write_csv(tmp_path / "t.csv", [["slide", "split"], *([n, "test" if n < "S2" else "train"] for n in NAMES)])
     assert run(BUILD, root, tmp_path / "out", "--splits", tmp_path / "t.csv").returncode == 0
