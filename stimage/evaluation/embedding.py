@@ -17,7 +17,7 @@ from stimage.core.errors import DataError, one_line
 from stimage.core.files import listed, write_text
 from stimage.core.results import as_json
 from stimage.evaluation.embeddings import EmbeddingWriter
-from stimage.loading.ahead import Batches, Begun, Memory, load_ahead
+from stimage.loading.ahead import AheadLoader, Batches, Begun, Memory
 from stimage.loading.sources import Source, reading
 from stimage.loading.tensors import SpotBatch, begin_batch
 from stimage.slides.catalog import Slide
@@ -113,7 +113,7 @@ def embed_slides(
     """
     workers = int(not source.published) if workers is None else workers
     batches = SlideBatches(source, slides, batch_size, tower.size)
-    loader = load_ahead(batches, min(workers, len(slides)))
+    loader = AheadLoader(batches, min(workers, len(slides)))
     writers, spots, failed = {}, Counter(), set()
     try:
         for k, batch in loader:

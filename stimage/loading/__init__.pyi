@@ -1,10 +1,10 @@
 from .ahead import MOST_WORKERS as MOST_WORKERS
+from .ahead import AheadLoader as AheadLoader
 from .ahead import Batches as Batches
 from .ahead import Begun as Begun
 from .ahead import Memory as Memory
 from .ahead import Task as Task
 from .ahead import cores as cores
-from .ahead import load_ahead as load_ahead
 from .batches import spot_loader as spot_loader
 from .pixels import augment as augment
 from .pixels import resize as resize

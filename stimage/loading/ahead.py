@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import dataclass
 from math import prod
 from typing import Any
 from weakref import finalize
@@ -61,8 +62,17 @@ class Memory:
         return tensor
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What a process hands over instead of a batch: torch would put its own lines before an error's message."""
+
+    message: str
+
+
 class Batches(IterableDataset):
     """Batches for a `DataLoader`: read and filled by threads of this process, or by several processes."""
+
+    hands_over = False  # errors, too, to an `AheadLoader`
 
     def begin(self, memory: Memory, worker: int, workers: int) -> Begun:
         """Read a worker's share: yield each batch, with memory of ``memory``, and the tasks that fill it."""
@@ -73,6 +83,15 @@ class Batches(IterableDataset):
         raise error
 
     def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self.made()
+        except DataError as error:
+            if not self.hands_over:
+                raise
+            yield Failure(str(error))
+
+    def made(self) -> Iterator[Any]:
+        """Yield this process' batches."""
         info = get_worker_info()
         worker, workers = (info.id, info.num_workers) if info else (0, 1)
         memory = Memory(for_device=info is None and torch.accelerator.is_available())
@@ -106,9 +125,21 @@ def run_ahead(begun: Begun, decoders: int) -> Generator[tuple[Any, list[Future]]
         begun.close()
 
 
-def load_ahead(batches: Batches, workers: int) -> DataLoader:
-    """Return a loader that reads in this process, by threads (``workers`` 0), or in so many processes."""
-    return DataLoader(batches, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available())
+class AheadLoader(DataLoader):
+    """A loader that reads in this process, by threads (``workers`` 0), or in so many processes.
+
+    Errors of either kind are the same `DataError`.
+    """
+
+    def __init__(self, batches: Batches, workers: int):
+        super().__init__(batches, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available())
+        batches.hands_over = workers > 0
+
+    def __iter__(self) -> Any:
+        for batch in super().__iter__():
+            if isinstance(batch, Failure):
+                raise DataError(batch.message)
+            yield batch
 
 
 def cores() -> int:

@@ -15,12 +15,11 @@ from typing import Any
 
 import datasets
 import pyarrow as pa
-import torch
 from datasets.distributed import split_dataset_by_node
-from torch.utils.data import DataLoader, get_worker_info
+from torch.utils.data import get_worker_info
 
 from stimage.core.errors import DataError
-from stimage.loading.ahead import MOST_WORKERS, Batches, Begun, Memory, cores
+from stimage.loading.ahead import MOST_WORKERS, AheadLoader, Batches, Begun, Memory, cores
 from stimage.loading.sources import reading
 from stimage.loading.tensors import BATCH_COLUMNS, SpotBatch, begin_batch
 
@@ -75,13 +74,13 @@ def spot_loader(
     return SpotLoader(spots, workers)
 
 
-class SpotLoader(DataLoader):
+class SpotLoader(AheadLoader):
     """Batches of spots that go on exactly where they stopped; ``dataset.set_epoch(n)`` shuffles the next pass anew."""
 
     dataset: "SpotBatches"
 
     def __init__(self, spots: "SpotBatches", workers: int):
-        super().__init__(spots, batch_size=None, num_workers=workers, pin_memory=torch.cuda.is_available())
+        super().__init__(spots, workers)
         self._given, self._next, self._goes_on = [0] * max(1, workers), 0, False
 
     def __iter__(self) -> Any:
@@ -149,11 +148,12 @@ class SpotBatches(Batches):
         self.set_epoch(state["epoch"])
         self.start(state["given"])
 
-    def __iter__(self) -> Iterator[SpotBatch]:
+    def made(self) -> Iterator[SpotBatch]:
+        """Yield this process' batches."""
         if not self._goes_on:
             self._given = {}
         self._goes_on = False
-        for batch in super().__iter__():
+        for batch in super().made():
             self._given[batch.worker] = self._given.get(batch.worker, 0) + 1
             yield batch
 

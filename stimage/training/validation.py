@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
-from stimage.loading.ahead import MOST_WORKERS, cores, load_ahead
+from stimage.loading.ahead import MOST_WORKERS, AheadLoader, cores
 from stimage.scores.linear_probe import probe_f1
 from stimage.scores.retrieval import retrieval_scores
 from stimage.slides.labels import is_label
@@ -95,7 +95,7 @@ def loader(
 ) -> Iterable[dict[str, torch.Tensor]]:
     """Read batches of rows, in their order, by so many processes; None takes `spare_cores`, 0 this process."""
     workers = spare_cores() if workers is None else workers
-    return load_ahead(TrainingBatches(spots, batches), min(workers, len(batches)))
+    return AheadLoader(TrainingBatches(spots, batches), min(workers, len(batches)))
 
 
 def spare_cores() -> int:

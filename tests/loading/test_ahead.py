@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import stimage_1k4m
 from stimage.core.errors import DataError
 from stimage.examples.image_formats import encoder
-from stimage.loading.ahead import Memory
+from stimage.loading.ahead import AheadLoader, Batches, Memory
 from stimage.loading.batches import spot_loader
 from tests.roots import write_slide
 
@@ -224,3 +224,19 @@ def test_processes_are_for_a_streamed_root(tmp_path):
     pa.parquet.write_table(spots_of(3).data.table, tmp_path / "a.parquet")
     shards = load_dataset("parquet", data_files=str(tmp_path / "a.parquet"), split="train", streaming=True)
     assert spot_loader(shards, 4).num_workers == 0
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_is_the_same_from_a_process(workers):
+    """torch would put "Caught DataError in DataLoader worker process 0" and a traceback before the message."""
+    with pytest.raises(DataError) as told:
+        list(AheadLoader(Broken(), workers))
+    assert str(told.value) == "a.csv: line 2 has no r" and type(told.value) is DataError
+
+
+class Broken(Batches):
+    """One batch, and an error."""
+
+    def begin(self, memory, worker, workers):
+        yield 1, []
+        raise DataError("a.csv: line 2 has no r")
