@@ -57,15 +57,7 @@ def write_slide(
     ValueError
         If ``row`` says another technology than ``found``, or there is no such technology or form of counts.
     """
-    if counts_as not in WRITERS:
-        raise ValueError(f"counts_as={counts_as!r}: pass one of {', '.join(WRITERS)}")
-    check_name(row.slide, "slide= (--slide)")
-    if found.tech not in TECHS:
-        raise ValueError(f"tech={found.tech!r}: pass one of {', '.join(TECHS)}")
-    if row.tech not in ("", found.tech):
-        raise ValueError(f"tech={row.tech!r}: the slide is of {found.tech}; leave tech out of its row")
-    if (root / PUBLISHED).exists():
-        raise DataError(f"{root}: is a published folder; add the slide to the root that it was made of, or to another")
+    _check_asked(found, root, row, counts_as)
     copied = found.counts_file if counts_as == "h5" and _has_these_counts(found) else None
     ids = found.barcodes if copied else _ids(found, row.slide)  # a file that is copied calls its spots so
     counts = f"{row.slide}_count{copied.suffix.lower() if copied else f'.{counts_as}'}"
@@ -77,17 +69,13 @@ def write_slide(
     _check_name_is_free(root, row)
     _meta_of(root, row)
     with staged(root) as stage:
-        _write_files(found, stage / row.tech, row.slide, ids)
+        _write_files(found, stage, row, ids)
+        target = stage / row.tech / "gene_exp" / counts
+        target.parent.mkdir(parents=True)
         if copied:
-            (stage / row.tech / "gene_exp").mkdir(parents=True)
-            shutil.copyfile(copied, stage / row.tech / "gene_exp" / counts)
+            shutil.copyfile(copied, target)
         else:
-            WRITERS[counts_as](
-                stage / row.tech / "gene_exp" / counts, found.genes, _named(count_blocks(found.counts), ids)
-            )
-        if found.labels:
-            labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
-            write_text(stage / f"annotation/{row.slide}_anno.csv", csv_text([("", "V2"), *labels]))
+            WRITERS[counts_as](target, found.genes, _named(count_blocks(found.counts), ids))
         with locked(root):  # now that other slides may have come
             finish_placing(root)
             there = _check_name_is_free(root, row)
@@ -100,14 +88,31 @@ def write_slide(
         log.warning("%s: left out: %s", row.slide, ", ".join(f"{n:,} {what}" for what, n in found.left_out.items()))
 
 
+def _check_asked(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str) -> None:
+    """Refuse what can't be asked for."""
+    if counts_as not in WRITERS:
+        raise ValueError(f"counts_as={counts_as!r}: pass one of {', '.join(WRITERS)}")
+    check_name(row.slide, "slide= (--slide)")
+    if found.tech not in TECHS:
+        raise ValueError(f"tech={found.tech!r}: pass one of {', '.join(TECHS)}")
+    if row.tech not in ("", found.tech):
+        raise ValueError(f"tech={row.tech!r}: the slide is of {found.tech}; leave tech out of its row")
+    if (root / PUBLISHED).exists():
+        raise DataError(f"{root}: is a published folder; add the slide to the root that it was made of, or to another")
+
+
 def _ids(found: ImportedSlide, slide: str) -> list[str]:
     """Return the spots' ids: barcodes with the slide's name in front, unless they have it."""
     named = all(spot.startswith(f"{slide}_") for spot in found.barcodes)
     return found.barcodes if named else [f"{slide}_{spot}" for spot in found.barcodes]
 
 
-def _write_files(found: ImportedSlide, folder: Path, slide: str, ids: list[str]) -> None:
-    """Write coordinates and image into a technology's folder."""
+def _write_files(found: ImportedSlide, root: Path, row: MetaRow, ids: list[str]) -> None:
+    """Write coordinates, image and labels, but not counts."""
+    folder, slide = root / row.tech, row.slide
+    if found.labels:
+        labels = ((spot, found.labels[code]) for spot, code in zip(ids, found.barcodes) if code in found.labels)
+        write_text(root / f"annotation/{slide}_anno.csv", csv_text([("", "V2"), *labels]))
     places = zip(ids, found.y.tolist(), found.x.tolist(), [found.r] * len(ids))
     write_text(folder / f"coord/{slide}_coord.csv", csv_text([("", "yaxis", "xaxis", "r"), *places]))
     with replacing(folder / f"image/{slide}.png") as unfinished:

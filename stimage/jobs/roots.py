@@ -206,24 +206,24 @@ def open_root(
         if (tech, part, filters, splitting, reading, access) != ("all", None, Filters(), Splitting(), READING, OPEN):
             raise ValueError(f"{root!r}: is opened already; pass its path to open it with other options")
         return root
+    part = (part,) if isinstance(part, str) else tuple(part or ()) or None
+    _check_asked(root, tech, on_mismatch, part)
+    selection = Selection(str(root), techs_called(tech), filters, on_mismatch, f"tech={tech!r} (--tech)")
+    opened = Root(open_source(str(root), access, **reading), selection, splitting, part)
+    _ = opened.listed  # refuses filters that match nothing
+    return opened
+
+
+def _check_asked(root: object, tech: str, on_mismatch: str, part: tuple[str, ...] | None) -> None:
+    """Refuse what can't be asked for."""
     if not isinstance(root, str | os.PathLike) or not os.fspath(root):
         raise ValueError(f"root={root!r} is no root; pass a path, a URL, or what open_root returns")
     if tech not in (*TECHS, "all"):
         raise ValueError(f"tech={tech!r}: pass one of {', '.join(TECHS)}, or all")
     if on_mismatch not in ON_MISMATCH:
         raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {ON_MISMATCH}")
-    part = (part,) if isinstance(part, str) else tuple(part or ()) or None
     if unknown := [one for one in part or () if one not in SPLITS]:
         raise ValueError(f"part={unknown[0]!r}: pass one of {', '.join(SPLITS)}")
-    source = open_source(str(root), access, **reading)
-    opened = Root(
-        source,
-        Selection(str(root), techs_called(tech), filters, on_mismatch, f"tech={tech!r} (--tech)"),
-        splitting,
-        part,
-    )
-    _ = opened.listed  # refuses filters that match nothing
-    return opened
 
 
 def root_folder(root: str | Path | Root) -> Path:
