@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import tifffile
 
 import stimage
 from stimage.core.errors import DataError
@@ -15,7 +16,8 @@ from stimage.formats.frame import check_frame
 from stimage.formats.h5ad import from_anndata, read_h5ad
 from stimage.formats.imported import ImportOptions
 from stimage.formats.tenx.space_ranger import read_space_ranger
-from tests.formats.annotated import is_right, refusal, slide
+from stimage.slides.images.reader import image_info
+from tests.formats.annotated import is_right, picture, refusal, slide
 from tests.formats.space_ranger import FACTORS, H5, HIRES, POSITIONS, as_folder, change, put, read, refused
 from tests.reliability.faults import as_a_user
 
@@ -223,3 +225,16 @@ def test_names_that_are_bytes_and_counts_that_cannot_be(tmp_path, tissue):
     with h5py.File(path, "a") as file:
         file["X/data"][7] = 2**32
     assert f"{path}: X has 4.29497e+09, which is no raw count" in refusal(read_h5ad, path, ImportOptions(tissue))
+
+
+def test_a_tag_of_several_values_where_one_should_be(tmp_path):
+    """tifffile gives them as they are."""
+    path = tmp_path / "image.tif"
+    tifffile.imwrite(path, picture(), photometric="rgb", tile=(64, 64))
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages[0].tags["SamplesPerPixel"]
+    with path.open("r+b") as file:
+        file.seek(tag.offset + 4)
+        file.write((2).to_bytes(4, "little"))  # how many values
+    told = refusal(image_info, str(path))
+    assert told.startswith(f"{path}: is ")

@@ -159,7 +159,7 @@ def in_folder(file) -> tuple[list[str], list[str], dict]:
         for ends in (["barcodes.tsv"], ["features.tsv", "genes.tsv"], ["matrix.mtx"])
     )
     barcodes, rows = ([one for one in lines if one.strip()] for lines in (barcodes, features))
-    rows = [row.split("\t") for row in rows]
+    rows = list(csv.reader(rows, delimiter="\t"))
     sizes, *entries = ([float(n) for n in line.split()] for line in matrix if line.strip() and line[0] != "%")
     assert sizes == [len(rows), len(barcodes), len(entries)] and len(set(barcodes)) == len(barcodes)
     counts = {spot: defaultdict(float) for spot in barcodes}
@@ -198,7 +198,7 @@ def in_labels(source: Source, folder: Path, spots: list[str]) -> dict[str, str]:
 
 
 def in_tables(source: Source, folder: Path) -> Told:
-    (_, *genes), *counts = (line.split("\t") for line in (folder / source.path).read_text().splitlines() if line)
+    (_, *genes), *counts = filter(any, csv.reader((folder / source.path).read_text().splitlines(), delimiter="\t"))
     header, *rows = (line.split("\t") for line in (folder / "A1_spot_data-all.tsv").read_text().splitlines() if line)
     at = [dict(zip(header, map(float, row), strict=True)) for row in rows]
     on = {f"{one['x']:g}x{one['y']:g}": (one["pixel_x"], one["pixel_y"]) for one in at if one.get("selected", 1) == 1}
