@@ -28,5 +28,5 @@ def test_what_is_no_results(tmp_path):
         (tmp_path / "results.json").write_text(text)
         with pytest.raises(DataError, match=why):
             read_results(tmp_path, ["slides"])
-    with pytest.raises(DataError, match="cannot be read as results"):
+    with pytest.raises(DataError, match=r"nowhere.json: cannot be read \(No such file"):
         read_results(tmp_path / "nowhere.json")
