@@ -208,7 +208,7 @@ def open_root(
         return root
     part = (part,) if isinstance(part, str) else tuple(part or ()) or None
     _check_asked(root, tech, on_mismatch, part)
-    selection = Selection(str(root), techs_called(tech), filters, on_mismatch, f"tech={tech!r} (--tech)")
+    selection = Selection(str(root), techs_called(tech), filters, on_mismatch, "tech= (--tech)")
     opened = Root(open_source(str(root), access, **reading), selection, splitting, part)
     _ = opened.listed  # refuses filters that match nothing
     return opened
