@@ -1,6 +1,6 @@
 # make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a made sample or on a few of your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
-# make quick                the house, reading, genes, examples, formats and options: for each commit, in a minute and a half
+# make quick                the house, reading, genes, examples, two formats and options: for each commit, in a minute and a half
 # make test-timm            models of timm as towers, beside the packages of make test, in an environment of its own
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
 # make test-oldest [TESTS=tests/…]   the data side and towers with the lowest versions that requirements.txt allows, in an environment of its own
@@ -22,7 +22,7 @@ CASES ?= 5000
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sharing.py resume.py load.py columns.py dropped.py remote.py))
 TESTS ?= $(DATA_TESTS) tests/loading tests/towers
 SIZE ?= 545000
-QUICK := $(addprefix tests/, examples formats genes sample slides collection/test_make_meta.py collection/test_check_spots.py \
+QUICK := $(addprefix tests/, examples genes sample slides collection/test_make_meta.py formats/test_space_ranger.py formats/test_adding.py \
 	publishing/test_build_bad_input.py training/test_parts.py training/test_settings.py \
 	$(addprefix test_, bad_input.py builder.py columns.py dropped.py files.py house.py resume.py tables.py))
 SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
