@@ -102,7 +102,7 @@ def test_proteins_alone_and_several_genomes(read):
         assert found.left_out["genes of mm10"] == 2 and "2 genomes" in refusal(read, data)
 
 
-@pytest.mark.parametrize("column", ["feature_name", "SYMBOL", "gene_symbols"])
+@pytest.mark.parametrize("column", ["feature_name", "SYMBOL", "gene_symbols", "gene_name", "gene_names", "symbols"])
 def test_symbols_beside_ensembl_ids(read, column):
     """CELLxGENE and cell2location have ids as names of genes, and symbols beside them; a gene without keeps its id."""
     data = slide()

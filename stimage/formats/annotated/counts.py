@@ -12,12 +12,10 @@ from stimage.core.errors import DataError, one_line, shown
 from stimage.formats.annotated.parts import Parts
 from stimage.formats.imported import TOO_MANY
 from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
+from stimage.slides.counts.features import are_genes
 
 KINDS = ("feature_types", "feature_type", "modality")  # 10x's, CELLxGENE's (which has biotypes there), muon's
-GENES = {"gene expression", "rna", "gex", "gene"}
-OTHERS = {"antibody capture", "crispr guide capture", "multiplexing capture", "antigen capture", "custom", "peaks",
-          "protein", "prot", "adt", "hto", "atac", "antibody"}  # fmt: skip
-SYMBOLS = ("feature_name", "gene_symbols", "gene_symbol", "gene_name", "symbols_and_ids", "symbol", "symbols")
+SYMBOLS = ("feature_name", "gene_symbols", "gene_symbol", "gene_name", "gene_names", "symbol", "symbols")
 IDS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids", "ensg")
 ROWS = 4096  # of a dense matrix, at a time
 
@@ -60,8 +58,7 @@ def kept_features(genes: pd.DataFrame, genome: str | None, where: str) -> tuple[
     keep, left_out = np.ones(len(genes), bool), Counter()
     for column in (name for name in KINDS if name in genes):
         kinds = genes[column].astype(object).map(lambda kind: str(kind).strip())
-        low = kinds.str.lower()
-        drop = (~low.isin(GENES) if low.isin(GENES).any() else low.isin(OTHERS)).to_numpy(bool) & keep
+        drop = ~are_genes(kinds) & keep
         left_out.update(f"features of type {kind}" for kind in kinds[drop])
         keep &= ~drop
     if not keep.any():
