@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,6 +27,12 @@ def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], obje
             make(folder)
             made.touch()
     return folder
+
+
+def ended(process: subprocess.Popen) -> tuple[list[str], int]:
+    """Wait for a process; return what its stderr says, but for that it waited for another one, and its exit status."""
+    lines = process.communicate()[1].splitlines()
+    return [line for line in lines if not line.endswith("waiting until it is done")], process.returncode
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from stimage.core.errors import DataError
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.images.patches import Patch
 from stimage.slides.spots import open_spots, read_batches
+from tests.building import ended
 from tests.reliability.sources import make_source
 from tests.reliability.told import Told, in_root, in_source
 from tests.reliability.world import CASES
@@ -70,7 +71,7 @@ def test_two_add_the_same_slide_at_once(two, tmp_path):
     """The last one's is there, whole; none fails."""
     folders, told = two
     runs = [adding(tmp_path / "root", ROUNDS, *order) for order in (folders, folders[::-1])]
-    assert [run.communicate()[1] for run in runs] == ["", ""] and [run.returncode for run in runs] == [0, 0]
+    assert [ended(run) for run in runs] == [([], 0)] * 2
     assert whole(tmp_path / "root", told) in (0, 1)
     assert {path.name for path in (tmp_path / "root").iterdir()} >= {".lock", "Visium", "meta"}
     assert not list((tmp_path / "root").glob(".begun*")) and not (tmp_path / "root/.ready").exists()

@@ -19,6 +19,7 @@ import stimage_1k4m  # noqa: F401
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.meta_file import newest_meta
 from stimage.slides.names import fold_name
+from tests.building import ended
 from tests.outs import write_outs
 from tests.roots import write_slide
 from tests.test_scripts import SCRIPTS, run
@@ -104,7 +105,7 @@ def test_slides_added_at_once_are_all_there(tmp_path):
     names = [f"Mine_{i}" for i in range(3)]
     command = [sys.executable, SCRIPTS / "data_collection/add_slide.py", tmp_path / "outs", "--out", tmp_path / "root"]
     runs = [subprocess.Popen([*command, "--slide", name], stderr=subprocess.PIPE, text=True) for name in names]
-    assert [(one.communicate()[1], one.returncode) for one in runs] == [("", 0)] * 3
+    assert [ended(one) for one in runs] == [([], 0)] * 3
     assert list(rows_of(tmp_path / "root/meta/meta_all_gene.csv")) and load(tmp_path / "root", "Visium")
     assert rows_of(tmp_path / "root/meta/meta_all_gene.csv").keys() == set(names)
 
