@@ -42,13 +42,16 @@ def spot_tables(
         The wanted columns; files that only other columns need are not read. None is all.
     """
     patched = patch if columns is None or "image" in columns else None
-    expression = _expression(spots, genes, normalise) if columns is None or needs_counts(columns) else None
+    counted = (columns is None or needs_counts(columns)) and not spots.slide.image_alone
+    expression = _expression(spots, genes, normalise) if counted else None
     for batch in read_batches(spots, patched, begin, end, expression is not None):
         table = _spot_columns(spots, batch, columns)
         if batch.patches is not None:
             table |= _image_column(batch, encode)
         if batch.rows is not None and expression:
             table |= expression(batch.rows)
+        elif spots.slide.image_alone:
+            table |= _nulls(genes, batch.end - batch.begin)
         yield pa.table({name: table[name] for name in columns or table})
 
 
@@ -111,6 +114,13 @@ def _dense(rows: CountRows, places: np.ndarray, width: int, normal: Normalisatio
     """Return the expression of a panel's genes as vectors of its length."""
     values = normal.dense(rows.dense(places, width), rows.totals())
     return {"expression": pa.FixedSizeListArray.from_arrays(values.ravel(), width)}
+
+
+def _nulls(genes: Vocabulary | Panel | None, n: int) -> dict[str, pa.Array]:
+    """Return the columns that are made of counts, of n spots of an image alone, which has none: null, not empty."""
+    if isinstance(genes, Panel):
+        return {"expression": pa.nulls(n, pa.list_(pa.float32(), len(genes.genes)))}
+    return {name: pa.nulls(n, pa.list_(kind)) for name, kind in (("gene_ids", pa.int32()), ("counts", pa.float32()))}
 
 
 def rebatch(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 def check_asked_for(spots: Spots, patch: Patch, panel: Panel | None) -> None:
     """Raise `DataError` if a slide lacks a gene of the panel, or the scale that a physical patch needs."""
-    if panel:
+    if panel and not spots.slide.image_alone:  # whose expression is null
         panel.places_in(spots.genes, spots.counts_path, spots.slide.species)
     if patch.um:
         patch.source_px(spots.image_path or spots.slide.image, spots.scale)

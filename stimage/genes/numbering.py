@@ -50,12 +50,12 @@ def root_vocabulary(catalog: Catalog) -> str:
 
 
 def numbered_slides(catalog: Catalog) -> list[Slide]:
-    """Return the slides that can be read, in the order in which their genes are numbered: by name."""
+    """Return the slides that can be read, in the order in which their genes are numbered: by name; no image alone."""
     return _by_name(slide for slide in catalog.slides if slide.name not in catalog.broken)
 
 
 def _by_name(slides: Iterable[Slide]) -> list[Slide]:
-    return sorted(slides, key=lambda slide: fold_name(slide.name))
+    return sorted((slide for slide in slides if not slide.image_alone), key=lambda slide: fold_name(slide.name))
 
 
 def gene_names_of(root: str, slides: Sequence[Slide]) -> list[str]:
@@ -79,7 +79,7 @@ def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
     DataError
         As `root_vocabulary` does, or if the root's own ``genes.parquet`` lacks a gene of these slides.
     """
-    vocabulary = load_vocabulary(root_vocabulary(catalog))
+    vocabulary, slides = load_vocabulary(root_vocabulary(catalog)), [one for one in slides if not one.image_alone]
     digests = header_digests(slides)
     known = json.dumps([vocabulary.digest, digests])
     kept = cache_folder() / "ids" / hashlib.sha256(known.encode()).hexdigest()

@@ -5,7 +5,7 @@ import logging
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from stimage.core.errors import DataError, shown
 from stimage.core.storage import list_folder, normal_root, pinned
 from stimage.core.together import not_in_place
 from stimage.slides.meta_file import META_FILE, find_meta, read_meta
+from stimage.slides.missing import half_placed, problem_of
 from stimage.slides.names import check_name, fold_name, slide_names, texts_of
 from stimage.slides.scale.given import OPTION, given_scales, read_um_per_px
 from stimage.slides.slide_files import REQUIRED_FILES, slide_files
@@ -52,6 +53,12 @@ class Slide:
     um_per_px_source: str | None = None
     access: Access = field(default=OPEN, compare=False, repr=False)
     stamps: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    gene_num: int | None = field(default=None, compare=False)
+
+    @property
+    def image_alone(self) -> bool:
+        """Whether it has no counts, as its row of the meta file says: ``gene_num`` is 0."""
+        return self.gene_num == 0
 
     @property
     def about_spots(self) -> int:
@@ -235,8 +242,8 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
             slide = _slide(tech, files, row, notes.get(fold_name(f"{name}_anno.csv")), access)
             if name in slides:
                 raise DataError(f"{root}: slide {slide.name!r} is in {slides[name].tech} and in {tech}; rename one")
-            problem = _problem(root, slide, row, meta_file)
-            if waiting and (problem or _half_placed(root, slide, waiting)):
+            problem = problem_of(root, slide, row, meta_file)
+            if waiting and (problem or half_placed(root, slide, waiting)):
                 log.warning("%s: slide %s is left out: its adding was cut off half-way", root, slide.name)
                 continue
             slides[name] = slide
@@ -265,7 +272,8 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
         tissue=row.get("tissue") or None,
         pmid=row.get("pmid") or None,
         involve_cancer={"True": True, "False": False}.get(row.get("involve_cancer", "")),
-        spot_num=int(row["spot_num"]) if row.get("spot_num", "").isdecimal() else None,
+        spot_num=_number(row, "spot_num"),
+        gene_num=_number(row, "gene_num"),
         size=files["coord"]["size"] if "coord" in files else None,
         um_per_px=read_um_per_px(row.get("um_per_px", ""), row["slide"]) if row else None,
         um_per_px_source=row.get("um_per_px_source") or None,
@@ -274,20 +282,9 @@ def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | N
     )
 
 
-def _problem(root: str, slide: Slide, row: Mapping[str, str] | None, meta_file: str | None) -> str | None:
-    """Say what keeps a slide from being read: a missing file, or a missing row of the meta file."""
-    for part, (folder, suffixes) in REQUIRED_FILES.items():
-        if not getattr(slide, part):
-            return f"{root}/{slide.tech}/{folder}/{slide.name}{suffixes[0]}: is missing"
-    if meta_file and row is None:
-        return f"{root}/{meta_file}: has no row for slide {slide.name!r}, which has files in {slide.tech}; add one"
-    return None
-
-
-def _half_placed(root: str, slide: Slide, waiting: Collection[str]) -> bool:
-    """Tell whether some of a slide's files are new, and others are of before, as the new ones still wait."""
-    places = {os.path.relpath(getattr(slide, part), root) for part in REQUIRED_FILES}
-    return not places.isdisjoint(waiting) and not {*map(os.path.dirname, places)} <= {*map(os.path.dirname, waiting)}
+def _number(row: Mapping[str, str], column: str) -> int | None:
+    text = row.get(column, "").removesuffix(".0")  # as pandas writes a column that lacks some
+    return int(text) if text.isdecimal() else None
 
 
 def _count_by_tech(slides: Iterable[Slide]) -> str:

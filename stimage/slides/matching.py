@@ -27,14 +27,14 @@ def match_spots(
     coord: str,
     coordinates: Coordinates,
     counts: str,
-    index: RowIndex,
+    index: RowIndex | None,
     image: str,
     info: ImageInfo | None,
     on_mismatch: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return each spot's row in the count file (-1 where it has none), and which spots are kept.
 
-    Without ``info``, spots outside the image are kept too.
+    Without ``info``, spots outside the image are kept too. Of an image alone, there is no ``index``, and no row counts.
 
     Raises
     ------
@@ -43,14 +43,11 @@ def match_spots(
     NoSpotLeft
         If all are dropped.
     """
-    row = pc.fill_null(pc.index_in(coordinates.ids, index.ids), -1).to_numpy().astype(np.int64)
-    times = np.bincount(row[row >= 0], minlength=len(index.start))
-    lone = times == 0
-    if lone.any() or (times > 1).any():  # only then can a spot occur twice
+    if index:
+        row = _rows_of(coord, coordinates, counts, index, on_mismatch)
+    else:
         check_unique(coord, coordinates.ids)
-        check_unique(counts, index.ids)
-    _settle(coord, coordinates.ids, row < 0, f"has no row in {counts}", on_mismatch)
-    _settle(counts, index.ids, lone, f"has no row in {coord}", on_mismatch)
+        row = np.zeros(len(coordinates), np.int64)
     kept = row >= 0
     median = np.median(coordinates.r)
     large, than = coordinates.r > MAX_RADIUS_RATIO * median, f"the median is {median:g}"
@@ -69,8 +66,22 @@ def match_spots(
         _settle(coord, coordinates.ids, large, what, on_mismatch)
         kept &= ~large
     if not kept.any():
-        raise NoSpotLeft(f"{coord}: no spot is left that {counts} and the image have too")
+        both = f"{counts} and the image have" if index else "the image has"
+        raise NoSpotLeft(f"{coord}: no spot is left that {both} too")
     return row, kept
+
+
+def _rows_of(coord: str, coordinates: Coordinates, counts: str, index: RowIndex, on_mismatch: str) -> np.ndarray:
+    """Return each spot's row in the count file, -1 where it has none."""
+    row = pc.fill_null(pc.index_in(coordinates.ids, index.ids), -1).to_numpy().astype(np.int64)
+    times = np.bincount(row[row >= 0], minlength=len(index.start))
+    lone = times == 0
+    if lone.any() or (times > 1).any():  # only then can a spot occur twice
+        check_unique(coord, coordinates.ids)
+        check_unique(counts, index.ids)
+    _settle(coord, coordinates.ids, row < 0, f"has no row in {counts}", on_mismatch)
+    _settle(counts, index.ids, lone, f"has no row in {coord}", on_mismatch)
+    return row
 
 
 def _settle(path: str, ids: pa.ChunkedArray, bad: np.ndarray, what: str, on_mismatch: str) -> None:

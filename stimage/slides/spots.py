@@ -20,6 +20,7 @@ from stimage.slides.images.patches import Patch
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
 from stimage.slides.matching import match_spots, unique_ids
+from stimage.slides.missing import need_counts
 from stimage.slides.scale.scale import Scale, slide_scale
 
 BATCH_SPOTS = 64  # tables of this size stream fastest
@@ -35,7 +36,8 @@ class Spots:
     ``ids`` are unique across slides: an id of the files that does not begin with the slide's name has it in front;
     ``file_ids`` are the ids as the files have them. ``x``, ``y``, ``r`` are float64 pixels; ``row_start`` and
     ``row_end`` say where each spot's counts lie in the file ``counts_path``. ``image_path``, ``counts_path`` and
-    ``labels_path`` are files of this machine, or "". ``left_out`` has the ids of dropped spots.
+    ``labels_path`` are files of this machine, or "". ``left_out`` has the ids of dropped spots. An image alone has no
+    count file, and no genes.
     """
 
     slide: Slide
@@ -68,8 +70,8 @@ class Spots:
 
     @cached_property
     def genes(self) -> list[str]:
-        """The genes of the count file, one a column."""
-        return read_genes(self.counts_path)
+        """The genes of the count file, one a column; none of an image alone."""
+        return [] if self.slide.image_alone else read_genes(self.counts_path)
 
     @cached_property
     def annotation(self) -> pa.Array:
@@ -90,8 +92,10 @@ class Spots:
         Raises
         ------
         DataError
-            As `rows_at` does, and if the rows have other ids; the slide's rows are then indexed anew.
+            As `rows_at` does, and if the rows have other ids; the slide's rows are then indexed anew; or if
+            there are none, of an image alone.
         """
+        need_counts([self.slide], "reading expression")
         ids = self.file_ids[some] if isinstance(some, slice) else self.file_ids.take(pa.array(some))
         try:
             rows = rows_at(self.counts_path, self.genes, self.row_start[some], self.row_end[some])
@@ -152,7 +156,7 @@ def open_spots(
         If every spot is dropped.
     """
     with_image |= on_mismatch == "drop"
-    urls = (slide.coord, slide.counts, slide.image if with_image else "", slide.annotation)
+    urls = (slide.coord, "" if slide.image_alone else slide.counts, slide.image if with_image else "", slide.annotation)
     files = tuple(local_copy(url, slide.access) if url else "" for url in urls)
     stamps = tuple((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in files if path)
     return _open_spots(slide, files, stamps, on_mismatch, max_pixels)
@@ -163,24 +167,26 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
     coord, counts, image, labels = files
     info = image_info(image, max_pixels) if image else None
     coordinates = read_coordinates(coord)
-    index = kept_index(counts)
+    index = kept_index(counts) if counts else None
     row, kept = match_spots(coord, coordinates, counts, index, image, info, on_mismatch)
     order = np.lexsort((coordinates.x, coordinates.y))  # stable: of spots at one place, in the file's order
     order = order[kept[order]]
     file_ids = coordinates.ids.take(pa.array(order)).combine_chunks()
-    lone = np.ones(len(index.start), bool)
-    lone[row[row >= 0]] = False
-    out = (coordinates.ids.filter(pa.array(~kept)), index.ids.filter(pa.array(lone)))
-    left_out = pa.chunked_array([chunk for ids in out for chunk in ids.chunks], pa.string())
+    out = coordinates.ids.filter(pa.array(~kept)).chunks
+    start = end = np.zeros(len(order), np.int64)
+    if index:
+        lone = np.ones(len(index.start), bool)
+        lone[row[row >= 0]] = False
+        out += index.ids.filter(pa.array(lone)).chunks
+        start, end = index.start[row[order]], index.end[row[order]]
     scale = slide_scale(coordinates if kept.all() else coordinates.filter(kept), slide)
     if scale.um_per_px and scale.verdict != "pass":
         log.warning("%s: %s", slide.name, scale.reason)
     pa.default_memory_pool().release_unused()  # what joining took would else be kept beside what reading takes
     return Spots(
         slide, unique_ids(file_ids, slide.name), file_ids, coordinates.x[order], coordinates.y[order],
-        coordinates.r[order], labels_path=labels, counts_path=counts, row_start=index.start[row[order]],
-        row_end=index.end[row[order]], image_path=image, max_pixels=max_pixels, scale=scale,
-        left_out=left_out,
+        coordinates.r[order], labels_path=labels, counts_path=counts, row_start=start, row_end=end, image_path=image,
+        max_pixels=max_pixels, scale=scale, left_out=pa.chunked_array(out, pa.string()),
     )  # fmt: skip
 
 
@@ -196,14 +202,14 @@ def read_batches(
     patch
         How patches are cut; None where none are wanted.
     with_counts
-        False where no counts are wanted: the count file is not opened.
+        False where no counts are wanted: the count file is not opened. Of an image alone, there never are any.
 
     Raises
     ------
     DataError
         Where a row of the counts or the image can't be read; see `Spots.rows` and `read_patches`.
     """
-    end = len(spots) if end is None else end
+    end, with_counts = len(spots) if end is None else end, with_counts and not spots.slide.image_alone
     part, rows = slice(begin, end), None
     x, y, r = (values[part] for values in (spots.x, spots.y, spots.r))
     patches = patch.cut(spots.image_path, x, y, r, spots.scale, spots.max_pixels) if patch else None
