@@ -13,11 +13,13 @@ from stimage.core.tables import csv_text
 from stimage.genes.names import Naming
 from stimage.slides.catalog import read_catalog
 from stimage.slides.counts.count_file import read_genes
+from stimage.slides.missing import need_counts
 
 
 def main() -> None:
     args = parse_arguments()
     slides = selection_of(args).select_from(read_catalog(args.root))
+    need_counts(slides, "naming genes")
     rows = [("slide", "gene", "name", "fate")]
     for slide in slides:
         genes = read_genes(local_copy(slide.counts, slide.access))

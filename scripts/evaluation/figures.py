@@ -27,8 +27,10 @@ from stimage.scores.folds import group_folds
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.labels import is_label
 from stimage.slides.meta_file import read_collection
+from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots, open_spots
 
+OTHER = "name another as --slide"
 NORMALISE = "median-log1p"  # of the genes that are drawn
 TABLE = "of symbols and Ensembl ids: a slide that has ids is asked by symbols, or the reverse; titles have symbols"
 
@@ -112,6 +114,7 @@ def predicted_labels(embeddings: evaluation.Embeddings, args: argparse.Namespace
 
 def draw_genes(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
+    need_counts([spots.slide], "drawing genes", OTHER)
     one = evaluation.EmbeddedSlide(spots.slide, np.array(ids), np.zeros((len(ids), 0), np.float32))
     values, _ = evaluation.read_expression(one, Panel(tuple(args.genes), args.gene_table), NORMALISE)
     genes = dict(zip(evaluation.titles_of(args.genes, args.gene_table, spots.slide.species), values.T))
@@ -124,9 +127,11 @@ def draw_genes(args: argparse.Namespace) -> dict:
 
 def draw_glance(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
+    need_counts([spots.slide], "drawing a gene", OTHER)
     catalog, truth = read_catalog(args.root), labels_of(spots)
     embeddings = evaluation.read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
-    slides, _ = evaluation.embedded_slides(embeddings, catalog.slides, catalog.slides)
+    counted = [slide for slide in catalog.slides if not slide.image_alone]
+    slides, _ = evaluation.embedded_slides(embeddings, catalog.slides, counted)
     if spots.slide not in [one.slide for one in slides] or len(slides) < 2:
         raise DataError(f"{args.embeddings}: {args.slide} can't be predicted: it and other slides must be embedded")
     groups = {one.slide.name: one.slide.name for one in slides}

@@ -9,6 +9,7 @@ from stimage.core.storage import local_copy
 from stimage.slides.catalog import Catalog, Filters, Slide, read_catalog
 from stimage.slides.counts.count_file import read_genes
 from stimage.slides.labels import is_label, read_labels
+from stimage.slides.missing import need_counts
 from stimage.slides.names import fold_name, slide_names
 from stimage.slides.selection import techs_called
 from stimage.slides.splits.dealing import deal_slides
@@ -74,6 +75,7 @@ def choose_slides(root: str, names: Sequence[str] | None = None) -> Choice:
     """
     catalog = read_catalog(root)
     slides, notes = (catalog.select(Filters(names)), []) if names else a_few(catalog)
+    need_counts(slides, "the demo", "name others with --slides")
     held, by = hold_out(slides)
     train = [slide for slide in slides if slide not in held]
     return Choice(str(root), train, held, by, count_labels(slides), notes)
@@ -83,9 +85,10 @@ def a_few(catalog: Catalog) -> tuple[list[Slide], list[str]]:
     """Return at most 6 slides of at most 12,000 spots together, and what to say about the others."""
     groups = defaultdict(list)
     for slide in catalog.slides:
-        if slide.name not in catalog.broken:
+        if slide.name not in catalog.broken and not slide.image_alone:
             groups[slide.tech, slide.species].append(slide)
     if not groups:
+        need_counts((slide for slide in catalog.slides if slide.name not in catalog.broken), "the demo", "add others")
         raise DataError(f"{catalog.root}: no slide can be read: {'; '.join(list(catalog.broken.values())[:5])}")
     annotated = {group: sum(bool(slide.annotation) for slide in slides) for group, slides in groups.items()}
     best = max(groups, key=lambda group: (min(len(groups[group]), 3), annotated[group], len(groups[group])))

@@ -12,6 +12,7 @@ from stimage.evaluation.embeddings import Embeddings
 from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
+from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots, open_spots
 
 
@@ -73,8 +74,9 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     Raises
     ------
     DataError
-        If the slide lacks a gene, or one of its files a spot.
+        If the slide is an image alone or lacks a gene, or one of its files a spot.
     """
+    need_counts([one.slide], "expression")
     spots, at = spots_of(one)
     places = panel.places_in(spots.genes, spots.counts_path, one.slide.species)
     normal = fit_normalisation(kind, spots, places)
@@ -97,6 +99,7 @@ def spots_of(one: EmbeddedSlide) -> tuple[Spots, np.ndarray]:
     at = pc.fill_null(pc.index_in(pa.array(one.spot_ids.tolist(), pa.string()), spots.ids), -1).to_numpy()
     if (missing := at < 0).any():
         spot = str(one.spot_ids[int(missing.argmax())])
-        raise DataError(f"{one.slide.counts}: has no spot {spot!r}, of which there is an embedding ({missing.sum()} of "
+        where = one.slide.counts or one.slide.coord
+        raise DataError(f"{where}: has no spot {spot!r}, of which there is an embedding ({missing.sum()} of "
                         f"{len(one)} such spots); pass the root that the embeddings were made of")  # fmt: skip
     return spots, at

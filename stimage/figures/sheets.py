@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from stimage.figures.colours import Look, label_looks, look_of
+from stimage.figures.colours import OTHER, Look, label_looks, look_of
 from stimage.figures.rings import draw_rings
 from stimage.figures.scale import colour_bar, colours_of, count_colours, count_ticks, scale_bar, span_of
 from stimage.figures.shapes import SpotShapes, View
@@ -26,7 +26,7 @@ def contact_sheet(
     title: str,
     view: View,
     shapes: SpotShapes,
-    totals: np.ndarray,
+    totals: np.ndarray | None,
     chosen: np.ndarray,
     patches: Sequence[np.ndarray],
     captions: Sequence[str],
@@ -36,7 +36,7 @@ def contact_sheet(
     Parameters
     ----------
     totals
-        Each spot's total count (n).
+        Each spot's total count (n); None where there are no counts.
     chosen
         Which spots the patches (uint8 RGB) are of (int, m); they bear the numbers of their patches on the slide.
     captions
@@ -44,14 +44,17 @@ def contact_sheet(
     """
     figure = Figure((13, 7), layout="constrained")
     slide, grid = figure.subplot_mosaic([["slide", "patches"]], width_ratios=[1, 1.05]).values()
-    colours = count_colours(totals)
-    _show_view(slide, _with_rings(view, shapes, colours.to_rgba(totals)))
+    if totals is None:
+        _show_view(slide, _with_rings(view, shapes, [OTHER] * len(shapes.xy)))
+    else:
+        colours = count_colours(totals)
+        _show_view(slide, _with_rings(view, shapes, colours.to_rgba(totals)))
+        bar = figure.colorbar(colours, ax=slide, shrink=0.6, aspect=30, pad=0.02, label="total count of a spot")
+        values, _, texts = zip(*count_ticks(colours, totals))
+        bar.set_ticks(values, labels=texts)
+        bar.minorticks_off()
     for k, (x, y) in enumerate(shapes.xy[chosen].tolist()):
         slide.text(x, y, str(k + 1), color="white", fontsize=7, ha="center", va="center", bbox=NUMBER)
-    bar = figure.colorbar(colours, ax=slide, shrink=0.6, aspect=30, pad=0.02, label="total count of a spot")
-    values, _, texts = zip(*count_ticks(colours, totals))
-    bar.set_ticks(values, labels=texts)
-    bar.minorticks_off()
     slide.set_title(title, fontsize=10)
     _axes_with_units(slide, shapes.um_per_px)
     grid.axis("off")

@@ -17,10 +17,12 @@ from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
 from stimage.slides.images.views import IMAGE_PX, read_views, whole
+from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots, open_spots
 
 BLOCK_SPOTS = 512  # spots
 CATEGORIES = ("slide", "tech", "species", "tissue", "pmid", "involve_cancer", "annotation")
+READ_ALONE = "read images alone without panel= (--panel), and apart from other slides"
 EMPTY = ("layers", "varm", "obsp", "varp")
 
 
@@ -33,11 +35,11 @@ def read_slides(
     on_mismatch: str = "error",
 ) -> AnnData:
     """Return slides as one AnnData in memory, with what `write_h5ad`, which takes the same, writes."""
-    genes = panel.genes if panel else common_genes(slides, naming)
+    genes = _genes(slides, naming, panel)
     blocks, pictures, obs, centres = [], {}, [], []
     for slide in slides:
         spots = open_spots(slide, on_mismatch)
-        blocks += _blocks(spots, _places(spots, genes, naming, panel), len(genes), normalise)
+        blocks += _blocks(spots, genes, naming, panel, normalise)
         pictures[slide.name] = _picture(spots, image_px)
         obs.append(_obs(spots))
         centres.append(np.stack([spots.x, spots.y], 1))
@@ -84,16 +86,17 @@ def write_h5ad(
     Raises
     ------
     DataError
-        If slides have no gene in common or lack one of the panel; as `open_spots`, `Spots.rows` and `read_patches` do.
+        If an image alone is to have a panel's genes or is one of several slides. If slides have no gene in common or
+        lack one of the panel; as `open_spots`, `Spots.rows` and `read_patches` do.
     """
-    genes = panel.genes if panel else common_genes(slides, naming)
+    genes = _genes(slides, naming, panel)
     obs, centres, per_spot = [], [], []
     with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "uns", {"spatial": {}})
         for slide in progress(slides):
             spots = open_spots(slide, on_mismatch)
-            for block in _blocks(spots, _places(spots, genes, naming, panel), len(genes), normalise):
+            for block in _blocks(spots, genes, naming, panel, normalise):
                 _append(file, block)
                 per_spot.append(np.diff(block.indptr))
             write_elem(file["uns/spatial"], slide.name, _picture(spots, image_px))
@@ -107,17 +110,31 @@ def write_h5ad(
             write_elem(file, name, {})
 
 
+def _genes(slides: Sequence[Slide], naming: Naming | None, panel: Panel | None) -> list[str]:
+    """Return the genes to write: those of a panel, or that all slides have; of images alone, none."""
+    if panel or not all(slide.image_alone for slide in slides):
+        need_counts(slides, "a panel" if panel else "one AnnData of several slides", READ_ALONE)
+        return list(panel.genes) if panel else common_genes(slides, naming)
+    return []
+
+
 def _places(spots: Spots, genes: Sequence[str], naming: Naming | None, panel: Panel | None) -> np.ndarray:
     if panel:
         return panel.places_in(spots.genes, spots.counts_path, spots.slide.species)
     return places_among(genes, *rename_genes(spots.genes, naming, spots.slide.species, spots.counts_path))
 
 
-def _blocks(spots: Spots, places: np.ndarray, genes: int, normalise: str) -> Iterator[csr_matrix]:
+def _blocks(
+    spots: Spots, genes: Sequence[str], naming: Naming | None, panel: Panel | None, normalise: str
+) -> Iterator[csr_matrix]:
+    if spots.slide.image_alone:
+        yield csr_matrix((len(spots), 0), dtype=np.float32)
+        return
+    places = _places(spots, genes, naming, panel)
     normal = fit_normalisation(normalise, spots, places)
     for at in range(0, len(spots), BLOCK_SPOTS):
         rows = spots.rows(slice(at, at + BLOCK_SPOTS))
-        block = rows.sparse(places, genes)
+        block = rows.sparse(places, len(genes))
         block.data = normal(block.data, block.tocoo().row, rows.totals())
         yield block
 

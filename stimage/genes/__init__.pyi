@@ -33,3 +33,4 @@ from .vocabulary import Vocabulary as Vocabulary
 from .vocabulary import add_genes as add_genes
 from .vocabulary import load_as_it_was as load_as_it_was
 from .vocabulary import load_vocabulary as load_vocabulary
+from .vocabulary import write_vocabulary as write_vocabulary

@@ -11,6 +11,7 @@ from stimage.core.storage import local_copy
 from stimage.genes.names import Naming, places_among, rename_genes
 from stimage.slides.catalog import Slide
 from stimage.slides.counts.count_file import read_counts, read_genes
+from stimage.slides.missing import need_counts
 
 BINS = 20
 
@@ -76,8 +77,9 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
     Raises
     ------
     DataError
-        If there is none; naming the slide that has none of those before it.
+        If there is none, naming the slide that has none of those before it; or if a slide is an image alone.
     """
+    need_counts(slides, "comparing genes")
     common = list(genes_of(slides[0], naming)[0])
     for slide in slides[1:]:  # the names of one slide at a time
         there = set(genes_of(slide, naming)[0])
@@ -104,6 +106,7 @@ def _unversioned(gene: str) -> str:
 
 def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str], np.ndarray]:
     """Return what a slide's genes are called, and each one's place among these names, -1 if it is lost."""
+    need_counts([slide], "choosing genes")
     return rename_genes(read_genes(local_copy(slide.counts, slide.access)), naming, slide.species, slide.counts)
 
 

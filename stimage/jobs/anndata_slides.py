@@ -64,16 +64,17 @@ def read_slide(
     Returns
     -------
     anndata.AnnData
-        n spots x genes. ``X``: CSR, float32. ``obs``, by spot id: ``slide``, ``tech``, ``species``, ``tissue``,
-        ``pmid``, ``involve_cancer``, ``annotation`` (categories), ``radius`` in pixels of the slide image,
-        ``um_per_px``. ``obsm["spatial"]``: x and y, in pixels of the slide image. ``uns["spatial"][slide]``:
-        ``images["hires"]`` (uint8 RGB), and ``scalefactors``, which say how its pixels and the spots' diameter relate
-        to the slide image.
+        n spots x genes; of an image alone, 0 genes. ``X``: CSR, float32. ``obs``, by spot id: ``slide``, ``tech``,
+        ``species``, ``tissue``, ``pmid``, ``involve_cancer``, ``annotation`` (categories), ``radius`` in pixels of the
+        slide image, ``um_per_px``. ``obsm["spatial"]``: x and y, in pixels of the slide image.
+        ``uns["spatial"][slide]``: ``images["hires"]`` (uint8 RGB), and ``scalefactors``, which say how its pixels and
+        the spots' diameter relate to the slide image.
 
     Raises
     ------
     DataError
-        If there is no such slide, one of its files is damaged, or it lacks a gene of the panel.
+        If there is no such slide, one of its files is damaged, it lacks a gene of the panel, or an image alone is asked
+        for a panel or together with slides that have counts.
 
     Examples
     --------

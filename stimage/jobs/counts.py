@@ -1,12 +1,16 @@
 """The counts of a root's slides in another form."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 from stimage.core.access import is_local
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, shown
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.counts.converting import WRITERS, Converted, convert
+from stimage.slides.missing import need_counts
+
+log = logging.getLogger(__name__)
 
 
 def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converted]:
@@ -30,7 +34,8 @@ def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converte
     Raises
     ------
     DataError
-        If counts can't be read, or are no whole numbers and are to become HDF5; this slide's file is then as it was.
+        If all slides are images alone. If counts can't be read, or are no whole numbers and are to become HDF5; this
+        slide's file is then as it was.
     ValueError
         If there is no such form.
 
@@ -49,4 +54,9 @@ def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converte
     root = open_unpublished(root)
     if not is_local(root.catalog.root):
         raise DataError(f"{root.location}: can't be written from here; copy the root to this machine first")
-    return convert(root.slides, Path(root.catalog.root), to)
+    if alone := [slide.name for slide in root.slides if slide.image_alone]:
+        if len(alone) == len(root.slides):
+            need_counts(root.slides, "another form of them", "name other slides as slides= (--slides)")
+        log.warning("images alone have no counts, and stay as they are: %s", shown(alone))
+    counted = [slide for slide in root.slides if not slide.image_alone]
+    return convert(counted, Path(root.catalog.root), to)

@@ -16,6 +16,7 @@ from stimage.genes.names import Naming
 from stimage.genes.panels import PANEL_SUFFIXES, Panel, write_panel
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.catalog import Filters, Slide
+from stimage.slides.missing import need_counts
 from stimage.slides.splits.splitting import slides_by_split
 
 METHODS = (*DEFAULT_N, "list")
@@ -72,7 +73,8 @@ def select_genes(
     Raises
     ------
     DataError
-        If slides have no gene in common, counts are no whole numbers, or all slides are held out.
+        If a slide is an image alone, slides have no gene in common, counts are no whole numbers, or all slides are held
+        out.
     ValueError
         If there is no such method, or ``out`` has another ending.
 
@@ -96,6 +98,7 @@ def select_genes(
         raise ValueError(f"out={str(out)!r}: a panel file ends in {', '.join(PANEL_SUFFIXES)}")
     root = open_unpublished(root)
     train, others = _sides(root, held_out)
+    need_counts([*train, *others], "choosing genes")
     table = str(gene_table) if gene_table else None
     naming = Naming(table, names) if table else None
 

@@ -29,6 +29,7 @@ from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, with_patients
 from stimage.scores.folds import SEEDS
 from stimage.scores.ridge import fair_pearson
+from stimage.slides.missing import need_counts
 from stimage.slides.splits.splitting import SPLIT_BY
 
 PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1}  # protocols, and their versions
@@ -91,7 +92,8 @@ def predict(
     Raises
     ------
     DataError
-        If embeddings are of other slides, slides have no gene in common, or a group is not known.
+        If embeddings are of other slides, a slide is an image alone, slides have no gene in common, or a group is not
+        known.
     ValueError
         If there is no such protocol or split, or maps are to be drawn without ``out``.
 
@@ -119,6 +121,7 @@ def predict(
     began, root = time.monotonic(), open_unpublished(root)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)
+    need_counts((one.slide for one in slides), "measuring predictions")
     notes = []
     if without:
         notes += [f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}"]

@@ -255,9 +255,10 @@ def list_slides(root: str | Path | Root) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By slide: ``tech``, ``species``, ``tissue``, ``pmid`` and ``involve_cancer`` as the meta file says; ``spots``,
-        how many it says that there are; ``um_per_px`` where it is given; ``annotated``, whether there are labels;
-        ``split``; and ``problem``, what keeps the slide from being read, empty if nothing does.
+        By slide: ``tech``, ``species``, ``tissue``, ``pmid`` and ``involve_cancer`` as the meta file says; ``spots``
+        and ``genes``, how many it says that there are: 0 genes of an image alone; ``um_per_px`` where it is given;
+        ``annotated``, whether there are labels; ``split``; and ``problem``, what keeps the slide from being read, empty
+        if nothing does.
 
     Raises
     ------
@@ -283,9 +284,10 @@ def list_slides(root: str | Path | Root) -> pd.DataFrame:
         placed = split_slides(root.catalog, selection, root.splitting)
     rows = [
         {name: getattr(slide, name) for name in COLUMNS}
-        | {"spots": slide.spot_num, "um_per_px": slide.um_per_px, "annotated": bool(slide.annotation)}
+        | {"spots": slide.spot_num, "genes": slide.gene_num, "um_per_px": slide.um_per_px}
+        | {"annotated": bool(slide.annotation)}
         | {"split": placed[slide.name].split if slide.name in placed else None, "problem": problems[slide.name]}
         for slide in root.listed
     ]
     table = pd.DataFrame(rows, index=pd.Index([slide.name for slide in root.listed], name="slide"))
-    return table.astype({"spots": "Int64", "um_per_px": float})
+    return table.astype({"spots": "Int64", "genes": "Int64", "um_per_px": float})

@@ -161,7 +161,8 @@ def _is_damaged(file: str) -> bool:
 
 def _published_catalog(location: str, access: Access) -> Catalog:
     path = local_copy(f"{location}/{PUBLISHED}", access)
-    of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")} | {"spot_num": "spots"}
+    of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")}
+    of |= {"spot_num": "spots", "gene_num": "genes"}
     try:
         rows = pq.read_table(path, columns=["slide", "tech", *of.values(), "left_out"]).to_pylist()
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from stimage.core.errors import DataError
 from stimage.loading.ahead import Memory, Task
 from stimage.loading.decoding import Change, Patches, size_of
 
@@ -88,7 +89,7 @@ def to_batch(table: pa.Table, image_size: int | None = None) -> SpotBatch:
     Raises
     ------
     DataError
-        If an image is missing or damaged, or sizes differ and no ``image_size`` is given.
+        If an image is missing or damaged, sizes differ and no ``image_size`` is given, or a spot has no counts.
     """
     batch, tasks = begin_batch(table, image_size)
     for task in tasks:
@@ -97,6 +98,7 @@ def to_batch(table: pa.Table, image_size: int | None = None) -> SpotBatch:
 
 
 def _expression(table: pa.Table, memory: Memory) -> dict[str, Any]:
+    _refuse_nulls(table)
     if "expression" in table.column_names:
         values = table["expression"].combine_chunks()
         return {"expression": memory.copy(_array(values.flatten())).reshape(len(table), -1)}
@@ -109,6 +111,15 @@ def _expression(table: pa.Table, memory: Memory) -> dict[str, Any]:
         "counts": memory.copy(_array(counts.flatten())),
         "offsets": torch.from_numpy(offsets - offsets[0]),
     }
+
+
+def _refuse_nulls(table: pa.Table) -> None:
+    """Refuse spots of an image alone, which have no counts: tensors can't say so."""
+    for name in {"gene_ids", "counts", "expression"}.intersection(table.column_names):
+        if table[name].null_count:
+            spot, slide = (table[key].filter(table[name].is_null())[0].as_py() for key in ("spot_id", "slide"))
+            raise DataError(f"spot {spot!r} has no {name}, since slide {slide} is an image alone; leave it out by "
+                            "exclude=, or load columns=['spot_id', 'slide', 'annotation', 'image']")  # fmt: skip
 
 
 def _array(values: pa.Array) -> np.ndarray:

@@ -39,7 +39,7 @@ slides = load_dataset("{repo}", "slides", split="train")
 | `um_per_px` | µm per pixel of the slide image, given, or estimated from the lattice; null where it can't be trusted |
 | `annotation` | the pathologist's label, or null |
 | `image` | RGB patch: {patch}, {encoding} |
-| `gene_ids`, `counts` | the genes with a count, ids ascending, and their raw counts |
+| `gene_ids`, `counts` | the genes with a count, ids ascending, and their raw counts{null} |
 
 `slides.parquet` has a row per slide: the meta file's{meta_file}, joined with what was measured (spots, genes,
 true image type and size, pitch, µm per pixel, who says it, why it is trusted or not). `genes.parquet` has a row per
@@ -72,7 +72,8 @@ def card(plan: Plan, done: Mapping[str, ShardRecord], notes: list[str], repo: st
         spots=_total(sizes["all"]), slides=len(plan.placed) - len(plan.left_out(done)), repo=repo, config=techs[0],
         report=plan.report(done), patch=_patch(plan), encoding=_encoding(plan),
         meta_file=f" (`{plan.catalog.meta_file}`)" if plan.catalog.meta_file else "",
-        splitting=_splitting(plan, plan.left_out(done)), notes="".join(f"\nNote: {note}.\n" for note in notes),
+        null=_null(plan, done), splitting=_splitting(plan, plan.left_out(done)),
+        notes="".join(f"\nNote: {note}.\n" for note in notes),
     )  # fmt: skip
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
 
@@ -123,6 +124,15 @@ def _patch(plan: Plan) -> str:
 def _encoding(plan: Plan) -> str:
     options = plan.options
     return "PNG, lossless" if options.image_format == "png" else f"JPEG of quality {options.jpeg_quality}"
+
+
+def _null(plan: Plan, done: Mapping[str, ShardRecord]) -> str:
+    """Say of how many slides counts are null, if there are such."""
+    left_out = plan.left_out(done)
+    alone = sum(one.slide.image_alone for name, one in plan.placed.items() if name not in left_out)
+    if not alone:
+        return ""
+    return f"; null on {alone} slide{'s that are images' if alone > 1 else ' that is an image'} alone, without counts"
 
 
 def _splitting(plan: Plan, left_out: Collection[str]) -> str:

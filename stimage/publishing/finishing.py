@@ -149,7 +149,7 @@ def _digests(plan: Plan, done: Mapping[str, ShardRecord]) -> dict[str, dict[str,
         record, name = done[shard.name], shard.slide.name
         if record.spots:
             digests["image file"].setdefault(name, record.image_file)
-            for what in ("images", "counts"):
+            for what in ("images",) if shard.slide.image_alone else ("images", "counts"):
                 digests[what][name] = digests[what].get(name, "") + getattr(record, what)
     return digests
 

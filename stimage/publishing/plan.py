@@ -14,7 +14,7 @@ from stimage.core.errors import DataError, shown
 from stimage.core.files import listed, writable, write_text
 from stimage.core.storage import list_folder
 from stimage.genes.numbering import extend_root, root_vocabulary
-from stimage.genes.vocabulary import GENES_FILE, add_genes, load_vocabulary
+from stimage.genes.vocabulary import GENES_FILE, add_genes, load_vocabulary, write_vocabulary
 from stimage.publishing.shards import FORMAT, WORK, Shard, ShardOptions, ShardRecord, find_done
 from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.freshness import with_stamps
@@ -150,7 +150,9 @@ def _number_genes(out: Path, catalog: Catalog, slides: Sequence[Slide]) -> Path:
     known = load_vocabulary(str(path)).names if path.exists() else ()
     if rules and names[: len(known)] != known:
         raise DataError(f"{out}: was made with another {GENES_FILE} than {catalog.root} has now; pass another folder")
-    if not set(names) <= set(known):
+    if not path.exists():
+        write_vocabulary(path, names)
+    elif not set(names) <= set(known):
         add_genes(path, names)
     return path
 

@@ -10,6 +10,8 @@ from stimage.slides.slide_files import REQUIRED_FILES
 if TYPE_CHECKING:
     from stimage.slides.catalog import Slide
 
+LEAVE_OUT = "leave such slides out by exclude= (--exclude)"
+
 
 def problem_of(root: str, slide: "Slide", row: Mapping[str, str] | None, meta_file: str | None) -> str | None:
     """Say what keeps a slide from being read: a missing file, a missing row of the meta file, or counts of no gene."""
@@ -30,13 +32,13 @@ def half_placed(root: str, slide: "Slide", waiting: Collection[str]) -> bool:
     return not places.isdisjoint(waiting) and not {*map(os.path.dirname, places)} <= {*map(os.path.dirname, waiting)}
 
 
-def need_counts(slides: Iterable["Slide"], what: str) -> None:
+def need_counts(slides: Iterable["Slide"], what: str, remedy: str = LEAVE_OUT) -> None:
     """Refuse images alone where counts are needed.
 
     Parameters
     ----------
     what
-        What needs them, for the error.
+        What needs them, for the error; ``remedy`` is what the error advises.
 
     Raises
     ------
@@ -44,5 +46,4 @@ def need_counts(slides: Iterable["Slide"], what: str) -> None:
         If a slide is an image alone; naming such slides.
     """
     if alone := [slide.name for slide in slides if slide.image_alone]:
-        raise DataError(f"{what} needs counts, and images alone have none: {shown(alone, 5)}; leave such slides out by "
-                        "exclude= (--exclude)")  # fmt: skip
+        raise DataError(f"{what} needs counts, and images alone have none: {shown(alone, 5)}; {remedy}")

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 
 from stimage.core.errors import DataError
 from stimage.loading.sources import Source, open_source
+from stimage.slides.missing import need_counts
 from stimage.slides.selection import Selection, techs_called
 from stimage.slides.splits.splitting import slides_by_split, split_slides
 from stimage.training.settings.groups import Settings
@@ -34,7 +35,8 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
     Raises
     ------
     DataError
-        If slides can't be split so, none is left to train on, or one is trained on and held out.
+        If one to train on or to hold out is an image alone. If slides can't be split so, none is left to train on, or
+        one is trained on and held out.
     """
     data = settings.data
     catalog = (source or open_source(data.source)).catalog
@@ -52,4 +54,7 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
         names = f"all {len(parts['validation'])} slides are held out; name fewer as validation_slides"
         remedy = names if data.validation_slides else "loosen the filters or the splits"
         raise DataError(f"{data.source}: no slide is left to train on; {remedy}")
+    used = {*parts["train"], *parts["validation"]}
+    need_counts((one for one in catalog.slides if one.name in used), "training", "leave such slides out by the setting "
+                "exclude")  # fmt: skip
     return Parts(**{split: tuple(names) for split, names in parts.items()})

@@ -118,20 +118,21 @@ def gather(
     counts = part("counts", slide.counts, lambda path: _read_counts(path, gene))
     labels = part("annotation", slide.annotation, read_labels)
     refused = None
-    if picture and coordinates and counts:
+    if picture and coordinates and (counts or slide.image_alone):
         refused = _refused(slide, coordinates, counts, picture.info, genes_file)
     return Evidence(slide, meta, broken, faults, picture, coordinates, scale, counts, labels, patches, refused)
 
 
 def _refused(
-    slide: Slide, coordinates: Coordinates, counts: Counts, info: ImageInfo, genes_file: str | None
+    slide: Slide, coordinates: Coordinates, counts: Counts | None, info: ImageInfo, genes_file: str | None
 ) -> str | None:
     """Return why the loader refuses a slide, by the functions that the loader calls; None if it takes the slide."""
-    coord, table, image = (local_copy(url, slide.access) for url in (slide.coord, slide.counts, slide.image))
+    urls = (slide.coord, slide.counts, slide.image)
+    coord, table, image = (local_copy(url, slide.access) if url else "" for url in urls)
     try:
-        match_spots(coord, coordinates, table, kept_index(table), image, info, "error")
+        match_spots(coord, coordinates, table, kept_index(table) if counts else None, image, info, "error")
         filled_boxes(image, coordinates.x, coordinates.y, coordinates.r)
-        if genes_file:
+        if genes_file and counts:
             load_vocabulary(genes_file).ids_of(counts.genes, slide.counts)
     except DataError as error:
         return str(error)

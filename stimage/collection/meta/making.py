@@ -15,6 +15,7 @@ from stimage.core.files import write_text
 from stimage.core.storage import local_copy, normal_root
 from stimage.core.tables import csv_text, read_table
 from stimage.slides.catalog import Slide, read_catalog
+from stimage.slides.coordinates import read_coordinates
 from stimage.slides.counts.count_file import index_rows, read_genes
 from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS, MetaRow, find_meta
 from stimage.slides.names import fold_name
@@ -51,12 +52,14 @@ class Sources:
 def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable], Iterable] = iter) -> Meta:
     """Make a row for each slide that has files in a root, in order of technology and name.
 
-    Spots and genes are counted in the count files. What the sources do not say is left empty and told, never guessed.
+    Spots and genes are counted in the count files; of an image alone, spots in the coord file. What the sources do not
+    say is left empty and told, never guessed.
 
     Parameters
     ----------
     root
-        A folder laid out as the data set, or its URL; of its meta file, scales are kept. Without one, rows are made
+        A folder laid out as the data set, or its URL; of its meta file, scales are kept, and which slides are images
+        alone. Without one, rows are made
         for the slides of the slide table, in its order, and spots and genes are not counted.
     sources
         What is said of slides, studies and publications.
@@ -73,7 +76,7 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
     catalog = read_catalog(root, with_meta=False)
     here = {fold_name(slide.name) for slide in catalog.slides}
     absent = tuple(entry for name, entry in sources.entries.items() if name not in here)
-    rows, scales = [], _scales(root)
+    rows, kept = [], _kept(root)
     for slide in progress(catalog.slides):
         entry = sources.entries.get(fold_name(slide.name), SlideEntry.of_name(slide.name))
         if entry.tech not in ("", slide.tech):
@@ -81,7 +84,7 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
                 f"{entry.source}: tech is {entry.tech}, but its files are in {root}/{slide.tech}; correct it"
             )
         row, unknown = _Row(replace(entry, tech=slide.tech), sources).make()
-        row = replace(row, **scales.get(fold_name(slide.name), {}))
+        row = replace(row, **kept.get(fold_name(slide.name), {}))
         rows.append(_count(slide, row, unknown))
     return replace(_collect(rows), absent=absent)
 
@@ -97,15 +100,19 @@ def write_meta(rows: Iterable[MetaRow], path: str | Path) -> None:
     write_text(Path(path), csv_text([columns, *cells], csv.QUOTE_ALL))
 
 
-def _scales(root: str) -> dict[str, dict[str, str]]:
-    """Return the scales in a root's meta file, by folded name; no other source of rows has them."""
+def _kept(root: str) -> dict[str, dict[str, str]]:
+    """Return what a root's meta file alone can say, by folded name: scales, and which slides are images alone."""
     root = normal_root(root)
     if not (found := find_meta(root)):
         return {}
     columns, rows = read_table(found[1], access=OPEN)
     if "slide" not in columns:
         return {}
-    return {fold_name(row["slide"]): {column: row.get(column, "") for column in SCALE_COLUMNS} for row in rows}
+    kept = {fold_name(row["slide"]): {column: row.get(column, "") for column in SCALE_COLUMNS} for row in rows}
+    for row in rows:
+        if row.get("gene_num") in ("0", "0.0"):
+            kept[fold_name(row["slide"])]["gene_num"] = "0"
+    return kept
 
 
 def _collect(made: Iterable[tuple[MetaRow, list[Unknown]]]) -> Meta:
@@ -114,6 +121,8 @@ def _collect(made: Iterable[tuple[MetaRow, list[Unknown]]]) -> Meta:
 
 
 def _count(slide: Slide, row: MetaRow, unknown: list[Unknown]) -> tuple[MetaRow, list[Unknown]]:
+    if not slide.counts and row.gene_num == "0":  # an image alone
+        return replace(row, spot_num=str(len(read_coordinates(local_copy(slide.coord, slide.access))))), unknown
     if not slide.counts:
         reason = f"gene_exp/{slide.name}_count.csv is missing, so spots and genes can't be counted"
         return row, [*unknown, Unknown(slide.name, "spot_num, gene_num", reason)]

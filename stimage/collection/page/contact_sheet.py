@@ -1,6 +1,7 @@
 """What a contact sheet is drawn of: a slide's image where its spots are, total counts, patches with their genes."""
 
 import numpy as np
+import pyarrow as pa
 from matplotlib.figure import Figure
 
 from stimage.figures.sheets import contact_sheet
@@ -15,16 +16,24 @@ TOP_GENES = 4
 
 
 def sheet_of(spots: Spots) -> Figure:
-    """Draw a slide with its spots coloured by total count, beside patches from all over it with their top genes."""
+    """Draw a slide with its spots coloured by total count, beside patches from all over it with their top genes.
+
+    Of an image alone, spots have one colour, and patches the ids of their spots.
+    """
     chosen = np.unique(np.linspace(0, len(spots) - 1, PATCHES).round().astype(int))
-    shapes, rows = shapes_of(spots, spots.slide, spots.scale), spots.rows(chosen)
+    shapes, counted = shapes_of(spots, spots.slide, spots.scale), not spots.slide.image_alone
     (view,) = read_views(spots.image_path, [around(shapes, spots.image_info, LEAST)], spots.max_pixels)
     patches = Patch().cut(
         spots.image_path, spots.x[chosen], spots.y[chosen], spots.r[chosen], spots.scale, spots.max_pixels
     )
-    genes = [", ".join(most_counted(rows, k, spots.genes)) for k in range(len(chosen))]
     title = f"{spots.slide.name}: {len(spots):,} spots, {len(spots.genes):,} genes"
-    return contact_sheet(title, view, shapes, total_counts(spots), chosen, list(patches), genes)
+    if counted:
+        rows = spots.rows(chosen)
+        captions = [", ".join(most_counted(rows, k, spots.genes)) for k in range(len(chosen))]
+    else:
+        captions = [one.removeprefix(f"{spots.slide.name}_") for one in spots.ids.take(pa.array(chosen)).to_pylist()]
+    totals = total_counts(spots) if counted else None
+    return contact_sheet(title, view, shapes, totals, chosen, list(patches), captions)
 
 
 def most_counted(rows: CountRows, k: int, genes: list[str], n: int = TOP_GENES) -> list[str]:
