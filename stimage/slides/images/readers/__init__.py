@@ -1,0 +1,1 @@
+"""Readers of a slide's image, one a library, behind one interface."""

@@ -1,0 +1,54 @@
+"""How an image that is not supported is converted: each command does it as it stands."""
+
+import os
+
+from stimage.core.errors import DataError
+
+TILES = "tile=(256, 256), compression='zlib', bigtiff=True"
+AS_RGB = "from PIL import Image as i; i.MAX_IMAGE_PIXELS = None; i.open('{name}').convert('RGB').save('{to}')"
+
+
+def not_supported(path: str, what: str, command: str) -> DataError:
+    """Return the error of an image that is sound, but is not read."""
+    return DataError(f"{path}: not supported: {what}; convert it so: {command}")
+
+
+def by_pillow(path: str, to: str = "converted.png") -> str:
+    """Return the command that converts by Pillow."""
+    return _python(AS_RGB.format(name=_name(path), to=to))
+
+
+def by_tifffile(path: str, then: str = "", page: int | None = None) -> str:
+    """Return the command that reads a TIFF by tifffile, whole or one page of it, and writes it as RGB in tiles.
+
+    Parameters
+    ----------
+    then
+        What makes RGB (height, width, 3) of the array ``a``, as an expression; by default ``a`` itself.
+    """
+    key = "" if page is None else f", key={page}"
+    return _python(
+        f"import tifffile as t; a = t.imread('{_name(path)}'{key}); "
+        f"t.imwrite('converted.tif', {then or 'a'}, photometric='rgb', {TILES})"
+    )
+
+
+def by_libvips(path: str) -> str:
+    """Return the command that converts colours by libvips, in little memory."""
+    to = "tiffsave('converted.tif', tile=True, compression='deflate', bigtiff=True)"
+    return _python(f"import pyvips as v; v.Image.new_from_file('{_name(path)}').colourspace('srgb').{to}")
+
+
+def by_imagecodecs(path: str) -> str:
+    """Return the command that decodes a file whole by imagecodecs and writes it in tiles."""
+    return _python(
+        f"import imagecodecs as c, tifffile as t; t.imwrite('converted.tif', c.imread('{_name(path)}'), {TILES})"
+    )
+
+
+def _python(code: str) -> str:
+    return f'python -c "{code}"'
+
+
+def _name(path: str) -> str:
+    return os.path.basename(path).replace("'", "\\'")
