@@ -76,9 +76,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rebin", type=int, metavar="µM", help="of Visium HD: add bins to larger ones of so many µm, as 8"
     )
-    parser.add_argument("--trust-coordinates", action="store_true",
-                        help="do not ask whether the spots lie on the image's tissue, where nothing else tells whether "
-                        "it is the image of the coordinates")  # fmt: skip
+    parser.add_argument(
+        "--trust-coordinates", action="store_true", help="do not ask whether the spots lie on the image's tissue"
+    )
     parser.add_argument("--as", dest="counts_as", choices=tuple(WRITERS), default="h5",
                         help="form of the counts: HDF5, as they are; or the wide CSV (%(default)s)")  # fmt: skip
     args = parser.parse_args()

@@ -31,8 +31,8 @@ ANOTHER = 0.5  # share of the spots beyond an image from which on it is another 
 def check_frame(found: ImportedSlide, trust_coordinates: bool = False) -> None:
     """Refuse a slide that could not be loaded, or whose image is not the one that its positions are of.
 
-    All of the image is decoded, in the memory of some rows. Where the source has no small image to hold the image
-    against, the spots must lie on its tissue, unless ``trust_coordinates``; where that is in doubt, a warning says so.
+    All of the image is decoded, in the memory of some rows, and held against the source's small one, if there is one.
+    The spots must lie on its tissue, unless ``trust_coordinates``; where that is in doubt, a warning says so.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def check_frame(found: ImportedSlide, trust_coordinates: bool = False) -> None:
     thumbnail, step = _thumbnail(found)
     if found.preview is not None and found.frame:
         _check_picture(found, thumbnail)
-    elif not trust_coordinates:
+    if not trust_coordinates:
         _check_tissue(found, thumbnail, step)
 
 
@@ -150,12 +150,17 @@ def _check_tissue(found: ImportedSlide, thumbnail: np.ndarray, step: int) -> Non
     if status == "pass":
         return
     where, what = _size(found)[0], "is not the image that the positions are of"
+    trust = "pass trust_coordinates=True (--trust-coordinates)"
+    if found.mirrored and fit and fit.best and fit.best.mirrors:
+        raise DataError(
+            f"{found.where}: x and y run the other way round than its array coordinates do, and {message}; {remedy}, "
+            "as by adata.obsm['spatial'] = adata.obsm['spatial'][:, ::-1] where x and y are swapped. If they are "
+            f"right, {trust}"
+        )
     if status == "warn":
         log.warning("%s: perhaps %s: %s; look at it with stimage show-spots: %s", where, what, message, remedy)
         return
-    raise DataError(
-        f"{where}: {what}: {message}; {remedy}. If it is that image, pass trust_coordinates=True (--trust-coordinates)"
-    )
+    raise DataError(f"{where}: {what}: {message}; {remedy}. If it is that image, {trust}")
 
 
 def _darkness(pixels: np.ndarray) -> np.ndarray:

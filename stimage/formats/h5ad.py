@@ -14,7 +14,7 @@ from stimage.formats.annotated.counts import counts_of, kept_features, symbols_a
 from stimage.formats.annotated.libraries import VIEW, library_of
 from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
 from stimage.formats.annotated.pictures import Entry, entry_of, preview_of
-from stimage.formats.annotated.places import places_of
+from stimage.formats.annotated.places import is_mirrored, places_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, factor, refuse_options
 from stimage.formats.source_scale import BIN, hest_metadata, source_scale
 from stimage.slides.catalog import TECHS
@@ -113,6 +113,7 @@ def slide_of(
         preview=preview_of(entry.images[entry.largest()], where) if options.image and entry.frame() else None,
         left_out={**left_out, **others},
         counts_file=None if options.layer else parts.path,
+        mirrored=is_mirrored(xy[spots], obs[spots]),
     )
 
 

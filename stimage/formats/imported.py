@@ -97,6 +97,8 @@ class ImportedSlide:
         they are of several files, or in memory.
     preview
         The source's own small image, whole: a file, or pixels as of ``image``. None where there is none.
+    mirrored
+        Whether x and y run the other way round than array coordinates of the source do: they may be swapped.
     """
 
     where: str
@@ -116,6 +118,7 @@ class ImportedSlide:
     left_out: Mapping[str, int] = field(default_factory=dict)
     preview: Path | np.ndarray | None = None
     counts_file: Path | None = None
+    mirrored: bool = False
 
 
 @contextmanager

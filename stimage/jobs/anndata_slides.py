@@ -179,8 +179,7 @@ def add_slide(
     rebin
         Of Visium HD: add the data's bins to larger ones of so many µm, as 8, a multiple of their own. Counts are sums.
     trust_coordinates
-        Do not ask whether the spots lie on the image's tissue. It is asked where the data has no small image to hold
-        the image against.
+        Do not ask whether the spots lie on the image's tissue.
     counts_as
         The form of the root's count file. "h5": the data's own HDF5 file where it has the counts of these very spots
         and genes, else one as 10x Genomics writes it. "csv": the wide CSV, which has each zero.

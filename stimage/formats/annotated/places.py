@@ -12,6 +12,8 @@ from stimage.core.errors import DataError, one_line, shown
 PIXELS = (("pxl_col_in_fullres", "pxl_row_in_fullres"), ("pxl_col", "pxl_row"), ("imagecol", "imagerow"))
 PAIRS = (*PIXELS, ("pixel_x", "pixel_y"), ("x", "y"))  # x and y; "x" and "y" in obs may be array coordinates
 
+ARRAY = (("array_col", "array_row"),)
+
 
 def holds_places(name: str) -> bool:
     """Return if obsm has the spots' places under this name."""
@@ -91,9 +93,26 @@ def _is_swapped(xy: np.ndarray, obs: pd.DataFrame, called: str) -> bool:
     named = obs[pair].to_numpy(float)
     if np.allclose(named, xy, equal_nan=True) or not np.allclose(named, xy[:, ::-1], atol=0.51, equal_nan=True):
         return False
-    grid = _pair(obs, (("array_col", "array_row"),))
+    grid = _pair(obs, ARRAY)
     if not grid:
         raise DataError(f"{called} has first what obs calls {pair[1]}, and then {pair[0]}: one of both swaps x and y; "
                         f"remove the wrong one")  # fmt: skip
     column, row = (abs(np.corrcoef(named[:, 0], obs[name].to_numpy(float))[0, 1]) for name in grid)
     return bool(column > row)
+
+
+def is_mirrored(xy: np.ndarray, obs: pd.DataFrame) -> bool:
+    """Return whether array coordinates in ``obs`` run the other way round than x and y (n x 2) do.
+
+    No microscope turns them so: x and y are swapped, or the image was mirrored.
+    """
+    try:
+        array = obs[_pair(obs, ARRAY)].to_numpy(float)
+    except (TypeError, ValueError):  # columns of these names that are no coordinates
+        return False
+    known = np.isfinite(array).all(1) & np.isfinite(xy).all(1)
+    if array.shape[1] != 2 or known.sum() < 3:
+        return False
+    design = np.column_stack([array[known], np.ones(known.sum())])
+    steps, _, rank, _ = np.linalg.lstsq(design, xy[known], rcond=None)
+    return bool(rank == 3 and np.linalg.det(steps[:2]) < 0)  # of one row alone, nothing is known

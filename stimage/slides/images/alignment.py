@@ -15,6 +15,7 @@ FACTORS = tuple(0.4 * 1.04**k for k in range(48))  # 0.4 to 2.6, by which coordi
 SAME = 0.05  # nearer to 1, a factor tells nothing
 FINER = np.linspace(0.95, 1.05, 21)
 SIMPLER = 0.02  # of the correlation, by which a simpler way may be behind
+FREE = 0.03  # of the correlation, which a shift gains, as it may lie anywhere
 REACH = 0.75  # of the pitch: spots this near cover a lattice without holes
 SOME = 0.3  # of a square's pixels, from which on it is tissue
 FEW = 20  # spots, below which their outline says nothing
@@ -55,6 +56,16 @@ class Move:
         parts += [f"multiplied by {self.factor:.2g}"] if self.factor != 1 else []
         parts += [f"shifted by dx={self.dx:+,.0f}, dy={self.dy:+,.0f} pixels"] if self.dx or self.dy else []
         return " and ".join(parts)
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether left and right, or up and down, but not both, change places."""
+        return self.turn.startswith(("swapped", "mirrored"))
+
+    @property
+    def merit(self) -> float:
+        """How well the move explains the tissue: one that shifts is chosen among many, of which some fit by chance."""
+        return self.fit - (FREE if self.dx or self.dy else 0)
 
     @property
     def remedy(self) -> str:
@@ -134,8 +145,8 @@ def fit_spots(pixels: np.ndarray, step: float, x: np.ndarray, y: np.ndarray) -> 
     moves = [move for move in _moves(ground, x, y, pitch) if fit.is_worse_than(move)]
     if fit.shaped and as_is.on_tissue < MANY and max((move.fit for move in moves), default=0) < GOOD:
         moves += [move for move in _moves_together(ground, x, y, pitch) if fit.is_worse_than(move)]
-    most = max((move.fit for move in moves), default=0.0)
-    return replace(fit, best=next((move for move in moves if move.fit >= most - SIMPLER), None))  # the simplest first
+    most = max((move.merit for move in moves), default=0.0)
+    return replace(fit, best=next((move for move in moves if move.merit >= most - SIMPLER), None))  # the simplest first
 
 
 class _Ground:
