@@ -237,5 +237,5 @@ def split_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str
 def hest_groups(slides: Sequence[Slide], patients: str | None = None, no_study: str | None = None) -> dict[str, str]:
     """Return slide name → study and patient; without a patient in the table it is "Patient 1", as in HEST."""
     studies = split_groups(slides, Splitting("study", no_study=no_study))
-    names = read_patients(patients) if patients else {}
+    names = read_patients(patients) if patients else {fold_name(s.name): s.patient or "" for s in slides}
     return {name: f"{study} {names.get(fold_name(name)) or 'Patient 1'}" for name, study in studies.items()}

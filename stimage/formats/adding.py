@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from stimage.core.access import OPEN
 from stimage.core.errors import DataError
 from stimage.core.files import locked, replacing, write_text
 from stimage.core.storage import normal_root
@@ -25,6 +26,7 @@ from stimage.slides.counts.converting import WRITERS
 from stimage.slides.counts.count_file import SPARSE, SUFFIXES, index_rows, read_names
 from stimage.slides.counts.rows import CountRows
 from stimage.slides.counts.wide_csv import make_unique
+from stimage.slides.hest.folder import read_samples
 from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
 from stimage.slides.names import check_name, fold_name
 from stimage.slides.slide_files import REQUIRED_FILES, slide_files
@@ -99,6 +101,8 @@ def _check_asked(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str)
         raise ValueError(f"tech={row.tech!r}: the slide is of {found.tech}; leave tech out of its row")
     if (root / PUBLISHED).exists():
         raise DataError(f"{root}: is a published folder; add the slide to the root that it was made of, or to another")
+    if read_samples(normal_root(root), OPEN):
+        raise DataError(f"{root}: is a folder of HEST's; add the slide to another root")
 
 
 def _ids(found: ImportedSlide, slide: str) -> list[str]:

@@ -14,16 +14,16 @@ from stimage.formats.annotated.counts import counts_of, kept_features, symbols_a
 from stimage.formats.annotated.libraries import VIEW, library_of
 from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
 from stimage.formats.annotated.pictures import Entry, entry_of, preview_of
-from stimage.formats.annotated.places import is_mirrored, places_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, factor, refuse_options
 from stimage.formats.source_scale import BIN, hest_metadata, source_scale
 from stimage.slides.catalog import TECHS
+from stimage.slides.hest.metadata import HEST_TECHS
+from stimage.slides.hest.places import in_tissue, is_mirrored, places_of
 from stimage.slides.images.reader import image_info
 from stimage.slides.scale.grids import BIN as BARCODE_HD
 
 DIAMETER = "spot_diameter_fullres"
-IN_TISSUE = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
-HEST_TECHS = {"visium": "Visium", "visium hd": "VisiumHD", "spatial transcriptomics": "ST"}
+OWN_TECHS = {called: tech for called, tech in HEST_TECHS.items() if called != "xenium"}  # which the user decides
 
 
 def read_h5ad(path: Path, options: ImportOptions) -> ImportedSlide:
@@ -120,7 +120,7 @@ def slide_of(
 def _spots(parts: Parts, mine: np.ndarray, options: ImportOptions) -> tuple[np.ndarray, np.ndarray, dict[str, int]]:
     """Return which spots are of the slide, in tissue and somewhere; all spots' x and y; and how many are left out."""
     obs, where = parts.obs, parts.where
-    on = mine & _in_tissue(obs, where)
+    on = mine & in_tissue(obs, where)
     xy = places_of(obs, parts.obsm, where)
     lost = on & ~np.isfinite(xy).all(1)
     if lost.any() and options.on_mismatch != "drop":
@@ -139,17 +139,6 @@ def _spots(parts: Parts, mine: np.ndarray, options: ImportOptions) -> tuple[np.n
         "spots without coordinates": lost,
     }
     return spots, xy, {reason: int(which.sum()) for reason, which in counted.items() if which.any()}
-
-
-def _in_tissue(obs: pd.DataFrame, where: str) -> np.ndarray:
-    """Return which spots are in tissue, whether they say so by numbers, truth values, texts or categories."""
-    if "in_tissue" not in obs:
-        return np.ones(len(obs), bool)
-    known = obs["in_tissue"].astype(object).map(lambda told: IN_TISSUE.get(str(told).strip().lower()))
-    if (unknown := known.isna()).any():
-        raise DataError(f"{where}: in_tissue of spot {str(obs.index[unknown][0])!r} is "
-                        f"{str(obs['in_tissue'][unknown.to_numpy()].iloc[0])!r}: it must be 1 or 0")  # fmt: skip
-    return known.to_numpy(bool)
 
 
 def _scale(entry: Entry, options: ImportOptions) -> tuple[float, float]:
@@ -172,10 +161,10 @@ def _tech(obs: pd.DataFrame, entry: Entry, hest: Mapping[str, Any], options: Imp
     if options.tech or len(said) == 1:
         return options.tech or said.pop()
     if called := hest.get("st_technology"):
-        if str(called).lower() not in HEST_TECHS:
+        if str(called).lower() not in OWN_TECHS:
             raise DataError(f"{where}: is of {called} by its metadata, which is none of {', '.join(TECHS)}; pass the "
                             "one that is most like it as tech= (--tech)")  # fmt: skip
-        return HEST_TECHS[str(called).lower()]
+        return OWN_TECHS[str(called).lower()]
     bins = all(re.search(BARCODE_HD, str(spot)) for spot in obs.index)
     return "VisiumHD" if BIN in entry.factors or bins else "Visium"
 

@@ -1,6 +1,5 @@
 """What a slide's source says of its scale: Space Ranger's scale factors, HEST's metadata."""
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -9,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from stimage.core.arguments import check_above_0
-from stimage.core.errors import DataError, one_line, unreadable
-from stimage.core.files import content_of
+from stimage.core.errors import DataError
+from stimage.slides.hest.metadata import SCALE, SCALE_SOURCE, read_metadata
 
-SPACE_RANGER, HEST = "microns_per_pixel", "pixel_size_um_estimated"
+SPACE_RANGER = "microns_per_pixel"
 BIN, SIDE = "bin_size_um", "spot_diameter_fullres"  # of Visium HD: a bin's side in µm, and in pixels
 REMEDY = "correct it, or pass um_per_px= (--um-per-px)"
 USER = "user (add_slide --um-per-px)"
-SOURCES = {SPACE_RANGER: f"Space Ranger ({SPACE_RANGER})", HEST: f"HEST ({HEST})"}
+SOURCES = {SPACE_RANGER: f"Space Ranger ({SPACE_RANGER})", SCALE: SCALE_SOURCE}
 
 
 def source_scale(
@@ -55,15 +54,7 @@ def source_scale(
 def hest_metadata(path: Path) -> dict:
     """Return what HEST says of a slide beside its file st/ID.h5ad, in metadata/ID.json; nothing where there is none."""
     beside = path.absolute().parents[1] / "metadata" / f"{path.stem}.json"
-    if path.absolute().parent.name != "st" or not os.path.lexists(beside):
-        return {}
-    try:
-        if not isinstance(told := json.loads(content_of(beside)), dict):
-            raise ValueError(f"it is no JSON object, but a {type(told).__name__}")
-    except (OSError, ValueError, RecursionError) as error:
-        why = f"cannot be read ({one_line(error)}); get it again, or remove it"
-        raise unreadable(beside, error, why) from None
-    return {name: value for name, value in told.items() if value is not None and value == value}  # NaN: unknown
+    return read_metadata(beside) if path.absolute().parent.name == "st" and os.path.lexists(beside) else {}
 
 
 def number_above_0(names: Mapping[str, Any], name: str, where: Path | str, remedy: str) -> float:

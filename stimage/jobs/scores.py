@@ -45,9 +45,6 @@ class Scores:
 def grouping(split: str, patients: str | Path | None, no_study: str | None) -> Splitting:
     """Return what is held out as a whole, as ``split`` says; of other splits, nothing."""
     by = split if split in SPLIT_BY else None
-    if by == "patient" and not patients:
-        raise ValueError("split='patient': pass patients= (--patients) too, a CSV file with the columns slide and "
-                         "patient")  # fmt: skip
     return Splitting(by, patients=patients if by == "patient" else None, no_study=no_study if by == "study" else None)
 
 

@@ -30,6 +30,15 @@ from .freshness import root_digest as root_digest
 from .freshness import slide_identity as slide_identity
 from .freshness import with_current_stamps as with_current_stamps
 from .freshness import with_stamps as with_stamps
+from .hest.folder import read_samples as read_samples
+from .hest.metadata import HEST_TECHS as HEST_TECHS
+from .hest.metadata import SCALE as SCALE
+from .hest.metadata import SCALE_SOURCE as SCALE_SOURCE
+from .hest.metadata import read_metadata as read_metadata
+from .hest.places import holds_places as holds_places
+from .hest.places import in_tissue as in_tissue
+from .hest.places import is_mirrored as is_mirrored
+from .hest.places import places_of as places_of
 from .images.alignment import fit_spots as fit_spots
 from .images.patches import Patch as Patch
 from .images.patches import covers_none as covers_none
@@ -53,6 +62,7 @@ from .labels import is_label as is_label
 from .labels import read_labels as read_labels
 from .matching import MAX_RADIUS_RATIO as MAX_RADIUS_RATIO
 from .matching import NoSpotLeft as NoSpotLeft
+from .matching import check_size as check_size
 from .matching import match_spots as match_spots
 from .matching import unique_ids as unique_ids
 from .meta_file import META_COLUMNS as META_COLUMNS

@@ -1,6 +1,5 @@
 """The slides of a root, what the meta file says of them, and the choice of some of them."""
 
-import difflib
 import logging
 import os
 import unicodedata
@@ -8,14 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from stimage.core.access import OPEN, Access, is_local
-from stimage.core.errors import DataError, shown
+from stimage.core.errors import DataError
 from stimage.core.storage import list_folder, normal_root, pinned
 from stimage.core.together import not_in_place
-from stimage.slides.meta_file import META_FILE, find_meta, read_meta
+from stimage.slides.choosing import matching, named, unknown_slide, without
+from stimage.slides.hest.folder import METADATA, Sample, read_samples
+from stimage.slides.meta_file import find_meta, read_meta
 from stimage.slides.missing import half_placed, problem_of
-from stimage.slides.names import check_name, fold_name, slide_names, texts_of
+from stimage.slides.names import fold_name, slide_names, texts_of
 from stimage.slides.scale.given import OPTION, given_scales, read_um_per_px
 from stimage.slides.slide_files import REQUIRED_FILES, slide_files
 
@@ -32,8 +34,9 @@ class Slide:
     """One image with its spots: where its files are, and its row of the meta file.
 
     ``coord``, ``counts``, ``image`` and ``annotation`` are paths or URLs; without a meta file, what it would say is
-    None. ``size`` is the coord file's, in bytes; ``um_per_px`` a scale that is given, and who gives it; ``access`` is
-    what the files' server asks for; ``stamps`` what it says of them, by part, as far as it is known (see
+    None. ``size`` is the coord file's, in bytes; ``um_per_px`` a scale that is given, and who gives it. What HEST says
+    besides: ``study``, ``patient``, pitch and diameter of spots (``grid_um``), and ``image_size``, width and height.
+    ``access`` is what the files' server asks for; ``stamps`` what it says of them, by part, as far as it is known (see
     `stimage.slides.freshness.with_stamps`).
     """
 
@@ -51,6 +54,10 @@ class Slide:
     size: int | None = None
     um_per_px: float | None = None
     um_per_px_source: str | None = None
+    study: str | None = field(default=None, compare=False)
+    patient: str | None = field(default=None, compare=False)
+    grid_um: tuple[float, float] | None = None
+    image_size: tuple[int, int] | None = None
     access: Access = field(default=OPEN, compare=False, repr=False)
     stamps: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     gene_num: int | None = field(default=None, compare=False)
@@ -133,7 +140,7 @@ class Catalog:
         known = {fold_name(slide.name) for slide in self.slides}
         given = given_scales(um_per_px, known)
         if unknown := [name for name in given if name not in known | (self.meta or {}).keys()]:
-            raise DataError(f"um_per_px: {self._unknown_slide(unknown[0])}")
+            raise DataError(f"um_per_px: {unknown_slide(self, unknown[0])}")
         scales = {slide: given.get(fold_name(slide.name)) for slide in self.slides}
         slides = (replace(one, um_per_px=um, um_per_px_source=OPTION) if um else one for one, um in scales.items())
         return replace(self, slides=tuple(slides))
@@ -151,12 +158,12 @@ class Catalog:
         """
         if on_mismatch not in ON_MISMATCH:
             raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {ON_MISMATCH}")
-        slides = list(self.slides) if filters.slides is None else self._named(slide_names(filters.slides))
+        slides = list(self.slides) if filters.slides is None else named(self, slide_names(filters.slides))
         for key in ("species", "tissue", "pmid", "involve_cancer"):
             if (wanted := getattr(filters, key)) is not None:
-                slides = self._matching(slides, key, texts_of(wanted))
+                slides = matching(self, slides, key, texts_of(wanted))
         if filters.exclude is not None:
-            slides = self._without(slides, filters.exclude)
+            slides = without(self, slides, filters.exclude)
         if with_broken and slides:
             return slides
         if bad := [slide.name for slide in slides if slide.name in self.broken]:
@@ -170,45 +177,6 @@ class Catalog:
         if not slides:
             raise DataError(f"{self.root}: no slide is left of {len(self.slides)}: loosen the filters")
         return slides
-
-    def _named(self, names: list[str]) -> list[Slide]:
-        known = {fold_name(slide.name) for slide in self.slides}
-        for name in names:
-            check_name(name, "slides=")
-            if fold_name(name) not in known:
-                raise DataError(self._unknown_slide(name))
-        wanted = {fold_name(name) for name in names}
-        return [slide for slide in self.slides if fold_name(slide.name) in wanted]
-
-    def _without(self, slides: list[Slide], exclude: str | os.PathLike | Iterable[str]) -> list[Slide]:
-        names, known = slide_names(exclude), {fold_name(slide.name) for slide in (*self.slides, *self.elsewhere)}
-        excluded = {fold_name(name) for name in names}
-        told = known | (self.meta or {}).keys()
-        if names and not excluded & told and texts_of(exclude) == names:  # it is no file, which may be of more roots
-            raise DataError(f"exclude= (--exclude): {self._unknown_slide(names[0])}")
-        if absent := len(excluded - known):
-            log.warning("%d of %d excluded slides are not in %s", absent, len(excluded), self.root)
-        if left := [slide for slide in slides if fold_name(slide.name) not in excluded]:
-            return left
-        raise DataError(f"{self.root}: all slides that match are excluded")
-
-    def _unknown_slide(self, name: str) -> str:
-        if self.meta and (row := self.meta.get(fold_name(name))):
-            coord = f"{row.get('tech') or 'ST|Visium|VisiumHD'}/coord/{name}_coord.csv"
-            return f"{self.root}: slide {name!r} is in {self.meta_file} but has no files here; expected {coord}"
-        names = [slide.name for slide in self.slides]
-        near = difflib.get_close_matches(name, names, 3, 0.5)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {shown(names)}"
-        return f"{self.root}: has no slide {name!r}; {hint}"
-
-    def _matching(self, slides: list[Slide], key: str, wanted: list[str]) -> list[Slide]:
-        if self.meta is None:
-            raise DataError(f"{self.root}/meta/{META_FILE}: is missing, so slides cannot be chosen by {key}")
-        values = {slide.name: _values(slide, key) for slide in slides}
-        known = sorted({value for slide in self.slides for value in _values(slide, key)})
-        if unknown := [value for value in wanted if value not in known]:
-            raise DataError(f"{self.root}: no slide has {key} {unknown[0]!r}; there are: {shown(known)}")
-        return [slide for slide in slides if values[slide.name] & set(wanted)]
 
 
 def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Catalog:
@@ -249,6 +217,8 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
             slides[name] = slide
             if problem:
                 broken[slide.name] = problem
+    if not slides and (samples := read_samples(root, access)):
+        return _of_hest(root, samples, notes, access)
     if not slides:
         raise DataError(
             f"{root}: has no slides; expected {'|'.join(TECHS)} folders with coord/SLIDE_coord.csv, "
@@ -259,9 +229,24 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     return Catalog(root, tuple(slides.values()), broken, meta, meta_file, access)
 
 
+def _of_hest(root: str, samples: Iterable[Sample], notes: Mapping[str, dict], access: Access) -> Catalog:
+    """Return the catalog of a folder of HEST's, whose metadata stand for a meta file."""
+    slides, broken, meta = [], {}, {}
+    for one in samples:
+        name, row = fold_name(one.row["slide"]), one.row
+        slide = _slide(row["tech"], dict(one.files), row, notes.get(f"{name}_anno.csv"), access)
+        slides.append(replace(slide, study=row.get("study") or None, patient=row.get("patient") or None,
+                              grid_um=one.grid_um, image_size=one.image_size))  # fmt: skip
+        meta[name] = row
+        if one.problem:
+            broken[slide.name] = one.problem
+    slides.sort(key=lambda slide: TECHS.index(slide.tech))
+    return Catalog(root, tuple(slides), broken, meta, METADATA, access)
+
+
 def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None, access: Access) -> Slide:
     row, known = row or {}, {**files, "annotation": note or {}}
-    urls = {part: files[part]["url"] if part in files else "" for part in REQUIRED_FILES}
+    urls: dict[str, Any] = {part: files[part]["url"] if part in files else "" for part in REQUIRED_FILES}
     stamps = {part: known[part]["stamp"] for part in FILE_KINDS if known.get(part, {}).get("stamp")}
     return Slide(
         name=unicodedata.normalize("NFC", row.get("slide") or files["name"]),
@@ -289,8 +274,3 @@ def _number(row: Mapping[str, str], column: str) -> int | None:
 
 def _count_by_tech(slides: Iterable[Slide]) -> str:
     return ", ".join(f"{n} {tech}" for tech, n in Counter(slide.tech for slide in slides).items())
-
-
-def _values(slide: Slide, key: str) -> set[str]:
-    values = slide.pmids if key == "pmid" else (getattr(slide, key),)
-    return {str(value).strip() for value in values if value is not None}

@@ -36,12 +36,20 @@ class Coordinates:
 def read_coordinates(path: str) -> Coordinates:
     """Read a coord file: spot ids in the first column, then ``yaxis``, ``xaxis`` and ``r`` in any order.
 
+    Of a .h5ad file of HEST, they are the spots in tissue.
+
     Raises
     ------
     DataError
         For a file that is empty or lacks a column or has it twice, a spot without an id, a coordinate that is no finite
         number, or an ``r`` of 0 or less; with the line.
     """
+    if path.lower().endswith(".h5ad"):
+        from stimage.slides.hest.annotated import read_spots  # here, since few roots need it
+
+        ids, xy, r = read_spots(path)
+        _refuse(path, ids, ~np.isfinite(xy).all(1), lambda i: "has no place in obsm['spatial']")
+        return Coordinates(ids, xy[:, 0], xy[:, 1], np.full(len(ids), r))
     names = _header(path)
     if missing := [column for column in COORD_COLUMNS if column not in names]:
         raise DataError(f"{path}: has no column {missing[0]!r}; its columns are {', '.join(map(repr, names))}")
@@ -120,7 +128,12 @@ def _numbers(path: str, column: str, ids: pa.ChunkedArray, values: np.ndarray) -
 
 
 def line_of(path: str, row: int) -> int:
-    """Return the line, counted from 1, of a row, counted from 0 behind the header; blank lines are no rows."""
+    """Return the line, counted from 1, of a row, counted from 0 behind the header; blank lines are no rows.
+
+    Of a file that is no text, it is the number of the spot.
+    """
+    if path.lower().endswith(".h5ad"):
+        return row + 1
     with open(path, "rb") as file:
         return next(islice((n for n, line in enumerate(file, 1) if n > 1 and line.strip(b"\r\n")), row, None))
 

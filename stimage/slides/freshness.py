@@ -44,6 +44,7 @@ def slide_identity(slide: Slide, files: Iterable[str] = FILE_KINDS) -> dict:
     The place of the root, tokens and storage options are no part of it.
     """
     known = {part.name: getattr(slide, part.name) for part in fields(Slide) if part.compare and part.name != "size"}
+    known = {name: value for name, value in known.items() if value is not None or name not in ("grid_um", "image_size")}
     for file in FILE_KINDS:
         url = known.pop(file)
         known |= {file: [os.path.basename(url), slide.stamps[file]]} if url and file in files else {}

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stimage.core.errors import DataError
+from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, check_unique, line_of
 from stimage.slides.counts.rows import RowIndex
 from stimage.slides.images.patches import lies_outside
@@ -71,6 +72,14 @@ def match_spots(
     return row, kept
 
 
+def check_size(slide: Slide, image: str, info: ImageInfo) -> None:
+    """Refuse an image of another size than the slide's source says: places are in that one's pixels."""
+    if slide.image_size and slide.image_size != (info.width, info.height):
+        width, height = slide.image_size
+        raise DataError(f"{image}: is {info.width:,} x {info.height:,} pixels, but by the metadata of {slide.name} it "
+                        f"is {width:,} x {height:,}, and places are in these; get the image again")  # fmt: skip
+
+
 def _rows_of(coord: str, coordinates: Coordinates, counts: str, index: RowIndex, on_mismatch: str) -> np.ndarray:
     """Return each spot's row in the count file, -1 where it has none."""
     row = pc.fill_null(pc.index_in(coordinates.ids, index.ids), -1).to_numpy().astype(np.int64)
@@ -80,7 +89,8 @@ def _rows_of(coord: str, coordinates: Coordinates, counts: str, index: RowIndex,
         check_unique(coord, coordinates.ids)
         check_unique(counts, index.ids)
     _settle(coord, coordinates.ids, row < 0, f"has no row in {counts}", on_mismatch)
-    _settle(counts, index.ids, lone, f"has no row in {coord}", on_mismatch)
+    if counts != coord:  # a file that has both may have counts of spots off the tissue, too
+        _settle(counts, index.ids, lone, f"has no row in {coord}", on_mismatch)
     return row
 
 

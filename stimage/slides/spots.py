@@ -19,7 +19,7 @@ from stimage.slides.counts.rows import CountRows
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
-from stimage.slides.matching import match_spots, unique_ids
+from stimage.slides.matching import check_size, match_spots, unique_ids
 from stimage.slides.missing import need_counts
 from stimage.slides.scale.scale import Scale, slide_scale
 
@@ -166,6 +166,8 @@ def open_spots(
 def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch: str, max_pixels: int) -> Spots:
     coord, counts, image, labels = files
     info = image_info(image, max_pixels) if image else None
+    if info:
+        check_size(slide, image, info)
     coordinates = read_coordinates(coord)
     index = kept_index(counts) if counts else None
     row, kept = match_spots(coord, coordinates, counts, index, image, info, on_mismatch)

@@ -10,10 +10,10 @@ from PIL import Image
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError
-from stimage.formats.annotated.places import is_mirrored
 from stimage.formats.frame import check_frame
 from stimage.formats.h5ad import from_anndata
 from stimage.formats.imported import ImportOptions
+from stimage.slides.hest.places import is_mirrored
 from stimage.slides.images.alignment import fit_spots
 
 SIDE, PITCH = 1000, 60.0

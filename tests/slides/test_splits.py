@@ -146,7 +146,7 @@ def test_unknown_groups_are_never_guessed(tmp_path):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"by": "donor"}, {"by": "patient"}, {"patients": "x.csv"}, {"by": "slide", "fractions": (0.5, 0.5, 0.5)},
+    [{"by": "donor"}, {"patients": "x.csv"}, {"by": "slide", "fractions": (0.5, 0.5, 0.5)},
      {"by": "slide", "fractions": (1,)}, {"seed": 3}, {"fractions": (0.5, 0.5, 0)}, {"no_study": "own"},
      {"by": "slide", "no_study": "own"}, {"by": "study", "no_study": "each"}, {"by": "slide", "seed": 1.5},
      {"by": "slide", "fractions": (float("nan"), 0.5, 0.5)}, {"by": "slide", "fractions": 0.8},

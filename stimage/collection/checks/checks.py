@@ -51,8 +51,10 @@ def check_image(picture: Picture) -> Result:
     return Result("pass", message, "", values)
 
 
-def check_ids(coordinates: Coordinates, counts: Counts) -> Result:
+def check_ids(slide: Slide, coordinates: Coordinates, counts: Counts) -> Result:
     coord, rows = coordinates.ids.combine_chunks(), counts.ids
+    if slide.coord == slide.counts:  # one file, which may have counts of spots off the tissue, too
+        rows = rows.filter(pc.is_in(rows, coord))
     alone = [pc.sum(pc.invert(pc.is_in(one, other))).as_py() or 0 for one, other in ((coord, rows), (rows, coord))]
     values = {"only_in_coord": alone[0], "only_in_counts": alone[1]}
     if any(alone):
@@ -151,7 +153,7 @@ def check_meta_row(slide: Slide, counts: Counts, meta: Mapping[str, str]) -> Res
 CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: the check, and the parts it is given
     "files": (check_files, ("slide", "faults", "broken")),
     "image": (check_image, ("picture",)),
-    "ids": (check_ids, ("coordinates", "counts")),
+    "ids": (check_ids, ("slide", "coordinates", "counts")),
     "annotation": (check_annotation, ("coordinates", "labels")),
     "duplicates": (check_duplicates, ("coordinates", "counts")),
     "inside": (geometry.check_inside, ("coordinates", "picture")),

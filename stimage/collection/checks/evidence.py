@@ -21,7 +21,7 @@ from stimage.slides.images.patches import filled_boxes, square_boxes
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info, read_patches, too_dark
 from stimage.slides.images.views import around, read_views, shapes_of, whole
 from stimage.slides.labels import read_labels
-from stimage.slides.matching import match_spots
+from stimage.slides.matching import check_size, match_spots
 from stimage.slides.scale.scale import Scale, slide_scale
 
 THUMBNAIL = 800  # pixels of the longer side
@@ -130,6 +130,7 @@ def _refused(
     urls = (slide.coord, slide.counts, slide.image)
     coord, table, image = (local_copy(url, slide.access) if url else "" for url in urls)
     try:
+        check_size(slide, image, info)
         match_spots(coord, coordinates, table, kept_index(table) if counts else None, image, info, "error")
         filled_boxes(image, coordinates.x, coordinates.y, coordinates.r)
         if genes_file and counts:

@@ -14,8 +14,8 @@ import pandas as pd
 from anndata.io import read_elem
 
 from stimage.core.errors import DataError, one_line, shown, unreadable
-from stimage.formats.annotated.places import holds_places
 from stimage.formats.imported import reading
+from stimage.slides.hest.places import holds_places
 
 
 @dataclass(frozen=True, eq=False)

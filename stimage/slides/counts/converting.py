@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from stimage.core.errors import DataError
 from stimage.core.files import locked
 from stimage.core.storage import local_copy
 from stimage.core.together import finish_placing, place, staged
@@ -39,6 +40,8 @@ def convert(slides: Iterable[Slide], root: Path, to: str) -> Iterator[Converted]
     finish_placing(root)
     for slide in slides:
         path = Path(slide.counts)
+        if slide.counts == slide.coord:
+            raise DataError(f"{path}: is a file of HEST's, which has more than counts; it stays as it is")
         before, new = path.stat().st_size, path.with_name(path.name.rpartition("_count.")[0] + f"_count.{to}")
         if new != path:
             with staged(root) as stage:

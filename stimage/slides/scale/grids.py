@@ -3,7 +3,7 @@
 A slide's name is no evidence. Places, r, the ids behind the name and the table of known slides are.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -99,11 +99,19 @@ def grids_of(slide: Slide, coordinates: Coordinates, lattice: Lattice) -> Told:
         return Told((_bins(um),))
     if known:
         return Told((known,))
+    if slide.grid_um:
+        return Told((_told_grid(slide.tech, *slide.grid_um),))
     if slide.tech == "ST" and (array := _array_places(ids)) is not None:
         return _by_array(array, coordinates, lattice)
     if slide.tech == "VisiumHD":
         return Told(grids, open="the barcodes do not say the bins' size: 2, 8 or 16 µm", pitches=BINS)
     return Told(grids, rows=lattice.rows, pitches=CHECKERBOARD if slide.tech == "ST" else ())
+
+
+def _told_grid(tech: str, pitch: float, spot: float) -> Grid:
+    """Return the grid whose pitch and spots, in µm, the slide's source says."""
+    own = next((grid for grid in GRIDS[tech] if grid.pitch_um == pitch), Grid(GRIDS[tech][0].kind, pitch, {}))
+    return replace(own, ratios={2 * pitch / spot: f"r is half of a {spot:g} µm spot", **own.ratios}, source="")
 
 
 def _by_array(array: np.ndarray, coordinates: Coordinates, lattice: Lattice) -> Told:

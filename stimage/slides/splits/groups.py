@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 REMEDY = {
     "study": "make each a study of its own by no_study='own' (--no-study own)",
-    "patient": "add them to the table of patients",
+    "patient": "add them to the table of patients, passed as patients= (--patients)",
 }
 
 
 def groups_of(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tuple[str, ...]]:
-    """Return slide name → the groups that the slide belongs to: itself, its studies (pmids, sorted), or its patient.
+    """Return slide name → the groups that the slide belongs to: itself, its studies (pmids, sorted, or as HEST calls
+    it), or its patient.
 
     Raises
     ------
@@ -40,10 +41,10 @@ def find_groups(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tu
     """Return the same as `groups_of`, without groups where they are not known."""
     if splitting.by == "study":
         own = splitting.no_study == "own"
-        return {slide.name: slide.pmids or ((slide.name,) if own else ()) for slide in slides}
+        return {s.name: (s.study,) if s.study else s.pmids or ((s.name,) if own else ()) for s in slides}
     if splitting.by == "patient":
-        patients = read_patients(splitting.patients or "")
-        found = {slide.name: patients.get(fold_name(slide.name)) for slide in slides}
+        table = read_patients(splitting.patients) if splitting.patients is not None else None
+        found = {s.name: s.patient if table is None else table.get(fold_name(s.name)) for s in slides}
         return {name: (patient,) if patient else () for name, patient in found.items()}
     return {slide.name: (slide.name,) for slide in slides}
 

@@ -41,7 +41,8 @@ class Splitting:
     fractions
         Of groups in train, validation and test, in expectation; 0 leaves a split out.
     patients
-        CSV file with the columns ``slide`` and ``patient``. Patients of two studies must have two names.
+        CSV file with the columns ``slide`` and ``patient``. Patients of two studies must have two names. None takes
+        what HEST says in its own folder.
     splits
         A table that rules: a CSV file with the columns ``slide`` and ``split``, or slide name → split. None takes the
         root's own splits.csv if it has one; "none" does not look for it.
@@ -59,7 +60,7 @@ class Splitting:
     def __post_init__(self) -> None:
         if self.by not in (None, *SPLIT_BY):
             raise ValueError(f"split_by={self.by!r}: pass one of {SPLIT_BY}, or None to put everything in train")
-        if (self.by == "patient") != (self.patients is not None):
+        if self.patients is not None and self.by != "patient":
             raise ValueError("split_by='patient' and a table of patients (CSV: slide, patient) go together")
         if self.no_study not in NO_STUDY:
             raise ValueError(f"no_study={self.no_study!r}: pass 'own' to make each slide of no study one of its own")

@@ -10,6 +10,7 @@ import pandas as pd
 from stimage.core.errors import DataError, one_line, shown
 
 PIXELS = (("pxl_col_in_fullres", "pxl_row_in_fullres"), ("pxl_col", "pxl_row"), ("imagecol", "imagerow"))
+IN_TISSUE = {"1": True, "1.0": True, "true": True, "0": False, "0.0": False, "false": False}
 PAIRS = (*PIXELS, ("pixel_x", "pixel_y"), ("x", "y"))  # x and y; "x" and "y" in obs may be array coordinates
 
 ARRAY = (("array_col", "array_row"),)
@@ -47,6 +48,17 @@ def places_of(obs: pd.DataFrame, obsm: Mapping[str, Any], where: str) -> np.ndar
     if len(xy) != len(obs):
         raise DataError(f"{called} has {len(xy)} rows, obs has {len(obs)}")
     return xy[:, ::-1] if _is_swapped(xy, obs, called) else xy
+
+
+def in_tissue(obs: pd.DataFrame, where: str) -> np.ndarray:
+    """Return which spots are in tissue, whether they say so by numbers, truth values, texts or categories."""
+    if "in_tissue" not in obs:
+        return np.ones(len(obs), bool)
+    known = obs["in_tissue"].astype(object).map(lambda told: IN_TISSUE.get(str(told).strip().lower()))
+    if (unknown := known.isna()).any():
+        raise DataError(f"{where}: in_tissue of spot {str(obs.index[unknown][0])!r} is "
+                        f"{str(obs['in_tissue'][unknown.to_numpy()].iloc[0])!r}: it must be 1 or 0")  # fmt: skip
+    return known.to_numpy(bool)
 
 
 def _of_obs(obs: pd.DataFrame, where: str) -> np.ndarray:
