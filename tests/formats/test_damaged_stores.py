@@ -1,5 +1,6 @@
 """SpatialData stores that were cut, or are of something else: refused by an error of ours, and the root stays."""
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -97,3 +98,15 @@ def test_without_spatialdata(tmp_path, monkeypatch):
     told = run("data_collection/add_slide.py", tmp_path / "slide.zarr", "--out", tmp_path / "root", "--slide", "Mine")
     assert told.stderr.endswith('spatialdata is not installed; pip install "stimage-1k4m[spatialdata]"\n')
     assert told.returncode == 1 and not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("part", ["zarr.json", "tables/table/X/data/c/0", "images/lib_full_image/s1/zarr.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("nothing")], ids=["pipe", "link"])
+def test_what_is_no_file(tmp_path, part, make):
+    """Zarr would wait for a pipe; of a link to nothing it would read 0."""
+    visium().write(tmp_path / "slide.zarr")
+    (path := tmp_path / "slide.zarr" / part).unlink()
+    make(path)
+    told = refusal(stimage.add_slide, tmp_path / "slide.zarr", tmp_path / "root", "Mine")
+    assert f"{path}: is no file that can be read; copy or write the store again" in told
+    assert not (tmp_path / "root").exists()

@@ -1,5 +1,6 @@
 """Opening a SpatialData store: which of its tables is of the slide, and whether all of it is there."""
 
+import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ def open_store(path: Path) -> Any:
         If it is a store of something else.
     """
     needs("spatialdata")
+    _check_files(path)
     if not any((path / name).exists() for name in MARKS):
         raise DataError(f"{path}: is no Zarr store: it has none of {', '.join(MARKS)}; {AGAIN}")
     with reading(path, "a Zarr store"):
@@ -62,6 +64,14 @@ def open_store(path: Path) -> Any:
     if (reader := attrs.get("spatialdata_io_reader")) in CELLS:
         raise DataError(f"{path}: is of {reader}, by spatialdata-io's reader: of cells or molecules, not of spots")
     return store
+
+
+def _check_files(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: Zarr would wait for a pipe, and read a link to nothing as 0."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            if not os.path.isfile(one := os.path.join(folder, name)):
+                raise DataError(f"{one}: is no file that can be read; {AGAIN}")
 
 
 def read_elements(path: Path) -> Any:

@@ -16,9 +16,9 @@ from stimage.core.tables import GZIP, read_cells
 from stimage.formats.imported import raw_counts, reading
 from stimage.formats.large.file_counts import FileCounts
 from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
+from stimage.slides.counts.features import GENES, are_genes
 from stimage.slides.counts.sparse_hdf5 import Layout
 
-GENES = "gene expression"
 KINDS = ([b"integer", b"general"], [b"real", b"general"])  # of MatrixMarket
 ENTRY = {"row": np.int64, "column": np.int64, "count": np.float64}
 FIRST_LINE = "%%MatrixMarket matrix coordinate integer general"
@@ -58,15 +58,14 @@ def read_genes(paths: Mapping[str, Path], genome: str | None = None) -> tuple[Ma
     barcode, times = Counter(matrix.barcodes).most_common(1)[0] if matrix.barcodes else ("", 0)
     if times != 1:
         raise DataError(f"{where}: has {f'barcode {barcode!r} {times} times' if times else 'no barcode'}; {REMEDY}")
-    kinds = np.char.lower(matrix.kinds)
-    are_genes = (kinds == GENES) | (kinds == "")
-    if not are_genes.any():
+    genes = are_genes(matrix.kinds)
+    if not genes.any():
         raise DataError(f"{where}: has no feature of type Gene Expression, but {shown(sorted(set(matrix.kinds)))}")
-    left_out = {f"features of type {kind}": n for kind, n in sorted(Counter(matrix.kinds[~are_genes].tolist()).items())}
+    left_out = {f"features of type {kind}": n for kind, n in sorted(Counter(matrix.kinds[~genes].tolist()).items())}
     genomes = np.where(
         matrix.genomes == "", genomes_in_names(matrix.ids.tolist(), matrix.names.tolist()), matrix.genomes
     )
-    kept, others = kept_of_genome(genomes, are_genes, genome, where)
+    kept, others = kept_of_genome(genomes, genes, genome, where)
     known = genomes[kept & (genomes != "")].tolist()
     return _only(matrix, kept, known[0] if known else "", where), left_out | others
 
@@ -135,7 +134,7 @@ def _read_mtx(paths: Mapping[str, Path]) -> Matrix:
             f"{paths['features']}: has rows of {len(rows[0])} and of {len(ragged[0])} cells, such as {ragged[0][0]!r}; "
             "was it cut off?"
         )
-    if len(rows) and set(np.char.lower(names)) <= {GENES}:
+    if len(rows) and set(np.char.lower(names)) <= GENES:
         raise DataError(f"{paths['features']}: has types of features where their names should be, in the second column")
     path = paths["matrix"]
     (n_rows, n_columns), entries = _entries(path)
