@@ -18,6 +18,7 @@ from .counts.count_file import index_rows as index_rows
 from .counts.count_file import read_counts as read_counts
 from .counts.count_file import read_genes as read_genes
 from .counts.count_file import read_names as read_names
+from .counts.features import GENES as GENES
 from .counts.features import are_genes as are_genes
 from .counts.row_index import kept_index as kept_index
 from .counts.rows import CountRows as CountRows

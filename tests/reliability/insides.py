@@ -25,7 +25,7 @@ KINDS = ("f8", "f4", "f2", "i1", "u1", "i8", "u8", ">i4", "?", "c16", "S3", "S0"
 def inside(path: Path, rng: random.Random) -> None:
     """Make one thing wrong inside a file, by its kind."""
     kind = path.name.removesuffix(".gz").rpartition(".")[2]
-    DAMAGES[kind](path, rng)
+    DAMAGES.get(kind, of_chunk)(path, rng)
 
 
 def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
@@ -33,6 +33,13 @@ def _rewrite(path: Path, change: Callable[[bytes], bytes]) -> None:
     zipped = data[:2] == b"\x1f\x8b"
     changed = change(gzip.decompress(data) if zipped else data)
     path.write_bytes(gzip.compress(changed, 1, mtime=0) if zipped else changed)
+
+
+def of_chunk(path: Path, rng: random.Random) -> None:
+    """Let another part of a Zarr store take the place of a chunk, or give it another length."""
+    data = path.read_bytes()
+    others = [one for one in sorted(path.parents[2].rglob("*")) if one.is_file() and one != path]
+    path.write_bytes(rng.choice((data + data, data[::-1], rng.choice(others).read_bytes() if others else b"0")))
 
 
 def of_json(path: Path, rng: random.Random) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from scipy.sparse import csr_matrix, vstack
 
 from tests.formats.annotated import GENES, HEIGHT, WIDTH, picture, slide
+from tests.formats.stores import visium
 from tests.formats.test_st_tables import Section
 
 LABELS = ("tumour", "stroma, dense")
@@ -248,6 +249,11 @@ def legacy(folder: Path, seed: int) -> None:
     section.write_places()
 
 
+def store(folder: Path, seed: int) -> None:
+    """A SpatialData store, of Visium."""
+    visium(seed).write(folder / "slide.zarr")
+
+
 MAKERS: dict[str, tuple[Callable[[Path, int], None], str, dict[str, object]]] = {
     "Space Ranger 1": (first, "outs", {"image": "tissue.png"}),
     "Space Ranger 3, labels": (third, "outs", {"image": "tissue.jpg", "labels": "labels.csv"}),
@@ -262,6 +268,7 @@ MAKERS: dict[str, tuple[Callable[[Path, int], None], str, dict[str, object]]] = 
     "HEST": (hest, "st/TENX1.h5ad", {"image": "tissue.tif"}),
     "zellkonverter": (zellkonverter, "slide.h5ad", {"layer": "counts"}),
     "legacy ST": (legacy, "A1_stdata.tsv", {"image": "HE.png", "spot_diameter": 18.0}),
+    "SpatialData": (store, "slide.zarr", {}),
     "two slides": (several, "slide.h5ad", {"library": "A"}),
 }
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import anndata
+import geopandas
 import h5py
 import numpy as np
 import polars
+import zarr
 from PIL import Image
 
 from stimage.slides.counts.wide_csv import make_unique
@@ -89,7 +92,7 @@ def plain(data: bytes) -> bytes:
 
 def in_source(source: Source, folder: Path) -> Told:
     """Read a source's files, damaged as they may be, in the most literal way."""
-    readers = {"outs": in_outs, "A1_stdata.tsv": in_tables}
+    readers = {"outs": in_outs, "A1_stdata.tsv": in_tables, "slide.zarr": in_store}
     return readers.get(source.path, in_anndata)(source, folder)
 
 
@@ -210,6 +213,24 @@ def in_tables(source: Source, folder: Path) -> Told:
     return Told(
         dict(sorted((spot, on[spot]) for spot in spots)), 9.0, named(spots, genes, told), {}, pixels, None, "ST"
     )
+
+
+def in_store(source: Source, folder: Path) -> Told:
+    """Read the arrays of a store of Visium; spots are called by numbers, which the table repeats."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = anndata.read_zarr(folder / source.path / "tables/table")
+    circles = geopandas.read_parquet(folder / source.path / "shapes/lib/shapes.parquet")
+    assert circles.index.is_unique and circles["radius"].nunique() == 1 and set(data.obs["region"]) == {"lib"}
+    at = {k: (one.x, one.y) for k, one in zip(circles.index.tolist(), circles.geometry)}
+    on = np.array([float(one) == 1 for one in data.obs["in_tissue"]])
+    spots = data.obs_names[on].tolist()
+    assert len(set(spots)) == len(spots)
+    places = dict(zip(spots, (at[k] for k in data.obs["spot_id"][on].tolist())))
+    pixels = zarr.open_array(folder / source.path / "images/lib_full_image/s0", mode="r")[:]
+    counts = named(spots, list(data.var_names), by_spot(spots, data.X[on]))
+    return Told(dict(sorted(places.items())), float(circles["radius"].iloc[0]), counts, {}, np.moveaxis(pixels, 0, 2),
+                None, "Visium")  # fmt: skip
 
 
 def in_anndata(source: Source, folder: Path) -> Told:
