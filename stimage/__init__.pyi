@@ -20,9 +20,10 @@ from .core.shipped import metric_path as metric_path
 from .jobs.anndata_slides import add_slide as add_slide
 from .jobs.anndata_slides import read_slide as read_slide
 from .jobs.checking import check as check
-from .jobs.counts import convert_counts as convert_counts
 from .jobs.embedding import embed as embed
 from .jobs.finetuning import finetune as finetune
+from .jobs.forms import convert_counts as convert_counts
+from .jobs.forms import export_slides as export_slides
 from .jobs.genes import select_genes as select_genes
 from .jobs.prediction import predict as predict
 from .jobs.probing import probe as probe

@@ -24,7 +24,7 @@ from torch.distributed.run import get_args_parser
 from transformers import CLIPImageProcessor
 
 import stimage_1k4m
-from stimage.formats.anndata_files import write_h5ad
+from stimage.formats.written.anndata_files import write_h5ad
 from stimage.sample import make_sample
 from stimage.slides.catalog import read_catalog
 from stimage.training.settings.reading import read_settings

@@ -46,7 +46,7 @@ def test_the_median_is_of_the_spots_that_are_kept(tmp_path, normalise):
         out = tmp_path / f"{root}.h5ad"
         panel = tmp_path / "panel.txt"
         panel.write_text("ERBB2\nCD3E\n")
-        done = run("data_process/export_anndata.py", tmp_path / root, "--one-file", "--out", out, "--panel", panel,
+        done = run("data_process/export_slides.py", tmp_path / root, "--one-file", "--out", out, "--panel", panel,
                    "--normalise", normalise, *more)  # fmt: skip
         assert done.returncode == 0, done.stderr
     import anndata
@@ -162,7 +162,7 @@ def test_equal_ids_on_two_slides_become_unique(tmp_path):
     done = run("data_process/build_shards.py", root, tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert load_dataset(str(tmp_path / "out"), "ST", split="train")["spot_id"][:] == ids
-    done = run("data_process/export_anndata.py", root, "--one-file", "--out", tmp_path / "both.h5ad")
+    done = run("data_process/export_slides.py", root, "--one-file", "--out", tmp_path / "both.h5ad")
     assert done.returncode == 0, done.stderr
     import anndata
 

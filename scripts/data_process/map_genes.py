@@ -1,6 +1,6 @@
 """Tell what a table of symbols and Ensembl ids makes of each slide's gene names: mapped, kept, merged, lost.
 
-select_genes.py, export_anndata.py and the builder take the same table as --gene-table and gene_table=.
+select_genes.py, export_slides.py and the builder take the same table as --gene-table and gene_table=.
 """
 
 import argparse

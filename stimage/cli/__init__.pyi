@@ -9,7 +9,6 @@ from .options import add_reading as add_reading
 from .options import add_scale as add_scale
 from .options import add_splits as add_splits
 from .options import counted as counted
-from .options import naming_of as naming_of
 from .options import patch_of as patch_of
 from .options import positive as positive
 from .options import root_of as root_of

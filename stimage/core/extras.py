@@ -8,12 +8,15 @@ import lazy_loader
 
 EXTRAS = {  # module → the extra of pyproject.toml that installs it
     "accelerate": "train",
+    "dask": "spatialdata",
     "evaluate": "evaluate",
+    "geopandas": "spatialdata",
     "igraph": "evaluate",
     "peft": "train",
     "ray": "ray",
     "safetensors": "train",
     "scanpy": "genes",
+    "shapely": "spatialdata",
     "simplejpeg": "train",
     "sklearn": "evaluate",
     "spatialdata": "spatialdata",

@@ -1,6 +1,4 @@
 from .adding import write_slide as write_slide
-from .anndata_files import read_slides as read_slides
-from .anndata_files import write_h5ad as write_h5ad
 from .frame import without_beyond as without_beyond
 from .h5ad import from_anndata as from_anndata
 from .imported import ImportOptions as ImportOptions
@@ -9,3 +7,7 @@ from .labels import with_labels as with_labels
 from .large.rebinning import rebinned as rebinned
 from .recognise import read_source as read_source
 from .stored.store import is_store as is_store
+from .written.anndata_files import read_slides as read_slides
+from .written.exports import EXPORTS as EXPORTS
+from .written.options import ExportOptions as ExportOptions
+from .written.options import SpotVectors as SpotVectors

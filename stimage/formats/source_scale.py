@@ -12,6 +12,7 @@ from stimage.core.errors import DataError
 from stimage.slides.hest.metadata import SCALE, SCALE_SOURCE, read_metadata
 
 SPACE_RANGER = "microns_per_pixel"
+SOURCE = "um_per_px_source"  # beside it, where we wrote it
 BIN, SIDE = "bin_size_um", "spot_diameter_fullres"  # of Visium HD: a bin's side in µm, and in pixels
 REMEDY = "correct it, or pass um_per_px= (--um-per-px)"
 USER = "user (add_slide --um-per-px)"
@@ -45,7 +46,7 @@ def source_scale(
     for names in filter(lambda names: isinstance(names, Mapping), told):
         for name, source in SOURCES.items():
             if name in names:
-                return number_above_0(names, name, where, REMEDY) / scale, source
+                return number_above_0(names, name, where, REMEDY) / scale, str(names.get(SOURCE, source))
         if BIN in names and SIDE in names:
             return _bin_side(names, where) / scale, f"Space Ranger ({BIN})"
     return None, ""

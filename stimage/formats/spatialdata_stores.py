@@ -1,6 +1,7 @@
 """Slides of SpatialData stores of Visium and Visium HD, as spatialdata-io and users' pipelines write them."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from stimage.formats.annotated.parts import parts_in_memory
 from stimage.formats.annotated.pictures import Entry
 from stimage.formats.h5ad import DIAMETER, slide_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, refuse_options
-from stimage.formats.source_scale import BIN
+from stimage.formats.source_scale import BIN, SOURCE, SPACE_RANGER
 from stimage.formats.stored.fitting import moved, pixels_without_image, scale_of
 from stimage.formats.stored.pictures import Picture, lost_chunks, picture_of
 from stimage.formats.stored.places import places_in
@@ -55,8 +56,17 @@ def read_spatialdata(path: Path, options: ImportOptions) -> ImportedSlide:
     xy[mine] = moved(places.xy, matrix)
     parts = replace(parts_in_memory(table, where), obsm={"spatial": xy}, uns={})
     told = {"st_technology": READERS.get(reader, reader)} if reader else {}
+    told |= _scale_told(table, one.region)
     found = slide_of(parts, mine, replace(entry, factors=factors), options, told)
     return replace(found, left_out={**found.left_out, **lost})
+
+
+def _scale_told(table: Any, region: str) -> dict[str, Any]:
+    """Return the µm per pixel that a store of our own says, and who gave it."""
+    spatial = table.uns.get("spatial")
+    slide = spatial.get(region) if isinstance(spatial, Mapping) else None
+    factors = slide.get("scalefactors", {}) if isinstance(slide, Mapping) else {}
+    return {name: factors[name] for name in (SPACE_RANGER, SOURCE) if SOURCE in factors and name in factors}
 
 
 def _placed(

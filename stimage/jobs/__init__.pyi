@@ -1,11 +1,12 @@
 from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .checking import check as check
-from .counts import convert_counts as convert_counts
 from .embedding import embed as embed
 from .embedding import embed_root as embed_root
 from .finetuning import finetune as finetune
 from .finetuning import tune as tune
+from .forms import convert_counts as convert_counts
+from .forms import export_slides as export_slides
 from .genes import select_genes as select_genes
 from .prediction import predict as predict
 from .probing import probe as probe

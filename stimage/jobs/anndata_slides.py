@@ -10,7 +10,6 @@ from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
-from stimage.formats.anndata_files import read_slides
 from stimage.formats.frame import without_beyond
 from stimage.formats.h5ad import from_anndata
 from stimage.formats.imported import ImportOptions
@@ -18,6 +17,8 @@ from stimage.formats.labels import is_table, with_labels
 from stimage.formats.large.rebinning import rebinned
 from stimage.formats.recognise import read_source
 from stimage.formats.stored.store import is_store
+from stimage.formats.written.anndata_files import read_slides
+from stimage.formats.written.options import ExportOptions
 from stimage.genes.names import Naming
 from stimage.genes.normalise import NORMALISATIONS
 from stimage.genes.panels import Panel
@@ -89,21 +90,37 @@ def read_slide(
     >>> adata.var_names.tolist()
     ['ERBB2', 'KRT8']
     """
-    check_whole(image_px, "image_px", 1)
-    if normalise not in NORMALISATIONS:
-        raise ValueError(f"normalise={normalise!r}: pass one of {', '.join(NORMALISATIONS)}")
     root = open_unpublished(root)
-    genes = Panel.read(panel, str(gene_table) if gene_table else None) if panel is not None else None
-    if normalise == "original" and not genes:
-        raise ValueError("normalise='original' is of a panel's genes: pass panel= too")
-    naming = Naming(str(gene_table), names) if gene_table and not genes else None
-    how = root.selection.on_mismatch
+    options = writing_options(root, panel, normalise, gene_table, names, image_px)
     if not isinstance(slide, str | Sequence) or not all(isinstance(one, str) for one in slide):
         raise ValueError(f"slide={slide!r}: pass a slide's name, or a list of names")
     wanted = [slide] if isinstance(slide, str) else list(slide)
-    found = {one.name: one for one in root.catalog.select(Filters(slides=wanted), how)}
-    slides = Opening(Patch(), genes, how).kept(list(found.values()))
-    return read_slides(slides, naming, genes, normalise, image_px, how)
+    found = {one.name: one for one in root.catalog.select(Filters(slides=wanted), options.on_mismatch)}
+    return read_slides(slides_left(list(found.values()), options), options)
+
+
+def writing_options(
+    root: Root,
+    panel: Panel | Sequence[str] | str | Path | None,
+    normalise: str,
+    gene_table: str | Path | None,
+    names: str,
+    image_px: int,
+) -> ExportOptions:
+    """Return what is written of a root's slides; raises as `read_slide` does."""
+    check_whole(image_px, "image_px", 1)
+    if normalise not in NORMALISATIONS:
+        raise ValueError(f"normalise={normalise!r}: pass one of {', '.join(NORMALISATIONS)}")
+    genes = Panel.read(panel, str(gene_table) if gene_table else None) if panel is not None else None
+    if normalise == "original" and not genes:
+        raise ValueError("normalise='original' (--normalise original) is of a panel's genes: pass panel= (--panel) too")
+    naming = Naming(str(gene_table), names) if gene_table and not genes else None
+    return ExportOptions(naming, genes, normalise, image_px, root.selection.on_mismatch)
+
+
+def slides_left(slides: Sequence[Slide], options: ExportOptions) -> list[Slide]:
+    """Return the slides that are not left out, by ``on_mismatch``, of those that are asked for."""
+    return Opening(Patch(), options.panel, options.on_mismatch).kept(slides)
 
 
 def add_slide(

@@ -17,8 +17,9 @@ from PIL import Image
 import stimage
 import stimage_1k4m
 from stimage.formats.adding import write_slide as add_to_root
-from stimage.formats.anndata_files import write_h5ad
 from stimage.formats.h5ad import from_anndata
+from stimage.formats.written.anndata_files import write_h5ad
+from stimage.formats.written.options import ExportOptions
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.meta_file import MetaRow
 from tests.outs import COLUMNS, write_outs
@@ -110,10 +111,10 @@ def test_bins_of_visium_hd(add, tmp_path):
 
 
 def test_back_from_h5ad(add, sample, tmp_path):
-    """What `export_anndata.py` writes comes back: ids, counts, labels, places."""
+    """What `export_slides.py` writes comes back: ids, counts, labels, places."""
     catalog = read_catalog(str(sample))
     slide = next(s for s in catalog.of_techs(("ST",)).slides if s.annotation)
-    write_h5ad([slide], tmp_path / "one.h5ad", image_px=100_000)
+    write_h5ad([slide], tmp_path / "one.h5ad", ExportOptions(image_px=100_000))
     options = ("--tech", "ST", "--labels", "annotation")
     assert add(tmp_path / "one.h5ad", slide.name, *options) is None
     before, after = spots_of(sample, "ST", slide.name), spots_of(tmp_path / "root", "ST", slide.name)
@@ -138,7 +139,7 @@ def test_what_is_refused(add, sample, tmp_path):
     slides = [slide for slide in read_catalog(str(sample)).slides if slide.species == "human"]
     write_h5ad(slides[:2], tmp_path / "two.h5ad")
     assert "has 2 slides in obs['slide']: " in add(tmp_path / "two.h5ad", "Mine")
-    write_h5ad(slides[:1], tmp_path / "log.h5ad", normalise="log1p")
+    write_h5ad(slides[:1], tmp_path / "log.h5ad", ExportOptions(normalise="log1p"))
     assert "which is no raw count; no layer has raw counts" in add(tmp_path / "log.h5ad", "Mine")
     assert "has no layer 'counts'" in add(tmp_path / "log.h5ad", "Mine", "--layer", "counts")
     counts = np.expm1(anndata.read_h5ad(tmp_path / "log.h5ad").X.toarray()).round()

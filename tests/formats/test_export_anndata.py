@@ -15,7 +15,7 @@ from tests.roots import write_slide
 from tests.test_scripts import run
 
 matplotlib.use("Agg")
-SCRIPT = "data_process/export_anndata.py"
+SCRIPT = "data_process/export_slides.py"
 
 
 @pytest.mark.parametrize("tech", ["ST", "Visium", "VisiumHD"])
@@ -70,6 +70,9 @@ def test_squidpy_draws_it_and_knows_the_lattice(sample, tmp_path):
     matplotlib.pyplot.gcf().savefig(tmp_path / "plot.png")
     matplotlib.pyplot.close("all")
     assert np.asarray(Image.open(tmp_path / "plot.png").convert("RGB")).std() > 10
+    scanpy.pp.pca(data, n_comps=5)
+    scanpy.pp.neighbors(data, n_neighbors=5)
+    assert data.obsm["X_pca"].shape == (data.n_obs, 5) and data.obsp["connectivities"].nnz
     squidpy.gr.spatial_neighbors(data, coord_type="grid", n_neighs=6)
     neighbours = np.asarray(data.obsp["spatial_connectivities"].sum(1)).ravel()
     assert np.median(neighbours) == 6
@@ -193,6 +196,7 @@ def test_in_python_it_is_what_the_file_has(sample, tmp_path):
     spatial = (data.uns["spatial"][name] for data in (got, want))
     np.testing.assert_array_equal(*(one["images"]["hires"] for one in spatial))
     for data in (want, got):
+        assert data.X.indptr.dtype == data.X.indices.dtype == np.int32
         scanpy.pp.log1p(data)
         scanpy.pp.pca(data, n_comps=5)
         assert data.obsm["X_pca"].shape == (data.n_obs, 5)

@@ -10,7 +10,8 @@ import pytest
 from datasets import load_dataset
 
 import stimage_1k4m  # noqa: F401
-from stimage.formats.anndata_files import write_h5ad
+from stimage.formats.written.anndata_files import write_h5ad
+from stimage.formats.written.options import ExportOptions
 from stimage.slides.catalog import read_catalog
 from tests.outs import write_outs
 from tests.roots import write_slide
@@ -90,7 +91,7 @@ def test_bins_whose_barcodes_are_numbers(tmp_path, more):
 def test_hest_says_pixel_size_um_estimated(sample, tmp_path, place):
     slide = next(one for one in read_catalog(str(sample)).slides if one.tech == "Visium")
     (tmp_path / "st").mkdir()
-    write_h5ad([slide], tmp_path / "st/TENX1.h5ad", image_px=100_000)
+    write_h5ad([slide], tmp_path / "st/TENX1.h5ad", ExportOptions(image_px=100_000))
     data = anndata.read_h5ad(tmp_path / "st/TENX1.h5ad")
     if place == "uns":
         data.uns["pixel_size_um_estimated"] = 2.02

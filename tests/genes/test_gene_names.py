@@ -122,9 +122,7 @@ def test_choosing_and_exporting_by_symbols(mixed, tmp_path):
         assert done.returncode == 0, done.stderr
         panel = json.loads((tmp_path / "p.json").read_text())
         assert set(panel["genes"]) == set(IDS) and panel["parameters"]["names"] == "symbol"
-    done = run(
-        "data_process/export_anndata.py", root, "--one-file", "--gene-table", table, "--out", tmp_path / "x.h5ad"
-    )
+    done = run("data_process/export_slides.py", root, "--one-file", "--gene-table", table, "--out", tmp_path / "x.h5ad")
     assert done.returncode == 0, done.stderr
     data = anndata.read_h5ad(tmp_path / "x.h5ad")
     assert data.to_df()[list(IDS)].equals(by_symbol(root).loc[data.obs_names].astype("float32"))
@@ -145,7 +143,7 @@ def test_the_report(mixed, tmp_path):
     assert "S: 3 mapped, 0 kept, 0 merged into 0, 1 lost (CD3E)" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["map_genes", "select_genes", "export_anndata"])
+@pytest.mark.parametrize("script", ["map_genes", "select_genes", "export_slides"])
 def test_the_wrong_species_and_no_table(mixed, tmp_path, script):
     root, table = mixed
     table.write_text("ENSMUSG00000000001\tErbb2\n")

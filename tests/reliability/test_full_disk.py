@@ -37,8 +37,8 @@ RUNS = {
     "select_genes": lambda root, out: call(
         "data_process/select_genes.py", root, "--method", "overlap-hvg", "--n", 2, "--out", out / "panel.json"
     ),
-    "export_anndata": lambda root, out: apart(
-        "data_process/export_anndata.py", root, "--out", out, "--slides", "Slide_A"
+    "export_slides": lambda root, out: apart(
+        "data_process/export_slides.py", root, "--out", out, "--slides", "Slide_A"
     ),
 }
 pytestmark = [

@@ -138,7 +138,7 @@ def test_shards_have_it_and_say_who_gives_it(two, tmp_path):
 def test_other_scripts_take_it(two, tmp_path):
     shown = run("data_process/show_spots.py", two, "--slide", "Slide_A", "--um-per-px", 9.5, "--out", tmp_path)
     assert "9.5; trusted: 9.5 µm/px by the user (option um_per_px); the lattice gives 10" in shown.stdout
-    done = run("data_process/export_anndata.py", two, "--um-per-px", 9.5, "--out", tmp_path)
+    done = run("data_process/export_slides.py", two, "--um-per-px", 9.5, "--out", tmp_path)
     assert done.returncode == 0, done.stderr
     import anndata
 

@@ -11,7 +11,7 @@ import pytest
 
 import stimage_1k4m
 from stimage.core.errors import DataError
-from stimage.formats.anndata_files import write_h5ad
+from stimage.formats.written.anndata_files import write_h5ad
 from stimage.slides import spots
 from stimage.slides.catalog import read_catalog
 from stimage.slides.counts import row_index

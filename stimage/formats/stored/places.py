@@ -65,7 +65,11 @@ def _of_shapes(shapes: Any) -> pd.DataFrame:
     area, box, centre = shapes.area, shapes.bounds, shapes.centroid
     full = (box.maxx - box.minx) * (box.maxy - box.miny)
     square = bool((area > (1 - SAME) * full).all())
-    return pd.DataFrame({"x": centre.x, "y": centre.y, "r": np.sqrt(area) / 2 if square else np.sqrt(area / np.pi)})
+    found = pd.DataFrame({"x": centre.x, "y": centre.y, "r": np.sqrt(area) / 2 if square else np.sqrt(area / np.pi)})
+    if square and {"x", "y", "radius"} <= {*shapes}:  # as we write them: sums of corners are not exact
+        exact = shapes[["x", "y", "radius"]].set_axis(["x", "y", "r"], axis=1).astype(float)
+        return exact if np.allclose(exact, found, 1e-9, 1e-6) else found
+    return found
 
 
 def _of_labels(labels: Any) -> pd.DataFrame:

@@ -1,0 +1,69 @@
+"""Write slides in a format that others read: .h5ad files for scanpy and squidpy, or SpatialData stores.
+
+One file a slide; or, of .h5ad, one for all with --one-file, which then has the genes that all slides have, or those of
+a panel.
+"""
+
+import argparse
+from pathlib import Path
+
+import stimage
+from stimage.cli.options import add_filters, add_naming, add_scale, counted, positive, root_of, run
+from stimage.formats.written.exports import EXPORTS
+from stimage.genes.normalise import NORMALISATIONS
+from stimage.slides.catalog import ON_MISMATCH
+from stimage.slides.images.views import IMAGE_PX
+
+
+def main() -> None:
+    args = parse_arguments()
+    root = root_of(args)
+    genes = {"panel": args.panel, "normalise": args.normalise, "gene_table": args.gene_table, "names": args.names}
+    written = stimage.export_slides(root, args.out, args.to, one_file=args.one_file, image_px=args.image_px,
+                          embeddings=keyed(args.embeddings), **genes, progress=True)  # fmt: skip
+    print(f"{counted(len(written), 'slide')}: {args.out}")
+
+
+def keyed(words: list[str]) -> dict[str, str]:
+    """Return key → path of embeddings; a key that is not given is made of the path's name."""
+    found: dict[str, str] = {}
+    for word in words:
+        key, given, path = word.partition("=")
+        if not given or Path(word).exists():
+            key, path = f"X_{Path(word).stem}", word
+        if key in found:
+            raise ValueError(f"--embeddings: {found[key]} and {path} would both be {key}; write KEY=PATH")
+        found[key] = path
+    return found
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("--to", choices=tuple(EXPORTS), default="h5ad", help="format (%(default)s)")
+    add_filters(parser)
+    add_naming(parser)
+    add_scale(parser)
+    parser.add_argument("--panel", type=Path, help="panel file: write its genes only, under the names that it has")
+    parser.add_argument("--normalise", choices=NORMALISATIONS, default="counts",
+                        help="as in the builder; original needs a panel (%(default)s, as in the files)")  # fmt: skip
+    parser.add_argument("--embeddings", nargs="+", default=[], metavar="[KEY=]PATH",
+                        help="embeddings of the spots, to be put into obsm[KEY]: a folder as embed_spots.py makes it, "
+                        "a Parquet file, or a CSV with the spot ids first; without KEY, it is X_ and the path's "
+                        "name")  # fmt: skip
+    parser.add_argument("--one-file", action="store_true", help="write all slides into the file --out: of .h5ad")
+    parser.add_argument("--image-px", type=positive, default=IMAGE_PX,
+                        help="longer side of the image in .h5ad (%(default)s)")  # fmt: skip
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
+                        help="of spots that not all files have, and slides that lack a file or a gene of the panel: "
+                        "stop, or leave them out; of spots without an embedding: stop, or take NaN "
+                        "(%(default)s)")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, help="folder to write, or file with --one-file")
+    args = parser.parse_args()
+    if args.normalise == "original" and not args.panel:
+        parser.error("--normalise original is of a panel's genes: pass --panel too")
+    return args
+
+
+if __name__ == "__main__":
+    run(main)
