@@ -38,7 +38,7 @@ def test_read_alone_as_anndata(root, tmp_path):
     adata = stimage.read_slide(root, "Slide_B")
     assert adata.shape == (9, 0) and adata.obsm["spatial"].shape == (9, 2)
     assert adata.uns["spatial"]["Slide_B"]["images"]["hires"].shape == (80, 90, 3)
-    done = run("data_process/export_anndata.py", root, "--out", tmp_path / "h5ad")
+    done = run("data_process/export_slides.py", root, "--out", tmp_path / "h5ad")
     assert done.returncode == 0, done.stderr
     written = anndata.read_h5ad(tmp_path / "h5ad/Slide_B.h5ad")
     assert written.shape == (9, 0) and written.obs_names.equals(adata.obs_names)

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from datasets import load_dataset
 from scipy.sparse import csc_matrix, csr_matrix
-from stimage.jobs.counts import convert_counts
 
 import stimage
 import stimage_1k4m
 from stimage.core.errors import DataError
+from stimage.jobs.forms import convert_counts
 from stimage.slides.spots import open_spots
 from tests.faults import serving
 from tests.hest import UM_PER_PX, metadata, sample, write_sample, write_table
