@@ -64,7 +64,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         )
 
     def _info(self) -> datasets.DatasetInfo:
-        self.patch = Patch.parse(self.config.patch, self.config.upsample)
+        self.patch = Patch.parse(self.config.patch, self.config.upsample, self.config.pyramid)
         self.panel = Panel.read(self.config.panel, self.config.gene_table) if self.config.panel is not None else None
         return datasets.DatasetInfo(
             description=DESCRIPTION,

@@ -113,6 +113,8 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--patch-px", type=int, help="pixels that the side is resampled to")
     group.add_argument("--upsample", action="store_true",
                        help="take images that are coarser than that by more than 2 %% too")  # fmt: skip
+    group.add_argument("--pyramid", action="store_true", help="cut patches in µm from the coarsest level of the image "
+                       "that is not coarser than they are, instead of from level 0: faster")  # fmt: skip
     add_scale(group)
     group.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
                        help="spots that the coord file, the count file and the image do not all have: stop, or leave "
@@ -156,7 +158,7 @@ def counted(number: int, what: str) -> str:
 
 def patch_of(args: argparse.Namespace) -> Patch:
     """Return the patch that was asked for."""
-    return Patch(args.patch_um, args.patch_px, args.upsample)
+    return Patch(args.patch_um, args.patch_px, args.upsample, args.pyramid)
 
 
 def run(main: Callable[[], int | None]) -> None:

@@ -45,10 +45,11 @@ class SpotsConfig(datasets.BuilderConfig):
         A value or a list of values, ``slides`` and ``exclude``, which leaves slides out, also a CSV or text file of
         names; slides that do not match are not opened, but for the line of gene names of their count files, which is
         read once for the root's vocabulary, and never with a panel.
-    patch, upsample
+    patch, upsample, pyramid
         How the image of a spot is cut: "original", the square of 2r in the image's own pixels; or
         ``{"um": 112, "px": 224}``, a square of so many µm, resampled to so many pixels; see `stimage.slides.Patch`.
         Slides whose image is coarser than that by more than 2 % are refused, unless ``upsample`` is True.
+        ``pyramid=True`` cuts from the coarsest level of an image's pyramid that is not coarser than that.
     um_per_px
         µm per pixel where you know it: a number for all slides, or by slide a mapping or the path of a CSV (slide,
         um_per_px). Without it, see `stimage.slides.scale.scale.slide_scale`.
@@ -91,6 +92,7 @@ class SpotsConfig(datasets.BuilderConfig):
     patch: Any = "original"
     um_per_px: object = None
     upsample: bool = False
+    pyramid: bool = False
     panel: Any = None
     gene_table: str | None = None
     columns: Any = None
@@ -120,7 +122,7 @@ class SpotsConfig(datasets.BuilderConfig):
             raise ValueError(f"image_format={self.image_format!r}: pass one of {IMAGE_FORMATS}")
         if not isinstance(self.max_image_pixels, int | float) or not self.max_image_pixels > 0:
             raise ValueError(f"max_image_pixels={self.max_image_pixels!r}: pass a number above 0")
-        Patch.parse(self.patch, self.upsample)
+        Patch.parse(self.patch, self.upsample, self.pyramid)
         _chosen(spot_features(None if self.panel is None else Panel.read(self.panel)), self.columns)
 
     @property
@@ -178,7 +180,7 @@ class SpotsConfig(datasets.BuilderConfig):
             return super().create_config_id({"of": "streamed"}, custom_features)
         made = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in CHOOSING | INNER}
         made["columns"] = self.columns and sorted(set(_named(self.columns)))
-        made["patch"] = Patch.parse(self.patch, self.upsample)
+        made["patch"] = Patch.parse(self.patch, self.upsample, self.pyramid)
         made["panel"] = Panel.read(self.panel).genes if self.panel is not None else None
         made["gene_table"] = [text for _, text in read_lines(self.gene_table)] if self.gene_table else None
         return super().create_config_id({"of": self.contents.digest(self.code, made)}, custom_features)

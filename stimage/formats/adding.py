@@ -27,10 +27,13 @@ from stimage.slides.counts.count_file import SPARSE, SUFFIXES, index_rows, read_
 from stimage.slides.counts.rows import CountRows
 from stimage.slides.counts.wide_csv import make_unique
 from stimage.slides.hest.folder import read_samples
+from stimage.slides.images.reader import open_image
+from stimage.slides.images.readers.pixel_size import contradiction
 from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
 from stimage.slides.names import check_name, fold_name
 from stimage.slides.slide_files import REQUIRED_FILES, slide_files
 
+SAME_SCALE = 0.05  # by which scales may differ: Space Ranger's is measured on spots
 log = logging.getLogger(__name__)
 
 
@@ -64,6 +67,7 @@ def write_slide(
     ids = found.barcodes if copied else _ids(found, row.slide)  # a file that is copied calls its spots so
     counts = f"{row.slide}_count{copied.suffix.lower() if copied else f'.{counts_as}'}"
     row = replace(row, tech=found.tech, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
+    found = _with_image_scale(found)
     if found.um_per_px:
         row = replace(row, um_per_px=f"{found.um_per_px:.8g}", um_per_px_source=found.um_per_px_source)
     check_frame(found, trust_coordinates)
@@ -88,6 +92,26 @@ def write_slide(
             place(stage, root, [f"{row.tech}/gene_exp/{name}" for name in there - {counts}])
     if found.left_out:
         log.warning("%s: left out: %s", row.slide, ", ".join(f"{n:,} {what}" for what, n in found.left_out.items()))
+
+
+def _with_image_scale(found: ImportedSlide) -> ImportedSlide:
+    """Take the scale that the image's file says, where the source says none; tell where two that say one disagree."""
+    if not isinstance(found.image, Path):
+        return found
+    image = open_image(str(found.image))
+    if what := contradiction(image.pixel_sizes):
+        log.warning("%s: %s; pass um_per_px= (--um-per-px) if the first is wrong", found.image, what)
+    if not image.um_per_px:
+        return found
+    said = image.pixel_sizes[0].source
+    if not found.um_per_px:
+        return replace(found, um_per_px=image.um_per_px, um_per_px_source=f"image file ({said})")
+    if abs(image.um_per_px / found.um_per_px - 1) > SAME_SCALE:
+        log.warning(
+            "%s: %s says %.4g µm per pixel, but %s %.4g, which is taken; pass um_per_px= (--um-per-px) if it is wrong",
+            found.image, said, image.um_per_px, found.um_per_px_source, found.um_per_px,
+        )  # fmt: skip
+    return found
 
 
 def _check_asked(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str) -> None:

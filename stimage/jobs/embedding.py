@@ -37,6 +37,7 @@ def embed(
     *,
     patch: Patch | Mapping | str = "original",
     upsample: bool = False,
+    pyramid: bool = False,
     batch_size: int = 64,
     workers: int = 0,
     dtype: str = "float32",
@@ -59,7 +60,7 @@ def embed(
     out
         A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted; several processes need one.
         Slides that it has already are kept, so the same call goes on after an interruption.
-    patch, upsample
+    patch, upsample, pyramid
         How the images of a root's spots are cut: as `load` takes them.
     batch_size, workers, dtype
         Spots at once; processes that read, 0 for this one; the model's "float32", "bfloat16" or "float16".
@@ -113,7 +114,9 @@ def embed(
     if into is not None:
         root = _of_slides(root, into)
     with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
-        embed_root(root, str(model), Path(folder), Patch.parse(patch, upsample), batch_size, workers, dtype, progress)
+        embed_root(
+            root, str(model), Path(folder), Patch.parse(patch, upsample, pyramid), batch_size, workers, dtype, progress
+        )
         found = read_embeddings(folder)
     table = found.take(np.isin(found.slides, [slide.name for slide in root.slides])).to_frame()
     if into is not None:
@@ -176,7 +179,8 @@ def _of_slides(root: Root, adata: "AnnData") -> Root:
 
 def _cut_by(source: Source, patch: Patch) -> Source:
     """Return the source with patches cut so; raises as `open_source` does of a published folder."""
-    how = {"patch": {"um": patch.um, "px": patch.px} if patch.um else "original", "upsample": patch.upsample}
+    how: dict[str, Any] = {"patch": {"um": patch.um, "px": patch.px} if patch.um else "original"}
+    how |= {"upsample": patch.upsample, "pyramid": patch.pyramid}
     return open_source(source.location, source.access, **how, **source.reading)
 
 
@@ -194,6 +198,7 @@ def _options(source: Source, model: str, tower: VisionTower, batch_size: int, dt
         "source": source.location,
         "patch": source.reading.get("patch"),
         "upsample": source.reading.get("upsample") or None,
+        "pyramid": source.reading.get("pyramid") or None,
         "um_per_px": given_scales(source.reading.get("um_per_px"), ["all slides"]) or None,
         "on_mismatch": source.reading.get("on_mismatch"),
     }

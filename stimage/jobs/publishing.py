@@ -47,6 +47,7 @@ def publish(
     *,
     patch: Patch | Mapping | str = "original",
     upsample: bool = False,
+    pyramid: bool = False,
     image_format: str = "png",
     jpeg_quality: int = 95,
     spots_per_shard: int = 20_000,
@@ -67,7 +68,7 @@ def publish(
         What `open_root` takes or returns; how it is split is how the folder is.
     out
         The folder; new, or of an earlier call with the same options.
-    patch, upsample
+    patch, upsample, pyramid
         How the images of spots are cut: as `load` takes them.
     image_format, jpeg_quality
         "png", which is lossless, or "jpeg" of a quality from 1 to 100.
@@ -111,7 +112,9 @@ def publish(
     if engine not in ENGINES:
         raise ValueError(f"engine={engine!r}: pass one of {', '.join(ENGINES)}")
     check_whole(workers, "workers")
-    options = ShardOptions(Patch.parse(patch, upsample), image_format, jpeg_quality, spots_per_shard=spots_per_shard)
+    options = ShardOptions(
+        Patch.parse(patch, upsample, pyramid), image_format, jpeg_quality, spots_per_shard=spots_per_shard
+    )
     plan = plan_publishing(open_unpublished(root), out, options)
     repo = open_repository(push_to_hub, public) if push_to_hub else "user/repo"
     if failed := build_shards(plan, engine, workers, progress=progress):

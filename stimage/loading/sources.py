@@ -41,7 +41,7 @@ class Source:
     location
         Path or URL; ``user/repo`` where there is no such folder is a data set of the Hub.
     reading
-        The builder's options for cutting patches (``patch``, ``upsample``, ``um_per_px``, ``on_mismatch``,
+        The builder's options for cutting patches (``patch``, ``upsample``, ``pyramid``, ``um_per_px``, ``on_mismatch``,
         ``max_image_pixels``): of a root only.
     access
         What the location's server asks for.

@@ -118,7 +118,8 @@ def _patch(plan: Plan) -> str:
     if patch.um is None:
         return "the square of 2r around the centre"
     enlarged = ", enlarged where the slide's image is coarser" if patch.upsample else ""
-    return f"{patch.um:g} µm as {patch.px} x {patch.px} pixels{enlarged}"
+    level = ", cut from the fitting level of the image's pyramid" if patch.pyramid else ""
+    return f"{patch.um:g} µm as {patch.px} x {patch.px} pixels{enlarged}{level}"
 
 
 def _encoding(plan: Plan) -> str:

@@ -49,8 +49,10 @@ from .images.patches import square_boxes as square_boxes
 from .images.reader import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS
 from .images.reader import ImageInfo as ImageInfo
 from .images.reader import image_info as image_info
+from .images.reader import open_image as open_image
 from .images.reader import read_patches as read_patches
 from .images.reader import too_dark as too_dark
+from .images.readers.pixel_size import contradiction as contradiction
 from .images.tissue import find_tissue as find_tissue
 from .images.views import IMAGE_PX as IMAGE_PX
 from .images.views import Part as Part

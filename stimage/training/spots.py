@@ -110,7 +110,7 @@ def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
     data = settings.data
     if data.patch_um or data.patch_px:
         options["patch"] = {"um": data.patch_um, "px": data.patch_px}
-    options |= {"upsample": data.upsample, "um_per_px": data.um_per_px}
+    options |= {"upsample": data.upsample, "pyramid": data.pyramid, "um_per_px": data.um_per_px}
     if settings.towers.second != "text":
         options |= {"panel": settings.panel, "normalise": data.normalise, "gene_table": data.gene_table}
     for names in (parts.train, parts.validation):
@@ -121,7 +121,7 @@ def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
 def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
     """Load the same of published spots, whichever of the folder's splits they are in."""
     data = settings.data
-    for name in ("patch_um", "patch_px", "upsample", "um_per_px", "gene_table"):
+    for name in ("patch_um", "patch_px", "upsample", "pyramid", "um_per_px", "gene_table"):
         if getattr(data, name):
             raise DataError(f"{data.source}: is published, its patches cut and its genes named: leave out data.{name}, "
                             "or pass the root that it was made of")  # fmt: skip

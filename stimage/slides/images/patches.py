@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from stimage.core.errors import DataError
-from stimage.slides.images.reader import MAX_IMAGE_PIXELS, read_patches
+from stimage.slides.images.levels import fitting_level
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS, open_image, read_patches
 from stimage.slides.scale.scale import Scale
 
 LEEWAY = 1.02  # by which a physical patch may up-sample: the scale is an estimate
@@ -52,18 +53,23 @@ class Patch:
     With neither value, it is the square of 2r around the spot, in the image's own pixels, as the data set's authors
     cut it. With both, it is a square of ``um`` µm around the spot's centre, resampled to ``px`` x ``px`` pixels
     (Pillow's bicubic filter, antialiased, at sub-pixel position). An image that is coarser than that is refused, but
-    for 2 %, since scales are estimates; ``upsample`` takes it all the same.
+    for 2 %, since scales are estimates; ``upsample`` takes it all the same. ``pyramid`` cuts from the coarsest level of
+    the image whose pixels are not larger than the patch's, instead of from level 0: faster, with slightly other values.
     """
 
     um: float | None = None
     px: int | None = None
     upsample: bool = False
+    pyramid: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.upsample, bool):
-            raise ValueError(f"upsample={self.upsample!r}: pass True or False")
-        if self.upsample and self.um is None and self.px is None:
-            raise ValueError("upsample is of a physical patch: give um (side in µm) and px (side in output pixels) too")
+        for name, value in (("upsample", self.upsample), ("pyramid", self.pyramid)):
+            if not isinstance(value, bool):
+                raise ValueError(f"{name}={value!r}: pass True or False")
+            if value and self.um is None and self.px is None:
+                raise ValueError(
+                    f"{name} is of a physical patch: give um (side in µm) and px (side in output pixels) too"
+                )
         if (self.um is None) != (self.px is None):
             raise ValueError(f"{self}: give both um (side in µm) and px (side in output pixels), or neither")
         if self.um is None or self.px is None:
@@ -72,14 +78,14 @@ class Patch:
             raise ValueError(f"{self}: um must be more than 0 and px a whole number more than 0")
 
     @classmethod
-    def parse(cls, value: "Patch | Mapping | str | None", upsample: bool = False) -> "Patch":
+    def parse(cls, value: "Patch | Mapping | str | None", upsample: bool = False, pyramid: bool = False) -> "Patch":
         """Read a patch from what a user passes: None or "original", ``{"um": 112, "px": 224}``, or a `Patch`."""
         if isinstance(value, cls):
-            return replace(value, upsample=upsample or value.upsample)
+            return replace(value, upsample=upsample or value.upsample, pyramid=pyramid or value.pyramid)
         if value is None or value == "original":
-            return cls(upsample=upsample)
+            return cls(upsample=upsample, pyramid=pyramid)
         if isinstance(value, Mapping) and value.keys() == {"um", "px"}:
-            return cls(**value, upsample=upsample)
+            return cls(**value, upsample=upsample, pyramid=pyramid)
         raise ValueError(f"patch={value!r}: pass 'original' or {{'um': side in µm, 'px': side in output pixels}}")
 
     @property
@@ -135,10 +141,14 @@ class Patch:
             return read_patches(path, filled_boxes(path, x, y, r), max_pixels)
         side = self.source_px(path, scale)
         edges = np.stack([x - side / 2, y - side / 2, x + side / 2, y + side / 2], 1)
-        margin = SUPPORT * max(1, side / self.sides[1])
+        image = open_image(path, max_pixels)
+        at = fitting_level(image, side / self.sides[1]) if self.pyramid else 0
+        across, down = image.levels[at].across, image.levels[at].down
+        edges /= [across, down, across, down]
+        margin = SUPPORT * max(1, side / min(across, down) / self.sides[1])
         hull = np.concatenate([np.floor(edges[:, :2] - margin), np.ceil(edges[:, 2:] + margin)], 1).astype(np.int64)
         return self._resampled(
-            read_patches(path, hull, max_pixels), map(tuple, (edges - np.tile(hull[:, :2], 2)).tolist())
+            read_patches(image, hull, level=at), map(tuple, (edges - np.tile(hull[:, :2], 2)).tolist())
         )
 
     def _resampled(self, hulls: Iterable[np.ndarray], boxes: Iterable[tuple]) -> Iterator[np.ndarray]:

@@ -78,7 +78,9 @@ def _reader(path: str) -> SlideImage:
     layout = read_layout(path)
     if layout.vendor:
         return OpenSlideImage(path, layout.vendor)
-    return VipsImage(path, layout.places) if layout.places else TiffImage(path, layout.levels)
+    image = VipsImage(path, layout.places) if layout.places else TiffImage(path, layout.levels)
+    image.pixel_sizes = layout.pixel_sizes
+    return image
 
 
 def image_info(path: str, max_pixels: int = MAX_IMAGE_PIXELS) -> ImageInfo:

@@ -47,6 +47,7 @@ class DataSettings(Group):
                                      above=0)  # fmt: skip
     patch_px: int | None = setting(None, "pixels that this side is resampled to", least=1)
     upsample: bool = setting(False, "take images that are coarser than that, too")
+    pyramid: bool = setting(False, "cut them from the coarsest level of an image that is not coarser than they are")
     um_per_px: float | str | None = setting(None, "scale: µm per pixel of all slides, or a CSV file with the columns "
                                             "slide and um_per_px", above=0)  # fmt: skip
     augment: bool = setting(True, "turn, mirror and recolour the patches that are trained on")

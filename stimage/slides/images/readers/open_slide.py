@@ -6,6 +6,7 @@ import numpy as np
 
 from stimage.core.errors import DataError, one_line
 from stimage.core.extras import NotInstalled, needs
+from stimage.slides.images.readers.pixel_size import told_by_openslide
 from stimage.slides.images.readers.slide_image import ImageInfo, Level, SlideImage, damaged
 
 CACHE = 1 << 27  # bytes of decoded tiles
@@ -43,6 +44,7 @@ class OpenSlideImage(SlideImage):
             raise DataError(f"{path}: is no slide of {vendor} that can be read ({one_line(error)})") from None
         self.properties: dict[str, str] = dict(self._slide.properties)
         colour = self.properties.get("openslide.background-color", WHITE)
+        self.pixel_sizes = told_by_openslide(self.properties)
         self._background = np.array([int(colour[k : k + 2], 16) for k in (0, 2, 4)], np.uint16)
         sizes = self._slide.level_dimensions
         full = Level(*sizes[0])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stimage.core.errors import DataError, one_line
+from stimage.slides.images.readers.pixel_size import PixelSize
 
 UNKNOWN = ("not supported", "not implemented", "not configured", "libvips built without")  # of compressions
 MEMORY = ("out of memory", "cannot allocate", "Insufficient memory")  # libvips, libtiff and libjpeg of memory
@@ -55,11 +56,14 @@ class SlideImage(ABC):
         What its header says.
     levels : tuple of Level
         Level 0, which has all pixels, and the smaller ones that the file has, in falling size.
+    pixel_sizes : tuple of PixelSize
+        What the file says of a pixel's size, the most trusted first: none, or several, which may contradict each other.
     """
 
     path: str
     info: ImageInfo
     levels: tuple[Level, ...]
+    pixel_sizes: tuple[PixelSize, ...] = ()
 
     @property
     def width(self) -> int:
@@ -75,6 +79,11 @@ class SlideImage(ABC):
     def channels(self) -> int:
         """Bands as the file has them; a region has three, whatever they are."""
         return self.info.bands
+
+    @property
+    def um_per_px(self) -> float | None:
+        """µm per pixel as the file says it; None if it says nothing. See `pixel_sizes`."""
+        return self.pixel_sizes[0].um_per_px if self.pixel_sizes else None
 
     @abstractmethod
     def rgb(self, left: int, top: int, width: int, height: int, level: int = 0) -> np.ndarray:

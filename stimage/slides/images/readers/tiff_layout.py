@@ -1,11 +1,12 @@
 """Which pages of a TIFF are the slide, which are smaller levels of it, and which are other pictures."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tifffile
 
 from stimage.core.errors import DataError, one_line
+from stimage.slides.images.readers.pixel_size import PixelSize, told_by_tiff
 from stimage.slides.images.readers.remedies import by_pillow, by_tifffile, not_supported
 
 JOINED = 3  # pages of an OME-TIFF that are red, green and blue
@@ -30,11 +31,14 @@ class Layout:
         Where libvips finds each level: page, and sub-page or -1. None where libvips does not decode them.
     vendor
         Whose format it is, if only OpenSlide knows how its tiles lie or what their colours are; else "".
+    pixel_sizes
+        What the file says of a pixel's size.
     """
 
     levels: tuple[tuple[Page, ...], ...]
     places: tuple[tuple[int, int], ...] | None = None
     vendor: str = ""
+    pixel_sizes: tuple[PixelSize, ...] = ()
 
 
 def read_layout(path: str) -> Layout:
@@ -53,6 +57,7 @@ def read_layout(path: str) -> Layout:
     try:
         with tifffile.TiffFile(path) as tiff:
             layout, size = _layout(path, tiff), tiff.filehandle.size
+            layout = replace(layout, pixel_sizes=told_by_tiff(tiff, layout.levels[0][0]))
             for page in (page for pages in layout.levels for page in pages):
                 _ = page.decode, page.jpegtables, page.tags.get("ColorMap") and page.colormap  # read with the file open
                 reach = max(map(sum, zip(page.dataoffsets, page.databytecounts)), default=0)
