@@ -29,6 +29,7 @@ from stimage.examples.registering import raise_cause
 from stimage.examples.registering import register
 from stimage.examples.registering import raise_as_example_error
 from stimage.examples.opening import Opening
+from stimage.examples.published import published_at
 from stimage.examples.options import OPTIONS
 from stimage.examples.options import SpotsConfig
 from stimage.examples.options import plain_value
@@ -163,7 +164,9 @@ def load(
     name
         A technology, "ST", "Visium" or "VisiumHD", or "all".
     root
-        A folder laid out as the data set, or any fsspec URL of one.
+        A folder laid out as the data set, or any fsspec URL of one. Or a published folder, or ``user/repo`` on the Hub:
+        its patches are cut and its slides are split already, so of the options it takes filters, ``panel``,
+        ``gene_table``, ``normalise`` and ``columns``.
     split
         "train", which has all spots unless ``split_by`` is given, then "validation" and "test", too. None gives all.
     streaming
@@ -204,6 +207,11 @@ def load(
         raise ValueError(f"root: a {type(root).__name__} is no root; pass a path or a URL, and which slides as options")
     if streaming and (num_proc is not None or keep_in_memory):
         raise ValueError("num_proc and keep_in_memory are of preparing: pass streaming=False too")
+    access = Access(dict(storage_options or {}), token)
+    if published := published_at(root, access):
+        how = {} if streaming else {"num_proc": num_proc, "keep_in_memory": keep_in_memory}
+        options = {key: plain_value(value) for key, value in options.items()}
+        return published.load(name, options, split, {"streaming": streaming, "cache_dir": cache_dir, **how})
     where = {"root": str(root)} if "://" in str(root) else {"data_dir": str(root)}
     builder = STimage1K4M(cache_dir=cache_dir, dataset_name=NAME, config_name=name, hash=source_digest(__file__),
                           token=token, storage_options=storage_options, **where, **options)  # fmt: skip

@@ -51,7 +51,7 @@ def spot_tables(
         if batch.rows is not None and expression:
             table |= expression(batch.rows)
         elif spots.slide.image_alone:
-            table |= _nulls(genes, batch.end - batch.begin)
+            table |= null_columns(genes, batch.end - batch.begin)
         yield pa.table({name: table[name] for name in columns or table})
 
 
@@ -67,7 +67,7 @@ def _expression(
     if isinstance(genes, Panel):
         places = genes.places_in(spots.genes, spots.counts_path, spots.slide.species)
         return partial(
-            _dense, places=places, width=len(genes.genes), normal=fit_normalisation(normalise, spots, places)
+            dense_column, places=places, width=len(genes.genes), normal=fit_normalisation(normalise, spots, places)
         )
     assert genes is not None
     return partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts_path))
@@ -110,13 +110,13 @@ def _sparse(rows: CountRows, gene_ids: np.ndarray) -> dict[str, pa.Array]:
     return {name: pa.ListArray.from_arrays(offsets, v) for name, v in (("gene_ids", ids), ("counts", counts))}
 
 
-def _dense(rows: CountRows, places: np.ndarray, width: int, normal: Normalisation) -> dict[str, pa.Array]:
+def dense_column(rows: CountRows, places: np.ndarray, width: int, normal: Normalisation) -> dict[str, pa.Array]:
     """Return the expression of a panel's genes as vectors of its length."""
     values = normal.dense(rows.dense(places, width), rows.totals())
     return {"expression": pa.FixedSizeListArray.from_arrays(values.ravel(), width)}
 
 
-def _nulls(genes: Vocabulary | Panel | None, n: int) -> dict[str, pa.Array]:
+def null_columns(genes: Vocabulary | Panel | None, n: int) -> dict[str, pa.Array]:
     """Return the columns that are made of counts, of n spots of an image alone, which has none: null, not empty."""
     if isinstance(genes, Panel):
         return {"expression": pa.nulls(n, pa.list_(pa.float32(), len(genes.genes)))}

@@ -16,6 +16,7 @@ from .names import rename_genes as rename_genes
 from .normalise import NORMALISATIONS as NORMALISATIONS
 from .normalise import Normalisation as Normalisation
 from .normalise import fit_normalisation as fit_normalisation
+from .normalise import median_of as median_of
 from .numbering import extend_root as extend_root
 from .numbering import ids_digest as ids_digest
 from .numbering import number_root as number_root

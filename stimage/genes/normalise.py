@@ -89,4 +89,9 @@ def _median_total(spots: Spots, inside: tuple[int, ...] | None) -> float:
     for some, rows in spots.blocks():
         values = rows.values if inside is None else rows.values * np.isin(rows.columns, inside)
         totals[some] = rows.totals(values)
+    return median_of(totals)
+
+
+def median_of(totals: np.ndarray) -> float:
+    """Return the median of spots' totals that are above 0; 1 if none is."""
     return float(np.median(totals[totals > 0])) if (totals > 0).any() else 1.0

@@ -14,21 +14,15 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.packaged_modules.parquet.parquet import ParquetConfig
-from pyarrow.dataset import ParquetFragmentScanOptions
 
 import stimage_1k4m
 from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError, one_line, unreadable
-from stimage.core.storage import list_folder, local_copy, located
+from stimage.core.storage import list_folder, located
+from stimage.examples.published import VERIFIED, published_catalog, shards_of
 from stimage.slides.catalog import PUBLISHED, TECHS, Catalog, Filters, Slide, read_catalog
-from stimage.slides.names import check_name, fold_name
-from stimage.slides.splits.table import SPLITS
 
 FAILED = re.compile(r"Failed to read (?:file|schema from) '(.*?)' with error ")
-SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
-# pages have checksums, which versions of datasets before 4.2 cannot be told to look at
-VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
-VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
 _parquet_log = logging.getLogger(ParquetConfig.__module__)
 
 
@@ -59,7 +53,7 @@ class Source:
     @cached_property
     def catalog(self) -> Catalog:
         """All slides; the location is listed once."""
-        read = _published_catalog if self.published else read_catalog
+        read = published_catalog if self.published else read_catalog
         return read(self.location, access=self.access).with_scales(self.reading.get("um_per_px"))
 
     def spots(self, slide: Slide, columns: Sequence[str]) -> datasets.IterableDataset:
@@ -82,12 +76,7 @@ class Source:
     @cached_property
     def _shards(self) -> dict[str, list[str]]:
         """Slide name → its shards in order; a folder is listed once."""
-        found: dict[str, list[str]] = {}
-        for folder in (f"data/{tech}/{split}" for tech in TECHS for split in SPLITS):
-            for name, file in sorted(list_folder(self.location, folder, self.access).items()):
-                if match := SHARD.fullmatch(name):
-                    found.setdefault(match[1], []).append(file["url"])
-        return found
+        return {slide: [file for _, file in files] for slide, files in shards_of(self.location, self.access).items()}
 
 
 def open_source(location: str, access: Access = OPEN, **reading: Any) -> Source:
@@ -157,24 +146,3 @@ def _is_damaged(file: str) -> bool:
     except (OSError, ValueError, pa.ArrowException):
         return True
     return False
-
-
-def _published_catalog(location: str, access: Access) -> Catalog:
-    path = local_copy(f"{location}/{PUBLISHED}", access)
-    of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")}
-    of |= {"spot_num": "spots", "gene_num": "genes"}
-    try:
-        rows = pq.read_table(path, columns=["slide", "tech", *of.values(), "left_out"]).to_pylist()
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise unreadable(path, error, f"is no table of slides as build_shards writes it ({one_line(error)})") from None
-    for row in rows:
-        check_name(row["slide"] or "", path)
-        if row["tech"] not in TECHS:
-            raise DataError(f"{path}: slide {row['slide']!r} has the technology {row['tech']!r}; one of {TECHS}")
-    rows = sorted(rows, key=lambda row: (TECHS.index(row["tech"]), fold_name(row["slide"])))
-    slides = tuple(
-        Slide(row["slide"], row["tech"], "", "", "", access=access, **{key: row[name] for key, name in of.items()})
-        for row in rows
-        if not row["left_out"]
-    )
-    return Catalog(location, slides, meta={}, access=access)

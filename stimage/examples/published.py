@@ -1,0 +1,151 @@
+"""Spots of a published folder: the slides that are asked for, and their columns alone."""
+
+import glob
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.packaged_modules.parquet.parquet import ParquetConfig
+from pyarrow.dataset import ParquetFragmentScanOptions
+
+from stimage.core.access import OPEN, Access
+from stimage.core.errors import DataError, one_line, unreadable
+from stimage.core.storage import list_folder, local_copy, located
+from stimage.examples.options import SpotsConfig
+from stimage.examples.panel_column import PanelColumn
+from stimage.genes.carried import carried_by, vocabulary_in
+from stimage.genes.panels import Panel
+from stimage.slides.catalog import PUBLISHED, TECHS, Catalog, Filters, Slide
+from stimage.slides.names import check_name, fold_name
+from stimage.slides.splits.table import SPLITS
+
+SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
+# pages have checksums, which versions of datasets before 4.2 cannot be told to look at
+VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
+VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
+FILTERS = {field.name for field in fields(Filters)}
+TAKEN = FILTERS | {"panel", "gene_table", "normalise", "columns"}  # all other options are of cutting and dealing
+ROWS = 256  # spots of which a panel's expression is made at a time
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published folder, as `load` reads it: path or URL, and what its server asks for."""
+
+    location: str
+    access: Access = OPEN
+
+    def load(self, name: str, options: Mapping[str, Any], split: str | None, how: Mapping[str, Any]) -> Any:
+        """Return spots as `load` does; ``how`` is for `datasets.load_dataset`.
+
+        Raises
+        ------
+        DataError
+            If no slide is left, no spot is in the split, or the vocabulary lacks a gene of the panel.
+        ValueError
+            For an option of cutting patches or of splits, which was settled when the folder was made.
+        """
+        if unknown := sorted(options.keys() - TAKEN):
+            raise ValueError(f"{unknown[0]}=: {self.location} is a published folder, whose patches are cut and whose "
+                             f"slides are split already; leave it out, or load the root that it was made "
+                             "of")  # fmt: skip
+        config = SpotsConfig(name=name, root=self.location, **options)
+        config.check()
+        catalog = published_catalog(self.location, self.access)
+        filters = Filters(**{one: getattr(config, one) for one in FILTERS})
+        slides = catalog.of_techs(config.techs, f"the configuration {name!r}").select(filters)
+        files = shards_of(self.location, self.access)
+        wanted = list(config.features)
+        column = self._panel_column(config, catalog, files) if "expression" in wanted else None
+        needed = column.needed if column else wanted
+        how = {**how, "columns": needed, **VERIFIED, **self._server()}
+        data_files = self._by_split(slides, files, split)
+        spots = datasets.load_dataset("parquet", data_files=data_files, split=split, **how)
+        features, each = config.features, spots if split is None else {split: spots}
+        if column:
+            made = {part: one.with_format("arrow").map(column, batched=True, batch_size=ROWS, features=features)
+                    .with_format(None) for part, one in each.items()}  # fmt: skip
+        else:
+            made = {part: one.select_columns(wanted) for part, one in each.items()}
+        if "gene_ids" in wanted:
+            carried = str(carried_by(vocabulary_in(self.location, self.access), self.location))
+            for one in made.values():
+                one.info.description = carried
+        return made[split] if split is not None else type(spots)(made)
+
+    def _server(self) -> dict[str, Any]:
+        return {"storage_options": dict(self.access.storage_options) or None, "token": self.access.token}
+
+    def _panel_column(self, config: SpotsConfig, catalog: Catalog, files: Mapping[str, list]) -> PanelColumn:
+        vocabulary, panel = vocabulary_in(self.location, self.access), Panel.read(config.panel, config.gene_table)
+        for species in {slide.species for slide in catalog.slides if not slide.image_alone}:
+            panel.places_in(vocabulary.names, vocabulary.path, species)  # what no slide has is told at once
+        urls = {slide: [url for _, url in some] for slide, some in files.items()}
+        species_of = {slide.name: slide.species for slide in catalog.slides}
+        counted = sum(not slide.image_alone for slide in catalog.slides)
+        how = {**VERIFIED, **self._server()}
+        return PanelColumn(vocabulary.path, panel, config.normalise, urls, species_of, counted,
+                           tuple(config.features), how)  # fmt: skip
+
+    def _by_split(self, slides: list[Slide], files: Mapping[str, list], split: str | None) -> dict[str, list[str]]:
+        """Return split → files of these slides."""
+        found: dict[str, list[str]] = {}
+        for slide in slides:
+            if slide.name not in files:
+                raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
+            for part, url in files[slide.name]:
+                found.setdefault(part, []).append(glob.escape(url))  # datasets takes names for patterns
+        if split is not None and split not in found:
+            raise DataError(f"{self.location}: no slide that is asked for is in the split {split!r}, but in "
+                            f"{', '.join(found)}; pass split= of these, or None for all")  # fmt: skip
+        return {part: found[part] for part in SPLITS if part in found and split in (None, part)}
+
+
+def published_at(root: str | os.PathLike, access: Access = OPEN) -> Published | None:
+    """Return the published folder that there is, here, behind a URL or as ``user/repo`` on the Hub; None of a root."""
+    location = located(root, access)
+    return Published(location, access) if PUBLISHED in list_folder(location, "", access) else None
+
+
+def shards_of(location: str, access: Access) -> dict[str, list[tuple[str, str]]]:
+    """Return slide name → the split and the path or URL of each of its shards, in order."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for tech in TECHS:
+        for split in SPLITS:
+            for name, file in sorted(list_folder(location, f"data/{tech}/{split}", access).items()):
+                if match := SHARD.fullmatch(name):
+                    found.setdefault(match[1], []).append((split, file["url"]))
+    return found
+
+
+def published_catalog(location: str, access: Access) -> Catalog:
+    """Return the slides of a published folder, but those that were left out.
+
+    Raises
+    ------
+    DataError
+        If its table of slides is damaged or none.
+    """
+    path = local_copy(f"{location}/{PUBLISHED}", access)
+    of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")}
+    of |= {"spot_num": "spots", "gene_num": "genes"}
+    try:
+        rows = pq.read_table(path, columns=["slide", "tech", *of.values(), "left_out"]).to_pylist()
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise unreadable(path, error, f"is no table of slides as build_shards writes it ({one_line(error)})") from None
+    for row in rows:
+        check_name(row["slide"] or "", path)
+        if row["tech"] not in TECHS:
+            raise DataError(f"{path}: slide {row['slide']!r} has the technology {row['tech']!r}; one of {TECHS}")
+    rows = sorted(rows, key=lambda row: (TECHS.index(row["tech"]), fold_name(row["slide"])))
+    slides = tuple(
+        Slide(row["slide"], row["tech"], "", "", "", access=access, **{key: row[name] for key, name in of.items()})
+        for row in rows
+        if not row["left_out"]
+    )
+    return Catalog(location, slides, meta={}, access=access)
