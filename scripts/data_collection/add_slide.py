@@ -1,5 +1,5 @@
 """Add a slide in another public format to a root: Space Ranger's folder outs, an AnnData file (.h5ad), a SpatialData
-store, or tables of legacy ST.
+store, or tables of legacy ST; or an image alone, on whose tissue a lattice of spots is laid.
 
 Its counts, coordinates, image, labels and row of the meta file are written as the data set has them. A slide that is
 there under the same name is replaced.
@@ -29,7 +29,7 @@ def main() -> None:
     by = f" by {known.source}" if known.source else ""
     print(f"{slide.name}: {len(spots):,} spots, {labelled:,} of them labelled, {len(spots.genes):,} genes, "
           f"{scale}{by}, spots of {px:.0f} px: {args.out}/{slide.tech}")  # fmt: skip
-    if not args.image and not 0 < (known.um_per_px or 0) <= CELLULAR:
+    if not args.image and not slide.image_alone and not 0 < (known.um_per_px or 0) <= CELLULAR:
         print(f"note: the image is the one in {args.source}: {scale}, a patch has {px:.0f} px; to see "
               "cells, add the slide again with the full-resolution image as --image")  # fmt: skip
 
@@ -44,8 +44,8 @@ def above_0(text: str) -> float:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="Space Ranger's outs (Visium HD: outs/binned_outputs/square_008um), "
-                        "a .h5ad file of one slide, a SpatialData store (.zarr), or a table of legacy ST's counts or "
-                        "its folder")  # fmt: skip
+                        "a .h5ad file of one slide, a SpatialData store (.zarr), a table of legacy ST's counts or "
+                        "its folder, or an image alone")  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="ROOT", help="root to add it to; may be new")
     parser.add_argument("--slide", required=True, help="its name, which begins its spots' ids")
     parser.add_argument("--image", type=Path, help="the full-resolution image, or the name of one in the store; "
@@ -58,7 +58,14 @@ def parse_arguments() -> argparse.Namespace:
                         help="if spots lie beyond the image: refuse the slide, or leave these spots out")  # fmt: skip
     parser.add_argument("--um-per-px", type=above_0,
                         help="µm per pixel of the full-resolution image, if the source does not say it")  # fmt: skip
-    parser.add_argument("--tech", choices=TECHS, help="technology, if it is not what the source says")
+    parser.add_argument("--tech", choices=TECHS, help="technology, if it is not what the source says; of an image "
+                        "alone, the lattice: Visium is hexagonal (default), ST square, VisiumHD bins")  # fmt: skip
+    parser.add_argument("--pitch-um", type=above_0, help="of an image alone: µm from a spot to the next (100; ST 200; "
+                        "VisiumHD 8)")  # fmt: skip
+    parser.add_argument("--spot-um", type=above_0, help="of an image alone: µm across a spot (55 of 100; ST 100 of "
+                        "200)")  # fmt: skip
+    parser.add_argument("--whole-image", action="store_true",
+                        help="of an image alone: lay spots on all of it, not on its tissue alone")  # fmt: skip
     for name in ("species", "tissue", "pmid", "title"):
         parser.add_argument(f"--{name}", default="", help="for the meta file")
     parser.add_argument("--involve-cancer", choices=("True", "False"), help="for the meta file")

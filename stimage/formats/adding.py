@@ -42,9 +42,9 @@ def write_slide(
 ) -> None:
     """Add a slide to a root: its files and ``row`` of the meta file, all of them or, whatever happens, none.
 
-    A slide that is there under the same name is replaced. The technology is what ``found`` says; ``row`` need not say
-    it again. Slides may be added at once. Of several meta files, the one that is read is written. A ``genes.parquet``
-    of the root gets the genes that it lacks, at its end.
+    An image alone gets no count file, and ``gene_num`` 0. A slide that is there under the same name is replaced. The
+    technology is what ``found`` says; ``row`` need not say it again. Slides may be added at once. Of several meta
+    files, the one that is read is written. A ``genes.parquet`` of the root gets the genes that it lacks, at its end.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def write_slide(
     _check_asked(found, root, row, counts_as)
     copied = found.counts_file if counts_as == "h5" and _has_these_counts(found) else None
     ids = found.barcodes if copied else _ids(found, row.slide)  # a file that is copied calls its spots so
-    counts = f"{row.slide}_count{copied.suffix.lower() if copied else f'.{counts_as}'}"
+    counts = "" if found.image_alone else f"{row.slide}_count{copied.suffix.lower() if copied else f'.{counts_as}'}"
     row = replace(row, tech=found.tech, spot_num=str(len(ids)), gene_num=str(len(found.genes)))
     found = _with_image_scale(found)
     if found.um_per_px:
@@ -76,12 +76,13 @@ def write_slide(
     _meta_of(root, row)
     with staged(root) as stage:
         _write_files(found, stage, row, ids)
-        target = stage / row.tech / "gene_exp" / counts
-        target.parent.mkdir(parents=True)
-        if copied:
-            shutil.copyfile(copied, target)
-        else:
-            WRITERS[counts_as](target, found.genes, _named(count_blocks(found.counts), ids))
+        if counts:
+            target = stage / row.tech / "gene_exp" / counts
+            target.parent.mkdir(parents=True)
+            if copied:
+                shutil.copyfile(copied, target)
+            else:
+                WRITERS[counts_as](target, found.genes, _named(count_blocks(found.counts), ids))
         with locked(root):  # now that other slides may have come
             finish_placing(root)
             there = _check_name_is_free(root, row)
@@ -89,7 +90,8 @@ def write_slide(
             meta, columns, others = _meta_of(root, row)
             cells = ([one.get(column, "") for column in columns] for one in [*others, asdict(row)])
             write_text(stage / meta, csv_text([columns, *cells], csv.QUOTE_ALL))
-            place(stage, root, [f"{row.tech}/gene_exp/{name}" for name in there - {counts}])
+            gone = [f"{row.tech}/gene_exp/{name}" for name in there - {counts}]
+            place(stage, root, gone + _labels_of_before(found, root, row, bool(there)))
     if found.left_out:
         log.warning("%s: left out: %s", row.slide, ", ".join(f"{n:,} {what}" for what, n in found.left_out.items()))
 
@@ -180,6 +182,15 @@ def _has_these_counts(found: ImportedSlide) -> bool:
         )
     except DataError:  # it is of an older form, which the importer alone reads
         return False
+
+
+def _labels_of_before(found: ImportedSlide, root: Path, row: MetaRow, had_counts: bool) -> list[str]:
+    """Return the file of labels, if it is of other spots, as an image alone gets counts or loses them."""
+    labels, coord = f"annotation/{row.slide}_anno.csv", root / row.tech / f"coord/{row.slide}_coord.csv"
+    if found.labels or had_counts != found.image_alone or not (coord.exists() and (root / labels).exists()):
+        return []
+    log.warning("%s: the labels of the slide that was there are removed, since it had other spots", row.slide)
+    return [labels]
 
 
 def _check_name_is_free(root: Path, row: MetaRow) -> set[str]:

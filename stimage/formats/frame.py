@@ -40,6 +40,8 @@ def check_frame(found: ImportedSlide, trust_coordinates: bool = False) -> None:
         Naming the file and the cause.
     """
     _check_values(found)
+    if found.image_alone:  # its spots were laid on the image, which was read for that
+        return
     _check_frame(found)
     _check_radius(found)
     _check_places(found)
@@ -74,7 +76,7 @@ def beyond(found: ImportedSlide) -> np.ndarray:
 
 def _check_values(found: ImportedSlide) -> None:
     where, spots = found.where, np.asarray(found.barcodes, object)
-    if not len(spots) or not found.genes:
+    if not len(spots) or not (found.genes or found.image_alone):
         raise DataError(f"{where}: has {len(spots)} spots and {len(found.genes)} genes; a slide has some of each")
     if found.counts.shape != (len(spots), len(found.genes)) or {len(found.x), len(found.y)} != {len(spots)}:
         raise DataError(f"{where}: has counts {found.counts.shape} and {len(found.x)} places for {len(spots)} spots")
@@ -247,10 +249,15 @@ def _thumbnail(found: ImportedSlide) -> tuple[np.ndarray, int]:
     if not isinstance(found.image, Path):
         step = max(1, max(found.image.shape) // THUMBNAIL)
         return found.image[::step, ::step], step
-    path, info = str(found.image), image_info(str(found.image))
+    return small_image(found.image)
+
+
+def small_image(path: Path) -> tuple[np.ndarray, int]:
+    """Return an image file made small (uint8 RGB), after all of it was decoded, and how many times smaller."""
+    info = image_info(str(path))
     last = Part(0, info.height - 1, info.width, info.height, 1)  # which a thumbnail may lack
     small = whole(info, THUMBNAIL)
-    pixels = read_views(path, [small, last], MAX_IMAGE_PIXELS)[0].pixels
-    if problem := too_dark(path, info, pixels):
+    pixels = read_views(str(path), [small, last], MAX_IMAGE_PIXELS)[0].pixels
+    if problem := too_dark(str(path), info, pixels):
         raise DataError(f"{path}: {problem}")
     return pixels, small.step

@@ -48,6 +48,8 @@ class ImportOptions:
         store of several slides or sizes of bins: the element that its spots are in, or their table.
     positions
         Of tables of legacy ST: the table of the spots' places, or the alignment matrix, if it does not lie beside.
+    pitch_um, spot_um, whole_image
+        Of an image alone: the lattice's pitch and a spot's diameter in µm, and whether all of the image is tissue.
     """
 
     image: Path | None = None
@@ -60,6 +62,9 @@ class ImportOptions:
     tech: str | None = None
     library: str | None = None
     positions: Path | None = None
+    pitch_um: float | None = None
+    spot_um: float | None = None
+    whole_image: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that options can't have, with a `ValueError`."""
@@ -67,6 +72,9 @@ class ImportOptions:
             check_above_0(self.spot_diameter, "spot_diameter", "pixels of the full-resolution image")
         if self.um_per_px is not None:
             check_above_0(self.um_per_px, "um_per_px", "µm per pixel of the full-resolution image")
+        for name, what in (("pitch_um", "µm from a spot to the next"), ("spot_um", "µm across a spot")):
+            if getattr(self, name) is not None:
+                check_above_0(getattr(self, name), name, what)
         if self.on_mismatch not in ON_MISMATCH:
             raise ValueError(f"on_mismatch={self.on_mismatch!r}: pass one of {ON_MISMATCH}")
         if self.tech not in (None, *TECHS):
@@ -99,6 +107,8 @@ class ImportedSlide:
         The source's own small image, whole: a file, or pixels as of ``image``. None where there is none.
     mirrored
         Whether x and y run the other way round than array coordinates of the source do: they may be swapped.
+    image_alone
+        Whether it has no genes and no counts.
     """
 
     where: str
@@ -117,6 +127,7 @@ class ImportedSlide:
     frame: tuple[float, float, str] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     preview: Path | np.ndarray | None = None
+    image_alone: bool = False
     counts_file: Path | None = None
     mirrored: bool = False
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stimage.core.errors import DataError
+from stimage.formats.alone.reading import is_image, read_image_alone
 from stimage.formats.h5ad import read_h5ad
 from stimage.formats.imported import ImportedSlide, ImportOptions, reading
 from stimage.formats.spatialdata_stores import read_spatialdata
@@ -15,7 +16,7 @@ Reader = Callable[[Path, ImportOptions], ImportedSlide]
 
 
 def read_source(path: Path, options: ImportOptions) -> ImportedSlide:
-    """Read a slide of another format: Space Ranger's folder, a .h5ad file, a SpatialData store, or legacy ST's tables.
+    """Read a slide of another format: Space Ranger's, AnnData's, SpatialData's, legacy ST's tables; or an image alone.
 
     Raises
     ------
@@ -28,12 +29,13 @@ def read_source(path: Path, options: ImportOptions) -> ImportedSlide:
         return read(path, options)
     remedy = (
         "name Space Ranger's folder outs, or a .h5ad file of one slide, or a SpatialData store, or legacy ST's table "
-        "of counts, whose spots are called as 10x13 is"
+        "of counts, whose spots are called as 10x13 is, or an image alone"
     )
     raise DataError(f"{path}: {_instead(path)}; {remedy}")
 
 
 FORMATS: tuple[tuple[Callable[[Path], bool], Reader], ...] = (
+    (is_image, read_image_alone),
     (is_store, read_spatialdata),
     (is_st_tables, read_st_tables),
     (Path.is_dir, read_space_ranger),

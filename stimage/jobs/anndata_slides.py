@@ -12,7 +12,7 @@ from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
 from stimage.formats.frame import without_beyond
 from stimage.formats.h5ad import from_anndata
-from stimage.formats.imported import ImportOptions
+from stimage.formats.imported import ImportedSlide, ImportOptions
 from stimage.formats.labels import is_table, with_labels
 from stimage.formats.large.rebinning import rebinned
 from stimage.formats.recognise import read_source
@@ -144,6 +144,9 @@ def add_slide(
     positions: str | Path | None = None,
     spot_diameter: float | None = None,
     um_per_px: float | None = None,
+    pitch_um: float | None = None,
+    spot_um: float | None = None,
+    whole_image: bool = False,
     on_mismatch: str = "error",
     rebin: int | None = None,
     trust_coordinates: bool = False,
@@ -159,7 +162,8 @@ def add_slide(
         An AnnData of one slide, laid out as scanpy, squidpy and `read_slide` make it: raw counts, ``obsm["spatial"]``
         and ``uns["spatial"]``. Or the path of one, a .h5ad file. Or Space Ranger's folder ``outs``; of Visium HD,
         ``outs/binned_outputs/square_008um``. Or a SpatialData store, a folder of Zarr. Or, of legacy ST, st_pipeline's
-        table of counts, or its folder.
+        table of counts, or its folder. Or an image alone, on whose tissue a lattice of spots is laid; the slide then
+        has no counts.
     root
         A folder; it is made if it is not there.
     slide
@@ -168,7 +172,9 @@ def add_slide(
         The full-resolution image, or the name of one in the SpatialData store. Without it, the one of the data that
         shows most: where that is a small one, patches have few pixels.
     tech
-        "ST", "Visium" or "VisiumHD", if it is not what the data says.
+        "ST", "Visium" or "VisiumHD", if it is not what the data says. Of an image alone, the lattice: "Visium", the
+        default, is hexagonal, of 55 µm spots 100 µm apart; "ST" square, of 100 µm spots 200 µm apart; "VisiumHD"
+        square, of bins of 8 µm side by side.
     species, tissue, pmid, title, involve_cancer
         For the meta file.
     labels
@@ -190,7 +196,13 @@ def add_slide(
     spot_diameter
         Of a spot, in pixels of the full-resolution image, if the data does not say it.
     um_per_px
-        µm per pixel of the full-resolution image, if the data does not say it.
+        µm per pixel of the full-resolution image, if the data does not say it. An image alone needs it, unless its
+        file says it.
+    pitch_um, spot_um
+        Of an image alone: µm from a spot to the next, and across a spot; without the latter, in proportion to the
+        pitch.
+    whole_image
+        Of an image alone: lay spots on all of it, and do not look for tissue.
     on_mismatch
         What to do if spots lie beyond the image: "error", or "drop" these spots.
     rebin
@@ -230,8 +242,12 @@ def add_slide(
         raise DataError(f"{column}: there is no such table of labels, and {data} has no columns of them")
     paths = {name: path_of(one, name) for name, one in (("image", image), ("positions", positions)) if one is not None}
     options = ImportOptions(layer=layer, genome=genome, labels=column, spot_diameter=spot_diameter, um_per_px=um_per_px,
-                            on_mismatch=on_mismatch, tech=tech, library=library, **paths)  # fmt: skip
+                            on_mismatch=on_mismatch, tech=tech, library=library, pitch_um=pitch_um, spot_um=spot_um,
+                            whole_image=bool(whole_image), **paths)  # fmt: skip
     found = read_source(source, options) if source else from_anndata(data, options)
+    _check_lattice(found, options, rebin)
+    if found.image_alone:  # its spots are known by the ids that the root gives them
+        found = replace(found, barcodes=[f"{slide}_{spot}" for spot in found.barcodes])
     found = rebinned(found, rebin) if rebin is not None else found
     if on_mismatch == "drop":
         found = without_beyond(found)
@@ -243,6 +259,17 @@ def add_slide(
     write_slide(found, folder, row, counts_as, trust_coordinates)
     (added,) = read_catalog(str(folder)).select(Filters(slides=slide))
     return added
+
+
+def _check_lattice(found: ImportedSlide, options: ImportOptions, rebin: int | None) -> None:
+    """Refuse a lattice for a slide that has spots, and bins of an image alone."""
+    given = [name for name in ("pitch_um", "spot_um", "whole_image") if getattr(options, name)]
+    if given and not found.image_alone:
+        raise DataError(f"{found.where}: has spots of its own; leave out {given[0]}= (--{given[0].replace('_', '-')}), "
+                        "which is of an image alone")  # fmt: skip
+    if rebin is not None and found.image_alone:
+        raise DataError(f"{found.where}: is an image alone, without bins to add; leave out rebin= (--rebin), and say "
+                        "their side as pitch_um= (--pitch-um)")  # fmt: skip
 
 
 def _check_added(data: object, slide: object, labels: object) -> None:

@@ -54,6 +54,7 @@ from .images.reader import read_patches as read_patches
 from .images.reader import too_dark as too_dark
 from .images.readers.pixel_size import contradiction as contradiction
 from .images.tissue import find_tissue as find_tissue
+from .images.tissue import part_tissue as part_tissue
 from .images.views import IMAGE_PX as IMAGE_PX
 from .images.views import Part as Part
 from .images.views import around as around
@@ -86,6 +87,7 @@ from .scale.grids import BIN as BIN
 from .scale.grids import GRIDS as GRIDS
 from .scale.grids import grids_of as grids_of
 from .scale.lattice import measure_lattice as measure_lattice
+from .scale.scale import LAID as LAID
 from .scale.scale import MAX_STRETCH as MAX_STRETCH
 from .scale.scale import Scale as Scale
 from .scale.scale import slide_scale as slide_scale

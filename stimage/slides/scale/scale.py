@@ -14,6 +14,7 @@ AGREE = 0.1  # by which a given scale may differ from the lattice's
 OTHER_PITCHES = (50, 100)  # µm, of DBiT-seq's channels of 25 and 50 µm, which look like an ST array
 CHECKERBOARD_RATIOS = (2.5, 3.1)  # of 141 or 150 µm to spots of 100 or 110 µm, with some leeway
 USER = "the user"
+LAID = "; the lattice was laid by it"  # at the end of the source of an image alone, whose lattice is no witness
 REMEDY = "if you know the scale, give um_per_px= (--um-per-px, in the meta file: its column)"
 
 
@@ -105,8 +106,10 @@ def _problem(told: Told, grid: Grid | None, ratio: float, lattice: Lattice, n: i
 
 def _given(own: Scale, um: float, source: str, tech: str) -> Scale:
     """Take the scale that is given for a slide, and hold it against what its lattice tells."""
-    verdict, witness = _witness(own, um, tech)
+    if source.endswith(LAID):
+        return replace(own, um_per_px=um, reason=f"trusted: {um:.4g} µm/px by {source}", source=source, verdict="pass")
     told = own.reason.partition(": ")[2].removesuffix(f"; {REMEDY}")
+    verdict, witness = _witness(own, um, tech)
     reason = f"trusted: {um:.4g} µm/px by {source}; {witness}: {told}"
     return replace(own, um_per_px=um, reason=reason, source=source, verdict=verdict)
 

@@ -1,0 +1,1 @@
+"""An image alone: a lattice of spots is laid on its tissue."""
