@@ -28,6 +28,7 @@ from stimage.formats.written.anndata_files import write_h5ad
 from stimage.sample import make_sample
 from stimage.slides.catalog import read_catalog
 from stimage.training.settings.reading import read_settings
+from tests.alone import draw
 from tests.collection.test_make_meta import BIB, MATRIX
 from tests.formats.stores import visium
 from tests.formats.test_st_tables import Section
@@ -77,6 +78,7 @@ def inputs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     make_sample(folder / "ROOT", genes=120, slides_per_study=2, st_side=6, visium_side=8, hd_side=10)
     write_outs(folder)
+    draw(folder / "he.tif", 800, 600, (150, 150, 650, 450))
     section = Section(folder)
     section.write_counts()
     section.write_places()

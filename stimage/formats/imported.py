@@ -127,9 +127,9 @@ class ImportedSlide:
     frame: tuple[float, float, str] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     preview: Path | np.ndarray | None = None
-    image_alone: bool = False
     counts_file: Path | None = None
     mirrored: bool = False
+    image_alone: bool = False
 
 
 @contextmanager

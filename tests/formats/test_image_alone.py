@@ -9,19 +9,8 @@ from PIL import Image
 
 import stimage
 from stimage.core.errors import DataError
+from tests.alone import draw
 from tests.test_scripts import run
-
-GLASS, TISSUE = 240, (200, 120, 180)
-
-
-def draw(path: Path, width: int = 1200, height: int = 900, box=(200, 150, 1000, 750), **save) -> Path:
-    """Draw an image whose tissue, rough and pink, is a box: left, top, right, bottom."""
-    rng = np.random.default_rng(0)
-    pixels = GLASS + rng.normal(0, 1, (height, width, 3))
-    left, top, right, bottom = box
-    pixels[top:bottom, left:right] = TISSUE + rng.normal(0, 25, (bottom - top, right - left, 3))
-    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path, **save)
-    return path
 
 
 def places(root: Path, tech: str = "Visium", slide: str = "Mine") -> dict[str, tuple[float, float, float]]:

@@ -14,7 +14,12 @@ from stimage.core.errors import DataError
 MICROSCOPE = (0.05, 25)  # µm a pixel that a microscope or a slide scanner gives; 300 dpi are 85, 72 dpi 353
 SQUARE = 0.02  # by which a pixel's sides may differ
 UNITS = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0}  # both signs of µ
-PER_UNIT = {tifffile.RESUNIT.INCH: 25400.0, tifffile.RESUNIT.CENTIMETER: 1e4, tifffile.RESUNIT.MILLIMETER: 1e3}
+RESOLUTION = tifffile.RESUNIT
+PER_UNIT: dict[int, float] = {RESOLUTION.INCH: 25400.0, RESOLUTION.CENTIMETER: 1e4, RESOLUTION.MILLIMETER: 1e3}
+    tifffile.RESUNIT.INCH: 25400.0,
+    tifffile.RESUNIT.CENTIMETER: 1e4,
+    tifffile.RESUNIT.MILLIMETER: 1e3,
+}
 MPP = re.compile(r"\bMPP\s*=\s*([\d.]+)")
 REMEDY = "pass um_per_px= (--um-per-px)"
 
@@ -57,7 +62,7 @@ def _of_tiff(tiff: tifffile.TiffFile) -> list[tuple[tuple[float, float], str]]:
     found = [(sides, "OME-XML") for sides in _of_ome(tiff.ome_metadata)] if tiff.ome_metadata else []
     if match := MPP.search(page.description or pages[0].description or ""):
         found.append(((float(match[1]), float(match[1])), "MPP"))
-    unit = PER_UNIT.get(page.resolutionunit)
+    unit = PER_UNIT.get(int(page.resolutionunit))
     if unit and min(page.resolution) > 0:
         found.append(((unit / page.resolution[0], unit / page.resolution[1]), "resolution"))
     return found
