@@ -14,12 +14,8 @@ from stimage.core.errors import DataError
 MICROSCOPE = (0.05, 25)  # µm a pixel that a microscope or a slide scanner gives; 300 dpi are 85, 72 dpi 353
 SQUARE = 0.02  # by which a pixel's sides may differ
 UNITS = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6, "in": 25400.0}  # both signs of µ
-RESOLUTION = tifffile.RESUNIT
-PER_UNIT: dict[int, float] = {RESOLUTION.INCH: 25400.0, RESOLUTION.CENTIMETER: 1e4, RESOLUTION.MILLIMETER: 1e3}
-    tifffile.RESUNIT.INCH: 25400.0,
-    tifffile.RESUNIT.CENTIMETER: 1e4,
-    tifffile.RESUNIT.MILLIMETER: 1e3,
-}
+UNIT = tifffile.RESUNIT
+PER_UNIT: dict[int, float] = {UNIT.INCH: 25400.0, UNIT.CENTIMETER: 1e4, UNIT.MILLIMETER: 1e3}
 MPP = re.compile(r"\bMPP\s*=\s*([\d.]+)")
 REMEDY = "pass um_per_px= (--um-per-px)"
 
