@@ -1,16 +1,11 @@
-"""Lattices laid on made tissue, and scales that image files say."""
+"""Lattices: their geometry, and the scale that they give back."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
-import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as some
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
-from stimage.core.errors import DataError
-from stimage.formats.alone.image_scale import image_scale
 from stimage.formats.alone.lattice import NOMINAL, LatticePlan
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
@@ -67,40 +62,3 @@ def test_the_lattice_gives_the_scale_back(tech, um):
 def test_array_coordinates_are_visiums(tmp_path):
     rows = [(row, places.tolist()) for row, places, _, _ in LatticePlan("Visium", 100, 10, 2).rows(44, 30)]
     assert rows == [(0, [0, 2, 4, 6, 8]), (1, [1, 3, 5, 7]), (2, [0, 2, 4, 6, 8]), (3, [1, 3, 5, 7])]
-
-
-PIXELS = np.zeros((64, 64, 3), np.uint8)
-PER_CM = {"resolution": (20000, 20000), "resolutionunit": "CENTIMETER"}
-
-
-@pytest.mark.parametrize(
-    ("options", "um", "where"),
-    [
-        ({"ome": True, "metadata": {"axes": "YXS", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.25}}, 0.25, "OME-XML"),
-        ({"ome": True, "metadata": {"axes": "YXS", "PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm",
-                                    "PhysicalSizeY": 250, "PhysicalSizeYUnit": "nm"}}, 0.25, "OME-XML"),
-        ({"description": "Aperio Image Library v12\r\n64x64 |AppMag = 40|MPP = 0.2528", **PER_CM}, 0.2528, "MPP"),
-        (PER_CM, 0.5, "resolution"),
-        ({"resolution": (50800, 50800), "resolutionunit": "INCH"}, 0.5, "resolution"),
-    ],
-)  # fmt: skip
-def test_a_tiff_says_its_scale(tmp_path, options, um, where):
-    path = tmp_path / "image.tif"
-    tifffile.imwrite(path, PIXELS, photometric="rgb", metadata=options.pop("metadata", None), **options)
-    assert image_scale(path) == (pytest.approx(um, rel=1e-4), f"the image file ({where})")
-
-
-@pytest.mark.parametrize("dpi", [(50800, 50800), (72, 72), None])
-def test_what_a_png_says(tmp_path, dpi):
-    Image.fromarray(PIXELS).save(tmp_path / "image.png", **({"dpi": dpi} if dpi else {}), pnginfo=PngInfo())
-    if dpi == (50800, 50800):
-        assert image_scale(tmp_path / "image.png")[0] == pytest.approx(0.5, rel=1e-3)
-        return
-    with pytest.raises(DataError, match=r"says no µm per pixel.*pass um_per_px= \(--um-per-px\)"):
-        image_scale(tmp_path / "image.png")
-
-
-def test_pixels_that_are_not_square(tmp_path):
-    tifffile.imwrite(tmp_path / "a.tif", PIXELS, photometric="rgb", resolution=(20000, 10000), resolutionunit=3)
-    with pytest.raises(DataError, match=r"its resolution says pixels of 0\.5 x 1 µm, which are not square"):
-        image_scale(tmp_path / "a.tif")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import stimage
@@ -36,7 +37,7 @@ def test_what_is_written(image, tmp_path):
     (row,) = csv.DictReader((tmp_path / "root/meta/meta_all_gene.csv").open(newline=""))
     spots = places(tmp_path / "root")
     told = [row[name] for name in ("gene_num", "spot_num", "um_per_px", "um_per_px_source", "species")]
-    laid = "user (add_slide --um-per-px); the lattice was laid by it"
+    laid = "user (add_slide --um-per-px), for its lattice"
     assert told == ["0", str(len(spots)), "2", laid, "human"]
     assert {r for _, _, r in spots.values()} == {13.75}
     assert all(190 < x < 1010 and 140 < y < 760 for x, y, _ in spots.values())
@@ -68,6 +69,18 @@ def test_a_scale_that_is_given_otherwise_is_held_against_the_lattice(image, tmp_
     add(image, tmp_path)
     found = stimage.check(stimage.open_root(tmp_path, um_per_px=1.0)).set_index("check")
     assert found.status["scale"] == "fail" and "the lattice gives 2" in found.message["scale"]
+
+
+def test_the_file_says_its_scale(image, tmp_path, caplog):
+    pixels = np.asarray(Image.open(image))
+    per_cm = {"resolution": (5000, 5000), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "scan.tif", pixels, photometric="rgb", tile=(256, 256), metadata=None, **per_cm)
+    slide = add(tmp_path / "scan.tif", tmp_path, None)
+    told = slide.um_per_px, slide.um_per_px_source
+    assert told == (2.0, "image file (TIFF's XResolution per cm), for its lattice") and not caplog.text
+    spots = places(tmp_path)
+    assert add(tmp_path / "scan.tif", tmp_path, 4.0).um_per_px == 4.0 and len(places(tmp_path)) > 3 * len(spots)
+    assert "says 2 µm per pixel, but user (add_slide --um-per-px), for its lattice 4, which is taken" in caplog.text
 
 
 def test_twice_the_same(image, tmp_path):

@@ -8,19 +8,19 @@ from scipy.ndimage import uniform_filter
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError
-from stimage.formats.alone.image_scale import image_scale
 from stimage.formats.alone.lattice import NOMINAL, LatticePlan
 from stimage.formats.frame import small_image
 from stimage.formats.imported import ImportedSlide, ImportOptions, refuse_options
 from stimage.formats.source_scale import USER
-from stimage.slides.images.reader import image_info
+from stimage.slides.images.reader import open_image
+from stimage.slides.images.readers.slide_image import SlideImage
 from stimage.slides.images.tissue import part_tissue
 from stimage.slides.scale.scale import LAID
 
 log = logging.getLogger(__name__)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".qptiff", ".mrxs", ".scn", ".bif",
-          ".svslide", ".vms", ".vmu", ".jp2", ".j2k", ".jxl")  # fmt: skip
+          ".svslide", ".vms", ".vmu", ".jp2", ".j2k", ".jxl", ".dcm", ".bmp")  # fmt: skip
 MOST_SPOTS = 10_000_000  # as many as bins of 2 µm are on a Visium HD slide
 SHOWS_TISSUE = 0.5  # share of a spot's square
 LEAST_PX = 2  # across a spot
@@ -47,10 +47,10 @@ def read_image_alone(path: Path, options: ImportOptions) -> ImportedSlide:
     if options.spot_diameter is not None:
         raise DataError(f"{path}: spots of an image alone are given in µm; pass spot_um= (--spot-um) instead of "
                         "spot_diameter= (--spot-diameter)")  # fmt: skip
-    info = image_info(str(path))
-    um, source = (options.um_per_px, USER) if options.um_per_px else image_scale(path)
+    image = open_image(str(path))
+    um, source = (options.um_per_px, USER) if options.um_per_px else _scale(image)
     plan = _plan(path, options, um)
-    _check_size(path, plan, um, info.width, info.height)
+    _check_size(path, plan, um, image.width, image.height)
     pixels, step = small_image(path)
     if np.ptp(pixels.astype(int), axis=2).max() < COLOURLESS:
         log.warning("%s: has no colour, so it is no H&E image; is it a mask?", path)
@@ -58,7 +58,7 @@ def read_image_alone(path: Path, options: ImportOptions) -> ImportedSlide:
     if (about := tissue.sum() * step**2 / plan.cell) > MOST_SPOTS:
         raise DataError(f"{path}: a lattice of {plan.pitch_um:g} µm would have about {about:,.0f} spots, more than "
                         f"{MOST_SPOTS:,}; pass a larger pitch_um= (--pitch-um)")  # fmt: skip
-    names, x, y = _lay(plan, tissue, step, info.width, info.height)
+    names, x, y = _lay(plan, tissue, step, image.width, image.height)
     if not names:
         raise DataError(f"{path}: no spot of a lattice of {plan.pitch_um:g} µm is on its tissue; pass a smaller "
                         "pitch_um= (--pitch-um), or whole_image=True (--whole-image) if all of it is "
@@ -67,6 +67,13 @@ def read_image_alone(path: Path, options: ImportOptions) -> ImportedSlide:
         str(path), names, [], csr_matrix((len(names), 0), dtype=np.float32), x, y, plan.r, path, {}, plan.tech,
         um_per_px=um, um_per_px_source=source + LAID, image_alone=True,
     )  # fmt: skip
+
+
+def _scale(image: SlideImage) -> tuple[float, str]:
+    """Return the µm per pixel that the file says, and where."""
+    if not image.um_per_px:
+        raise DataError(f"{image.path}: says no µm per pixel; pass um_per_px= (--um-per-px)")
+    return image.um_per_px, f"image file ({image.pixel_sizes[0].source})"
 
 
 def _plan(path: Path, options: ImportOptions, um: float) -> LatticePlan:

@@ -14,7 +14,7 @@ AGREE = 0.1  # by which a given scale may differ from the lattice's
 OTHER_PITCHES = (50, 100)  # µm, of DBiT-seq's channels of 25 and 50 µm, which look like an ST array
 CHECKERBOARD_RATIOS = (2.5, 3.1)  # of 141 or 150 µm to spots of 100 or 110 µm, with some leeway
 USER = "the user"
-LAID = "; the lattice was laid by it"  # at the end of the source of an image alone, whose lattice is no witness
+LAID = ", for its lattice"  # at the end of the source of an image alone, whose lattice is no witness
 REMEDY = "if you know the scale, give um_per_px= (--um-per-px, in the meta file: its column)"
 
 
