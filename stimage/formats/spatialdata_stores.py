@@ -93,7 +93,8 @@ def _image(path: Path, data: Any, options: ImportOptions) -> tuple[str | None, I
 
 def _rows(table: Any, one: Annotated, where: str) -> tuple[np.ndarray, Any]:
     """Return which rows annotate the element, and all rows' instances."""
-    attrs = table.uns.get(ATTRS, {})
+    told = table.uns.get(ATTRS)
+    attrs = told if isinstance(told, Mapping) else {}
     keys = [str(attrs.get(name)) for name in ("region_key", "instance_key")]
     if lost := [key for key in keys if key not in table.obs]:
         raise DataError(f"{where}: obs has no column {lost[0]!r}, which says what a row annotates, but "

@@ -49,7 +49,8 @@ def of_json(path: Path, rng: random.Random) -> None:
         if action < 0.2:
             del told[key]
         elif action < 0.3:
-            told[key] *= rng.choice((0.5, 0.8, 1.25, 2, -1)) if isinstance(told[key], int | float) else 1
+            factor = rng.choice((0.5, 0.8, 1.25, 2, -1))
+            told[key] = told[key] * factor if isinstance(told[key], int | float) else told[key]
         elif action < 0.35:
             told = rng.choice(([told], None, [], {}, 1, "x", {"a": told}))
         elif action < 0.4:

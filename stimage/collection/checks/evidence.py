@@ -25,7 +25,7 @@ from stimage.slides.matching import check_size, match_spots
 from stimage.slides.scale.scale import Scale, slide_scale
 
 THUMBNAIL = 800  # pixels of the longer side
-SAMPLED = 64  # patches whose sharpness is looked at
+SAMPLED, LOOKED_AT = 64, 128  # patches whose sharpness is looked at, and their pixels a side, at least
 MITOCHONDRIAL_PREFIXES = ("MT-", "Mt-", "mt-", "MT.", "mt.")
 Part = TypeVar("Part")
 
@@ -153,8 +153,9 @@ def _read_picture(path: str, shapes: SpotShapes | None) -> Picture:
 
 
 def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> list[np.ndarray]:
-    """Read patches of spots that lie inside the image, from all over it."""
-    boxes = square_boxes(coordinates.x, coordinates.y, np.maximum(coordinates.r, 8))
+    """Read patches around spots, from all over the image; small spots with what lies around them."""
+    least = min(LOOKED_AT, max(min(info.width, info.height) // 4, 16)) / 2
+    boxes = square_boxes(coordinates.x, coordinates.y, np.maximum(coordinates.r, least))
     inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] <= info.width) & (boxes[:, 3] <= info.height)
     boxes = boxes[inside][np.argsort(boxes[inside, 1], kind="stable")]
     some = np.unique(np.linspace(0, len(boxes) - 1, min(SAMPLED, len(boxes))).astype(int))
