@@ -21,6 +21,7 @@ from .jobs.anndata_slides import add_slide as add_slide
 from .jobs.anndata_slides import read_slide as read_slide
 from .jobs.checking import check as check
 from .jobs.embedding import embed as embed
+from .jobs.embedding import list_towers as list_towers
 from .jobs.finetuning import finetune as finetune
 from .jobs.forms import convert_counts as convert_counts
 from .jobs.forms import export_slides as export_slides

@@ -13,12 +13,21 @@ from pathlib import Path
 
 from stimage import jobs
 from stimage.cli.options import add_filters, add_reading, add_splits, patch_of, positive, root_of, run
+from stimage.cli.towers import add_tower, tower_of
 
 
 def main() -> None:
     args = parse_arguments()
     jobs.embed_root(
-        root_of(args), args.model, args.out, patch_of(args), args.batch_size, args.workers, args.dtype, True
+        root_of(args),
+        args.model,
+        args.out,
+        patch_of(args),
+        args.batch_size,
+        args.workers,
+        args.dtype,
+        tower_of(args),
+        True,
     )
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"embeddings: {args.out}")
@@ -28,14 +37,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="a root, a folder that build_shards made, the URL of one, or user/repo on the Hub")
     parser.add_argument("--model", required=True,
-                        help="path or Hub name of a transformers checkpoint (CLIP, PLIP, SigLIP, DINOv2, one of "
-                        "finetune_clip); for timm, timm:NAME, hf-hub:REPO (UNI: hf-hub:MahmoodLab/UNI) or "
-                        "local-dir:FOLDER")  # fmt: skip
+                        help="a preset, such as uni2-h (stimage towers lists them); path or Hub name of a transformers "
+                        "checkpoint (CLIP, PLIP, SigLIP, DINOv2, one of finetune_clip); for timm, timm:NAME, "
+                        "hf-hub:REPO or local-dir:FOLDER")  # fmt: skip
     parser.add_argument("--batch-size", type=positive, default=64, help="spots at once (%(default)s)")
     parser.add_argument("--workers", type=int,
                         help="reading processes, for each process; 0: threads (1 for a root, else 0)")  # fmt: skip
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32",
                         help="of the model (%(default)s)")  # fmt: skip
+    add_tower(parser)
     add_filters(parser)
     add_reading(parser)
     add_splits(parser, parts=True)

@@ -12,6 +12,7 @@ from .errors import shown as shown
 from .errors import unreadable as unreadable
 from .extras import NotInstalled as NotInstalled
 from .extras import attach as attach
+from .extras import how_to_install as how_to_install
 from .extras import needs as needs
 from .files import content_of as content_of
 from .files import listed as listed

@@ -28,6 +28,11 @@ EXTRAS = {  # module → the extra of pyproject.toml that installs it
     "zarr": "spatialdata",
 }
 
+APART = {  # what no extra can install → the command that does
+    "conch": "pip install git+https://github.com/mahmoodlab/CONCH.git",
+    "einops_exts": "pip install einops-exts",
+}
+
 
 class NotInstalled(ModuleNotFoundError):
     """A package of an extra is not installed; the message says how to install it."""
@@ -71,7 +76,11 @@ def attach(room: str, file: str, extra: str | None = None) -> tuple[Callable, Ca
 def _named(error: ModuleNotFoundError, extra: str | None = None) -> ModuleNotFoundError:
     """Return the error that names a missing package's extra; any other error as it is."""
     package = (error.name or "").partition(".")[0]
-    if package not in EXTRAS or isinstance(error, NotInstalled):
+    if package not in EXTRAS | APART or isinstance(error, NotInstalled):
         return error
-    extra = extra or EXTRAS[package]
-    return NotInstalled(f'{package} is not installed; pip install "stimage-1k4m[{extra}]"', name=error.name)
+    return NotInstalled(f"{package} is not installed; {how_to_install(package, extra)}", name=error.name)
+
+
+def how_to_install(package: str, extra: str | None = None) -> str:
+    """Return the command that installs a package of `EXTRAS` or `APART`, with its extra unless another is meant."""
+    return APART.get(package) or f'pip install "stimage-1k4m[{extra or EXTRAS[package]}]"'

@@ -21,7 +21,7 @@ from stimage.loading.ahead import AheadLoader, Batches, Begun, Memory
 from stimage.loading.sources import Source, reading
 from stimage.loading.tensors import SpotBatch, begin_batch
 from stimage.slides.catalog import Slide
-from stimage.towers.image_towers import VisionTower
+from stimage.towers.image_towers import ImageTower
 
 MARKER = "embedding.json"  # what the folder's files were made with
 Item = SpotBatch | DataError | None
@@ -55,7 +55,7 @@ class SlideBatches(Batches):
             yield from spots.with_format("arrow").iter(self.batch_size)
 
 
-def model_name(tower: VisionTower) -> str:
+def model_name(tower: ImageTower) -> str:
     """Return a tower's name for files: the folder's own name or the name on the Hub, and the digest of its weights."""
     folder = Path(tower.name.removeprefix("local-dir:"))
     name = folder.resolve().name if folder.exists() else tower.name
@@ -98,7 +98,7 @@ def slides_left(slides: Sequence[Slide], out: Path) -> list[Slide]:
 def embed_slides(
     source: Source,
     slides: Sequence[Slide],
-    tower: VisionTower,
+    tower: ImageTower,
     out: Path,
     batch_size: int = 64,
     workers: int | None = None,
@@ -123,7 +123,7 @@ def embed_slides(
                 if isinstance(batch, DataError):
                     raise batch
                 if batch is not None:
-                    vectors = _finite(tower(batch.images).numpy(), batch, tower)
+                    vectors = _finite(tower.encode(batch.images).numpy(), batch, tower)
                     if k not in writers:
                         path = out / f"{slides[k].name}.parquet"
                         writers[k] = EmbeddingWriter(path, slides[k].name, model_name(tower), tower.width)
@@ -144,7 +144,7 @@ def embed_slides(
             writer.discard()
 
 
-def _finite(vectors: np.ndarray, batch: SpotBatch, tower: VisionTower) -> np.ndarray:
+def _finite(vectors: np.ndarray, batch: SpotBatch, tower: ImageTower) -> np.ndarray:
     good = np.isfinite(vectors).all(1)
     if not good.all():
         spot = batch.spot_ids[int(good.argmin())]

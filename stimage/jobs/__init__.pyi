@@ -3,6 +3,7 @@ from .anndata_slides import read_slide as read_slide
 from .checking import check as check
 from .embedding import embed as embed
 from .embedding import embed_root as embed_root
+from .embedding import list_towers as list_towers
 from .finetuning import finetune as finetune
 from .finetuning import tune as tune
 from .forms import convert_counts as convert_counts

@@ -1,7 +1,7 @@
 """Embedding spots' images with any encoder: into a table, into files, or into an AnnData."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,12 +22,51 @@ from stimage.loading.sources import Source, open_source
 from stimage.slides.images.patches import Patch
 from stimage.slides.names import fold_name
 from stimage.slides.scale.given import given_scales
-from stimage.towers.image_towers import VisionTower, load_tower
+from stimage.towers.image_towers import ImageTower, load_tower
+from stimage.towers.options import TowerOptions
+from stimage.towers.presets import is_cached, missing, presets
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 DTYPES = ("float32", "bfloat16", "float16")
+
+
+def list_towers() -> pd.DataFrame:
+    """List the image encoders that `embed` knows by name.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By name: ``loader`` (what is loaded), ``width`` of the vectors, ``size`` of the images in pixels, ``pooling``,
+        ``precision`` in which its authors run it, ``licence`` of the weights, ``gated`` (whether their terms must be
+        accepted on the Hub first), ``source``, and ``missing``: what must be done on this machine before the encoder
+        can be loaded ("" if nothing); ``cached``, whether its configuration is in the Hugging Face cache already. The
+        Hub is not asked.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> towers = stimage.list_towers()
+    >>> int(towers.width["virchow2"]), towers.licence["uni2-h"]
+    (2560, 'CC-BY-NC-ND-4.0')
+    """
+    rows = {
+        preset.name: {
+            "loader": preset.loader,
+            "width": preset.width,
+            "size": preset.options.size,
+            "pooling": preset.options.pooling,
+            "precision": preset.precision,
+            "licence": preset.licence,
+            "gated": preset.gated,
+            "source": preset.source,
+            "cached": is_cached(preset),
+            "missing": "; ".join(missing(preset)),
+        }
+        for preset in presets().values()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
 
 
 def embed(
@@ -41,6 +80,12 @@ def embed(
     batch_size: int = 64,
     workers: int = 0,
     dtype: str = "float32",
+    pooling: str | None = None,
+    size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    model_args: Mapping[str, Any] | None = None,
+    trust_remote_code: bool = False,
     into: "AnnData | None" = None,
     key: str = "X_embedding",
     progress: bool = False,
@@ -55,8 +100,8 @@ def embed(
     root
         What `open_root` takes or returns: a root, or a published folder, whose patches are cut already.
     model
-        Path or Hub name of a transformers checkpoint (CLIP, PLIP, SigLIP, DINOv2, what `finetune` made); for timm,
-        "timm:NAME", "hf-hub:REPO" (UNI: "hf-hub:MahmoodLab/UNI") or "local-dir:FOLDER".
+        A preset, such as "uni2-h" (`list_towers` has them); path or Hub name of a transformers checkpoint (CLIP, PLIP,
+        SigLIP, DINOv2, what `finetune` made); for timm, "timm:NAME", "hf-hub:REPO" or "local-dir:FOLDER".
     out
         A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted; several processes need one.
         Slides that it has already are kept, so the same call goes on after an interruption.
@@ -64,6 +109,12 @@ def embed(
         How the images of a root's spots are cut: as `load` takes them.
     batch_size, workers, dtype
         Spots at once; processes that read, 0 for this one; the model's "float32", "bfloat16" or "float16".
+    pooling, size, mean, std, model_args
+        What is to be otherwise than the preset or the checkpoint says: how features become a vector ("cls", "mean",
+        "cls+mean", "pooler" or "projection"); pixels along a side; three numbers from 0 to 1 each; arguments of the
+        model itself, such as ``{"init_values": 1e-5}``.
+    trust_remote_code
+        Whether code that comes with the checkpoint may run.
     into, key
         An AnnData whose spots are among those of the root, such as `read_slide` makes: the vectors are put into
         ``into.obsm[key]`` (float32, n x d), too.
@@ -96,6 +147,7 @@ def embed(
     >>> adata.obsm["X_embedding"].shape
     (28, 16)
     """
+    options = TowerOptions(pooling, size, mean, std, model_args or {}, trust_remote_code)
     if not isinstance(model, str | os.PathLike):
         raise ValueError(f"model: a {type(model).__name__} is no encoder; pass a path or a name, such as run.model")
     check_whole(batch_size, "batch_size", 1)
@@ -114,9 +166,8 @@ def embed(
     if into is not None:
         root = _of_slides(root, into)
     with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
-        embed_root(
-            root, str(model), Path(folder), Patch.parse(patch, upsample, pyramid), batch_size, workers, dtype, progress
-        )
+        cut = Patch.parse(patch, upsample, pyramid)
+        embed_root(root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress)
         found = read_embeddings(folder)
     table = found.take(np.isin(found.slides, [slide.name for slide in root.slides])).to_frame()
     if into is not None:
@@ -135,6 +186,7 @@ def embed_root(
     batch_size: int = 64,
     workers: int = 0,
     dtype: str = "float32",
+    options: TowerOptions | None = None,
     progress: bool = False,
 ) -> None:
     """Write the embeddings of a root's slides into a folder; of several processes, each embeds its share."""
@@ -143,9 +195,9 @@ def embed_root(
     if state.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
         raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
     try:
-        tower = load_tower(model, state.device, dtype)
+        tower = load_tower(model, state.device, dtype, options)
         with state.main_process_first():
-            settle_options(out, _options(source, model, tower, batch_size, dtype))
+            settle_options(out, _options(source, model, tower, batch_size, dtype, options))
             left = slides_left(slides, out)
         state.wait_for_everyone()  # all have the same list before one begins to shorten it
         mine = left[state.process_index :: state.num_processes]
@@ -184,14 +236,18 @@ def _cut_by(source: Source, patch: Patch) -> Source:
     return open_source(source.location, source.access, **how, **source.reading)
 
 
-def _options(source: Source, model: str, tower: VisionTower, batch_size: int, dtype: str) -> dict[str, Any]:
+def _options(
+    source: Source, model: str, tower: ImageTower, batch_size: int, dtype: str, options: TowerOptions | None
+) -> dict[str, Any]:
     """Return all that vectors depend on."""
     return {
         "model": model,
         "weights": tower.digest,
         "size": tower.size,
-        "mean": list(tower.mean),
-        "std": list(tower.std),
+        "mean": _numbers(tower.mean),
+        "std": _numbers(tower.std),
+        "pooling": tower.pooling,
+        "model_args": dict(options.model_args) if options else {},
         "width": tower.width,
         "dtype": dtype,
         "batch_size": batch_size,
@@ -202,3 +258,8 @@ def _options(source: Source, model: str, tower: VisionTower, batch_size: int, dt
         "um_per_px": given_scales(source.reading.get("um_per_px"), ["all slides"]) or None,
         "on_mismatch": source.reading.get("on_mismatch"),
     }
+
+
+def _numbers(channels: torch.Tensor) -> list[float]:
+    """Return what a tower has of 255 as values from 0 to 1."""
+    return [round(value / 255, 6) for value in channels.tolist()]

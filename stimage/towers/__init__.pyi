@@ -1,5 +1,10 @@
-from .image_towers import VisionTower as VisionTower
+from .image_towers import ImageTower as ImageTower
 from .image_towers import load_tower as load_tower
+from .options import POOLINGS as POOLINGS
+from .options import TowerOptions as TowerOptions
+from .presets import is_cached as is_cached
+from .presets import missing as missing
+from .presets import presets as presets
 from .reading import tokenizer_of as tokenizer_of
 from .spot_clip import SpotClipConfig as SpotClipConfig
 from .spot_clip import SpotClipModel as SpotClipModel

@@ -6,7 +6,7 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub.errors import LocalEntryNotFoundError
+from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 
 from stimage.core.errors import DataError, one_line
 
@@ -24,7 +24,7 @@ def read_config(name: str) -> dict[str, Any]:
     from transformers import PreTrainedConfig
 
     try:
-        with _told(
+        with told(
             name, "no readable config.json", "; check the path or the Hub name, or pass timm:NAME for one of timm"
         ):
             return PreTrainedConfig.get_config_dict(name)[0]
@@ -40,26 +40,26 @@ def read_weights(cls: Any, name: str, **options: object) -> tuple[Any, set[str]]
     logging.set_verbosity_error()  # weights that are not of this class are left out on purpose
     logging.disable_progress_bar()
     try:
-        with _told(name, f"can't be loaded as {cls.__name__}"):
+        with told(name, f"can't be loaded as {cls.__name__}"):
             model, found = cls.from_pretrained(name, output_loading_info=True, dtype=torch.float32, **options)
     finally:
         logging.set_verbosity(level)
     return model, set(found["missing_keys"])
 
 
-def read_processor(name: str) -> Any:
+def read_processor(name: str, trust_remote_code: bool = False) -> Any:
     """Return a checkpoint's image processor; raises `DataError` if it has none."""
     from transformers import AutoImageProcessor
 
-    with _told(name, "has no readable preprocessor_config.json", "; save the base model's image processor beside it"):
-        return AutoImageProcessor.from_pretrained(name)
+    with told(name, "has no readable preprocessor_config.json", "; save the base model's image processor beside it"):
+        return AutoImageProcessor.from_pretrained(name, trust_remote_code=trust_remote_code)
 
 
 def tokenizer_of(name: str) -> "PreTrainedTokenizerBase":
     """Return a checkpoint's tokenizer, which cuts off what its text tower can't take; `DataError` if it has none."""
     from transformers import AutoTokenizer, CLIPConfig
 
-    with _told(name, "has no tokenizer that can be read"):
+    with told(name, "has no tokenizer that can be read"):
         tokenizer = AutoTokenizer.from_pretrained(name)
     places = CLIPConfig.from_dict(read_config(name)).text_config.max_position_embeddings
     tokenizer.model_max_length = min(tokenizer.model_max_length, places)
@@ -67,13 +67,34 @@ def tokenizer_of(name: str) -> "PreTrainedTokenizerBase":
 
 
 @contextmanager
-def _told(name: str, what: str, remedy: str = "") -> Iterator[None]:
-    """Turn what transformers raises into a `DataError`; of a checkpoint that can't be fetched, with what to do."""
+def told(name: str, what: str, remedy: str = "") -> Iterator[None]:
+    """Turn what a library raises into a `DataError`; of a checkpoint that can't be fetched, with what to do."""
     try:
         yield
     except DataError:
         raise
+    except ImportError as error:  # of code that comes with a checkpoint
+        raise DataError(f"{name}: {what} ({one_line(error)})") from None
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, UnpicklingError) as error:  # the last of a .bin
-        lost = isinstance(error.__cause__, LocalEntryNotFoundError)
-        why = UNREACHABLE.format(name) if lost else f"{one_line(error)}{remedy}"
+        causes = _causes(error)
+        if any(isinstance(cause, GatedRepoError) for cause in causes):
+            why = f"its terms must be accepted at https://huggingface.co/{repository_of(name)}; then run hf auth login"
+        elif any(isinstance(cause, LocalEntryNotFoundError) for cause in causes):
+            why = UNREACHABLE.format(repository_of(name))
+        else:
+            why = f"{one_line(error)}{remedy}"
         raise DataError(f"{name}: {what} ({why})") from None
+
+
+def repository_of(name: str) -> str:
+    """Return what of a tower's name is a repository on the Hub: all but the prefix that says who loads it."""
+    return name.rpartition(":")[2]
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    """Return an error and what it came of."""
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found

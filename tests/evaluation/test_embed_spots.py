@@ -70,7 +70,7 @@ def test_vectors_are_those_of_the_model_itself(root, towers, kind):  # noqa: F81
             want = model(pixels) if kind == "dinov2" else model.get_image_features(pixels)
             want = want.pooler_output
     tower = load_tower(str(towers[kind]))
-    got = tower(torch.from_numpy(np.stack([np.asarray(image) for image in images])))
+    got = tower.encode(torch.from_numpy(np.stack([np.asarray(image) for image in images])))
     assert got.shape == (5, tower.width) and torch.allclose(got, want, atol=1e-5)
     assert (got.std(0) > 0).any()
 
@@ -178,7 +178,7 @@ def test_our_own_checkpoints_are_clip_to_it(towers, tmp_path):  # noqa: F811
     config["vision_config"]["projection_dim"] = config["projection_dim"]
     (ours / "config.json").write_text(json.dumps(config | {"model_type": "stimage_clip", "latent_dim": 4}))
     images = torch.randint(0, 255, (3, SIZE, SIZE, 3), dtype=torch.uint8)
-    assert torch.equal(load_tower(str(ours))(images), load_tower(str(towers["clip"]))(images))
+    assert torch.equal(load_tower(str(ours)).encode(images), load_tower(str(towers["clip"])).encode(images))
 
 
 def test_timm_is_asked_for_only_when_needed(monkeypatch):

@@ -38,7 +38,7 @@ LITE = """
     with torch.inference_mode():
         pixels = torch.stack([transform(Image.fromarray(image)) for image in images])
         want = model.forward_head(model.forward_features(pixels), pre_logits=True)
-    found = tower(torch.from_numpy(images))
+    found = tower.encode(torch.from_numpy(images))
     print(json.dumps([tower.size, tower.width, (found - want).abs().max().item(), want.std().item()]))
 """
 
@@ -75,7 +75,7 @@ def test_models_of_a_folder(root, embed, tmp_path):  # noqa: F811
         pixels = (images.permute(0, 3, 1, 2) / 255 - 0.5) / 0.5
         with torch.inference_mode():
             want = model.forward_head(model.forward_features(pixels), pre_logits=True)
-        assert tower.width == 24 and torch.allclose(tower(images), want, atol=1e-5)
+        assert tower.width == 24 and torch.allclose(tower.encode(images), want, atol=1e-5)
     assert not embed(root, tmp_path / "out", f"local-dir:{tmp_path / 'scaled'}", "--slides", "S1").error
     found = read_embeddings(tmp_path / "out")
     assert found.vectors.shape == (81, 24) and found.model.startswith("scaled@")

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib.util
+import inspect
 import re
 import subprocess
 import sys
@@ -61,7 +62,8 @@ def test_examples_run(name, made, tmp_path, monkeypatch):
 def test_each_says_what_it_takes_returns_and_raises(name):
     words = getattr(stimage, name).__doc__
     sections = re.findall(r"^    (\w+)\n    -+$", words, re.MULTILINE)
-    assert sections == ["Parameters", "Returns", "Raises", "Examples"]
+    takes = bool(inspect.signature(getattr(stimage, name)).parameters)
+    assert sections == (["Parameters", "Returns", "Raises", "Examples"] if takes else ["Returns", "Examples"])
 
 
 def test_the_page_lists_all():

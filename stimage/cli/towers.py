@@ -1,0 +1,36 @@
+"""Options of scripts that load an image tower."""
+
+import argparse
+import json
+from typing import Any
+
+from stimage.cli.options import positive
+from stimage.towers.options import POOLINGS, TowerOptions
+
+
+def add_tower(parser: argparse.ArgumentParser) -> None:
+    """Add what may be said of a tower beyond its name."""
+    group = parser.add_argument_group("tower", "what is to be otherwise than the preset or the checkpoint says")
+    group.add_argument("--pooling", choices=POOLINGS, help="how features become a vector")
+    group.add_argument("--size", type=positive, help="pixels along a side of its images")
+    for name in ("mean", "std"):
+        group.add_argument(f"--{name}", nargs=3, type=float, metavar="F", help="of red, green and blue, from 0 to 1")
+    group.add_argument("--model-args", type=_object, default={}, metavar="JSON",
+                       help='arguments of the model, such as {"init_values": 1e-5}')  # fmt: skip
+    group.add_argument("--trust-remote-code", action="store_true",
+                       help="run the code that comes with the checkpoint; read it first")  # fmt: skip
+
+
+def tower_of(args: argparse.Namespace) -> TowerOptions:
+    """Return what was said of the tower."""
+    return TowerOptions(args.pooling, args.size, args.mean, args.std, args.model_args, args.trust_remote_code)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: is no JSON ({error})") from None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f'{text}: pass a JSON object, such as {{"init_values": 1e-5}}')
+    return found
