@@ -8,7 +8,7 @@
 # make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
 # make bench-gpu            fine-tuning on a GPU, in each of its ways, beside the original's: the same, in some ten minutes
-# make bench-hd [SIZE=545000]   the same of a Visium HD slide of so many bins, made for it: 25 GB, in $TMPDIR or OUT, and 25 minutes
+# make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
 # make docs                 the API, from the docstrings, as pages in out/docs
@@ -22,6 +22,7 @@ CASES ?= 5000
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sharing.py resume.py load.py columns.py dropped.py remote.py))
 TESTS ?= $(DATA_TESTS) tests/loading tests/towers
 SIZE ?= 545000
+SPARSE ?= 600000 9600000
 QUICK := $(addprefix tests/, examples genes sample slides collection/test_make_meta.py formats/test_space_ranger.py formats/test_adding.py \
 	publishing/test_build_bad_input.py training/test_parts.py training/test_settings.py \
 	$(addprefix test_, bad_input.py builder.py columns.py dropped.py files.py house.py resume.py tables.py))
@@ -65,7 +66,7 @@ bench: $(VENV)/developed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench
 
 bench-hd: $(VENV)/developed
-	$(BIN)/python -m benchmarks.hd --out $(OUT)/bench --bins $(SIZE)
+	$(BIN)/python -m benchmarks.hd --out $(OUT)/bench --bins $(SIZE) --sparse-bins $(SPARSE)
 
 bench-gpu: $(VENV)/developed
 	$(BIN)/python -m benchmarks.gpu --out $(OUT)/bench-gpu

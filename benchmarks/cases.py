@@ -12,7 +12,8 @@ PANDAS, POLARS, PYARROW = (Side(name, f"reading.counts_{name}") for name in ("pa
 
 def make_cases(inputs: Inputs) -> list[Case]:
     """Return all cases on inputs of some size."""
-    return [*reading(inputs), *publishing(inputs), *genes(inputs), *training(inputs), *evaluation(inputs)]
+    kinds = (reading, adding, publishing, genes, training, evaluation)
+    return [case for kind in kinds for case in kind(inputs)]
 
 
 def reading(inputs: Inputs) -> list[Case]:
@@ -47,6 +48,17 @@ def reading(inputs: Inputs) -> list[Case]:
              (Side("ours, with images", "reading.stream_arrow"),), agree=as_many),
         Case("rows", "all its examples, Python format", 0.5, inputs.visium,
              Side("ours", "reading.stream_python"), plain, all_limit),
+    ]  # fmt: skip
+
+
+def adding(inputs: Inputs) -> list[Case]:
+    s, ours = inputs.sizes, Side("ours", "adding.add", ("h5",))
+    beside = (Side("ours, as csv", "adding.add", ("csv",)), Side("cp of matrix and image", "adding.copy"))
+    return [
+        Case("add-visium", f"adding a Visium slide, {s.spots:,} x {s.genes:,}, counts as they are", 0.5, inputs.outs,
+             ours, beside, agree=on_disk),
+        Case("add-hd", f"adding a Visium HD slide, {s.added[0]:,} x {s.added[1]:,}, counts as they are", 1.5,
+             inputs.hd_outs, ours, beside, agree=on_disk),
     ]  # fmt: skip
 
 
@@ -131,6 +143,11 @@ def close(ours: Found, other: Found, within: float) -> str:
     if not error <= within:
         raise ValueError(f"differs by {error:.2g}, more than {within}")
     return ""
+
+
+def on_disk(ours: Found, other: Found) -> str:
+    """Say what the counts take on disk."""
+    return f"counts {other['counts_mb']:,.1f} MB on disk, ours {ours['counts_mb']:,.1f}"
 
 
 def as_many(ours: Found, other: Found) -> str:

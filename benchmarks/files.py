@@ -1,12 +1,16 @@
 """Writing what inputs are made of: count and coord files, images, patches."""
 
 import io
+import json
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pyvips
+
+DISTINCT, BLOCK = 512, 4096  # rows of sparse counts, and rows that are written at a time
 
 
 def count_rows(n: int, genes: int, filled: float, seed: int = 0) -> list[bytes]:
@@ -26,6 +30,52 @@ def write_counts(path: Path, ids: list[str], genes: int, rows: list[bytes]) -> N
         file.write(b"," + b",".join(b"GENE%05d" % i for i in range(genes)) + b"\n")
         for k, spot in enumerate(ids):
             file.write(spot.encode() + rows[k % len(rows)])
+
+
+def write_sparse(path: Path, ids: list[str], genes: int, filled: float, seed: int = 0) -> None:
+    """Write counts as 10x Genomics' HDF5, a share of them not 0; some hundred rows are repeated in turn."""
+    from stimage.slides.counts.rows import CountRows
+    from stimage.slides.counts.writing import write_h5
+
+    rng, rows = np.random.default_rng(seed), []
+    for _ in range(DISTINCT):
+        columns = np.flatnonzero(rng.random(genes) < filled).astype(np.int32)
+        rows.append((columns, rng.geometric(0.45, len(columns)).astype(np.int32)))
+
+    def blocks() -> Iterator[CountRows]:
+        for at in range(0, len(ids), BLOCK):
+            some = [rows[k % DISTINCT] for k in range(at, min(at + BLOCK, len(ids)))]
+            columns, values = (np.concatenate(parts) for parts in zip(*some))
+            yield CountRows(
+                np.append(0, np.cumsum([len(one) for one, _ in some])), columns, values, ids[at : at + BLOCK]
+            )
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_h5(path, [f"GENE{k:05d}" for k in range(genes)], blocks())
+
+
+def write_outs(folder: Path, spots: int, genes: int, filled: float, bin_um: int | None = None) -> None:
+    """Write Space Ranger's folder ``outs`` of spots on a lattice, or of bins, and its image, tissue.jpg."""
+    across, pitch = int(np.ceil(spots**0.5)), 30 if bin_um else 60
+    i, j = np.divmod(np.arange(spots), across)
+    y, x = (100 + pitch * (place + 0.5) for place in (i, j))
+    ids = [f"s_{bin_um:03d}um_{a:05d}_{b:05d}-1" if bin_um else _barcode(k) for k, (a, b) in enumerate(zip(i, j))]
+    spatial = folder / "outs/spatial"
+    write_sparse(folder / "outs/filtered_feature_bc_matrix.h5", ids, genes, filled)
+    spatial.mkdir()
+    rows = zip(ids, i.tolist(), j.tolist(), y.tolist(), x.tolist())
+    lines = [f"{spot},1,{a},{b},{down:g},{right:g}" for spot, a, b, down, right in rows]
+    columns = "barcode,in_tissue,array_row,array_col,pxl_row_in_fullres,pxl_col_in_fullres"
+    (spatial / "tissue_positions.csv").write_text("\n".join([columns, *lines, ""]))
+    factors = {"spot_diameter_fullres": 30.0 if bin_um else 33.0, "tissue_hires_scalef": 0.1}
+    factors |= {"bin_size_um": float(bin_um), "microns_per_pixel": bin_um / 30} if bin_um else {}
+    (spatial / "scalefactors_json.json").write_text(json.dumps(factors))
+    write_image(folder / "tissue.jpg", 200 + pitch * across, 200 + pitch * across)
+
+
+def _barcode(k: int) -> str:
+    """Return the barcode of a number: 16 letters, as Space Ranger's."""
+    return "".join("ACGT"[k >> 2 * place & 3] for place in range(16)) + "-1"
 
 
 def write_image(path: Path, width: int, height: int) -> None:

@@ -18,6 +18,7 @@ from benchmarks.files import (
     write_coord,
     write_counts,
     write_image,
+    write_outs,
     write_patches,
     write_pngs,
 )
@@ -43,6 +44,7 @@ class Sizes:
     bins: tuple[int, ...] = (1_000, 3_000, 10_000, 30_000, 100_000, 200_000)  # of Visium HD slides, with so many genes
     bins_genes: int = 3000
     bins_plain: int = 30_000  # the largest that is read by pandas and Pillow, too
+    added: tuple[int, int] = (30_000, 18_085)  # bins of 8 µm, and their genes, of a slide that is added
     headers: tuple[int, int, int] = (1149, 30_000, 99_086)  # slides, genes of each, and all genes
     patches: int = 2000
     step: int = 32
@@ -53,8 +55,8 @@ class Sizes:
 
 
 QUICK = Sizes(spots=300, genes=2000, st=(3, 4), margin=300, huge=20, slides=2, small_slides=(2, 4),
-              headers=(8, 200, 500), bins=(300, 1000, 3000), bins_genes=200, bins_plain=1000, patches=128, step=16,
-              vision="tiny", probe=(300, 32), silhouette=1000)  # fmt: skip
+              added=(400, 200), headers=(8, 200, 500), bins=(300, 1000, 3000), bins_genes=200, bins_plain=1000,
+              patches=128, step=16, vision="tiny", probe=(300, 32), silhouette=1000)  # fmt: skip
 
 
 class Inputs:
@@ -106,6 +108,16 @@ class Inputs:
     def visium(self) -> tuple[Path]:
         """A root with one Visium slide of usual size, 14 % of its counts not 0."""
         return (self._once("visium", lambda root: self._slide(root, "Bench_Visium", 63, self._rows)),)
+
+    def outs(self) -> tuple[Path, Path]:
+        """Space Ranger's folder of a Visium slide, 14 % of its counts not 0, and a folder to add it to."""
+        s = self.sizes
+        return self._once("outs-visium", lambda folder: write_outs(folder, s.spots, s.genes, 0.14)) / "outs", self.made
+
+    def hd_outs(self) -> tuple[Path, Path]:
+        """The same of bins of 8 µm, 2 % of their counts not 0."""
+        bins, genes = self.sizes.added
+        return self._once("outs-hd", lambda folder: write_outs(folder, bins, genes, 0.02, 8)) / "outs", self.made
 
     def few_roots(self) -> tuple[Path]:
         """A root with several such slides."""

@@ -53,13 +53,15 @@ def hd_line(results: dict) -> str:
     """Say of the large Visium HD slide how much comes a second, and what is in memory with the imports."""
     if not (hd := results.get("hd")):
         return ""
-    said = []
-    for row in results["rows"]:
-        if row["case"].startswith("hd-"):
-            name, ours = row["case"].removeprefix("hd-"), row["ours"]
-            speed = "" if name == "first" else f"{hd['bins'] / ours['seconds']:,.0f} bins a second, "
-            said.append(f"{name}: {speed}{megabytes(max(run['resident_mb'] for run in ours['runs']))}")
-    slide = f"{hd['bins']:,} bins x {hd['genes']:,} genes, a CSV of {hd['csv_bytes'] / 1e9:.1f} GB"
+    return "".join(_hd_slide(one, results["rows"]) for one in hd)
+
+
+def _hd_slide(hd: dict, rows: list[dict]) -> str:
+    names, said = ("first", "stream", "build"), []
+    for name, row in ((name, row) for row in rows for name in names if row["case"] == hd["prefix"] + name):
+        speed = "" if name == "first" else f"{hd['bins'] / row['ours']['seconds']:,.0f} bins a second, "
+        said.append(f"{name}: {speed}{megabytes(max(run['resident_mb'] for run in row['ours']['runs']))}")
+    slide = f"{hd['bins']:,} bins x {hd['genes']:,} genes, .{hd['form']} of {hd['bytes'] / 1e9:.2g} GB"
     return f"The HD slide, {slide}, with all that is resident at the peak, imports too: {'; '.join(said)}.\n\n"
 
 

@@ -18,7 +18,7 @@ from benchmarks.jobs import tuning
 from benchmarks.measure import find_job, run_here
 
 TINY = replace(QUICK, spots=40, genes=60, st=(2, 2), huge=3, slides=2, small_slides=(2,),
-               headers=(3, 20, 40), bins=(20, 40), bins_genes=50, bins_plain=20, patches=24, step=4,
+               added=(30, 40), headers=(3, 20, 40), bins=(20, 40), bins_genes=50, bins_plain=20, patches=24, step=4,
                probe=(300, 16), silhouette=300)  # fmt: skip
 ELSEWHERE = {"workers", "batches", "build", "panel"}  # of other processes, or of more genes than there are here
 PACKAGES = "datasets pandas pillow polars pyarrow scanpy scikit-learn torch transformers".split()
@@ -91,11 +91,13 @@ def test_the_hd_slide_is_measured_joins_the_readme_and_is_removed(tmp_path, monk
     monkeypatch.setattr("benchmarks.case.measure", here)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     out = tmp_path / "out"
-    assert hd.main(["--out", str(out), "--bins", "70", "--genes", "40"]) == 0
+    assert hd.main(["--out", str(out), "--bins", "70", "--sparse-bins", "60", "--genes", "40"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     found = json.loads((out / "hd.json").read_text())
-    assert [row["case"] for row in found["rows"]] == ["hd-first", "hd-stream", "hd-build"]
-    assert found["rows"][1]["beside"][0]["remark"] == "" and found["hd"]["bins"] == 70
+    assert [row["case"] for row in found["rows"]] == [
+        f"hd-{of}{what}" for of in ("", "60-") for what in ("first", "stream", "build")
+    ]
+    assert found["rows"][1]["beside"][0]["remark"] == "" and [one["bins"] for one in found["hd"]] == [70, 60]
     assert "resident at the peak, imports too: first: 5 MB; stream: " in (out / "hd.md").read_text()
 
     readme = tmp_path / "README.md"
@@ -103,7 +105,8 @@ def test_the_hd_slide_is_measured_joins_the_readme_and_is_removed(tmp_path, monk
     assert hd.main(["--out", str(out), "--readme", str(readme)]) == 0
     said = readme.read_text()
     assert said.startswith("before\n") and said.endswith("after\n")
-    assert "| first example of 70 HD bins x 40 genes |" in said
+    assert "| first example of 70 HD bins x 40 genes, .csv |" in said
+    assert "The HD slide, 60 bins x 40 genes, .h5 of " in said
 
 
 def test_an_hd_slide_that_has_no_room_is_refused(tmp_path, capsys):

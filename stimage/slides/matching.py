@@ -107,5 +107,9 @@ def unique_ids(ids: pa.Array, slide: str) -> pa.Array:
     """Return ids that no other slide has: an id that does not begin with the slide's name gets the name in front."""
     if pc.all(pc.starts_with(ids, f"{slide}_")).as_py():  # as in the data set
         return ids
-    begins = re.compile(re.escape(fold_name(slide)) + r"(?![^\W_])")  # slide A1 has not the spots of slide A10
+    folded = fold_name(slide)
+    other = pc.and_(pc.string_is_ascii(ids), pc.invert(pc.starts_with(ids, folded, ignore_case=True)))
+    if pc.all(other).as_py():  # as Space Ranger's, of which there may be millions
+        return pc.binary_join_element_wise(pa.scalar(slide), ids, "_")
+    begins = re.compile(re.escape(folded) + r"(?![^\W_])")  # slide A1 has not the spots of slide A10
     return pa.array([one if begins.match(fold_name(one)) else f"{slide}_{one}" for one in ids.to_pylist()], pa.string())
