@@ -72,10 +72,9 @@ def _blend(pixels: np.ndarray, xy: np.ndarray, mask: np.ndarray, tones: np.ndarr
     """Paint a mask (k x k) in a tone (n x 3) around each place (n x 2) of an image (float32), in place."""
     half, (down, across) = len(mask) // 2, np.nonzero(mask)
     share = mask[down, across].astype(np.float32)[None, :, None]
-    for at in range(0, len(xy), max(1, BLENDED_PIXELS // len(down))):
-        x, y = (
-            xy[at : at + BLENDED_PIXELS // len(down), k, None] + cells - half for k, cells in enumerate((across, down))
-        )
+    most = max(1, BLENDED_PIXELS // max(1, len(down)))
+    for at in range(0, len(xy), most):
+        x, y = (xy[at : at + most, k, None] + cells - half for k, cells in enumerate((across, down)))
         tone = tones[at : at + len(x), None]
         inside = (x >= 0) & (y >= 0) & (x < pixels.shape[1]) & (y < pixels.shape[0])
         old = pixels[np.where(inside, y, 0), np.where(inside, x, 0)]

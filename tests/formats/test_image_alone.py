@@ -90,6 +90,16 @@ def test_twice_the_same(image, tmp_path):
     assert one == two
 
 
+def test_dust_is_no_tissue(image, tmp_path):
+    add(image, tmp_path)
+    clean = places(tmp_path)
+    pixels = np.array(Image.open(image))
+    pixels[40:60, 40:60] = np.random.default_rng(0).integers(0, 255, (20, 20, 3))
+    Image.fromarray(pixels).save(tmp_path / "dust.png")
+    add(tmp_path / "dust.png", tmp_path)
+    assert places(tmp_path) == clean
+
+
 def test_all_of_the_image(image, tmp_path):
     add(image, tmp_path, whole_image=True)
     assert len(places(tmp_path)) == pytest.approx(1200 * 900 / (50 * 50 * np.sqrt(3) / 2), rel=0.08)

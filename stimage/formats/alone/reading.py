@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 
 import numpy as np
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import label, uniform_filter
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".qptiff", ".mrxs", ".scn", ".bif",
           ".svslide", ".vms", ".vmu", ".jp2", ".j2k", ".jxl", ".dcm", ".bmp")  # fmt: skip
 MOST_SPOTS = 10_000_000  # as many as bins of 2 µm are on a Visium HD slide
+SPECK = 30_000  # µm² of tissue, below which it is dust: four Visium spots
 SHOWS_TISSUE = 0.5  # share of a spot's square
 LEAST_PX = 2  # across a spot
 COLOURLESS = 8  # of 255: by which the bands of a picture without colour differ at most
@@ -35,8 +36,8 @@ def is_image(path: Path) -> bool:
 def read_image_alone(path: Path, options: ImportOptions) -> ImportedSlide:
     """Lay a lattice on an image's tissue, or on all of it.
 
-    A spot is where at least half of its square is tissue in a small view of the image. So there are about as many spots
-    as the tissue's area has cells of the lattice.
+    A spot is where at least half of its square is tissue in a small view of the image; specks are no tissue. So there
+    are about as many spots as the tissue's area has cells of the lattice.
 
     Raises
     ------
@@ -54,7 +55,7 @@ def read_image_alone(path: Path, options: ImportOptions) -> ImportedSlide:
     pixels, step = small_image(path)
     if np.ptp(pixels.astype(int), axis=2).max() < COLOURLESS:
         log.warning("%s: has no colour, so it is no H&E image; is it a mask?", path)
-    tissue = np.ones(pixels.shape[:2], bool) if options.whole_image else _tissue(path, pixels)
+    tissue = np.ones(pixels.shape[:2], bool) if options.whole_image else _tissue(path, pixels, SPECK / (um * step) ** 2)
     if (about := tissue.sum() * step**2 / plan.cell) > MOST_SPOTS:
         raise DataError(f"{path}: a lattice of {plan.pitch_um:g} µm would have about {about:,.0f} spots, more than "
                         f"{MOST_SPOTS:,}; pass a larger pitch_um= (--pitch-um)")  # fmt: skip
@@ -99,12 +100,15 @@ def _check_size(path: Path, plan: LatticePlan, um: float, width: int, height: in
                         "or pass a smaller spot_um= (--spot-um), or of bins pitch_um= (--pitch-um)")  # fmt: skip
 
 
-def _tissue(path: Path, pixels: np.ndarray) -> np.ndarray:
+def _tissue(path: Path, pixels: np.ndarray, speck: float) -> np.ndarray:
+    """Return which pixels are tissue, without parts of fewer pixels than a speck has, unless all are such."""
     tissue, parted = part_tissue(pixels)
     if not parted or not tissue.any():
         raise DataError(f"{path}: no tissue is to be told from glass in it; if all of it is tissue, pass "
                         "whole_image=True (--whole-image)")  # fmt: skip
-    return tissue
+    parts, _ = label(tissue, np.ones((3, 3)))
+    sizes = np.bincount(parts.ravel())[1:]
+    return np.isin(parts, 1 + np.flatnonzero(sizes >= min(speck, sizes.max())))
 
 
 def _lay(
