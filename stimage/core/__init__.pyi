@@ -56,4 +56,5 @@ from .tables import rewriting as rewriting
 from .together import finish_placing as finish_placing
 from .together import not_in_place as not_in_place
 from .together import place as place
+from .together import replaced as replaced
 from .together import staged as staged

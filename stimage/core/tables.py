@@ -165,7 +165,7 @@ def _lines(path: str | os.PathLike, source: str, by_hand: bool) -> Iterator[tupl
     number, warned = 0, False
     try:
         for number, line in enumerate(_byte_lines(path, source), 1):
-            text, known = _decode(line, f"{source}: line {number}", number == 1, by_hand)
+            text, known = _decode(line, source, number, by_hand)
             if not known and not warned:
                 log.warning("%s: line %d is not UTF-8; read as Windows-1252 (Latin-1)", source, number)
                 warned = True
@@ -191,10 +191,12 @@ def _byte_lines(path: str | os.PathLike, source: str) -> Iterator[bytes]:
                 yield from line.splitlines(keepends=True)
 
 
-def _decode(line: bytes, source: str, first: bool, by_hand: bool) -> tuple[str, bool]:
+def _decode(line: bytes, path: str, number: int, by_hand: bool) -> tuple[str, bool]:
     """Return a line's text, and whether it is UTF-8."""
+    source, first = f"{path}: line {number}", number == 1
     if first and line[:2] in UTF16:
-        raise DataError(f"{source}: is UTF-16; save the file as UTF-8 (in Excel: CSV UTF-8)")
+        as_utf8 = "save the file as UTF-8 (in Excel: CSV UTF-8)"
+        raise DataError(f"{source}: is UTF-16; {as_utf8}" if by_hand else f"{path}: {other_form(path, line)}")
     if b"\0" in line:
         raise DataError(f"{source}: has a zero byte, so the file is no text; expected text, plain or gzip")
     if first and line.lstrip(b"\xef\xbb\xbf \t").startswith(b"<"):
@@ -204,7 +206,8 @@ def _decode(line: bytes, source: str, first: bool, by_hand: bool) -> tuple[str, 
     except UnicodeDecodeError as error:
         bad = line[error.start]
         if not by_hand:
-            raise DataError(f"{source}: byte {bad:#x} is not UTF-8; save the file as UTF-8") from None
+            how = f"if it is Windows-1252, by {rewriting(path, encoding='cp1252')}"
+            raise DataError(f"{source}: byte {bad:#x} is not UTF-8; save the file as UTF-8, {how}") from None
     try:
         return line.decode("cp1252"), False
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ killed after is finished by the next process that lists or writes the folder.
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
@@ -94,6 +94,19 @@ def not_in_place(root: Path) -> set[str]:
     else:
         return set()  # what is there now, another process is placing at this moment
     return {path.relative_to(root / READY).as_posix() for path in listed(root / READY, "**/*") if path.is_file()}
+
+
+def replaced(root: Path, waiting: Collection[str]) -> set[str]:
+    """Return files below ``root`` that others of another name have replaced, and that could not be removed yet.
+
+    ``waiting`` are those that are `not_in_place`: while a new file waits, the old one of its folder holds.
+    """
+    try:
+        names = (root / READY / GONE).read_text(encoding="utf-8").split("\n")
+    except OSError:
+        return set()  # nothing was cut off
+    held = {name.rpartition("/")[0] for name in waiting}
+    return {name for name in names if name and name.rpartition("/")[0] not in held}
 
 
 def _remove_killed(root: Path) -> None:

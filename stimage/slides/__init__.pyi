@@ -112,6 +112,7 @@ from .splits.splitting import split_slides as split_slides
 from .splits.table import SPLITS as SPLITS
 from .splits.table import SPLITS_FILE as SPLITS_FILE
 from .splits.table import SplitTable as SplitTable
+from .splits.table import find_table as find_table
 from .splits.table import read_splits as read_splits
 from .spots import SpotBlock as SpotBlock
 from .spots import Spots as Spots

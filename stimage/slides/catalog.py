@@ -12,7 +12,7 @@ from typing import Any
 from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError
 from stimage.core.storage import list_folder, normal_root, pinned
-from stimage.core.together import not_in_place
+from stimage.core.together import not_in_place, replaced
 from stimage.slides.choosing import matching, named, unknown_slide, without
 from stimage.slides.hest.folder import METADATA, Sample, read_samples
 from stimage.slides.meta_file import find_meta, read_meta
@@ -198,6 +198,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     """
     root = pinned(normal_root(root), access)
     waiting = not_in_place(Path(root)) if is_local(root) else set()
+    old = replaced(Path(root), waiting) if is_local(root) else set()
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(url, access) if url else None
     notes = {
@@ -205,7 +206,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     }
     slides, broken = {}, {}
     for tech in TECHS:
-        for name, files in sorted(slide_files(root, tech, access).items()):
+        for name, files in sorted(slide_files(root, tech, access, old).items()):
             row = (meta or {}).get(name)
             slide = _slide(tech, files, row, notes.get(fold_name(f"{name}_anno.csv")), access)
             if name in slides:

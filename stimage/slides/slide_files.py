@@ -1,5 +1,7 @@
 """The files of slides, found by how a root's folders and files are called."""
 
+from collections.abc import Collection
+
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError
 from stimage.core.storage import list_folder
@@ -13,11 +15,16 @@ REQUIRED_FILES = {  # part of a slide: folder and how its file's name ends
 }
 
 
-def slide_files(root: str, tech: str, access: Access = OPEN) -> dict[str, dict[str, dict]]:
-    """Return folded slide name → part → file; the part "name" is the slide's name as its files spell it."""
+def slide_files(root: str, tech: str, access: Access = OPEN, but: Collection[str] = ()) -> dict[str, dict[str, dict]]:
+    """Return folded slide name → part → file; the part "name" is the slide's name as its files spell it.
+
+    ``but`` are files below the root that are not looked at.
+    """
     found = {}
     for part, (folder, suffixes) in REQUIRED_FILES.items():
         for filename, file in list_folder(root, f"{tech}/{folder}", access).items():
+            if f"{tech}/{folder}/{filename}" in but:
+                continue
             if suffix := next((s for s in suffixes if filename.lower().endswith(s)), None):
                 name = filename[: -len(suffix)]
                 check_name(name, file["url"])

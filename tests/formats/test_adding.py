@@ -155,3 +155,23 @@ def test_what_another_process_is_placing_is_no_unfinished_adding(root, monkeypat
     monkeypatch.setattr("stimage.core.together.finish_placing", lambda root: None)  # the other one has ended meanwhile
     assert [slide.name for slide in read_catalog(str(root)).select(Filters())] == ["Mine", "Other"]
     assert not_in_place(root) == set()
+
+
+def test_another_form_of_counts_on_a_root_that_cannot_be_written(root, monkeypatch):
+    """Cut off before the new counts are there, while the old ones are still beside them, and at each step between."""
+    write_slide(imported(7), root, MetaRow("Mine"), "csv")
+    before = spots_of(root)
+    with pytest.raises(DataError, match="cut off"), monkeypatch.context() as cut:
+        cut.setattr(Path, "replace", read_only(Path.replace))
+        write_slide(imported(7), root, MetaRow("Mine"))
+    monkeypatch.setattr(Path, "replace", read_only(Path.replace))
+    monkeypatch.setattr(Path, "unlink", lambda path, **_: read_only(None)(root / READY / path.name, path))
+    forms = lambda: {slide.name: Path(slide.counts).suffix for slide in read_catalog(str(root)).select()}  # noqa: E731
+    assert spots_of(root) == before and forms()["Mine"] == ".csv"
+    for file in [path for path in listed(root / READY, "**/*") if path.is_file()]:
+        os.replace(file, root / file.relative_to(root / READY))
+        assert "Other" in spots_of(root) and forms().get("Mine") in (None, ".h5")
+    assert spots_of(root) == before and forms()["Mine"] == ".h5"
+    assert (root / "Visium/gene_exp/Mine_count.csv").exists()
+    monkeypatch.undo()
+    assert spots_of(root) == before and not (root / "Visium/gene_exp/Mine_count.csv").exists()

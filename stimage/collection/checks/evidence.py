@@ -89,11 +89,12 @@ def gather(
     gene: str | None = None,
     broken: str | None = None,
     genes_file: str | None = None,
+    max_pixels: int = MAX_IMAGE_PIXELS,
 ) -> Evidence:
     """Read all parts of a slide.
 
     ``meta`` is the slide's row of the meta file, ``gene`` one whose counts are wanted, ``broken`` what the catalog says
-    of the slide, ``genes_file`` the root's own ``genes.parquet``.
+    of the slide, ``genes_file`` the root's own ``genes.parquet``; images of more than ``max_pixels`` are refused.
 
     Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.
     """
@@ -111,10 +112,12 @@ def gather(
     coordinates = part("coord", slide.coord, read_coordinates)
     scale = slide_scale(coordinates, slide) if coordinates else None
     shapes = shapes_of(coordinates, slide, scale) if coordinates else None
-    picture = part("image", slide.image, lambda path: _read_picture(path, shapes))
+    picture = part("image", slide.image, lambda path: _read_picture(path, shapes, max_pixels))
     patches = None
     if picture and coordinates:
-        patches = part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates)) or []
+        patches = (
+            part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates, max_pixels)) or []
+        )
     counts = part("counts", slide.counts, lambda path: _read_counts(path, gene))
     labels = part("annotation", slide.annotation, read_labels)
     refused = None
@@ -140,10 +143,10 @@ def _refused(
     return None
 
 
-def _read_picture(path: str, shapes: SpotShapes | None) -> Picture:
-    info = image_info(path)
+def _read_picture(path: str, shapes: SpotShapes | None, max_pixels: int) -> Picture:
+    info = image_info(path, max_pixels)
     parts = whole(info, THUMBNAIL), around(shapes, info, SIDE) if shapes else whole(info, SIDE)
-    small, view = read_views(path, parts, MAX_IMAGE_PIXELS)
+    small, view = read_views(path, parts, max_pixels)
     digest = hashlib.blake2b(digest_size=16)
     with open(path, "rb") as file:
         while chunk := file.read(1 << 20):
@@ -152,14 +155,16 @@ def _read_picture(path: str, shapes: SpotShapes | None) -> Picture:
                    too_dark(path, info, small.pixels))  # fmt: skip
 
 
-def _sample_patches(path: str, info: ImageInfo, coordinates: Coordinates) -> list[np.ndarray]:
+def _sample_patches(
+    path: str, info: ImageInfo, coordinates: Coordinates, max_pixels: int = MAX_IMAGE_PIXELS
+) -> list[np.ndarray]:
     """Read patches around spots, from all over the image; small spots with what lies around them."""
     least = min(LOOKED_AT, max(min(info.width, info.height) // 4, 16)) / 2
     boxes = square_boxes(coordinates.x, coordinates.y, np.maximum(coordinates.r, least))
     inside = (boxes[:, :2] >= 0).all(1) & (boxes[:, 2] <= info.width) & (boxes[:, 3] <= info.height)
     boxes = boxes[inside][np.argsort(boxes[inside, 1], kind="stable")]
     some = np.unique(np.linspace(0, len(boxes) - 1, min(SAMPLED, len(boxes))).astype(int))
-    return list(read_patches(path, boxes[some]))
+    return list(read_patches(path, boxes[some], max_pixels))
 
 
 def _read_counts(path: str, gene: str | None) -> Counts:

@@ -20,6 +20,7 @@ from stimage.core.storage import list_folder, local_copy
 from stimage.core.tables import csv_text
 from stimage.genes.vocabulary import GENES_FILE
 from stimage.slides.catalog import Catalog, Slide
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.names import fold_name
 
 PICTURES, SMALL = "pictures", "thumbnails"
@@ -38,11 +39,17 @@ class Checked:
 
 
 def check_one(
-    task: tuple[Slide, Mapping[str, str] | None, str | None], out: Path | None, colour: str, genes_file: str | None
+    task: tuple[Slide, Mapping[str, str] | None, str | None],
+    out: Path | None,
+    colour: str,
+    genes_file: str | None,
+    max_pixels: int,
 ) -> Checked:
     """Check a slide, and draw it into folders of ``out`` if that is given; ``colour`` as `draw_overlay` takes it."""
     slide, meta, broken = task
-    evidence = gather(slide, meta, None if colour in ("counts", "annotation") else colour, broken, genes_file)
+    evidence = gather(
+        slide, meta, None if colour in ("counts", "annotation") else colour, broken, genes_file, max_pixels
+    )
     digests = {}
     if evidence.picture:
         digests["image"] = evidence.picture.file_digest
@@ -54,7 +61,12 @@ def check_one(
 
 
 def check_all(
-    catalog: Catalog, slides: Sequence[Slide], out: Path | None, colour: str, workers: int
+    catalog: Catalog,
+    slides: Sequence[Slide],
+    out: Path | None,
+    colour: str,
+    workers: int,
+    max_pixels: int = MAX_IMAGE_PIXELS,
 ) -> Iterator[Checked]:
     """Check slides in processes, and yield them as they finish; a slide whose process dies fails the check "files"."""
     tasks = [
@@ -62,7 +74,7 @@ def check_all(
     ]
     own = list_folder(catalog.root, "", catalog.access).get(GENES_FILE)
     genes_file = local_copy(own["url"], catalog.access) if own else None
-    check = partial(check_one, out=out, colour=colour, genes_file=genes_file)
+    check = partial(check_one, out=out, colour=colour, genes_file=genes_file, max_pixels=max_pixels)
     for (slide, *_), checked, died in in_processes(check, tasks, workers):
         yield checked or Checked(slide, [Finding(slide.name, "files", "fail", died, "check it alone")], {}, False)
 
