@@ -172,6 +172,6 @@ def test_another_form_of_counts_on_a_root_that_cannot_be_written(root, monkeypat
         os.replace(file, root / file.relative_to(root / READY))
         assert "Other" in spots_of(root) and forms().get("Mine") in (None, ".h5")
     assert spots_of(root) == before and forms()["Mine"] == ".h5"
-    assert (root / "Visium/gene_exp/Mine_count.csv").exists()
+    assert (root / "ST/gene_exp/Mine_count.csv").exists()
     monkeypatch.undo()
-    assert spots_of(root) == before and not (root / "Visium/gene_exp/Mine_count.csv").exists()
+    assert spots_of(root) == before and not (root / "ST/gene_exp/Mine_count.csv").exists()

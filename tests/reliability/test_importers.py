@@ -50,9 +50,10 @@ def spoil(fault: Fault, source: Source, folder: Path, other: Path) -> str:
     rng = random.Random(fault.seed)
     waits = fault.action == "pipe"  # a table may be one
     name = rng.choice([one for one in source.files if not waits or one != source.options.get("labels")])
-    if fault.action in ("flip", "inside") and (folder / name).parent.joinpath("zarr.json").exists():
-        if "vlen-utf8" in (folder / name).parent.joinpath("zarr.json").read_text() and not name.endswith(".json"):
-            fault = replace(fault, action="truncate")  # numcodecs makes room for as many texts as the first bytes say
+    kind = folder / Path(name).parent / "zarr.json"
+    texts = kind.exists() and "vlen-utf8" in kind.read_text() and not name.endswith(kind.name)
+    if texts and fault.action in ("flip", "inside"):
+        fault = replace(fault, action="truncate")  # numcodecs makes room for as many texts as the first bytes say
     if fault.action == "inside":
         inside(folder / name, rng)
     elif fault.action == "swap within" and len(source.files) > 1:

@@ -18,10 +18,10 @@ from stimage.slides.scale.scale import MAX_STRETCH, Scale
 COARSE_UM = 5.0  # µm a pixel, beyond which not even a nucleus of 10 µm is two pixels wide, the least that shows it
 COARSE_PX = 12  # across a spot, nearly so of Visium's 55 µm; where no scale is trusted, r may be wrong as well
 PLAUSIBLE_UM = (0.1, 20)  # µm a pixel: from a 100x objective to a photograph of the slide
-# Below it, made half as large, an image loses nothing: of a blur of 1.5 pixels, 0.5 % of the energy is finer than that.
-# Four real slides of ST have 5.2 to 5.7, also as JPEG of quality 30, blurred by a pixel 3.4 to 3.7, by two at most 2.3;
-# enlarged 2 times 2.5 to 3.2, 3 times at most 2.3, 5 times at most 1.9. Noise alone has 11.5 (one of CytAssist, grey and
-# smooth), enlarged 3 times 4.1 to 4.6, 5 times 2.5 to 3.1, which is what any image of that size can have.
+# Below it, made half as large, an image loses nothing: of a blur of 1.5 pixels, 0.5 % of the energy is finer.
+# Four real slides of ST have 5.2 to 5.7, also as JPEG of quality 30, blurred by a pixel 3.4 to 3.7, by two at most
+# 2.3; enlarged 2 times 2.5 to 3.2, 3 times at most 2.3, 5 times at most 1.9. Noise alone, as of a grey and smooth
+# picture of CytAssist, has 11.5, enlarged 3 times 4.1 to 4.6, 5 times 2.5 to 3.1, the most that any such image has.
 BLURRED = 3.2
 
 REMEDIES = {
