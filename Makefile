@@ -9,6 +9,7 @@
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
 # make bench-gpu            fine-tuning on a GPU, in each of its ways, beside the original's: the same, in some ten minutes
 # make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours
+# make bench-images [IMAGE=slide.png]   patches from each format of image beside its own decoder, and from a pyramid, in some 20 minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
 # make docs                 the API, from the docstrings, as pages in out/docs
@@ -28,7 +29,7 @@ QUICK := $(addprefix tests/, examples genes sample slides collection/test_make_m
 	$(addprefix test_, bad_input.py builder.py columns.py dropped.py files.py house.py resume.py tables.py))
 SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test quick faults lint docs bench bench-gpu bench-hd bench-compare test-data test-datasets3 test-oldest test-timm clean
+.PHONY: demo test quick faults lint docs bench bench-gpu bench-hd bench-images bench-compare test-data test-datasets3 test-oldest test-timm clean
 
 # what a user needs; developers' tools come on top of it
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml setup.py
@@ -67,6 +68,9 @@ bench: $(VENV)/developed
 
 bench-hd: $(VENV)/developed
 	$(BIN)/python -m benchmarks.hd --out $(OUT)/bench --bins $(SIZE) --sparse-bins $(SPARSE)
+
+bench-images: $(VENV)/developed
+	$(BIN)/python -m benchmarks.images --out $(OUT)/bench $(if $(IMAGE),--image $(IMAGE))
 
 bench-gpu: $(VENV)/developed
 	$(BIN)/python -m benchmarks.gpu --out $(OUT)/bench-gpu

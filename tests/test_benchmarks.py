@@ -6,11 +6,13 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 from accelerate.state import AcceleratorState
+from PIL import Image
 
 from benchmarks import __main__ as program
-from benchmarks import compare, gpu, growth, hd, report
+from benchmarks import compare, gpu, growth, hd, images, report
 from benchmarks.case import Case, Side
 from benchmarks.cases import make_cases
 from benchmarks.inputs import QUICK, Inputs
@@ -83,12 +85,13 @@ def test_results_are_written_and_fill_the_readme(tmp_path, capsys):
     assert readme.read_text() == f"{report.END} {report.BEGIN}" and "each once" in capsys.readouterr().err
 
 
-def test_the_hd_slide_is_measured_joins_the_readme_and_is_removed(tmp_path, monkeypatch):
-    def here(job: str, *arguments: object, **_: object) -> list[dict]:
-        run = run_here(job, *arguments)
-        return [run | {"mb": 1.0, "peak_mb": 2.0, "resident_mb": 3.0 + len(run["found"])}]
+def _here(job: str, *arguments: object, **_: object) -> list[dict]:
+    run = run_here(job, *arguments)
+    return [run | {"mb": 1.0, "peak_mb": 2.0, "resident_mb": 3.0 + len(run["found"])}]
 
-    monkeypatch.setattr("benchmarks.case.measure", here)
+
+def test_the_hd_slide_is_measured_joins_the_readme_and_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("benchmarks.case.measure", _here)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     out = tmp_path / "out"
     assert hd.main(["--out", str(out), "--bins", "70", "--sparse-bins", "60", "--genes", "40"]) == 0
@@ -204,3 +207,20 @@ def test_without_a_gpu_nothing_is_measured(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert gpu.main(["--out", str(tmp_path)]) == 0
     assert "no GPU" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+def test_each_format_of_image_is_measured_beside_its_own_decoder(tmp_path, monkeypatch):
+    """At a small size, in this process: patches are alike bit for bit, else it raises; and docs get the table."""
+    monkeypatch.setattr("benchmarks.case.measure", _here)
+    picture = tmp_path / "real.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (1300, 1200, 3), np.uint8)).save(picture)
+    out, page = tmp_path / "out", tmp_path / "page.md"
+    small = ["--side", "500", "--huge", "900", "--patches", "6", "--image", str(picture)]
+    assert images.main(["--out", str(out), *small]) == 0
+    found = json.loads((out / "images.json").read_text())
+    assert [row["case"] for row in found["rows"]] == [*images.FORMATS, "TIFF, JPEG, 900 x 900 pixels"]
+    made, real = found["pyramids"]
+    assert 0 < made["difference"] < 10 and 0 < real["difference"] < 10
+    page.write_text("<!-- images -->\n<!-- /images -->\n")
+    assert images.main(["--out", str(out), "--readme", str(page)]) == 0
+    assert "| SVS, JPEG | libvips |" in page.read_text() and "a real slide's image" in page.read_text()

@@ -29,6 +29,7 @@ from stimage.slides.counts.wide_csv import make_unique
 from stimage.slides.hest.folder import read_samples
 from stimage.slides.images.reader import open_image
 from stimage.slides.images.readers.pixel_size import contradiction
+from stimage.slides.images.readers.remedies import by_us, not_supported
 from stimage.slides.meta_file import META_COLUMNS, META_FILE, MetaRow, find_meta
 from stimage.slides.names import check_name, fold_name
 from stimage.slides.slide_files import REQUIRED_FILES, slide_files
@@ -101,6 +102,10 @@ def _with_image_scale(found: ImportedSlide) -> ImportedSlide:
     if not isinstance(found.image, Path):
         return found
     image = open_image(str(found.image))
+    if not image.alone:
+        raise not_supported(
+            str(found.image), "an image of several files, where a root has one", by_us(str(found.image))
+        )
     if what := contradiction(image.pixel_sizes):
         log.warning("%s: %s; pass um_per_px= (--um-per-px) if the first is wrong", found.image, what)
     if not image.um_per_px:

@@ -54,6 +54,8 @@ from .images.reader import open_image as open_image
 from .images.reader import read_patches as read_patches
 from .images.reader import too_dark as too_dark
 from .images.readers.pixel_size import contradiction as contradiction
+from .images.readers.remedies import by_us as by_us
+from .images.readers.remedies import not_supported as not_supported
 from .images.readers.slide_image import SlideImage as SlideImage
 from .images.tissue import find_tissue as find_tissue
 from .images.tissue import part_tissue as part_tissue

@@ -11,7 +11,7 @@ from stimage.slides.names import check_name, fold_name
 REQUIRED_FILES = {  # part of a slide: folder and how its file's name ends
     "coord": ("coord", ("_coord.csv", "_coord.csv.gz")),
     "counts": ("gene_exp", SUFFIXES),
-    "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff")),
+    "image": ("image", (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".scn", ".bif")),
 }
 
 

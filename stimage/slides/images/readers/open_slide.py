@@ -12,7 +12,7 @@ from stimage.slides.images.readers.slide_image import ImageInfo, Level, SlideIma
 CACHE = 1 << 27  # bytes of decoded tiles
 WHITE = "FFFFFF"  # where a scanner took no picture, and does not say what colour glass has
 HEADS = {b"ZISRAWFILE": "Zeiss CZI", b"SQLite format 3": "Sakura svslide", b"[Virtual Micros": "Hamamatsu VMS or VMU"}
-SEVERAL = {"mirax": "MIRAX", "hamamatsu": "Hamamatsu VMS or VMU", "dicom": "DICOM"}  # may be of several files
+SEVERAL = ("MIRAX", "Hamamatsu VMS or VMU", "DICOM")  # whose slides are several files
 
 
 def vendor_by_head(head: bytes) -> str:
@@ -32,7 +32,7 @@ class OpenSlideImage(SlideImage):
     """
 
     def __init__(self, path: str, vendor: str):
-        self.path, self._vendor = path, vendor
+        self.path, self.alone = path, vendor not in SEVERAL
         try:
             openslide = needs("openslide")
         except NotInstalled as error:

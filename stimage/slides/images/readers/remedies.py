@@ -46,6 +46,13 @@ def by_imagecodecs(path: str) -> str:
     )
 
 
+def by_us(path: str) -> str:
+    """Return the command that makes one file of an image of several, in little memory."""
+    return _python(
+        f"from stimage.slides.images.converting import convert_image as c; c('{_name(path)}', 'converted.tif')"
+    )
+
+
 def _python(code: str) -> str:
     return f'python -c "{code}"'
 

@@ -56,6 +56,8 @@ class SlideImage(ABC):
         What its header says.
     levels : tuple of Level
         Level 0, which has all pixels, and the smaller ones that the file has, in falling size.
+    alone : bool
+        Whether the file is all of the image; a root's image is one file.
     pixel_sizes : tuple of PixelSize
         What the file says of a pixel's size, the most trusted first: none, or several, which may contradict each other.
     """
@@ -64,6 +66,7 @@ class SlideImage(ABC):
     info: ImageInfo
     levels: tuple[Level, ...]
     pixel_sizes: tuple[PixelSize, ...] = ()
+    alone: bool = True
 
     @property
     def width(self) -> int:
