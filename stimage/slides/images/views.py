@@ -62,8 +62,11 @@ def read_views(path: str, parts: Sequence[Part], max_pixels: int) -> list[View]:
         of.append(np.full(len(edges), k))
     rows, of = np.concatenate(boxes), np.concatenate(of)
     order = np.argsort(rows[:, 1], kind="stable")
-    found: list[list[np.ndarray]] = [[] for _ in parts]
+    sizes = [((part.right - part.left) // part.step, int((of == k).sum())) for k, part in enumerate(parts)]
+    found = [np.empty((high, wide, 3), np.uint8) for wide, high in sizes]  # rows kept one by one would pin freed strips
+    done = [0 for _ in parts]
     for k, strip in zip(of[order].tolist(), read_patches(path, rows[order], max_pixels)):
         step = parts[k].step
-        found[k].append(strip.reshape(step, -1, step, 3).mean((0, 2)).astype(np.uint8))
-    return [View(np.stack(some), part.left, part.top, part.step) for part, some in zip(parts, found)]
+        found[k][done[k]] = strip.reshape(step, -1, step, 3).mean((0, 2))
+        done[k] += 1
+    return [View(view, part.left, part.top, part.step) for part, view in zip(parts, found)]
