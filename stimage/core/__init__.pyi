@@ -1,5 +1,5 @@
-from .access import Access as Access
 from .access import OPEN as OPEN
+from .access import Access as Access
 from .access import is_local as is_local
 from .arguments import check_above_0 as check_above_0
 from .arguments import check_whole as check_whole

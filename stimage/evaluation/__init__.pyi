@@ -6,8 +6,8 @@ from .embeddings import read_embeddings as read_embeddings
 from .embeddings import write_embeddings as write_embeddings
 from .expression import ALPHAS as ALPHAS
 from .expression import HEST_PCA as HEST_PCA
-from .expression import SlidePrediction as SlidePrediction
 from .expression import WIDE_ALPHAS as WIDE_ALPHAS
+from .expression import SlidePrediction as SlidePrediction
 from .expression_data import EmbeddedSlide as EmbeddedSlide
 from .expression_data import embedded_slides as embedded_slides
 from .expression_data import read_expression as read_expression

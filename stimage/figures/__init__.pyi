@@ -3,12 +3,12 @@ from .charts import collection_pies as collection_pies
 from .charts import f1_bars as f1_bars
 from .charts import parts_of as parts_of
 from .charts import score_boxes as score_boxes
+from .check_picture import SIDE as SIDE
 from .check_picture import Bar as Bar
 from .check_picture import Legend as Legend
-from .check_picture import SIDE as SIDE
 from .check_picture import check_picture as check_picture
-from .colours import Look as Look
 from .colours import OTHER as OTHER
+from .colours import Look as Look
 from .colours import label_looks as label_looks
 from .colours import legend_of as legend_of
 from .colours import look_of as look_of

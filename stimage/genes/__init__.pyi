@@ -1,8 +1,8 @@
 from .carried import carried_by as carried_by
 from .carried import names_of as names_of
 from .carried import vocabulary_in as vocabulary_in
-from .choosing import Chosen as Chosen
 from .choosing import DEFAULT_N as DEFAULT_N
+from .choosing import Chosen as Chosen
 from .choosing import choose_genes as choose_genes
 from .choosing import hest_choice as hest_choice
 from .choosing import slide_moments as slide_moments

@@ -1,15 +1,15 @@
+from .ahead import MOST_WORKERS as MOST_WORKERS
 from .ahead import AheadLoader as AheadLoader
 from .ahead import Batches as Batches
 from .ahead import Begun as Begun
-from .ahead import MOST_WORKERS as MOST_WORKERS
 from .ahead import Memory as Memory
 from .ahead import Task as Task
 from .ahead import cores as cores
 from .batches import spot_loader as spot_loader
 from .pixels import augment as augment
 from .pixels import resize as resize
-from .sources import Source as Source
 from .sources import VERIFIED as VERIFIED
+from .sources import Source as Source
 from .sources import open_source as open_source
 from .sources import reading as reading
 from .tensors import BATCH_COLUMNS as BATCH_COLUMNS

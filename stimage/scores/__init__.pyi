@@ -5,11 +5,11 @@ from .embedding_scores import embedding_scores as embedding_scores
 from .embedding_scores import kmeans_clusters as kmeans_clusters
 from .embedding_scores import l2_normalise as l2_normalise
 from .embedding_scores import leiden_clusters as leiden_clusters
-from .folds import Fold as Fold
 from .folds import MAX_SPOTS as MAX_SPOTS
 from .folds import PROBE_SPLITS as PROBE_SPLITS
 from .folds import PROTOCOLS as PROTOCOLS
 from .folds import SEEDS as SEEDS
+from .folds import Fold as Fold
 from .folds import group_folds as group_folds
 from .folds import random_folds as random_folds
 from .linear_probe import PENALTIES as PENALTIES
