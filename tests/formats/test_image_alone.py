@@ -118,6 +118,7 @@ def test_all_of_the_image(image, tmp_path):
         ),
         ({"tech": "VisiumHD", "spot_um": 8.0}, "bins lie side by side"),
         ({"spot_diameter": 40.0}, r"pass spot_um= \(--spot-um\) instead of spot_diameter"),
+        ({"image": "other.png"}, r"is an image alone, on which spots are laid; leave out image= \(--image\)"),
         ({"layer": "counts"}, "is an image alone, which has no layer"),
         ({"rebin": 8}, "is an image alone, without bins to add"),
     ],

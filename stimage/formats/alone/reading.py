@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".qptiff", ".mrxs", ".scn", ".bif",
           ".svslide", ".vms", ".vmu", ".jp2", ".j2k", ".jxl", ".dcm", ".bmp")  # fmt: skip
-MOST_SPOTS = 10_000_000  # as many as bins of 2 µm are on a Visium HD slide
+MOST_SPOTS = 5_000_000  # which take 2 GB of memory; bins of 8 µm on 3 cm²
 SPECK = 30_000  # µm² of tissue, below which it is dust: four Visium spots
 SHOWS_TISSUE = 0.5  # share of a spot's square
 LEAST_PX = 2  # across a spot
@@ -44,7 +44,10 @@ def read_image_alone(path: Path, options: ImportOptions) -> ImportedSlide:
     DataError
         If the image can't be read, has no scale or no tissue, or spots are too small, too large or too many.
     """
-    refuse_options(options, path, "is an image alone", ("image", "layer", "genome", "labels", "library", "positions"))
+    refuse_options(options, path, "is an image alone", ("layer", "genome", "labels", "library", "positions"))
+    if options.image is not None:
+        raise DataError(f"{path}: is an image alone, on which spots are laid; leave out image= (--image), or pass the "
+                        "slide's spots and counts instead of it")  # fmt: skip
     if options.spot_diameter is not None:
         raise DataError(f"{path}: spots of an image alone are given in µm; pass spot_um= (--spot-um) instead of "
                         "spot_diameter= (--spot-diameter)")  # fmt: skip
