@@ -214,6 +214,12 @@ def _check_places(found: ImportedSlide) -> None:
     outside = int(beyond(found).sum())
     if not outside:
         return
+    for name, places in (("x", found.x), ("y", found.y)):
+        if places.max() < 0:
+            raise DataError(
+                f"{found.where}: {name} is negative, {places.min():,.0f} to {places.max():,.0f}: places are counted "
+                f"from the image's upper left corner; give -{name}, if it was turned to be drawn upwards"
+            )
     (where, width, height), drop = _size(found), _drop(found)
     reach = f"it is {width:,} x {height:,} pixels, positions reach x={found.x.max():,.0f}, y={found.y.max():,.0f}"
     what = "does not show all spots" if drop else "is not the image that the positions are of"

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import stimage
@@ -56,3 +58,18 @@ def test_other_encodings_are_told_with_a_command_that_mends_them(root, table, en
     subprocess.run(command, shell=True, check=True)
     assert path.read_text(encoding="utf-8") == text and whole != text
     assert len(list(load(root, streaming=True))) == 9
+
+
+def test_counts_that_were_normalised_and_rounded(tmp_path):
+    """Whole numbers of which each spot has 10,000: no raw counts, though each could be one."""
+    for name, normalised in (("raw", False), ("normalised", True)):
+        write_slide(tmp_path / name, "Slide_A", "ST", side=6)
+        path = tmp_path / name / "ST/gene_exp/Slide_A_count.csv"
+        table = pd.read_csv(path, index_col=0)
+        table[:] = np.random.default_rng(0).poisson(50, table.shape)
+        if normalised:
+            table = (table.div(table.sum(axis=1), axis=0) * 10_000).round().astype(int)
+        table.to_csv(path)
+    status = [stimage.check(tmp_path / name).set_index("check").loc["counts"] for name in ("raw", "normalised")]
+    assert [one.status for one in status] == ["pass", "warn"]
+    assert "all spots have the same sum, 10,000, but for 1%" in status[1].message

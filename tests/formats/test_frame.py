@@ -116,3 +116,13 @@ def test_spots_beyond_the_image(tmp_path):
     assert without_beyond(far) is far
     with pytest.raises(DataError, match=r"is not the image that the positions are of(?!.*drop)"):
         check_frame(far)
+
+
+def test_places_that_were_turned_to_be_drawn_upwards(tmp_path):
+    """The image is not to blame; the remedy of the message is followed."""
+    found = slide_of(tissue(), tmp_path)
+    turned = replace(found, y=-found.y)
+    with pytest.raises(DataError, match=r"^made: y is negative, -.* to -.*; give -y") as error:
+        check_frame(turned)
+    assert "tissue.tif" not in str(error.value)
+    check_frame(replace(turned, y=-turned.y))

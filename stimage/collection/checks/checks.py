@@ -16,6 +16,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 
 FEW_COUNTS = {"ST": 50, "Visium": 50, "VisiumHD": 5}  # median of a spot below which a slide has next to no RNA
+FEW_SPOTS, ALIKE = 20, 0.01  # spots whose sums of raw counts differ by less, as share of these, are not to be met
 MOST_MITOCHONDRIAL = 0.5  # median share above which cells were dying or the library failed
 READING = ("files", "ids", "duplicates", "inside", "radius")  # checks whose fail is that the loader refuses the slide
 MEND = "mend what the message names, or leave the slide out by exclude= (--exclude)"
@@ -95,6 +96,10 @@ def check_counts(counts: Counts) -> Result:
     if counts.fractional:
         message = f"{counts.fractional:,} counts are no whole numbers: they seem to be normalised"
         return Result("fail", message, "get the raw counts", values)
+    totals = counts.totals[counts.totals > 0]
+    if len(totals) >= FEW_SPOTS and totals.std() < ALIKE * totals.mean():
+        message = f"all spots have the same sum, {totals.mean():,.0f}, but for {ALIKE:.0%}: they seem to be normalised"
+        return Result("warn", f"{message}, and rounded", "get the raw counts", values)
     return Result("pass", "all are whole numbers of 0 or more", "", values)
 
 
