@@ -1,6 +1,8 @@
 from .adding import write_slide as write_slide
 from .frame import without_beyond as without_beyond
 from .h5ad import from_anndata as from_anndata
+from .hest.writing import HestOptions as HestOptions
+from .hest.writing import write_hest as write_hest
 from .imported import ImportedSlide as ImportedSlide
 from .imported import ImportOptions as ImportOptions
 from .labels import is_table as is_table

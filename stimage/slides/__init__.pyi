@@ -33,9 +33,12 @@ from .freshness import slide_identity as slide_identity
 from .freshness import with_current_stamps as with_current_stamps
 from .freshness import with_stamps as with_stamps
 from .hest.folder import read_samples as read_samples
+from .hest.metadata import EXACT as EXACT
 from .hest.metadata import HEST_TECHS as HEST_TECHS
+from .hest.metadata import OWN as OWN
 from .hest.metadata import SCALE as SCALE
 from .hest.metadata import SCALE_SOURCE as SCALE_SOURCE
+from .hest.metadata import SPECIES as SPECIES
 from .hest.metadata import read_metadata as read_metadata
 from .hest.places import holds_places as holds_places
 from .hest.places import in_tissue as in_tissue
@@ -47,6 +50,8 @@ from .images.patches import covers_none as covers_none
 from .images.patches import filled_boxes as filled_boxes
 from .images.patches import lies_outside as lies_outside
 from .images.patches import square_boxes as square_boxes
+from .images.pyramid import COMPRESSIONS as COMPRESSIONS
+from .images.pyramid import write_pyramid as write_pyramid
 from .images.reader import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS
 from .images.reader import ImageInfo as ImageInfo
 from .images.reader import image_info as image_info
@@ -91,6 +96,7 @@ from .scale.grids import BIN as BIN
 from .scale.grids import GRIDS as GRIDS
 from .scale.grids import grids_of as grids_of
 from .scale.lattice import measure_lattice as measure_lattice
+from .scale.scale import AGREE as AGREE
 from .scale.scale import LAID as LAID
 from .scale.scale import MAX_STRETCH as MAX_STRETCH
 from .scale.scale import Scale as Scale

@@ -74,11 +74,11 @@ def write_h5ad(
         for slide in progress(slides):
             spots = open_spots(slide, options.on_mismatch)
             for block in blocks_of(spots, genes, options):
-                _append(file, block)
+                append_rows(file, block)
                 per_spot.append(np.diff(block.indptr))
             write_elem(file["uns/spatial"], slide.name, picture_of(spots, options.image_px))
             tables.append(tables_of(spots, options))
-        _write_starts(file["X"], np.concatenate(per_spot), len(genes))
+        write_starts(file["X"], np.concatenate(per_spot), len(genes))
         write_elem(file, "obs", obs_of(tables))
         write_elem(file, "var", var_of(genes))
         write_elem(file, "obsm", obsm_of(tables))
@@ -109,7 +109,8 @@ def block_reader(spots: Spots, genes: Sequence[str], options: ExportOptions) -> 
     return read
 
 
-def _append(file: h5py.File, block: csr_matrix) -> None:
+def append_rows(file: h5py.File, block: csr_matrix) -> None:
+    """Write a block's rows at the end of those that ``X`` has; see `write_starts`."""
     counts = file.require_group("X")
     for name, values in (("data", block.data), ("indices", block.indices)):
         if name in counts:
@@ -119,7 +120,7 @@ def _append(file: h5py.File, block: csr_matrix) -> None:
             counts.create_dataset(name, data=values, maxshape=(None,))
 
 
-def _write_starts(counts: h5py.Group, per_spot: np.ndarray, genes: int) -> None:
+def write_starts(counts: h5py.Group, per_spot: np.ndarray, genes: int) -> None:
     """Make a CSR matrix of what was appended: once, since HDF5 crashes where it replaces something on a full disk."""
     starts = np.append(0, np.cumsum(per_spot, dtype=np.int64))
     kind = counts["indices"].dtype  # scanpy needs one width for both, where it holds the numbers

@@ -21,6 +21,8 @@ HEST_TECHS = {
     "xenium": "VisiumHD",  # pooled to squares side by side, as bins are
 }
 NOMINAL = {"visium": (100.0, 55.0), "spatial transcriptomics": (200.0, 100.0)}  # pitch and spot, µm
+OWN = "stimage"  # key of what a sample that was written from a root says exactly
+EXACT = ("species", "tissue", "pmid", "involve_cancer", "study", "patient")
 SPECIES = {"homo sapiens": "human", "mus musculus": "mouse"}
 PUBMED = re.compile(r"pubmed(?:\.ncbi\.nlm\.nih\.gov)?/(\d+)")
 UNKNOWN = ("", "nan", "none", "null", "na", "n/a")
@@ -72,7 +74,7 @@ def meta_row(name: str, told: Mapping[str, Any], where: str) -> dict[str, str]:
         "gene_num": _number(told, "nb_genes"),
         "um_per_px": _number(told, SCALE),
     }
-    return {
+    row = {
         "slide": name,
         "species": SPECIES.get((species := _text(told, "species")).lower(), species.lower()),
         "tissue": (_text(told, "organ") or _text(told, "tissue")).lower(),
@@ -83,8 +85,11 @@ def meta_row(name: str, told: Mapping[str, Any], where: str) -> dict[str, str]:
         "um_per_px_source": SCALE_SOURCE if SCALE in told else "",
         "study": study,
         "patient": f"{of}{patient}" if patient else f"{of}unknown patient" if study else "",
-        **{column: f"{number:.8g}" if number else "" for column, number in numbers.items()},
+        **{column: f"{number!r}".removesuffix(".0") if number else "" for column, number in numbers.items()},
     }
+    own = told.get(OWN)
+    exact = {key: own[key] for key in EXACT if key in own} if isinstance(own, dict) else {}
+    return row | {key: "" if value is None else str(value) for key, value in exact.items()}
 
 
 def grid_of(told: Mapping[str, Any]) -> tuple[float, float] | None:
