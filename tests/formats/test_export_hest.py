@@ -13,7 +13,7 @@ import stimage
 from stimage.formats.h5ad import read_h5ad
 from stimage.formats.imported import ImportOptions
 from tests.building import files
-from tests.hest import sample as tests_sample
+from tests.hest import sample as made_sample
 from tests.hest import write_sample
 from tests.test_scripts import run
 
@@ -102,7 +102,7 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(sample, tmp_path):
     done = run(SCRIPT, sample, "--slides", ST, "--out", tmp_path / "out", "--patch-um", 20)
     assert done.returncode == 1 and "would up-sample" in done.stderr
     assert not [path for path in files(tmp_path / "out") if not path.startswith(".")]
-    data = tests_sample()
+    data = made_sample()
     data.uns["spatial"]["ST"]["scalefactors"]["spot_diameter_fullres"] = 30.0  # which contradicts the pitch
     write_sample(tmp_path / "a", "TENX1", data, pixel_size_um_estimated=None)
     done = export(tmp_path / "a", tmp_path / "out")

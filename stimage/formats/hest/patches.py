@@ -27,7 +27,8 @@ def write_patches(spots: Spots, ids: Sequence[str], patch: Patch, path: Path) ->
     side = round(patch.source_px(spots.image_path, spots.scale))
     corners = np.rint(np.stack([spots.x, spots.y], 1) - side / 2).astype(np.int64)
     whole = Patch(side * um_per_px, px, upsample=True)  # whole pixels of the image
-    images = whole.cut(spots.image_path, *(corners.T + side / 2), spots.r, spots.scale, spots.max_pixels)
+    x, y = corners.T + side / 2
+    images = whole.cut(spots.image_path, x, y, spots.r, spots.scale, spots.max_pixels)
     told = {"pixel_size": um_per_px, "downsample": side / px, "patch_size_src": side, "patch_size_target": px}
     with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
         shape = (len(spots), px, px, 3)

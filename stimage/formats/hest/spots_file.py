@@ -33,7 +33,7 @@ def write_spots(spots: Spots, ids: Sequence[str], path: Path) -> np.ndarray:
         If a count is no whole number, or one that float32 can't hold; as `Spots.rows` and `read_views` do.
     """
     genes, mito = spots.genes, np.array([gene.upper().startswith("MT-") for gene in spots.genes])
-    per_spot, told, of_genes = [], [], np.zeros((2, len(genes)))
+    per_spot, told, of_genes, totals = [], [], np.zeros(len(genes)), np.zeros(len(genes))
     with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for at in range(0, len(spots), BLOCK_SPOTS):
@@ -44,14 +44,15 @@ def write_spots(spots: Spots, ids: Sequence[str], path: Path) -> np.ndarray:
             append_rows(file, block.astype(np.float32))
             per_spot.append(np.diff(block.indptr))
             told.append(_of_spots(block, mito))
-            of_genes += [np.bincount(block.indices, minlength=len(genes)), np.asarray(block.sum(0))[0]]
+            of_genes += np.bincount(block.indices, minlength=len(genes))
+            totals += np.bincount(block.indices, block.data, len(genes))
         write_starts(file["X"], np.concatenate(per_spot), len(genes))
         (view,) = read_views(spots.image_path, [whole(spots.image_info, SMALL)], spots.max_pixels)
         factors = {"tissue_downscaled_fullres_scalef": 1 / view.step, "spot_diameter_fullres": 2 * float(spots.r[0])}
         one = {"images": {"downscaled_fullres": view.pixels}, "scalefactors": factors}
         write_elem(file, "uns", {"spatial": {"ST": one}})
         write_elem(file, "obs", _obs(spots, ids, pd.concat(told)))
-        write_elem(file, "var", _var(genes, *of_genes, mito, len(spots)))
+        write_elem(file, "var", _var(genes, of_genes, totals, mito, len(spots)))
         write_elem(file, "obsm", {"spatial": np.stack([spots.x, spots.y], 1)})
         for name in EMPTY:
             write_elem(file, name, {})
@@ -64,7 +65,11 @@ def _of_spots(block: csr_matrix, mito: np.ndarray) -> pd.DataFrame:
     total = np.bincount(spot, block.data, n)
     order = np.lexsort((-block.data, spot))
     rank = np.arange(len(order)) - block.indptr[spot]
-    told = {"n_counts": total, "n_genes_by_counts": np.bincount(spot, minlength=n), "total_counts": total}
+    told: dict[str, np.ndarray] = {
+        "n_counts": total,
+        "n_genes_by_counts": np.bincount(spot, minlength=n),
+        "total_counts": total,
+    }
     told |= {f"log1p_{name}": np.log1p(told[name]) for name in ("n_genes_by_counts", "total_counts")}
     share = 100 / np.where(total, total, np.nan)
     for top in TOPS:

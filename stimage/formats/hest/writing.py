@@ -140,7 +140,9 @@ def _metadata(slide: Slide, spots: Spots, title: str) -> dict[str, Any]:
         "tissue": slide.tissue,
         "disease_state": "Cancer" if slide.involve_cancer else None,
         "oncotree_code": None,
-        "species": {common: latin.capitalize() for latin, common in SPECIES.items()}.get(slide.species, slide.species),
+        "species": next(
+            (latin.capitalize() for latin, name in SPECIES.items() if name == slide.species), slide.species
+        ),
         "patient": slide.patient,
         "st_technology": TECHS_OF_HEST[slide.tech],
         "study_link": f"https://pubmed.ncbi.nlm.nih.gov/{slide.pmids[0]}/" if slide.pmids else None,
