@@ -88,3 +88,9 @@ def test_what_cannot_be(root, tmp_path):
     ):
         done = run(SCRIPT, root, "--embeddings", *given, "--out", tmp_path / "out", "--slides", "B")
         assert done.returncode == 1 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_the_former_name_of_the_script_does_the_same(root, tmp_path):
+    done = run("data_process/export_anndata.py", root, "--slides", "A", "--out", tmp_path / "out")
+    assert done.returncode == 0 and done.stdout == f"1 slide: {tmp_path}/out\n", done.stderr
+    assert anndata.read_h5ad(tmp_path / "out/A.h5ad").shape == (9, 4)
