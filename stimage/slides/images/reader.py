@@ -10,8 +10,9 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.core.storage import check_readable
+from stimage.slides.images.readers.jpeg_marker import MOST, mislabelled
 from stimage.slides.images.readers.open_slide import OpenSlideImage, vendor_by_head
-from stimage.slides.images.readers.remedies import by_imagecodecs, by_pillow, by_tifffile, not_supported
+from stimage.slides.images.readers.remedies import as_cmyk, by_imagecodecs, by_pillow, by_tifffile, not_supported
 from stimage.slides.images.readers.slide_image import ImageInfo, SlideImage
 from stimage.slides.images.readers.tiff_image import TiffImage
 from stimage.slides.images.readers.tiff_layout import read_layout
@@ -21,6 +22,7 @@ STRIP = 16  # rows decoded at a time: few enough for the processor's cache
 MAX_IMAGE_PIXELS = 4_000_000_000  # the largest Visium HD scans have 1.5e9
 DARK = 64  # of 255: the brightest that 14 bits of 16 can be; glass is never so dark
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+JPEG = b"\xff\xd8\xff"
 WHOLE = {  # formats whose decoders hold the whole image, by how their files begin
     b"\0\0\0\x0cjP  ": "JPEG 2000", b"\xff\x4f\xff\x51": "JPEG 2000", b"\0\0\0\x0cJXL ": "JPEG XL",
     b"\xff\x0a": "JPEG XL",
@@ -64,6 +66,10 @@ def _reader(path: str) -> SlideImage:
         raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read (it is no file)")
     with open(path, "rb") as file:
         head = file.read(256)
+        if head.startswith(JPEG) and mislabelled(head + file.read(MOST)):
+            raise not_supported(
+                path, "a JPEG whose marker says YCCK, but whose colours are coded as CMYK", as_cmyk(path)
+            )
     if not head:
         raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read (it is empty)")
     if kind := next((kind for start, kind in WHOLE.items() if head.startswith(start)), ""):
