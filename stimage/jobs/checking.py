@@ -13,7 +13,7 @@ from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, SMALL, 
 from stimage.collection.page.report import write_review_page
 from stimage.core.arguments import check_whole, path_of
 from stimage.jobs.roots import Root, open_unpublished
-from stimage.slides.splits.table import find_table
+from stimage.slides.splits.splitting import split_by_table
 
 
 def check(
@@ -50,7 +50,7 @@ def check(
     Raises
     ------
     DataError
-        As `open_root` does, or if the root's ``splits.csv`` is damaged; what is wrong with a slide is a row, no error.
+        As `open_root` does, or if ``splits.csv`` is damaged or lacks a slide; what is wrong with a slide is a row.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def check(
     began, root, out = time.monotonic(), open_unpublished(root), path_of(out, "out") if out is not None else None
     if out:
         out.mkdir(parents=True, exist_ok=True)
-    find_table(root.catalog.root, root.splitting.splits, root.catalog.access)  # the loader reads it for any slide
+    split_by_table(root.catalog, root.listed, root.selection, root.splitting)  # as the loader does, for any slide
     max_pixels = root.source.reading["max_image_pixels"]
     work = check_all(root.catalog, root.listed, out, colour, workers, max_pixels)
     hidden = None if progress is None else not progress

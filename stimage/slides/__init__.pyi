@@ -115,12 +115,12 @@ from .splits.splitting import SlideSplit as SlideSplit
 from .splits.splitting import Splitting as Splitting
 from .splits.splitting import check_leaks as check_leaks
 from .splits.splitting import slides_by_split as slides_by_split
+from .splits.splitting import split_by_table as split_by_table
 from .splits.splitting import split_report as split_report
 from .splits.splitting import split_slides as split_slides
 from .splits.table import SPLITS as SPLITS
 from .splits.table import SPLITS_FILE as SPLITS_FILE
 from .splits.table import SplitTable as SplitTable
-from .splits.table import find_table as find_table
 from .splits.table import read_splits as read_splits
 from .spots import SpotBlock as SpotBlock
 from .spots import Spots as Spots

@@ -26,6 +26,10 @@ def test_a_damaged_table_of_splits(root):
     for read in (stimage.check, load):
         with pytest.raises(DataError, match="slide 'Slide_A' has the split 'tarin'; one of train, validation, test"):
             read(root)
+    (root / "splits.csv").write_text("slide,split\nSlide_B,train\n")
+    for read in (stimage.check, load):
+        with pytest.raises(DataError, match="lacks 1 of 1 slides: Slide_A; add them by"):
+            read(root)
     assert not stimage.check(stimage.open_root(root, splits="none")).empty
 
 

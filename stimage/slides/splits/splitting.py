@@ -18,7 +18,7 @@ from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.names import fold_name
 from stimage.slides.selection import Selection
 from stimage.slides.splits.groups import groups_of
-from stimage.slides.splits.table import GIVEN, NO_TABLE, SPLITS, SplitTable, find_table
+from stimage.slides.splits.table import GIVEN, NO_TABLE, SPLITS, find_table
 
 SPLIT_BY = ("slide", "study", "patient")
 FRACTIONS = (0.8, 0.1, 0.1)
@@ -121,8 +121,8 @@ def split_slides(catalog: Catalog, selection: Selection, splitting: Splitting) -
         its studies fall into two splits; if a split would get no slide. Seeds that work are named.
     """
     slides = selection.select_from(catalog)
-    if table := find_table(catalog.root, splitting.splits, catalog.access):
-        return _by_table(table, slides, selection, splitting)
+    if (placed := split_by_table(catalog, slides, selection, splitting)) is not None:
+        return placed
     if splitting.by is None:
         return {slide.name: SlideSplit(slide, slide.name, "train") for slide in slides}
     groups = groups_of(slides, splitting)
@@ -135,9 +135,13 @@ def split_slides(catalog: Catalog, selection: Selection, splitting: Splitting) -
     return {s.name: SlideSplit(s, ",".join(groups[s.name]), min(parts[s.name])) for s in slides}
 
 
-def _by_table(
-    table: SplitTable, slides: Sequence[Slide], selection: Selection, splitting: Splitting
-) -> dict[str, SlideSplit]:
+def split_by_table(
+    catalog: Catalog, slides: Sequence[Slide], selection: Selection, splitting: Splitting
+) -> dict[str, SlideSplit] | None:
+    """Return where slides fall by the table in force, None where there is none; raises as `split_slides` does."""
+    table = find_table(catalog.root, splitting.splits, catalog.access)
+    if not table:
+        return None
     if splitting.by:
         raise DataError(
             f"{table.source}: says which slide is in which split: leave out split_by= (--split-by), or pass "
