@@ -54,7 +54,8 @@ def read_space_ranger(outs: Path, options: ImportOptions) -> ImportedSlide:
             f"{where}: is of several slides: its barcodes end in -{', -'.join(suffixes)}, as spaceranger aggr makes "
             "them; name the folder outs of one slide's own spaceranger count"
         )
-    matrix, x, y, off = _on_tissue(matrix, _positions(files["positions"]), files["positions"], where)
+    spots = files.get("h5") or files["barcodes"]
+    matrix, x, y, off = _on_tissue(matrix, _positions(files["positions"]), files["positions"], spots)
     factors = _factors(files["factors"])
     scale, r, tech = scale_to(options, factors, files["factors"])
     if options.image is None and "hires" not in files:
@@ -77,7 +78,9 @@ def _on_tissue(
     rows = places.index.get_indexer(pd.Index(matrix.barcodes, dtype=object))
     if (rows < 0).any():
         lost = matrix.barcodes[int(np.argmax(rows < 0))]
-        raise DataError(f"{path}: has no spot {lost!r}, which {where.name} has: is it another slide's?")
+        raise DataError(
+            f"{path}: has no spot {lost!r}, which {where.name} has: is it another slide's, or was one cut off?"
+        )
     on = (places["in_tissue"] == 1).to_numpy()
     kept, bare = on[rows], int(on.sum() - on[rows].sum())
     if not kept.any():
