@@ -6,7 +6,7 @@ import numpy as np
 
 GENES = {"gene expression", "rna", "gex", "gene"}
 UNSAID = {"", "nan", "none"}
-OTHERS = {"antibody capture", "crispr guide capture", "multiplexing capture", "antigen capture", "custom", "peaks",
+OTHERS = {"antibody capture", "crispr", "crispr guide capture", "multiplexing capture", "antigen capture", "custom", "peaks",
           "protein", "prot", "adt", "hto", "atac", "antibody"}  # fmt: skip
 
 
