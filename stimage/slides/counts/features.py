@@ -6,8 +6,8 @@ import numpy as np
 
 GENES = {"gene expression", "rna", "gex", "gene"}
 UNSAID = {"", "nan", "none"}
-OTHERS = {"antibody capture", "crispr", "crispr guide capture", "multiplexing capture", "antigen capture", "custom", "peaks",
-          "protein", "prot", "adt", "hto", "atac", "antibody"}  # fmt: skip
+OTHERS = {"antibody capture", "crispr", "crispr guide capture", "multiplexing capture", "antigen capture", "custom",
+          "peaks", "protein", "prot", "adt", "hto", "atac", "antibody"}  # fmt: skip
 
 
 def are_genes(kinds: Iterable[object]) -> np.ndarray:
