@@ -211,3 +211,16 @@ def test_counts_come_later(image, tmp_path, sample, caplog):
 def places_of(image: Path, root: Path) -> list[str]:
     add(image, root)
     return list(places(root))
+
+
+@pytest.mark.parametrize("name", ["picture", "picture.jfif", "picture.tif.part"])
+def test_an_image_of_any_name(image, tmp_path, name):
+    add(image.rename(tmp_path / name), tmp_path / "root")
+    assert len(places(tmp_path / "root"))
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP"])
+def test_an_image_that_is_not_read_is_told_how_to_be(image, tmp_path, kind):
+    Image.open(image).save(path := tmp_path / f"image.{kind.lower()}", kind)
+    with pytest.raises(DataError, match=f"image.{kind.lower()}: not supported: a {kind} image; convert it so: python"):
+        add(path, tmp_path / "root")

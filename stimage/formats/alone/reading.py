@@ -20,7 +20,9 @@ from stimage.slides.scale.scale import LAID
 log = logging.getLogger(__name__)
 
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".svs", ".ndpi", ".qptiff", ".mrxs", ".scn", ".bif",
-          ".svslide", ".vms", ".vmu", ".jp2", ".j2k", ".jxl", ".dcm", ".bmp")  # fmt: skip
+          ".svslide", ".vms", ".vmu", ".czi", ".jp2", ".j2k", ".jxl", ".dcm", ".bmp", ".gif", ".webp", ".avif",
+          ".heic")  # fmt: skip
+HEADS = (b"\x89PNG", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # of PNG, JPEG, TIFF of any name
 MOST_SPOTS = 5_000_000  # which take 2 GB of memory; bins of 8 µm on 3 cm²
 SPECK = 30_000  # µm² of tissue, below which it is dust: four Visium spots
 SHOWS_TISSUE = 0.5  # share of a spot's square
@@ -29,8 +31,13 @@ COLOURLESS = 8  # of 255: by which the bands of a picture without colour differ 
 
 
 def is_image(path: Path) -> bool:
-    """Tell whether a path is an image, by its name."""
-    return path.name.lower().endswith(IMAGES) and not path.is_dir()
+    """Tell whether a path is an image, by its name or by how it begins."""
+    if path.name.lower().endswith(IMAGES):
+        return not path.is_dir()
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(4).startswith(HEADS)
 
 
 def read_image_alone(path: Path, options: ImportOptions) -> ImportedSlide:

@@ -12,7 +12,14 @@ from stimage.core.errors import DataError
 from stimage.core.storage import check_readable
 from stimage.slides.images.readers.jpeg_marker import MOST, mislabelled
 from stimage.slides.images.readers.open_slide import OpenSlideImage, vendor_by_head
-from stimage.slides.images.readers.remedies import as_cmyk, by_imagecodecs, by_pillow, by_tifffile, not_supported
+from stimage.slides.images.readers.remedies import (
+    as_cmyk,
+    by_imagecodecs,
+    by_pillow,
+    by_tifffile,
+    not_supported,
+    repeated,
+)
 from stimage.slides.images.readers.slide_image import ImageInfo, SlideImage
 from stimage.slides.images.readers.tiff_image import TiffImage
 from stimage.slides.images.readers.tiff_layout import read_layout
@@ -105,7 +112,8 @@ def too_dark(path: str, info: ImageInfo, pixels: np.ndarray) -> str | None:
     if info.bits != 16 or (brightest := int(pixels.max(initial=0))) >= DARK:
         return None
     factor = 256 >> brightest.bit_length()
-    remedy = f"convert it so: {by_tifffile(path, f'a * {factor}')}" if info.type == "tiff" else "save it as 8-bit RGB"
+    command = by_tifffile(path, repeated(f"a * {factor}", info.bands))
+    remedy = f"convert it so: {command}" if info.type == "tiff" else "save it as 8-bit RGB"
     return f"its bands have 16 bits, but no value above {65536 // factor - 1:,}, so that it is nearly black; {remedy}"
 
 

@@ -33,6 +33,22 @@ def by_tifffile(path: str, then: str = "", page: int | None = None) -> str:
     )
 
 
+def lab_by_pillow(path: str) -> str:
+    """Return the command that converts a TIFF of L*a*b* in 8 bits."""
+    spaces = "m.createProfile('LAB'), m.createProfile('sRGB'), outputMode='RGB'"
+    return _python(
+        "from PIL import Image as i, ImageCms as m; i.MAX_IMAGE_PIXELS = None; "
+        f"m.profileToProfile(i.open('{_name(path)}'), {spaces}).save('converted.png')"
+    )
+
+
+def repeated(expression: str, bands: int) -> str:
+    """Return the expression that makes RGB of an array of grey, with or without alpha; more bands stay."""
+    if bands > 2:
+        return expression
+    return f"({expression}){'[..., None]' if bands == 1 else '[..., :1]'}.repeat(3, -1)"
+
+
 def by_libvips(path: str) -> str:
     """Return the command that converts colours by libvips, in little memory."""
     to = "tiffsave('converted.tif', tile=True, compression='deflate', bigtiff=True)"
@@ -40,9 +56,10 @@ def by_libvips(path: str) -> str:
 
 
 def by_imagecodecs(path: str) -> str:
-    """Return the command that decodes a file whole by imagecodecs and writes it in tiles."""
+    """Return the command that decodes a file whole by imagecodecs and writes it in tiles; grey loses its alpha."""
     return _python(
-        f"import imagecodecs as c, tifffile as t; t.imwrite('converted.tif', c.imread('{_name(path)}'), {TILES})"
+        f"import imagecodecs as c, tifffile as t; a = c.imread('{_name(path)}'); "
+        f"t.imwrite('converted.tif', a[..., 0] if a.shape[2:] == (2,) else a, {TILES})"
     )
 
 

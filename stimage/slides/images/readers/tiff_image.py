@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from stimage.core.errors import DataError
-from stimage.slides.images.readers.remedies import by_tifffile, not_supported
+from stimage.slides.images.readers.remedies import by_tifffile, not_supported, repeated
 from stimage.slides.images.readers.slide_image import ImageInfo, Level, SlideImage, as_rgb, damaged
 from stimage.slides.images.readers.tiff_layout import APERIO_YCBCR
 
@@ -99,7 +99,7 @@ class TiffImage(SlideImage):
         page = self._pages[0][0]
         if isinstance(error, NotImplementedError) or "not supported" in str(error):
             what = f"{getattr(page.compression, 'name', page.compression)} ({error})"
-            return not_supported(self.path, what, by_tifffile(self.path))
+            return not_supported(self.path, what, by_tifffile(self.path, repeated("a", page.samplesperpixel)))
         return damaged(self.path, error)
 
 
@@ -109,19 +109,19 @@ def _check(path: str, page: tifffile.TiffPage) -> None:
     if kind != "u" or _bits(page) > 16:
         what = f"its pixels are {page.dtype or f'of {page.bitspersample} bits'}"
         scaled = "(a * (255 / max(a.max(), 1))).clip(0, 255).round().astype('uint8')"
-        rgb = scaled if page.samplesperpixel > 1 else f"{scaled}[..., None].repeat(3, -1)"
-        raise not_supported(path, what, by_tifffile(path, rgb))
+        raise not_supported(path, what, by_tifffile(path, repeated(scaled, page.samplesperpixel)))
     high, wide = _tile_size(page)
     if high * wide > MAX_TILE:
         what = f"a strip of {high:,} x {wide:,} pixels, which is decoded whole"
-        raise not_supported(path, what, by_tifffile(path))
+        raise not_supported(path, what, by_tifffile(path, repeated("a", page.samplesperpixel)))
 
 
 def _as_bytes(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
     """Return the values of a tile as uint8; of more bits the upper 8, of fewer ones spread."""
     bits = _bits(page)
     if page.photometric == PALETTE and page.colormap is not None:
-        return (page.colormap.T[pixels[..., 0]] >> 8).astype(np.uint8)
+        shift = 8 if page.colormap.max() > 255 else 0  # some writers give 8 bits where 16 should be, as libtiff knows
+        return (page.colormap.T[pixels[..., 0]] >> shift).astype(np.uint8)
     if bits > 8:
         pixels = (pixels >> bits - 8).astype(np.uint8)
     elif bits < 8:

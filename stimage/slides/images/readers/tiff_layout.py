@@ -7,14 +7,17 @@ import tifffile
 
 from stimage.core.errors import DataError, one_line
 from stimage.slides.images.readers.pixel_size import PixelSize, told_by_tiff
-from stimage.slides.images.readers.remedies import by_pillow, by_tifffile, not_supported
+from stimage.slides.images.readers.remedies import by_libvips, by_pillow, by_tifffile, lab_by_pillow, not_supported
 
 JOINED = 3  # pages of an OME-TIFF that are red, green and blue
 COLOURS = ("red", "green", "blue")
 BY_LIBVIPS = {1, 2, 3, 4, 5, 7, 8, 32773, 32946}  # none, fax, LZW, JPEG, deflate, PackBits
 APERIO_YCBCR = 33003  # Aperio's JPEG 2000, whose colours no header says
+GIVE_RGB = {6, 7, 22610, 33003, 33004, 33005, 33007, 34712, 34892, 34934, 50001, 50002, 52546}  # of YCbCr: JPEG, WebP
+COLOURED = (0, 1, 2, 3, 5, 6)  # photometric interpretations that are read: grey, RGB, a palette, ink, YCbCr
 VENDORS = {"ndpi": "Hamamatsu NDPI", "scn": "Leica SCN", "bif": "Ventana BIF", "philips": "Philips TIFF"}
-YCBCR, SEPARATE = tifffile.PHOTOMETRIC.YCBCR, tifffile.PLANARCONFIG.SEPARATE
+YCBCR, CIELAB = tifffile.PHOTOMETRIC.YCBCR, tifffile.PHOTOMETRIC.CIELAB
+SEPARATE = tifffile.PLANARCONFIG.SEPARATE
 
 Page = Any  # tifffile.TiffPage, whose attributes are set as it is read
 
@@ -78,11 +81,23 @@ def _layout(path: str, tiff: tifffile.TiffFile) -> Layout:
         return Layout(((page,),), vendor=vendor)
     if planes := _planes(path, tiff, pages, page):
         return Layout(tuple(planes))
-    if page.photometric == YCBCR and page.compression in BY_LIBVIPS - {7}:  # libvips gives wrong colours
-        raise not_supported(path, "its pixels are YCbCr without JPEG", by_pillow(path))
+    _check_colours(path, page)
     found = [((largest, -1), page), *_smaller(pages, largest)]
     places = tuple(place for place, _ in found) if all(_is_for_libvips(one) for _, one in found) else None
     return Layout(tuple((one,) for _, one in found), places)
+
+
+def _check_colours(path: str, page: Page) -> None:
+    """Refuse pixels that a decoder would give as they are, though they are not RGB."""
+    if page.photometric == YCBCR and page.compression not in GIVE_RGB:
+        raise not_supported(path, "its pixels are YCbCr without JPEG", by_pillow(path))
+    if page.photometric == CIELAB:
+        raise not_supported(
+            path, "its pixels are L*a*b*", lab_by_pillow(path) if page.dtype == "u1" else by_libvips(path)
+        )
+    if page.photometric not in COLOURED:
+        kind = getattr(page.photometric, "name", page.photometric)
+        raise DataError(f"{path}: not supported: its pixels are {kind}, no colours that are read; export it as RGB")
 
 
 def _slide_page(path: str, pages: list[Page], aperio: bool) -> int:
@@ -128,17 +143,24 @@ def _planes(path: str, tiff: tifffile.TiffFile, pages: list[Page], page: Page) -
     if channels < 2:
         if alike <= 2:  # a mask, or the same picture again
             return None
-        raise not_supported(path, f"its colours are {alike} pages of one band each", _first_three(path))
+        raise not_supported(path, f"its colours are {alike} pages of one band each", _three(path, []))
     names = _channel_names(tiff)
     if channels != JOINED or len(series.pages) != JOINED or not _are_colours(names):
         said = f": {', '.join(names)}" if any(names) else ""
         what = f"its {len(series.pages)} pages of one band each are not red, green and blue{said}"
-        raise not_supported(path, what, _first_three(path))
+        raise not_supported(path, what, _three(path, names))
     return [tuple(one.aspage() for one in level.pages if one) for level in series.levels]
 
 
-def _first_three(path: str) -> str:
-    return by_tifffile(path, "a.reshape(-1, *a.shape[-2:])[:3].transpose(1, 2, 0)")
+def _three(path: str, names: list[str]) -> str:
+    """Return the command that joins three pages: those that are called red, green and blue, or the first ones."""
+    found = [next((k for k, name in enumerate(names) if _is_colour(name, colour)), -1) for colour in COLOURS]
+    which = ":3" if min(found) < 0 or found == [0, 1, 2] else str(found)
+    return by_tifffile(path, f"a.reshape(-1, *a.shape[-2:])[{which}].transpose(1, 2, 0)")
+
+
+def _is_colour(name: str, colour: str) -> bool:
+    return name.lower() == colour[0] or colour in name.lower()
 
 
 def _channel_names(tiff: tifffile.TiffFile) -> list[str]:
@@ -153,8 +175,7 @@ def _are_colours(names: list[str]) -> bool:
     if not any(names):
         return True
     return len(names) == JOINED and all(
-        name.lower() in (colour, colour[0]) or colour in name.lower() or name == f"Channel:0:{k}"
-        for k, (name, colour) in enumerate(zip(names, COLOURS))
+        _is_colour(name, colour) or name == f"Channel:0:{k}" for k, (name, colour) in enumerate(zip(names, COLOURS))
     )
 
 

@@ -12,10 +12,11 @@ import numpy as np
 import pyvips
 
 from stimage.core.errors import DataError, one_line
-from stimage.slides.images.readers.remedies import by_libvips, by_pillow, by_tifffile, not_supported
+from stimage.slides.images.readers.remedies import by_libvips, by_pillow, by_tifffile, not_supported, repeated
 from stimage.slides.images.readers.slide_image import UNKNOWN, ImageInfo, Level, SlideImage, as_rgb, damaged
 
 LOADERS = ("pngload", "jpegload", "tiffload")
+BY_PILLOW = ("gifload", "webpload", "heifload")
 PIXELS: dict[str, np.dtype] = {"uchar": np.dtype(np.uint8), "ushort": np.dtype(np.uint16)}
 MAX_WHOLE = 400_000_000  # pixels of an image that its decoder holds whole
 
@@ -70,7 +71,7 @@ class VipsImage(SlideImage):
 
     def _fault(self, why: str) -> DataError:
         if any(word in why for word in UNKNOWN):
-            return not_supported(self.path, why, by_tifffile(self.path))
+            return not_supported(self.path, why, by_tifffile(self.path, repeated("a", self.info.bands)))
         return damaged(self.path, why)
 
 
@@ -86,8 +87,12 @@ def _open(path: str, place: tuple[int, int], access: str = "sequential", fail_on
 
 def _check(path: str, image: pyvips.Image) -> None:
     """Refuse what libvips opens, but what is no slide's image."""
-    if (loader := image.get("vips-loader")) not in LOADERS:
-        raise not_supported(path, f"a {loader.removesuffix('load').upper()} image", by_pillow(path))
+    loader = image.get("vips-loader") if "vips-loader" in image.get_fields() else "vipsload"  # of libvips' own files
+    if loader == "matrixload":  # libvips takes a text of numbers for a matrix
+        raise DataError(f"{path}: is no PNG, JPEG or TIFF image that can be read (it is text)")
+    if loader not in LOADERS:
+        command = by_pillow(path) if loader in BY_PILLOW else by_libvips(path)
+        raise not_supported(path, f"a {loader.removesuffix('load').upper()} image", command)
     if "interlaced" in image.get_fields() and image.width * image.height > MAX_WHOLE:
         raise DataError(
             f"{path}: has {image.width} x {image.height} pixels and is interlaced or progressive, so that it must be "
