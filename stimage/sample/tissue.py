@@ -11,6 +11,7 @@ COARSE = 8  # regions are drawn on a grid this many times coarser than the image
 BACKGROUND = (243, 241, 244)
 WALL = np.array([26, 92, 62], np.float32)  # what the wall of a cell takes off the colour
 CELL_UM = 55  # diameter of a fat cell
+GRAIN_UM = 1.9  # of chromatin and fibrils: larger pixels average it away
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def paint(
         image = image * (1 - inside) + colour * inside
         ink = _nuclei(region, here, um_per_px, rng)[..., None]
         image = image * (1 - ink) + np.array(region.nucleus, np.float32) * ink
-    image += rng.normal(0, 2.5, regions.shape).astype(np.float32)[..., None]
+    grain = np.where(regions >= 0, max(GRAIN_UM / um_per_px, 1), 1).astype(np.float32)
+    image += (grain * rng.normal(0, 2.5, regions.shape).astype(np.float32))[..., None]
     density = -np.log(np.clip(image, 4, 254) / 255) * stain
     return np.rint(255 * np.exp(-density)).astype(np.uint8)
 
