@@ -1,8 +1,6 @@
 from .adding import write_slide as write_slide
 from .frame import without_beyond as without_beyond
 from .h5ad import from_anndata as from_anndata
-from .hest.writing import HestOptions as HestOptions
-from .hest.writing import write_hest as write_hest
 from .imported import ImportedSlide as ImportedSlide
 from .imported import ImportOptions as ImportOptions
 from .labels import is_table as is_table
@@ -12,5 +10,8 @@ from .recognise import read_source as read_source
 from .stored.store import is_store as is_store
 from .written.anndata_files import read_slides as read_slides
 from .written.exports import EXPORTS as EXPORTS
+from .written.exports import Export as Export
+from .written.options import HEST_PATCH as HEST_PATCH
 from .written.options import ExportOptions as ExportOptions
+from .written.options import HestOptions as HestOptions
 from .written.options import SpotVectors as SpotVectors

@@ -4,7 +4,9 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
@@ -13,15 +15,19 @@ from stimage.core.access import is_local
 from stimage.core.arguments import path_of
 from stimage.core.errors import DataError, shown
 from stimage.evaluation.embeddings import Embeddings, read_embeddings
-from stimage.formats.written.exports import EXPORTS
-from stimage.formats.written.options import SpotVectors
+from stimage.formats.written.exports import EXPORTS, Export
+from stimage.formats.written.options import HEST_PATCH, HestOptions, SpotVectors
 from stimage.genes.panels import Panel
 from stimage.jobs.anndata_slides import slides_left, writing_options
 from stimage.jobs.roots import Root, open_unpublished
+from stimage.slides.catalog import Catalog
 from stimage.slides.counts.converting import WRITERS, Converted, convert
+from stimage.slides.images.patches import Patch
 from stimage.slides.images.views import IMAGE_PX
 from stimage.slides.missing import need_counts
+from stimage.slides.names import fold_name
 
+FLAGS = {"patch": ("patch-um", "patch-px"), "patches": ("no-patches",)}  # that are not called as in Python
 log = logging.getLogger(__name__)
 
 
@@ -86,11 +92,17 @@ def export_slides(
     names: str = "symbol",
     image_px: int = IMAGE_PX,
     embeddings: Mapping[str, "pd.DataFrame | Embeddings | str | Path"] | None = None,
+    compression: str = "jpeg",
+    quality: int = 90,
+    patch: Patch | Mapping = HEST_PATCH,
+    upsample: bool = False,
+    patches: bool = True,
     progress: bool = False,
 ) -> dict[str, Path]:
     """Write slides in a format that others read, each whole or not at all; what is there under its name is replaced.
 
-    Memory is that of a block of counts, some tiles of the image, and what is told of a slide's spots.
+    Memory is that of a block of counts, some tiles of the image, and what is told of a slide's spots. An option that
+    the format does not take is refused.
 
     Parameters
     ----------
@@ -102,30 +114,38 @@ def export_slides(
     to
         "h5ad": what `read_slide` returns, for scanpy and squidpy. "spatialdata": a SpatialData store (SLIDE.zarr) of
         the image with its pyramid, spots as circles, or squares of Visium HD, and a table of counts, in the coordinate
-        systems "global", of pixels, and "micrometers".
+        systems "global", of pixels, and "micrometers". "hest": HEST-1k's layout, which is a root, too; a slide that is
+        there already, unchanged and written with the same options, is kept.
     one_file
         All slides in one file, which then has the genes that all have: of "h5ad".
     panel, normalise, gene_table, names, image_px
-        As `read_slide` takes them.
+        As `read_slide` takes them; not of "hest", which has the counts and genes as they are.
     embeddings
         Key of ``obsm``, such as "X_clip" → what `embed` returns, or where it wrote it: a folder, a Parquet file, or a
-        CSV with the spot ids first. They are joined by spot id. A spot that has none is an error, or, of a root that
-        was opened with ``on_mismatch="drop"``, gets NaN; those of other spots are counted, and the log says how many.
+        CSV with the spot ids first; not of "hest". They are joined by spot id. A spot that has none is an error, or, of
+        a root that was opened with ``on_mismatch="drop"``, gets NaN; the log says how many are of other spots.
+    compression, quality
+        Of "hest": the image's, "jpeg" with a quality of 1 to 100, or, exactly, "deflate", "lzw" or "none".
+    patch, upsample
+        Of "hest": a square of ``um`` µm around each spot in ``px`` pixels, as `embed` takes it; 112 µm in 224 pixels.
+    patches
+        Of "hest": whether to write patches.
     progress
         Whether to show on a terminal how far it is.
 
     Returns
     -------
     dict of str to pathlib.Path
-        Slide → the file, or store, that has it.
+        Slide → the file, or store, that has it; of "hest", the file of its counts.
 
     Raises
     ------
     DataError
         If a slide can't be read or lacks a gene of the panel, a spot has no embedding, or there is no writing to
-        ``out``. Slides before it are written then.
+        ``out``. Slides before it are written then. If a slide for "hest" has no counts, or no scale that is trusted;
+        nothing is written then.
     ValueError
-        If an argument has a value that it can't have.
+        If an argument has a value that it can't have, or the format does not take it.
 
     Examples
     --------
@@ -134,28 +154,57 @@ def export_slides(
     >>> [path.name for path in stimage.export_slides(root, "files").values()]
     ['Human_Breast_Sample3_Visium_A1.h5ad']
     """
-    if to not in EXPORTS:
-        raise ValueError(f"to={to!r}: pass one of {', '.join(EXPORTS)}")
-    form = EXPORTS[to]
-    if one_file and not form.joins:
-        raise ValueError(f"one_file= (--one-file): a file of {to} has one slide; leave it out")
+    form, hest = _form(to, locals()), _hest_options(compression, quality, patch, upsample, patches)
     root, out = open_unpublished(root), path_of(out, "out")
     options = writing_options(root, panel, normalise, gene_table, names, image_px)
     known = [slide.name for slide in root.catalog.slides]
-    options = replace(options, embeddings={key: _vectors(key, of, known) for key, of in (embeddings or {}).items()})
+    vectors = {key: _vectors(key, of, known) for key, of in (embeddings or {}).items()}
+    options = replace(options, embeddings=vectors, hest=replace(hest, titles=_titles(root.catalog)))
     slides, write = slides_left(root.slides, options), form.write
     bar = partial(tqdm, unit="slide", disable=None if progress else True)
-    if one_file:
+    written = {slide.name: out if one_file else form.target(out, slide.name) for slide in slides}
+    if one_file or form.folder:
         write(slides, out, options, progress=bar)
-        written = {slide.name: out for slide in slides}
     else:
-        written = {slide.name: form.target(out, slide.name) for slide in slides}
         for slide in bar(slides):
             write([slide], written[slide.name], options)
-    for vectors in options.embeddings.values():
-        if left := len(vectors.spot_ids) - vectors.taken:
-            log.warning("%s: %d embeddings are of other spots than those that were written", vectors.where, left)
+    for one in vectors.values():
+        if left := len(one.spot_ids) - one.taken:
+            log.warning("%s: %d embeddings are of other spots than those that were written", one.where, left)
     return written
+
+
+def _titles(catalog: Catalog) -> dict[str, str]:
+    """Return the titles of studies, by slide."""
+    rows = catalog.meta or {}
+    return {slide.name: rows.get(fold_name(slide.name), {}).get("title", "") for slide in catalog.slides}
+
+
+def _form(to: str, given: Mapping[str, Any]) -> Export:
+    """Return a format; refuse, by name, options that differ from what is usual and that the format does not take."""
+    if to not in EXPORTS:
+        raise ValueError(f"to={to!r}: pass one of {', '.join(EXPORTS)}")
+    usual = signature(export_slides).parameters
+    for name in sorted({name for form in EXPORTS.values() for name in form.options} - EXPORTS[to].options):
+        value, plain = given[name], usual[name].default
+        if value is not plain and not (isinstance(value, int | str | Patch) and value == plain):
+            takers = " or ".join(form for form, one in EXPORTS.items() if name in one.options)
+            flags = ", ".join(f"--{flag}" for flag in FLAGS.get(name, (name.replace("_", "-"),)))
+            raise ValueError(f"{name}= ({flags}): is of {takers}, and to= (--to) is {to}; leave it out")
+    return EXPORTS[to]
+
+
+def _hest_options(compression: str, quality: int, patch: Patch | Mapping, upsample: bool, patches: bool) -> HestOptions:
+    """Return the options of HEST's layout alone; raises `ValueError` as `export_slides` does."""
+    cut = Patch.parse(patch, upsample)
+    if not cut.um or cut.pyramid:
+        raise ValueError(f"patch={patch!r}: HEST's patches have a size, and are cut from level 0; pass "
+                         "{'um': side in µm, 'px': side in output pixels}")  # fmt: skip
+    if not patches and cut != HEST_PATCH:
+        raise ValueError(
+            "patches= (--no-patches): leaves none for patch= (--patch-um, --patch-px) and upsample= (--upsample)"
+        )
+    return HestOptions(compression, quality, cut if patches else None)
 
 
 def _vectors(key: object, of: "pd.DataFrame | Embeddings | str | Path", slides: Sequence[str]) -> SpotVectors:

@@ -1,6 +1,7 @@
 """Slides written in HEST's layout: read as a root they are the same, each is written whole or not at all, once."""
 
 import json
+import re
 
 import anndata
 import h5py
@@ -17,7 +18,7 @@ from tests.hest import sample as made_sample
 from tests.hest import write_sample
 from tests.test_scripts import run
 
-SCRIPT = "data_process/export_hest.py"
+SCRIPT = "data_process/export_slides.py"
 ST, VISIUM = "Human_Breast_Sample1_ST_A1", "Human_Breast_Sample3_Visium_A1"
 
 
@@ -31,11 +32,11 @@ def examples(root, **options) -> list[dict]:
 
 
 def export(root, out, *options):
-    return run(SCRIPT, root, "--out", out, "--upsample", *options)
+    return run(SCRIPT, root, "--to", "hest", "--out", out, *options)
 
 
 def test_there_and_back_every_example_is_the_same(sample, tmp_path):
-    done = export(sample, tmp_path / "hest", "--compression", "deflate", "--patch-px", 32)
+    done = export(sample, tmp_path / "hest", "--compression", "deflate", "--upsample", "--patch-px", 32)
     assert done.returncode == 0, done.stderr
     ours, theirs = examples(sample), examples(tmp_path / "hest")
     same = {"um_per_px": None}
@@ -43,15 +44,15 @@ def test_there_and_back_every_example_is_the_same(sample, tmp_path):
     assert [one["um_per_px"] for one in theirs] == pytest.approx([one["um_per_px"] for one in ours])
     assert any(one["annotation"] for one in theirs)
     before = files(tmp_path / "hest")
-    again = export(sample, tmp_path / "hest", "--compression", "deflate", "--patch-px", 32)
-    assert "5 slides, 5 of them there already" in again.stdout and files(tmp_path / "hest") == before
+    again = export(sample, tmp_path / "hest", "--compression", "deflate", "--upsample", "--patch-px", 32)
+    assert again.stdout.startswith("5 slides: ") and files(tmp_path / "hest") == before
     checked = stimage.check(tmp_path / "hest")
     failed = {(one.slide, one.check) for one in stimage.check(sample).itertuples() if one.status == "fail"}
     assert {(one.slide, one.check) for one in checked.itertuples() if one.status == "fail"} == failed
 
 
 def test_its_files_are_as_hest_has_them(sample, tmp_path):
-    done = export(sample, tmp_path, "--slides", VISIUM, "--patch-px", 64)
+    done = export(sample, tmp_path, "--slides", VISIUM, "--upsample", "--patch-px", 64)
     assert done.returncode == 0, done.stderr
     told = json.loads((tmp_path / f"metadata/{VISIUM}.json").read_text())
     spots = stimage.read_slide(sample, VISIUM)
@@ -99,17 +100,54 @@ def test_hest_itself_goes_there_and_back(tmp_path):
 
 
 def test_what_cannot_be_written_is_named_and_leaves_nothing(sample, tmp_path):
-    done = run(SCRIPT, sample, "--slides", ST, "--out", tmp_path / "out", "--patch-um", 20)
+    done = run(SCRIPT, sample, "--slides", ST, "--to", "hest", "--out", tmp_path / "out", "--patch-um", 20)
     assert done.returncode == 1 and "would up-sample" in done.stderr
     assert not [path for path in files(tmp_path / "out") if not path.startswith(".")]
     data = made_sample()
     data.uns["spatial"]["ST"]["scalefactors"]["spot_diameter_fullres"] = 30.0  # which contradicts the pitch
     write_sample(tmp_path / "a", "TENX1", data, pixel_size_um_estimated=None)
-    done = export(tmp_path / "a", tmp_path / "out")
+    done = export(tmp_path / "a", tmp_path / "out", "--no-patches")
     assert done.returncode == 1
     assert "TENX1: HEST's layout needs µm per pixel, and this slide's is not trusted" in done.stderr
     write_sample(tmp_path / "b", "TENX2")
-    assert export(tmp_path / "b", tmp_path / "out", "--patch-px", 16).returncode == 0
+    assert export(tmp_path / "b", tmp_path / "out", "--upsample", "--patch-px", 16).returncode == 0
     (tmp_path / "out/wsis/TENX2.tif").unlink()  # it is written anew
-    assert "there already" not in export(tmp_path / "b", tmp_path / "out", "--patch-px", 16).stdout
+    assert export(tmp_path / "b", tmp_path / "out", "--upsample", "--patch-px", 16).returncode == 0
     assert (tmp_path / "out/wsis/TENX2.tif").exists()
+
+
+NOT_OF = {
+    "one_file= (--one-file): is of h5ad": ("hest", {"one_file": True}, ["--one-file"]),
+    "panel= (--panel): is of h5ad or spatialdata": ("hest", {"panel": ["ERBB2"]}, ["--panel", "no.json"]),
+    "embeddings= (--embeddings): is of": ("hest", {"embeddings": {"X": "no"}}, ["--embeddings", "no"]),
+    "normalise= (--normalise): is of": ("hest", {"normalise": "log1p"}, ["--normalise", "log1p"]),
+    "patch= (--patch-um, --patch-px): is of hest": ("h5ad", {"patch": {"um": 112, "px": 32}}, ["--patch-px", 32]),
+    "patches= (--no-patches): is of hest": ("spatialdata", {"patches": False}, ["--no-patches"]),
+    "patches= (--no-patches): leaves none": (
+        "hest", {"patches": False, "upsample": True}, ["--no-patches", "--upsample"]
+    ),
+    "compression= (--compression): is of hest": ("h5ad", {"compression": "lzw"}, ["--compression", "lzw"]),
+    "quality= (--quality): 101 is more than 100": ("hest", {"quality": 101}, ["--quality", 101]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", NOT_OF)
+def test_an_option_of_another_format_is_refused_by_name(sample, tmp_path, said):
+    to, options, words = NOT_OF[said]
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        stimage.export_slides(sample, tmp_path / "out", to, **options)
+    done = run(SCRIPT, sample, "--to", to, *words, "--out", tmp_path / "out")
+    assert done.returncode == 1 and done.stderr.startswith(f"error: {said}"), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_python_writes_the_same(sample, tmp_path, caplog):
+    root, patch = stimage.open_root(sample, slides=[VISIUM]), {"um": 112, "px": 16}
+    found = stimage.export_slides(root, tmp_path / "a", "hest", patch=patch, upsample=True)
+    assert found == {VISIUM: tmp_path / f"a/st/{VISIUM}.h5ad"}
+    export(sample, tmp_path / "b", "--slides", VISIUM, "--upsample", "--patch-px", 16)
+    told = [json.loads((tmp_path / f"{x}/metadata/{VISIUM}.json").read_text()) for x in "ab"]
+    assert told[0] == told[1] and told[0]["dataset_title"]
+    with caplog.at_level("INFO"):
+        stimage.export_slides(root, tmp_path / "a", "hest", patch=patch, upsample=True)
+    assert "1 of 1 slides were there already, unchanged" in caplog.text

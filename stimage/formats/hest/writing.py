@@ -3,8 +3,9 @@
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from stimage.core.tables import csv_text
 from stimage.core.together import finish_placing, place, staged
 from stimage.formats.hest.patches import write_patches
 from stimage.formats.hest.spots_file import write_spots
+from stimage.formats.written.options import ExportOptions
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
 from stimage.slides.freshness import slide_identity, with_stamps
 from stimage.slides.hest.metadata import EXACT, OWN, SCALE, SPECIES, read_metadata
-from stimage.slides.images.patches import Patch
 from stimage.slides.images.pyramid import write_pyramid
 from stimage.slides.missing import need_counts
 from stimage.slides.scale.grids import GRIDS
@@ -35,31 +36,17 @@ COLUMNS = ("dataset_title", "id", "image_filename", "organ", "disease_state", "o
            "pixel_size_um_embedded", SCALE, "fullres_px_width", "fullres_px_height")  # fmt: skip
 TECHS_OF_HEST = {"Visium": "Visium", "VisiumHD": "Visium HD", "ST": "Spatial Transcriptomics"}
 MADE = "made_from"  # digest of the slide and the options that a sample was made of
-
-
-@dataclass(frozen=True)
-class HestOptions:
-    """How samples are written: the image's compression, as `write_pyramid` takes it, and the patches, None for none."""
-
-    compression: str = "jpeg"
-    quality: int = 90
-    patch: Patch | None = field(default_factory=lambda: Patch(112, 224))
-    on_mismatch: str = "error"
+USUAL = ExportOptions()
+log = logging.getLogger(__name__)
 
 
 def write_hest(
     slides: Sequence[Slide],
     out: Path,
-    options: HestOptions = HestOptions(),
-    titles: Mapping[str, str] | None = None,
+    options: ExportOptions = USUAL,
     progress: Callable[[Iterable[Slide]], Iterable[Slide]] = iter,
-) -> int:
-    """Write slides as samples of a folder of HEST's; return how many were there already, unchanged.
-
-    Parameters
-    ----------
-    titles
-        Of studies, by slide.
+) -> None:
+    """Write slides as samples of a folder of HEST's; those that are there, unchanged, are kept.
 
     Raises
     ------
@@ -72,12 +59,12 @@ def write_hest(
     _need_scales(slides)
     kept = 0
     for slide in progress(with_stamps(slides)):
-        made = hashlib.sha256(json.dumps([slide_identity(slide), asdict(options)]).encode()).hexdigest()
+        made = _digest(slide, options)
         if _made_from(out, slide.name) == made:
             kept += 1
             continue
         with staged(out) as stage:
-            told = _write_sample(slide, stage, options, (titles or {}).get(slide.name, ""))
+            told = _write_sample(slide, stage, options)
             write_text(stage / f"metadata/{slide.name}.json", json.dumps({**told, MADE: made}, indent=1))
             with locked(out):
                 place(stage, out)
@@ -86,7 +73,16 @@ def write_hest(
         rows = [read_metadata(path) for path in listed(out / "metadata", "*.json")]
         cells = ([str(row.get(column, "")) for column in COLUMNS] for row in rows)
         write_text(out / TABLE, "\ufeff" + csv_text([COLUMNS, *cells], csv.QUOTE_MINIMAL))
-    return kept
+    if kept:
+        log.info("%s: %d of %d slides were there already, unchanged", out, kept, len(slides))
+
+
+def _digest(slide: Slide, options: ExportOptions) -> str:
+    """Return what changes with a slide's files, and with what is written of them."""
+    how, title = options.hest, options.hest.titles.get(slide.name, "")
+    patch = how.patch and asdict(how.patch)
+    told = [slide_identity(slide), how.compression, how.quality, patch, title, options.on_mismatch]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _need_scales(slides: Sequence[Slide]) -> None:
@@ -106,25 +102,25 @@ def _made_from(out: Path, name: str) -> str:
     return str(read_metadata(path).get(MADE, ""))
 
 
-def _write_sample(slide: Slide, stage: Path, options: HestOptions, title: str) -> dict[str, Any]:
+def _write_sample(slide: Slide, stage: Path, options: ExportOptions) -> dict[str, Any]:
     """Write a sample's files, but for its metadata, which are returned."""
     spots = open_spots(slide, options.on_mismatch)
     if np.ptp(spots.r) > 1e-6 * spots.r[0]:
         raise DataError(f"{slide.coord}: has spots with r of {spots.r.min():g} to {spots.r.max():g}; HEST's layout has "
                         "one for all")  # fmt: skip
-    name, ids, um_per_px = slide.name, spots.ids.to_pylist(), spots.scale.um_per_px
+    how, name, ids, um_per_px = options.hest, slide.name, spots.ids.to_pylist(), spots.scale.um_per_px
     if all(one.startswith(f"{name}_") for one in ids):
         ids = [one.removeprefix(f"{name}_") for one in ids]
     small = write_spots(spots, ids, stage / f"st/{name}.h5ad")
-    write_pyramid(spots.image_path, stage / f"wsis/{name}.tif", um_per_px, options.compression, options.quality)
-    if options.patch:
-        write_patches(spots, ids, options.patch, stage / f"patches/{name}.h5")
+    write_pyramid(spots.image_path, stage / f"wsis/{name}.tif", um_per_px, how.compression, how.quality)
+    if how.patch:
+        write_patches(spots, ids, how.patch, stage / f"patches/{name}.h5")
     (stage / "thumbnails").mkdir()
     Image.fromarray(small).save(stage / f"thumbnails/{name}_downscaled_fullres.jpeg", quality=90)
     labels = [(spot, label) for spot, label in zip(ids, spots.annotation.to_pylist()) if label is not None]
     if labels:
         write_text(stage / f"annotation/{name}_anno.csv", csv_text([("", "V2"), *labels]))
-    return _metadata(slide, spots, title)
+    return _metadata(slide, spots, how.titles.get(name, ""))
 
 
 def _metadata(slide: Slide, spots: Spots, title: str) -> dict[str, Any]:

@@ -13,30 +13,36 @@ class Export:
     Attributes
     ----------
     writer
-        The writer's name, behind its module's: a function of slides, a path and `ExportOptions`, and, where files may
-        have several slides, of ``progress``.
-    suffix
-        What ends the name of a slide's file.
-    joins
-        Whether a file may have several slides.
+        The writer's name, behind its module's: a function of slides, a path and `ExportOptions`, and, where it takes
+        several slides, of ``progress``.
+    path
+        Where a slide's file is below the folder, with {} for the slide's name.
+    options
+        The options of `export_slides` that it takes, beside those of every format.
+    folder
+        Whether the path that the writer takes is always the folder of all slides.
     """
 
     writer: str
-    suffix: str
-    joins: bool = False
+    path: str
+    options: frozenset[str]
+    folder: bool = False
 
     @property
     def write(self) -> Callable[..., None]:
         """The writer."""
         module, _, name = self.writer.rpartition(".")
-        return getattr(import_module(f"stimage.formats.written.{module}"), name)
+        return getattr(import_module(f"stimage.formats.{module}"), name)
 
     def target(self, folder: Path, slide: str) -> Path:
         """Return where a slide is written."""
-        return folder / f"{slide}{self.suffix}"
+        return folder / self.path.format(slide)
 
 
+TABLE = frozenset({"panel", "normalise", "gene_table", "names", "image_px", "embeddings"})
+HEST = frozenset({"compression", "quality", "patch", "upsample", "patches"})
 EXPORTS = {
-    "h5ad": Export("anndata_files.write_h5ad", ".h5ad", joins=True),
-    "spatialdata": Export("spatialdata_store.write_store", ".zarr"),
+    "h5ad": Export("written.anndata_files.write_h5ad", "{}.h5ad", TABLE | {"one_file"}),
+    "spatialdata": Export("written.spatialdata_store.write_store", "{}.zarr", TABLE),
+    "hest": Export("hest.writing.write_hest", "st/{}.h5ad", HEST, folder=True),
 }

@@ -6,15 +6,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from stimage.core.arguments import check_whole
 from stimage.core.errors import DataError
 from stimage.genes.dispersion import common_genes
 from stimage.genes.names import Naming, places_among, rename_genes
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
+from stimage.slides.images.patches import Patch
+from stimage.slides.images.pyramid import COMPRESSIONS
 from stimage.slides.images.views import IMAGE_PX
 from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots
 
+HEST_PATCH = Patch(112, 224)
 READ_ALONE = "read images alone without panel= (--panel), and apart from other slides"
 log = logging.getLogger(__name__)
 
@@ -64,6 +68,33 @@ class SpotVectors:
         return found
 
 
+@dataclass(frozen=True)
+class HestOptions:
+    """How HEST's files are written.
+
+    Attributes
+    ----------
+    compression, quality
+        The image's, as `write_pyramid` takes them.
+    patch
+        The patches, None for none.
+    titles
+        Of studies, by slide.
+    """
+
+    compression: str = "jpeg"
+    quality: int = 90
+    patch: Patch | None = HEST_PATCH
+    titles: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.compression not in COMPRESSIONS:
+            raise ValueError(f"compression= (--compression): {self.compression!r} is none of {', '.join(COMPRESSIONS)}")
+        check_whole(self.quality, "quality", 1)
+        if self.quality > 100:
+            raise ValueError(f"quality= (--quality): {self.quality} is more than 100")
+
+
 @dataclass(frozen=True, eq=False)
 class ExportOptions:
     """What is written of slides, and how.
@@ -82,6 +113,8 @@ class ExportOptions:
         As `open_spots` takes it.
     embeddings
         Key of ``obsm`` → the vectors to put there.
+    hest
+        What HEST's layout alone has.
     """
 
     naming: Naming | None = None
@@ -90,6 +123,7 @@ class ExportOptions:
     image_px: int = IMAGE_PX
     on_mismatch: str = "error"
     embeddings: Mapping[str, SpotVectors] = field(default_factory=dict)
+    hest: HestOptions = field(default_factory=HestOptions)
 
     def genes_of(self, slides: Sequence[Slide]) -> list[str]:
         """Return the genes that are written: those of a panel, or that all slides have; of images alone, none."""
