@@ -88,7 +88,7 @@ def original(folder: str, vision: str, workers: str, batch_size: str = str(BATCH
     from transformers import CLIPConfig
 
     from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
-    from stimage.training.contrastive import contrastive_loss
+    from stimage.training.objectives import clip_loss
 
     spots, device = PngSpots(Path(folder, "png")), "cuda" if torch.cuda.is_available() else "cpu"
     clip, genes = CLIPConfig.from_pretrained(f"{folder}/{vision}"), [str(i) for i in range(spots.expression.shape[1])]
@@ -98,7 +98,7 @@ def original(folder: str, vision: str, workers: str, batch_size: str = str(BATCH
 
     def step(batch: list[torch.Tensor]) -> None:
         output = model(*(part.to(device, non_blocking=True) for part in batch))
-        loss = contrastive_loss(output.image_embeds, output.gene_embeds, output.logit_scale)
+        loss = clip_loss(output.image_embeds, output.gene_embeds, output.logit_scale)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

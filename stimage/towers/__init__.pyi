@@ -9,7 +9,9 @@ from .reading import tokenizer_of as tokenizer_of
 from .spot_clip import SpotClipConfig as SpotClipConfig
 from .spot_clip import SpotClipModel as SpotClipModel
 from .two_towers import CLIP_MEAN as CLIP_MEAN
+from .two_towers import CLIP_SCALARS as CLIP_SCALARS
 from .two_towers import CLIP_STD as CLIP_STD
+from .two_towers import SCALARS as SCALARS
 from .two_towers import TwoTowers as TwoTowers
 from .two_towers import gene_towers as gene_towers
 from .two_towers import model_state as model_state

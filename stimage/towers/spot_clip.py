@@ -35,6 +35,8 @@ class SpotClipConfig(PreTrainedConfig):
         "linear", the original's one layer, or "mlp", with a hidden layer of ``hidden_dim``.
     latent_dim
         Width of the space in which images and genes meet; the original's 32.
+    logit_bias_init_value
+        Where the bias of the logits begins; None has none. SigLIP's loss needs one.
     """
 
     model_type = "spot_clip"
@@ -47,6 +49,7 @@ class SpotClipConfig(PreTrainedConfig):
     hidden_dim: int = 512
     latent_dim: int = 32
     logit_scale_init_value: float = LOGIT_SCALE
+    logit_bias_init_value: float | None = None
     initializer_range: float = 0.02
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -96,6 +99,8 @@ class SpotClipModel(PreTrainedModel):
         layers = [Head(genes, hidden), nn.GELU(), Head(hidden, latent)]
         self.gene_tower = nn.Sequential(*(layers if config.gene_tower == "mlp" else [Head(genes, latent)]))
         self.logit_scale = nn.Parameter(torch.tensor(config.logit_scale_init_value))
+        bias = config.logit_bias_init_value
+        self.logit_bias = None if bias is None else nn.Parameter(torch.tensor(bias))
         self.post_init()
 
     @torch.no_grad()
@@ -106,6 +111,8 @@ class SpotClipModel(PreTrainedModel):
             init.zeros_(module.bias)
         elif isinstance(module, SpotClipModel):
             init.constant_(module.logit_scale, self.config.logit_scale_init_value)
+            if module.logit_bias is not None:
+                init.constant_(module.logit_bias, self.config.logit_bias_init_value)
 
     def get_image_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Embed images (n x 3 x height x width, normalised) in the common space: n x latent_dim."""

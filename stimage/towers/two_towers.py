@@ -9,9 +9,11 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, PreTrainedConf
 
 from stimage.core.errors import DataError
 from stimage.towers.reading import read_config, read_processor, read_weights
-from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
+from stimage.towers.spot_clip import LOGIT_SCALE, SpotClipConfig, SpotClipModel
 
 FAMILY = {config.model_type: config for config in (CLIPConfig, CLIPVisionConfig, SpotClipConfig)}
+SCALARS = ("logit_scale", "logit_bias")
+CLIP_SCALARS = (LOGIT_SCALE, None)  # where they begin
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
@@ -21,8 +23,8 @@ class TwoTowers(nn.Module):
     Attributes
     ----------
     model
-        `SpotClipModel`, or transformers' `CLIPModel`, which is then trained with sentences. Its logit scale is a vector
-        of one here, since FSDP shards no scalars; `model_state` has it as the model's own class does.
+        `SpotClipModel`, or transformers' `CLIPModel`, which is then trained with sentences. Its logit scale, and bias,
+        are vectors of one here, since FSDP shards no scalars; `model_state` has them as the model's own class does.
     """
 
     mean: torch.Tensor
@@ -31,7 +33,9 @@ class TwoTowers(nn.Module):
     def __init__(self, model: PreTrainedModel, mean: Sequence[float], std: Sequence[float]):
         super().__init__()
         self.model = model
-        model.logit_scale = nn.Parameter(model.logit_scale.detach().reshape(1))
+        for name in SCALARS:
+            if getattr(model, name, None) is not None:
+                setattr(model, name, nn.Parameter(getattr(model, name).detach().reshape(1)))
         self.register_buffer("mean", 255 * torch.tensor(mean), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std), persistent=False)
 
@@ -40,12 +44,16 @@ class TwoTowers(nn.Module):
         """Pixels along a side that the vision tower takes."""
         return self.model.config.vision_config.image_size
 
-    def forward(self, images: torch.Tensor, **other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Embed patches (uint8, n x height x width x 3) and what goes with them, by its name in the model's forward."""
+    def forward(self, images: torch.Tensor, **other: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Embed patches (uint8, n x height x width x 3) and what goes with them, by its name in the model's forward.
+
+        Returns both embeddings (n x d, of unit length), the logit scale, and the logit bias where the model has one.
+        """
         pixels = ((images.float() - self.mean) / self.std).permute(0, 3, 1, 2)
         output = self.model(pixel_values=pixels, **other)
         others = output.gene_embeds if "expression" in other else output.text_embeds
-        return output.image_embeds, others, self.model.logit_scale
+        scalars = [getattr(self.model, name, None) for name in SCALARS]
+        return output.image_embeds, others, *(scalar for scalar in scalars if scalar is not None)
 
 
 def model_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -53,16 +61,22 @@ def model_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     weights = {
         name.removeprefix("_orig_mod.").removeprefix("model."): value for name, value in state.items()
     }  # compiled
-    return weights | {"logit_scale": weights["logit_scale"].reshape(())}
+    return weights | {name: weights[name].reshape(()) for name in SCALARS if name in weights}
 
 
 def gene_towers(
-    checkpoint: str, genes: Sequence[str], kind: str, latent_dim: int, pretrained: bool = True
+    checkpoint: str,
+    genes: Sequence[str],
+    kind: str,
+    latent_dim: int,
+    pretrained: bool = True,
+    scalars: tuple[float, float | None] | None = None,
 ) -> TwoTowers:
     """Return a checkpoint's vision tower beside a new gene tower ("linear" or "mlp").
 
     A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same. Without ``pretrained`` only its
-    configuration is read, and the weights are random.
+    configuration is read, and the weights are random. ``scalars`` says where the logit scale and bias of a new model
+    begin (no bias: None), and whether one that is tuned further has a bias; without it, they are CLIP's.
 
     Raises
     ------
@@ -83,6 +97,8 @@ def gene_towers(
         vision = getattr(config, "vision_config", config)
         config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,
                                 genes=list(genes), gene_tower=kind, latent_dim=latent_dim)  # fmt: skip
+        config.logit_scale_init_value = (scalars or CLIP_SCALARS)[0]
+    config.logit_bias_init_value = (scalars or CLIP_SCALARS)[1]
     if not pretrained:
         return TwoTowers(SpotClipModel(config), *_pixel_mean_and_std(checkpoint))
     model, missing = read_weights(SpotClipModel, checkpoint, config=config)

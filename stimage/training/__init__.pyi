@@ -1,5 +1,5 @@
 from .contrastive import backward as backward
-from .contrastive import contrastive_loss as contrastive_loss
+from .objectives import clip_loss as clip_loss
 from .results import ModelFolder as ModelFolder
 from .results import write_results as write_results
 from .run import Run as Run

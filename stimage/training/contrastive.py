@@ -11,18 +11,18 @@ from contextlib import nullcontext
 import torch
 from accelerate import Accelerator
 from torch import nn
-from torch.nn.functional import cross_entropy
 
+from stimage.training.objectives import PLACES, Objective
 
-def contrastive_loss(images: torch.Tensor, others: torch.Tensor, logit_scale: torch.Tensor) -> torch.Tensor:
-    """Return the symmetric cross-entropy of n pairs (n x d each, of unit length), each the other's negatives."""
-    logits = logit_scale.exp() * images @ others.T
-    target = torch.arange(len(images), device=images.device)
-    return (cross_entropy(logits, target) + cross_entropy(logits.T, target)) / 2
+CLIP = Objective()
 
 
 def backward(
-    accelerator: Accelerator, towers: nn.Module, batch: Mapping[str, torch.Tensor], chunk: int | None = None
+    accelerator: Accelerator,
+    towers: nn.Module,
+    batch: Mapping[str, torch.Tensor],
+    chunk: int | None = None,
+    objective: Objective = CLIP,
 ) -> torch.Tensor:
     """Add to the towers' gradients those of the loss over the global batch, and return that loss.
 
@@ -31,39 +31,48 @@ def backward(
     towers
         A `TwoTowers`, as `accelerator.prepare` returned it; it must be deterministic (without dropout) if chunked.
     batch
-        This rank's share of the global batch, as many spots on every rank.
+        This rank's share of the global batch, as many spots on every rank; `PLACES` of it are the objective's alone.
     chunk
         Spots that go through the towers at once; None for all. With several chunks each goes through twice.
+    objective
+        The loss over the global batch.
     """
-    chunks = _cut(batch, chunk)
+    chunks = _cut({name: part for name, part in batch.items() if name not in PLACES}, chunk)
     with nullcontext() if len(chunks) == 1 else torch.no_grad():
         outputs = [towers(**part) for part in chunks]
     images, others = (torch.cat([output[i].detach().float() for output in outputs]) for i in (0, 1))
-    loss, gradients = _embedding_gradients(accelerator, images, others, outputs[0][2].detach().float())
-    to_scale = gradients.pop() / len(chunks)
+    scalars, told = [scalar.detach().float() for scalar in outputs[0][2:]], objective.needs(batch)
+    loss, gradients, to_scalars = _embedding_gradients(accelerator, images, others, scalars, told, objective)
     size, last = len(outputs[0][0]), len(chunks) - 1
     for k, part in enumerate(chunks):
         with nullcontext() if k == last else accelerator.no_sync(towers):
             output = outputs[0] if last == 0 else towers(**part)
             pieces = [gradient[k * size : (k + 1) * size] for gradient in gradients]
             inner = sum((value.float() * piece).sum() for value, piece in zip(output, pieces))
-            accelerator.backward(inner + output[2] * to_scale)
+            inner += sum((value * part / len(chunks)).sum() for value, part in zip(output[2:], to_scalars))
+            accelerator.backward(inner)
     return loss
 
 
 def _embedding_gradients(
-    accelerator: Accelerator, images: torch.Tensor, others: torch.Tensor, logit_scale: torch.Tensor
-) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Return the global loss, and its gradients by this rank's images and others, and by the logit scale.
+    accelerator: Accelerator,
+    images: torch.Tensor,
+    others: torch.Tensor,
+    scalars: list[torch.Tensor],
+    told: Mapping[str, torch.Tensor],
+    objective: Objective,
+) -> tuple[torch.Tensor, list[torch.Tensor], list[torch.Tensor]]:
+    """Return the global loss, and its gradients by this rank's images and others, and by the scalars.
 
-    The first two are times the number of ranks, since gradients of parameters are averaged over ranks afterwards.
+    The former are times the number of ranks, since gradients of parameters are averaged over ranks afterwards.
     """
     every_image, every_other = (accelerator.gather(part).requires_grad_() for part in (images, others))
-    scale = logit_scale.clone().requires_grad_()
-    loss = contrastive_loss(every_image, every_other, scale)
-    *parts, to_scale = torch.autograd.grad(loss, [every_image, every_other, scale])
+    free = [scalar.clone().requires_grad_() for scalar in scalars]
+    every_told = {name: accelerator.gather(part) for name, part in told.items()}
+    loss = objective(every_image, every_other, free, every_told)
+    found = torch.autograd.grad(loss, [every_image, every_other, *free])
     ranks, begin = accelerator.num_processes, accelerator.process_index * len(images)
-    return loss.detach(), [part[begin : begin + len(images)] * ranks for part in parts] + [to_scale]
+    return loss.detach(), [part[begin : begin + len(images)] * ranks for part in found[:2]], list(found[2:])
 
 
 def _cut(batch: Mapping[str, torch.Tensor], chunk: int | None) -> list[dict[str, torch.Tensor]]:

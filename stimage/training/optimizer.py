@@ -7,6 +7,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from stimage.core.errors import DataError
+from stimage.towers.two_towers import SCALARS
 from stimage.training.settings.groups import OptimiserSettings
 
 LAYERS = "vision_model.encoder.layers."
@@ -71,6 +72,6 @@ def realign(schedule: LambdaLR) -> None:
 
 
 def _rate(name: str, settings: OptimiserSettings) -> float:
-    if name == "logit_scale":
+    if name in SCALARS:
         return settings.logit_scale_lr
     return settings.head_lr if name.startswith(HEADS) else settings.lr

@@ -1,6 +1,9 @@
 """The slides that a run trains on, holds out, and leaves alone."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+
+import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.loading.sources import Source, open_source
@@ -58,3 +61,17 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
     need_counts((one for one in catalog.slides if one.name in used), "training", "leave such slides out by the setting "
                 "exclude")  # fmt: skip
     return Parts(**{split: tuple(names) for split, names in parts.items()})
+
+
+def balanced_groups(settings: Settings, slides: Sequence[str], source: Source | None = None) -> np.ndarray | None:
+    """Return the number of the group of each slide that ``loss.balance`` weighs alike; None if nothing is balanced.
+
+    A slide of several studies is of the group of exactly these; one of no study is a group of its own.
+    """
+    if settings.loss.balance is None:
+        return None
+    if settings.loss.balance == "slide":
+        return np.arange(len(slides))
+    known = {slide.name: slide for slide in (source or open_source(settings.data.source)).catalog.slides}
+    studies = [known[name].study or ",".join(known[name].pmids) or name for name in slides]
+    return np.unique(studies, return_inverse=True)[1]

@@ -20,9 +20,10 @@ from stimage.towers.reading import tokenizer_of
 from stimage.towers.two_towers import TwoTowers, gene_towers, model_state, text_towers
 from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint, write_record
 from stimage.training.contrastive import backward
+from stimage.training.objectives import objective_of
 from stimage.training.optimizer import freeze, make_optimizer, make_schedule, realign
-from stimage.training.order import global_batches
-from stimage.training.parts import choose_parts
+from stimage.training.order import epoch_rows, global_batches
+from stimage.training.parts import balanced_groups, choose_parts
 from stimage.training.settings.groups import PRECISIONS, Settings, flat
 from stimage.training.spots import load_spots
 from stimage.training.validation import loader, to_device, validate
@@ -78,6 +79,7 @@ class Run:
             self.train, self.held_out = load_spots(settings, self.parts, towers.image_size, self.tokenizer)
         if not self.held_out:
             self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
+        self.groups = balanced_groups(settings, self.train.slides)
         self.seen = self._seen()
         self.steps_per_epoch = len(self.batches(0))
         if not self.steps_per_epoch:
@@ -148,8 +150,9 @@ class Run:
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Return the rows of an epoch's global batches."""
-        loss = self.settings.loss
-        return global_batches(self.train.slide, loss.batch_size, self.settings.run.seed, epoch, loss.slides_per_batch)
+        loss, seed = self.settings.loss, self.settings.run.seed
+        rows = epoch_rows(self.train.slide, self.groups, seed, epoch, loss.spots_per_slide)
+        return global_batches(self.train.slide, loss.batch_size, seed, epoch, loss.slides_per_batch, rows)
 
     def _epoch(self, epoch: int) -> None:
         settings, accelerator, progress = self.settings, self.accelerator, self.progress
@@ -175,7 +178,7 @@ class Run:
     def step(self, batch: dict[str, torch.Tensor]) -> float:
         """Learn from this process's share of a global batch, and return the loss over the whole of it."""
         settings, accelerator = self.settings, self.accelerator
-        loss = float(backward(accelerator, self.towers, batch, settings.loss.chunk))
+        loss = float(backward(accelerator, self.towers, batch, settings.loss.chunk, objective_of(settings)))
         self._check(loss, self.progress.step + 1)
         if settings.run.checkpoint_steps and self.progress.step % settings.run.checkpoint_steps == 0:
             self._save()  # only now is it known that the weights are good
@@ -266,7 +269,8 @@ def make_towers(settings: Settings) -> TwoTowers:
         towers = text_towers(own.image, own.pretrained)
     else:
         genes = Panel.read(settings.panel).genes
-        towers = gene_towers(own.image, genes, own.second, own.latent_dim, own.pretrained)
+        scalars = objective_of(settings).scalars
+        towers = gene_towers(own.image, genes, own.second, own.latent_dim, own.pretrained, scalars)
     freeze(towers, own.freeze_layers)
     if settings.run.gradient_checkpointing:
         towers.model.gradient_checkpointing_enable()

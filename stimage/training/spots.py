@@ -33,6 +33,8 @@ class TrainingSpots:
         `datasets.Dataset` in Arrow format.
     slides, slide
         Names of the slides, and each row's place among them (int32).
+    place
+        Each row's x and y in µm (n x 2, float32), where the objective asks for neighbours; else None.
     other
         Turns a batch into what the second tower takes, by its name in the model's forward.
     """
@@ -44,6 +46,7 @@ class TrainingSpots:
     image_size: int
     augmented: bool = False
     seed: int = 0
+    place: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.slide)
@@ -61,7 +64,24 @@ class TrainingSpots:
 
         change = augmented if self.augmented else None
         batch, tasks = begin_batch(self.table[rows.tolist()], self.image_size, memory, change)
-        return {"images": batch.images, **self.other(batch)}, tasks
+        return {"images": batch.images, **self.other(batch), **self.places(rows)}, tasks
+
+    def told(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return what objectives may ask for of rows: `places`, and the second tower's input; no image is decoded."""
+        batch, _ = begin_batch(self.table.select_columns(self._without_images)[rows.tolist()])
+        return self.other(batch) | self.places(rows)
+
+    @property
+    def _without_images(self) -> list[str]:
+        return [name for name in self.table.column_names if name != "image"]
+
+    def places(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
+        """Return where rows are in the data set and, if asked for, on the tissue: what objectives know of them."""
+        found = {"row": torch.from_numpy(rows.astype(np.int64))}
+        if self.place is None:
+            return found
+        return found | {"slide": torch.from_numpy(self.slide[rows].astype(np.int64)),
+                        "place": torch.from_numpy(self.place[rows])}  # fmt: skip
 
 
 class TrainingBatches(Batches):
@@ -100,8 +120,19 @@ def load_spots(
         column = table.select_columns(["slide"])[:]["slide"].combine_chunks().dictionary_encode()
         slides, slide = tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
         other = second_input(settings, table, slides, slide, names, tokenizer)
-        spots.append(TrainingSpots(table, slides, slide, other, image_size, augmented, settings.run.seed))
+        place = None if settings.loss.neighbour_um is None else _in_um(part, slides, slide)
+        spots.append(TrainingSpots(table, slides, slide, other, image_size, augmented, settings.run.seed, place))
     return spots[0], spots[1]
+
+
+def _in_um(part: datasets.Dataset, slides: Sequence[str], slide: np.ndarray) -> np.ndarray:
+    """Return x and y of all spots in µm; `DataError` of a slide whose scale is not known."""
+    columns = part.with_format("arrow").select_columns(["x", "y", "um_per_px"])[:]
+    x, y, scale = (columns[name].to_numpy().astype(np.float32) for name in ("x", "y", "um_per_px"))
+    if (unknown := np.isnan(scale)).any():
+        raise DataError(f"slide {slides[slide[unknown.argmax()]]}: its µm per pixel are not known, so "
+                        "loss.neighbour_um has no meaning; say data.um_per_px, or leave it null")  # fmt: skip
+    return np.column_stack([x, y]) * scale[:, None]
 
 
 def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:

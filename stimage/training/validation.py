@@ -1,6 +1,6 @@
 """Scores of two towers on held-out slides: loss, recall both ways, and a linear probe where there are labels."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from stimage.loading.ahead import MOST_WORKERS, AheadLoader, cores
 from stimage.scores.linear_probe import probe_f1
 from stimage.scores.retrieval import retrieval_scores
 from stimage.slides.labels import is_label
-from stimage.training.contrastive import contrastive_loss
+from stimage.training.objectives import PLACES, objective_of
 from stimage.training.order import global_batches
 from stimage.training.settings.groups import Settings
 from stimage.training.spots import TrainingBatches, TrainingSpots, held_out_as_is
@@ -35,12 +35,13 @@ def validate(
         ``probe_f1``, the macro-F1 of a linear probe fitted on labelled spots of the training slides, where both have
         labels.
     """
-    images, others, scale = embed_rows(accelerator, towers, held_out, np.arange(len(held_out)), settings.run.workers)
+    every = np.arange(len(held_out))
+    images, others, scalars = embed_rows(accelerator, towers, held_out, every, settings.run.workers)
     rows, test = _labelled(train, held_out, settings)
     probe = embed_rows(accelerator, towers, held_out_as_is(train), rows, settings.run.workers)[0] if len(rows) else None
     scores = {}
     if accelerator.is_main_process:
-        scores = {"loss": _loss(images, others, scale, held_out.slide, settings)}
+        scores = {"loss": _loss(images, others, scalars, held_out, settings)}
         if np.isfinite(scores["loss"]):
             vectors = [torch.from_numpy(part).to(accelerator.device) for part in (images, others)]
             scores |= _recalls(vectors[0], vectors[1], held_out)
@@ -73,8 +74,8 @@ def _labelled(train: TrainingSpots, held_out: TrainingSpots, settings: Settings)
 
 def embed_rows(
     accelerator: Accelerator, towers: nn.Module, spots: TrainingSpots, rows: np.ndarray, workers: int | None
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Embed rows of a data set, shared by all processes: images and others (n x d, float32), and the logit scale."""
+) -> tuple[np.ndarray, np.ndarray, list[float]]:
+    """Embed rows of a data set, by all processes: images and others (n x d, float32), and the scalars of the logits."""
     batches = [rows[i : i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
     rank, ranks = accelerator.process_index, accelerator.num_processes
     mine = [min(k, len(batches) - 1) for k in range(rank, len(batches) + rank, ranks)]  # FSDP: all ranks go forward
@@ -82,8 +83,9 @@ def embed_rows(
     towers.eval()
     with torch.no_grad():
         for k, batch in zip(mine, loader(spots, [(0, batches[k]) for k in mine], workers)):
-            images, others, scale = towers(**to_device(batch, accelerator))
-            found[k] = (images.float().cpu().numpy(), others.float().cpu().numpy(), float(scale))
+            taken = {name: part for name, part in batch.items() if name not in PLACES}
+            images, others, *scalars = towers(**to_device(taken, accelerator))
+            found[k] = (images.float().cpu().numpy(), others.float().cpu().numpy(), [float(one) for one in scalars])
     towers.train()
     found = dict(sorted(gather_object(list(found.items())), key=lambda part: part[0]))
     images, others, scales = zip(*found.values())
@@ -108,10 +110,14 @@ def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[
     return {name: part.to(accelerator.device, non_blocking=True) for name, part in batch.items()}
 
 
-def _loss(images: np.ndarray, others: np.ndarray, scale: float, slide: np.ndarray, settings: Settings) -> float:
-    size = min(settings.loss.batch_size, len(images))
-    losses: Iterator[torch.Tensor] = (
-        contrastive_loss(torch.from_numpy(images[rows]), torch.from_numpy(others[rows]), torch.tensor(scale))
-        for rows in global_batches(slide, size, settings.run.seed, 0, settings.loss.slides_per_batch)
-    )
-    return float(np.mean([float(loss) for loss in losses]))
+def _loss(
+    images: np.ndarray, others: np.ndarray, scalars: list[float], spots: TrainingSpots, settings: Settings
+) -> float:
+    """Return the mean loss of batches as in training, of all spots that fill one."""
+    size, objective = min(settings.loss.batch_size, len(images)), objective_of(settings)
+    losses = []
+    for rows in global_batches(spots.slide, size, settings.run.seed, 0, settings.loss.slides_per_batch):
+        told = objective.needs(spots.told(rows) if objective.kind == "soft" else spots.places(rows))
+        left, right = (torch.from_numpy(part[rows]) for part in (images, others))
+        losses.append(float(objective(left, right, [torch.tensor(one) for one in scalars], told)))
+    return float(np.mean(losses))

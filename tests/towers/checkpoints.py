@@ -7,6 +7,8 @@ from pathlib import Path
 import torch
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from stimage.training.objectives import Objective
+
 
 def write_clip(folder: Path, seed: int = 0) -> Path:
     """Save a CLIP of two small towers with its tokenizer of single characters."""
@@ -30,10 +32,18 @@ def batch(n: int, genes: int, size: int = 32) -> dict[str, torch.Tensor]:
     """Return n made patches and expression."""
     generator = torch.Generator().manual_seed(1)
     images = torch.randint(0, 256, (n, size, size, 3), dtype=torch.uint8, generator=generator)
-    return {"images": images, "expression": torch.randn(n, genes, generator=generator)}
+    row = torch.arange(n)
+    return {"images": images, "expression": torch.randn(n, genes, generator=generator), "row": row % (n - 1),
+            "slide": row % 2, "place": torch.rand(n, 2, generator=generator) * 300}  # fmt: skip
 
 
-def save_gradients(checkpoint: str, out: str, *chunks: str) -> None:
+def objective_called(word: str) -> Objective:
+    """Return the objective of a word such as "siglip" or "clip@80", in µm."""
+    kind, _, near = word.partition("@")
+    return Objective(kind, float(near) if near else None)
+
+
+def save_gradients(checkpoint: str, out: str, word: str, *chunks: str) -> None:
     """Save, for each chunk, the loss and all gradients of a batch of 24, of which each process has a share."""
     from accelerate import Accelerator
 
@@ -42,13 +52,15 @@ def save_gradients(checkpoint: str, out: str, *chunks: str) -> None:
 
     accelerator = Accelerator(cpu=True)
     torch.manual_seed(0)
-    towers = accelerator.prepare(gene_towers(checkpoint, ["A", "B", "C"], "linear", 8))
+    objective = objective_called(word)
+    towers = gene_towers(checkpoint, ["A", "B", "C"], "linear", 8, scalars=objective.scalars)
+    towers = accelerator.prepare(towers)
     rank, ranks = accelerator.process_index, accelerator.num_processes
     share = {name: part[rank::ranks] for name, part in batch(24, 3).items()}
     found = []
     for chunk in chunks:
         towers.zero_grad()
-        loss = backward(accelerator, towers, share, int(chunk) or None)
+        loss = backward(accelerator, towers, share, int(chunk) or None, objective)
         gradients = {n: p.grad.clone() for n, p in accelerator.unwrap_model(towers).named_parameters()}
         found.append({"loss": loss, "ranks": ranks, "gradients": gradients})
     if accelerator.is_main_process:

@@ -24,7 +24,7 @@ import stimage.towers.spot_clip  # noqa: F401
 from stimage.core.errors import DataError
 from stimage.loading.pixels import augment, resize
 from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD, gene_towers, model_state, text_towers
-from tests.towers.checkpoints import batch, write_clip
+from tests.towers.checkpoints import batch, objective_called, write_clip
 
 GENES = ["ERBB2", "KRT8", "ACTB"]
 
@@ -49,8 +49,9 @@ def test_a_saved_model_gives_the_same_embeddings_everywhere(clip, tmp_path, kind
     assert torch.equal(vision(pixels).image_embeds, model.visual_projection(model.vision_model(pixels).pooler_output))
     base = CLIPModel.from_pretrained(clip)
     assert torch.equal(vision(pixels).image_embeds, base.get_image_features(pixels).pooler_output)
+    taken = {name: spots[name] for name in ("images", "expression")}
     continued = gene_towers(str(tmp_path), GENES, kind, 8)  # tuning goes on from a tuned checkpoint
-    assert torch.equal(continued(**spots)[1], towers(**spots)[1])
+    assert torch.equal(continued(**taken)[1], towers(**taken)[1])
 
 
 def test_new_parts_begin_as_they_should(clip):
@@ -94,10 +95,10 @@ def test_augmentation_is_a_spots_own():
     assert (some.float().mean() - images.float().mean()).abs() < 20
 
 
-def gradients(clip: str, out: Path, ranks: int, chunks: tuple[int, ...]) -> list[dict]:
+def gradients(clip: str, out: Path, ranks: int, chunks: tuple[int, ...], objective: str = "clip") -> list[dict]:
     """Return loss and gradients, by chunk, as processes of their own find them."""
     command = ["-m", "torch.distributed.run", "--nproc_per_node", str(ranks), "--master_port", "0", "--standalone"]
-    program = ["-m", "tests.towers.checkpoints", clip, str(out), *map(str, chunks)]
+    program = ["-m", "tests.towers.checkpoints", clip, str(out), objective, *map(str, chunks)]
     done = subprocess.run([sys.executable, *command, *program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     found = torch.load(out)
@@ -105,16 +106,17 @@ def gradients(clip: str, out: Path, ranks: int, chunks: tuple[int, ...]) -> list
     return found
 
 
-def test_gradients_are_those_of_one_big_batch(clip, tmp_path):
-    """Of both encoders and of the logit scale: on four processes, whole and in chunks."""
+@pytest.mark.parametrize("word", ["clip", "clip@80", "siglip@80", "soft"])
+def test_gradients_are_those_of_one_big_batch(clip, tmp_path, word):
+    """Of both encoders, the logit scale and the bias: on four processes, whole and in chunks."""
     torch.manual_seed(0)
-    towers = gene_towers(clip, ["A", "B", "C"], "linear", 8)
-    images, genes, scale = towers(**batch(24, 3))
-    logits, target = scale.exp() * images @ genes.T, torch.arange(24)
-    loss = torch.nn.functional.cross_entropy(logits, target) + torch.nn.functional.cross_entropy(logits.T, target)
-    (loss / 2).backward()
-    for found in gradients(clip, tmp_path / "found.pt", 4, (0, 4)):
-        assert found["loss"].item() == pytest.approx(loss.item() / 2, abs=1e-5)
+    objective, told = objective_called(word), batch(24, 3)
+    towers = gene_towers(clip, ["A", "B", "C"], "linear", 8, scalars=objective.scalars)
+    images, genes, *scalars = towers(told["images"], expression=told["expression"])
+    loss = objective(images, genes, scalars, told)
+    loss.backward()
+    for found in gradients(clip, tmp_path / "found.pt", 4, (0, 4), word):
+        assert found["loss"].item() == pytest.approx(loss.item(), abs=1e-5)
         for name, parameter in towers.named_parameters():
             most = parameter.grad.abs().max().item()
             torch.testing.assert_close(found["gradients"][name], parameter.grad, atol=1e-5 * max(1, most), rtol=1e-4)

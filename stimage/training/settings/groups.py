@@ -16,6 +16,8 @@ from stimage.training.settings.fields import Group, Setting, setting, settings_o
 TOWERS = ("linear", "mlp", "text")
 PRECISIONS = ("no", "tf32", "bf16", "fp16")
 OPTIMISERS = ("adamw", "adam")
+OBJECTIVES = ("clip", "siglip", "soft")
+BALANCES = ("slide", "study")
 
 
 @dataclass(frozen=True)
@@ -103,10 +105,18 @@ class LossSettings(Group):
 
     group: ClassVar[str] = "loss"
 
+    objective: str = setting("clip", "clip: cross-entropy; siglip: each pair by itself, with a bias; soft: targets by "
+                             "similar expression, after BLEEP", choices=OBJECTIVES)  # fmt: skip
+    neighbour_um: float | None = setting(None, "spots of one slide that are so close, in µm, are no negatives of each "
+                                         "other; null: all are", least=0)  # fmt: skip
     batch_size: int = setting(1024, "spots of all processes together, each the other's negatives", least=2)
     chunk: int | None = setting(None, "spots that go through the towers at once: less memory, a third more work; null "
                                 "takes all", least=1)  # fmt: skip
     slides_per_batch: int | None = setting(None, "slides that a batch is filled from; null draws from all", least=1)
+    spots_per_slide: int | None = setting(None, "spots of a slide in an epoch, at most, drawn anew for each; null: "
+                                          "all", least=1)  # fmt: skip
+    balance: str | None = setting(None, "by slide or study: each gives equally many spots to an epoch; of small ones "
+                                  "spots come more than once", choices=BALANCES)  # fmt: skip
     clamp: bool = setting(True, "hold the logit scale within 0 and ln 100")
 
 
@@ -181,6 +191,9 @@ class Settings:
                             "configuration")  # fmt: skip
         if self.towers.second != "text":
             _ = self.panel
+        elif self.loss.objective != "clip":
+            raise DataError(f"loss.objective: is {self.loss.objective}, which is for a gene tower; a text tower has "
+                            "clip alone")  # fmt: skip
 
     @property
     def panel(self) -> str:
