@@ -43,6 +43,8 @@ def test_read_alone_as_anndata(root, tmp_path):
     written = anndata.read_h5ad(tmp_path / "h5ad/Slide_B.h5ad")
     assert written.shape == (9, 0) and written.obs_names.equals(adata.obs_names)
     assert anndata.read_h5ad(tmp_path / "h5ad/Slide_A.h5ad").shape == (9, 4)
+    with pytest.raises(DataError, match="has no genes, as that of an image alone, whose image file is what to add"):
+        stimage.add_slide(tmp_path / "h5ad/Slide_B.h5ad", tmp_path / "again", "Slide_B")
 
 
 @pytest.mark.parametrize("options", [{"panel": ["ESR1"]}, {"slide": ["Slide_A", "Slide_B"]}])

@@ -12,6 +12,7 @@ from datasets import load_dataset
 from PIL import Image
 
 import stimage_1k4m  # noqa: F401
+from stimage.slides.images.patches import Patch
 from tests.roots import META, write_csv, write_slide
 from tests.test_scripts import run
 
@@ -163,8 +164,14 @@ def test_up_sampling_is_refused_unless_it_is_asked_for(two):
         box = (spot["x"] - 5, spot["y"] - 5, spot["x"] + 5, spot["y"] + 5)
         want = image.convert("RGB").resize((20, 20), Image.Resampling.BICUBIC, box)
     assert np.abs(np.asarray(spot["image"]) - np.asarray(want).astype(int)).max() <= 1
-    with pytest.raises(ValueError, match="upsample is of a physical patch"):
+    with pytest.raises(ValueError, match=r"upsample= \(--upsample\) is of a physical patch: pass its µm and output"):
         stream(two, upsample=True)
+
+
+@pytest.mark.parametrize(("um", "px"), [(16.0, None), (None, 8)])
+def test_half_a_patch_is_refused_with_both_options(um, px):
+    with pytest.raises(ValueError, match=rf"{um} µm and {px} px: pass both .*\(--patch-um, --patch-px\), or neither"):
+        Patch(um, px)
 
 
 def test_a_prepared_data_set_is_renewed_when_a_table_of_scales_changes(two, tmp_path):

@@ -76,6 +76,19 @@ def test_damaged_tiles_are_refused(tmp_path, kind):
         whole(path)
 
 
+def test_pages_that_go_round_are_refused(tmp_path):
+    """The second of two pages has the first one as its next."""
+    tifffile.imwrite(path := tmp_path / "slide.tif", np.stack([picture()] * 2), photometric="rgb", metadata=None)
+    with tifffile.TiffFile(path) as tiff:
+        first, second = (page.offset for page in tiff.pages)
+        tags = len(tiff.pages[1].tags)
+    content = bytearray(path.read_bytes())
+    content[second + 2 + 12 * tags : second + 6 + 12 * tags] = first.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"slide\.tif: is damaged: after page 1 comes an earlier page again"):
+        open_image(str(path))
+
+
 @pytest.mark.parametrize("options", [{}, TILE, {"compression": "zlib", **TILE}, {"compression": "zlib"}])
 def test_planes_of_a_page_are_joined(tmp_path, options):
     planes = np.moveaxis(picture(), 2, 0)

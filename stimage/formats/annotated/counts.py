@@ -139,6 +139,8 @@ def _called(name: str) -> str:
 
 def _unfit(counts: csr_matrix) -> str:
     """Return why they are no raw counts, or nothing."""
+    if not counts.shape[1]:
+        return "has no genes, as that of an image alone, whose image file is what to add"
     for begin in range(0, len(counts.data), 1 << 24):  # by parts, so that no copy of all is made
         some = counts.data[begin : begin + (1 << 24)]
         if len(bad := some[~(np.isfinite(some) & (some % 1 == 0) & (some >= 0) & (some < TOO_MANY))]):

@@ -12,6 +12,7 @@ from stimage.slides.images.levels import fitting_level
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, open_image, read_patches
 from stimage.slides.scale.scale import Scale
 
+BOTH = "µm and output pixels by patch= (--patch-um, --patch-px)"
 LEEWAY = 1.02  # by which a physical patch may up-sample: the scale is an estimate
 SUPPORT = 2  # pixels that Pillow's bicubic filter reaches to either side, of output and image the coarser
 
@@ -67,11 +68,9 @@ class Patch:
             if not isinstance(value, bool):
                 raise ValueError(f"{name}={value!r}: pass True or False")
             if value and self.um is None and self.px is None:
-                raise ValueError(
-                    f"{name} is of a physical patch: give um (side in µm) and px (side in output pixels) too"
-                )
+                raise ValueError(f"{name}= (--{name}) is of a physical patch: pass its {BOTH}")
         if (self.um is None) != (self.px is None):
-            raise ValueError(f"{self}: give both um (side in µm) and px (side in output pixels), or neither")
+            raise ValueError(f"a patch of {self.um} µm and {self.px} px: pass both {BOTH}, or neither")
         if self.um is None or self.px is None:
             return
         if not (isinstance(self.um, Real) and isinstance(self.px, Integral) and 0 < self.um < np.inf and self.px > 0):

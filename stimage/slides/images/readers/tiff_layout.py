@@ -74,7 +74,7 @@ def read_layout(path: str) -> Layout:
 
 
 def _layout(path: str, tiff: tifffile.TiffFile) -> Layout:
-    pages = [page.aspage() for page in tiff.pages]
+    pages = _pages(path, tiff)
     largest = _slide_page(path, pages, tiff.is_svs)
     page = pages[largest]
     if vendor := _vendor(tiff, page):
@@ -85,6 +85,16 @@ def _layout(path: str, tiff: tifffile.TiffFile) -> Layout:
     found = [((largest, -1), page), *_smaller(pages, largest)]
     places = tuple(place for place, _ in found) if all(_is_for_libvips(one) for _, one in found) else None
     return Layout(tuple((one,) for _, one in found), places)
+
+
+def _pages(path: str, tiff: tifffile.TiffFile) -> list[Page]:
+    """Return all pages; tifffile would follow for ever a last one that names an earlier one as the next."""
+    pages: dict[int, Page] = {}
+    for page in tiff.pages:
+        if page.offset in pages:
+            raise DataError(f"{path}: is damaged: after page {len(pages) - 1} comes an earlier page again")
+        pages[page.offset] = page.aspage()
+    return list(pages.values())
 
 
 def _check_colours(path: str, page: Page) -> None:
