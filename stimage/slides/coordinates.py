@@ -1,6 +1,7 @@
 """Where a slide's spots are: the coord file, read and checked."""
 
 import csv
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -62,7 +63,9 @@ def read_coordinates(path: str) -> Coordinates:
     _refuse(path, ids, pc.equal(ids, "").to_numpy(), lambda i: "has no id")
     numbers = {column: _numbers(path, column, ids, values) for column, values in columns.items()}
     _refuse(path, ids, numbers["r"] <= 0, lambda i: f"r is {numbers['r'][i]:g}; a radius is more than 0 pixels")
-    return Coordinates(ids, numbers["xaxis"], numbers["yaxis"], numbers["r"])
+    r = numbers["r"]
+    r = np.broadcast_to(r[0], len(r)) if (r == r[0]).all() else r  # one number, however many spots have it
+    return Coordinates(ids, numbers["xaxis"], numbers["yaxis"], r)
 
 
 def check_unique(path: str, ids: pa.ChunkedArray) -> None:
@@ -97,7 +100,8 @@ def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.Chunked
     A block of the file at a time: read at once, a file takes three times the memory of what it says.
     """
     types = {names[0]: pa.string(), **dict.fromkeys(COORD_COLUMNS, numbers)}
-    ids, blocks = [], {column: [] for column in COORD_COLUMNS}
+    text = numbers == pa.string()
+    ids, columns = [], {column: [] if text else array("d") for column in COORD_COLUMNS}
     try:
         reader = pacsv.open_csv(
             path,
@@ -105,17 +109,23 @@ def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.Chunked
             convert_options=pacsv.ConvertOptions(column_types=types, include_columns=list(types)),
         )
         for batch in reader:
-            ids.append(batch.column(0))
-            for column, values in blocks.items():
-                values.append(batch[column].to_numpy(zero_copy_only=False).copy())
+            ids.append(_own(batch.column(0)))
+            for column, values in columns.items():
+                more = batch[column].to_numpy(zero_copy_only=False)
+                values.extend(more) if text else values.frombytes(more.view(np.uint8))
     except pa.ArrowInvalid as error:
-        if numbers != pa.string():
+        if not text:
             return _read(path, names, pa.string())
         raise DataError(f"{path}: is no CSV table of {len(names)} columns ({str(error)[:200]})") from None
-    columns = {column: np.concatenate(blocks.pop(column)) for column in COORD_COLUMNS} if ids else {}
-    if numbers != pa.string() and not all(np.isfinite(values).all() for values in columns.values()):
+    found = {column: np.array(values, object) if text else np.frombuffer(values) for column, values in columns.items()}
+    if not text and not all(np.isfinite(values).all() for values in found.values()):
         return _read(path, names, pa.string())
-    return pa.chunked_array(ids, pa.string()), columns
+    return pa.chunked_array(ids, pa.string()), found
+
+
+def _own(texts: pa.Array) -> pa.Array:
+    """Copy texts into memory of their own: those that a reader gives keep twice as much of its memory from being freed."""
+    return pa.concat_arrays([texts, texts[:0]])
 
 
 def _numbers(path: str, column: str, ids: pa.ChunkedArray, values: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from stimage.core.errors import DataError
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, check_unique, line_of
+from stimage.slides.counts.numbered_ids import find_rows
 from stimage.slides.counts.rows import RowIndex
 from stimage.slides.images.patches import lies_outside
 from stimage.slides.images.reader import ImageInfo
@@ -48,7 +49,7 @@ def match_spots(
         row = _rows_of(coord, coordinates, counts, index, on_mismatch)
     else:
         check_unique(coord, coordinates.ids)
-        row = np.zeros(len(coordinates), np.int64)
+        row = np.zeros(len(coordinates), np.int32)
     kept = row >= 0
     median = np.median(coordinates.r)
     large, than = coordinates.r > MAX_RADIUS_RATIO * median, f"the median is {median:g}"
@@ -82,16 +83,24 @@ def check_size(slide: Slide, image: str, info: ImageInfo) -> None:
 
 def _rows_of(coord: str, coordinates: Coordinates, counts: str, index: RowIndex, on_mismatch: str) -> np.ndarray:
     """Return each spot's row in the count file, -1 where it has none."""
-    row = pc.fill_null(pc.index_in(coordinates.ids, index.ids), -1).to_numpy().astype(np.int64)
-    times = np.bincount(row[row >= 0], minlength=len(index.start))
-    lone = times == 0
-    if lone.any() or (times > 1).any():  # only then can a spot occur twice
+    row = find_rows(coordinates.ids, index.ids)
+    if row is None:
+        row = pc.fill_null(pc.index_in(coordinates.ids, index.ids), -1).to_numpy()
+    lone = without_spot(row, index)
+    if lone.any() or np.count_nonzero(row >= 0) > len(lone):  # only then can a spot occur twice
         check_unique(coord, coordinates.ids)
         check_unique(counts, index.ids)
     _settle(coord, coordinates.ids, row < 0, f"has no row in {counts}", on_mismatch)
     if counts != coord:  # a file that has both may have counts of spots off the tissue, too
         _settle(counts, index.ids, lone, f"has no row in {coord}", on_mismatch)
     return row
+
+
+def without_spot(row: np.ndarray, index: RowIndex) -> np.ndarray:
+    """Return which rows of the count file (bool) are of none of the spots, whose rows are given."""
+    lone = np.ones(len(index.start), bool)
+    lone[row[row >= 0]] = False
+    return lone
 
 
 def _settle(path: str, ids: pa.ChunkedArray, bad: np.ndarray, what: str, on_mismatch: str) -> None:
@@ -103,7 +112,7 @@ def _settle(path: str, ids: pa.ChunkedArray, bad: np.ndarray, what: str, on_mism
         log.warning("left out: %s", message)
 
 
-def unique_ids(ids: pa.Array, slide: str) -> pa.Array:
+def unique_ids(ids: pa.ChunkedArray, slide: str) -> pa.ChunkedArray:
     """Return ids that no other slide has: an id that does not begin with the slide's name gets the name in front."""
     if pc.all(pc.starts_with(ids, f"{slide}_")).as_py():  # as in the data set
         return ids
@@ -112,4 +121,5 @@ def unique_ids(ids: pa.Array, slide: str) -> pa.Array:
     if pc.all(other).as_py():  # as Space Ranger's, of which there may be millions
         return pc.binary_join_element_wise(pa.scalar(slide), ids, "_")
     begins = re.compile(re.escape(folded) + r"(?![^\W_])")  # slide A1 has not the spots of slide A10
-    return pa.array([one if begins.match(fold_name(one)) else f"{slide}_{one}" for one in ids.to_pylist()], pa.string())
+    named = (one if begins.match(fold_name(one)) else f"{slide}_{one}" for one in ids.to_pylist())
+    return pa.chunked_array([pa.array(named, pa.string())])

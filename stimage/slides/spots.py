@@ -8,18 +8,20 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
-from stimage.slides.counts.count_file import read_genes, rows_at
+from stimage.slides.counts.count_file import SPARSE, read_genes, rows_at
+from stimage.slides.counts.numbered_ids import take_ids
 from stimage.slides.counts.row_index import forget, kept_index
 from stimage.slides.counts.rows import CountRows
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info
 from stimage.slides.labels import read_labels
-from stimage.slides.matching import check_size, match_spots, unique_ids
+from stimage.slides.matching import check_size, match_spots, unique_ids, without_spot
 from stimage.slides.missing import need_counts
 from stimage.slides.scale.scale import Scale, slide_scale
 
@@ -41,8 +43,8 @@ class Spots:
     """
 
     slide: Slide
-    ids: pa.Array
-    file_ids: pa.Array
+    ids: pa.ChunkedArray
+    file_ids: pa.ChunkedArray
     x: np.ndarray
     y: np.ndarray
     r: np.ndarray
@@ -74,17 +76,17 @@ class Spots:
         return [] if self.slide.image_alone else read_genes(self.counts_path)
 
     @cached_property
-    def annotation(self) -> pa.Array:
+    def annotation(self) -> pa.Array | pa.ChunkedArray:
         """Each spot's label, null where there is none."""
         if not self.labels_path:
             return pa.nulls(len(self), pa.string())
         labels = read_labels(self.labels_path)
-        known = {*self.file_ids.to_pylist(), *self.left_out.to_pylist()}
-        if strange := len(labels.keys() - known):
+        at = pc.index_in(pa.chunked_array([*self.file_ids.chunks, *self.left_out.chunks]), pa.array(labels, pa.string()))
+        if strange := len(labels) - pc.count_distinct(at).as_py():
             log.warning(
                 "%s: %d of %d labels are of spots that the slide does not have", self.labels_path, strange, len(labels)
             )
-        return pa.array([labels.get(spot) for spot in self.file_ids.to_pylist()], pa.string())
+        return pa.array(labels.values(), pa.string()).take(at[: len(self)])
 
     def rows(self, some: slice | np.ndarray) -> CountRows:
         """Read the counts of some spots, and check that the rows have their ids: a file may have changed in place.
@@ -168,28 +170,37 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
     info = image_info(image, max_pixels) if image else None
     if info:
         check_size(slide, image, info)
+    if counts.endswith(SPARSE):  # indexed soon, and then kept in a file: before the coordinates need memory
+        kept_index(counts)
     coordinates = read_coordinates(coord)
     index = kept_index(counts) if counts else None
     row, kept = match_spots(coord, coordinates, counts, index, image, info, on_mismatch)
-    order = np.lexsort((coordinates.x, coordinates.y))  # stable: of spots at one place, in the file's order
-    order = order[kept[order]]
-    file_ids = coordinates.ids.take(pa.array(order)).combine_chunks()
-    out = coordinates.ids.filter(pa.array(~kept)).chunks
-    start = end = np.zeros(len(order), np.int64)
-    if index:
-        lone = np.ones(len(index.start), bool)
-        lone[row[row >= 0]] = False
-        out += index.ids.filter(pa.array(lone)).chunks
-        start, end = index.start[row[order]], index.end[row[order]]
     scale = slide_scale(coordinates if kept.all() else coordinates.filter(kept), slide)
     if scale.um_per_px and scale.verdict != "pass":
         log.warning("%s: %s", slide.name, scale.reason)
+    ids, (x, y, r) = coordinates.ids, (coordinates.x, coordinates.y, coordinates.r)
+    out, order = ids.filter(pa.array(~kept)).chunks, _reading_order(x, y, kept)
+    place = (row if index else np.arange(len(x)))[order]
+    start = end = np.broadcast_to(0, len(place))
+    if index:
+        out += index.ids.filter(pa.array(without_spot(row, index))).chunks
+        ids, start, end = index.ids, index.start[place], index.end[place]  # the same ids, which are in a file
+    del coordinates  # ids that may take as much memory as all else
+    file_ids = take_ids(ids, place)
     pa.default_memory_pool().release_unused()  # what joining took would else be kept beside what reading takes
     return Spots(
-        slide, unique_ids(file_ids, slide.name), file_ids, coordinates.x[order], coordinates.y[order],
-        coordinates.r[order], labels_path=labels, counts_path=counts, row_start=start, row_end=end, image_path=image,
-        max_pixels=max_pixels, scale=scale, left_out=pa.chunked_array(out, pa.string()),
+        slide, unique_ids(file_ids, slide.name), file_ids, x[order], y[order], r[order], labels_path=labels,
+        counts_path=counts, row_start=start, row_end=end, image_path=image, max_pixels=max_pixels, scale=scale,
+        left_out=pa.chunked_array(out, pa.string()),
     )  # fmt: skip
+
+
+def _reading_order(x: np.ndarray, y: np.ndarray, kept: np.ndarray) -> slice | np.ndarray:
+    """Return the places of the spots that are kept, from top to bottom, then from left to right, in the file's order."""
+    if kept.all() and ((y[1:] > y[:-1]) | ((y[1:] == y[:-1]) & (x[1:] >= x[:-1]))).all():
+        return slice(None)  # they are so already, and nothing is copied
+    order = np.lexsort((x, y))  # stable
+    return order[kept[order]]
 
 
 def read_batches(
@@ -216,7 +227,7 @@ def read_batches(
     x, y, r = (values[part] for values in (spots.x, spots.y, spots.r))
     patches = patch.cut(spots.image_path, x, y, r, spots.scale, spots.max_pixels) if patch else None
     side = (patch.px or 2 * r.max(initial=1) + 1) if patch else 0
-    row_bytes = (spots.row_end - spots.row_start)[part].max(initial=1) if with_counts else 0
+    row_bytes = (spots.row_end[part] - spots.row_start[part]).max(initial=1) if with_counts else 0
     size = int(np.clip(BATCH_BYTES // max(3 * side * side, row_bytes, 1), 1, BATCH_SPOTS))
     for at in range(begin, end, size):
         stop = min(at + size, end)

@@ -31,12 +31,16 @@ def kept_index(path: str) -> RowIndex:
     state = os.stat(path)
     if state.st_size < KEPT_FROM:
         return index_rows(path)
-    stamp, place = f"1 {state.st_size} {state.st_mtime_ns}".encode(), _place(path)
+    stamp, place = f"2 {state.st_size} {state.st_mtime_ns}".encode(), _place(path)
     if (kept := _read(place, stamp)) is not None:
         return kept
     index = index_rows(path)
     with suppress(DataError, OSError):  # of a cache that is full or may not be written
         _write(place, stamp, index)
+    if (kept := _read(place, stamp)) is not None:  # mapped, it takes no memory
+        del index
+        pa.default_memory_pool().release_unused()
+        return kept
     return index
 
 

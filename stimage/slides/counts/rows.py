@@ -19,10 +19,15 @@ def places_of(start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return indptr, np.repeat(start - indptr[:-1], np.diff(indptr)) + np.arange(indptr[-1])
 
 
+def narrow(places: np.ndarray) -> np.ndarray:
+    """Return ascending places as int32 if that has room for them, for a slide may have millions."""
+    return places.astype(np.int32, copy=False) if places[-1:].max(initial=0) < 1 << 31 else places
+
+
 class RowIndex(NamedTuple):
     """Where each row of a count file lies: its spot id, and the places from ``start`` (included) to ``end``.
 
-    Places are bytes of a text, and counts, among all counts, of a sparse file.
+    Places are bytes of a text, and counts, among all counts, of a sparse file; int32 where they are small enough.
     """
 
     ids: pa.ChunkedArray

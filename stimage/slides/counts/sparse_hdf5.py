@@ -20,7 +20,7 @@ from stimage.core.errors import DataError, one_line, shown
 from stimage.core.storage import cache_folder, check_readable, local_copy
 from stimage.core.tables import csv_text
 from stimage.slides.counts.features import are_genes
-from stimage.slides.counts.rows import CountRows, RowIndex, places_of
+from stimage.slides.counts.rows import CountRows, RowIndex, narrow, places_of
 
 STEP = 1 << 16  # counts that are decoded together, or a chunk if it is larger
 BLOCK_COUNTS = 1 << 20  # counts of rows that are read in order
@@ -51,7 +51,7 @@ def index_rows(path: str) -> RowIndex:
     """Return every spot's id, and where its counts begin and end among all counts."""
     with opened(path) as file:
         layout = _layout(file, path)
-        indptr = _indptr(file, layout, path)
+        indptr = narrow(_indptr(file, layout, path))
         ids = [_texts(file[layout.ids][at : at + STEP]) for at in range(0, layout.n, STEP)]
     return RowIndex(pa.chunked_array(ids, pa.string()), indptr[:-1], indptr[1:])
 
@@ -105,7 +105,8 @@ def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> 
     """
     check_readable(path)
     matrix = _matrix(path, (stat := os.stat(path)).st_size, stat.st_mtime_ns)
-    row = np.minimum(matrix.indptr.searchsorted(start, "right") - 1, len(matrix.indptr) - 2)
+    row = matrix.indptr.searchsorted(start.astype(matrix.indptr.dtype), "right") - 1
+    row = np.minimum(row, len(matrix.indptr) - 2)
     if ((end > start) & ((matrix.indptr[row] != start) | (matrix.indptr[row + 1] != end))).any():
         raise DataError(f"{path}: changed while it was read; start again")
     indptr, at = places_of(start, end)
@@ -127,7 +128,7 @@ class _Decoded:
         self.stamp = stamp
         with self._opened(path) as file:
             self.layout = _layout(file, path)
-            self.indptr = _indptr(file, self.layout, path)
+            self.indptr = narrow(_indptr(file, self.layout, path))
             data, indices = (file[self.layout.matrix][name] for name in MATRIX[:2])
             chunk = max((one.chunks or (1,))[0] for one in (data, indices))
             self.step = -(-STEP // chunk) * chunk
@@ -252,8 +253,8 @@ def _indptr(file: h5py.File, layout: Layout, path: str) -> np.ndarray:
     if {data.ndim, indices.ndim, indptr.ndim} != {1}:
         raise DataError(f"{path}: its {layout.matrix} has data {data.shape}, indices {indices.shape} and indptr "
                         f"{indptr.shape}, not one value after the other; get the file again")  # fmt: skip
-    indptr = indptr[:].astype(np.int64)
-    sound = len(indptr) == layout.n + 1 and indptr[0] == 0 and (np.diff(indptr) >= 0).all()
+    indptr = indptr[:].astype(np.int64, copy=False)
+    sound = len(indptr) == layout.n + 1 and indptr[0] == 0 and (indptr[1:] >= indptr[:-1]).all()
     if not sound or not indptr[-1] == len(data) == len(indices):
         raise DataError(f"{path}: its {layout.matrix} contradicts itself: data {len(data)}, indices {len(indices)}, "
                         f"indptr {len(indptr)} for {layout.n} spots; get the file again")  # fmt: skip
@@ -263,6 +264,12 @@ def _indptr(file: h5py.File, layout: Layout, path: str) -> np.ndarray:
 def _texts(values: np.ndarray) -> pa.Array:
     """Return texts of fixed or of any length."""
     if values.dtype.kind == "S":
+        width = values.dtype.itemsize
+        letters = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), width)
+        if len(values) and letters[:, -1].all():  # all are as long as they may be, as barcodes are: nothing is copied
+            ends = np.arange(0, letters.size + 1, width, np.int32)
+            buffers = None, pa.py_buffer(ends), pa.py_buffer(letters)
+            return pa.Array.from_buffers(pa.binary(), len(values), buffers).cast(pa.string())
         return pa.array(values).cast(pa.string())
     return pa.array([one.decode() if isinstance(one, bytes) else str(one) for one in values.tolist()], pa.string())
 

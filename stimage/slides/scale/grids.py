@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from stimage.core.tables import read_table
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
+from stimage.slides.counts.numbered_ids import extremes
 from stimage.slides.names import fold_name
 from stimage.slides.scale.lattice import Lattice
 
@@ -92,7 +93,10 @@ def grids_of(slide: Slide, coordinates: Coordinates, lattice: Lattice) -> Told:
     Of Visium HD, barcodes say the bins' size; of ST, array coordinates tell a checkerboard.
     """
     known, grids = _known_slides().get(fold_name(slide.name)), GRIDS[slide.tech]
-    ids = _behind_name(coordinates.ids, slide.name)
+    ids = coordinates.ids
+    if slide.tech == "VisiumHD" and (found := extremes(ids)):  # which say of barcodes all that the millions say
+        ids = pa.chunked_array([pa.array([part.tobytes() for part in found]).cast(pa.string())])
+    ids = _behind_name(ids, slide.name)
     if slide.tech == "VisiumHD" and (um := _bin_um(ids)):
         if known and known.pitch_um != um:
             return Told((known,), f"the barcodes say bins of {um:g} µm, but known of this slide are {known.source}")

@@ -1,10 +1,14 @@
 """The lattice that a slide's spots lie on, measured from their places alone."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 SAMPLE = 4000  # spots whose neighbours are looked at
+MANY = 200_000  # spots, from which on only those around the sample are looked through
+IN_CELL, MOST_CELLS = 8, 4000  # spots of a cell on average, and cells along a side
+BLOCK = 1 << 20  # spots that are looked at together
 MIN_BONDS = 24  # neighbour pairs, counted from both ends
 MIN_ORDER = 0.8  # bond order below which spots form no lattice; real slides have 0.94-1.00
 MIN_SHARE = 0.25  # of the mean number of bonds, in each direction; 0 where one is stretched out of reach
@@ -33,8 +37,7 @@ def measure_lattice(x: np.ndarray, y: np.ndarray) -> Lattice | None:
     The vectors to neighbours at about the nearest distance are averaged by direction, so jitter cancels out, and
     their bond-orientational order tells four neighbours from six (Nelson and Halperin, Phys. Rev. B 19, 2457, 1979).
     """
-    points = np.stack([x, y], 1)
-    bonds = _bonds(points)
+    bonds = _bonds(x, y)
     if bonds is None:
         return None
     angle = np.arctan2(bonds[:, 1], bonds[:, 0])
@@ -48,16 +51,51 @@ def measure_lattice(x: np.ndarray, y: np.ndarray) -> Lattice | None:
     pitch = float(np.hypot(*mean.T).min())
     regular = abs(order[fold]) >= MIN_ORDER and along.min() > MIN_SHARE * along.mean()
     kind = {4: "square", 6: "hexagonal"}[fold] if regular else "none"
-    return Lattice(kind, pitch, float(abs(order[fold])), _stretch(ideal, mean), _rows(points, turn, pitch))
+    return Lattice(kind, pitch, float(abs(order[fold])), _stretch(ideal, mean), _rows(x, y, turn, pitch))
 
 
-def _bonds(points: np.ndarray) -> np.ndarray | None:
+def _bonds(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     """Return the vectors to nearest neighbours (m, 2), of spots from all over the slide."""
+    if len(x) < 7:
+        return None
+    at = np.linspace(0, len(x) - 1, min(len(x), SAMPLE)).astype(int)
+    some = np.stack([x[at], y[at]], 1)
+    if len(x) > MANY:
+        near, reach = _around(some, x, y)
+        bonds = _near_bonds(near, some)
+        if bonds is not None and np.hypot(*bonds.T).max() <= reach:  # none is further away than was looked
+            return bonds
+    return _near_bonds(np.stack([x, y], 1), some)
+
+
+def _around(some: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return all spots (m, 2) of the square cells that have one of ``some`` (k, 2) or touch such a cell, and its side.
+
+    So each of ``some`` has all its neighbours up to a cell's side away.
+    """
+    low = np.array([x.min(), y.min()])
+    size = np.array([x.max(), y.max()]) - low
+    side = max(float(np.sqrt(size.prod() * IN_CELL / len(x))), float(size.max()) / MOST_CELLS)
+    if side == 0:  # all lie at one place
+        return some, 0.0
+    wanted = np.zeros((size / side).astype(int) + 3, bool)
+    i, j = ((some - low) / side).astype(int).T
+    for down in range(3):
+        for right in range(3):
+            wanted[i + down, j + right] = True
+    near = []
+    for _, points in _blocks(x, y):
+        i, j = ((points - low) / side).astype(int).T
+        near.append(points[wanted[i + 1, j + 1]])
+    return np.concatenate(near), side
+
+
+def _near_bonds(points: np.ndarray, some: np.ndarray) -> np.ndarray | None:
+    """Return the vectors (m, 2) from some points to their neighbours at about the nearest distance, if these suffice."""
     from scipy.spatial import cKDTree  # here, so that reading slides does not wait for scipy
 
     if len(points) < 7:
         return None
-    some = points[np.linspace(0, len(points) - 1, min(len(points), SAMPLE)).astype(int)]
     distance, neighbour = cKDTree(points).query(some, k=7)
     bonds = (points[neighbour[:, 1:]] - some[:, None]).reshape(-1, 2)
     length = np.hypot(*bonds.T)
@@ -79,8 +117,19 @@ def _stretch(ideal: np.ndarray, mean: np.ndarray) -> float:
     return float(most / least - 1) if least > 0 else np.inf
 
 
-def _rows(points: np.ndarray, turn: float, pitch: float) -> int:
+def _rows(x: np.ndarray, y: np.ndarray, turn: float, pitch: float) -> int:
     across = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    along = np.sort(points @ across, axis=0)
-    out = 1 + len(points) // 200
-    return int(np.rint((along[-1 - out] - along[out]).max() / pitch)) + 1
+    out, along, spans = 1 + len(x) // 200, np.empty(len(x)), []
+    for k in range(2):
+        for some, points in _blocks(x, y):
+            along[some] = (points @ across)[:, k]
+        along.partition([out, len(x) - 1 - out])
+        spans.append(along[-1 - out] - along[out])
+    return int(np.rint(max(spans) / pitch)) + 1
+
+
+def _blocks(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield some points (k, 2) at a time, and which these are, so that memory does not grow with the slide."""
+    for begin in range(0, len(x), BLOCK):
+        some = slice(begin, begin + BLOCK)
+        yield some, np.stack([x[some], y[some]], 1)
