@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -101,7 +102,8 @@ def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.Chunked
     """
     types = {names[0]: pa.string(), **dict.fromkeys(COORD_COLUMNS, numbers)}
     text = numbers == pa.string()
-    ids, columns = [], {column: [] if text else array("d") for column in COORD_COLUMNS}
+    ids: list[pa.Array] = []
+    columns: dict[str, Any] = {column: [] if text else array("d") for column in COORD_COLUMNS}
     try:
         reader = pacsv.open_csv(
             path,
@@ -124,7 +126,7 @@ def _read(path: str, names: list[str], numbers: pa.DataType) -> tuple[pa.Chunked
 
 
 def _own(texts: pa.Array) -> pa.Array:
-    """Copy texts into memory of their own: those that a reader gives keep twice as much of its memory from being freed."""
+    """Copy texts into memory of their own: those that a reader gives keep other memory of its from being freed."""
     return pa.concat_arrays([texts, texts[:0]])
 
 

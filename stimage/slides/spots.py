@@ -81,7 +81,9 @@ class Spots:
         if not self.labels_path:
             return pa.nulls(len(self), pa.string())
         labels = read_labels(self.labels_path)
-        at = pc.index_in(pa.chunked_array([*self.file_ids.chunks, *self.left_out.chunks]), pa.array(labels, pa.string()))
+        at = pc.index_in(
+            pa.chunked_array([*self.file_ids.chunks, *self.left_out.chunks]), pa.array(labels, pa.string())
+        )
         if strange := len(labels) - pc.count_distinct(at).as_py():
             log.warning(
                 "%s: %d of %d labels are of spots that the slide does not have", self.labels_path, strange, len(labels)
@@ -196,7 +198,7 @@ def _open_spots(slide: Slide, files: tuple[str, ...], stamps: tuple, on_mismatch
 
 
 def _reading_order(x: np.ndarray, y: np.ndarray, kept: np.ndarray) -> slice | np.ndarray:
-    """Return the places of the spots that are kept, from top to bottom, then from left to right, in the file's order."""
+    """Return where the kept spots are, from top to bottom, then from left to right, then in the file's order."""
     if kept.all() and ((y[1:] > y[:-1]) | ((y[1:] == y[:-1]) & (x[1:] >= x[:-1]))).all():
         return slice(None)  # they are so already, and nothing is copied
     order = np.lexsort((x, y))  # stable

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from stimage.slides.scale import lattice as measuring
 from stimage.slides.scale.lattice import measure_lattice
 from tests.slides.lattices import KIND, KINDS, SOME, lattice, scale_of, turned, worn
 
@@ -54,3 +55,37 @@ def test_too_few_neighbours_to_tell(points):
 def test_a_row_of_spots_is_no_lattice():
     for points in (np.stack([np.arange(60) * 50, np.zeros(60)], 1), turned(lattice("square", 60, 50)[:60], 30)):
         assert scale_of(points, 12.5, "ST").um_per_px is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(st.floats(0, 360), st.floats(0, 0.08), st.floats(0, 0.6), st.integers(0, 9), st.integers(0, 9999))
+@SOME
+def test_of_many_spots_those_around_the_sample_tell_the_same(kind, degrees, jitter, missing, far, seed):
+    points = turned(worn(lattice(kind, 60, 7.5), 7.5, jitter, missing, seed), degrees)
+    rng = np.random.default_rng(seed)
+    points = rng.permutation(np.concatenate([points, rng.uniform(-9e3, 9e3, (far, 2))]))
+    whole = measure_lattice(*points.T)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(measuring, "MANY", 100)
+        patch.setattr(measuring, "BLOCK", 70)
+        sampled = measure_lattice(*points.T)
+    assert sampled.kind == whole.kind and abs(sampled.rows - whole.rows) <= 1
+    assert (sampled.pitch, sampled.order, sampled.stretch) == pytest.approx(
+        (whole.pitch, whole.order, whole.stretch), rel=1e-9, abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("points", [np.zeros((500, 2)), np.repeat(ALONE, 60, 0), np.stack([np.arange(500.0)] * 2, 1)])
+def test_many_spots_that_are_no_lattice(points, monkeypatch):
+    whole = measure_lattice(*points.T)
+    monkeypatch.setattr(measuring, "MANY", 100)
+    assert measure_lattice(*points.T) == whole
+
+
+def test_few_of_many_spots_are_looked_through(monkeypatch):
+    x, y = lattice("square", 500, 7.5).T
+    monkeypatch.setattr(measuring, "SAMPLE", 100)
+    at = np.linspace(0, len(x) - 1, 100).astype(int)
+    near, reach = measuring._around(np.stack([x[at], y[at]], 1), x, y)
+    assert len(near) < 10_000 and 2 * 7.5 < reach < 4 * 7.5
+    assert len(x) > measuring.MANY and measure_lattice(x, y).pitch == pytest.approx(7.5)

@@ -8,6 +8,7 @@ import pyarrow as pa
 ZERO, NINE = 48, 57  # the bytes of digits
 ROOM = 1 << 22  # numbers that there may always be; of more, at most SPARSE for an id
 SPARSE = 8
+MOST_LETTERS = 1 << 31  # of one array of texts
 
 
 def extremes(*several: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -54,13 +55,13 @@ def find_rows(ids: pa.ChunkedArray, among: pa.ChunkedArray) -> np.ndarray | None
 
 
 def take_ids(ids: pa.ChunkedArray, places: np.ndarray) -> pa.ChunkedArray:
-    """Return the ids at some places, each of which is named once; if it is all of them in order, these ids themselves."""
+    """Return the ids at some places, each of which is named once; the ids themselves where that is all in order."""
     if len(places) == len(ids) and not places[0] and (places[1:] - places[:-1] == 1).all():
         return ids
     parts = _letters(ids)
-    first = next(parts)
+    first = next(parts, None)
     size = first.shape[1] if first is not None else 0
-    if not size or len(places) * size >= 1 << 31:
+    if not size or len(places) * size >= MOST_LETTERS:
         return pa.chunked_array([ids.take(pa.array(places)).combine_chunks()])
     goal = np.full(len(ids), -1, np.int32)
     goal[places] = np.arange(len(places))
@@ -70,7 +71,7 @@ def take_ids(ids: pa.ChunkedArray, places: np.ndarray) -> pa.ChunkedArray:
             return pa.chunked_array([ids.take(pa.array(places)).combine_chunks()])
         to = goal[begin : (begin := begin + len(letters))]
         taken[to[to >= 0]] = letters[to >= 0]
-    ends = np.arange(0, taken.size + 1, size, np.int32)
+    ends = np.arange(0, taken.size + 1, size, dtype=np.int32)
     return pa.chunked_array([pa.StringArray.from_buffers(len(places), pa.py_buffer(ends), pa.py_buffer(taken))])
 
 

@@ -267,7 +267,7 @@ def _texts(values: np.ndarray) -> pa.Array:
         width = values.dtype.itemsize
         letters = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), width)
         if len(values) and letters[:, -1].all():  # all are as long as they may be, as barcodes are: nothing is copied
-            ends = np.arange(0, letters.size + 1, width, np.int32)
+            ends = np.arange(0, letters.size + 1, width, dtype=np.int32)
             buffers = None, pa.py_buffer(ends), pa.py_buffer(letters)
             return pa.Array.from_buffers(pa.binary(), len(values), buffers).cast(pa.string())
         return pa.array(values).cast(pa.string())

@@ -9,6 +9,7 @@ SAMPLE = 4000  # spots whose neighbours are looked at
 MANY = 200_000  # spots, from which on only those around the sample are looked through
 IN_CELL, MOST_CELLS = 8, 4000  # spots of a cell on average, and cells along a side
 BLOCK = 1 << 20  # spots that are looked at together
+NEAR = 0.25  # of the pitch, by which neighbours may be nearer or further
 MIN_BONDS = 24  # neighbour pairs, counted from both ends
 MIN_ORDER = 0.8  # bond order below which spots form no lattice; real slides have 0.94-1.00
 MIN_SHARE = 0.25  # of the mean number of bonds, in each direction; 0 where one is stretched out of reach
@@ -61,11 +62,10 @@ def _bonds(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
     at = np.linspace(0, len(x) - 1, min(len(x), SAMPLE)).astype(int)
     some = np.stack([x[at], y[at]], 1)
     if len(x) > MANY:
-        near, reach = _around(some, x, y)
-        bonds = _near_bonds(near, some)
-        if bonds is not None and np.hypot(*bonds.T).max() <= reach:  # none is further away than was looked
+        bonds = _near_bonds(*_around(some, x, y), some)
+        if bonds is not None:
             return bonds
-    return _near_bonds(np.stack([x, y], 1), some)
+    return _near_bonds(np.stack([x, y], 1), np.inf, some)
 
 
 def _around(some: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, float]:
@@ -90,8 +90,11 @@ def _around(some: np.ndarray, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray,
     return np.concatenate(near), side
 
 
-def _near_bonds(points: np.ndarray, some: np.ndarray) -> np.ndarray | None:
-    """Return the vectors (m, 2) from some points to their neighbours at about the nearest distance, if these suffice."""
+def _near_bonds(points: np.ndarray, reach: float, some: np.ndarray) -> np.ndarray | None:
+    """Return the vectors (m, 2) from some spots to their neighbours at about the nearest distance, if these suffice.
+
+    None too where that distance is beyond the ``reach`` up to which ``points`` has all neighbours.
+    """
     from scipy.spatial import cKDTree  # here, so that reading slides does not wait for scipy
 
     if len(points) < 7:
@@ -101,7 +104,8 @@ def _near_bonds(points: np.ndarray, some: np.ndarray) -> np.ndarray | None:
     length = np.hypot(*bonds.T)
     pitch = np.median(distance[:, 1])
     for _ in range(3):  # the nearest of several jittered neighbours is too near: settle on the middle of all
-        near = np.abs(length / pitch - 1) < 0.25 if pitch > 0 else np.zeros(len(length), bool)
+        known = 0 < pitch <= reach / (1 + NEAR)
+        near = np.abs(length / pitch - 1) < NEAR if known else np.zeros(len(length), bool)
         if near.sum() < MIN_BONDS:
             return None
         pitch = np.median(length[near])
