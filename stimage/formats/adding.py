@@ -19,6 +19,7 @@ from stimage.core.together import finish_placing, place, staged
 from stimage.formats.frame import check_frame
 from stimage.formats.imported import ImportedSlide
 from stimage.formats.large.file_counts import count_blocks
+from stimage.formats.source_scale import USER
 from stimage.formats.stored.image import StoredImage
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import PUBLISHED, TECHS
@@ -106,7 +107,7 @@ def _with_image_scale(found: ImportedSlide) -> ImportedSlide:
         raise not_supported(
             str(found.image), "an image of several files, where a root has one", by_us(str(found.image))
         )
-    if what := contradiction(image.pixel_sizes):
+    if (what := contradiction(image.pixel_sizes)) and found.um_per_px_source != USER:
         log.warning("%s: %s; pass um_per_px= (--um-per-px) if the first is wrong", found.image, what)
     if not image.um_per_px:
         return found

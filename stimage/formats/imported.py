@@ -202,9 +202,7 @@ def frame_of(images: Mapping[str, tuple[float, float, float]], where: Path | str
     return best, width, height
 
 
-def raw_counts(
-    counts: Any, where: Path | str, remedy: str = "name the layer that has them as layer= (--layer)"
-) -> csr_matrix | FileCounts:
+def raw_counts(counts: Any, where: Path | str, remedy: str) -> csr_matrix | FileCounts:
     """Return counts as CSR in canonical form, or as they are stored; ``remedy`` is what the error advises.
 
     Raises
@@ -212,8 +210,6 @@ def raw_counts(
     DataError
         If one is negative, no whole number, or larger than any count.
     """
-    if counts is None:
-        raise DataError(f"{where}: has no X; name the layer that has raw counts as layer= (--layer)")
     if not isinstance(counts, FileCounts):
         counts = csr_matrix(counts)
         if counts.data.dtype.kind not in "buif":

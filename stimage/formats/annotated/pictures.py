@@ -30,7 +30,7 @@ class Entry:
     def scale_of(self, name: str) -> float:
         """Return pixels of an image per pixel of the full one."""
         return (
-            1.0 if name == FULL else factor(self.factors, f"tissue_{name}_scalef", self.where, "pass image= (--image)")
+            1.0 if name == FULL else factor(self.factors, f"tissue_{name}_scalef", self.where, "correct or remove it")
         )
 
     def largest(self) -> str:
@@ -83,8 +83,7 @@ def pixels_of(image: Any, where: str) -> np.ndarray | StoredImage:
     if isinstance(image, StoredImage):
         return image
     image = np.asarray(image)
-    fits = image.ndim == 3 and image.shape[2] in (3, 4) and image.dtype.kind in "uf" and image.size
-    if not fits or (image.dtype != np.uint8 and not (image.min() > -0.01 and image.max() < 1.01)):
+    if not _is_rgb(image):
         raise DataError(
             f"{where}: its image, {image.dtype} {image.shape}, is no RGB of bytes, or of 0 to 1; pass image= (--image)"
         )
@@ -92,8 +91,16 @@ def pixels_of(image: Any, where: str) -> np.ndarray | StoredImage:
     return image if image.dtype == np.uint8 else (image * 255).round().clip(0, 255).astype(np.uint8)
 
 
-def preview_of(image: Any, where: str) -> np.ndarray:
-    """Return uint8 RGB of an image, small where it is a store's."""
+def _is_rgb(image: np.ndarray) -> bool:
+    if image.ndim != 3 or image.shape[2] not in (3, 4) or image.dtype.kind not in "uf" or not image.size:
+        return False
+    return image.dtype == np.uint8 or bool(image.min() > -0.01 and image.max() < 1.01)
+
+
+def preview_of(image: Any, where: str) -> np.ndarray | None:
+    """Return uint8 RGB of an image, small where it is a store's; None where it is no RGB, as the user has a file."""
+    if not isinstance(image, StoredImage) and not _is_rgb(np.asarray(image)):
+        return None
     pixels = pixels_of(image, where)
     return pixels if isinstance(pixels, np.ndarray) else pixels.small()
 
