@@ -20,7 +20,7 @@ from stimage.formats.written.options import HEST_PATCH, HestOptions, SpotVectors
 from stimage.genes.panels import Panel
 from stimage.jobs.anndata_slides import slides_left, writing_options
 from stimage.jobs.roots import Root, open_unpublished
-from stimage.slides.catalog import Catalog
+from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.counts.converting import WRITERS, Converted, convert
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.views import IMAGE_PX
@@ -163,6 +163,7 @@ def export_slides(
     slides, write = slides_left(root.slides, options), form.write
     bar = partial(tqdm, unit="slide", disable=None if progress else True)
     written = {slide.name: out if one_file else form.target(out, slide.name) for slide in slides}
+    _spare_sources(slides, written)
     if one_file or form.folder:
         write(slides, out, options, progress=bar)
     else:
@@ -178,6 +179,14 @@ def _titles(catalog: Catalog) -> dict[str, str]:
     """Return the titles of studies, by slide."""
     rows = catalog.meta or {}
     return {slide.name: rows.get(fold_name(slide.name), {}).get("title", "") for slide in catalog.slides}
+
+
+def _spare_sources(slides: Sequence[Slide], written: Mapping[str, Path]) -> None:
+    """Refuse to write over a slide's own counts, as where a folder of HEST's is written into itself."""
+    for slide in slides:
+        if is_local(slide.counts) and Path(slide.counts).resolve() == written[slide.name].resolve():
+            raise DataError(f"{slide.counts}: would be replaced, and is what is to be written; choose another folder "
+                            "as out= (--out)")  # fmt: skip
 
 
 def _form(to: str, given: Mapping[str, Any]) -> Export:

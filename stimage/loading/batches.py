@@ -183,7 +183,8 @@ def _check(dataset: object) -> None:
     if dataset.features is None:
         raise DataError(f"the columns are not known after map: {IN_ARROW}, and pass map(…, features=…)")
     if missing := {"spot_id", "slide", "annotation"} - set(dataset.features):
-        raise DataError(f"these are no spots: there is no column {min(missing)!r}, but {', '.join(dataset.features)}")
+        raise DataError(f"there is no column {min(missing)!r}, but {', '.join(dataset.features)}; where columns= chose "
+                        "these, add it there; else these are no spots")  # fmt: skip
 
 
 def _of_rank(dataset: datasets.IterableDataset, workers: int) -> datasets.IterableDataset:

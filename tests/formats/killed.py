@@ -1,4 +1,7 @@
-"""Change copies of a root, killed at the first of its writes, at the second, and so on: killed.py CHANGE ROOT OUT."""
+"""Change copies of a root, killed at the first of its writes, at the second, and so on.
+
+killed.py CHANGE ROOT OUT [STEP]: with STEP, at each such write alone.
+"""
 
 import os
 import shutil
@@ -35,7 +38,13 @@ def convert(root: Path) -> None:
     list(stimage.convert_counts(root))
 
 
-CHANGES = {"add": add, "convert": convert}
+def export(root: Path) -> None:
+    """Write the slides of the root "slides" beside in HEST's layout; two, of which one is there in another form."""
+    source = root.parents[1] / "slides"
+    stimage.export_slides(source, root, "hest", compression="deflate", patch={"um": 100, "px": 8}, upsample=True)
+
+
+CHANGES = {"add": add, "convert": convert, "export": export}
 
 
 def killed_at(step: int, root: Path, change: Callable[[Path], object]) -> bool:
@@ -61,10 +70,10 @@ def killed_at(step: int, root: Path, change: Callable[[Path], object]) -> bool:
 
 
 if __name__ == "__main__":
-    change, source, out = CHANGES[sys.argv[1]], *map(Path, sys.argv[2:])
-    k = 0
+    change, source, out = CHANGES[sys.argv[1]], *map(Path, sys.argv[2:4])
+    k, step = 0, int(sys.argv[4]) if len(sys.argv) > 4 else 1
     while True:
         shutil.copytree(source, out / str(k))
         if not killed_at(k, out / str(k), change):
             break
-        k += 1
+        k += step

@@ -15,6 +15,7 @@ from stimage.jobs.forms import convert_counts
 from stimage.slides.spots import open_spots
 from tests.faults import serving
 from tests.hest import UM_PER_PX, metadata, sample, write_sample, write_table
+from tests.test_scripts import run
 
 ST, XENIUM = "Spatial Transcriptomics", "Xenium"
 
@@ -215,3 +216,9 @@ def test_over_http(folder):
         assert slides["TENX1"].patient.endswith("P9") and slides["NCBI.2"].um_per_px == 5
         asked = {path for _, path in server.asked}
         assert "/metadata/NCBI.2.json" in asked and "/metadata/TENX1.json" not in asked
+
+
+def test_a_meta_file_is_not_made_of_it(folder):
+    done = run("data_collection/make_meta.py", folder, "--allow-unknown")
+    assert done.returncode == 1 and "is a folder of HEST's, whose metadata/ID.json stand for a meta file" in done.stderr
+    assert not (folder / "meta").exists()

@@ -69,11 +69,15 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
     Raises
     ------
     DataError
-        If the root has no slide, a count file is broken, or a slide is said to have another technology than its folder.
+        If the root has no slide or is a folder of HEST's, a count file is broken, or a slide is said to have another
+        technology than its folder.
     """
     if root is None:
         return _collect([_Row(entry, sources).make() for entry in sources.entries.values()])
     catalog = read_catalog(root, with_meta=False)
+    if catalog.meta_file:
+        raise DataError(f"{root}: is a folder of HEST's, whose {catalog.meta_file}/ID.json stand for a meta file; "
+                        "correct what is wrong in these")  # fmt: skip
     here = {fold_name(slide.name) for slide in catalog.slides}
     absent = tuple(entry for name, entry in sources.entries.items() if name not in here)
     rows, kept = [], _kept(root)

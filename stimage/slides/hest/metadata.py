@@ -40,7 +40,7 @@ def read_metadata(path: Path | str, source: Path | str = "") -> dict[str, Any]:
         if not isinstance(told := json.loads(content_of(Path(path)).decode("utf-8-sig")), dict):
             raise ValueError(f"it is no JSON object, but a {type(told).__name__}")
     except (OSError, ValueError, RecursionError) as error:
-        why = f"cannot be read ({one_line(error)}); get it again, or remove it"
+        why = f"cannot be read ({one_line(error)}); get it again"
         raise unreadable(source or path, error, why) from None
     return known(told)
 
