@@ -32,22 +32,17 @@ CASES_ELSEWHERE = {  # words of a message: the test that follows them
     "stored/pictures.py: name the one to take as image=": "formats/test_spatialdata_stores.py::test_several_images",
     "stored/pictures.py: has {has}; pass the slide's": "formats/test_spatialdata_stores.py::test_images_that_are_no_he",
     "stored/store.py: name the one to take as library=": "formats/test_spatialdata_stores.py::test_several_samples",
-    "options.py: embed them too": "formats/test_export_embeddings.py::test_a_spot_without_one_is_an_error_or_nan",
     "remedies.py: python -c": "slides/test_image_formats.py::test_what_is_not_supported_is_converted_by_the_advice",
 }
 LEFT = [
-    "formats/hest/writing.py: {slide.name}: HEST's layout needs µm per pixel, and this slide's is {scale.reason}; or "
-    "leave it out by exclude= (--exclude)",
     "formats/stored/image.py: {self.where}: has {planes.dtype} up to {planes.max()}, where floats must be 0 to 1; pass "
     "the image as a file, image= (--image)",
     "formats/stored/pictures.py: {picture.image.where}: lacks {lost} of {array.nchunks} chunks, so that {black.sum()} "
     "spots lie on nothing; {AGAIN}, or pass the image as image= (--image)",
     "formats/stored/store.py: {path}: is an image alone (OME-Zarr); name the slide's counts, and write it as TIFF for "
     "image= (--image)",
-    "formats/written/options.py: read images alone without panel= (--panel), and apart from other slides",
-    "formats/written/spatialdata_store.py: {path}: is there, and is no Zarr store; move it away, or choose another "
-    "folder as out= (--out)",
 ]
+EXPORTS = ("written", "hest")
 NO_ADVICE = ("adding.py: slide= (--slide)", "source_scale.py: user (add_slide --um-per-px)")  # a name, and who gave it
 
 
@@ -151,7 +146,7 @@ def is_of(name: str, message: str) -> bool:
 
 def advising() -> set[str]:
     """Return messages with advice, each behind its file's name."""
-    files = [path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")]
+    files = [path for room in ROOMS for path in (PACKAGE / room).rglob("*.py") if path.parent.name != "written"]
     return {
         f"{path.relative_to(PACKAGE).as_posix()}: {text}"
         for path in files
