@@ -146,7 +146,8 @@ def is_of(name: str, message: str) -> bool:
 
 def advising() -> set[str]:
     """Return messages with advice, each behind its file's name."""
-    files = [path for room in ROOMS for path in (PACKAGE / room).rglob("*.py") if path.parent.name != "written"]
+    paths = [path for room in ROOMS for path in (PACKAGE / room).rglob("*.py")]
+    files = [path for path in paths if path.parent.name not in EXPORTS]
     return {
         f"{path.relative_to(PACKAGE).as_posix()}: {text}"
         for path in files
