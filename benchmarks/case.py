@@ -45,6 +45,8 @@ class Case:
         What one would otherwise use; and what nothing that does the job could be faster than, if that can be measured.
     agree
         Raises ValueError if what another side found is not what ours did; returns a remark, or nothing.
+    repeats
+        How often ours is run.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Case:
     beside: tuple[Side, ...] = ()
     limit: Side | None = None
     agree: Callable[[Found, Found], str] = equal
+    repeats: int = REPEATS
 
     def run(self) -> dict:
         """Measure all sides, one after the other, and return the row: case, job, ours, beside and limit.
@@ -65,7 +68,7 @@ class Case:
             If a side fails, or does not find what ours does.
         """
         arguments = self.arguments()
-        ours, found = run_side(self.ours, arguments, once=False)
+        ours, found = run_side(self.ours, arguments, once=False, repeats=self.repeats)
         row = {"case": self.name, "job": self.text, "ours": ours, "beside": [], "limit": None}
         for side in self.beside:
             figures, others = run_side(side, arguments)
@@ -78,13 +81,15 @@ class Case:
         return row
 
 
-def run_side(side: Side, arguments: tuple, once: bool = True) -> tuple[dict, Found]:
+def run_side(side: Side, arguments: tuple, once: bool = True, repeats: int = REPEATS) -> tuple[dict, Found]:
     """Measure one side, ``once`` if it is long; return its figures and what it found.
 
-    The figures are ``name``, ``cores``, the ``runs`` as they came, and the medians ``seconds`` and ``mb``.
+    The figures are ``name``, ``cores``, the ``runs`` as they came, the medians ``seconds`` and ``mb``, and how many
+    ``spots`` these are of, if the job counts them.
     """
     long = LONG if once else inf
-    runs = measure(side.job, *arguments, *side.more, cores=side.cores, repeats=REPEATS, long=long)
+    runs = measure(side.job, *arguments, *side.more, cores=side.cores, repeats=repeats, long=long)
     found = [run.pop("found") for run in runs][-1]
     medians = {key: statistics.median(run[key] for run in runs) for key in ("seconds", "mb")}
-    return {"name": side.name, "cores": side.cores, **medians, "runs": runs}, found
+    counted = {"spots": found["spots"]} if "spots" in found else {}
+    return {"name": side.name, "cores": side.cores, **medians, **counted, "runs": runs}, found

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import report
-from benchmarks.case import Case, Side
+from benchmarks.case import REPEATS, Case, Side
 from benchmarks.files import count_rows, write_coord, write_counts, write_image, write_sparse
 from benchmarks.inputs import ROWS
 from benchmarks.jobs.hd import CACHES, SLIDE
@@ -20,7 +20,9 @@ from benchmarks.machine import describe
 
 BINS, GENES, FILLED = 545_000, 18_085, 0.02
 SPARSE = (600_000, 9_600_000)  # bins of 8 µm and of 2 µm, whose counts are .h5
+LONG = 100_000  # bins, of more of which all is done once, but for the first example
 FINE = 2_000_000  # more bins are of 2 µm, which have a sixteenth of the counts
+STREAMED, SHARDS = 1_000_000, 10  # of such a slide: examples that are streamed, and shards that are published
 PITCH, MARGIN = 30, 1400  # pixels from bin of 8 µm to bin, and around all: 25,000 x 25,000 at full size
 
 
@@ -84,14 +86,18 @@ def make_cases(made: Path, bins: int, genes: int, form: str = "csv", prefix: str
     """Return the cases of a slide; each run begins without caches."""
     root = made / "root"
     plain = (Side("pyarrow in batches, Pillow", "hd.stream_plain", cores=2),) if form == "csv" else ()
-    minutes = bins / BINS  # by which a slide's cases take longer
+    fine = bins > FINE
+    minutes = 2 if fine else bins / BINS  # by which a slide's cases take longer
+    streamed, most = (f"its first {STREAMED:,} examples", (STREAMED,)) if fine else ("all its examples", ())
+    repeats = REPEATS if bins <= LONG else 1
+    built, shards = (f"{SHARDS} shards in its middle", (SHARDS,)) if fine else ("it", ())
     return [
         Case(f"{prefix}first", f"first example of {bins:,} HD bins x {genes:,} genes, .{form}", minutes,
              lambda: (root,), Side("ours", "hd.first", cores=2)),
-        Case(f"{prefix}stream", "all its examples, Arrow format, two cores", 5 * minutes, lambda: (root,),
-             Side("ours", "hd.stream", cores=2), plain),
-        Case(f"{prefix}build", "it into Parquet, PNG, two workers", 5 * minutes, lambda: (root, made / "shards"),
-             Side("ours", "hd.build", (2,), cores=2)),
+        Case(f"{prefix}stream", f"{streamed}, Arrow format, two cores", 5 * minutes, lambda: (root,),
+             Side("ours", "hd.stream", most, cores=2), plain, repeats=repeats),
+        Case(f"{prefix}build", f"{built} into Parquet, PNG, two workers", 5 * minutes, lambda: (root, made / "shards"),
+             Side("ours", "hd.build", (2, *shards), cores=2), repeats=repeats),
     ]  # fmt: skip
 
 

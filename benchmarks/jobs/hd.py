@@ -32,7 +32,8 @@ def first(root: str) -> Iterator[dict | None]:
 
 
 @loads(*STREAM)
-def stream(root: str) -> Iterator[dict | None]:
+def stream(root: str, most: str = "inf") -> Iterator[dict | None]:
+    """Read all examples, or the first ones."""
     import pyarrow.compute as pc
 
     _forget(root)
@@ -40,6 +41,8 @@ def stream(root: str) -> Iterator[dict | None]:
     n, total = 0, 0.0
     for table in _tables(root):
         n, total = n + len(table), total + (pc.sum(pc.list_flatten(table["counts"])).as_py() or 0)
+        if n >= float(most):
+            break
     yield {"spots": n, "total": float(total)}
 
 
@@ -69,9 +72,10 @@ def stream_plain(root: str) -> dict:
 
 
 @loads("pandas", "PIL.Image", "stimage_1k4m", "stimage.publishing.finishing")
-def build(root: str, out: str, workers: str) -> Iterator[dict | None]:
+def build(root: str, out: str, workers: str, most: str = "0") -> Iterator[dict | None]:
+    """Publish the slide, or, of ``most`` shards, those in the middle of it."""
     from benchmarks.jobs.publishing import build_ours
 
     _forget(root)
     yield None
-    yield build_ours(root, out, workers)
+    yield build_ours(root, out, workers, int(most))

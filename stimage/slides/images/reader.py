@@ -5,6 +5,7 @@ What reads a file is chosen by its content, never by its name; see `stimage.slid
 
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -161,7 +162,11 @@ def _in_one_pass(source: SlideImage, boxes: np.ndarray, level: int) -> Iterator[
     reach = int((inside[:, 3] - inside[:, 1]).max())
     # what is above and beside all boxes is decoded, but not kept
     ring = np.empty((min(reach + STRIP, size.height), right - left, 3), np.uint8)
-    for box, last in _rows(boxes - [left, 0, left, 0], inside[:, 3]):
+    since, reader = below, _reader_of(source, level)
+    before = _paused.pop(reader, None)
+    if before and before.goes_on(left, right, below, len(ring)):
+        source, ring, since, below = before.source, before.ring, before.since, max(before.below, below)
+    for k, (box, last) in enumerate(_rows(boxes - [left, 0, left, 0], inside[:, 3]), 1):
         while below < last and left < right:
             rows = min(STRIP, size.height - below, len(ring))
             strip = source.rgb(left, below, right - left, rows, level)
@@ -169,7 +174,36 @@ def _in_one_pass(source: SlideImage, boxes: np.ndarray, level: int) -> Iterator[
             until = min(rows, len(ring) - at)
             ring[at : at + until], ring[: rows - until] = strip[:until], strip[until:]
             below += rows
+        if k == len(boxes) and not source.whole:
+            _paused.clear()  # one image is open, however many are read
+            _paused[reader] = _Paused(source, ring, left, right, since, below)
         yield _cut(ring, box, size.height)
+
+
+@dataclass(frozen=True)
+class _Paused:
+    """An image that was read down to the row ``below``, of which the ring has the last rows, from ``since`` on."""
+
+    source: SlideImage
+    ring: np.ndarray
+    left: int
+    right: int
+    since: int
+    below: int
+
+    def goes_on(self, left: int, right: int, top: int, rows: int) -> bool:
+        """Tell whether boxes from ``top`` down, which reach over so many rows, can be cut without beginning anew."""
+        wide_enough = (self.left, self.right) == (left, right) and len(self.ring) >= rows
+        return wide_enough and top >= max(self.since, self.below - len(self.ring))
+
+
+def _reader_of(source: SlideImage, level: int) -> tuple:
+    """Return what tells an image from others: its file as it is now. Forked processes must not share an open one."""
+    stat = os.stat(source.path)
+    return os.getpid(), source.path, stat.st_size, stat.st_mtime_ns, stat.st_ino, level
+
+
+_paused: dict[tuple, _Paused] = {}  # of the ranges of a huge slide, the next one goes on where the last one ended
 
 
 def _rows(*arrays: np.ndarray) -> Iterator[tuple]:

@@ -58,6 +58,8 @@ class SlideImage(ABC):
         Level 0, which has all pixels, and the smaller ones that the file has, in falling size.
     alone : bool
         Whether the file is all of the image; a root's image is one file.
+    whole : bool
+        Whether its decoder holds all pixels, once some were asked for.
     pixel_sizes : tuple of PixelSize
         What the file says of a pixel's size, the most trusted first: none, or several, which may contradict each other.
     """
@@ -67,6 +69,7 @@ class SlideImage(ABC):
     levels: tuple[Level, ...]
     pixel_sizes: tuple[PixelSize, ...] = ()
     alone: bool = True
+    whole: bool = False
 
     @property
     def width(self) -> int:

@@ -40,6 +40,7 @@ class VipsImage(SlideImage):
         self._tops: dict[int, int] = {}
         image = _open(path, places[0])
         _check(path, image)
+        self.whole = "interlaced" in image.get_fields()
         self._dtype, self._ink = PIXELS[image.format], image.interpretation == "cmyk"
         tiled = "tile-width" in image.get_fields()
         kind = image.get("vips-loader").removesuffix("load")
