@@ -8,7 +8,7 @@
 # make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
 # make bench-gpu            fine-tuning on a GPU, in each of its ways, beside the original's: the same, in some ten minutes
-# make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours
+# make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours; SIZE=60000 takes some 20 minutes
 # make bench-images [IMAGE=slide.png]   patches from each format of image beside its own decoder, and from a pyramid, in some 20 minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy

@@ -59,11 +59,8 @@ def hd_line(results: dict) -> str:
 def _hd_slide(hd: dict, rows: list[dict]) -> str:
     names, said = ("first", "stream", "build"), []
     for name, row in ((name, row) for row in rows for name in names if row["case"] == hd["prefix"] + name):
-        speed = (
-            ""
-            if name == "first"
-            else f"{row['ours'].get('spots', hd['bins']) / row['ours']['seconds']:,.0f} bins a second, "
-        )
+        bins = row["ours"].get("spots", hd["bins"])  # of a huge slide, a part
+        speed = "" if name == "first" else f"{bins / row['ours']['seconds']:,.0f} bins a second, "
         said.append(f"{name}: {speed}{megabytes(max(run['resident_mb'] for run in row['ours']['runs']))}")
     slide = f"{hd['bins']:,} bins x {hd['genes']:,} genes, .{hd['form']} of {hd['bytes'] / 1e9:.2g} GB"
     return f"The HD slide, {slide}, with all that is resident at the peak, imports too: {'; '.join(said)}.\n\n"

@@ -210,7 +210,8 @@ def read_batches(
 ) -> Iterator[SpotBlock]:
     """Read spots ``begin`` to ``end`` of a slide, some at a time, in one pass over the image.
 
-    Of an image that is not a tiled TIFF, the rows above the first of these spots are decoded too, and not kept.
+    Of an image that is not a tiled TIFF, the rows above the first of these spots are decoded too, and not kept, unless
+    the last spots that were read lie just above them.
 
     Parameters
     ----------
