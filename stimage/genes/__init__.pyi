@@ -7,6 +7,7 @@ from .choosing import choose_genes as choose_genes
 from .choosing import hest_choice as hest_choice
 from .choosing import slide_moments as slide_moments
 from .dispersion import common_genes as common_genes
+from .names import ENSEMBL as ENSEMBL
 from .names import NAME_KINDS as NAME_KINDS
 from .names import Naming as Naming
 from .names import is_ensembl as is_ensembl
@@ -21,6 +22,7 @@ from .numbering import extend_root as extend_root
 from .numbering import ids_digest as ids_digest
 from .numbering import number_root as number_root
 from .numbering import root_vocabulary as root_vocabulary
+from .odd_names import BY_IDS as BY_IDS
 from .odd_names import odd_names as odd_names
 from .panels import PANEL_SUFFIXES as PANEL_SUFFIXES
 from .panels import Panel as Panel

@@ -31,6 +31,7 @@ GUIDE = re.compile(
 GENOME = re.compile(
     r"(GRC[a-z]{1,2}\d+|hg\d\d|mm\d{1,2}|rn\d|mRatBN\d|dm\d|danRer\d+|susScr\d+)[\w.]*?_+(?=[A-Za-z0-9])"
 )
+BY_IDS = "pass panel= (--panel) and gene_table= (--gene-table), which goes by ids without versions"
 CASES = 0.02  # share of names that differ from another by upper and lower case alone
 SECOND, SECONDS = (
     re.compile(r"(.+)\.\d{1,2}"),
@@ -84,7 +85,7 @@ def _kinds(genes: Sequence[str]) -> Iterator[tuple[str, str, Callable[[str], obj
     if len(cased) > CASES * len(genes):
         yield "names that differ by upper and lower case alone", "keep the genes of one species", cased.__contains__
     yield ("Ensembl ids with a version, which other slides may have otherwise",
-           "where slides are joined, pass gene_table= (--gene-table), which goes by ids without versions",
+           f"where slides are joined, {BY_IDS}",
            lambda name: name in ids and ids[name][2])  # fmt: skip
     if len(seconds) > SECONDS * len(genes):
         yield ("names of other genes with a number behind", "are these antibodies, or is a gene there twice?",

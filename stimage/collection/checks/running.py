@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from stimage.collection.checks.checks import check_slide, find_twins
 from stimage.collection.checks.evidence import gather
 from stimage.collection.checks.findings import STATUSES, Finding, worst
+from stimage.collection.checks.versions import REMEDY, ensembl_names, find_versions
 from stimage.collection.page.overlay import draw_overlay
 from stimage.core.files import replacing, write_text
 from stimage.core.processes import in_processes
@@ -30,12 +31,13 @@ PACKAGES = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
 
 @dataclass(frozen=True)
 class Checked:
-    """The findings on a slide, digests of its image and counts, and whether a picture was drawn."""
+    """The findings on a slide, digests of its image and counts, whether a picture was drawn, and `ensembl_names`."""
 
     slide: Slide
     findings: list[Finding]
     digests: dict[str, str]
     picture: bool
+    ensembl: dict[str, str] = field(default_factory=dict)
 
 
 def check_one(
@@ -57,7 +59,8 @@ def check_one(
         digests["counts"] = evidence.counts.digest
     file = f"{slide.name}.jpg"
     picture = out is not None and draw_overlay(evidence, colour, out / PICTURES / file, out / SMALL / file)
-    return Checked(slide, check_slide(evidence), digests, picture)
+    names = ensembl_names(evidence.counts.genes) if evidence.counts else {}
+    return Checked(slide, check_slide(evidence), digests, picture, names)
 
 
 def check_all(
@@ -80,10 +83,22 @@ def check_all(
 
 
 def with_twins(checked: Iterable[Checked]) -> dict[str, list[Finding]]:
-    """Return all findings by slide, with findings on slides that share their image or counts."""
+    """Return all findings by slide, with those of slides that share image or counts, or differ in versions of genes."""
     checked = sorted(checked, key=lambda one: one.slide.name)
     twins = find_twins({one.slide.name: one.digests for one in checked})
-    return {one.slide.name: [*one.findings, twin] for one, twin in zip(checked, twins)}
+    versions = find_versions({one.slide.name: one.ensembl for one in checked})
+    return {
+        one.slide.name: [*(_with_versions(finding, versions) for finding in one.findings), twin]
+        for one, twin in zip(checked, twins)
+    }
+
+
+def _with_versions(finding: Finding, versions: Mapping[str, str]) -> Finding:
+    if finding.check != "genes" or finding.slide not in versions:
+        return finding
+    remedy = finding.remedy if REMEDY in finding.remedy else "; ".join(filter(None, [finding.remedy, REMEDY]))
+    message = f"{finding.message}; {versions[finding.slide]}"
+    return replace(finding, status=worst([finding.status, "warn"]), message=message, remedy=remedy)
 
 
 def write_tables(
