@@ -71,8 +71,14 @@ def take_ids(ids: pa.ChunkedArray, places: np.ndarray) -> pa.ChunkedArray:
             return pa.chunked_array([ids.take(pa.array(places)).combine_chunks()])
         to = goal[begin : (begin := begin + len(letters))]
         taken[to[to >= 0]] = letters[to >= 0]
-    ends = np.arange(0, taken.size + 1, size, dtype=np.int32)
-    return pa.chunked_array([pa.StringArray.from_buffers(len(places), pa.py_buffer(ends), pa.py_buffer(taken))])
+    return pa.chunked_array([as_texts(taken)])
+
+
+def as_texts(letters: np.ndarray) -> pa.Array:
+    """Return texts of one length by their bytes (uint8, n by length), which are not copied; they must be UTF-8."""
+    ends = np.arange(0, letters.size + 1, letters.shape[1], dtype=np.int32)
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(letters)]
+    return pa.Array.from_buffers(pa.binary(), len(letters), buffers).cast(pa.string())
 
 
 def _numbers(

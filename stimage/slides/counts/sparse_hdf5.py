@@ -20,6 +20,7 @@ from stimage.core.errors import DataError, one_line, shown
 from stimage.core.storage import cache_folder, check_readable, local_copy
 from stimage.core.tables import csv_text
 from stimage.slides.counts.features import are_genes
+from stimage.slides.counts.numbered_ids import as_texts
 from stimage.slides.counts.rows import CountRows, RowIndex, narrow, places_of
 
 STEP = 1 << 16  # counts that are decoded together, or a chunk if it is larger
@@ -264,12 +265,9 @@ def _indptr(file: h5py.File, layout: Layout, path: str) -> np.ndarray:
 def _texts(values: np.ndarray) -> pa.Array:
     """Return texts of fixed or of any length."""
     if values.dtype.kind == "S":
-        width = values.dtype.itemsize
-        letters = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), width)
+        letters = np.ascontiguousarray(values).view(np.uint8).reshape(len(values), values.dtype.itemsize)
         if len(values) and letters[:, -1].all():  # all are as long as they may be, as barcodes are: nothing is copied
-            ends = np.arange(0, letters.size + 1, width, dtype=np.int32)
-            buffers = None, pa.py_buffer(ends), pa.py_buffer(letters)
-            return pa.Array.from_buffers(pa.binary(), len(values), buffers).cast(pa.string())
+            return as_texts(letters)
         return pa.array(values).cast(pa.string())
     return pa.array([one.decode() if isinstance(one, bytes) else str(one) for one in values.tolist()], pa.string())
 
