@@ -97,6 +97,15 @@ def test_a_palette_of_8_bits_is_not_black(tmp_path, compression):
     assert np.array_equal(whole(path), palette.T[index])
 
 
+@pytest.mark.parametrize("compression", [None, "zstd"])
+def test_grey_is_divided_by_alpha(tmp_path, compression):
+    grey, alpha = colours()[..., :1].astype(int), np.full((96, 130, 1), 51)
+    pixels = np.concatenate([grey * alpha // 255, alpha], 2).astype(np.uint8)
+    options = {"photometric": "minisblack", "planarconfig": "contig", "extrasamples": ["assocalpha"], **TILES}
+    tifffile.imwrite(path := tmp_path / "slide.tif", pixels, compression=compression, **options)
+    assert np.array_equal(whole(path), (grey // 5 * 5).repeat(3, 2))
+
+
 @pytest.mark.parametrize("bands", [1, 2])
 def test_dark_grey_is_made_brighter_by_the_command(tmp_path, bands):
     grey = colours()[..., :bands].astype(np.uint16)

@@ -128,14 +128,14 @@ def _as_bytes(pixels: np.ndarray, page: tifffile.TiffPage) -> np.ndarray:
         pixels = (pixels.astype(np.uint16) * 255 // ((1 << bits) - 1)).astype(np.uint8)
     if page.photometric == WHITE_IS_ZERO:
         pixels = 255 - pixels
-    if ASSOCIATED in page.extrasamples and pixels.shape[-1] == 4:
+    if ASSOCIATED in page.extrasamples and pixels.shape[-1] in (2, 4):
         return _straight(pixels)
     return np.ascontiguousarray(pixels)
 
 
 def _straight(pixels: np.ndarray) -> np.ndarray:
     """Divide colours by alpha, with which they were multiplied; where alpha is 0, colours are as stored."""
-    colour, alpha = pixels[..., :3].astype(np.uint16), pixels[..., 3:].astype(np.uint16)
+    colour, alpha = pixels[..., :-1].astype(np.uint16), pixels[..., -1:].astype(np.uint16)
     straight = np.minimum(colour * 255 // np.maximum(alpha, 1), 255)
     return np.where(alpha > 0, straight, colour).astype(np.uint8)
 
