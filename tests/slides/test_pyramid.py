@@ -81,6 +81,15 @@ def test_a_page_of_the_same_shape_that_shows_another_picture_is_no_level(tmp_pat
     assert "slide.tif: a page of 128 x 128 pixels has the slide's shape, but shows another picture" in caplog.text
 
 
+@pytest.mark.parametrize("turn", [np.flipud, np.fliplr, np.rot90, lambda pixels: pixels])
+def test_a_picture_of_little_tissue_that_is_turned_is_no_level(tmp_path, turn):
+    """The pictures are glass but for a corner, so that they differ little on average."""
+    full = np.full((SIDE, SIDE, 3), 240, np.uint8)
+    full[:140, :140] = tissue(size=140)
+    path = write(tmp_path / "slide.tif", full, np.ascontiguousarray(turn(halved(full))))
+    assert fitting_level(open_image(path), 2) == int(turn(full) is full)
+
+
 def test_an_image_without_levels_is_cut_from_level_0(tmp_path):
     path = write(tmp_path / "slide.tif", tissue())
     x = np.array([200.0])
