@@ -43,6 +43,7 @@ from .storage import located as located
 from .storage import normal_root as normal_root
 from .storage import pinned as pinned
 from .storage import stamp_of as stamp_of
+from .storage import unnamed_array as unnamed_array
 from .tables import GZIP as GZIP
 from .tables import Row as Row
 from .tables import csv_text as csv_text

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import fsspec
+import numpy as np
 
 from stimage.core import hub
 from stimage.core.access import OPEN, Access, is_local
@@ -229,6 +231,17 @@ def cache_folder() -> Path:
     from datasets import config  # here, since it takes seconds to import
 
     return Path(config.HF_DATASETS_CACHE) / "stimage_1k4m"
+
+
+def unnamed_array(length: int, dtype: np.dtype) -> np.ndarray:
+    """Return an array in a file of the cache's disk that has no name: the system frees it with its last user."""
+    if not length:
+        return np.empty(0, dtype)
+    folder = cache_folder() / "decoded"
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.truncate(length * dtype.itemsize)
+        return np.memmap(file, dtype, "r+", shape=length)
 
 
 def first_line(url: str, access: Access = OPEN) -> bytes:

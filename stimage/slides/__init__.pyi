@@ -20,10 +20,10 @@ from .counts.count_file import read_genes as read_genes
 from .counts.count_file import read_names as read_names
 from .counts.features import GENES as GENES
 from .counts.features import are_genes as are_genes
+from .counts.hdf5_layout import Layout as Layout
+from .counts.hdf5_layout import opened as opened
 from .counts.row_index import kept_index as kept_index
 from .counts.rows import CountRows as CountRows
-from .counts.sparse_hdf5 import Layout as Layout
-from .counts.sparse_hdf5 import opened as opened
 from .counts.sparse_hdf5 import stored_rows as stored_rows
 from .counts.wide_csv import make_unique as make_unique
 from .counts.wide_csv import parse_header as parse_header

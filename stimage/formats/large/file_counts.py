@@ -9,8 +9,9 @@ from typing import TypeAlias
 import numpy as np
 from scipy.sparse import csr_matrix
 
+from stimage.slides.counts.hdf5_layout import Layout, opened
 from stimage.slides.counts.rows import CountRows
-from stimage.slides.counts.sparse_hdf5 import Layout, opened, stored_rows
+from stimage.slides.counts.sparse_hdf5 import stored_rows
 
 
 @dataclass(frozen=True, eq=False)

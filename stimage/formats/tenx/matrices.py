@@ -17,7 +17,7 @@ from stimage.formats.imported import raw_counts, reading
 from stimage.formats.large.file_counts import FileCounts
 from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
 from stimage.slides.counts.features import GENES, are_genes
-from stimage.slides.counts.sparse_hdf5 import Layout
+from stimage.slides.counts.hdf5_layout import Layout
 
 KINDS = ([b"integer", b"general"], [b"real", b"general"])  # of MatrixMarket
 ENTRY = {"row": np.int64, "column": np.int64, "count": np.float64}

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from stimage.core.errors import DataError, one_line, shown
-from stimage.slides.counts.sparse_hdf5 import opened
+from stimage.slides.counts.hdf5_layout import opened
 from stimage.slides.hest.places import in_tissue, places_of
 
 DIAMETER = "spot_diameter_fullres"
@@ -54,10 +54,11 @@ def _diameter(file: h5py.File, path: str) -> float:
 
 
 def _refuse_normalised(file: h5py.File, path: str) -> None:
-    data = file["X"].get("data") if isinstance(file.get("X"), h5py.Group) else None
-    if data is None or data.dtype.kind != "f":  # what else X may be, the reader of counts says
+    x = file.get("X")
+    data = x if isinstance(x, h5py.Dataset) else x.get("data") if isinstance(x, h5py.Group) else None
+    if data is None or data.dtype.kind != "f" or data.ndim not in (1, 2):  # what is wrong, the reader of counts says
         return
-    values = data[:LOOKED_AT]
+    values = np.ravel(data[: LOOKED_AT // (1 if data.ndim == 1 else max(1, data.shape[1])) + 1])
     if len(bad := values[values % 1 != 0]):
         raise DataError(f"{path}: X has {bad[0]:g}, which is no raw count; get HEST's own file, or, if a layer has "
                         "raw counts, add the slide with layer= (--layer)")  # fmt: skip
