@@ -23,6 +23,7 @@ from stimage.formats.source_scale import USER
 from stimage.formats.stored.image import StoredImage
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import PUBLISHED, TECHS
+from stimage.slides.counts.by_rows import are_by_rows
 from stimage.slides.counts.converting import WRITERS
 from stimage.slides.counts.count_file import SPARSE, SUFFIXES, index_rows, read_names
 from stimage.slides.counts.rows import CountRows
@@ -183,6 +184,7 @@ def _has_these_counts(found: ImportedSlide) -> bool:
     try:
         return (
             path.lower().endswith(SPARSE)
+            and are_by_rows(path)
             and read_names(path) == found.genes
             and index_rows(path).ids.to_pylist() == found.barcodes
         )

@@ -8,6 +8,7 @@ from .catalog import Slide as Slide
 from .catalog import read_catalog as read_catalog
 from .coordinates import Coordinates as Coordinates
 from .coordinates import read_coordinates as read_coordinates
+from .counts.by_rows import are_by_rows as are_by_rows
 from .counts.converting import WRITERS as WRITERS
 from .counts.converting import Converted as Converted
 from .counts.converting import convert as convert

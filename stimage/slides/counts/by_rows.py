@@ -33,12 +33,17 @@ def by_rows(path: str) -> str:
     return _by_rows(os.path.abspath(path), state.st_size, state.st_mtime_ns)
 
 
-@lru_cache(maxsize=1024)
-def _by_rows(path: str, *stamp: int) -> str:
+def are_by_rows(path: str) -> bool:
+    """Return whether a file's counts are by rows, or at least neither dense nor by columns."""
     with opened(path) as file:
         x = file.get("X")
-        if not (isinstance(x, h5py.Dataset) or (x is not None and x.attrs.get("encoding-type") == "csc_matrix")):
-            return path
+        return not isinstance(x, h5py.Dataset) and (x is None or x.attrs.get("encoding-type") != "csc_matrix")
+
+
+@lru_cache(maxsize=1024)
+def _by_rows(path: str, *stamp: int) -> str:
+    if are_by_rows(path):
+        return path
     key = hashlib.blake2b(f"{path} {stamp}".encode(), digest_size=16).hexdigest()
     copy = cache_folder() / "by_rows" / key / os.path.basename(path)
     with locked(copy.parent):
