@@ -86,6 +86,12 @@ def test_the_library_knows_no_script():
     assert not [p for p in HOUSE.rglob("*.py") if wrong & {m.split(".")[0] for m, _ in imports(p)}]
 
 
+def test_files_of_tests_have_names_of_their_own():
+    """pytest takes files of folders without __init__.py for one module, if they are called alike."""
+    apart = [path for path in (PROJECT / "tests").rglob("test_*.py") if not (path.parent / "__init__.py").exists()]
+    assert len({path.name for path in apart}) == len(apart) > 50
+
+
 def test_rooms_are_small():
     full = {}
     for folder in {path.parent for path in HOUSE.rglob("*.py")}:

@@ -32,7 +32,7 @@ CASES_ELSEWHERE = {  # words of a message: the test that follows them
     "stored/pictures.py: name the one to take as image=": "formats/test_spatialdata_stores.py::test_several_images",
     "stored/pictures.py: has {has}; pass the slide's": "formats/test_spatialdata_stores.py::test_images_that_are_no_he",
     "stored/store.py: name the one to take as library=": "formats/test_spatialdata_stores.py::test_several_samples",
-    "remedies.py: python -c": "slides/test_image_formats.py::test_what_is_not_supported_is_converted_by_the_advice",
+    "remedies.py: python -c": "slides/test_images_by_format.py::test_what_is_not_supported_is_converted_by_the_advice",
 }
 LEFT = [
     "formats/stored/image.py: {self.where}: has {planes.dtype} up to {planes.max()}, where floats must be 0 to 1; pass "

@@ -29,7 +29,7 @@ def write(path: Path, x) -> str:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch, tmp_path):
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(module, "BLOCK", 20)  # several blocks, whose ends lie within rows and columns
 
 
@@ -42,7 +42,7 @@ def test_the_rows_are_those_of_counts_by_rows(tmp_path, kind):
         with h5py.File(path, "r+") as file:
             file["X"].attrs.clear()
     want = write(tmp_path / "csr.h5ad", csr_matrix(dense))
-    assert by_rows(want) == want and by_rows(path) != path
+    assert by_rows(want) == want and by_rows(path).startswith(str(tmp_path / "cache"))
     assert read_names(path) == GENES
     (got,), (expected,) = list(read_counts(path)), list(read_counts(want))
     assert list(got.ids) == IDS and (got.indptr == expected.indptr).all()
@@ -106,4 +106,4 @@ def test_columns_that_contradict_themselves(tmp_path, change, said):
         change(file)
     with pytest.raises(DataError, match=said):
         index_rows(path)
-    assert not list((tmp_path / "cache").rglob("S_count.h5ad"))
+    assert not list((tmp_path / "cache").rglob("*S_count.h5ad*"))

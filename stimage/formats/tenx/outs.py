@@ -125,6 +125,9 @@ def _no_matrix(outs: Path) -> str:
     remedy = f"name {outs / 'outs'}" if (outs / "outs").is_dir() else "name Space Ranger's folder outs"
     if archives := [path.name for path in here if path.name.endswith((".tar.gz", ".tgz", ".tar", ".zip"))]:
         remedy = f"unpack {shown(archives)} first"
+    for name in (MATRIX, RAW):
+        if folder := next((path for path in here if path.is_dir() and _begins(path, name) is not None), None):
+            return f"{folder}: has no matrix.mtx; get it again"
     there = shown([path.name for path in reversed(here)], 8) or "nothing"
     return f"{outs}: has no {MATRIX}.h5 and no folder {MATRIX}, but {there}; {remedy}"
 

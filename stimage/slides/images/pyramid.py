@@ -103,10 +103,10 @@ def _save(pipe: int, path: str, options: dict, um_per_px: float | None, descript
         source = pyvips.Source.new_from_descriptor(pipe)
         image = pyvips.Image.new_from_source(source, "", access="sequential", fail_on="error")
         per_mm = {"xres": 1000 / um_per_px, "yres": 1000 / um_per_px} if um_per_px else {}
-        image = image.copy(**per_mm)
+        image = pyvips.Operation.call("copy", image, **per_mm)
         if description:
             image.set_type(pyvips.GValue.gstr_type, "image-description", description)
-        image.tiffsave(path, **options)
+        pyvips.Operation.call("tiffsave", image, path, **options)  # as a method, it would note an error first
     finally:
         while os.read(pipe, ROWS << 20):  # so that who writes is not kept waiting
             pass

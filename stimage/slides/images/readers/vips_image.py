@@ -58,8 +58,8 @@ class VipsImage(SlideImage):
             memory = self._regions[level].fetch(left, top, width, height)
         except pyvips.Error as error:
             raise self._fault(_reason(error)) from None
-        if self.info.tiled and (damage := pyvips.Error("").detail):  # a damaged tile is painted black, and only noted
-            raise self._fault(one_line(damage.strip().partition("\n")[0]))
+        if self.info.tiled and (damage := _noted()):  # a damaged tile is painted black, and only noted
+            raise self._fault(damage)
         pixels = np.frombuffer(memory, self._dtype).reshape(height, width, self.info.bands)
         return as_rgb(pixels, 8 * (self._dtype.itemsize - 1), self._ink)
 
@@ -105,6 +105,13 @@ def _check(path: str, image: pyvips.Image) -> None:
 
 def _level(full: Level, image: pyvips.Image) -> Level:
     return Level.below(full, image.width, image.height)
+
+
+def _noted() -> str:
+    """Return the first error that libvips noted since it was last asked, in any thread; "" if there is none."""
+    lines = pyvips.Error("").detail.strip().split("\n")
+    # looking a method up notes that there is no property of its name
+    return next((one_line(line) for line in lines if line and "no property named" not in line), "")
 
 
 def _reason(error: pyvips.Error) -> str:
