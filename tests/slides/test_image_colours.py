@@ -7,6 +7,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import PIL
 import pytest
 import pyvips
 import tifffile
@@ -74,6 +75,8 @@ WRONG = {
 
 @pytest.mark.parametrize("kind", WRONG)
 def test_other_colours_are_converted_by_the_command(tmp_path, kind):
+    if kind == "zstd" and int(PIL.__version__.partition(".")[0]) < 12:
+        pytest.skip("Pillow before 12 can't decode these")
     write, words, most = WRONG[kind]
     write(tmp_path / "slide.tif")
     with pytest.raises(DataError, match=rf"slide.tif: not supported: .*{re.escape(words)}; convert it so") as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
+import PIL
 import pytest
 import tifffile
 from PIL import Image
@@ -233,6 +234,8 @@ REFUSED = {
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_is_not_supported_is_converted_by_the_advice(tmp_path, words):
     """The command in the message is run as it stands."""
+    if "YCbCr" in words and int(PIL.__version__.partition(".")[0]) < 13:
+        pytest.skip("Pillow before 13 can't decode these")
     REFUSED[words](tmp_path / "a slide.png")
     with pytest.raises(DataError, match=f"png: not supported: .*{re.escape(words)}.*; convert it so: ") as error:
         open_image(str(tmp_path / "a slide.png"))

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import openslide
 import pytest
 import tifffile
 from PIL import Image
@@ -18,6 +17,8 @@ from stimage.slides.spots import open_spots
 from tests.formats.test_source_scale import add
 from tests.outs import write_outs
 from tests.roots import write_slide
+
+openslide = pytest.importorskip("openslide", reason="the extra slides is not installed")
 
 WIDTH, HEIGHT, TILE = 512, 384, (128, 128)
 APERIO = "Aperio Image Library v12.0.16\n512x384 [0,0 512x384] (128x128) {}|AppMag = 20|MPP = 0.4990"
