@@ -15,9 +15,9 @@ from stimage.formats.annotated.libraries import VIEW, library_of
 from stimage.formats.annotated.parts import Parts, parts_in_memory, parts_of_file
 from stimage.formats.annotated.pictures import Entry, entry_of, preview_of
 from stimage.formats.imported import ImportedSlide, ImportOptions, factor, refuse_options
-from stimage.formats.source_scale import BIN, hest_metadata, source_scale
+from stimage.formats.source_scale import BIN, REMEDY, hest_metadata, hest_metadata_file, number_above_0, source_scale
 from stimage.slides.catalog import TECHS
-from stimage.slides.hest.metadata import HEST_TECHS
+from stimage.slides.hest.metadata import HEST_TECHS, SCALE
 from stimage.slides.hest.places import in_tissue, is_mirrored, places_of
 from stimage.slides.images.reader import image_info
 from stimage.slides.scale.grids import BIN as BARCODE_HD
@@ -55,6 +55,8 @@ def _slide_of(parts: Parts, options: ImportOptions) -> ImportedSlide:
     where = parts.where
     refuse_options(options, where, "is an AnnData", ("positions",))
     hest = hest_metadata(parts.path) if parts.path else {}
+    if parts.path and SCALE in hest and options.um_per_px is None:
+        number_above_0(hest, SCALE, hest_metadata_file(parts.path), REMEDY)
     name, mine = library_of(parts.obs, parts.uns.get("spatial"), options.library, where)
     entry = entry_of(name, parts.uns["spatial"][name], where) if name else Entry(f"{where}: uns['spatial']")
     if options.image and name and VIEW.fullmatch(name):
@@ -106,7 +108,13 @@ def slide_of(
         r=r,
         image=image,
         labels=labels,
-        tech=_tech(obs[spots], entry, hest, options, where),
+        tech=_tech(
+            obs[spots],
+            entry,
+            hest,
+            options,
+            f"{where}: metadata/{parts.path.stem}.json" if hest and parts.path else where,
+        ),
         um_per_px=um_per_px,
         um_per_px_source=source,
         frame=_frame(entry, hest, parts.path) if options.image else None,

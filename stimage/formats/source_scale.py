@@ -54,8 +54,13 @@ def source_scale(
 
 def hest_metadata(path: Path) -> dict:
     """Return what HEST says of a slide beside its file st/ID.h5ad, in metadata/ID.json; nothing where there is none."""
-    beside = path.absolute().parents[1] / "metadata" / f"{path.stem}.json"
+    beside = hest_metadata_file(path)
     return read_metadata(beside) if path.absolute().parent.name == "st" and os.path.lexists(beside) else {}
+
+
+def hest_metadata_file(path: Path) -> Path:
+    """Return where HEST keeps what it says of a slide whose file is st/ID.h5ad."""
+    return path.absolute().parents[1] / "metadata" / f"{path.stem}.json"
 
 
 def number_above_0(names: Mapping[str, Any], name: str, where: Path | str, remedy: str) -> float:
