@@ -158,7 +158,8 @@ def test_not_importing_it_is_in_troubleshooting(tiny, tmp_path, hub):
     message = "Dataset 'stimage_1k4m' doesn't exist on the Hub or cannot be accessed."
     home = {"HF_HOME": str(tmp_path / "home")}
     assert message in python(code, **hub.env() | home).stderr and message in TROUBLESHOOTING
-    stimage_1k4m.load("ST", tiny, streaming=False, cache_dir=tmp_path / "home/datasets")  # it is prepared, too
+    prepare = f"import stimage_1k4m; stimage_1k4m.load('ST', {str(tiny)!r}, streaming=False)"
+    assert (done := python(prepare, **home)).returncode == 0, done.stderr  # it is prepared, too
     message = "Couldn't find cache for stimage_1k4m for config"
     said = python(code, HF_HUB_OFFLINE="1", **home).stderr
     assert message in said and message in TROUBLESHOOTING
