@@ -60,12 +60,7 @@ def parse_arguments() -> argparse.Namespace:
                         help="µm per pixel of the full-resolution image, if the source does not say it")  # fmt: skip
     parser.add_argument("--tech", choices=TECHS, help="technology, if it is not what the source says; of an image "
                         "alone, the lattice: Visium is hexagonal (default), ST square, VisiumHD bins")  # fmt: skip
-    parser.add_argument("--pitch-um", type=above_0, help="of an image alone: µm from a spot to the next (100; ST 200; "
-                        "VisiumHD 8)")  # fmt: skip
-    parser.add_argument("--spot-um", type=above_0, help="of an image alone: µm across a spot (55 of 100; ST 100 of "
-                        "200)")  # fmt: skip
-    parser.add_argument("--whole-image", action="store_true",
-                        help="of an image alone: lay spots on all of it, not on its tissue alone")  # fmt: skip
+    add_lattice(parser)
     for name in ("species", "tissue", "pmid", "title"):
         parser.add_argument(f"--{name}", default="", help="for the meta file")
     parser.add_argument("--involve-cancer", choices=("True", "False"), help="for the meta file")
@@ -75,11 +70,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--library", help="of a .h5ad or a store of several slides, or of several bins: the "
                         "one to take")  # fmt: skip
     parser.add_argument("--genome", help="of counts of several genomes: the one to keep, as the source calls it")
-    parser.add_argument("--labels", help="a column of obs, or a table: barcode, label (as Loupe exports); "
-                        "without it, an annotation that is there is kept")  # fmt: skip
-    parser.add_argument("--label-column", help="of the table of labels, if it has several columns of them")
-    parser.add_argument("--label-run", metavar="N", help="the number behind this slide's barcodes in the table "
-                        "of labels of an aggregated run: 2 of ACGT-2")  # fmt: skip
+    add_labels(parser)
     parser.add_argument(
         "--rebin", type=int, metavar="µM", help="of Visium HD: add bins to larger ones of so many µm, as 8"
     )
@@ -92,6 +83,25 @@ def parse_arguments() -> argparse.Namespace:
     if not args.source.exists():
         parser.error(f"{args.source}: there is no such file or folder")
     return args
+
+
+def add_lattice(parser: argparse.ArgumentParser) -> None:
+    """Add what may be said of the spots that are laid on an image alone."""
+    parser.add_argument("--pitch-um", type=above_0, help="of an image alone: µm from a spot to the next (100; ST 200; "
+                        "VisiumHD 8)")  # fmt: skip
+    parser.add_argument("--spot-um", type=above_0, help="of an image alone: µm across a spot (55 of 100; ST 100 of "
+                        "200)")  # fmt: skip
+    parser.add_argument("--whole-image", action="store_true",
+                        help="of an image alone: lay spots on all of it, not on its tissue alone")  # fmt: skip
+
+
+def add_labels(parser: argparse.ArgumentParser) -> None:
+    """Add where labels are, and which of a table's."""
+    parser.add_argument("--labels", help="a column of obs, or a table: barcode, label (as Loupe exports); "
+                        "without it, an annotation that is there is kept")  # fmt: skip
+    parser.add_argument("--label-column", help="of the table of labels, if it has several columns of them")
+    parser.add_argument("--label-run", metavar="N", help="the number behind this slide's barcodes in the table "
+                        "of labels of an aggregated run: 2 of ACGT-2")  # fmt: skip
 
 
 if __name__ == "__main__":

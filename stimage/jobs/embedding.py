@@ -148,6 +148,24 @@ def embed(
     (28, 16)
     """
     options = TowerOptions(pooling, size, mean, std, model_args or {}, trust_remote_code)
+    _check_asked(model, out, batch_size, workers, dtype, into, key)
+    root = open_root(root)
+    if into is not None:
+        root = _of_slides(root, into)
+    with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
+        cut = Patch.parse(patch, upsample, pyramid)
+        embed_root(root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress)
+        found = read_embeddings(folder)
+    table = found.take(np.isin(found.slides, [slide.name for slide in root.slides])).to_frame()
+    if into is not None:
+        _put(table, into, key, root)
+    return table
+
+
+def _check_asked(
+    model: object, out: object, batch_size: object, workers: object, dtype: str, into: object, key: object
+) -> None:
+    """Refuse arguments of `embed` that have a value which they can't have."""
     if not isinstance(model, str | os.PathLike):
         raise ValueError(f"model: a {type(model).__name__} is no encoder; pass a path or a name, such as run.model")
     check_whole(batch_size, "batch_size", 1)
@@ -162,20 +180,14 @@ def embed(
         raise ValueError(f"key={key!r}: pass a name, such as X_embedding")
     if into is not None and not hasattr(into, "obsm"):
         raise ValueError(f"into=: a {type(into).__name__} is no AnnData; pass what read_slide returns")
-    root = open_root(root)
-    if into is not None:
-        root = _of_slides(root, into)
-    with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
-        cut = Patch.parse(patch, upsample, pyramid)
-        embed_root(root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress)
-        found = read_embeddings(folder)
-    table = found.take(np.isin(found.slides, [slide.name for slide in root.slides])).to_frame()
-    if into is not None:
-        if lost := into.obs_names.difference(table.index).tolist():
-            raise DataError(f"{root.location}: lacks {len(lost)} of the AnnData's {into.n_obs} spots, such as "
-                            f"{lost[0]!r}; pass the root that they are of")  # fmt: skip
-        into.obsm[key] = table.loc[into.obs_names].drop(columns="slide").to_numpy(np.float32)
-    return table
+
+
+def _put(table: pd.DataFrame, into: "AnnData", key: str, root: Root) -> None:
+    """Put the vectors of an AnnData's spots into its ``obsm``."""
+    if lost := into.obs_names.difference(table.index).tolist():
+        raise DataError(f"{root.location}: lacks {len(lost)} of the AnnData's {into.n_obs} spots, such as "
+                        f"{lost[0]!r}; pass the root that they are of")  # fmt: skip
+    into.obsm[key] = table.loc[into.obs_names].drop(columns="slide").to_numpy(np.float32)
 
 
 def embed_root(

@@ -68,12 +68,9 @@ class TrainingSpots:
 
     def told(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return what objectives may ask for of rows: `places`, and the second tower's input; no image is decoded."""
-        batch, _ = begin_batch(self.table.select_columns(self._without_images)[rows.tolist()])
+        names = [name for name in self.table.column_names if name != "image"]
+        batch, _ = begin_batch(self.table.select_columns(names)[rows.tolist()])
         return self.other(batch) | self.places(rows)
-
-    @property
-    def _without_images(self) -> list[str]:
-        return [name for name in self.table.column_names if name != "image"]
 
     def places(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return where rows are in the data set and, if asked for, on the tissue: what objectives know of them."""
