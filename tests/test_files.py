@@ -11,7 +11,7 @@ import pytest
 from stimage.core.errors import OutputError
 from stimage.core.files import listed, replacing, replacing_folder, room_for, unfinished_folder, write_text
 from stimage.core.storage import list_folder
-from stimage.evaluation.embeddings import read_embeddings, write_embeddings
+from stimage.loading.embeddings import read_embeddings, write_embeddings
 from stimage.training.checkpoints import FOLDER, newest
 
 KILLED = """

@@ -113,3 +113,10 @@ def test_former_imports_warn_with_the_new_one(former, name, room, monkeypatch):
     with pytest.warns(FutureWarning, match=f"stimage.modeling.{former}: import {name} from stimage.{room}"):
         module = importlib.import_module(f"stimage.modeling.{former}")
     assert getattr(module, name) is getattr(importlib.import_module(f"stimage.{room}"), name)
+
+
+def test_files_of_embeddings_are_had_from_where_they_were_with_a_warning():
+    with pytest.warns(FutureWarning, match=r"stimage.evaluation.write_embeddings: import .* from stimage.loading"):
+        assert stimage.evaluation.write_embeddings is stimage.loading.write_embeddings
+    with pytest.raises(AttributeError):
+        _ = stimage.evaluation.no_such_name

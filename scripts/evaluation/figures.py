@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from stimage import evaluation, figures, scores
+from stimage import evaluation, figures, loading, scores
 from stimage.cli.options import add_filters, positive, run, selection_of
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
@@ -47,7 +47,7 @@ def draw_projection(args: argparse.Namespace) -> dict:
     wanted = selection_of(args).select_from(catalog)
     points, labels, names = {}, {}, model_names(args, args.embeddings)
     for path, name in zip(args.embeddings, names or [""] * len(args.embeddings)):
-        every = evaluation.read_embeddings(path, [slide.name for slide in catalog.slides])
+        every = loading.read_embeddings(path, [slide.name for slide in catalog.slides])
         slides, _ = evaluation.embedded_slides(every, catalog.slides, wanted)
         ids, vectors = (np.concatenate([getattr(one, name) for one in slides]) for name in ("spot_ids", "vectors"))
         some = scores.draw_some(len(ids), args.spots, args.seed)
@@ -87,14 +87,14 @@ def draw_labels(args: argparse.Namespace) -> dict:
     shown = {"annotation": [truth.get(spot) for spot in ids]}
     if args.embeddings:
         catalog = read_catalog(args.root)
-        embeddings = evaluation.read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+        embeddings = loading.read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
         said = predicted_labels(embeddings, args, spots)
         right = np.mean([said[spot] == truth[spot] for spot in said])
         shown[f"predicted from other slides, {100 * right:.0f} % right"] = [said.get(spot) for spot in ids]
     return {f"labels_{spots.slide.name}": figures.label_maps(spots.slide.name, evaluation.mapped_shapes(spots), shown)}
 
 
-def predicted_labels(embeddings: evaluation.Embeddings, args: argparse.Namespace, spots: Spots) -> dict[str, str]:
+def predicted_labels(embeddings: loading.Embeddings, args: argparse.Namespace, spots: Spots) -> dict[str, str]:
     """Return spot id → label that the converged linear probe, trained on the other slides, predicts."""
     catalog = read_catalog(args.root).select()
     present = set(embeddings.slides.tolist())
@@ -129,7 +129,7 @@ def draw_glance(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
     need_counts([spots.slide], "drawing a gene", OTHER)
     catalog, truth = read_catalog(args.root), labels_of(spots)
-    embeddings = evaluation.read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
+    embeddings = loading.read_embeddings(args.embeddings, [slide.name for slide in catalog.slides])
     counted = [slide for slide in catalog.slides if not slide.image_alone]
     slides, _ = evaluation.embedded_slides(embeddings, catalog.slides, counted)
     if spots.slide not in [one.slide for one in slides] or len(slides) < 2:

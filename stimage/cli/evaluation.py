@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from stimage.cli.options import add_filters, add_splits, root_of
-from stimage.evaluation.embeddings import read_embeddings
 from stimage.evaluation.labelled import LabelledSpots, read_labelled
+from stimage.loading.embeddings import read_embeddings
 from stimage.slides.catalog import ON_MISMATCH
 
 ELSEWHERE = {"patient": ["patients"], "study": ["no_study"]}  # options that a split of this name has a use for

@@ -1,9 +1,6 @@
 from .embedding import embed_slides as embed_slides
 from .embedding import settle_options as settle_options
 from .embedding import slides_left as slides_left
-from .embeddings import Embeddings as Embeddings
-from .embeddings import read_embeddings as read_embeddings
-from .embeddings import write_embeddings as write_embeddings
 from .expression import ALPHAS as ALPHAS
 from .expression import HEST_PCA as HEST_PCA
 from .expression import WIDE_ALPHAS as WIDE_ALPHAS

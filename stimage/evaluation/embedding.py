@@ -16,8 +16,8 @@ import pyarrow as pa
 from stimage.core.errors import DataError, one_line
 from stimage.core.files import listed, write_text
 from stimage.core.results import as_json
-from stimage.evaluation.embeddings import EmbeddingWriter
 from stimage.loading.ahead import AheadLoader, Batches, Begun, Memory
+from stimage.loading.embeddings import EmbeddingWriter
 from stimage.loading.sources import Source, reading
 from stimage.loading.tensors import SpotBatch, begin_batch
 from stimage.slides.catalog import Slide

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stimage.core.errors import DataError
-from stimage.evaluation.embeddings import Embeddings
 from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
+from stimage.loading.embeddings import Embeddings
 from stimage.slides.catalog import Slide
 from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots, open_spots

@@ -8,7 +8,7 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
-from stimage.evaluation.embeddings import Embeddings
+from stimage.loading.embeddings import Embeddings
 from stimage.slides.catalog import ON_MISMATCH, Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
 from stimage.slides.labels import is_label, read_labels

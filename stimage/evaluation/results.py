@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from stimage.core.results import read_results, record_results
-from stimage.evaluation.embeddings import Embeddings
+from stimage.loading.embeddings import Embeddings
 
 KEYS = ("protocol", "data", "seeds", "versions", "seconds", "slides", "overall")
 

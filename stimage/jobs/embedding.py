@@ -16,8 +16,8 @@ from accelerate import PartialState
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.evaluation.embedding import embed_slides, settle_options, slides_left
-from stimage.evaluation.embeddings import read_embeddings
 from stimage.jobs.roots import Root, open_root
+from stimage.loading.embeddings import read_embeddings
 from stimage.loading.sources import Source, open_source
 from stimage.slides.images.patches import Patch
 from stimage.slides.names import fold_name

@@ -14,12 +14,12 @@ from tqdm import tqdm
 from stimage.core.access import is_local
 from stimage.core.arguments import path_of
 from stimage.core.errors import DataError, shown
-from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.formats.written.exports import EXPORTS, Export
 from stimage.formats.written.options import HEST_PATCH, HestOptions, SpotVectors
 from stimage.genes.panels import Panel
 from stimage.jobs.anndata_slides import slides_left, writing_options
 from stimage.jobs.roots import Root, open_unpublished
+from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.counts.converting import WRITERS, Converted, convert
 from stimage.slides.images.patches import Patch

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from stimage.core.arguments import check_whole
-from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
 from stimage.evaluation.pictured import UNITS, mapped_shapes, titles_of
@@ -27,6 +26,7 @@ from stimage.figures.style import save
 from stimage.genes.panels import Panel
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, with_patients
+from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.scores.folds import SEEDS
 from stimage.scores.ridge import fair_pearson
 from stimage.slides.missing import need_counts

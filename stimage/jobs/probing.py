@@ -10,7 +10,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from stimage.core.errors import DataError
-from stimage.evaluation.embeddings import Embeddings, read_embeddings
 from stimage.evaluation.labelled import read_labelled
 from stimage.evaluation.probe_scopes import rare_classes, run_probe
 from stimage.evaluation.results import data_identity, read_scores, write_scores
@@ -18,6 +17,7 @@ from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
 from stimage.evaluation.tables import write_csv
 from stimage.jobs.roots import Root, open_root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, with_patients
+from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.scores.folds import PROTOCOLS, SEEDS
 from stimage.scores.linear_probe import PENALTIES
 from stimage.scores.retrieval import retrieval_scores

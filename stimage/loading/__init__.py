@@ -1,4 +1,4 @@
-"""Spots as batches of tensors, from a root or a published folder."""
+"""Spots as batches of tensors, from a root or a published folder; embeddings as files."""
 
 from stimage.core.extras import attach
 

@@ -6,6 +6,10 @@ from .ahead import Memory as Memory
 from .ahead import Task as Task
 from .ahead import cores as cores
 from .batches import spot_loader as spot_loader
+from .embeddings import Embeddings as Embeddings
+from .embeddings import EmbeddingWriter as EmbeddingWriter
+from .embeddings import read_embeddings as read_embeddings
+from .embeddings import write_embeddings as write_embeddings
 from .pixels import augment as augment
 from .pixels import resize as resize
 from .sources import VERIFIED as VERIFIED

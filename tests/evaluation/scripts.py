@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stimage.evaluation.embeddings import write_embeddings
+from stimage.loading.embeddings import write_embeddings
 from stimage.slides.catalog import read_catalog
 from stimage.slides.coordinates import read_coordinates
 from tests.roots import write_csv, write_slide

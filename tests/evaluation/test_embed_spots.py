@@ -13,7 +13,7 @@ from PIL import Image
 
 import stimage_1k4m  # noqa: F401
 from stimage.core.errors import DataError
-from stimage.evaluation.embeddings import read_embeddings
+from stimage.loading.embeddings import read_embeddings
 from stimage.towers.image_towers import load_tower
 from tests.evaluation.scripts import SCRIPTS, run
 from tests.evaluation.towers import KINDS, SIZE, towers  # noqa: F401

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from stimage.evaluation import expression
-from stimage.evaluation.embeddings import read_embeddings
 from stimage.evaluation.expression_data import embedded_slides
 from stimage.evaluation.labelled import read_labelled
 from stimage.genes.panels import Panel
+from stimage.loading.embeddings import read_embeddings
 from stimage.scores.folds import SEEDS, Fold, random_folds
 from stimage.scores.linear_probe import predict_folds
 from stimage.scores.probe_scores import confusion, macro_f1, summarise

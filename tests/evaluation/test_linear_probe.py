@@ -12,7 +12,7 @@ import torch
 from sklearn.linear_model import LogisticRegression, SGDClassifier
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-from stimage.evaluation.embeddings import write_embeddings
+from stimage.loading.embeddings import write_embeddings
 from stimage.sample import make_sample
 from stimage.scores.folds import group_folds, random_folds
 from stimage.scores.linear_probe import predict_folds, probe_f1

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stimage.evaluation.embeddings import read_embeddings
+from stimage.loading.embeddings import read_embeddings
 from stimage.scores.folds import random_folds
 from stimage.scores.ridge import fair_pearson, ridge_path
 from tests.evaluation.scripts import GOLDEN, SCRIPTS, embed, run

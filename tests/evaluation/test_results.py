@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from stimage.core.errors import DataError
-from stimage.evaluation.embeddings import read_embeddings, write_embeddings
 from stimage.evaluation.results import data_identity, write_scores
+from stimage.loading.embeddings import read_embeddings, write_embeddings
 from stimage.scores import retrieval
 from stimage.scores.retrieval import retrieval_scores
 from tests.evaluation.scripts import run

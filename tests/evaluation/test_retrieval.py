@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stimage.evaluation.embeddings import write_embeddings
+from stimage.loading.embeddings import write_embeddings
 from tests.evaluation.scripts import embed, labelled_root, run
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stimage.core.errors import DataError
-from stimage.evaluation.embeddings import read_embeddings
+from stimage.loading.embeddings import read_embeddings
 from stimage.towers.image_towers import load_tower
 from tests.evaluation.test_embed_spots import embed, root  # noqa: F401
 from tests.evaluation.towers import towers  # noqa: F401

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import stimage
-from stimage.evaluation.embeddings import write_embeddings
+from stimage.loading.embeddings import write_embeddings
 from tests.roots import write_slide
 from tests.test_scripts import run
 

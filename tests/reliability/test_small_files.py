@@ -7,10 +7,10 @@ import pytest
 import yaml
 from hypothesis import given
 
-from stimage.evaluation.embeddings import read_embeddings, write_embeddings
 from stimage.evaluation.results import read_scores, write_scores
 from stimage.genes.names import read_gene_table
 from stimage.genes.panels import Panel, write_panel
+from stimage.loading.embeddings import read_embeddings, write_embeddings
 from stimage.training.settings.groups import flat
 from stimage.training.settings.reading import make_settings, read_settings
 from tests.reliability import slow
