@@ -7,6 +7,8 @@ from .choosing import choose_genes as choose_genes
 from .choosing import hest_choice as hest_choice
 from .choosing import slide_moments as slide_moments
 from .dispersion import common_genes as common_genes
+from .measured import MEASURED_FILE as MEASURED_FILE
+from .measured import write_measured as write_measured
 from .names import ENSEMBL as ENSEMBL
 from .names import NAME_KINDS as NAME_KINDS
 from .names import Naming as Naming

@@ -103,7 +103,7 @@ def publish(
     >>> root = stimage.open_root("sample", "ST")
     >>> published = stimage.publish(root, "published", patch={"um": 112, "px": 64}, upsample=True)
     >>> sorted(path.name for path in published.folder.glob("[a-zA-Z]*.*"))
-    ['README.md', 'genes.parquet', 'slides.parquet', 'splits.csv']
+    ['README.md', 'genes.parquet', 'measured.parquet', 'slides.parquet', 'splits.csv']
     >>> import datasets
     >>> spots = datasets.load_dataset("published", split="train", streaming=True)
     >>> next(iter(spots))["image"].size

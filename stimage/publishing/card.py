@@ -44,8 +44,9 @@ slides = load_dataset("{repo}", "slides", split="train")
 `slides.parquet` has a row per slide: the meta file's{meta_file}, joined with what was measured (spots, genes,
 true image type and size, pitch, µm per pixel, who says it, why it is trusted or not). `genes.parquet` has a row per
 gene: id, name, kind, species, in how many slides and spots it is, its total count. Gene ids are of these {genes:,}
-genes in this order: the SHA-256 of their names, a line each, is `{digest}`. `splits.csv` says which slide is in which
-split.
+genes in this order: the SHA-256 of their names, a line each, is `{digest}`. `measured.parquet` has the ids of all genes
+that a slide measured: of these, one without a count is not expressed in a spot; of others, nothing is known.
+`splits.csv` says which slide is in which split.
 {splitting}
 {notes}
 Cite the data's authors: Chen et al., *STimage-1K4M: A histopathology image-gene expression dataset for spatial

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.tables import csv_text
+from stimage.genes.measured import MEASURED_FILE, write_measured
 from stimage.genes.names import is_ensembl
 from stimage.genes.vocabulary import GENES_FILE, load_vocabulary
 from stimage.publishing.card import card
@@ -71,6 +72,9 @@ def write_folder_files(plan: Plan, done: Mapping[str, ShardRecord], repo: str, l
     for name, table in ((SLIDES, slides_table(plan, done)), (GENES_FILE, genes_table(plan))):
         with placing(plan.out, name) as path:
             pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+    with placing(plan.out, MEASURED_FILE) as path:
+        counted = (one for one in plan.shards if one.part == 0 and not one.slide.image_alone)
+        write_measured(path, ((one.slide.name, _read_totals(one)["gene_id"].to_numpy()) for one in counted))
     with placing(plan.out, CARD) as path:
         path.write_text(card(plan, done, warnings, repo, licence), encoding="utf-8")
     return warnings
