@@ -1,9 +1,10 @@
-"""Predict expression from embeddings, under one of three protocols; results.json and maps of predicted genes.
+"""Predict expression from embeddings, under one of four protocols; results.json and maps of predicted genes.
 
-original  one gene, ridge regression, random spots of each slide, then one slide from another: the data set's authors'
-          figures, of which those of random spots are too good: neighbours are on both sides.
-hest      HEST-Benchmark to the letter: (study, patient) groups held out, 50 genes chosen with the test slides in view.
-fixed     groups held out, genes and penalty chosen on training slides alone, baselines beside it.
+original    one gene, ridge regression, random spots of each slide, then one slide from another: the data set's authors'
+            figures, of which those of random spots are too good: neighbours are on both sides.
+hest        HEST-Benchmark to the letter: (study, patient) groups held out, 50 genes chosen with the test slides in view.
+fixed       groups held out, genes and penalty chosen on training slides alone, baselines beside it.
+neighbours  as fixed, but a spot has the mean expression of its nearest spots of training slides, after BLEEP.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import stimage
 from stimage.cli.evaluation import ELSEWHERE
 from stimage.cli.options import add_filters, add_splits, positive, root_of, run
 
-PROTOCOLS = ("original", "hest", "fixed")
+PROTOCOLS = ("original", "hest", "fixed", "neighbours")
 
 
 def main() -> None:
@@ -21,8 +22,8 @@ def main() -> None:
     elsewhere = ["patients", "no_study"] if args.protocol == "hest" else ELSEWHERE.get(args.split, [])
     found = stimage.predict(
         root_of(args, elsewhere), args.embeddings, args.protocol, args.split, gene=args.gene, panel=args.panel,
-        n=args.n, folds=args.folds, gene_table=args.gene_table, patients=args.patients, no_study=args.no_study,
-        maps=args.maps, out=args.out,
+        n=args.n, folds=args.folds, k=args.k, keys=args.keys, gene_table=args.gene_table, patients=args.patients,
+        no_study=args.no_study, maps=args.maps, out=args.out,
     )  # fmt: skip
     for note in found.notes:
         print(note if note.startswith("map: ") else f"note: {note}")
@@ -38,11 +39,14 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--root", required=True, help="the root that they were made of: counts and coordinates")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="fixed", help="(%(default)s)")
     parser.add_argument("--gene", help="of the original protocol (ERBB2)")
-    parser.add_argument("--panel", help="file of genes, instead of choosing them (hest, fixed)")
+    parser.add_argument("--panel", help="file of genes, instead of choosing them (all but original)")
     parser.add_argument("--n", type=positive, default=50, help="genes to choose (%(default)s)")
     parser.add_argument("--split", choices=("slide", "study", "patient"), default="slide",
-                        help="what fixed holds out (%(default)s)")  # fmt: skip
+                        help="what fixed and neighbours hold out (%(default)s)")  # fmt: skip
     parser.add_argument("--folds", type=positive, help="bins of groups; without it, one group is left out at a time")
+    parser.add_argument("--k", type=positive, help="neighbours whose mean predicts (50)")
+    parser.add_argument("--keys", type=Path, metavar="EMBEDDINGS", help="of the same spots in the same space, such as "
+                        "of genes: by these are neighbours found; without it, by their own embeddings")  # fmt: skip
     parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, as select_genes takes it")
     parser.add_argument("--maps", type=int, default=3, help="slides to draw (%(default)s)")
     add_filters(parser)

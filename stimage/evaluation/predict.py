@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stimage.core.errors import DataError
+from stimage.evaluation.embeddings import Embeddings
 from stimage.evaluation.expression import (
     SlidePrediction,
     fair_scores,
     fit_fixed,
+    fit_neighbours,
     hest_fold,
     leave_out,
     mean_and_std,
@@ -23,7 +25,7 @@ from stimage.genes.choosing import hest_choice, slide_moments
 from stimage.genes.dispersion import common_genes
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
-from stimage.scores.ridge import fair_pearson, pearson
+from stimage.scores.ridge import RidgeFit, fair_pearson, pearson
 from stimage.slides.catalog import Slide
 from stimage.slides.names import fold_name
 from stimage.slides.splits.groups import groups_of, merge_groups, read_patients
@@ -36,7 +38,8 @@ class PredictionTask:
 
     ``groups`` is slide name → group; with ``folds``, groups are dealt into so many bins. Without a ``panel``,
     ``n_genes`` are chosen; ``gene_table`` tells symbols and Ensembl ids apart. ``show`` is called with the prediction
-    of each slide that was not trained on.
+    of each slide that was not trained on. ``k`` is the number of neighbours that predict; ``keys`` is by what these are
+    found, other embeddings of the slides in the same space, such as of genes; without it, their own.
     """
 
     slides: Sequence[EmbeddedSlide]
@@ -46,6 +49,8 @@ class PredictionTask:
     n_genes: int = 50
     gene_table: str | None = None
     show: Callable[[SlidePrediction], None] = lambda prediction: None
+    k: int = 50
+    keys: Embeddings | None = None
 
     def parts(self) -> list[tuple[list[EmbeddedSlide], list[EmbeddedSlide]]]:
         """Return the slides to train on and those to test on, of each fold."""
@@ -141,6 +146,22 @@ def run_fixed(task: PredictionTask) -> PredictionScores:
     and log1p; ridge regression with an intercept, its penalty chosen by leaving out training groups; beside it, the
     genes' training means and the same regression on places within the slide.
     """
+    return _run_held_out(task, _ridge)
+
+
+def run_neighbours(task: PredictionTask) -> PredictionScores:
+    """Predict as `run_fixed` does, but by neighbours instead of a regression (BLEEP: Xie et al., NeurIPS 2023).
+
+    The prediction of a spot is the mean expression of the ``k`` spots of training slides that are nearest to it by
+    cosine similarity. With ``keys`` of genes, a spot's image looks among the training spots' genes, as in BLEEP.
+    """
+    return _run_held_out(task, lambda known, groups: _neighbours(known, task))
+
+
+Fit = Callable[[Sequence["Measured"], Sequence[str]], tuple[Callable[[np.ndarray], np.ndarray], float | None]]
+
+
+def _run_held_out(task: PredictionTask, fit: Fit) -> PredictionScores:
     outcome, by_fold, parts = PredictionScores(), [], task.parts()
     panels = task.panels([train for train, _ in parts])
     every = tuple(dict.fromkeys(gene for panel in panels for gene in panel.genes))
@@ -148,7 +169,7 @@ def run_fixed(task: PredictionTask) -> PredictionScores:
     for (train, test), panel in zip(parts, panels):
         columns = [every.index(gene) for gene in panel.genes]
         known, tested = ([read[one.slide.name].take_genes(columns) for one in some] for some in (train, test))
-        models = _fit_all(known, [task.groups[one.slide.name] for one in train])
+        models = _fit_all(known, [task.groups[one.slide.name] for one in train], fit)
         predicted = {name: [model(features(one)) for one in tested] for name, (model, _, features) in models.items()}
         alphas = {name: alpha for name, (_, alpha, _) in models.items() if alpha}
         facts = {"test": [one.slide.name for one in test], "alphas": alphas}
@@ -179,11 +200,39 @@ def _measured(one: EmbeddedSlide, panel: Panel) -> Measured:
     return Measured(spots, values, read_places(spots)[0])
 
 
-def _fit_all(known: Sequence[Measured], groups: Sequence[str]) -> dict:
+def _ridge(
+    known: Sequence[Measured], groups: Sequence[str], features: Callable[[Measured], np.ndarray] | None = None
+) -> tuple[RidgeFit, float]:
+    """Return a ridge regression on the embeddings of training slides, or on other features, and its penalty."""
+    x = [features(one) if features else one.spots.vectors for one in known]
+    return fit_fixed([(part, one.values) for part, one in zip(x, known)], groups, [one.xy[:, 0] for one in known])
+
+
+def _neighbours(known: Sequence[Measured], task: PredictionTask) -> tuple[Callable[[np.ndarray], np.ndarray], None]:
+    """Return what predicts by the nearest spots of training slides."""
+    keys = [_keys_of(one.spots, task.keys) for one in known]
+    values = np.concatenate([one.values for one in known])
+    return fit_neighbours(np.concatenate(keys), values, task.k), None
+
+
+def _keys_of(one: EmbeddedSlide, keys: Embeddings | None) -> np.ndarray:
+    """Return by what a slide's spots are found (n x d)."""
+    if keys is None:
+        return one.vectors
+    at = np.minimum(np.searchsorted(keys.spot_ids, one.spot_ids), len(keys) - 1)
+    if (lost := keys.spot_ids[at] != one.spot_ids).any():
+        raise DataError(f"keys= (--keys): lacks {lost.sum()} of the {len(one)} spots of slide {one.slide.name}, such "
+                        f"as {str(one.spot_ids[lost.argmax()])!r}; embed them, too")  # fmt: skip
+    if keys.vectors.shape[1] != one.vectors.shape[1]:
+        raise DataError(f"keys= (--keys): has vectors of {keys.vectors.shape[1]}, but the embeddings have "
+                        f"{one.vectors.shape[1]}; pass embeddings of one space")  # fmt: skip
+    return keys.vectors[at]
+
+
+def _fit_all(known: Sequence[Measured], groups: Sequence[str], fit: Fit) -> dict:
     """Return the predictors by name: a model, its alpha, and the function that makes its features from a slide."""
-    order, mean = [one.xy[:, 0] for one in known], np.concatenate([one.values for one in known]).mean(0, np.float64)
-    embedded = fit_fixed([(one.spots.vectors, one.values) for one in known], groups, order)
-    placed = fit_fixed([(place_features(one.xy), one.values) for one in known], groups, order)
+    mean = np.concatenate([one.values for one in known]).mean(0, np.float64)
+    embedded, placed = fit(known, groups), _ridge(known, groups, lambda one: place_features(one.xy))
     return {
         "embeddings": (*embedded, lambda one: one.spots.vectors),
         "gene_mean": (lambda n: np.tile(mean, (n, 1)), None, lambda one: len(one.spots)),

@@ -17,6 +17,7 @@ from stimage.evaluation.predict import (
     hest_groups,
     run_fixed,
     run_hest,
+    run_neighbours,
     run_original,
     split_groups,
 )
@@ -32,8 +33,9 @@ from stimage.scores.ridge import fair_pearson
 from stimage.slides.missing import need_counts
 from stimage.slides.splits.splitting import SPLIT_BY
 
-PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1}  # protocols, and their versions
-RUNS = {"hest": run_hest, "fixed": run_fixed}  # those of a panel
+PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1, "neighbours": 1}  # protocols, and their versions
+RUNS = {"hest": run_hest, "fixed": run_fixed, "neighbours": run_neighbours}  # those of a panel
+NEIGHBOURS = 50  # as BLEEP
 GENE = "ERBB2"  # of the original protocol, if none is named
 PACKAGES = ("stimage-1k4m", "scikit-learn", "numpy", "scipy")
 
@@ -48,6 +50,8 @@ def predict(
     panel: Any = None,
     n: int = 50,
     folds: int | None = None,
+    k: int | None = None,
+    keys: str | Path | pd.DataFrame | Embeddings | None = None,
     gene_table: str | Path | None = None,
     patients: str | Path | None = None,
     no_study: str | None = None,
@@ -63,17 +67,21 @@ def predict(
     embeddings
         As `probe` takes them.
     protocol
-        "fixed": groups held out, genes and penalty chosen on training slides alone, baselines beside it. "hest":
-        HEST-Benchmark to the letter, its groups by study and patient. "original": one gene, random spots of each slide,
-        then one slide from another, as the data set's authors.
+        "fixed": groups held out, genes and penalty chosen on training slides alone, baselines beside it.
+        "neighbours": the same, but a spot's expression is the mean of its nearest spots of training slides (after
+        BLEEP: Xie et al., NeurIPS 2023). "hest": HEST-Benchmark to the letter, its groups by study and patient.
+        "original": one gene, random spots of each slide, then one slide from another, as the data set's authors.
     split
-        What "fixed" holds out: "slide", "study" or "patient".
+        What "fixed" and "neighbours" hold out: "slide", "study" or "patient".
     gene
         Of "original"; without it, ERBB2.
     panel, n
         The genes, as `Panel`, names or a panel file; without it, ``n`` are chosen.
     folds
         Bins of groups; without it, one group is left out at a time.
+    k, keys
+        Of "neighbours": how many (50, as BLEEP), and embeddings of the same spots in the same space, by which training
+        spots are found; of genes, as BLEEP has it. Without ``keys``, by their own embeddings.
     gene_table
         Of symbols and Ensembl ids, for slides that name genes otherwise.
     patients, no_study
@@ -95,7 +103,8 @@ def predict(
         If embeddings are of other slides, a slide is an image alone, slides have no gene in common, or a group is not
         known.
     ValueError
-        If there is no such protocol or split, or maps are to be drawn without ``out``.
+        If there is no such protocol or split, an option is of another protocol, or maps are to be drawn without
+        ``out``.
 
     Examples
     --------
@@ -117,6 +126,10 @@ def predict(
                          "protocol")  # fmt: skip
     if protocol != "original" and gene is not None:
         raise ValueError(f"gene= (--gene) is of protocol='original': name genes of {protocol!r} as panel= (--panel)")
+    if protocol != "neighbours" and not (k is None and keys is None):
+        raise ValueError("k= (--k) and keys= (--keys) are of protocol='neighbours'")
+    if k is not None:
+        check_whole(k, "k", 1)
     gene = gene or GENE
     began, root = time.monotonic(), open_unpublished(root)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
@@ -134,14 +147,14 @@ def predict(
             notes.append(f"map: {_draw(prediction, Path(out or ''), protocol, table)}")
 
     groups = _groups(protocol, slides, split, patients, no_study)
-    task = PredictionTask(slides, groups, folds, chosen, n, table, show)
+    task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, _read_keys(keys, root))
     outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)
     if 0 < maps < predicted:
         notes += [f"maps of {maps} of {predicted} predicted slides; maps={predicted} (--maps {predicted}) draws all"]
     path = None
     if out is not None:
         genes = {"genes": list(chosen.genes) if chosen else n, "folds": folds}
-        config = with_patients(_config(protocol, gene, split, genes), root, patients)
+        config = with_patients(_config(protocol, gene, split, genes, task), root, patients)
         path = _write(Path(out), protocol, config, outcome, _data(root, read, slides), time.monotonic() - began)
     return Scores(outcome.overall, outcome.slides, tuple(notes), path)
 
@@ -150,7 +163,7 @@ def _check(protocol: str, split: str, n: int, folds: int | None, nowhere: bool) 
     """Refuse values that options can't have, and maps that have nowhere to go."""
     if protocol not in PREDICTIONS:
         raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
-    if protocol == "fixed" and split not in SPLIT_BY:
+    if protocol in ("fixed", "neighbours") and split not in SPLIT_BY:
         raise ValueError(f"split={split!r}: pass one of {', '.join(SPLIT_BY)}")
     if not (isinstance(n, Integral) and n > 0 and (folds is None or (isinstance(folds, Integral) and folds > 1))):
         raise ValueError(f"n={n!r}, folds={folds!r}: pass 1 gene or more, and 2 folds or more")
@@ -169,14 +182,20 @@ def _groups(
     return split_groups([one.slide for one in slides], grouping(split, patients, no_study))
 
 
-def _config(protocol: str, gene: str, split: str, genes: dict[str, Any]) -> dict[str, Any]:
+def _read_keys(keys: str | Path | pd.DataFrame | Embeddings | None, root: Root) -> Embeddings | None:
+    return None if keys is None else read_embeddings(keys, [slide.name for slide in root.catalog.slides])
+
+
+def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: PredictionTask) -> dict[str, Any]:
     """Return what decides the figures beside the data."""
     if protocol == "original":
         return {"gene": gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"}
     if protocol == "hest":
         return genes | {"normalise": "log1p", "components": HEST_PCA, "split": "study and patient"}
     nan = "genes constant in the truth are left out and counted; constant predictions score 0"
-    return genes | {"normalise": "median-log1p", "alphas": WIDE_ALPHAS, "split": split, "nan": nan}
+    own = {"normalise": "median-log1p", "alphas": WIDE_ALPHAS, "split": split, "nan": nan}
+    near = {"k": task.k, "keys": task.keys.model if task.keys else "their own", "similarity": "cosine"}
+    return genes | own | (near if protocol == "neighbours" else {})
 
 
 def _data(root: Root, embeddings: Embeddings, slides: list[EmbeddedSlide]) -> dict[str, Any]:
