@@ -2,7 +2,7 @@
 
 original    one gene, ridge regression, random spots of each slide, then one slide from another: the data set's authors'
             figures, of which those of random spots are too good: neighbours are on both sides.
-hest        HEST-Benchmark to the letter: (study, patient) groups held out, 50 genes chosen with the test slides in view.
+hest        HEST-Benchmark to the letter: (study, patient) groups held out, genes chosen with the test slides in view.
 fixed       groups held out, genes and penalty chosen on training slides alone, baselines beside it.
 neighbours  as fixed, but a spot has the mean expression of its nearest spots of training slides, after BLEEP.
 """

@@ -1,7 +1,10 @@
 """Retrieval between two embeddings of the same spots, such as of images and of genes: recall@k and median rank.
 
 Each spot's partner is ranked by cosine similarity among the spots of its slide (within), and among all (across), both
-ways: a_to_b looks for partners in --other, b_to_a in --embeddings. A tie counts against the model.
+ways: a_to_b looks for partners in --other, b_to_a in --embeddings. A tie counts against the model. Of a tuned model:
+
+    embed_spots.py ROOT --model RUN/model --space joint --of images genes --out JOINT
+    retrieval.py --root ROOT --embeddings JOINT --out OUT
 """
 
 import argparse
@@ -16,16 +19,19 @@ def main() -> None:
     args = parse_arguments()
     root = root_of(args, ["on_mismatch"])
     found = stimage.retrieve(root, args.embeddings, args.other, args.k, on_mismatch=args.on_mismatch, out=args.out)
+    most = f"recall@{max(args.k)}"
     for name, scores in found.overall.items():
-        ranks = " and ".join(f"{scores[way]['median_rank']:,.1f}" for way in ("a_to_b", "b_to_a"))
-        print(f"{name} slides: median rank {ranks} of {scores['candidates']:,.1f}")
+        recalls, ranks = ([scores[way][key] for way in ("a_to_b", "b_to_a")] for key in (most, "median_rank"))
+        print(f"{name} slides: {most} {recalls[0]:.3f} and {recalls[1]:.3f} (chance {scores['chance'][most]:.3f}), "
+              f"median rank {ranks[0]:,.1f} and {ranks[1]:,.1f} of {scores['candidates']:,.1f}")  # fmt: skip
     print(f"results: {found.path}")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--embeddings", type=Path, required=True, help="of the one kind (images)")
-    parser.add_argument("--other", type=Path, required=True, help="of the other kind (genes), of the same length")
+    parser.add_argument("--embeddings", type=Path, required=True,
+                        help="of the one kind (images), or a folder that has both")  # fmt: skip
+    parser.add_argument("--other", type=Path, help="of the other kind (genes), of the same length")
     parser.add_argument("--root", required=True, help="the root that they were made of")
     parser.add_argument("--k", type=positive, nargs="+", default=[1, 5, 10], help="recalls (1 5 10)")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",

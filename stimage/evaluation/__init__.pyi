@@ -20,6 +20,7 @@ from .predict import PredictionTask as PredictionTask
 from .predict import hest_groups as hest_groups
 from .predict import run_fixed as run_fixed
 from .predict import run_hest as run_hest
+from .predict import run_neighbours as run_neighbours
 from .predict import run_original as run_original
 from .predict import split_groups as split_groups
 from .probe_scopes import CLASSIFIERS as CLASSIFIERS

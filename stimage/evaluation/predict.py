@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stimage.core.errors import DataError
-from stimage.evaluation.embeddings import Embeddings
 from stimage.evaluation.expression import (
     SlidePrediction,
     fair_scores,
@@ -25,6 +24,7 @@ from stimage.genes.choosing import hest_choice, slide_moments
 from stimage.genes.dispersion import common_genes
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
+from stimage.loading.embeddings import Embeddings
 from stimage.scores.ridge import RidgeFit, fair_pearson, pearson
 from stimage.slides.catalog import Slide
 from stimage.slides.names import fold_name

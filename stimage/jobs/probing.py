@@ -17,7 +17,7 @@ from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
 from stimage.evaluation.tables import write_csv
 from stimage.jobs.roots import Root, open_root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, with_patients
-from stimage.loading.embeddings import Embeddings, read_embeddings
+from stimage.loading.embeddings import KINDS, Embeddings, read_embeddings
 from stimage.scores.folds import PROTOCOLS, SEEDS
 from stimage.scores.linear_probe import PENALTIES
 from stimage.scores.retrieval import retrieval_scores
@@ -122,7 +122,7 @@ def probe(
 def retrieve(
     root: str | Path | Root,
     embeddings: str | Path | pd.DataFrame | Embeddings,
-    other: str | Path | pd.DataFrame | Embeddings,
+    other: str | Path | pd.DataFrame | Embeddings | None = None,
     k: Sequence[int] = (1, 5, 10),
     *,
     on_mismatch: str = "error",
@@ -138,7 +138,8 @@ def retrieve(
     root
         What `open_root` takes or returns: the slides that the spots are of.
     embeddings, other
-        Of the one and of the other kind, of one length; as `probe` takes them.
+        Of the one and of the other kind, of one length; as `probe` takes them. Without ``other``, ``embeddings`` is a
+        folder with the folders ``images`` and ``genes``, or ``text``, as embed_spots makes it with ``--of``.
     k
         Of the recalls.
     on_mismatch
@@ -170,6 +171,8 @@ def retrieve(
     if not k or not all(isinstance(one, Integral) and one > 0 for one in k):
         raise ValueError(f"k={k!r}: pass a list of whole numbers, 1 or more, such as [1, 5, 10]")
     began, root = time.monotonic(), open_root(root)
+    if other is None:
+        embeddings, other = _both_in(embeddings)
     a, b, left_out = _pairs(root, embeddings, other, on_mismatch)
     names, slides = np.unique(a.slides).tolist(), {}
     for name in names:
@@ -184,6 +187,17 @@ def retrieve(
                              time.monotonic() - began, slides, overall)  # fmt: skip
     notes = (f"{left_out} spots left out: they have only one of the embeddings",) if left_out else ()
     return Scores(overall, slides, notes, path)
+
+
+def _both_in(folder: str | Path | pd.DataFrame | Embeddings) -> list[Path]:
+    """Return the folders of both kinds of embeddings in a folder: of images first."""
+    if not isinstance(folder, str | Path):
+        raise ValueError("other= is not given: pass the embeddings of the other kind, too")
+    found = [path for kind in KINDS if (path := Path(folder) / kind).is_dir()]
+    if len(found) != 2:
+        raise DataError(f"{folder}: has no folders of two kinds of embeddings, images and genes; embed both with "
+                        "space='joint' (--space joint), or pass other= (--other)")  # fmt: skip
+    return found
 
 
 def _pairs(

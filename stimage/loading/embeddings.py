@@ -17,6 +17,7 @@ from stimage.core.files import listed, replacing, room_for
 
 EMBEDDING_COLUMNS = ("spot_id", "slide", "embedding")
 MODEL = b"model"  # the key of the schema's metadata
+KINDS = ("images", "genes", "text")  # what of spots is embedded
 ROW_GROUP = 4096  # spots
 
 TABLE = Path("table")  # what errors call a table in memory

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from stimage.evaluation.embeddings import read_embeddings
+from stimage.loading.embeddings import read_embeddings
 from tests.evaluation.scripts import embed, run
 from tests.roots import write_slide
 
@@ -62,8 +62,8 @@ def test_neighbours_are_those_of_a_plain_loop(root, predict, tmp_path, by_genes)
     assert not done.error
     want = by_hand(root, tables[0], tables[by_genes], 5)
     assert {name: one["mse"] for name, one in done.results["slides"].items()} == pytest.approx(want, rel=1e-4)
-    assert done.results["config"]["k"] == 5 and done.results["protocol"] == "expression-neighbours"
-    assert done.results["config"]["keys"] == ("genes" if by_genes else "their own")
+    assert done.results["protocol"]["name"] == "expression-neighbours" and done.results["protocol"]["config"]["k"] == 5
+    assert done.results["protocol"]["config"]["keys"] == ("genes" if by_genes else "their own")
     assert set(done.results["overall"]["per_slide"]["baselines"]) == {"gene_mean", "coordinates"}
 
 

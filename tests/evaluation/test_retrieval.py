@@ -52,3 +52,14 @@ def test_retrieval_of_what_does_not_match(root, tmp_path, capsys):
     assert done.results["overall"]["across"]["n"] == 2 and done.results["data"]["left_out"] == 48
     done = run(capsys, "retrieval.py", *start, tmp_path / "short.parquet", *drop, out=tmp_path / "out")
     assert "both must be (n, d)" in done.error
+
+
+def test_one_folder_of_both_kinds(root, tmp_path, capsys):
+    for kind in ("images", "genes"):
+        embed(root, tmp_path / "joint" / kind, model=kind)
+    start = ("--root", root, "--embeddings")
+    done = run(capsys, "retrieval.py", *start, tmp_path / "joint", out=tmp_path / "out")
+    assert [done.results["data"][key] for key in ("model", "other_model")] == ["images", "genes"]
+    assert "within slides: recall@10 1.000 and 1.000 (chance 0.400), median rank 1.0" in done.printed
+    done = run(capsys, "retrieval.py", *start, tmp_path / "joint/images", out=tmp_path / "none")
+    assert "images: has no folders of two kinds of embeddings" in done.error and done.results is None
