@@ -195,8 +195,8 @@ def _both_in(folder: str | Path | pd.DataFrame | Embeddings) -> list[Path]:
         raise ValueError("other= is not given: pass the embeddings of the other kind, too")
     found = [path for kind in KINDS if (path := Path(folder) / kind).is_dir()]
     if len(found) != 2:
-        raise DataError(f"{folder}: has no folders of two kinds of embeddings, images and genes; embed both with "
-                        "space='joint' (--space joint), or pass other= (--other)")  # fmt: skip
+        raise DataError(f"{folder}: has no folders of two kinds of embeddings, images and genes; make both, or pass "
+                        "other= (--other)")  # fmt: skip
     return found
 
 
