@@ -1,3 +1,4 @@
+from . import cells as cells
 from . import cli as cli
 from . import collection as collection
 from . import core as core
@@ -19,6 +20,7 @@ from .core.errors import DataError as DataError
 from .core.shipped import metric_path as metric_path
 from .jobs.anndata_slides import add_slide as add_slide
 from .jobs.anndata_slides import read_slide as read_slide
+from .jobs.cells.pyramids import export_pyramid as export_pyramid
 from .jobs.checking import check as check
 from .jobs.embedding import embed as embed
 from .jobs.embedding import list_towers as list_towers

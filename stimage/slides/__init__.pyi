@@ -52,6 +52,7 @@ from .images.patches import filled_boxes as filled_boxes
 from .images.patches import lies_outside as lies_outside
 from .images.patches import square_boxes as square_boxes
 from .images.pyramid import COMPRESSIONS as COMPRESSIONS
+from .images.pyramid import TILE as TILE
 from .images.pyramid import write_pyramid as write_pyramid
 from .images.reader import MAX_IMAGE_PIXELS as MAX_IMAGE_PIXELS
 from .images.reader import ImageInfo as ImageInfo

@@ -6,14 +6,14 @@ Pixels are those that patches are cut from. They go through a pipe to libvips, i
 import os
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pyvips
 
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import OutputError, one_line
 from stimage.core.files import replacing, room_for
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info, read_patches
 
@@ -31,6 +31,8 @@ def write_pyramid(
     quality: int = 90,
     description: str = "",
     max_pixels: int = MAX_IMAGE_PIXELS,
+    subifds: bool = False,
+    done: Callable[[int], object] = int,
 ) -> None:
     """Write an image as a pyramid of tiles of 256 pixels in a TIFF (RGB, uint8), whole or not at all.
 
@@ -46,6 +48,10 @@ def write_pyramid(
         "jpeg", which loses what its ``quality`` (1 to 100) says, or, exactly, "deflate", "lzw" or "none".
     description
         The TIFF's ImageDescription, such as Aperio's or OME-XML; "" writes none.
+    subifds
+        Whether smaller levels are sub-pages of the first page, as OME-TIFF has them, or pages after it.
+    done
+        Called with the number of rows each time that some more were read.
 
     Raises
     ------
@@ -65,24 +71,28 @@ def write_pyramid(
         "tile_width": TILE,
         "tile_height": TILE,
         "pyramid": True,
+        "subifd": subifds,
         "compression": compression,
         "Q": quality,
         "bigtiff": info.width * info.height * 4 > CLASSIC,  # 3 bands, and a third for the smaller levels
         "resunit": "cm",
     }
-    read, write = os.pipe()
-    with replacing(path) as unfinished, ThreadPoolExecutor(1) as thread, room_for(path):
+    with replacing(path) as unfinished, ThreadPoolExecutor(1) as thread:
+        read, write = os.pipe()
         saved = thread.submit(_save, read, str(unfinished), options, um_per_px, description)
         with open(write, "wb") as pipe:
-            for part in _as_png(image, info.width, info.height, max_pixels):
+            for part in _as_png(image, info.width, info.height, max_pixels, done):
                 pipe.write(part)
         try:
-            saved.result()
+            with room_for(path):
+                saved.result()
         except pyvips.Error as error:
-            raise DataError(f"{path}: cannot be written ({one_line(error)})") from None
+            raise OutputError(f"{path}: cannot be written ({one_line(error)})") from None
 
 
-def _as_png(image: str, width: int, height: int, max_pixels: int) -> Iterator[bytes]:
+def _as_png(
+    image: str, width: int, height: int, max_pixels: int, done: Callable[[int], object] = int
+) -> Iterator[bytes]:
     """Yield the parts of a PNG that is not compressed: the form in which libvips takes an image from a pipe."""
     yield b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     top, packer = np.arange(0, height, ROWS), zlib.compressobj(0)
@@ -90,6 +100,7 @@ def _as_png(image: str, width: int, height: int, max_pixels: int) -> Iterator[by
     for strip in read_patches(image, strips, max_pixels):
         rows = np.pad(strip.reshape(len(strip), -1), ((0, 0), (1, 0)))  # in front of each, that it is not filtered
         yield _chunk(b"IDAT", packer.compress(rows.tobytes()))
+        done(len(strip))
     yield _chunk(b"IDAT", packer.flush()) + _chunk(b"IEND", b"")
 
 

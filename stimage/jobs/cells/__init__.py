@@ -1,0 +1,1 @@
+"""Jobs of cells: slides for segmenters, what these find, and cells per spot."""
