@@ -11,9 +11,11 @@ from .opening import check_asked_for as check_asked_for
 from .options import OPTIONS as OPTIONS
 from .options import SpotsConfig as SpotsConfig
 from .options import plain_value as plain_value
+from .published import PATCH as PATCH
 from .published import VERIFIED as VERIFIED
 from .published import published_at as published_at
 from .published import published_catalog as published_catalog
+from .published import published_patch as published_patch
 from .published import shards_of as shards_of
 from .registering import raise_as_example_error as raise_as_example_error
 from .registering import raise_cause as raise_cause

@@ -1,6 +1,7 @@
 """Spots of a published folder: the slides that are asked for, and their columns alone."""
 
 import glob
+import json
 import os
 import re
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from stimage.examples.panel_column import PanelColumn
 from stimage.genes.carried import carried_by, vocabulary_in
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import PUBLISHED, TECHS, Catalog, Filters, Slide
+from stimage.slides.images.patches import Patch
 from stimage.slides.names import check_name, fold_name
 from stimage.slides.splits.table import SPLITS
 
@@ -28,6 +30,7 @@ SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
 # pages have checksums, which versions of datasets before 4.2 cannot be told to look at
 VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
 VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
+PATCH = b"patch"  # in the metadata of the table of slides: how their patches were cut
 FILTERS = {field.name for field in fields(Filters)}
 TAKEN = FILTERS | {"panel", "gene_table", "normalise", "columns"}  # all other options are of cutting and dealing
 ROWS = 256  # spots of which a panel's expression is made at a time
@@ -131,13 +134,10 @@ def published_catalog(location: str, access: Access) -> Catalog:
     DataError
         If its table of slides is damaged or none.
     """
-    path = local_copy(f"{location}/{PUBLISHED}", access)
+    path = f"{location}/{PUBLISHED}"
     of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")}
     of |= {"spot_num": "spots", "gene_num": "genes"}
-    try:
-        rows = pq.read_table(path, columns=["slide", "tech", *of.values(), "left_out"]).to_pylist()
-    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-        raise unreadable(path, error, f"is no table of slides as build_shards writes it ({one_line(error)})") from None
+    rows = _slides_table(location, access, ["slide", "tech", *of.values(), "left_out"]).to_pylist()
     for row in rows:
         check_name(row["slide"] or "", path)
         if row["tech"] not in TECHS:
@@ -149,3 +149,28 @@ def published_catalog(location: str, access: Access) -> Catalog:
         if not row["left_out"]
     )
     return Catalog(location, slides, meta={}, access=access)
+
+
+def published_patch(location: str, access: Access = OPEN) -> Patch | None:
+    """Return how the patches of a published folder were cut; None of a folder that is older than the note of it."""
+    said = _slides_table(location, access, []).schema.metadata or {}
+    try:
+        return Patch(**json.loads(said[PATCH])) if PATCH in said else None
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{location}/{PUBLISHED}: says wrongly how its patches were cut ({one_line(error)}); publish "
+                        "again into another folder") from None  # fmt: skip
+
+
+def published_sides(location: str, access: Access = OPEN) -> dict[str, float | None]:
+    """Return slide name → how many µm the square of 2r is; None where the scale is not known."""
+    rows = _slides_table(location, access, ["slide", "radius", "um_per_px"]).to_pylist()
+    return {row["slide"]: 2 * row["radius"] * row["um_per_px"] if row["radius"] and row["um_per_px"] else None
+            for row in rows}  # fmt: skip
+
+
+def _slides_table(location: str, access: Access, columns: list[str]) -> pa.Table:
+    path = local_copy(f"{location}/{PUBLISHED}", access)
+    try:
+        return pq.read_table(path, columns=columns)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise unreadable(path, error, f"is no table of slides as build_shards writes it ({one_line(error)})") from None

@@ -19,8 +19,9 @@ import stimage_1k4m
 from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.storage import list_folder, located
-from stimage.examples.published import VERIFIED, published_catalog, shards_of
+from stimage.examples.published import VERIFIED, published_catalog, published_patch, shards_of
 from stimage.slides.catalog import PUBLISHED, TECHS, Catalog, Filters, Slide, read_catalog
+from stimage.slides.images.patches import Patch
 
 FAILED = re.compile(r"Failed to read (?:file|schema from) '(.*?)' with error ")
 _parquet_log = logging.getLogger(ParquetConfig.__module__)
@@ -55,6 +56,13 @@ class Source:
         """All slides; the location is listed once."""
         read = published_catalog if self.published else read_catalog
         return read(self.location, access=self.access).with_scales(self.reading.get("um_per_px"))
+
+    @cached_property
+    def patch(self) -> Patch | None:
+        """How patches are cut, or, of a published folder, were cut; None where that is not known."""
+        if self.published:
+            return published_patch(self.location, self.access)
+        return Patch.parse(self.reading.get("patch"), *(bool(self.reading.get(one)) for one in ("upsample", "pyramid")))
 
     def spots(self, slide: Slide, columns: Sequence[str]) -> datasets.IterableDataset:
         """Stream these columns of one slide's spots, in the same order from a root and from shards."""

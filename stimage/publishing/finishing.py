@@ -1,9 +1,10 @@
 """Finishing a published folder: the tables of slides, genes and splits, and the card that makes it a data set."""
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.tables import csv_text
+from stimage.examples.published import PATCH
 from stimage.genes.measured import MEASURED_FILE, write_measured
 from stimage.genes.names import is_ensembl
 from stimage.genes.vocabulary import GENES_FILE, load_vocabulary
@@ -97,7 +99,7 @@ def slides_table(plan: Plan, done: Mapping[str, ShardRecord]) -> pa.Table:
         for f in fields(SlideFacts)
     }
     columns["left_out"] = pa.array([parts[name][0].left_out for name in names], pa.string())
-    return pa.table(columns)
+    return pa.table(columns).replace_schema_metadata({PATCH: json.dumps(asdict(plan.options.patch))})
 
 
 def genes_table(plan: Plan) -> pa.Table:

@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 
-from stimage.core.storage import stamp_of
+from stimage.core.access import OPEN, Access, is_local
+from stimage.core.storage import check_readable, stamp_of
 from stimage.slides.catalog import FILE_KINDS, Slide, read_catalog
+from stimage.slides.slide_files import REQUIRED_FILES
 
 ASKING = 16  # requests at once
+PIECE, PLACES, WHOLE = 1 << 20, 16, 32 << 20  # bytes that are digested at once, of how many places, of what size
 
 
 def with_stamps(slides: Iterable[Slide], files: Iterable[str] = FILE_KINDS) -> list[Slide]:
@@ -59,3 +62,37 @@ def root_digest(root: str) -> str:
 
 def _unknown(slide: Slide, file: str) -> bool:
     return bool(getattr(slide, file)) and file not in slide.stamps
+
+
+def slide_digests(slides: Iterable[Slide], files: Iterable[str] = REQUIRED_FILES) -> dict[str, dict[str, str]]:
+    """Return slide name → part → `file_digest` of that file, of the parts that a slide has."""
+    asked = [(slide, part) for slide in slides for part in files if getattr(slide, part)]
+    with ThreadPoolExecutor(ASKING) as pool:
+        digests = pool.map(lambda it: file_digest(getattr(it[0], it[1]), it[0].access), asked)
+    found: dict[str, dict[str, str]] = {slide.name: {} for slide, _ in asked}
+    for (slide, part), digest in zip(asked, digests):
+        found[slide.name][part] = digest
+    return found
+
+
+def file_digest(url: str, access: Access = OPEN) -> str:
+    """Digest what a file holds, wherever it lies: all of it, of a file beyond 32 MiB its size and 16 places.
+
+    Behind a URL, what its server says of it stands for what it holds.
+
+    Raises
+    ------
+    DataError
+        If there is no such file, or a server does not answer.
+    """
+    if not is_local(url):
+        return hashlib.blake2b(stamp_of(url, access).encode(), digest_size=16).hexdigest()
+    check_readable(url)
+    size = os.path.getsize(url)
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
+    places = range(0, size, PIECE) if size <= WHOLE else [k * (size - PIECE) // (PLACES - 1) for k in range(PLACES)]
+    with open(url, "rb") as file:
+        for place in places:
+            file.seek(place)
+            digest.update(file.read(PIECE))
+    return digest.hexdigest()

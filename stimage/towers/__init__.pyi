@@ -5,6 +5,9 @@ from .options import TowerOptions as TowerOptions
 from .presets import is_cached as is_cached
 from .presets import missing as missing
 from .presets import presets as presets
+from .provenance import PROVENANCE as PROVENANCE
+from .provenance import Provenance as Provenance
+from .provenance import read_provenance as read_provenance
 from .reading import tokenizer_of as tokenizer_of
 from .spot_clip import SpotClipConfig as SpotClipConfig
 from .spot_clip import SpotClipModel as SpotClipModel

@@ -1,6 +1,7 @@
 """Checkpoints on disk: each whole or not there."""
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from stimage.core.errors import DataError
 from stimage.core.files import listed, replacing_folder, room_for, unfinished_folder, write_text
 from stimage.core.results import as_json
-from stimage.training.settings.groups import flat
+from stimage.training.data.contents import CONTENTS
+from stimage.training.settings.groups import FILES, flat
 from stimage.training.settings.reading import read_record
 
 if TYPE_CHECKING:
@@ -59,7 +61,9 @@ def claim(out: Path, record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             raise DataError(f"{path}: is damaged; remove {out}, or pass another out= (--out)") from None
         other = [name for name in now if name not in FREE and before[name] != now[name]]
-        if newest(out) or (out / "model").exists():
+        if (out / CONTENTS).exists():
+            other = [name for name in other if not _may_have_moved(name, before[name], now[name])]
+        if has_trained(out):
             if before["run.epochs"] > now["run.epochs"]:
                 other.append("run.epochs")
             if other:
@@ -76,6 +80,16 @@ def claim(out: Path, record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         raise DataError(f"{out}: is not empty, and has no run to go on with; pass another out= (--out)")
     write_record(out, record)
     return now
+
+
+def has_trained(out: Path) -> bool:
+    """Say whether a run in OUT has trained, so that what it was made of must not change."""
+    return newest(out) is not None or (out / "model").exists()
+
+
+def _may_have_moved(name: str, before: Any, now: Any) -> bool:
+    """Say whether a setting names what lies elsewhere now: `check_contents` holds it to what it holds."""
+    return name in FILES and isinstance(before, str) and isinstance(now, str) and os.path.exists(now)
 
 
 def write_record(out: Path, record: Mapping[str, Mapping[str, Any]]) -> None:

@@ -15,6 +15,8 @@ from stimage.core.results import as_json, record_results
 from stimage.figures.curves import training_curves
 from stimage.figures.style import save
 from stimage.publishing.pushing import push_folder
+from stimage.towers.provenance import PROVENANCE
+from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
 
 CARD_SCORES = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
@@ -106,6 +108,8 @@ class ModelFolder:
             run.tokenizer.save_pretrained(folder)
         (folder / "settings.json").write_text(as_json(run.settings.record), "utf-8")
         (folder / "slides.json").write_text(as_json(run.parts.record), "utf-8")
+        (folder / CONTENTS).write_text(as_json(run.contents), "utf-8")
+        (folder / PROVENANCE).write_text(as_json(run.provenance.record), "utf-8")
         model_card(run, self.repo or str(run.out / "model")).save(folder / "README.md")
 
 
@@ -162,7 +166,7 @@ def write_results(out: Path, run: Run) -> None:
         out, "settings", settings.record, [settings.run.seed], PACKAGES, time.monotonic() - run.began,
         processes=run.accelerator.num_processes,
         spots={"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
-        slides=run.parts.record, panel_saw=run.seen,
+        slides=run.parts.record, panel_saw=run.seen, contents=run.contents,
         schedule=[{"from_step": step, "epochs": epochs} for step, epochs in progress.planned],
         overall=best, history=progress.history, losses=progress.losses,
     )  # fmt: skip

@@ -15,11 +15,13 @@ from accelerate.utils import InitProcessGroupKwargs, set_seed
 from tqdm import tqdm
 
 from stimage.core.errors import DataError
-from stimage.genes.panels import Panel, chosen_on
+from stimage.genes.panels import Panel
 from stimage.towers.reading import tokenizer_of
 from stimage.towers.two_towers import TwoTowers, gene_towers, model_state, text_towers
-from stimage.training.checkpoints import Progress, claim, newest, save_checkpoint, write_record
+from stimage.training.checkpoints import Progress, claim, has_trained, newest, save_checkpoint, write_record
 from stimage.training.contrastive import backward
+from stimage.training.data.contents import check_contents, contents_of
+from stimage.training.data.seen import panel_saw, provenance_of
 from stimage.training.objectives import objective_of
 from stimage.training.optimizer import freeze, make_optimizer, make_schedule, realign
 from stimage.training.order import epoch_rows, global_batches
@@ -76,11 +78,15 @@ class Run:
         towers = make_towers(settings)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
             self.parts = choose_parts(settings)
+            self.contents = contents_of(settings, self.parts, towers) if self.accelerator.is_main_process else {}
+            if self.accelerator.is_main_process:
+                check_contents(out, self.contents, has_trained(out))
             self.train, self.held_out = load_spots(settings, self.parts, towers.image_size, self.tokenizer)
         if not self.held_out:
             self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.groups = balanced_groups(settings, self.train.slides)
-        self.seen = self._seen()
+        self.seen = panel_saw(settings, self.parts, self.accelerator.print)
+        self.provenance = provenance_of(settings, self.parts, self.contents, self.accelerator.print)
         self.steps_per_epoch = len(self.batches(0))
         if not self.steps_per_epoch:
             raise DataError(f"loss.batch_size: is {settings.loss.batch_size}, but there are {len(self.train)} spots to "
@@ -136,17 +142,6 @@ class Run:
         self.towers = self.optimizer = None
         self.accelerator.free_memory()  # processes that leave while DDP is there wait for ever
         self.accelerator.end_training()
-
-    def _seen(self) -> list[str]:
-        """Return the slides held out, or left alone, that the panel was chosen on, which it should not have been."""
-        if self.settings.towers.second == "text":
-            return []
-        if seen := sorted(chosen_on(self.settings.panel) & {*self.parts.validation, *self.parts.test}):
-            self.accelerator.print(
-                f"warning: {self.settings.panel} was chosen on {len(seen)} held-out slides too, "
-                f"such as {seen[0]}: pass them to select_genes as held_out= (--held-out), or the same splits"
-            )
-        return seen
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Return the rows of an epoch's global batches."""

@@ -38,6 +38,8 @@ class Setting:
         All values that there are, of a text or of each of a list.
     length
         Of a list.
+    file
+        Whether it names a file or a folder: a run that goes on is held to what this holds, not to where it lies.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Setting:
     below: float | None = None
     choices: tuple[str, ...] = ()
     length: int | None = None
+    file: bool = False
 
     @property
     def short(self) -> str:

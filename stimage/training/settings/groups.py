@@ -9,6 +9,7 @@ from stimage.core.shipped import find_shipped
 from stimage.genes.normalise import NORMALISATIONS
 from stimage.genes.sentences import GENE_KINDS
 from stimage.slides.catalog import TECHS, Filters
+from stimage.slides.images.patches import Patch
 from stimage.slides.names import texts_of
 from stimage.slides.splits.splitting import FRACTIONS, SPLIT_BY, Splitting
 from stimage.training.settings.fields import Group, Setting, setting, settings_of
@@ -26,7 +27,7 @@ class DataSettings(Group):
 
     group: ClassVar[str] = "data"
 
-    source: str = setting("", "a root, a published folder, or a published data set's name on the Hub")
+    source: str = setting("", "a root, a published folder, or a published data set's name on the Hub", file=True)
     tech: str = setting("all", "technology", choices=(*TECHS, "all"))
     slides: str | tuple[str, ...] | None = setting(None, "only these slides: names, or a file of names (.csv, .txt)")
     exclude: str | tuple[str, ...] | None = setting(None, "leave these slides out: names, or a file of names")
@@ -40,9 +41,9 @@ class DataSettings(Group):
                                    "left alone", choices=SPLIT_BY)  # fmt: skip
     split_seed: int = setting(0, "another seed gives another split")
     split_fractions: tuple[float, ...] = setting(FRACTIONS, "shares of train, validation and test", length=3, least=0)
-    patients: str | None = setting(None, "CSV file with the columns slide and patient, to split by patient")
+    patients: str | None = setting(None, "CSV file with the columns slide and patient, to split by patient", file=True)
     splits: str | None = setting(None, "CSV file with the columns slide and split, which rules; none overlooks the "
-                                 "root's own")  # fmt: skip
+                                 "root's own", file=True)  # fmt: skip
     no_study: str | None = setting(None, "by study: own makes each slide of no known study a study of its own",
                                    choices=("own",))  # fmt: skip
     patch_um: float | None = setting(None, "side of a root's patches in µm; null takes the original's square of 2r",
@@ -51,11 +52,11 @@ class DataSettings(Group):
     upsample: bool = setting(False, "take images that are coarser than that, too")
     pyramid: bool = setting(False, "cut them from the coarsest level of an image that is not coarser than they are")
     um_per_px: float | str | None = setting(None, "scale: µm per pixel of all slides, or a CSV file with the columns "
-                                            "slide and um_per_px", above=0)  # fmt: skip
+                                            "slide and um_per_px", above=0, file=True)  # fmt: skip
     augment: bool = setting(True, "turn, mirror and recolour the patches that are trained on")
-    panel: str | None = setting(None, "file of the genes that a gene tower takes, of select_genes.py")
+    panel: str | None = setting(None, "file of the genes that a gene tower takes, of select_genes.py", file=True)
     gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for a root's slides that name genes "
-                                     "otherwise")  # fmt: skip
+                                     "otherwise", file=True)  # fmt: skip
     normalise: str = setting("median-log1p", "how counts become expression; a slide's median total is its own",
                              choices=NORMALISATIONS)  # fmt: skip
     sentence_genes: int = setting(50, "genes of a spot's sentence, for a text tower", least=1)
@@ -66,6 +67,14 @@ class DataSettings(Group):
     def filters(self) -> Filters:
         """The builder's filters."""
         return Filters(self.slides, self.species, self.tissue, self.pmid, exclude=self.exclude)
+
+    @property
+    def patch(self) -> Patch:
+        """How the patches of a root are cut."""
+        try:
+            return Patch(self.patch_um, self.patch_px, self.upsample, self.pyramid)
+        except ValueError as error:
+            raise DataError(f"data.patch_um, data.patch_px: {error}") from None
 
     @property
     def splitting(self) -> Splitting:
@@ -86,7 +95,8 @@ class TowerSettings(Group):
 
     group: ClassVar[str] = "towers"
 
-    image: str = setting("openai/clip-vit-base-patch32", "CLIP-family checkpoint: a name on the Hub, or a folder")
+    image: str = setting("openai/clip-vit-base-patch32", "CLIP-family checkpoint: a name on the Hub, or a folder",
+                         file=True)  # fmt: skip
     pretrained: bool = setting(True, "begin from its weights; false takes its configuration only, and random weights")
     freeze_layers: int = setting(0, "lowest layers of the image tower that stay as they are, with the embeddings below "
                                  "them", least=0)  # fmt: skip
@@ -170,6 +180,7 @@ GROUPS: dict[str, Any] = {
     group.group: group for group in (DataSettings, TowerSettings, LossSettings, OptimiserSettings, RunSettings)
 }
 SETTINGS: dict[str, Setting] = {one.name: one for group in GROUPS.values() for one in settings_of(group).values()}
+FILES = {name for name, one in SETTINGS.items() if one.file}
 
 
 @dataclass(frozen=True)

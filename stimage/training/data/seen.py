@@ -1,0 +1,49 @@
+"""What a run's model has seen: slides trained on, those that chose the epoch, and those that chose the genes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from stimage.genes.panels import chosen_on
+from stimage.loading.sources import open_source
+from stimage.towers.provenance import Provenance, read_provenance
+from stimage.training.parts import Parts
+from stimage.training.settings.groups import Settings
+
+
+def panel_saw(settings: Settings, parts: Parts, say: Callable[[str], None]) -> list[str]:
+    """Return the slides not trained on that the panel was chosen on, which it should not have been, and say so."""
+    if seen := sorted(_choosers(settings) & {*parts.validation, *parts.test}):
+        say(f"warning: {settings.panel} was chosen on {len(seen)} held-out slides too, such as {seen[0]}: pass them to "
+            "select_genes as held_out= (--held-out), or the same splits")  # fmt: skip
+    return seen
+
+
+def provenance_of(
+    settings: Settings, parts: Parts, contents: Mapping[str, Any], say: Callable[[str], None]
+) -> Provenance:
+    """Return what a run's model has seen, with what the checkpoint had seen that it began from.
+
+    ``say`` is told of held-out slides that the checkpoint had learned from.
+    """
+    images = {name: files.get("image", "") for name, files in contents.get("slides", {}).items()}
+    trained, validation = ({name: images.get(name, "") for name in some} for some in (parts.train, parts.validation))
+    own = Provenance(trained, validation, tuple(sorted(_choosers(settings))), _patch(settings))
+    before = read_provenance(settings.towers.image) if settings.towers.pretrained else None
+    if before is None:
+        return own
+    if seen := [one for one in (*parts.validation, *parts.test) if before.has("trained", one, images.get(one, ""))]:
+        say(f"warning: {settings.towers.image} was trained on {len(seen)} held-out slides, such as {seen[0]}: hold out "
+            "those that it held out")  # fmt: skip
+    return own.joined(before)
+
+
+def _choosers(settings: Settings) -> set[str]:
+    return set() if settings.towers.second == "text" else chosen_on(settings.panel)
+
+
+def _patch(settings: Settings) -> dict[str, Any] | None:
+    """Return how patches are cut: as the settings say, or, of a published folder, as it was made; None if unknown."""
+    source = open_source(settings.data.source)
+    patch = source.patch if source.published else settings.data.patch
+    return asdict(patch) if patch else None
