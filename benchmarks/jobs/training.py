@@ -121,7 +121,8 @@ def _step(folder: str, spots: int, prepare: Callable[[], object], vision: str) -
     from transformers import CLIPVisionConfig
 
     from stimage.loading.tensors import to_batch
-    from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
+    from stimage.towers.joint.configuration_spot_clip import SpotClipConfig
+    from stimage.towers.joint.modeling_spot_clip import SpotClipModel
     from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD, TwoTowers
     from stimage.training.contrastive import backward
 

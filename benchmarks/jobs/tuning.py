@@ -87,7 +87,8 @@ def original(folder: str, vision: str, workers: str, batch_size: str = str(BATCH
     import torch
     from transformers import CLIPConfig
 
-    from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
+    from stimage.towers.joint.configuration_spot_clip import SpotClipConfig
+    from stimage.towers.joint.modeling_spot_clip import SpotClipModel
     from stimage.training.objectives import clip_loss
 
     spots, device = PngSpots(Path(folder, "png")), "cuda" if torch.cuda.is_available() else "cpu"

@@ -2,7 +2,8 @@
 
 import warnings
 
-from stimage.towers.spot_clip import SpotClipConfig, SpotClipModel
+from stimage.towers.joint.configuration_spot_clip import SpotClipConfig
+from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 
 __all__ = ["SpotClipConfig", "SpotClipModel"]
 warnings.warn("stimage.modeling.spot_clip: import SpotClipModel from stimage.towers", FutureWarning, stacklevel=2)

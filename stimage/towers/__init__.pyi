@@ -1,5 +1,7 @@
 from .image_towers import ImageTower as ImageTower
 from .image_towers import load_tower as load_tower
+from .joint.configuration_spot_clip import SpotClipConfig as SpotClipConfig
+from .joint.modeling_spot_clip import SpotClipModel as SpotClipModel
 from .options import POOLINGS as POOLINGS
 from .options import TowerOptions as TowerOptions
 from .presets import is_cached as is_cached
@@ -9,8 +11,6 @@ from .provenance import PROVENANCE as PROVENANCE
 from .provenance import Provenance as Provenance
 from .provenance import read_provenance as read_provenance
 from .reading import tokenizer_of as tokenizer_of
-from .spot_clip import SpotClipConfig as SpotClipConfig
-from .spot_clip import SpotClipModel as SpotClipModel
 from .two_towers import CLIP_MEAN as CLIP_MEAN
 from .two_towers import CLIP_SCALARS as CLIP_SCALARS
 from .two_towers import CLIP_STD as CLIP_STD

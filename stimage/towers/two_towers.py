@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, PreTrainedConfig, PreTrainedModel
 
 from stimage.core.errors import DataError
+from stimage.towers.joint.configuration_spot_clip import LOGIT_SCALE, SpotClipConfig
+from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.reading import read_config, read_processor, read_weights
-from stimage.towers.spot_clip import LOGIT_SCALE, SpotClipConfig, SpotClipModel
 
 FAMILY = {config.model_type: config for config in (CLIPConfig, CLIPVisionConfig, SpotClipConfig)}
 SCALARS = ("logit_scale", "logit_bias")
@@ -41,17 +43,35 @@ class TwoTowers(nn.Module):
 
     @property
     def image_size(self) -> int:
-        """Pixels along a side that the vision tower takes."""
-        return self.model.config.vision_config.image_size
+        """Pixels along a side that the image tower takes."""
+        config: Any = self.model.config
+        return getattr(config, "image_size", None) or config.vision_config.image_size
 
-    def forward(self, images: torch.Tensor, **other: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Embed patches (uint8, n x height x width x 3) and what goes with them, by its name in the model's forward.
+    def forward(
+        self, images: torch.Tensor | None = None, image_vectors: torch.Tensor | None = None, **other: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        """Embed images and what goes with them.
 
-        Returns both embeddings (n x d, of unit length), the logit scale, and the logit bias where the model has one.
+        Parameters
+        ----------
+        images
+            Patches (uint8, n x height x width x 3).
+        image_vectors
+            Instead, the vectors that the image encoder made of them (n x width).
+        other
+            What the other tower takes, by its name in the model's forward.
+
+        Returns
+        -------
+        tuple of torch.Tensor
+            Both embeddings (n x d, of unit length), the logit scale, and the logit bias where the model has one.
         """
-        pixels = ((images.float() - self.mean) / self.std).permute(0, 3, 1, 2)
-        output = self.model(pixel_values=pixels, **other)
-        others = output.gene_embeds if "expression" in other else output.text_embeds
+        if images is not None:
+            other["pixel_values"] = ((images.float() - self.mean) / self.std).permute(0, 3, 1, 2)
+        if image_vectors is not None:
+            other["image_vectors"] = image_vectors
+        output = self.model(**other)
+        others = output.gene_embeds if isinstance(self.model, SpotClipModel) else output.text_embeds
         scalars = [getattr(self.model, name, None) for name in SCALARS]
         return output.image_embeds, others, *(scalar for scalar in scalars if scalar is not None)
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from stimage.core.errors import DataError
-from stimage.towers.families.timm_models import ConvStem
 from stimage.towers.image_towers import load_tower
+from stimage.towers.joint.image_encoders import ConvStem
 from stimage.towers.options import TowerOptions
 from stimage.towers.presets import Preset, presets
 

@@ -20,7 +20,7 @@ from transformers import (
     SiglipModel,
 )
 
-import stimage.towers.spot_clip  # noqa: F401
+import stimage.towers.joint.modeling_spot_clip  # noqa: F401
 from stimage.core.errors import DataError
 from stimage.loading.pixels import augment, resize
 from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD, gene_towers, model_state, text_towers

@@ -16,7 +16,7 @@ from huggingface_hub import HfApi
 from safetensors.torch import load_file
 from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection
 
-import stimage.towers.spot_clip  # noqa: F401
+import stimage.towers.joint.modeling_spot_clip  # noqa: F401
 from stimage.core.errors import DataError
 from stimage.core.results import versions_of
 from stimage.training.run import autocast_of

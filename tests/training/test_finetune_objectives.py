@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from stimage.towers.spot_clip import SpotClipModel
+from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from tests.training.finetuning import finetune, losses
 
 EPOCH = ("run.epochs=1",)

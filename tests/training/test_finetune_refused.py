@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 from transformers import PreTrainedConfig
 
-import stimage.towers.spot_clip  # noqa: F401
+import stimage.towers.joint.modeling_spot_clip  # noqa: F401
 from tests.training.finetuning import finetune, losses
 
 

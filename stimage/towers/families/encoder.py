@@ -1,10 +1,14 @@
 """What a family makes of a name: an encoder with its ways of pooling."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
+
+from stimage.towers.joint.image_encoders import image_vectors
 
 Vectors = Callable[[torch.Tensor], torch.Tensor]
 
@@ -23,6 +27,9 @@ class Encoder:
         Pixels along a side.
     mean, std
         Of each channel, of values from 0 to 1.
+    said
+        What `build_encoder` makes it of again, with other weights; None if its code is of another package, or comes
+        with the checkpoint.
     """
 
     model: nn.Module
@@ -30,26 +37,9 @@ class Encoder:
     size: int
     mean: Sequence[float]
     std: Sequence[float]
+    said: Mapping[str, Any] | None = None
 
 
-def poolings_of_tokens(tokens: Vectors, prefix: int) -> dict[str, Vectors]:
-    """Return the poolings of a transformer's tokens (n x tokens x width), ``prefix`` of which stand for no patch.
-
-    The first of the prefix is the class token; others are registers, which no pooling takes.
-    """
-
-    def mean(pixels: torch.Tensor) -> torch.Tensor:
-        return tokens(pixels)[:, prefix:].mean(1)
-
-    def cls_and_mean(pixels: torch.Tensor) -> torch.Tensor:
-        found = tokens(pixels)
-        return torch.cat([found[:, 0], found[:, prefix:].mean(1)], 1)
-
-    if not prefix:
-        return {"mean": mean}
-    return {"cls": lambda pixels: tokens(pixels)[:, 0], "mean": mean, "cls+mean": cls_and_mean}
-
-
-def poolings_of_maps(maps: Vectors) -> dict[str, Vectors]:
-    """Return the pooling of a convolutional network's maps (n x width x height x width): the mean over places."""
-    return {"mean": lambda pixels: maps(pixels).mean((2, 3))}
+def vectors_by(model: nn.Module, library: str, poolings: Sequence[str]) -> dict[str, Vectors]:
+    """Return what each pooling of a library's model gives."""
+    return {pooling: partial(image_vectors, model, library, pooling) for pooling in poolings}

@@ -1,14 +1,13 @@
 """Image encoders of transformers: the CLIP and SigLIP families, what `finetune` made, and other vision models."""
 
-import inspect
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import nn
 
 from stimage.core.errors import DataError
-from stimage.towers.families.encoder import Encoder, Vectors, poolings_of_maps, poolings_of_tokens
+from stimage.towers.families.encoder import Encoder, vectors_by
+from stimage.towers.joint.image_encoders import poolings_of
 from stimage.towers.options import TowerOptions
 from stimage.towers.reading import read_config, read_processor, read_weights
 
@@ -36,15 +35,10 @@ def transformers_encoder(name: str, options: TowerOptions) -> Encoder:
     kind = _kind(config)
     model, missing = _model(name, kind, config, options)
     side, mean, std = _facts(name, options)
-    if kind in CLIP:
-        run, vision = _caller(model, side), _caller(model.vision_model, side)
-        own: dict[str, Vectors] = {"projection": lambda pixels: run(pixels).image_embeds,
-                                   "pooler": lambda pixels: vision(pixels).pooler_output}  # fmt: skip
-        return Encoder(model, own | _of_features(model.vision_model, vision, side), side, mean, std)
-    run = _caller(model, side)
-    trained = not any(key.startswith("pooler.") for key in missing)
-    own = {"pooler": lambda pixels: run(pixels).pooler_output.flatten(1)} if trained and _pools(run, side) else {}
-    return Encoder(model, own | _of_features(model, run, side), side, mean, std)
+    library = "clip" if kind in CLIP else "transformers"
+    untrained = {"pooler"} if any(key.startswith("pooler.") for key in missing) else set()
+    poolings = [one for one in poolings_of(model, library, side) if one not in untrained]
+    return Encoder(model, vectors_by(model, library, poolings), side, mean, std)
 
 
 def _model(name: str, kind: str, config: dict[str, Any], options: TowerOptions) -> tuple[Any, set[str]]:
@@ -65,31 +59,6 @@ def _model(name: str, kind: str, config: dict[str, Any], options: TowerOptions) 
         raise DataError(f"{name}: is no vision model that is known here, but {kind!r}; pass CLIP, SigLIP, DINOv2 or "
                         "another image encoder, or timm:NAME")  # fmt: skip
     return model, missing
-
-
-def _caller(model: nn.Module, side: int) -> Any:
-    """Return what calls a model on pixels; its places are interpolated where the images have another size."""
-    own = getattr(model.config, "image_size", side)
-    if own != side and "interpolate_pos_encoding" in inspect.signature(model.forward).parameters:
-        return lambda pixels: model(pixel_values=pixels, interpolate_pos_encoding=True)
-    return lambda pixels: model(pixel_values=pixels)
-
-
-def _pools(run: Any, side: int) -> bool:
-    with torch.inference_mode():
-        return getattr(run(torch.zeros(1, 3, side, side)), "pooler_output", None) is not None
-
-
-def _of_features(model: nn.Module, run: Any, side: int) -> dict[str, Vectors]:
-    """Return the poolings of a model's last features by their shape; tokens beyond the patches are its prefix."""
-    with torch.inference_mode():
-        shape = run(torch.zeros(1, 3, side, side)).last_hidden_state.shape
-    if len(shape) == 4:
-        return poolings_of_maps(lambda pixels: run(pixels).last_hidden_state)
-    patch = getattr(model.config, "patch_size", None)
-    patches = (side // patch) ** 2 if isinstance(patch, int) else shape[1]
-    prefix = max(0, shape[1] - patches)  # of a Swin, whose tokens are fewer than its patches, none
-    return poolings_of_tokens(lambda pixels: run(pixels).last_hidden_state, prefix)
 
 
 def _kind(config: dict) -> str:
