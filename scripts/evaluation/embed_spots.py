@@ -1,6 +1,7 @@
-"""Embed spots' images with a vision tower: one Parquet file a slide (spot_id, slide, embedding).
+"""Embed spots, by images with a vision tower, or in a tuned model's joint space: a Parquet file a slide.
 
     accelerate launch scripts/evaluation/embed_spots.py ROOT --model openai/clip-vit-base-patch32 --out EMBEDDINGS
+    embed_spots.py ROOT --model RUN/model --space joint --of images genes --out JOINT       for retrieval.py, search.py
     torchrun --nproc_per_node 2 scripts/evaluation/embed_spots.py …     several processes without a GPU
 
 Run again, it goes on where it stopped; a slide that fails does not stop the others.
@@ -18,7 +19,7 @@ from stimage.cli.towers import add_tower, tower_of
 
 def main() -> None:
     args = parse_arguments()
-    jobs.embed_root(
+    folders = jobs.embed_root(
         root_of(args),
         args.model,
         args.out,
@@ -28,9 +29,12 @@ def main() -> None:
         args.dtype,
         tower_of(args),
         True,
+        args.space,
+        args.of,
+        args.gene_table,
     )
     if int(os.environ.get("RANK", 0)) == 0:
-        print(f"embeddings: {args.out}")
+        print(f"embeddings: {', '.join(map(str, folders))}")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -45,6 +49,14 @@ def parse_arguments() -> argparse.Namespace:
                         help="reading processes, for each process; 0: threads (1 for a root, else 0)")  # fmt: skip
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32",
                         help="of the model (%(default)s)")  # fmt: skip
+    parser.add_argument("--space", choices=("tower", "joint"), default="tower",
+                        help="the image encoder's own, or that in which a tuned model's images and genes (or text) "
+                        "meet (%(default)s)")  # fmt: skip
+    parser.add_argument("--of", nargs="+", choices=("images", "genes", "text"), default=["images"],
+                        help="what of spots is embedded, in the joint space; of several, each into a folder of its "
+                        "name (images)")  # fmt: skip
+    parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, for slides that name the "
+                        "model's genes otherwise")  # fmt: skip
     add_tower(parser)
     add_filters(parser)
     add_reading(parser)

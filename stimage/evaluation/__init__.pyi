@@ -9,6 +9,9 @@ from .expression_data import EmbeddedSlide as EmbeddedSlide
 from .expression_data import embedded_slides as embedded_slides
 from .expression_data import read_expression as read_expression
 from .expression_data import spots_of as spots_of
+from .joint.encoders import SPACES as SPACES
+from .joint.encoders import SpotEncoder as SpotEncoder
+from .joint.encoders import make_encoders as make_encoders
 from .labelled import LabelledSpots as LabelledSpots
 from .labelled import read_labelled as read_labelled
 from .pictured import UNITS as UNITS

@@ -1,6 +1,6 @@
 """Embedding slides: one Parquet file each, whole or not at all; finished files are kept.
 
-The spots of a slide go through the tower in batches of that slide alone, always the same ones. So a vector depends
+The spots of a slide go through the encoder in batches of that slide alone, always the same ones. So a vector depends
 neither on what else is embedded, nor on the order, nor on the number of processes.
 """
 
@@ -16,12 +16,12 @@ import pyarrow as pa
 from stimage.core.errors import DataError, one_line
 from stimage.core.files import listed, write_text
 from stimage.core.results import as_json
+from stimage.evaluation.joint.encoders import SpotEncoder
 from stimage.loading.ahead import AheadLoader, Batches, Begun, Memory
 from stimage.loading.embeddings import EmbeddingWriter
 from stimage.loading.sources import Source, reading
 from stimage.loading.tensors import SpotBatch, begin_batch
 from stimage.slides.catalog import Slide
-from stimage.towers.image_towers import ImageTower
 
 MARKER = "embedding.json"  # what the folder's files were made with
 Item = SpotBatch | DataError | None
@@ -33,8 +33,10 @@ class SlideBatches(Batches):
     Yields the number of a slide and a batch of it, or None when the slide is finished, or the error that ended it.
     """
 
-    def __init__(self, source: Source, slides: Sequence[Slide], batch_size: int, image_size: int):
-        self.source, self.slides, self.batch_size, self.image_size = source, slides, batch_size, image_size
+    def __init__(self, source: Source, slides: Sequence[Slide], batch_size: int, encoder: SpotEncoder):
+        self.source, self.slides, self.batch_size = source, slides, batch_size
+        self.image_size, self.genes = encoder.image_size, encoder.genes  # and no model, which processes do without
+        self.columns = ["spot_id", "slide", "annotation", *encoder.columns]
 
     def begin(self, memory: Memory, worker: int, workers: int) -> Begun:
         for k in range(worker, len(self.slides), workers):
@@ -51,15 +53,8 @@ class SlideBatches(Batches):
 
     def _tables(self, slide: Slide) -> Iterator[pa.Table]:
         with reading(f"{self.source.location}: slide {slide.name}", partial(self.source.shards, slide)):
-            spots = self.source.spots(slide, ["spot_id", "slide", "annotation", "image"])
+            spots = self.source.spots(slide, self.columns, self.genes)
             yield from spots.with_format("arrow").iter(self.batch_size)
-
-
-def model_name(tower: ImageTower) -> str:
-    """Return a tower's name for files: the folder's own name or the name on the Hub, and the digest of its weights."""
-    folder = Path(tower.name.removeprefix("local-dir:"))
-    name = folder.resolve().name if folder.exists() else tower.name
-    return f"{name}@{tower.digest[:8]}"
 
 
 def settle_options(out: Path, options: dict) -> None:
@@ -83,6 +78,7 @@ def settle_options(out: Path, options: dict) -> None:
     except (ValueError, TypeError, RecursionError) as error:
         raise DataError(f"{marker}: is damaged ({one_line(error)}); delete the folder, or pass another out= "
                         "(--out)") from None  # fmt: skip
+    before = {"space": "tower", "of": "images"} | before  # older folders do not say it
     keys = dict.fromkeys((*before, *options))
     if other := [f"{key} {before.get(key)!r}, now {options.get(key)!r}" for key in keys
                  if before.get(key) != options.get(key)]:  # fmt: skip
@@ -98,7 +94,7 @@ def slides_left(slides: Sequence[Slide], out: Path) -> list[Slide]:
 def embed_slides(
     source: Source,
     slides: Sequence[Slide],
-    tower: ImageTower,
+    encoder: SpotEncoder,
     out: Path,
     batch_size: int = 64,
     workers: int | None = None,
@@ -112,7 +108,7 @@ def embed_slides(
         cut from a root, and 0 where they are published.
     """
     workers = int(not source.published) if workers is None else workers
-    batches = SlideBatches(source, slides, batch_size, tower.size)
+    batches = SlideBatches(source, slides, batch_size, encoder)
     loader = AheadLoader(batches, min(workers, len(slides)))
     writers, spots, failed = {}, Counter(), set()
     try:
@@ -123,10 +119,10 @@ def embed_slides(
                 if isinstance(batch, DataError):
                     raise batch
                 if batch is not None:
-                    vectors = _finite(tower.encode(batch.images).numpy(), batch, tower)
+                    vectors = _finite(encoder.encode(batch).numpy(), batch, encoder)
                     if k not in writers:
                         path = out / f"{slides[k].name}.parquet"
-                        writers[k] = EmbeddingWriter(path, slides[k].name, model_name(tower), tower.width)
+                        writers[k] = EmbeddingWriter(path, slides[k].name, encoder.label, encoder.width)
                     writers[k].add(batch.spot_ids, vectors)
                     spots[k] += len(batch)
                     continue
@@ -144,11 +140,11 @@ def embed_slides(
             writer.discard()
 
 
-def _finite(vectors: np.ndarray, batch: SpotBatch, tower: ImageTower) -> np.ndarray:
+def _finite(vectors: np.ndarray, batch: SpotBatch, encoder: SpotEncoder) -> np.ndarray:
     good = np.isfinite(vectors).all(1)
     if not good.all():
         spot = batch.spot_ids[int(good.argmin())]
         raise DataError(
-            f"spot {spot}: {tower.name} gives a vector that is not finite; try dtype='float32' (--dtype float32)"
+            f"spot {spot}: {encoder.label} gives a vector that is not finite; try dtype='float32' (--dtype float32)"
         )
     return vectors

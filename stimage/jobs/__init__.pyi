@@ -3,7 +3,6 @@ from .anndata_slides import read_slide as read_slide
 from .cells.pyramids import export_pyramid as export_pyramid
 from .checking import check as check
 from .embedding import embed as embed
-from .embedding import embed_root as embed_root
 from .embedding import list_towers as list_towers
 from .finetuning import finetune as finetune
 from .finetuning import tune as tune
@@ -22,3 +21,4 @@ from .roots import open_root as open_root
 from .scores import Scores as Scores
 from .spots import gene_names as gene_names
 from .spots import load as load
+from .vectors.writing import embed_root as embed_root

@@ -10,19 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
-from accelerate import PartialState
 
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
-from stimage.evaluation.embedding import embed_slides, settle_options, slides_left
+from stimage.evaluation.joint.encoders import SPACES
 from stimage.jobs.roots import Root, open_root
-from stimage.loading.embeddings import read_embeddings
-from stimage.loading.sources import Source, open_source
+from stimage.jobs.vectors.writing import embed_root
+from stimage.loading.embeddings import KINDS, read_embeddings
 from stimage.slides.images.patches import Patch
 from stimage.slides.names import fold_name
-from stimage.slides.scale.given import given_scales
-from stimage.towers.image_towers import ImageTower, load_tower
 from stimage.towers.options import TowerOptions
 from stimage.towers.presets import is_cached, missing, presets
 
@@ -74,6 +70,9 @@ def embed(
     model: str | Path,
     out: str | Path | None = None,
     *,
+    space: str = "tower",
+    of: str = "images",
+    gene_table: str | Path | None = None,
     patch: Patch | Mapping | str = "original",
     upsample: bool = False,
     pyramid: bool = False,
@@ -90,7 +89,7 @@ def embed(
     key: str = "X_embedding",
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Embed the images of spots with a vision tower.
+    """Embed the images of spots with a vision tower; or their images, genes or text in a tuned model's joint space.
 
     A patch is resized whole to the tower's size (bicubic). On several GPUs, the same call in a script that ``accelerate
     launch`` starts, with ``out``.
@@ -105,6 +104,13 @@ def embed(
     out
         A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted; several processes need one.
         Slides that it has already are kept, so the same call goes on after an interruption.
+    space, of
+        "tower", the image encoder's own space, or "joint", the space in which a model that `finetune` made has its
+        images and genes, or its images and text; there, vectors are of unit length. Then ``of`` says what is embedded:
+        "images", "genes", with the panel and the normalisation of training, or "text", sentences as in training.
+    gene_table
+        Of symbols and Ensembl ids, for slides that name a joint model's genes otherwise; without it, the one that the
+        model was trained with.
     patch, upsample, pyramid
         How the images of a root's spots are cut: as `load` takes them.
     batch_size, workers, dtype
@@ -130,8 +136,9 @@ def embed(
     Raises
     ------
     DataError
-        If there is no such model, ``out`` was made with other options, a slide can't be read (all others are done
-        then), or ``into`` has spots that the root does not have.
+        If there is no such model, it has no joint space or no tower of what is asked for, ``out`` was made with other
+        options, a slide can't be read or lacks genes (all others are done then), or ``into`` has spots that the root
+        does not have.
     ValueError
         If an argument has a value that it can't have.
 
@@ -149,12 +156,16 @@ def embed(
     """
     options = TowerOptions(pooling, size, mean, std, model_args or {}, trust_remote_code)
     _check_asked(model, out, batch_size, workers, dtype, into, key)
+    _check_space(space, of)
     root = open_root(root)
     if into is not None:
         root = _of_slides(root, into)
     with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
         cut = Patch.parse(patch, upsample, pyramid)
-        embed_root(root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress)
+        table = str(gene_table) if gene_table else None
+        embed_root(
+            root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress, space, [of], table
+        )
         found = read_embeddings(folder)
     table = found.take(np.isin(found.slides, [slide.name for slide in root.slides])).to_frame()
     if into is not None:
@@ -182,50 +193,18 @@ def _check_asked(
         raise ValueError(f"into=: a {type(into).__name__} is no AnnData; pass what read_slide returns")
 
 
+def _check_space(space: str, of: str) -> None:
+    for name, value, known in (("space", space, SPACES), ("of", of, KINDS)):
+        if value not in known:
+            raise ValueError(f"{name}={value!r}: pass one of {', '.join(known)}")
+
+
 def _put(table: pd.DataFrame, into: "AnnData", key: str, root: Root) -> None:
     """Put the vectors of an AnnData's spots into its ``obsm``."""
     if lost := into.obs_names.difference(table.index).tolist():
         raise DataError(f"{root.location}: lacks {len(lost)} of the AnnData's {into.n_obs} spots, such as "
                         f"{lost[0]!r}; pass the root that they are of")  # fmt: skip
     into.obsm[key] = table.loc[into.obs_names].drop(columns="slide").to_numpy(np.float32)
-
-
-def embed_root(
-    root: Root,
-    model: str,
-    out: Path,
-    patch: Patch,
-    batch_size: int = 64,
-    workers: int = 0,
-    dtype: str = "float32",
-    options: TowerOptions | None = None,
-    progress: bool = False,
-) -> None:
-    """Write the embeddings of a root's slides into a folder; of several processes, each embeds its share."""
-    source, slides = _cut_by(root.source, patch), root.slides
-    state = PartialState(cpu=not torch.accelerator.is_available())  # without cpu, it would see one process
-    if state.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
-        raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
-    try:
-        tower = load_tower(model, state.device, dtype, options)
-        with state.main_process_first():
-            settle_options(out, _options(source, model, tower, batch_size, dtype, options))
-            left = slides_left(slides, out)
-        state.wait_for_everyone()  # all have the same list before one begins to shorten it
-        mine = left[state.process_index :: state.num_processes]
-        if progress and state.is_main_process:
-            many = f"{len(slides):,} slide{'s' * (len(slides) != 1)}"
-            print(f"{many}, {len(slides) - len(left)} of them done; {tower.width} numbers a spot")
-        failed = []
-        for slide, spots, error in embed_slides(source, mine, tower, out, batch_size, workers):
-            if progress:
-                print(f"{slide.name}: {error or f'{spots:,} spots'}", flush=True)
-            failed += [str(error)] if error else []
-        state.wait_for_everyone()
-        if failed:
-            raise DataError(f"{len(failed)} of {len(mine)} slides failed, such as: {failed[0]}")
-    finally:
-        state.destroy_process_group()
 
 
 def _of_slides(root: Root, adata: "AnnData") -> Root:
@@ -239,39 +218,3 @@ def _of_slides(root: Root, adata: "AnnData") -> Root:
                         "meant; open the root with it")  # fmt: skip
     filters = replace(root.selection.filters, slides=sorted(map(str, named)))
     return replace(root, selection=replace(root.selection, filters=filters))
-
-
-def _cut_by(source: Source, patch: Patch) -> Source:
-    """Return the source with patches cut so; raises as `open_source` does of a published folder."""
-    how: dict[str, Any] = {"patch": {"um": patch.um, "px": patch.px} if patch.um else "original"}
-    how |= {"upsample": patch.upsample, "pyramid": patch.pyramid}
-    return open_source(source.location, source.access, **how, **source.reading)
-
-
-def _options(
-    source: Source, model: str, tower: ImageTower, batch_size: int, dtype: str, options: TowerOptions | None
-) -> dict[str, Any]:
-    """Return all that vectors depend on."""
-    return {
-        "model": model,
-        "weights": tower.digest,
-        "size": tower.size,
-        "mean": _numbers(tower.mean),
-        "std": _numbers(tower.std),
-        "pooling": tower.pooling,
-        "model_args": dict(options.model_args) if options else {},
-        "width": tower.width,
-        "dtype": dtype,
-        "batch_size": batch_size,
-        "source": source.location,
-        "patch": source.reading.get("patch"),
-        "upsample": source.reading.get("upsample") or None,
-        "pyramid": source.reading.get("pyramid") or None,
-        "um_per_px": given_scales(source.reading.get("um_per_px"), ["all slides"]) or None,
-        "on_mismatch": source.reading.get("on_mismatch"),
-    }
-
-
-def _numbers(channels: torch.Tensor) -> list[float]:
-    """Return what a tower has of 255 as values from 0 to 1."""
-    return [round(value / 255, 6) for value in channels.tolist()]

@@ -4,7 +4,7 @@ import glob
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -64,16 +64,26 @@ class Source:
             return published_patch(self.location, self.access)
         return Patch.parse(self.reading.get("patch"), *(bool(self.reading.get(one)) for one in ("upsample", "pyramid")))
 
-    def spots(self, slide: Slide, columns: Sequence[str]) -> datasets.IterableDataset:
-        """Stream these columns of one slide's spots, in the same order from a root and from shards."""
+    def spots(
+        self, slide: Slide, columns: Sequence[str], genes: Mapping[str, Any] | None = None
+    ) -> datasets.IterableDataset:
+        """Stream these columns of one slide's spots, in the same order from a root and from shards.
+
+        ``genes`` says how the column ``expression`` is made: ``panel``, ``normalise`` and ``gene_table``.
+        """
+        genes = dict(genes or {})
         server: dict[str, Any] = {"storage_options": dict(self.access.storage_options), "token": self.access.token}
         if self.published:
             if not self.shards(slide):
                 raise DataError(f"{self.location}: has no shard of slide {slide.name!r}; build the shards again")
+            if genes:
+                options = {"slides": [slide.name], "columns": columns, **genes, **server}
+                (spots,) = stimage_1k4m.load(slide.tech, self.location, None, **options).values()
+                return spots.select_columns(columns)
             files = list(map(glob.escape, self.shards(slide)))  # it takes them for patterns
             options = {"data_files": files, "columns": list(columns), **VERIFIED, **server}
             return datasets.load_dataset("parquet", split="train", streaming=True, **options).select_columns(columns)
-        options = {"slides": [slide.name], "splits": "none", "columns": columns, **self.reading, **server}
+        options = {"slides": [slide.name], "splits": "none", "columns": columns, **self.reading, **genes, **server}
         builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, catalog=self.catalog, **options)
         return builder.as_streaming_dataset("train").select_columns(columns)
 

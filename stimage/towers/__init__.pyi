@@ -2,6 +2,8 @@ from .image_towers import ImageTower as ImageTower
 from .image_towers import load_tower as load_tower
 from .joint.configuration_spot_clip import SpotClipConfig as SpotClipConfig
 from .joint.modeling_spot_clip import SpotClipModel as SpotClipModel
+from .joint_space import JointSpace as JointSpace
+from .joint_space import load_joint as load_joint
 from .options import POOLINGS as POOLINGS
 from .options import TowerOptions as TowerOptions
 from .presets import is_cached as is_cached
@@ -10,6 +12,7 @@ from .presets import presets as presets
 from .provenance import PROVENANCE as PROVENANCE
 from .provenance import Provenance as Provenance
 from .provenance import read_provenance as read_provenance
+from .reading import read_beside as read_beside
 from .reading import tokenizer_of as tokenizer_of
 from .two_towers import CLIP_MEAN as CLIP_MEAN
 from .two_towers import CLIP_SCALARS as CLIP_SCALARS

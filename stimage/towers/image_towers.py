@@ -46,7 +46,7 @@ class ImageTower(nn.Module):
     def __init__(self, name: str, encoder: Encoder, pooling: str, device: torch.device, dtype: torch.dtype):
         super().__init__()
         self.name, self.model, self.pooling, self.size = name, encoder.model, pooling, encoder.size
-        self.dtype, self.width, self.digest = dtype, 0, _digest(encoder.model)
+        self.dtype, self.width, self.digest = dtype, 0, digest_of(encoder.model)
         self._pool = encoder.poolings[pooling]
         self.register_buffer("mean", 255 * torch.tensor(encoder.mean), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(encoder.std), persistent=False)
@@ -132,7 +132,7 @@ def _width(tower: ImageTower) -> int:
     return first.shape[1]
 
 
-def _digest(model: nn.Module) -> str:
+def digest_of(model: nn.Module) -> str:
     """Digest names and values of all weights."""
     digest = hashlib.blake2b(digest_size=16)
     for key, value in sorted(model.state_dict().items()):

@@ -1,7 +1,9 @@
 """Reading a checkpoint of transformers: its configuration, weights, tokenizer and image processor."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,15 @@ def read_config(name: str) -> dict[str, Any]:
             return PreTrainedConfig.get_config_dict(name)[0]
     except DataError as error:
         raise DataError(f"{name}: cannot be read as a checkpoint: {str(error).removeprefix(f'{name}: ')}") from None
+
+
+def read_beside(name: str, file: str) -> Any:
+    """Return what a JSON file beside a checkpoint says, None if there is none; `DataError` of one that is damaged."""
+    from transformers.utils.hub import cached_file
+
+    with told(name, f"has no {file} that can be read"):
+        found = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+        return None if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
 
 
 def read_weights(cls: Any, name: str, **options: object) -> tuple[Any, set[str]]:

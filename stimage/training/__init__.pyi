@@ -3,11 +3,14 @@ from .objectives import clip_loss as clip_loss
 from .results import ModelFolder as ModelFolder
 from .results import write_results as write_results
 from .run import Run as Run
+from .second_tower import dense as dense
+from .second_tower import second_input as second_input
 from .settings.describing import settings_help as settings_help
 from .settings.groups import SETTINGS as SETTINGS
 from .settings.groups import Settings as Settings
 from .settings.reading import full_name as full_name
 from .settings.reading import make_settings as make_settings
+from .settings.reading import read_record as read_record
 from .settings.reading import read_settings as read_settings
 from .validation import loader as loader
 from .validation import to_device as to_device

@@ -1,0 +1,93 @@
+"""What a joint model's other tower takes of spots: expression of its panel, or sentences, as it was trained on them."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+import stimage_1k4m
+from stimage.core.errors import DataError
+from stimage.loading.sources import Source
+from stimage.loading.tensors import SpotBatch
+from stimage.towers.joint_space import JointSpace
+from stimage.towers.reading import read_beside, tokenizer_of
+from stimage.training.second_tower import dense, second_input
+from stimage.training.settings.groups import SETTINGS, Settings
+from stimage.training.settings.reading import make_settings, read_record
+
+OF_GENES = ("data.normalise", "data.gene_table", "data.panel", "towers.second")  # settings that inputs depend on
+OF_TEXT = ("data.sentence_genes", "data.above_mean", "data.exclude_genes")
+COUNTS = ("gene_ids", "counts")
+ROWS = 1000  # spots read at once
+
+
+class OtherInputs:
+    """Makes the other tower's input of batches, slide by slide, by the functions of training.
+
+    Attributes
+    ----------
+    columns, genes
+        What must be read of spots; see `SpotEncoder`.
+    record
+        What the input depends on, as JSON has it.
+    """
+
+    def __init__(self, space: JointSpace, source: Source, gene_table: str | None = None):
+        self.space, self.source, self.made = space, source, dict[str, Any]()
+        self.settings = settings_of(space, source.location)
+        data, text = self.settings.data, space.other == "text"
+        if text and gene_table is not None:
+            raise ValueError("gene_table= (--gene-table): is of a gene tower, but the model has one of text")
+        self.columns, self.genes, self.record = COUNTS, dict[str, Any](), dict[str, Any]()
+        if text:
+            self.names, self.tokenizer = vocabulary_of(source), tokenizer_of(space.checkpoint)
+            names = [name.partition(".")[2] for name in OF_TEXT]
+            self.record = {name: getattr(data, name) for name in names}
+        else:
+            table = data.gene_table if gene_table is None else gene_table
+            panel, self.columns = list(space.model.config.genes), ("expression",)
+            self.genes = {"panel": panel, "normalise": data.normalise, "gene_table": table}
+            self.record = {"normalise": data.normalise, "gene_table": table}
+
+    def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
+        """Return the input of a batch of one slide, by its name in the model's forward."""
+        if self.genes:
+            return dense(batch)
+        (name,) = set(batch.slides)
+        if name not in self.made:
+            self.made[name] = self._of_slide(name)
+        return self.made[name](batch)
+
+    def _of_slide(self, name: str) -> Any:
+        """Return what makes the input of one slide, whose counts are read once for it."""
+        (slide,) = [slide for slide in self.source.catalog.slides if slide.name == name]
+        ids, counts = (
+            self.source.spots(slide, some).with_format("arrow") for some in (["spot_id"], ["gene_ids", "counts"])
+        )
+        spots = sum(len(table) for table in ids.iter(ROWS))
+        return second_input(self.settings, counts, [name], np.zeros(spots, int), self.names, self.tokenizer)
+
+
+def vocabulary_of(source: Source) -> list[str]:
+    """Return the names of a source's genes, by their number."""
+    access = source.access
+    return stimage_1k4m.gene_names(source.location, storage_options=dict(access.storage_options), token=access.token)
+
+
+def settings_of(space: JointSpace, location: str) -> Settings:
+    """Return the settings of a model's training, as far as inputs depend on them; of a plain CLIP, the usual ones.
+
+    Raises
+    ------
+    DataError
+        If a model with a gene tower does not say them.
+    """
+    said = read_beside(space.checkpoint, "settings.json")
+    if said is None:
+        if space.other == "genes":
+            raise DataError(f"{space.name}: has no settings.json, which says how counts became expression; get the "
+                            "whole folder")  # fmt: skip
+        return make_settings({"data.source": location, "towers.second": "text"})
+    before = read_record(said)
+    kept = {name: SETTINGS[name].read(before[name]) for name in (*OF_GENES, *OF_TEXT) if name in before}
+    return make_settings(kept | {"data.source": location})

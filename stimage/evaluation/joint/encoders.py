@@ -1,0 +1,123 @@
+"""What makes vectors of spots: an image tower, or a joint model of their images, genes or text."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stimage.core.errors import DataError
+from stimage.evaluation.joint.counted import OtherInputs
+from stimage.loading.sources import Source
+from stimage.loading.tensors import SpotBatch
+from stimage.towers.image_towers import ImageTower, load_tower
+from stimage.towers.joint_space import JointSpace, load_joint
+from stimage.towers.options import TowerOptions
+
+SPACES = ("tower", "joint")
+
+
+@dataclass(frozen=True, eq=False)
+class SpotEncoder:
+    """What makes vectors of spots.
+
+    Attributes
+    ----------
+    label
+        Names the model, a digest of its weights, and the space; files have it.
+    width
+        Length of the vectors.
+    encode
+        Turns a batch into vectors (float32, n x width, on the CPU).
+    columns
+        What of spots it needs, beside their ids, slides and labels.
+    genes
+        How their expression is made: ``panel``, ``normalise`` and ``gene_table``, as `load` takes them.
+    image_size
+        Pixels along a side of its images; None without images.
+    record
+        What vectors depend on, as JSON has it.
+    """
+
+    label: str
+    width: int
+    encode: Callable[[SpotBatch], torch.Tensor]
+    columns: tuple[str, ...] = ("image",)
+    genes: Mapping[str, Any] = field(default_factory=dict)
+    image_size: int | None = None
+    record: Mapping[str, Any] = field(default_factory=dict)
+
+
+def encoder_of_tower(tower: ImageTower, options: TowerOptions | None = None) -> SpotEncoder:
+    """Return what makes vectors of spots' images, in a tower's own space."""
+    record = {"space": "tower", "of": "images", "weights": tower.digest, "size": tower.size,
+              "mean": _numbers(tower.mean), "std": _numbers(tower.std), "pooling": tower.pooling,
+              "model_args": dict(options.model_args) if options else {}, "width": tower.width}  # fmt: skip
+    label = model_name(tower.name, tower.digest)
+    return SpotEncoder(label, tower.width, lambda batch: tower.encode(batch.images), image_size=tower.size,
+                       record=record)  # fmt: skip
+
+
+def encoder_in_joint(space: JointSpace, of: str, source: Source, gene_table: str | None = None) -> SpotEncoder:
+    """Return what makes vectors in a joint space.
+
+    Parameters
+    ----------
+    of
+        "images", "genes" or "text".
+    source
+        Where the spots are.
+    gene_table
+        Of symbols and Ensembl ids, for slides that name genes otherwise; without it, the model's own.
+
+    Raises
+    ------
+    DataError
+        If the model has no tower of these.
+    """
+    if of not in (can := ("images", space.other)):
+        raise DataError(f"{space.name}: embeds {' and '.join(can)}, but no {of}; pass of={can[1]!r} (--of {can[1]})")
+    label = f"{model_name(space.name, space.digest)}+joint-{of}"
+    record = {"space": "joint", "of": of, "weights": space.digest, "width": space.width}
+    if of == "images":
+        record |= {"size": space.image_size, "mean": _numbers(space.mean), "std": _numbers(space.std)}
+        return SpotEncoder(label, space.width, lambda batch: space.encode_images(batch.images),
+                           image_size=space.image_size, record=record)  # fmt: skip
+    inputs = OtherInputs(space, source, gene_table)
+    return SpotEncoder(label, space.width, lambda batch: space.encode_other(**inputs(batch)), inputs.columns,
+                       inputs.genes, record=record | inputs.record)  # fmt: skip
+
+
+def make_encoders(
+    source: Source,
+    model: str,
+    space: str = "tower",
+    kinds: Sequence[str] = ("images",),
+    device: str | torch.device = "cpu",
+    dtype: str = "float32",
+    options: TowerOptions | None = None,
+    gene_table: str | None = None,
+) -> list[SpotEncoder]:
+    """Load a model, and return what makes vectors of each kind; raises as `load_tower` and `encoder_in_joint` do."""
+    if space == "tower":
+        if list(kinds) != ["images"] or gene_table is not None:
+            raise ValueError("of= (--of) and gene_table= (--gene-table) are of the joint space: pass space='joint' "
+                             "(--space joint)")  # fmt: skip
+        return [encoder_of_tower(load_tower(model, device, dtype, options), options)]
+    if options not in (None, TowerOptions()):
+        raise ValueError("pooling=, size=, mean=, std= and model_args= are of an image tower: a model with a joint "
+                         "space says them itself")  # fmt: skip
+    joint = load_joint(model, device, dtype)
+    return [encoder_in_joint(joint, kind, source, None if kind == "images" else gene_table) for kind in kinds]
+
+
+def model_name(name: str, digest: str) -> str:
+    """Return a model's name for files: the folder's own name or the name on the Hub, and the digest of its weights."""
+    folder = Path(name.removeprefix("local-dir:"))
+    return f"{folder.resolve().name if folder.exists() else name}@{digest[:8]}"
+
+
+def _numbers(channels: torch.Tensor) -> list[float]:
+    """Return what a tower has of 255 as values from 0 to 1."""
+    return [round(value / 255, 6) for value in channels.tolist()]

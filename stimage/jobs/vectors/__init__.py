@@ -1,0 +1,1 @@
+"""Vectors of spots: written into folders, and searched."""

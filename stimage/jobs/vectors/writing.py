@@ -1,0 +1,94 @@
+"""Writing the vectors of a root's spots into folders, in as many processes as there are."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+
+from stimage.core.errors import DataError
+from stimage.evaluation.embedding import embed_slides, settle_options, slides_left
+from stimage.evaluation.joint.encoders import SpotEncoder, make_encoders
+from stimage.jobs.roots import Root
+from stimage.loading.sources import Source, open_source
+from stimage.slides.catalog import Slide
+from stimage.slides.images.patches import Patch
+from stimage.slides.scale.given import given_scales
+from stimage.towers.options import TowerOptions
+
+
+def embed_root(
+    root: Root,
+    model: str,
+    out: Path,
+    patch: Patch,
+    batch_size: int = 64,
+    workers: int = 0,
+    dtype: str = "float32",
+    options: TowerOptions | None = None,
+    progress: bool = False,
+    space: str = "tower",
+    of: Sequence[str] = ("images",),
+    gene_table: str | None = None,
+) -> list[Path]:
+    """Write the embeddings of a root's slides into a folder; of several processes, each embeds its share.
+
+    Of several kinds, such as images and genes, each is written into a folder of its name. Returns the folders.
+    """
+    source = _cut_by(root.source, patch)
+    state = PartialState(cpu=not torch.accelerator.is_available())  # without cpu, it would see one process
+    if state.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
+        raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
+    folders = [out] if len(of) == 1 else [out / kind for kind in of]
+    try:
+        encoders = make_encoders(source, model, space, of, state.device, dtype, options, gene_table)
+        for encoder, folder in zip(encoders, folders):
+            with state.main_process_first():
+                settle_options(folder, _options(source, model, encoder, batch_size, dtype))
+                left = slides_left(root.slides, folder)
+            state.wait_for_everyone()  # all have the same list before one begins to shorten it
+            if progress and state.is_main_process:
+                many = f"{len(root.slides):,} slide{'s' * (len(root.slides) != 1)}"
+                print(f"{many}, {len(root.slides) - len(left)} of them done; {encoder.width} numbers a spot")
+            mine = left[state.process_index :: state.num_processes]
+            _embed_share(embed_slides(source, mine, encoder, folder, batch_size, workers), len(mine), progress)
+            state.wait_for_everyone()
+    finally:
+        state.destroy_process_group()
+    return folders
+
+
+def _embed_share(embedded: Iterable[tuple[Slide, int, DataError | None]], slides: int, progress: bool) -> None:
+    """Embed slides one by one; those that failed are told at the end."""
+    failed = []
+    for slide, spots, error in embedded:
+        if progress:
+            print(f"{slide.name}: {error or f'{spots:,} spots'}", flush=True)
+        failed += [str(error)] if error else []
+    if failed:
+        raise DataError(f"{len(failed)} of {slides} slides failed, such as: {failed[0]}")
+
+
+def _cut_by(source: Source, patch: Patch) -> Source:
+    """Return the source with patches cut so; raises as `open_source` does of a published folder."""
+    how: dict[str, Any] = {"patch": {"um": patch.um, "px": patch.px} if patch.um else "original"}
+    how |= {"upsample": patch.upsample, "pyramid": patch.pyramid}
+    return open_source(source.location, source.access, **how, **source.reading)
+
+
+def _options(source: Source, model: str, encoder: SpotEncoder, batch_size: int, dtype: str) -> dict[str, Any]:
+    """Return all that vectors depend on."""
+    return {
+        "model": model,
+        **encoder.record,
+        "dtype": dtype,
+        "batch_size": batch_size,
+        "source": source.location,
+        "patch": source.reading.get("patch"),
+        "upsample": source.reading.get("upsample") or None,
+        "pyramid": source.reading.get("pyramid") or None,
+        "um_per_px": given_scales(source.reading.get("um_per_px"), ["all slides"]) or None,
+        "on_mismatch": source.reading.get("on_mismatch"),
+    }
