@@ -1,10 +1,11 @@
 """A trained model's joint space: images of spots in it, and their genes or sentences."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import CLIPModel
+from transformers import CLIPModel, PreTrainedModel
 
 from stimage.core.errors import DataError
 from stimage.towers.image_towers import digest_of
@@ -34,10 +35,11 @@ class JointSpace(nn.Module):
         Of its weights.
     """
 
+    model: PreTrainedModel
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, name: str, checkpoint: str, model: nn.Module, other: str, mean: Sequence, std: Sequence):
+    def __init__(self, name: str, checkpoint: str, model: PreTrainedModel, other: str, mean: Sequence, std: Sequence):
         super().__init__()
         self.name, self.checkpoint, self.model, self.other = name, checkpoint, model, other
         self.digest = digest_of(model)
@@ -46,12 +48,13 @@ class JointSpace(nn.Module):
 
     @property
     def width(self) -> int:
-        config = self.model.config
+        config: Any = self.model.config
         return config.projection_dim if self.other == "text" else config.latent_dim
 
     @property
     def image_size(self) -> int:
-        return self.model.config.vision_config.image_size
+        config: Any = self.model.config
+        return config.vision_config.image_size
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images (uint8, n x size x size x 3): float32, n x width, of unit length, on the CPU."""

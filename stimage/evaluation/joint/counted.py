@@ -38,16 +38,17 @@ class OtherInputs:
         data, text = self.settings.data, space.other == "text"
         if text and gene_table is not None:
             raise ValueError("gene_table= (--gene-table): is of a gene tower, but the model has one of text")
-        self.columns, self.genes, self.record = COUNTS, dict[str, Any](), dict[str, Any]()
+        self.columns: tuple[str, ...] = COUNTS
+        self.genes, self.record = dict[str, Any](), dict[str, Any]()
         if text:
             self.names, self.tokenizer = vocabulary_of(source), tokenizer_of(space.checkpoint)
             names = [name.partition(".")[2] for name in OF_TEXT]
             self.record = {name: getattr(data, name) for name in names}
         else:
             table = data.gene_table if gene_table is None else gene_table
-            panel, self.columns = list(space.model.config.genes), ("expression",)
-            self.genes = {"panel": panel, "normalise": data.normalise, "gene_table": table}
+            config: Any = space.model.config
             self.record = {"normalise": data.normalise, "gene_table": table}
+            self.columns, self.genes = ("expression",), {"panel": list(config.genes), **self.record}
 
     def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
         """Return the input of a batch of one slide, by its name in the model's forward."""
