@@ -9,9 +9,9 @@ from transformers import CLIPModel, PreTrainedModel
 
 from stimage.core.errors import DataError
 from stimage.towers.image_towers import digest_of
+from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.presets import find_preset
 from stimage.towers.reading import read_config, read_processor, read_weights
-from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 
 JOINT = {"spot_clip": (SpotClipModel, "genes"), "clip": (CLIPModel, "text")}  # kind of model → what it has by images
 
@@ -54,7 +54,7 @@ class JointSpace(nn.Module):
     @property
     def image_size(self) -> int:
         config: Any = self.model.config
-        return config.vision_config.image_size
+        return getattr(config, "image_size", None) or config.vision_config.image_size
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images (uint8, n x size x size x 3): float32, n x width, of unit length, on the CPU."""
