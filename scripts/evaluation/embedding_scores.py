@@ -30,11 +30,11 @@ SHOWN = ("silhouette", "calinski_harabasz", "davies_bouldin", "kmeans.ari", "lei
 def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
-    spots, parts = labelled_of(args)
+    spots, of_slides = labelled_of(args)
     by_slide, overall = score(spots, args.norm, args.most)
     config = {"norm": args.norm, "most": args.most, "neighbours": scores.NEIGHBOURS}
     data = evaluation.data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
-                                    left_out=spots.left_out, parts=parts)  # fmt: skip
+                                    left_out=spots.left_out, **of_slides)  # fmt: skip
     path = evaluation.write_scores(args.out, "embedding_scores", VERSION, config, data, [scores.SEED], PACKAGES,
                                     time.perf_counter() - began, by_slide, overall)  # fmt: skip
     evaluation.write_csv(path.with_suffix(".csv"), evaluation.read_scores(path))

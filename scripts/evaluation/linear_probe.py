@@ -29,7 +29,7 @@ def main() -> None:
     root = root_of(args, ["on_mismatch", *ELSEWHERE.get(args.split, [])])
     probed = stimage.probe(
         root, args.embeddings, args.protocol, args.split, colour=not args.no_colour, patients=args.patients,
-        no_study=args.no_study, on_mismatch=args.on_mismatch, out=args.out, progress=None,
+        no_study=args.no_study, on_mismatch=args.on_mismatch, seen=args.seen, out=args.out, progress=None,
     )  # fmt: skip
     for note in probed.notes:
         print(f"note: {note}")

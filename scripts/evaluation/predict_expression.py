@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.evaluation import ELSEWHERE
+from stimage.cli.evaluation import ELSEWHERE, add_seen
 from stimage.cli.options import add_filters, add_splits, positive, root_of, run
 
 PROTOCOLS = ("original", "hest", "fixed", "neighbours")
@@ -23,7 +23,7 @@ def main() -> None:
     found = stimage.predict(
         root_of(args, elsewhere), args.embeddings, args.protocol, args.split, gene=args.gene, panel=args.panel,
         n=args.n, folds=args.folds, k=args.k, keys=args.keys, gene_table=args.gene_table, patients=args.patients,
-        no_study=args.no_study, maps=args.maps, out=args.out,
+        no_study=args.no_study, maps=args.maps, seen=args.seen, out=args.out,
     )  # fmt: skip
     for note in found.notes:
         print(note if note.startswith("map: ") else f"note: {note}")
@@ -49,6 +49,7 @@ def parse_arguments() -> argparse.Namespace:
                         "of genes: by these are neighbours found; without it, by their own embeddings")  # fmt: skip
     parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, as select_genes takes it")
     parser.add_argument("--maps", type=int, default=3, help="slides to draw (%(default)s)")
+    add_seen(parser)
     add_filters(parser)
     add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder for results.json and the maps")

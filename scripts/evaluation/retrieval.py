@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 import stimage
+from stimage.cli.evaluation import add_seen
 from stimage.cli.options import add_filters, add_splits, positive, root_of, run
 from stimage.slides.catalog import ON_MISMATCH
 
@@ -18,8 +19,11 @@ from stimage.slides.catalog import ON_MISMATCH
 def main() -> None:
     args = parse_arguments()
     root = root_of(args, ["on_mismatch"])
-    found = stimage.retrieve(root, args.embeddings, args.other, args.k, on_mismatch=args.on_mismatch, out=args.out)
+    found = stimage.retrieve(root, args.embeddings, args.other, args.k, on_mismatch=args.on_mismatch,
+                            seen=args.seen, out=args.out)  # fmt: skip
     most = f"recall@{max(args.k)}"
+    for note in found.notes:
+        print(f"note: {note}")
     for name, scores in found.overall.items():
         recalls, ranks = ([scores[way][key] for way in ("a_to_b", "b_to_a")] for key in (most, "median_rank"))
         print(f"{name} slides: {most} {recalls[0]:.3f} and {recalls[1]:.3f} (chance {scores['chance'][most]:.3f}), "
@@ -36,6 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--k", type=positive, nargs="+", default=[1, 5, 10], help="recalls (1 5 10)")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
                         help="spots that have only one of them: stop, or leave them out (%(default)s)")  # fmt: skip
+    add_seen(parser)
     add_filters(parser)
     add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder for results.json")

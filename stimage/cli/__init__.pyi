@@ -1,6 +1,7 @@
 from .command import main as main
 from .evaluation import ELSEWHERE as ELSEWHERE
 from .evaluation import add_labelled as add_labelled
+from .evaluation import add_seen as add_seen
 from .evaluation import labelled_of as labelled_of
 from .options import add_dealing as add_dealing
 from .options import add_filters as add_filters

@@ -2,9 +2,11 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from stimage.cli.options import add_filters, add_splits, root_of
-from stimage.evaluation.labelled import LabelledSpots, read_labelled
+from stimage.evaluation.labelled import LabelledSpots
+from stimage.evaluation.seen import SEEN, labelled_unseen
 from stimage.loading.embeddings import read_embeddings
 from stimage.slides.catalog import ON_MISMATCH
 
@@ -19,16 +21,24 @@ def add_labelled(parser: argparse.ArgumentParser, out: str) -> None:
     parser.add_argument("--root", required=True, help="a folder laid out as the data set, or the URL of one")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
                         help="labelled spots without an embedding: stop, or leave them out (%(default)s)")  # fmt: skip
+    add_seen(parser)
     add_filters(parser)
     add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, default=Path(out), help="folder to write (%(default)s)")
 
 
-def labelled_of(args: argparse.Namespace) -> tuple[LabelledSpots, dict[str, list[str]]]:
-    """Read the annotated spots that were asked for, say which are left out, and return their slides by split."""
+def add_seen(parser: argparse.ArgumentParser) -> None:
+    """Add what is to be done with slides that the model of the embeddings was trained on."""
+    parser.add_argument("--seen", choices=SEEN, default="error",
+                        help="slides that the model was trained on: stop, leave them out, or score them all the same "
+                        "(%(default)s)")  # fmt: skip
+
+
+def labelled_of(args: argparse.Namespace) -> tuple[LabelledSpots, dict[str, Any]]:
+    """Read the annotated spots that were asked for, say which are left out, and return what results say of slides."""
     root = root_of(args, ["on_mismatch"])
     embeddings = read_embeddings(args.embeddings, [slide.name for slide in root.catalog.slides])
-    spots = read_labelled(embeddings, root.slides, args.on_mismatch)
-    for reason, n in spots.left_out.items():
-        print(f"note: {n} spots left out: {reason}")
-    return spots, root.names_by_split(spots.slides)
+    spots, scored = labelled_unseen(embeddings, root.slides, args.on_mismatch, args.seen)
+    for note in [*scored.notes, *(f"{n} spots left out: {reason}" for reason, n in spots.left_out.items())]:
+        print(f"note: {note}")
+    return spots, {"parts": root.names_by_split(spots.slides), "seen": scored.seen}

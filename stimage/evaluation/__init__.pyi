@@ -32,6 +32,9 @@ from .probe_scopes import run_probe as run_probe
 from .results import data_identity as data_identity
 from .results import read_scores as read_scores
 from .results import write_scores as write_scores
+from .seen import SEEN as SEEN
+from .seen import labelled_unseen as labelled_unseen
+from .seen import settle_seen as settle_seen
 from .spot_folds import BLOCKS_PER_SIDE as BLOCKS_PER_SIDE
 from .spot_folds import BUFFER_PITCHES as BUFFER_PITCHES
 from .spot_folds import spot_blocks as spot_blocks

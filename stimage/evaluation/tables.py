@@ -8,10 +8,12 @@ from stimage.core.errors import DataError
 from stimage.core.files import write_text
 from stimage.core.tables import csv_text
 from stimage.evaluation.results import read_scores
+from stimage.evaluation.seen import UNKNOWN, seen_words
 
 LEFT_OUT = ("by_fold", "confusion", "alpha", "classes", "bootstrap")  # not figures of their own
 MAIN = ("pooled.*.macro_f1", "*.silhouette", "*.calinski_harabasz", "*.davies_bouldin", "pooled.pearson",
         "pooled.baselines.*.pearson", "*.recall@10")  # fmt: skip
+SEEN_COLUMN = "slides seen"
 TABLE_FORMATS = ("markdown", "latex", "csv")
 
 
@@ -65,13 +67,17 @@ def compare_results(
         if lost := [name for name in columns if name not in table]:
             raise DataError(f"{path}: has no figure {lost[0]!r}, but {paths[0]} has; choose figures with --figures")
     lines = [[name, *(_cell(*table[column]) for column in columns)] for name, table in zip(names, tables)]
-    return [["", *columns], *lines], list(_notes(paths, all_results))
+    lines, words = [["", *columns], *lines], [seen_words(results["data"].get("seen")) for results in all_results]
+    if {*words} - {UNKNOWN, "none"}:  # beside the figures, which it makes too good
+        lines = [[line[0], word, *line[1:]] for line, word in zip(lines, [SEEN_COLUMN, *words])]
+    return lines, list(_notes(paths, all_results))
 
 
 def main_scores(table: Sequence[Sequence[str]]) -> list[list[str]]:
     """Return the columns of `compare_results`'s table that are in `MAIN`; all columns if none is."""
     kept = [k for k, name in enumerate(table[0]) if any(fnmatchcase(name, pattern) for pattern in MAIN)]
-    return [[line[k] for k in [0, *kept]] if kept else list(line) for line in table]
+    beside = [0, 1] if table[0][1:2] == [SEEN_COLUMN] else [0]
+    return [[line[k] for k in [*beside, *kept]] if kept else list(line) for line in table]
 
 
 def format_table(table: Sequence[Sequence[str]], form: str) -> str:

@@ -22,6 +22,7 @@ from stimage.evaluation.predict import (
     split_groups,
 )
 from stimage.evaluation.results import data_identity, write_scores
+from stimage.evaluation.seen import settle_seen
 from stimage.figures.maps import prediction_maps
 from stimage.figures.style import save
 from stimage.genes.panels import Panel
@@ -56,6 +57,7 @@ def predict(
     patients: str | Path | None = None,
     no_study: str | None = None,
     maps: int = 0,
+    seen: str = "error",
     out: str | Path | None = None,
 ) -> Scores:
     """Predict expression from embeddings by ridge regression, on slides that were not trained on.
@@ -88,6 +90,8 @@ def predict(
         As `probe` takes them; "hest" always groups by them.
     maps
         So many slides are drawn into ``out``: measured beside predicted.
+    seen
+        As `probe` takes it.
     out
         A folder for results.json and maps, if they are wanted.
 
@@ -100,8 +104,8 @@ def predict(
     Raises
     ------
     DataError
-        If embeddings are of other slides, a slide is an image alone, slides have no gene in common, or a group is not
-        known.
+        If embeddings are of other slides, a slide is an image alone, slides have no gene in common, a group is not
+        known, or the model was trained on a slide.
     ValueError
         If there is no such protocol or split, an option is of another protocol, or maps are to be drawn without
         ``out``.
@@ -135,7 +139,8 @@ def predict(
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)
     need_counts((one.slide for one in slides), "measuring predictions")
-    notes = []
+    scored = settle_seen(read.provenance, [one.slide for one in slides], seen, read.model)
+    slides, notes = [one for one in slides if one.slide in scored.slides], scored.notes
     if without:
         notes += [f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}"]
     predicted, table = 0, str(gene_table) if gene_table else None
@@ -155,7 +160,9 @@ def predict(
     if out is not None:
         genes = {"genes": list(chosen.genes) if chosen else n, "folds": folds}
         config = with_patients(_config(protocol, gene, split, genes, task), root, patients)
-        path = _write(Path(out), protocol, config, outcome, _data(root, read, slides), time.monotonic() - began)
+        path = _write(
+            Path(out), protocol, config, outcome, _data(root, read, slides, scored.seen), time.monotonic() - began
+        )
     return Scores(outcome.overall, outcome.slides, tuple(notes), path)
 
 
@@ -198,12 +205,12 @@ def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: P
     return genes | own | (near if protocol == "neighbours" else {})
 
 
-def _data(root: Root, embeddings: Embeddings, slides: list[EmbeddedSlide]) -> dict[str, Any]:
+def _data(root: Root, embeddings: Embeddings, slides: list[EmbeddedSlide], seen: object) -> dict[str, Any]:
     """Return what identifies the data."""
     used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
     by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
     parts = root.names_by_split({one.slide.name for one in slides})
-    return {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide, "parts": parts}
+    return {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide, "parts": parts, "seen": seen}
 
 
 def _write(

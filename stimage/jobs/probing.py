@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from numbers import Integral
 from pathlib import Path
 
@@ -10,14 +11,15 @@ import pandas as pd
 from tqdm import tqdm
 
 from stimage.core.errors import DataError
-from stimage.evaluation.labelled import read_labelled
 from stimage.evaluation.probe_scopes import rare_classes, run_probe
 from stimage.evaluation.results import data_identity, read_scores, write_scores
+from stimage.evaluation.seen import labelled_unseen, settle_seen
 from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
 from stimage.evaluation.tables import write_csv
 from stimage.jobs.roots import Root, open_root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, with_patients
 from stimage.loading.embeddings import KINDS, Embeddings, read_embeddings
+from stimage.loading.provenance import Provenance
 from stimage.scores.folds import PROTOCOLS, SEEDS
 from stimage.scores.linear_probe import PENALTIES
 from stimage.scores.retrieval import retrieval_scores
@@ -38,6 +40,7 @@ def probe(
     patients: str | Path | None = None,
     no_study: str | None = None,
     on_mismatch: str = "error",
+    seen: str = "error",
     out: str | Path | None = None,
     progress: bool | None = False,
 ) -> Scores:
@@ -63,6 +66,8 @@ def probe(
         study one of its own.
     on_mismatch
         What to do with labelled spots that have no embedding: "error", or "drop".
+    seen
+        What to do with slides that the model was trained on: "error", "drop", which leaves them out, or "score".
     out
         A folder for results.json and results.csv, if they are wanted.
     progress
@@ -77,7 +82,7 @@ def probe(
     Raises
     ------
     DataError
-        If a labelled spot has no embedding, or there is one label only, or one group.
+        If a labelled spot has no embedding, there is one label only, or one group, or the model was trained on a slide.
     ValueError
         If there is no such protocol or split.
 
@@ -97,8 +102,12 @@ def probe(
     began, root = time.perf_counter(), open_unpublished(root)
     groups = grouping(split, patients, no_study)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
-    spots = read_labelled(read, root.slides, on_mismatch)
-    notes = [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()] + rare_classes(spots.labels)
+    spots, scored = labelled_unseen(read, root.slides, on_mismatch, seen)
+    notes = (
+        scored.notes
+        + [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()]
+        + rare_classes(spots.labels)
+    )
     hidden = None if progress is None else not progress
     probed = run_probe(spots, protocol, split, groups, colour, lambda some: tqdm(some, disable=hidden))
     if split == "random":
@@ -110,7 +119,8 @@ def probe(
         config = {"protocol": protocol, "split": split, "alphas": alphas, "colour": colour}
         config |= {"blocks": BLOCKS_PER_SIDE, "near": BUFFER_PITCHES} if split == "block" else {}
         data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
-                             left_out=spots.left_out, parts=root.names_by_split(spots.slides))  # fmt: skip
+                             left_out=spots.left_out, parts=root.names_by_split(spots.slides),
+                             seen=scored.seen)  # fmt: skip
         path = write_scores(
             out, f"linear_probe/{protocol}", PROBE_VERSION, with_patients(config, root, patients), data,
             SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides, overall,
@@ -126,6 +136,7 @@ def retrieve(
     k: Sequence[int] = (1, 5, 10),
     *,
     on_mismatch: str = "error",
+    seen: str = "error",
     out: str | Path | None = None,
 ) -> Scores:
     """Retrieve between two embeddings of the same spots, such as of images and of genes: recall@k and median rank.
@@ -144,6 +155,8 @@ def retrieve(
         Of the recalls.
     on_mismatch
         What to do with spots that have only one of the embeddings: "error", or "drop".
+    seen
+        As `probe` takes it.
     out
         A folder for results.json, if it is wanted.
 
@@ -156,7 +169,7 @@ def retrieve(
     Raises
     ------
     DataError
-        If a spot has only one of the embeddings, or they are of two lengths.
+        If a spot has only one of the embeddings, they are of two lengths, or the model was trained on a slide.
 
     Examples
     --------
@@ -174,6 +187,12 @@ def retrieve(
     if other is None:
         embeddings, other = _both_in(embeddings)
     a, b, left_out = _pairs(root, embeddings, other, on_mismatch)
+    known = [one.provenance for one in (a, b) if one.provenance]
+    there = set(a.slides.tolist())
+    of_spots = [slide for slide in root.slides if slide.name in there]
+    scored = settle_seen(reduce(Provenance.joined, known) if known else None, of_spots, seen, a.model)
+    mine = np.isin(a.slides, [slide.name for slide in scored.slides])
+    a, b = a.take(mine), b.take(mine)
     names, slides = np.unique(a.slides).tolist(), {}
     for name in names:
         mine = a.slides == name
@@ -182,11 +201,11 @@ def retrieve(
     overall, path = {"within": within, "across": across}, None
     if out is not None:
         data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out,
-                             parts=root.names_by_split(names))  # fmt: skip
+                             parts=root.names_by_split(names), seen=scored.seen)  # fmt: skip
         path = write_scores(out, "retrieval", 1, {"k": k, "similarity": "cosine"}, data, [], RETRIEVAL_PACKAGES,
                              time.monotonic() - began, slides, overall)  # fmt: skip
-    notes = (f"{left_out} spots left out: they have only one of the embeddings",) if left_out else ()
-    return Scores(overall, slides, notes, path)
+    notes = [f"{left_out} spots left out: they have only one of the embeddings"] if left_out else []
+    return Scores(overall, slides, (*notes, *scored.notes), path)
 
 
 def _both_in(folder: str | Path | pd.DataFrame | Embeddings) -> list[Path]:

@@ -13,6 +13,9 @@ from .embeddings import read_embeddings as read_embeddings
 from .embeddings import write_embeddings as write_embeddings
 from .pixels import augment as augment
 from .pixels import resize as resize
+from .provenance import PROVENANCE as PROVENANCE
+from .provenance import Provenance as Provenance
+from .provenance import read_provenance as read_provenance
 from .sources import VERIFIED as VERIFIED
 from .sources import Source as Source
 from .sources import open_source as open_source

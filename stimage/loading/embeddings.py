@@ -1,9 +1,11 @@
 """Embeddings of spots as files: one vector a spot, with the spot's slide and the model's name."""
 
+import json
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,10 @@ import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.files import listed, replacing, room_for
+from stimage.loading.provenance import Provenance
 
 EMBEDDING_COLUMNS = ("spot_id", "slide", "embedding")
-MODEL = b"model"  # the key of the schema's metadata
+MODEL, SEEN = b"model", b"provenance"  # keys of the schema's metadata
 KINDS = ("images", "genes", "text")  # what of spots is embedded
 ROW_GROUP = 4096  # spots
 
@@ -25,28 +28,30 @@ TABLE = Path("table")  # what errors call a table in memory
 
 @dataclass(frozen=True, eq=False)
 class Embeddings:
-    """Vectors of n spots, float32 (n, d), in the order of their ids; ``model`` is None where the files don't name it.
+    """Vectors of n spots, float32 (n, d), in the order of their ids.
 
-    ``spot_ids`` and ``slides`` are arrays of str (n,).
+    ``spot_ids`` and ``slides`` are arrays of str (n,). ``model`` names the model, and ``provenance`` tells what it has
+    seen; None where the files don't say it.
     """
 
     spot_ids: np.ndarray
     slides: np.ndarray
     vectors: np.ndarray
     model: str | None = None
+    provenance: Provenance | None = None
 
     def __len__(self) -> int:
         return len(self.spot_ids)
 
     def take(self, rows: np.ndarray) -> "Embeddings":
         """Return some embeddings, by number of row or by a bool for each."""
-        return Embeddings(self.spot_ids[rows], self.slides[rows], self.vectors[rows], self.model)
+        return Embeddings(self.spot_ids[rows], self.slides[rows], self.vectors[rows], self.model, self.provenance)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table by spot id: ``slide``, then a column a number of the vector; ``attrs["model"]``."""
+        """Return a table by spot id: ``slide``, then a column a number of the vector; ``attrs`` has the model's."""
         table = pd.DataFrame(self.vectors, pd.Index(self.spot_ids, name="spot_id"))
         table.insert(0, "slide", self.slides)
-        table.attrs["model"] = self.model
+        table.attrs |= {"model": self.model, "provenance": self.provenance and self.provenance.record}
         return table
 
 
@@ -73,7 +78,8 @@ def read_embeddings(
     if isinstance(path, Embeddings):
         return path
     if isinstance(path, pd.DataFrame):
-        return _joined(TABLE, [TABLE], [_of_table(TABLE, path.copy(), slide_names, path.attrs.get("model"))])
+        said = (path.attrs.get(name) for name in ("model", "provenance"))
+        return _joined(TABLE, [TABLE], [_of_table(TABLE, path.copy(), slide_names, *said)])
     if not isinstance(path, str | os.PathLike):
         raise ValueError(f"embeddings: a {type(path).__name__} is none; pass what embed returns, a table with the "
                          "spot ids as its index, or a path")  # fmt: skip
@@ -92,7 +98,12 @@ def read_embeddings(
 
 
 def write_embeddings(
-    path: str | os.PathLike, spot_ids: Sequence[str], slide: str, vectors: np.ndarray, model: str
+    path: str | os.PathLike,
+    spot_ids: Sequence[str],
+    slide: str,
+    vectors: np.ndarray,
+    model: str,
+    provenance: Provenance | None = None,
 ) -> None:
     """Write a slide's embeddings into one Parquet file; the same input gives the same bytes.
 
@@ -102,6 +113,8 @@ def write_embeddings(
         The file. It is there once it is whole.
     spot_ids, vectors
         n ids, and float (n, d), written as float32.
+    provenance
+        What the model has seen, if it is known: slides that it was trained on are then not scored in silence.
 
     Raises
     ------
@@ -111,7 +124,7 @@ def write_embeddings(
     vectors = np.ascontiguousarray(vectors, np.float32)
     if vectors.ndim != 2 or len(vectors) != len(spot_ids):
         raise DataError(f"{slide}: {len(spot_ids)} spot ids and vectors of shape {vectors.shape} do not match")
-    writer = EmbeddingWriter(Path(path), slide, model, vectors.shape[1])
+    writer = EmbeddingWriter(Path(path), slide, model, vectors.shape[1], provenance)
     try:
         writer.add(list(map(str, spot_ids)), vectors)
         writer.finish()
@@ -126,9 +139,10 @@ class _Discarded(Exception):
 class EmbeddingWriter:
     """A slide's file, written some thousand spots at a time; it gets its name when it is whole."""
 
-    def __init__(self, path: Path, slide: str, model: str, width: int):
+    def __init__(self, path: Path, slide: str, model: str, width: int, provenance: Provenance | None = None):
         kinds = (pa.string(), pa.string(), pa.list_(pa.float32(), width))
-        self.schema = pa.schema(list(zip(EMBEDDING_COLUMNS, kinds)), {MODEL: model.encode()})
+        said = {MODEL: model.encode()} | ({SEEN: json.dumps(provenance.record)} if provenance else {})
+        self.schema = pa.schema(list(zip(EMBEDDING_COLUMNS, kinds)), said)
         self.path, self.slide, self.width, self.waiting = path, slide, width, []
         self.open = ExitStack()
         half = self.open.enter_context(replacing(path))
@@ -175,9 +189,18 @@ def _read_parquet(path: Path) -> Embeddings:
         raise DataError(f"{path}: vectors have the lengths {sorted(map(str, lengths))}; they must have one")
     values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).astype(np.float32)
     vectors = values.reshape(len(table), lengths[0] if lengths else 0)
-    model = (table.schema.metadata or {}).get(MODEL)
+    said = table.schema.metadata or {}
+    model, seen = said.get(MODEL), _seen(said[SEEN], path) if SEEN in said else None
     spot_ids, slides = (np.array(table[name].to_pylist(), dtype=str) for name in EMBEDDING_COLUMNS[:2])
-    return Embeddings(spot_ids, slides, vectors, model.decode() if model else None)
+    return Embeddings(spot_ids, slides, vectors, model.decode() if model else None, seen)
+
+
+def _seen(text: bytes, path: Path) -> Provenance:
+    try:
+        record = json.loads(text)
+    except ValueError:
+        record = None  # which is told as damaged
+    return Provenance.parse(record, path)
 
 
 def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
@@ -189,7 +212,11 @@ def _read_csv(path: Path, slide_names: Iterable[str] | None) -> Embeddings:
 
 
 def _of_table(
-    path: Path, table: pd.DataFrame, slide_names: Iterable[str] | None, model: str | None = None
+    path: Path,
+    table: pd.DataFrame,
+    slide_names: Iterable[str] | None,
+    model: str | None = None,
+    provenance: dict | None = None,
 ) -> Embeddings:
     if path is TABLE and isinstance(table.index, pd.RangeIndex):
         raise DataError(f"{path}: its index is numbered; make the spot ids its index, as by table.set_index('spot_id')")
@@ -201,7 +228,8 @@ def _of_table(
         )
     if slides is None:
         slides = _slides_of(path, ids, slide_names)
-    return Embeddings(ids, slides, table.to_numpy(np.float32), model)
+    seen = None if provenance is None else Provenance.parse(provenance, path)
+    return Embeddings(ids, slides, table.to_numpy(np.float32), model, seen)
 
 
 def _slides_of(path: Path, spot_ids: np.ndarray, slide_names: Iterable[str] | None) -> np.ndarray:
@@ -240,4 +268,7 @@ def _joined(path: Path, files: list[Path], parts: list[Embeddings]) -> Embedding
     same = np.flatnonzero(ids[1:] == ids[:-1])
     if len(same):
         raise DataError(f"{path}: spot {str(ids[same[0]])!r} occurs twice; keep one of its rows")
-    return Embeddings(ids, slides[order], vectors[order], parts[0].model)
+    seen = [part.provenance for part in parts if part.provenance]
+    return Embeddings(
+        ids, slides[order], vectors[order], parts[0].model, reduce(Provenance.joined, seen) if seen else None
+    )

@@ -29,6 +29,7 @@ from .counts.sparse_hdf5 import stored_rows as stored_rows
 from .counts.wide_csv import make_unique as make_unique
 from .counts.wide_csv import parse_header as parse_header
 from .counts.writing import write_h5 as write_h5
+from .freshness import ASKING as ASKING
 from .freshness import file_digest as file_digest
 from .freshness import root_digest as root_digest
 from .freshness import slide_digests as slide_digests

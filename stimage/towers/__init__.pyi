@@ -9,9 +9,6 @@ from .options import TowerOptions as TowerOptions
 from .presets import is_cached as is_cached
 from .presets import missing as missing
 from .presets import presets as presets
-from .provenance import PROVENANCE as PROVENANCE
-from .provenance import Provenance as Provenance
-from .provenance import read_provenance as read_provenance
 from .reading import read_beside as read_beside
 from .reading import tokenizer_of as tokenizer_of
 from .two_towers import CLIP_MEAN as CLIP_MEAN

@@ -14,8 +14,8 @@ from stimage.core.files import replacing_folder
 from stimage.core.results import as_json, record_results
 from stimage.figures.curves import training_curves
 from stimage.figures.style import save
+from stimage.loading.provenance import PROVENANCE
 from stimage.publishing.pushing import push_folder
-from stimage.towers.provenance import PROVENANCE
 from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import Any
 
 from stimage.genes.panels import chosen_on
+from stimage.loading.provenance import Provenance, read_provenance
 from stimage.loading.sources import open_source
-from stimage.towers.provenance import Provenance, read_provenance
 from stimage.training.parts import Parts
 from stimage.training.settings.groups import Settings
 
