@@ -19,7 +19,7 @@ from stimage.slides.images.reader import image_info
 PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "stimage"
 SCRIPTS_ONLY = {  # jobs that Python has no function for: their messages name the option alone
-    "collection/meta/making.py", "evaluation/tables.py", "genes/numbering.py", "slides/splits/dealing.py",
+    "collection/meta/making.py", "evaluation/tables/comparing.py", "genes/numbering.py", "slides/splits/dealing.py",
     "publishing/engines.py", "cli/options.py", "cli/evaluation.py", "cli/command.py",
 }  # fmt: skip
 COMMANDS = ("{DEAL}", "{NUMBER}", "{command}", "torchrun")  # whole commands of a shell

@@ -1,7 +1,12 @@
-"""Put several results.json side by side: a line each, their overall figures as columns.
+"""Put several results.json side by side: a line each, their overall figures as columns; and their paired differences.
 
 Prints, and writes as Markdown and LaTeX, the figures that matter most: macro-F1 of the probe and its baselines; the
 three embedding scores; Pearson's r and its baselines; recall@10. comparison.csv has all of them, as --all prints them.
+In brackets are 95 % intervals over what was held out (slides, studies or patients; six or more).
+
+differences has each later result less the first, group by group: what makes a group hard for both falls out. Where the
+interval holds 0, the results may be as good as each other.
+
 Refuses to mix protocols, configurations, seeds or spots: such figures can't be compared.
 """
 
@@ -18,18 +23,26 @@ SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 def main() -> None:
     args = parse_arguments()
     folders = [(path if path.is_dir() else path.parent).resolve().name for path in args.results]
-    table, notes = evaluation.compare_results(args.results, args.names or folders, args.figures)
-    shown = table if args.all or args.figures else evaluation.main_scores(table)
-    for note in notes:
+    found = evaluation.compare_results(args.results, args.names or folders, args.figures)
+    every = args.all or args.figures
+    shown = found.scores if every else evaluation.main_scores(found.scores)
+    apart = found.differences if every else evaluation.main_differences(found.differences)
+    for note in found.notes:
         print(f"note: {note}")
     for form in evaluation.TABLE_FORMATS:
-        path = args.out / f"comparison{SUFFIX[form]}"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, evaluation.format_table(table if form == "csv" else shown, form))
+        write(args.out / f"comparison{SUFFIX[form]}", found.scores if form == "csv" else shown, form)
+        write(args.out / f"differences{SUFFIX[form]}", found.differences if form == "csv" else apart, form)
     print(evaluation.format_table(shown, "markdown"))
-    if len(shown[0]) < len(table[0]):
-        print(f"{len(shown[0]) - 1} of {len(table[0]) - 1} figures: --all shows the others too")
-    print(f"tables: {args.out}/comparison.md, .tex and .csv")
+    if len(apart) > 1:
+        print(evaluation.format_table(apart, "markdown"))
+    if len(shown[0]) < len(found.scores[0]):
+        print(f"{len(shown[0]) - 1} of {len(found.scores[0]) - 1} figures: --all shows the others too")
+    print(f"tables: {args.out}/comparison.md, .tex and .csv, and differences beside them")
+
+
+def write(path: Path, table: list[list[str]], form: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, evaluation.format_table(table, form))
 
 
 def parse_arguments() -> argparse.Namespace:

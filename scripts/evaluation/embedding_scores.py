@@ -53,11 +53,17 @@ def score(spots: evaluation.LabelledSpots, norm: str, most: int) -> tuple[dict[s
             by_slide[slide] = scores.embedding_scores(x[mine], spots.labels[mine], most)
         except DataError as error:  # one class on this slide; others can be scored
             by_slide[slide] = {"spots": int(mine.sum()), "left_out": str(error)}
-    scored = [{name: value for name, value, _ in evaluation.score_items(entry)} for entry in by_slide.values()]
-    scored = [entry for entry in scored if "silhouette" in entry]
-    mean = {name: _spread([entry[name] for entry in scored]) for name in SHOWN} if scored else {}
+    scored = {slide: values_of(entry) for slide, entry in by_slide.items() if "silhouette" in entry}
+    mean: dict = {name: _spread([entry[name] for entry in scored.values()]) for name in SHOWN} if scored else {}
+    if scored:
+        mean["intervals"] = {n: scores.mean_interval([e[n] for e in scored.values()], list(scored)) for n in SHOWN}
     mixing = scores.batch_mixing(x, spots.labels, of_slide, most)
     return by_slide, {"pooled": pooled, "over_slides": mean, "batch_mixing": mixing}
+
+
+def values_of(entry: dict) -> dict:
+    """Return figure → value of a slide."""
+    return {score.name: score.value for score in evaluation.score_items(entry)}
 
 
 def table(entries: dict[str, dict]) -> str:
@@ -65,7 +71,7 @@ def table(entries: dict[str, dict]) -> str:
     width = max(map(len, entries))
     lines = [f"{'':{width}}  spots  " + "  ".join(f"{name:>17}" for name in SHOWN)]
     for name, entry in entries.items():
-        found = {figure: value for figure, value, _ in evaluation.score_items(entry)}
+        found = values_of(entry)
         cells = entry.get("left_out") or "  ".join(f"{found[figure]:17.4f}" for figure in SHOWN)
         lines.append(f"{name:{width}}  {entry['spots']:>5}  {cells}")
     return "\n".join(lines)

@@ -116,7 +116,7 @@ def draw_genes(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
     need_counts([spots.slide], "drawing genes", OTHER)
     one = evaluation.EmbeddedSlide(spots.slide, np.array(ids), np.zeros((len(ids), 0), np.float32))
-    values, _ = evaluation.read_expression(one, Panel(tuple(args.genes), args.gene_table), NORMALISE)
+    values = evaluation.read_expression(one, Panel(tuple(args.genes), args.gene_table), NORMALISE).values
     genes = dict(zip(evaluation.titles_of(args.genes, args.gene_table, spots.slide.species), values.T))
     return {
         f"genes_{spots.slide.name}": figures.gene_maps(

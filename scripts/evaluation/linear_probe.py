@@ -47,6 +47,12 @@ def table(probed: stimage.Scores) -> str:
     for name, entry in [*entries.items(), ("pooled", pooled)]:
         cells = entry.get("left_out") or "  ".join(_cell(entry[one]["macro_f1"]) for one in shown)
         lines.append(f"{name:{width}}  {entry['spots']:>5}  {cells}")
+    lines += ["", "macro-F1 of all test spots together, and its 95 % interval over groups:"]
+    for name in shown:
+        interval = pooled[name]["intervals"]["macro_f1_together"]
+        lines.append(f"{name:{width}}  {interval['value']:.3f}: {stimage.scores.told(interval)}")
+    for name, interval in pooled["above"]["intervals"].items():
+        lines.append(f"embedding above {name}  {interval['value']:+.3f}: {stimage.scores.told(interval)}")
     return "\n".join(lines)
 
 

@@ -5,10 +5,15 @@ original    one gene, ridge regression, random spots of each slide, then one sli
 hest        HEST-Benchmark to the letter: (study, patient) groups held out, genes chosen with the test slides in view.
 fixed       groups held out, genes and penalty chosen on training slides alone, baselines beside it.
 neighbours  as fixed, but a spot has the mean expression of its nearest spots of training slides, after BLEEP.
+
+The 95 % interval is over the groups that are held out, six or more. The noise ceiling is the r that a predictor could
+reach which knew each spot's rates: of the genes for which the counts can tell it, r is also given as a share of it.
 """
 
 import argparse
 from pathlib import Path
+
+import numpy as np
 
 import stimage
 from stimage.cli.evaluation import ELSEWHERE, add_seen
@@ -27,10 +32,16 @@ def main() -> None:
     )  # fmt: skip
     for note in found.notes:
         print(note if note.startswith("map: ") else f"note: {note}")
-    baselines = found.overall.get("per_slide", {}).get("baselines", {})
+    overall = found.overall
+    baselines, above = (overall.get("per_slide", {}).get(key, {}) for key in ("baselines", "above"))
     beside = [f"{name.replace('_', ' ')} {scores['pearson']['mean']:.3f}" for name, scores in baselines.items()]
     beside = f" (baselines: {', '.join(beside)})" if beside else ""
-    print(f"Pearson's r {found.overall['pearson']['mean']:.3f}{beside}: {found.path}")
+    print(f"Pearson's r {overall['pearson']['mean']:.3f}{beside}: {found.path}")
+    print(f"95 % interval: {stimage.scores.told(overall['intervals']['pearson'])}")
+    for name, interval in above.get("intervals", {}).items():
+        print(f"above {name.replace('_', ' ')} by {interval['value']:.3f}: {stimage.scores.told(interval)}")
+    share = overall["of_ceiling"]["mean"]
+    print("noise ceiling: not known of any gene" if np.isnan(share) else f"of the noise ceiling: {share:.0%}")
 
 
 def parse_arguments() -> argparse.Namespace:

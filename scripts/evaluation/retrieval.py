@@ -1,7 +1,8 @@
 """Retrieval between two embeddings of the same spots, such as of images and of genes: recall@k and median rank.
 
 Each spot's partner is ranked by cosine similarity among the spots of its slide (within), and among all (across), both
-ways: a_to_b looks for partners in --other, b_to_a in --embeddings. A tie counts against the model. Of a tuned model:
+ways: a_to_b looks for partners in --other, b_to_a in --embeddings. A tie counts against the model. 95 % intervals of
+recalls are over slides, or over what --split-by says. Of a tuned model:
 
     embed_spots.py ROOT --model RUN/model --space joint --of images genes --out JOINT
     retrieval.py --root ROOT --embeddings JOINT --out OUT
@@ -28,6 +29,9 @@ def main() -> None:
         recalls, ranks = ([scores[way][key] for way in ("a_to_b", "b_to_a")] for key in (most, "median_rank"))
         print(f"{name} slides: {most} {recalls[0]:.3f} and {recalls[1]:.3f} (chance {scores['chance'][most]:.3f}), "
               f"median rank {ranks[0]:,.1f} and {ranks[1]:,.1f} of {scores['candidates']:,.1f}")  # fmt: skip
+        for way in ("a_to_b", "b_to_a"):
+            interval = scores[way]["intervals"][most]
+            print(f"  {way} {most} {interval['value']:.3f}: {stimage.scores.told(interval)}")
     print(f"results: {found.path}")
 
 

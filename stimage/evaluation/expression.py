@@ -10,8 +10,10 @@ from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from stimage.core.errors import DataError
-from stimage.evaluation.expression_data import EmbeddedSlide, read_expression
+from stimage.evaluation.averages import mean_and_std
+from stimage.evaluation.expression_data import EmbeddedSlide, Expression, read_expression
 from stimage.genes.panels import Panel
+from stimage.scores.ceilings import Ceilings
 from stimage.scores.folds import random_folds
 from stimage.scores.ridge import RidgeFit, fair_pearson, pearson, ridge_path
 
@@ -66,12 +68,6 @@ def original_on_slide(vectors: np.ndarray, target: np.ndarray) -> dict:
             r[i, j] = pearson(truth[:, None], predicted[:, None])[0]
     best = int(validation.mean(1).argmin())
     return {"best_alpha": ALPHAS[best], "n": n, "mse": mean_and_std(error[best]), "pearson": mean_and_std(r[best])}
-
-
-def mean_and_std(values: Sequence[float]) -> dict:
-    """Return the mean and the sample standard deviation (NaN of fewer than two)."""
-    mean = float(np.mean(values)) if len(values) else float("nan")
-    return {"mean": mean, "std": float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")}
 
 
 def original_ridge(alpha: float) -> Ridge:
@@ -192,8 +188,8 @@ def place_features(xy: np.ndarray) -> np.ndarray:
     return np.stack([x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3], 1)
 
 
-def fair_scores(truth: np.ndarray, predicted: np.ndarray) -> dict:
-    """Score predictions of many genes (n x genes).
+def fair_scores(truth: np.ndarray, predicted: np.ndarray, ceilings: Ceilings) -> dict:
+    """Score predictions of many genes (n x genes), beside their noise ceilings.
 
     A gene that does not vary in the truth is left out of the mean, and counted; a prediction that does not vary where
     the truth does scores 0. So the mean is NaN only if no gene varies.
@@ -206,13 +202,34 @@ def fair_scores(truth: np.ndarray, predicted: np.ndarray) -> dict:
         "mse": float(np.mean((np.asarray(truth, np.float64) - predicted) ** 2)),
         "genes": int(known.sum()),
         "constant_genes": int((~known).sum()),
-    }
+    } | beside_ceiling(r, ceilings)
 
 
-def with_counts(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[EmbeddedSlide, np.ndarray]:
+def beside_ceiling(r: np.ndarray, ceilings: Ceilings) -> dict:
+    """Return what share of the noise ceiling correlations reach (r: genes).
+
+    Returns
+    -------
+    dict
+        ``ceiling``, the mean over the genes whose ceiling is known, and ``of_ceiling``, their mean r divided by it: NaN
+        if there is no such gene; ``ceiling_genes``, their number.
+    """
+    both = np.isfinite(r) & np.isfinite(ceilings.known)
+    mean = float(ceilings.known[both].mean()) if both.any() else float("nan")
+    share = float(r[both].mean()) / mean if both.any() else float("nan")
+    return {"ceiling": mean, "of_ceiling": share, "ceiling_genes": int(both.sum())}
+
+
+def gene_ceilings(genes: Sequence[str], r: np.ndarray, ceilings: Ceilings) -> dict[str, dict]:
+    """Return gene → its noise ceiling, NaN where it is not known, its standard error, and r as a share of it."""
+    rows = zip(genes, ceilings.known.tolist(), ceilings.error.tolist(), (r / ceilings.known).tolist())
+    return {gene: {"ceiling": value, "error": error, "of_ceiling": share} for gene, value, error, share in rows}
+
+
+def with_counts(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[EmbeddedSlide, Expression]:
     """Return the spots of a slide that have a count at all, and their expression of a panel."""
-    values, totals = read_expression(one, panel, kind)
-    kept = totals > 0
+    read = read_expression(one, panel, kind)
+    kept = read.totals > 0
     if not kept.any():
         raise DataError(f"{one.slide.counts}: no spot that has an embedding has a count")
-    return one.take(kept), values[kept]
+    return one.take(kept), read.take(kept)

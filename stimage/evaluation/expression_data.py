@@ -11,6 +11,7 @@ from stimage.core.errors import DataError
 from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.loading.embeddings import Embeddings
+from stimage.scores.ceilings import count_noise
 from stimage.slides.catalog import Slide
 from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots, open_spots
@@ -29,6 +30,24 @@ class EmbeddedSlide:
 
     def take(self, rows: np.ndarray) -> "EmbeddedSlide":
         return EmbeddedSlide(self.slide, self.spot_ids[rows], self.vectors[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """Log expression of n spots: ``values`` (float32, n x genes), each spot's total count over all genes, and the
+    ``scale`` of its counts: values are log1p(scale * count) (both n)."""
+
+    values: np.ndarray
+    totals: np.ndarray
+    scale: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Expression":
+        return Expression(self.values[rows], self.totals[rows], self.scale[rows])
+
+    def noise(self) -> np.ndarray:
+        """Return the variance that counting gives each value (float32, n x genes): see `count_noise`."""
+        scale = np.where(self.scale > 0, self.scale, 1)
+        return count_noise(np.rint(np.expm1(self.values, dtype=np.float64) / scale[:, None]), scale)
 
 
 def embedded_slides(
@@ -58,18 +77,13 @@ def embedded_slides(
     return found, without
 
 
-def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> Expression:
     """Read a panel's expression of a slide's spots, in the memory of some rows of the file and of the result.
 
     Parameters
     ----------
     kind
-        How counts are normalised; see `stimage.genes.normalise.Normalisation`.
-
-    Returns
-    -------
-    values, totals
-        float32 (n x genes), and each spot's total count over all genes (n).
+        How counts are normalised: "log1p" or "median-log1p"; see `stimage.genes.normalise.Normalisation`.
 
     Raises
     ------
@@ -84,7 +98,7 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[np.nda
     for some, rows in spots.blocks(at):
         totals[some] = rows.totals()
         values[some] = normal.dense(rows.dense(places, len(panel.genes)), totals[some])
-    return values, totals
+    return Expression(values, totals, normal.scale(totals))
 
 
 def read_places(one: EmbeddedSlide) -> tuple[np.ndarray, np.ndarray]:

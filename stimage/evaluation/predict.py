@@ -1,19 +1,21 @@
 """Running the protocols of expression prediction over slides: scores by slide and overall."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from stimage.core.errors import DataError
+from stimage.evaluation.averages import beside_baselines, finite, fold_intervals, mean_and_std, mean_scores
 from stimage.evaluation.expression import (
     SlidePrediction,
+    beside_ceiling,
     fair_scores,
     fit_fixed,
     fit_neighbours,
+    gene_ceilings,
     hest_fold,
     leave_out,
-    mean_and_std,
     original_on_slide,
     original_ridge,
     place_features,
@@ -25,6 +27,8 @@ from stimage.genes.dispersion import common_genes
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
 from stimage.loading.embeddings import Embeddings
+from stimage.scores.ceilings import noise_ceilings
+from stimage.scores.intervals import mean_interval
 from stimage.scores.ridge import RidgeFit, fair_pearson, pearson
 from stimage.slides.catalog import Slide
 from stimage.slides.names import fold_name
@@ -91,24 +95,34 @@ def run_original(task: PredictionTask, gene: str) -> PredictionScores:
 
     Each slide is predicted from the one before it, with the alpha that was best there.
     """
-    panel, outcome = Panel((gene,), task.gene_table), PredictionScores()
-    read = [with_counts(one, panel, "median-log1p") for one in task.slides]
+    panel, outcome, transfer = Panel((gene,), task.gene_table), PredictionScores(), []
+    expressed = [with_counts(one, panel, "median-log1p") for one in task.slides]
+    read = [(one, expression.values) for one, expression in expressed]
+    tops = {one.slide.name: noise_ceilings(known.values, known.noise()) for one, known in expressed}
     for one, values in read:
         try:
-            outcome.slides[one.slide.name] = original_on_slide(one.vectors, values[:, 0])
+            found = original_on_slide(one.vectors, values[:, 0])
         except DataError as error:
             raise DataError(f"{one.slide.name}: {error}") from None
-    transfer = []
+        outcome.slides[one.slide.name] = found | beside_ceiling(_row(found["pearson"]["mean"]), tops[one.slide.name])
     for (source, known), (one, values) in zip([read[-1], *read[:-1]], read) if len(read) > 1 else ():
         alpha = outcome.slides[source.slide.name]["best_alpha"]
         predicted = original_ridge(alpha).fit(source.vectors, known).predict(one.vectors).reshape(values.shape)
         r, error = pearson(values, predicted)[0], np.mean((predicted - values) ** 2)
         transfer.append({"trained_on": source.slide.name, "tested_on": one.slide.name, "alpha": alpha, "n": len(one),
-                         "mse": float(error), "pearson": float(r)})  # fmt: skip
+                         "mse": float(error), "pearson": float(r),
+                         "of_ceiling": beside_ceiling(_row(r), tops[one.slide.name])["of_ceiling"]})  # fmt: skip
         task.show(SlidePrediction(one, panel.genes, values, predicted, source.slide.name))
-    means = {key: mean_and_std([s[key]["mean"] for s in outcome.slides.values()]) for key in ("mse", "pearson")}
-    outcome.overall = {"gene": gene, **means, "transfer": transfer}
+    by_slide = {key: [s[key]["mean"] for s in outcome.slides.values()] for key in ("mse", "pearson")}
+    by_slide["of_ceiling"] = [s["of_ceiling"] for s in outcome.slides.values()]
+    means = {key: mean_and_std(finite(values)) for key, values in by_slide.items()}
+    intervals = {key: mean_interval(values, list(outcome.slides)) for key, values in by_slide.items()}
+    outcome.overall = {"gene": gene, **means, "intervals": intervals, "transfer": transfer}
     return outcome
+
+
+def _row(value: float) -> np.ndarray:
+    return np.array([value], np.float64)
 
 
 def run_hest(task: PredictionTask) -> PredictionScores:
@@ -117,25 +131,32 @@ def run_hest(task: PredictionTask) -> PredictionScores:
     One constant gene makes the means NaN; the results name such genes.
     """
     (panel,) = task.panels([task.slides])
-    targets = {one.slide.name: read_expression(one, panel, "log1p")[0] for one in task.slides}
+    targets = {one.slide.name: read_expression(one, panel, "log1p") for one in task.slides}
     outcome, by_fold = PredictionScores(), []
     for train, test in task.parts():
-        truth = [targets[one.slide.name] for one in test]
+        known = [targets[one.slide.name] for one in test]
+        truth, noise = [one.values for one in known], [one.noise() for one in known]
         predicted, facts = hest_fold(
             np.concatenate([one.vectors for one in train]),
-            np.concatenate([targets[one.slide.name] for one in train]),
+            np.concatenate([targets[one.slide.name].values for one in train]),
             np.concatenate([one.vectors for one in test]),
         )
         r = pearson(np.concatenate(truth), predicted)
         constant = [gene for gene, value in zip(panel.genes, r) if np.isnan(value)]
         held = [one.slide.name for one in test]
-        by_fold.append({"test": held, "n": len(predicted), "pearson": float(r.mean()), "constant": constant, **facts})
-        for one, own, part in zip(test, truth, np.split(predicted, np.cumsum([len(one) for one in test])[:-1])):
-            outcome.slides[one.slide.name] = {"n": len(one), "pearson": float(pearson(own, part).mean())}
+        tops = noise_ceilings(np.concatenate(truth), np.concatenate(noise))
+        by_fold.append({"test": held, "n": len(predicted), "pearson": float(r.mean()), "constant": constant, **facts,
+                        **beside_ceiling(r, tops), "ceilings": gene_ceilings(panel.genes, r, tops)})  # fmt: skip
+        parts = np.split(predicted, np.cumsum([len(one) for one in test])[:-1])
+        for one, own, spread, part in zip(test, truth, noise, parts):
+            r = pearson(own, part)
+            beside = beside_ceiling(r, noise_ceilings(own, spread))
+            outcome.slides[one.slide.name] = {"n": len(one), "pearson": float(r.mean()), **beside}
             task.show(SlidePrediction(one, panel.genes, own, part, f"{len(train)} slides"))
     means = [fold["pearson"] for fold in by_fold]
     spread = {"mean": float(np.mean(means)), "std": float(np.std(means))}  # of the population, as there
-    outcome.overall = {"pearson": spread, "genes": list(panel.genes), "folds": by_fold}
+    outcome.overall = {"pearson": spread, "of_ceiling": mean_and_std(finite([f["of_ceiling"] for f in by_fold])),
+                       "intervals": fold_intervals(by_fold), "genes": list(panel.genes), "folds": by_fold}  # fmt: skip
     return outcome
 
 
@@ -173,31 +194,33 @@ def _run_held_out(task: PredictionTask, fit: Fit) -> PredictionScores:
         predicted = {name: [model(features(one)) for one in tested] for name, (model, _, features) in models.items()}
         alphas = {name: alpha for name, (_, alpha, _) in models.items() if alpha}
         facts = {"test": [one.slide.name for one in test], "alphas": alphas}
-        by_fold.append(facts | _of_fold([one.values for one in tested], predicted, panel))
+        by_fold.append(facts | _of_fold(tested, predicted, panel))
         for k, one in enumerate(tested):
-            by_name = {name: fair_scores(one.values, p[k]) for name, p in predicted.items()}
-            outcome.slides[one.spots.slide.name] = _beside(by_name)
+            tops = noise_ceilings(one.values, one.noise)
+            by_name = {name: fair_scores(one.values, p[k], tops) for name, p in predicted.items()}
+            outcome.slides[one.spots.slide.name] = beside_baselines(by_name)
             said = predicted["embeddings"][k]
             task.show(SlidePrediction(one.spots, panel.genes, one.values, said, f"{len(train)} slides"))
-    outcome.overall = _means(outcome.slides.values(), by_fold) | {"folds": by_fold}
+    outcome.overall = mean_scores(outcome.slides, by_fold, task.groups) | {"folds": by_fold}
     return outcome
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The n spots of a slide that have a count, with their expression (n x genes) and places (n x 2)."""
+    """The n spots of a slide that have a count, with their expression, its noise (n x genes) and places (n x 2)."""
 
     spots: EmbeddedSlide
     values: np.ndarray
+    noise: np.ndarray
     xy: np.ndarray
 
     def take_genes(self, columns: Sequence[int]) -> "Measured":
-        return Measured(self.spots, self.values[:, columns], self.xy)
+        return Measured(self.spots, self.values[:, columns], self.noise[:, columns], self.xy)
 
 
 def _measured(one: EmbeddedSlide, panel: Panel) -> Measured:
-    spots, values = with_counts(one, panel, "median-log1p")
-    return Measured(spots, values, read_places(spots)[0])
+    spots, read = with_counts(one, panel, "median-log1p")
+    return Measured(spots, read.values, read.noise(), read_places(spots)[0])
 
 
 def _ridge(
@@ -240,34 +263,15 @@ def _fit_all(known: Sequence[Measured], groups: Sequence[str], fit: Fit) -> dict
     }
 
 
-def _of_fold(truth: Sequence[np.ndarray], predicted: Mapping[str, Sequence[np.ndarray]], panel: Panel) -> dict:
+def _of_fold(tested: Sequence[Measured], predicted: Mapping[str, Sequence[np.ndarray]], panel: Panel) -> dict:
     """Score a fold's test spots together, and by gene."""
-    whole, joined = np.concatenate(truth), {name: np.concatenate(parts) for name, parts in predicted.items()}
-    by_gene = dict(zip(panel.genes, fair_pearson(whole, joined["embeddings"]).tolist()))
-    return _beside({name: fair_scores(whole, part) for name, part in joined.items()}) | {"by_gene": by_gene}
-
-
-def _beside(scores: Mapping[str, dict]) -> dict:
-    """Put the baselines' scores beside the embeddings'."""
-    rest = {name: {key: values[key] for key in ("pearson", "mse")} for name, values in scores.items()}
-    return scores["embeddings"] | {"baselines": {name: rest[name] for name in rest if name != "embeddings"}}
-
-
-def _means(by_slide: Iterable[dict], by_fold: Iterable[dict]) -> dict:
-    """Average over slides, and over folds; a slide none of whose genes varies is left out, and counted."""
-    result = {}
-    for name, many in (("per_slide", list(by_slide)), ("pooled", list(by_fold))):
-        known = [scores for scores in many if np.isfinite(scores["pearson"])]
-        result[name] = {"of": len(known), "left_out": len(many) - len(known), **_mean_of(known)}
-        result[name]["baselines"] = {
-            baseline: _mean_of([scores["baselines"][baseline] for scores in known])
-            for baseline in ("gene_mean", "coordinates")
-        }
-    return {"pearson": result["per_slide"]["pearson"], **result}
-
-
-def _mean_of(many: Sequence[Mapping[str, float]]) -> dict:
-    return {key: mean_and_std([scores[key] for scores in many]) for key in ("pearson", "mse")}
+    whole, noise = np.concatenate([one.values for one in tested]), np.concatenate([one.noise for one in tested])
+    joined = {name: np.concatenate(parts) for name, parts in predicted.items()}
+    r, tops = fair_pearson(whole, joined["embeddings"]), noise_ceilings(whole, noise)
+    return beside_baselines({name: fair_scores(whole, part, tops) for name, part in joined.items()}) | {
+        "by_gene": dict(zip(panel.genes, r.tolist())),
+        "ceilings": gene_ceilings(panel.genes, r, tops),
+    }
 
 
 def split_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:

@@ -10,6 +10,7 @@ from stimage.evaluation.baselines import colour_only, colour_statistics, majorit
 from stimage.evaluation.labelled import LabelledSpots
 from stimage.evaluation.spot_folds import block_folds, spot_blocks, spot_groups
 from stimage.scores.folds import PROBE_SPLITS, Fold, group_folds, random_folds
+from stimage.scores.intervals import paired_difference
 from stimage.scores.linear_probe import check_folds, predict_folds
 from stimage.scores.probe_scores import FoldPredictions, summarise
 from stimage.slides.splits.groups import merge_groups
@@ -95,9 +96,8 @@ def _within(
             if names == every:
                 raise
             done[names] = {"spots": len(some), "left_out": str(error)}
-    return ProbeScores(
-        {name: done[name,] for name in every}, {study: done[names] for study, names in studies.items()}, done[every]
-    )
+    by_study = {study: done[names] for study, names in studies.items()}
+    return ProbeScores({name: done[name,] for name in every}, by_study, _above(done[every]))
 
 
 def _held_out(spots: LabelledSpots, colours: np.ndarray | None, protocol: str, groups: np.ndarray) -> ProbeScores:
@@ -112,7 +112,7 @@ def _held_out(spots: LabelledSpots, colours: np.ndarray | None, protocol: str, g
     return ProbeScores(
         {name: part((name,)) for name in spots.slides},
         {study: part(names) for study, names in _studies(spots).items()},
-        _entry(spots.labels, labels, predicted, groups, protocol),
+        _above(_entry(spots.labels, labels, predicted, groups, protocol)),
     )
 
 
@@ -145,6 +145,14 @@ def _entry(
     return {"spots": len(counted), "classes": dict(zip(np.unique(names).tolist(), sizes))} | {
         name: summarise(one, labels, groups, all_named=protocol == "original") for name, one in predicted.items()
     }
+
+
+def _above(pooled: dict) -> dict:
+    """Add to scores how much the embedding's macro-F1 of all test spots is above each baseline's."""
+    of = {name: pooled[name]["intervals"]["macro_f1_together"] for name in CLASSIFIERS if name in pooled}
+    own = of.pop("embedding")
+    apart = {name: paired_difference(own, one) for name, one in of.items()}
+    return pooled | {"above": {name: one["value"] for name, one in apart.items()} | {"intervals": apart}}
 
 
 def _studies(spots: LabelledSpots) -> dict[str, tuple[str, ...]]:

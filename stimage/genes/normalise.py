@@ -56,8 +56,13 @@ class Normalisation:
             return np.log1p(counts).astype(np.float32)
         if self.kind == "original":
             totals = np.bincount(row, counts, len(totals))
-        scale = np.divide(self.median, totals, out=np.zeros(len(totals)), where=totals > 0)
-        return np.log1p(counts * scale[row]).astype(np.float32)
+        return np.log1p(counts * self.scale(totals)[row]).astype(np.float32)
+
+    def scale(self, totals: np.ndarray) -> np.ndarray:
+        """Return what each spot's counts are multiplied by before log1p, float64 (n): 0 where there is no count."""
+        if self.kind == "log1p":
+            return np.ones(len(totals))
+        return np.divide(self.median, totals, out=np.zeros(len(totals)), where=totals > 0)
 
     def dense(self, counts: np.ndarray, totals: np.ndarray) -> np.ndarray:
         """Normalise a matrix of counts (spots x genes of the panel); the rest is as in `__call__`."""

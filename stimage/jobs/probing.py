@@ -15,7 +15,7 @@ from stimage.evaluation.probe_scopes import rare_classes, run_probe
 from stimage.evaluation.results import data_identity, read_scores, write_scores
 from stimage.evaluation.seen import labelled_unseen, settle_seen
 from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
-from stimage.evaluation.tables import write_csv
+from stimage.evaluation.tables.forms import write_csv
 from stimage.jobs.roots import Root, open_root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, with_patients
 from stimage.loading.embeddings import KINDS, Embeddings, read_embeddings
@@ -23,7 +23,8 @@ from stimage.loading.provenance import Provenance
 from stimage.scores.folds import PROTOCOLS, SEEDS
 from stimage.scores.linear_probe import PENALTIES
 from stimage.scores.retrieval import retrieval_scores
-from stimage.scores.sgd_probe import SGD_PENALTIES
+from stimage.scores.sgd.probe import SGD_PENALTIES
+from stimage.slides.splits.groups import groups_of, merge_groups
 
 PROBE_VERSION = 2  # 1 split spots in the order of their ids
 PROBE_PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
@@ -77,7 +78,7 @@ def probe(
     -------
     Scores
         ``overall["pooled"]`` has macro-F1 and more for "embedding" and for the baselines "majority", "position" and
-        "colour"; ``overall["studies"]`` the same by study.
+        "colour", and "above", how much the embedding is above each; ``overall["studies"]`` the same by study.
 
     Raises
     ------
@@ -93,7 +94,7 @@ def probe(
     >>> table = stimage.embed(root, "clip")
     >>> scores = stimage.probe(root, table, split="random", colour=False)
     >>> sorted(scores.overall["pooled"])
-    ['classes', 'embedding', 'majority', 'position', 'spots']
+    ['above', 'classes', 'embedding', 'majority', 'position', 'spots']
     >>> 0 <= scores.overall["pooled"]["embedding"]["macro_f1"]["mean"] <= 1
     True
     """
@@ -164,7 +165,7 @@ def retrieve(
     -------
     Scores
         ``overall["within"]`` and ``overall["across"]``, each with ``a_to_b``, which looks for partners in ``other``,
-        and ``b_to_a``.
+        and ``b_to_a``. The intervals of recalls are over slides, or what ``split_by`` of the root says.
 
     Raises
     ------
@@ -197,7 +198,8 @@ def retrieve(
     for name in names:
         mine = a.slides == name
         slides[name] = retrieval_scores(a.vectors[mine], b.vectors[mine], ks=k)
-    within, across = retrieval_scores(a.vectors, b.vectors, a.slides, k), retrieval_scores(a.vectors, b.vectors, ks=k)
+    units = _units(root, a.slides)
+    within, across = (retrieval_scores(a.vectors, b.vectors, of, k, units) for of in (a.slides, None))
     overall, path = {"within": within, "across": across}, None
     if out is not None:
         data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out,
@@ -217,6 +219,15 @@ def _both_in(folder: str | Path | pd.DataFrame | Embeddings) -> list[Path]:
         raise DataError(f"{folder}: has no folders of two kinds of embeddings, images and genes; make both, or pass "
                         "other= (--other)")  # fmt: skip
     return found
+
+
+def _units(root: Root, slides: np.ndarray) -> np.ndarray:
+    """Return the slide of each spot, or what slides are split by: intervals are over these (n,)."""
+    if not root.splitting.by:
+        return slides
+    names = set(slides.tolist())
+    of_slide = merge_groups(groups_of([one for one in root.slides if one.name in names], root.splitting))
+    return np.array([of_slide[slide] for slide in slides.tolist()])
 
 
 def _pairs(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from stimage.evaluation.tables import score_items
+from stimage.evaluation.tables.forms import SCORE_COLUMNS, score_rows
 from stimage.jobs.roots import Root
 from stimage.slides.splits.splitting import SPLIT_BY, Splitting
 
@@ -36,10 +36,9 @@ class Scores:
 
     @property
     def table(self) -> pd.DataFrame:
-        """All scores, a row each: ``scope`` (a slide, or "overall"), ``figure``, ``value``, ``std``."""
-        rows = [(scope, *row) for scope, entry in self.slides.items() for row in score_items(entry)]
-        rows += [("overall", *row) for row in score_items(self.overall)]
-        return pd.DataFrame(rows, columns=["scope", "figure", "value", "std"])
+        """All scores, a row each: ``scope`` (a slide, or "overall"), ``figure``, ``value``, ``std``, and of the 95 %
+        interval ``low``, ``high`` and the number of ``groups`` that it is over."""
+        return pd.DataFrame(score_rows(self.slides, self.overall), columns=list(SCORE_COLUMNS))
 
 
 def grouping(split: str, patients: str | Path | None, no_study: str | None) -> Splitting:

@@ -1,3 +1,6 @@
+from .ceilings import Ceilings as Ceilings
+from .ceilings import count_noise as count_noise
+from .ceilings import noise_ceilings as noise_ceilings
 from .embedding_scores import NEIGHBOURS as NEIGHBOURS
 from .embedding_scores import SEED as SEED
 from .embedding_scores import batch_mixing as batch_mixing
@@ -12,6 +15,9 @@ from .folds import SEEDS as SEEDS
 from .folds import Fold as Fold
 from .folds import group_folds as group_folds
 from .folds import random_folds as random_folds
+from .intervals import mean_interval as mean_interval
+from .intervals import paired_difference as paired_difference
+from .intervals import told as told
 from .linear_probe import PENALTIES as PENALTIES
 from .linear_probe import check_folds as check_folds
 from .linear_probe import predict_folds as predict_folds
@@ -27,6 +33,6 @@ from .ridge import RidgeFit as RidgeFit
 from .ridge import fair_pearson as fair_pearson
 from .ridge import pearson as pearson
 from .ridge import ridge_path as ridge_path
-from .sgd_probe import SGD_PENALTIES as SGD_PENALTIES
+from .sgd.probe import SGD_PENALTIES as SGD_PENALTIES
 from .silhouette import silhouette_samples as silhouette_samples
 from .threads import one_thread as one_thread

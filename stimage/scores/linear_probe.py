@@ -7,10 +7,10 @@ import torch
 from sklearn.model_selection import StratifiedKFold
 
 from stimage.core.errors import DataError
-from stimage.scores import sgd_probe
 from stimage.scores.folds import PROTOCOLS, Fold
 from stimage.scores.logistic import TOLERANCE, fit_one_vs_rest, principal_axes
 from stimage.scores.probe_scores import FoldPredictions, confusion, macro_f1
+from stimage.scores.sgd.probe import SGD_PENALTIES, sgd_scores
 from stimage.scores.threads import one_thread
 
 # 1e-6 at unit norm is the authors' 1e-4 at norm 10, as CLIP has; less, a fit to the tolerance can't tell from 0
@@ -163,13 +163,13 @@ def _fitted(
 
 def _original(x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
     k = int(labels.max()) + 1
-    scores = sgd_probe.sgd_scores(x, labels, folds)
+    scores = sgd_scores(x, labels, folds)
     f1 = [
         [macro_f1(confusion(labels[fold.validation], validation.argmax(1), k), True) for validation, _ in by_alpha]
         for fold, by_alpha in zip(folds, scores)
     ]
     best = int(np.mean(f1, axis=0).argmax())
-    return FoldPredictions([fold.test for fold in folds], [s[best][1] for s in scores], [sgd_probe.SGD_PENALTIES[best]])
+    return FoldPredictions([fold.test for fold in folds], [s[best][1] for s in scores], [SGD_PENALTIES[best]])
 
 
 def _tuning(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import rankdata
 
+from stimage.scores.intervals import group_interval
+
 METRICS = ("macro_f1", "balanced_accuracy", "auroc")
-DRAWS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,15 +28,13 @@ class FoldPredictions:
         return FoldPredictions([rows[wanted[rows]]], [scores[wanted[rows]]], self.alphas)
 
 
-def summarise(
-    predicted: FoldPredictions, labels: np.ndarray, groups: np.ndarray, all_named: bool, seed: int = 0
-) -> dict:
+def summarise(predicted: FoldPredictions, labels: np.ndarray, groups: np.ndarray, all_named: bool) -> dict:
     """Score predictions fold by fold, and all together.
 
     Parameters
     ----------
     labels, groups
-        Of each row, int and str (n,); the bootstrap draws groups.
+        Of each row, int and str (n,); intervals are over groups.
     all_named
         See `macro_f1`.
 
@@ -43,8 +42,8 @@ def summarise(
     -------
     dict
         For each of `METRICS` its ``mean``, sample ``std`` and values ``by_fold``; ``confusion``, summed over folds,
-        rows being true classes; ``alpha``; ``bootstrap``: the 95 % interval of the macro-F1 of all test spots together
-        over 1,000 draws of groups, null where there is one group.
+        rows being true classes; ``alpha``; ``macro_f1_together``, of all test spots as one; and its interval over
+        groups under ``intervals``: see `stimage.scores.intervals.group_interval`.
     """
     by_fold = {name: [] for name in METRICS}
     matrices = []
@@ -53,10 +52,12 @@ def summarise(
         by_fold["macro_f1"].append(float(macro_f1(matrices[-1], all_named)))
         by_fold["balanced_accuracy"].append(balanced_accuracy(matrices[-1]))
         by_fold["auroc"].append(auroc(labels[rows], scores))
+    together = _together(predicted, labels, groups, all_named)
     return {name: _spread(values) for name, values in by_fold.items()} | {
         "confusion": np.sum(matrices, axis=0).tolist(),
         "alpha": list(predicted.alphas),
-        "bootstrap": _bootstrap(predicted, labels, groups, all_named, seed),
+        "macro_f1_together": together["value"],
+        "intervals": {"macro_f1_together": together},
     }
 
 
@@ -106,16 +107,13 @@ def _spread(values: list[float]) -> dict:
     }
 
 
-def _bootstrap(
-    predicted: FoldPredictions, labels: np.ndarray, groups: np.ndarray, all_named: bool, seed: int
-) -> dict | None:
+def _together(predicted: FoldPredictions, labels: np.ndarray, groups: np.ndarray, all_named: bool) -> dict:
+    """Return the macro-F1 of all test spots together, and its interval over groups."""
     rows, scores = np.concatenate(predicted.rows), np.concatenate(predicted.scores)
     names, own = np.unique(groups[rows], return_inverse=True)
     g, k = len(names), scores.shape[1]
-    if g < 2:
-        return None
     cell = (own * k + labels[rows]) * k + scores.argmax(1)
-    matrices = np.bincount(cell, minlength=g * k * k).reshape(g, k * k)
-    times = np.random.default_rng(seed).multinomial(g, np.full(g, 1 / g), DRAWS)
-    low, high = np.percentile(macro_f1((times @ matrices).reshape(-1, k, k), all_named), (2.5, 97.5))
-    return {"low": float(low), "high": float(high), "groups": g}
+    matrices = np.bincount(cell, minlength=g * k * k).reshape(g, k, k)
+    every = matrices.sum(0)
+    without = macro_f1(every - matrices, all_named).tolist() if g > 1 else [float("nan")] * g
+    return group_interval(float(macro_f1(every, all_named)), dict(zip(names.tolist(), without)))

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from stimage.core.errors import DataError
+from stimage.scores.intervals import mean_interval
 
 CHUNK = 2048  # rows and columns of similarities held at once
 TIE = 1e-6  # of cosine similarity: float32 does not tell nearer ones apart
@@ -16,6 +17,7 @@ def retrieval_scores(
     b: np.ndarray | torch.Tensor,
     groups: Sequence | np.ndarray | None = None,
     ks: Sequence[int] = (1, 5, 10),
+    units: Sequence | np.ndarray | None = None,
 ) -> dict:
     """Score retrieval both ways, exactly, in memory that does not grow with the square of n.
 
@@ -31,12 +33,15 @@ def retrieval_scores(
         A group for each row, such as its slide: only partners of the same group are then candidates.
     ks
         Which recalls.
+    units
+        A name for each row, such as its slide's, study's or patient's: recalls then have intervals over these.
 
     Returns
     -------
     dict
         ``n``; ``candidates``, their mean number; ``chance``, the recalls of guessing; ``a_to_b`` and ``b_to_a``, each
-        with ``recall@k`` and ``median_rank``.
+        with ``recall@k`` and ``median_rank``, and with ``units`` the ``intervals`` of the recalls: see
+        `stimage.scores.intervals.mean_interval`.
 
     Raises
     ------
@@ -55,8 +60,8 @@ def retrieval_scores(
         "n": len(a),
         "candidates": float(sizes.mean()),
         "chance": {f"recall@{k}": float(np.minimum(1, k / sizes).mean()) for k in ks},
-        "a_to_b": _summary([_ranks(a[rows], b[rows]) for rows in members], ks),
-        "b_to_a": _summary([_ranks(b[rows], a[rows]) for rows in members], ks),
+        "a_to_b": _summary(a, b, members, ks, units),
+        "b_to_a": _summary(b, a, members, ks, units),
     }
 
 
@@ -82,6 +87,17 @@ def _ranks(queries: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
     return ranks
 
 
-def _summary(ranks: list[torch.Tensor], ks: Sequence[int]) -> dict:
-    rank = torch.cat(ranks).cpu().numpy()
-    return {f"recall@{k}": float((rank <= k).mean()) for k in ks} | {"median_rank": float(np.median(rank))}
+def _summary(
+    queries: torch.Tensor,
+    candidates: torch.Tensor,
+    members: list[torch.Tensor],
+    ks: Sequence[int],
+    units: Sequence | np.ndarray | None,
+) -> dict:
+    """Score the ranks of partners, each among those of its group; ``members`` are the rows of each group."""
+    rank = torch.cat([_ranks(queries[rows], candidates[rows]) for rows in members]).cpu().numpy()
+    found = {f"recall@{k}": float((rank <= k).mean()) for k in ks} | {"median_rank": float(np.median(rank))}
+    if units is None:
+        return found
+    own = np.asarray(units)[torch.cat(members).cpu().numpy()]
+    return found | {"intervals": {f"recall@{k}": mean_interval(rank <= k, own) for k in ks}}

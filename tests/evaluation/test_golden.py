@@ -21,7 +21,7 @@ from stimage.loading.embeddings import read_embeddings
 from stimage.scores.folds import SEEDS, Fold, random_folds
 from stimage.scores.linear_probe import predict_folds
 from stimage.scores.probe_scores import confusion, macro_f1, summarise
-from stimage.scores.sgd_probe import sgd_scores
+from stimage.scores.sgd.probe import sgd_scores
 from stimage.slides.catalog import Filters, read_catalog
 from tests.evaluation.scripts import GOLDEN, run
 
@@ -119,7 +119,7 @@ def measured(descriptor):
     catalog, embeddings = descriptor
     slides, _ = embedded_slides(embeddings, catalog.slides, catalog.select(Filters(GOLDEN)))
     read = [expression.with_counts(one, Panel(("ERBB2",)), "median-log1p") for one in slides]
-    return [(one.slide.name, one.spot_ids.tolist(), one.vectors, values[:, 0]) for one, values in read]
+    return [(one.slide.name, one.spot_ids.tolist(), one.vectors, found.values[:, 0]) for one, found in read]
 
 
 def test_prediction_is_golden_under_the_golden_hash_seed(measured, golden, monkeypatch):

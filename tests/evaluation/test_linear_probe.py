@@ -107,7 +107,7 @@ def test_position_exposes_the_random_split(made, tmp_path, capsys):
     assert done.results["overall"]["pooled"]["embedding"]["macro_f1"]["mean"] < 0.25
     assert done.results["data"]["left_out"]["slide without an annotation"] > 0
     with (tmp_path / "study/results.csv").open() as file:
-        assert {"scope", "figure", "value", "std"} == set(next(csv.DictReader(file)))
+        assert {"scope", "figure", "value", "std", "low", "high", "groups"} == set(next(csv.DictReader(file)))
 
 
 def test_a_probe_by_patient_tells_signal_from_noise(tmp_path, capsys):
@@ -123,7 +123,9 @@ def test_a_probe_by_patient_tells_signal_from_noise(tmp_path, capsys):
                "--patients", tmp_path / "patients.csv", out=tmp_path / "out")  # fmt: skip
     assert not done.error, done.error
     pooled = done.results["overall"]["pooled"]
-    assert pooled["embedding"]["macro_f1"]["mean"] == 1 and pooled["embedding"]["bootstrap"]["groups"] == 2
+    together = pooled["embedding"]["intervals"]["macro_f1_together"]
+    assert pooled["embedding"]["macro_f1"]["mean"] == together["value"] == 1 and together["groups"] == 2
+    assert "embedding above majority" in done.printed and "too few groups to tell (2; 6 are needed)" in done.printed
     assert pooled["majority"]["macro_f1"]["mean"] < 0.5 and pooled["colour"]["macro_f1"]["mean"] < 0.8
     assert done.results["protocol"]["config"]["patients_sha256"]
     write_csv(tmp_path / "splits.csv", [["slide", "split"], ["S0", "train"], *([f"S{k}", "test"] for k in (1, 2, 3))])

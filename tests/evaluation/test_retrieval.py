@@ -27,7 +27,12 @@ def test_retrieval(root, tmp_path, capsys):
     for scope, candidates in (("within", 25), ("across", 50)):
         found = done.results["overall"][scope]
         assert found["candidates"] == candidates and found["a_to_b"] == found["b_to_a"]
+        intervals = found["a_to_b"].pop("intervals")
         assert found["a_to_b"] == {"recall@1": 1.0, "recall@5": 1.0, "median_rank": 1.0}
+        assert set(intervals) == {"recall@1", "recall@5"} and set(intervals["recall@1"]["without"]) == {
+            "Slide_A",
+            "Slide_B",
+        }
     csv = tmp_path / "both.csv"
     pd.DataFrame(np.eye(50, 8), [f"Slide_{s}_{i}x{j}" for s in "AB" for i in range(5) for j in range(5)]).to_csv(csv)
     done = run(capsys, "retrieval.py", "--embeddings", csv, "--other", csv, "--root", root, "--slides", "Slide_A",

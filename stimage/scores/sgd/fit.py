@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_limits
 def fit(
     x: np.ndarray, labels: np.ndarray, train: np.ndarray, parts: tuple[np.ndarray, ...], alpha: float, k: int
 ) -> tuple[np.ndarray, ...]:
-    """Fit rows ``train`` of x (n, d), and return what the classifier says of other rows: see `sgd_probe.sgd_scores`."""
+    """Fit rows ``train`` of x (n, d), and return what the classifier says of other rows: see `sgd_scores`."""
     seen = np.unique(labels[train])
     if len(seen) == 1:  # scikit-learn refuses; such a training part can only ever say one thing
         return tuple(_spread(np.zeros((len(rows), 1)), seen, k) for rows in parts)

@@ -6,7 +6,7 @@ import numpy as np
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from stimage.scores.folds import Fold
-from stimage.scores.sgd_fit import fit
+from stimage.scores.sgd.fit import fit
 
 SGD_PENALTIES = (1.0, 0.1, 0.01, 0.001, 0.0001)
 ALONE = 5_000  # numbers in the table; below, processes take longer to start than to fit

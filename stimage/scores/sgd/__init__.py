@@ -1,0 +1,1 @@
+"""The data set authors' classifier, fitted in several processes."""
