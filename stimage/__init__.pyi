@@ -38,6 +38,7 @@ from .jobs.roots import open_root as open_root
 from .jobs.scores import Scores as Scores
 from .jobs.spots import gene_names as gene_names
 from .jobs.spots import load as load
+from .jobs.vectors.searching import search as search
 from .sample.root import make_sample as make_sample
 
 __version__: str

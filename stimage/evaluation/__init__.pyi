@@ -9,9 +9,17 @@ from .expression_data import EmbeddedSlide as EmbeddedSlide
 from .expression_data import embedded_slides as embedded_slides
 from .expression_data import read_expression as read_expression
 from .expression_data import spots_of as spots_of
+from .joint.counted import settings_of as settings_of
 from .joint.encoders import SPACES as SPACES
 from .joint.encoders import SpotEncoder as SpotEncoder
 from .joint.encoders import make_encoders as make_encoders
+from .joint.nearest import nearest_spots as nearest_spots
+from .joint.nearest import patches_of as patches_of
+from .joint.queries import genes_vector as genes_vector
+from .joint.queries import image_vector as image_vector
+from .joint.queries import parse_genes as parse_genes
+from .joint.queries import place_of_spot as place_of_spot
+from .joint.queries import read_image as read_image
 from .labelled import LabelledSpots as LabelledSpots
 from .labelled import read_labelled as read_labelled
 from .pictured import UNITS as UNITS

@@ -16,6 +16,7 @@ from .published import VERIFIED as VERIFIED
 from .published import published_at as published_at
 from .published import published_catalog as published_catalog
 from .published import published_patch as published_patch
+from .published import published_sides as published_sides
 from .published import shards_of as shards_of
 from .registering import raise_as_example_error as raise_as_example_error
 from .registering import raise_cause as raise_cause

@@ -22,7 +22,9 @@ from .projection import projection_figure as projection_figure
 from .scale import count_colours as count_colours
 from .shapes import SpotShapes as SpotShapes
 from .shapes import View as View
+from .sheets import Cell as Cell
 from .sheets import Gene as Gene
 from .sheets import contact_sheet as contact_sheet
 from .sheets import overview as overview
+from .sheets import search_sheet as search_sheet
 from .style import save as save

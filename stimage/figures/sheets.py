@@ -18,6 +18,8 @@ from stimage.figures.style import shortened, styled
 
 WIDTH = 9  # inches
 BAR = 0.25  # of a map's width, that the colour bar takes
+CELL, GAP, BELOW, LINE = 1.9, 0.22, 0.32, 0.135  # inches of a found patch, beside and below it, and of a line of text
+MOST_NARROW = 3  # patches beside one another, for a title
 NUMBER = {"boxstyle": "circle,pad=0.15", "facecolor": "black", "edgecolor": "none", "alpha": 0.7}
 
 
@@ -66,6 +68,48 @@ def contact_sheet(
         one.set_title("\n".join(wrap(f"{k + 1}: {caption}", 23, max_lines=2, placeholder=" …")), fontsize=7)
         one.set(xticks=[], yticks=[])
     return figure
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """A patch (uint8 RGB) with lines above it, and µm per its pixel; None where the scale is not known."""
+
+    pixels: np.ndarray
+    lines: tuple[str, ...]
+    um_per_px: float | None = None
+
+
+@styled
+def search_sheet(title: str, query: Cell | None, found: Sequence[Cell]) -> Figure:
+    """Draw the patches that a search found, the nearest first, with scale bars; that of the query before them, framed.
+
+    A patch of unknown scale has a bar in pixels, which says so.
+    """
+    cells = [*([query] if query else []), *found]
+    columns = min(len(cells), max(MOST_NARROW, int(np.ceil((1.4 * len(cells)) ** 0.5))))
+    rows, head = -(-len(cells) // columns), wrap(title, int(columns * CELL * 12))
+    lines = max(len(cell.lines) for cell in cells)
+    above, top = LINE * (lines + 0.7), LINE * (1.6 * len(head) + 0.6)
+    width, height = columns * (CELL + GAP) + GAP, top + rows * (above + CELL + BELOW)
+    figure = Figure((width, height))
+    figure.text(GAP / width, 1 - LINE / 2 / height, "\n".join(head), fontsize=11, va="top")
+    for k, cell in enumerate(cells):
+        row, column = divmod(k, columns)
+        left, low = GAP + column * (CELL + GAP), height - top - (row + 1) * (above + CELL) - row * BELOW
+        axes = figure.add_axes((left / width, low / height, CELL / width, CELL / height), anchor="NW")
+        axes.imshow(cell.pixels, interpolation="lanczos")
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set(visible=cell is query, linewidth=2)
+        text = "\n".join(_without_middle(line, int(CELL * 16)) for line in cell.lines)
+        axes.set_title(text, fontsize=7, loc="left", pad=3, linespacing=1.25)
+        scale_bar(axes, cell.um_per_px)
+    return figure
+
+
+def _without_middle(text: str, longest: int) -> str:
+    """Return a text with … for its middle, if it is beyond so many characters: names often differ at their end."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[1 - half :]}"
 
 
 def _axes_with_units(axes: Axes, um_per_px: float | None) -> None:

@@ -17,7 +17,7 @@ from tests.test_house import given
 
 PROJECT = Path(__file__).parents[2]
 HEAVY = ("torch", "scanpy", "scipy", "datasets", "pandas", "numpy")
-WITH_TORCH = {"embed", "finetune", "predict", "probe", "retrieve"}  # functions whose examples need it
+WITH_TORCH = {"embed", "finetune", "predict", "probe", "retrieve", "search"}  # functions whose examples need it
 FUNCTIONS = [
     alias.name for module, alias in given() if module.startswith(("jobs.", "sample.")) and alias.name[0].islower()
 ]

@@ -37,7 +37,7 @@ def embed_root(
 
     Of several kinds, such as images and genes, each is written into a folder of its name. Returns the folders.
     """
-    source = _cut_by(root.source, patch)
+    source = cut_by(root.source, patch)
     state = PartialState(cpu=not torch.accelerator.is_available())  # without cpu, it would see one process
     if state.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
         raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
@@ -71,7 +71,7 @@ def _embed_share(embedded: Iterable[tuple[Slide, int, DataError | None]], slides
         raise DataError(f"{len(failed)} of {slides} slides failed, such as: {failed[0]}")
 
 
-def _cut_by(source: Source, patch: Patch) -> Source:
+def cut_by(source: Source, patch: Patch) -> Source:
     """Return the source with patches cut so; raises as `open_source` does of a published folder."""
     how: dict[str, Any] = {"patch": {"um": patch.um, "px": patch.px} if patch.um else "original"}
     how |= {"upsample": patch.upsample, "pyramid": patch.pyramid}

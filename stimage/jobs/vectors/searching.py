@@ -1,0 +1,191 @@
+"""Searching spots by expression, by an image, or by a spot, in the space in which a model's images and genes meet."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+
+from stimage.core.arguments import check_whole, path_of
+from stimage.core.errors import DataError
+from stimage.core.files import write_text
+from stimage.evaluation.joint.counted import settings_of
+from stimage.evaluation.joint.nearest import nearest_spots, patches_of
+from stimage.evaluation.joint.queries import genes_vector, image_vector, parse_genes, place_of_spot, read_image
+from stimage.figures.sheets import Cell, search_sheet
+from stimage.figures.style import save
+from stimage.jobs.roots import Root, open_root
+from stimage.jobs.vectors.writing import cut_by, embed_root
+from stimage.loading.embeddings import Embeddings, read_embeddings
+from stimage.loading.sources import Source
+from stimage.slides.images.patches import Patch
+from stimage.towers.joint_space import JointSpace, load_joint
+
+FOUND = 12
+
+
+def search(
+    model: str | Path,
+    spots: str | Path | Root,
+    query: str | Mapping[str, float] | None = None,
+    *,
+    image: str | Path | None = None,
+    spot: str | None = None,
+    embeddings: str | Path | pd.DataFrame | Embeddings | None = None,
+    n: int = FOUND,
+    per_slide: int | None = None,
+    patch: Patch | Mapping | str = "original",
+    upsample: bool = False,
+    pyramid: bool = False,
+    batch_size: int = 64,
+    workers: int = 0,
+    out: str | Path | None = None,
+) -> pd.DataFrame:
+    """Search spots whose images are nearest to expression, to an image, or to a spot, in a model's joint space.
+
+    Of a gene tower over a panel, genes that are not named are as usual in the training spots, and the count of a named
+    one is as in a spot of its slide's median total. A tower of sets is told that only the named genes were measured,
+    two or more. A text tower reads the names, the highest count first.
+
+    Parameters
+    ----------
+    model
+        What `finetune` made: a folder, or a name on the Hub; or a whole CLIP.
+    spots
+        What `open_root` takes or returns: the spots that are searched.
+    query
+        Genes with counts, such as "ERBB2=5 KRT8=3" or ``{"ERBB2": 5, "KRT8": 3}``, by the model's own names of genes.
+    image, spot
+        Instead, an image file of a patch, cut as the model's patches are; or the id of one of the spots, which is then
+        not among those that are found.
+    embeddings
+        Of the images of these spots in the model's joint space, as `embed` makes them; without it, they are made.
+    n, per_slide
+        How many spots to find, and how many of one slide at most.
+    patch, upsample, pyramid, batch_size, workers
+        As `embed` takes them; of the pictures, too.
+    out
+        A folder for found.csv and found.png, a contact sheet of the patches, if they are wanted.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By spot id, the nearest first: ``slide`` and ``similarity``, the cosine; spots that are as similar to six digits
+        are in the order of their ids.
+
+    Raises
+    ------
+    DataError
+        If the model has no joint space or does not know a gene, there is no such spot or image, or the embeddings are
+        of another model.
+    ValueError
+        If not exactly one of ``query``, ``image`` and ``spot`` is given, or the query is none.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", "ST")
+    >>> table = stimage.embed(root, "clip", space="joint")
+    >>> found = stimage.search("clip", root, spot=table.index[0], embeddings=table, n=3)
+    >>> found.columns.tolist(), len(found), table.index[0] in found.index
+    (['slide', 'similarity'], 3, False)
+    """
+    check_whole(n, "n", 1)
+    if per_slide is not None:
+        check_whole(per_slide, "per_slide", 1)
+    asked, folder = _read_query(query, image, spot), None if out is None else path_of(out, "out")
+    root, space, cut = open_root(spots), load_joint(str(model)), Patch.parse(patch, upsample, pyramid)
+    vector, own = _vector_of(asked, space, root), None  # before spots are embedded: it may be refused
+    every = _embedded(root, space, embeddings, cut, batch_size, workers)
+    if vector is None:
+        own = place_of_spot(every, asked.words)
+        vector = every.vectors[own]
+    found = nearest_spots(every, vector, n, per_slide, own)
+    if folder is not None:
+        _write(folder, cut_by(root.source, cut), root, asked, every, own, found)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """What is searched for, in words; its counts by gene, or its pixels; a spot has neither."""
+
+    words: str
+    genes: dict[str, float] | None = None
+    pixels: np.ndarray | None = None
+
+
+def _read_query(query: str | Mapping[str, float] | None, image: str | Path | None, spot: str | None) -> Query:
+    wanted = {"query": query, "image= (--image)": image, "spot= (--spot)": spot}
+    if len(given := [name for name, value in wanted.items() if value is not None]) != 1:
+        raise ValueError(f"{' and '.join(given) or 'nothing to search for'}: pass one of {', '.join(wanted)}")
+    if query is not None:
+        genes = parse_genes(query)
+        return Query(" ".join(f"{gene}={count:g}" for gene, count in genes.items()), genes)
+    if image is not None:
+        path = path_of(image, "image")
+        return Query(path.name, pixels=read_image(path))
+    if not isinstance(spot, str) or not spot:
+        raise ValueError(f"spot={spot!r}: pass the id of a spot (--spot)")
+    return Query(spot)
+
+
+def _vector_of(asked: Query, space: JointSpace, root: Root) -> np.ndarray | None:
+    """Return where a query is in the joint space; None of a spot, which the embeddings have."""
+    if asked.genes is not None:
+        return genes_vector(space, asked.genes, settings_of(space, root.location).data.normalise)
+    return None if asked.pixels is None else image_vector(space, asked.pixels)
+
+
+def _embedded(
+    root: Root,
+    space: JointSpace,
+    embeddings: str | Path | pd.DataFrame | Embeddings | None,
+    cut: Patch,
+    batch_size: int,
+    workers: int,
+) -> Embeddings:
+    """Return the images of a root's spots in a joint space, as they are given, or made now."""
+    names = [slide.name for slide in root.slides]
+    if embeddings is None:
+        with TemporaryDirectory() as folder:
+            embed_root(root, space.name, Path(folder), cut, batch_size, workers, space="joint")
+            return read_embeddings(folder)
+    if isinstance(embeddings, str | Path) and (both := Path(embeddings) / "images").is_dir():
+        embeddings = both
+    read = read_embeddings(embeddings, names)
+    mine = f"@{space.digest[:8]}+joint-images"
+    if read.vectors.shape[1] != space.width or not (read.model or mine).endswith(mine):
+        raise DataError(f"embeddings= (--embeddings): are of {read.model or 'another model'}, {read.vectors.shape[1]} "
+                        f"numbers a spot, not of images in the joint space of {space.name}; leave them out, or make "
+                        "them by embed with space='joint' (--space joint)")  # fmt: skip
+    if not (there := np.isin(read.slides, names)).any():
+        raise DataError(f"embeddings= (--embeddings): have no spot of the {len(names)} slides of {root.location}")
+    return read.take(there)
+
+
+def _write(
+    folder: Path, source: Source, root: Root, asked: Query, every: Embeddings, own: int | None, found: pd.DataFrame
+) -> None:
+    """Write the table and the contact sheet."""
+    slides, like = {slide.name: slide for slide in root.slides}, None
+    shown = found.reset_index()[["spot_id", "slide", "similarity"]]
+    if own is not None:  # the spot that is looked for is drawn, too
+        shown = pd.concat([pd.DataFrame({"spot_id": every.spot_ids[[own]], "slide": every.slides[[own]]}), shown])
+    patches = patches_of(source, slides, shown.set_index("spot_id"))
+    cells = []
+    for rank, (row, one) in enumerate(zip(shown.itertuples(), patches), 1 if own is None else 0):
+        first = f"{rank}   {row.similarity:.3f}" if rank else "searched for"
+        spot = str(row.spot_id).removeprefix(f"{row.slide}_")
+        cells.append(Cell(one.pixels, (first, str(row.slide), spot), one.um_per_px))
+    if own is not None:
+        like, *cells = cells
+    elif asked.pixels is not None:
+        like = Cell(asked.pixels, ("searched for", asked.words))
+    title = f"Nearest to {asked.words}: {len(found):,} of {len(every):,} spots, by cosine similarity"
+    ranked = found.reset_index()
+    ranked.insert(0, "rank", np.arange(1, len(ranked) + 1))
+    write_text(folder / "found.csv", ranked.to_csv(index=False))
+    save(search_sheet(title, like, cells), folder / "found", ["png"])
