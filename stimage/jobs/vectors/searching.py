@@ -128,7 +128,7 @@ def _read_query(query: str | Mapping[str, float] | None, image: str | Path | Non
         path = path_of(image, "image")
         return Query(path.name, pixels=read_image(path))
     if not isinstance(spot, str) or not spot:
-        raise ValueError(f"spot={spot!r}: pass the id of a spot (--spot)")
+        raise ValueError(f"spot= (--spot): {spot!r} is no id of a spot; pass one, as the embeddings have it")
     return Query(spot)
 
 
