@@ -27,8 +27,8 @@ def main() -> None:
     elsewhere = ["patients", "no_study"] if args.protocol == "hest" else ELSEWHERE.get(args.split, [])
     found = stimage.predict(
         root_of(args, elsewhere), args.embeddings, args.protocol, args.split, gene=args.gene, panel=args.panel,
-        n=args.n, folds=args.folds, k=args.k, keys=args.keys, gene_table=args.gene_table, patients=args.patients,
-        no_study=args.no_study, maps=args.maps, seen=args.seen, out=args.out,
+        n=args.n, folds=args.folds, test=args.test, k=args.k, keys=args.keys, gene_table=args.gene_table,
+        patients=args.patients, no_study=args.no_study, maps=args.maps, seen=args.seen, out=args.out,
     )  # fmt: skip
     for note in found.notes:
         print(note if note.startswith("map: ") else f"note: {note}")
@@ -55,6 +55,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", choices=("slide", "study", "patient"), default="slide",
                         help="what fixed and neighbours hold out (%(default)s)")  # fmt: skip
     parser.add_argument("--folds", type=positive, help="bins of groups; without it, one group is left out at a time")
+    parser.add_argument("--test", nargs="+", metavar="SLIDE", help="test these slides at once, and train on all others "
+                        "(fixed, neighbours); without it, each group is held out in turn")  # fmt: skip
     parser.add_argument("--k", type=positive, help="neighbours whose mean predicts (50)")
     parser.add_argument("--keys", type=Path, metavar="EMBEDDINGS", help="of the same spots in the same space, such as "
                         "of genes: by these are neighbours found; without it, by their own embeddings")  # fmt: skip

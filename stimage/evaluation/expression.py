@@ -1,12 +1,11 @@
 """Expression from embeddings: the original's protocol, HEST-Benchmark's, and one that holds slides out properly."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
-from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import StandardScaler
 
 from stimage.core.errors import DataError
@@ -21,7 +20,6 @@ ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.0001)  # the original's
 WIDE_ALPHAS = tuple(10.0**k for k in range(-4, 4))
 HEST_PCA = 256
 BLOCKS = 5  # of a lone training slide
-AT_ONCE = 512  # spots whose neighbours are looked up together
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,23 +160,6 @@ def fit_fixed(
             errors[k] += np.mean((model(features[out]) - targets[out]) ** 2)
     alpha = WIDE_ALPHAS[int(errors.argmin())]
     return ridge_path(features, targets, [alpha])[0], alpha
-
-
-def fit_neighbours(keys: np.ndarray, values: np.ndarray, k: int) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that predicts by the mean of the ``k`` nearest known spots, by cosine similarity.
-
-    Parameters
-    ----------
-    keys, values
-        Vectors (n x d) and expression (n x genes) of the known spots; of fewer than ``k``, all are taken.
-    """
-    nearest = KNeighborsRegressor(min(k, len(keys)), metric="cosine", algorithm="brute").fit(keys, values)
-
-    def predict(vectors: np.ndarray) -> np.ndarray:
-        parts = np.split(vectors, range(AT_ONCE, len(vectors), AT_ONCE))  # k x genes numbers a spot are held
-        return np.concatenate([nearest.predict(part).reshape(len(part), -1) for part in parts])
-
-    return predict
 
 
 def place_features(xy: np.ndarray) -> np.ndarray:

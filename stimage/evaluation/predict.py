@@ -1,6 +1,6 @@
 """Running the protocols of expression prediction over slides: scores by slide and overall."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,6 @@ from stimage.evaluation.expression import (
     beside_ceiling,
     fair_scores,
     fit_fixed,
-    fit_neighbours,
     gene_ceilings,
     hest_fold,
     leave_out,
@@ -22,6 +21,7 @@ from stimage.evaluation.expression import (
     with_counts,
 )
 from stimage.evaluation.expression_data import EmbeddedSlide, read_expression, read_places
+from stimage.evaluation.joint.neighbours import fit_neighbours, keys_of
 from stimage.genes.choosing import hest_choice, slide_moments
 from stimage.genes.dispersion import common_genes
 from stimage.genes.names import Naming
@@ -43,7 +43,8 @@ class PredictionTask:
     ``groups`` is slide name → group; with ``folds``, groups are dealt into so many bins. Without a ``panel``,
     ``n_genes`` are chosen; ``gene_table`` tells symbols and Ensembl ids apart. ``show`` is called with the prediction
     of each slide that was not trained on. ``k`` is the number of neighbours that predict; ``keys`` is by what these are
-    found, other embeddings of the slides in the same space, such as of genes; without it, their own.
+    found, other embeddings of the slides in the same space, such as of genes; without it, their own. With ``tested``,
+    names of slides, these are the only ones that are held out, all at once, with what is of their groups.
     """
 
     slides: Sequence[EmbeddedSlide]
@@ -55,9 +56,23 @@ class PredictionTask:
     show: Callable[[SlidePrediction], None] = lambda prediction: None
     k: int = 50
     keys: Embeddings | None = None
+    tested: Collection[str] = ()
 
     def parts(self) -> list[tuple[list[EmbeddedSlide], list[EmbeddedSlide]]]:
-        """Return the slides to train on and those to test on, of each fold."""
+        """Return the slides to train on and those to test on, of each fold.
+
+        Raises
+        ------
+        DataError
+            If there are fewer groups than folds, or none to train on.
+        """
+        if self.tested:
+            out = {self.groups[name] for name in self.tested}
+            known = [one for one in self.slides if self.groups[one.slide.name] not in out]
+            if not known:
+                raise DataError("no slide is left to train on, but those that are tested or of their groups; name "
+                                "fewer as test= (--test), or add slides of others")  # fmt: skip
+            return [(known, [one for one in self.slides if one.slide.name in self.tested])]
         return [
             (
                 [one for one in self.slides if one.slide.name not in held],
@@ -233,23 +248,8 @@ def _ridge(
 
 def _neighbours(known: Sequence[Measured], task: PredictionTask) -> tuple[Callable[[np.ndarray], np.ndarray], None]:
     """Return what predicts by the nearest spots of training slides."""
-    keys = [_keys_of(one.spots, task.keys) for one in known]
-    values = np.concatenate([one.values for one in known])
-    return fit_neighbours(np.concatenate(keys), values, task.k), None
-
-
-def _keys_of(one: EmbeddedSlide, keys: Embeddings | None) -> np.ndarray:
-    """Return by what a slide's spots are found (n x d)."""
-    if keys is None:
-        return one.vectors
-    at = np.minimum(np.searchsorted(keys.spot_ids, one.spot_ids), len(keys) - 1)
-    if (lost := keys.spot_ids[at] != one.spot_ids).any():
-        raise DataError(f"keys= (--keys): lacks {lost.sum()} of the {len(one)} spots of slide {one.slide.name}, such "
-                        f"as {str(one.spot_ids[lost.argmax()])!r}; embed them, too")  # fmt: skip
-    if keys.vectors.shape[1] != one.vectors.shape[1]:
-        raise DataError(f"keys= (--keys): has vectors of {keys.vectors.shape[1]}, but the embeddings have "
-                        f"{one.vectors.shape[1]}; pass embeddings of one space")  # fmt: skip
-    return keys.vectors[at]
+    keys = [keys_of(one.spots, task.keys) for one in known]
+    return fit_neighbours(np.concatenate(keys), np.concatenate([one.values for one in known]), task.k), None
 
 
 def _fit_all(known: Sequence[Measured], groups: Sequence[str], fit: Fit) -> dict:

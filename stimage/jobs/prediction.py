@@ -1,6 +1,7 @@
 """Predicting expression from embeddings."""
 
 import time
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from stimage.core.arguments import check_whole
+from stimage.core.errors import DataError
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
 from stimage.evaluation.pictured import UNITS, mapped_shapes, titles_of
@@ -32,6 +34,7 @@ from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.scores.folds import SEEDS
 from stimage.scores.ridge import fair_pearson
 from stimage.slides.missing import need_counts
+from stimage.slides.names import fold_name, slide_names
 from stimage.slides.splits.splitting import SPLIT_BY
 
 PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1, "neighbours": 1}  # protocols, and their versions
@@ -51,6 +54,7 @@ def predict(
     panel: Any = None,
     n: int = 50,
     folds: int | None = None,
+    test: str | Path | Sequence[str] | None = None,
     k: int | None = None,
     keys: str | Path | pd.DataFrame | Embeddings | None = None,
     gene_table: str | Path | None = None,
@@ -81,6 +85,9 @@ def predict(
         The genes, as `Panel`, names or a panel file; without it, ``n`` are chosen.
     folds
         Bins of groups; without it, one group is left out at a time.
+    test
+        Of "fixed" and "neighbours": slides, by name or as a file of names, that are tested at once, all others being
+        trained on; such as those that a tuned model has not seen. Without it, each group is held out in turn.
     k, keys
         Of "neighbours": how many (50, as BLEEP), and embeddings of the same spots in the same space, by which training
         spots are found; of genes, as BLEEP has it. Without ``keys``, by their own embeddings.
@@ -132,6 +139,10 @@ def predict(
         raise ValueError(f"gene= (--gene) is of protocol='original': name genes of {protocol!r} as panel= (--panel)")
     if protocol != "neighbours" and not (k is None and keys is None):
         raise ValueError("k= (--k) and keys= (--keys) are of protocol='neighbours'")
+    if test is not None and (protocol not in ("fixed", "neighbours") or folds):
+        raise ValueError(
+            "test= (--test) is of protocol='fixed' and protocol='neighbours', and without folds= (--folds)"
+        )
     if k is not None:
         check_whole(k, "k", 1)
     gene = gene or GENE
@@ -139,8 +150,10 @@ def predict(
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)
     need_counts((one.slide for one in slides), "measuring predictions")
-    scored = settle_seen(read.provenance, [one.slide for one in slides], seen, read.model)
-    slides, notes = [one for one in slides if one.slide in scored.slides], scored.notes
+    tested = _tested(test, root, slides)
+    scored = settle_seen(read.provenance, [one.slide for one in tested or slides], seen, read.model)
+    slides = [one for one in slides if (tested and one not in tested) or one.slide in scored.slides]
+    tested, notes = [one for one in tested if one in slides], scored.notes
     if without:
         notes += [f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}"]
     predicted, table = 0, str(gene_table) if gene_table else None
@@ -152,7 +165,8 @@ def predict(
             notes.append(f"map: {_draw(prediction, Path(out or ''), protocol, table)}")
 
     groups = _groups(protocol, slides, split, patients, no_study)
-    task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, _read_keys(keys, root))
+    task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, _read_keys(keys, root),
+                          {one.slide.name for one in tested})  # fmt: skip
     outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)
     if 0 < maps < predicted:
         notes += [f"maps of {maps} of {predicted} predicted slides; maps={predicted} (--maps {predicted}) draws all"]
@@ -189,6 +203,17 @@ def _groups(
     return split_groups([one.slide for one in slides], grouping(split, patients, no_study))
 
 
+def _tested(test: str | Path | Sequence[str] | None, root: Root, slides: list[EmbeddedSlide]) -> list[EmbeddedSlide]:
+    """Return the slides that are tested at once; none where each group is held out in turn."""
+    if test is None:
+        return []
+    wanted, found = slide_names(test), {fold_name(one.slide.name): one for one in slides}
+    if lost := [name for name in wanted if fold_name(name) not in found]:
+        raise DataError(f"test= (--test): {lost[0]!r} is none of the {len(slides)} slides that have embeddings and are "
+                        "meant")  # fmt: skip
+    return [one for name, one in found.items() if name in set(map(fold_name, wanted))]
+
+
 def _read_keys(keys: str | Path | pd.DataFrame | Embeddings | None, root: Root) -> Embeddings | None:
     return None if keys is None else read_embeddings(keys, [slide.name for slide in root.catalog.slides])
 
@@ -201,6 +226,7 @@ def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: P
         return genes | {"normalise": "log1p", "components": HEST_PCA, "split": "study and patient"}
     nan = "genes constant in the truth are left out and counted; constant predictions score 0"
     own = {"normalise": "median-log1p", "alphas": WIDE_ALPHAS, "split": split, "nan": nan}
+    own |= {"test": sorted(task.tested)} if task.tested else {}
     near = {"k": task.k, "keys": task.keys.model if task.keys else "their own", "similarity": "cosine"}
     return genes | own | (near if protocol == "neighbours" else {})
 

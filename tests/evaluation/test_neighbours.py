@@ -90,3 +90,18 @@ def test_what_does_not_fit_is_refused(root, predict, tmp_path):
     start = ("--protocol", "neighbours", "--keys")
     assert "keys= (--keys): lacks 49 of the 49 spots of slide S1" in predict(tmp_path / "e", *start, few).error
     assert "has vectors of 5, but the embeddings have 8" in predict(tmp_path / "e", *start, narrow).error
+
+
+@pytest.mark.parametrize("protocol", ["fixed", "neighbours"])
+def test_named_slides_are_tested_at_once_by_what_others_have(root, predict, tmp_path, protocol):
+    embed(root, tmp_path / "e")
+    turns = predict(tmp_path / "e", "--protocol", protocol)
+    done = predict(tmp_path / "e", "--protocol", protocol, "--test", "S1")
+    assert done.results["slides"] == {"S1": turns.results["slides"]["S1"]}
+    assert done.results["protocol"]["config"]["test"] == ["S1"]
+    done = predict(tmp_path / "e", "--protocol", protocol, "--test", "s1", "S2")
+    assert sorted(done.results["slides"]) == ["S1", "S2"] and len(done.results["overall"]["folds"]) == 1
+    start = ("--protocol", protocol, "--test")
+    assert "'S9' is none of the 3 slides" in predict(tmp_path / "e", *start, "S9").error
+    assert "no slide is left to train on" in predict(tmp_path / "e", *start, "S0", "S1", "S2").error
+    assert "test= (--test) is of" in predict(tmp_path / "e", *start, "S0", "--folds", 2).error
