@@ -2,7 +2,8 @@
 
 The loss is a function of embeddings alone, which are small: every rank computes it over the embeddings of all ranks,
 and takes the gradient of its own. The towers then get that gradient chunk by chunk, so the memory is a chunk's, and
-nothing is differentiated through a collective (gradient caching: Gao et al., RepL4NLP 2021, arXiv 2101.06983).
+nothing is differentiated through a collective (gradient caching: Gao et al., RepL4NLP 2021, arXiv 2101.06983). It is
+of float32 at least: what processes and chunks differ by is the rounding of the towers' own products.
 """
 
 from collections.abc import Mapping
@@ -40,15 +41,15 @@ def backward(
     chunks = _cut({name: part for name, part in batch.items() if name not in PLACES}, chunk)
     with nullcontext() if len(chunks) == 1 else torch.no_grad():
         outputs = [towers(**part) for part in chunks]
-    images, others = (torch.cat([output[i].detach().float() for output in outputs]) for i in (0, 1))
-    scalars, told = [scalar.detach().float() for scalar in outputs[0][2:]], objective.needs(batch)
+    images, others = (torch.cat([_exact(output[i].detach()) for output in outputs]) for i in (0, 1))
+    scalars, told = [_exact(scalar.detach()) for scalar in outputs[0][2:]], objective.needs(batch)
     loss, gradients, to_scalars = _embedding_gradients(accelerator, images, others, scalars, told, objective)
     size, last = len(outputs[0][0]), len(chunks) - 1
     for k, part in enumerate(chunks):
         with nullcontext() if k == last else accelerator.no_sync(towers):
             output = outputs[0] if last == 0 else towers(**part)
             pieces = [gradient[k * size : (k + 1) * size] for gradient in gradients]
-            inner = sum((value.float() * piece).sum() for value, piece in zip(output, pieces))
+            inner = sum((_exact(value) * piece).sum() for value, piece in zip(output, pieces))
             inner += sum((value * part / len(chunks)).sum() for value, part in zip(output[2:], to_scalars))
             accelerator.backward(inner)
     return loss
@@ -73,6 +74,10 @@ def _embedding_gradients(
     found = torch.autograd.grad(loss, [every_image, every_other, *free])
     ranks, begin = accelerator.num_processes, accelerator.process_index * len(images)
     return loss.detach(), [part[begin : begin + len(images)] * ranks for part in found[:2]], list(found[2:])
+
+
+def _exact(value: torch.Tensor) -> torch.Tensor:
+    return value.to(torch.promote_types(value.dtype, torch.float32))
 
 
 def _cut(batch: Mapping[str, torch.Tensor], chunk: int | None) -> list[dict[str, torch.Tensor]]:

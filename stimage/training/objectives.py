@@ -54,7 +54,7 @@ def soft_loss(
     (n x genes), each gene standardised over the batch. BLEEP takes the similarity of embeddings in its place, which
     change while they are learned.
     """
-    like = normalize(_standardised(_standardised(expression.float(), 0), 1), dim=1)
+    like = normalize(_standardised(_standardised(expression.to(images.dtype), 0), 1), dim=1)
     targets = _apart(scale.exp().detach() * like @ like.T, near).softmax(1)
     logits = _apart(scale.exp() * images @ others.T, near)
     return (_soft(logits, targets) + _soft(logits.T, targets)) / 2

@@ -2,9 +2,11 @@
 
 import json
 import sys
+from itertools import product
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from stimage.training.objectives import Objective
@@ -43,26 +45,38 @@ def objective_called(word: str) -> Objective:
     return Objective(kind, float(near) if near else None)
 
 
-def save_gradients(checkpoint: str, out: str, word: str, *chunks: str) -> None:
-    """Save, for each chunk, the loss and all gradients of a batch of 24, of which each process has a share."""
+PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
+
+
+def made_towers(checkpoint: str, word: str, precision: torch.dtype) -> tuple[nn.Module, dict, Objective]:
+    """Return two towers, a batch of 24 in a precision, and the objective that a word says."""
+    from stimage.towers.two_towers import gene_towers
+
+    torch.manual_seed(0)
+    objective, told = objective_called(word), batch(24, 3)
+    towers = gene_towers(checkpoint, ["A", "B", "C"], "linear", 8, scalars=objective.scalars)
+    told["expression"] = told["expression"].to(precision)
+    return towers.to(precision), told, objective
+
+
+def save_gradients(checkpoint: str, out: str, words: str, *chunks: str) -> None:
+    """Save, by word, precision and chunk, the loss and all gradients of a batch of which each process has a share."""
     from accelerate import Accelerator
 
-    from stimage.towers.two_towers import gene_towers
     from stimage.training.contrastive import backward
 
-    accelerator = Accelerator(cpu=True)
-    torch.manual_seed(0)
-    objective = objective_called(word)
-    towers = gene_towers(checkpoint, ["A", "B", "C"], "linear", 8, scalars=objective.scalars)
-    towers = accelerator.prepare(towers)
+    accelerator, found = Accelerator(cpu=True), {}
     rank, ranks = accelerator.process_index, accelerator.num_processes
-    share = {name: part[rank::ranks] for name, part in batch(24, 3).items()}
-    found = []
-    for chunk in chunks:
-        towers.zero_grad()
-        loss = backward(accelerator, towers, share, int(chunk) or None, objective)
-        gradients = {n: p.grad.clone() for n, p in accelerator.unwrap_model(towers).named_parameters()}
-        found.append({"loss": loss, "ranks": ranks, "gradients": gradients})
+    for word, precision in product(words.split(), PRECISIONS):
+        towers, told, objective = made_towers(checkpoint, word, PRECISIONS[precision])
+        towers = accelerator.prepare(towers)
+        share = {name: part[rank::ranks] for name, part in told.items()}
+        for chunk in chunks:
+            towers.zero_grad()
+            loss = backward(accelerator, towers, share, int(chunk) or None, objective)
+            weights = accelerator.unwrap_model(towers).named_parameters()
+            gradients = {name: weight.grad.clone() for name, weight in weights if weight.requires_grad}
+            found[word, precision, chunk] = {"loss": loss, "ranks": ranks, "gradients": gradients}
     if accelerator.is_main_process:
         torch.save(found, out)
     del towers

@@ -1,8 +1,6 @@
-"""The model, saved and loaded as users do; gradients over processes and chunks against those of one big batch."""
+"""The model, saved and loaded as users do."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,7 @@ import stimage.towers.joint.modeling_spot_clip  # noqa: F401
 from stimage.core.errors import DataError
 from stimage.loading.pixels import augment, resize
 from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD, gene_towers, model_state, text_towers
-from tests.towers.checkpoints import batch, objective_called, write_clip
+from tests.towers.checkpoints import batch, write_clip
 
 GENES = ["ERBB2", "KRT8", "ACTB"]
 
@@ -93,33 +91,6 @@ def test_augmentation_is_a_spots_own():
     assert torch.equal(some[2:4], augment(images[2:4], seeds[2:4]))
     assert not torch.equal(some, augment(images, [(0, 2, i) for i in range(6)]))
     assert (some.float().mean() - images.float().mean()).abs() < 20
-
-
-def gradients(clip: str, out: Path, ranks: int, chunks: tuple[int, ...], objective: str = "clip") -> list[dict]:
-    """Return loss and gradients, by chunk, as processes of their own find them."""
-    command = ["-m", "torch.distributed.run", "--nproc_per_node", str(ranks), "--master_port", "0", "--standalone"]
-    program = ["-m", "tests.towers.checkpoints", clip, str(out), objective, *map(str, chunks)]
-    done = subprocess.run([sys.executable, *command, *program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found = torch.load(out)
-    assert [one["ranks"] for one in found] == [ranks] * len(chunks)
-    return found
-
-
-@pytest.mark.parametrize("word", ["clip", "clip@80", "siglip@80", "soft"])
-def test_gradients_are_those_of_one_big_batch(clip, tmp_path, word):
-    """Of both encoders, the logit scale and the bias: on four processes, whole and in chunks."""
-    torch.manual_seed(0)
-    objective, told = objective_called(word), batch(24, 3)
-    towers = gene_towers(clip, ["A", "B", "C"], "linear", 8, scalars=objective.scalars)
-    images, genes, *scalars = towers(told["images"], expression=told["expression"])
-    loss = objective(images, genes, scalars, told)
-    loss.backward()
-    for found in gradients(clip, tmp_path / "found.pt", 4, (0, 4), word):
-        assert found["loss"].item() == pytest.approx(loss.item(), abs=1e-5)
-        for name, parameter in towers.named_parameters():
-            most = parameter.grad.abs().max().item()
-            torch.testing.assert_close(found["gradients"][name], parameter.grad, atol=1e-5 * max(1, most), rtol=1e-4)
 
 
 def test_weights_of_an_older_checkpoint(clip, tmp_path):
