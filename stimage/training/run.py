@@ -17,13 +17,15 @@ from tqdm import tqdm
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
 from stimage.towers.reading import tokenizer_of
+from stimage.towers.tuning.layers import forget_gradients
+from stimage.towers.tuning.lora import merged
 from stimage.towers.two_towers import TwoTowers, gene_towers, model_state, text_towers
 from stimage.training.checkpoints import Progress, claim, has_trained, newest, save_checkpoint, write_record
 from stimage.training.contrastive import backward
 from stimage.training.data.contents import check_contents, contents_of
 from stimage.training.data.seen import panel_saw, provenance_of
 from stimage.training.objectives import objective_of
-from stimage.training.optimizer import freeze, make_optimizer, make_schedule, realign
+from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
 from stimage.training.order import epoch_rows, global_batches
 from stimage.training.parts import balanced_groups, choose_parts
 from stimage.training.settings.groups import PRECISIONS, Settings, flat
@@ -92,7 +94,9 @@ class Run:
             raise DataError(f"loss.batch_size: is {settings.loss.batch_size}, but there are {len(self.train)} spots to "
                             "train on; make it less")  # fmt: skip
         optimizer = make_optimizer(towers, settings.optimiser)
-        self.schedule = make_schedule(optimizer, settings.optimiser, settings.run.epochs * self.steps_per_epoch)
+        self.resting = settings.optimiser.heads_first * self.steps_per_epoch  # steps of the image tower
+        steps = settings.run.epochs * self.steps_per_epoch
+        self.schedule = make_schedule(optimizer, settings.optimiser, steps, self.resting)
         self.towers, self.optimizer = self.accelerator.prepare(towers, optimizer)
         self.accelerator.register_for_checkpointing(self.progress, self.schedule)
 
@@ -104,7 +108,9 @@ class Run:
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the model's weights, in the main process; under FSDP each process gives its own, so all must ask."""
         state = self.accelerator.get_state_dict(self.towers)
-        return model_state(state) if self.accelerator.is_main_process else {}
+        own = self.settings.towers
+        scaling = own.lora_alpha / own.lora_rank if own.lora_rank else 0.0
+        return merged(model_state(state), scaling) if self.accelerator.is_main_process else {}
 
     def fit(self) -> Progress:
         """Train to the end, or until the held-out loss is no better for ``patience`` epochs."""
@@ -177,6 +183,8 @@ class Run:
         self._check(loss, self.progress.step + 1)
         if settings.run.checkpoint_steps and self.progress.step % settings.run.checkpoint_steps == 0:
             self._save()  # only now is it known that the weights are good
+        if self.progress.step < self.resting:
+            forget_gradients(self.model.model)
         if settings.optimiser.clip_norm:
             accelerator.clip_grad_norm_(self.towers.parameters(), settings.optimiser.clip_norm)
         self.optimizer.step()
@@ -266,7 +274,7 @@ def make_towers(settings: Settings) -> TwoTowers:
         genes = Panel.read(settings.panel).genes
         scalars = objective_of(settings).scalars
         towers = gene_towers(own.image, genes, own.second, own.latent_dim, own.pretrained, scalars)
-    freeze(towers, own.freeze_layers)
+    choose_tuned(towers, own)
     if settings.run.gradient_checkpointing:
         towers.model.gradient_checkpointing_enable()
     return towers.train()  # from_pretrained leaves it as for inference, where nothing is recomputed

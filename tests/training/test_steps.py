@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from stimage.training.checkpoints import claim
-from stimage.training.optimizer import freeze, make_optimizer, make_schedule, realign
+from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
 from stimage.training.run import with_precision
-from stimage.training.settings.groups import flat
+from stimage.training.settings.groups import TowerSettings, flat
 from stimage.training.settings.reading import RENAMED, make_settings, read_record
 from tests.training.test_settings import LEAST, refused
 
@@ -71,7 +71,7 @@ def test_more_epochs_follow_the_longer_schedule():
 def test_more_layers_than_there_are_cannot_be_frozen():
     tower = torch.nn.ModuleDict({"vision_model": torch.nn.ModuleDict()})
     tower["vision_model"]["encoder"] = torch.nn.ModuleDict({"layers": torch.nn.ModuleList([torch.nn.Linear(1, 1)])})
-    freeze(tower, 1)
+    choose_tuned(tower, TowerSettings(freeze_layers=1))
     assert not any(parameter.requires_grad for parameter in tower.parameters())
-    with refused("freeze_layers: is 2; the image tower has fewer"):
-        freeze(tower, 2)
+    with refused("freeze_layers: is 2; the image tower has fewer layers: 1"):
+        choose_tuned(tower, TowerSettings(freeze_layers=2))

@@ -6,6 +6,18 @@ from torch import nn
 
 from stimage.core.errors import DataError
 
+CLIP_PARTS = ("vision_model", "visual_projection")
+
+
+def image_encoder_of(model: nn.Module) -> nn.Module | None:
+    """Return the image encoder within a model of two towers, with names as its own library has them; None without one.
+
+    Of CLIP, whose parts lie in the model itself, this is a view: the same parts under the same names.
+    """
+    if (encoder := getattr(model, "image_encoder", None)) is not None or not hasattr(model, "vision_model"):
+        return encoder
+    return nn.ModuleDict({name: getattr(model, name) for name in CLIP_PARTS if hasattr(model, name)})
+
 
 def layers_of(encoder: nn.Module) -> list[str]:
     """Return the names of an encoder's layers, the lowest first; none if it has no parts.
@@ -55,6 +67,13 @@ def freeze_lowest(encoder: nn.Module, layers: int) -> None:
     for name, depth in depths_of(encoder).items():
         if layers and depth <= layers:
             encoder.get_parameter(name).requires_grad_(False)
+
+
+def forget_gradients(model: nn.Module) -> None:
+    """Drop the gradients of a model's image encoder: the optimizer then leaves its weights alone, decay and all."""
+    if encoder := image_encoder_of(model):
+        for weight in encoder.parameters():
+            weight.grad = None
 
 
 def freeze_parts(encoder: nn.Module, prefixes: tuple[str, ...]) -> None:

@@ -53,6 +53,8 @@ class DataSettings(Group):
     pyramid: bool = setting(False, "cut them from the coarsest level of an image that is not coarser than they are")
     um_per_px: float | str | None = setting(None, "scale: µm per pixel of all slides, or a CSV file with the columns "
                                             "slide and um_per_px", above=0, file=True)  # fmt: skip
+    image_vectors: str | None = setting(None, "what embed wrote of these spots, a folder or a file: heads are trained "
+                                        "on its vectors, and no image is read", file=True)  # fmt: skip
     augment: bool = setting(True, "turn, mirror and recolour the patches that are trained on")
     panel: str | None = setting(None, "file of the genes that a gene tower takes, of select_genes.py", file=True)
     gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for a root's slides that name genes "
@@ -100,6 +102,13 @@ class TowerSettings(Group):
     pretrained: bool = setting(True, "begin from its weights; false takes its configuration only, and random weights")
     freeze_layers: int = setting(0, "lowest layers of the image tower that stay as they are, with the embeddings below "
                                  "them", least=0)  # fmt: skip
+    freeze: tuple[str, ...] = setting((), "parts of the image tower that stay as they are: how their weights' names "
+                                      "begin")  # fmt: skip
+    lora_rank: int | None = setting(None, "width of LoRA's matrices, which learn in place of the image tower's own "
+                                    "weights; null: none", least=1)  # fmt: skip
+    lora_alpha: float = setting(16.0, "what they add is times lora_alpha / lora_rank", above=0)
+    lora_targets: tuple[str, ...] = setting((), "which layers get them, by the ends of their names; without any, each "
+                                            "linear layer within the image tower's layers")  # fmt: skip
     second: str = setting("linear", "the tower beside it: of genes, or the checkpoint's own of text, for sentences of "
                           "top genes", choices=TOWERS)  # fmt: skip
     latent_dim: int = setting(32, "width of the common space; a text tower has its own", least=1, most=2**16)
@@ -139,6 +148,9 @@ class OptimiserSettings(Group):
     kind: str = setting("adamw", "adamw, or the original's adam, with one lr and an L2 penalty on everything",
                         choices=OPTIMISERS)  # fmt: skip
     lr: float = setting(5e-5, "learning rate of the checkpoint's layers", least=0)
+    layer_decay: float = setting(1.0, "learning rate of each of the image tower's layers over that of what is above it",
+                                 above=0, most=1)  # fmt: skip
+    heads_first: int = setting(0, "epochs in which the image tower rests, and all else learns", least=0)
     head_lr: float = setting(1e-3, "learning rate of the layers that begin at random", least=0)
     logit_scale_lr: float = setting(1e-3, "learning rate of the logit scale", least=0)
     betas: tuple[float, ...] = setting((0.9, 0.98), "decay of the two moments", length=2, least=0, below=1)
@@ -200,11 +212,33 @@ class Settings:
         if not self.data.source:
             raise DataError("data.source: is not given; name a root or published spots, as argument or in the "
                             "configuration")  # fmt: skip
+        self._check_tuning()
         if self.towers.second != "text":
             _ = self.panel
         elif self.loss.objective != "clip":
             raise DataError(f"loss.objective: is {self.loss.objective}, which is for a gene tower; a text tower has "
                             "clip alone")  # fmt: skip
+
+    def _check_tuning(self) -> None:
+        """Refuse what can't be tuned so."""
+        towers, pace = self.towers, self.optimiser
+        asked = {"towers.freeze_layers": towers.freeze_layers, "towers.freeze": towers.freeze,
+                 "towers.lora_rank": towers.lora_rank, "optimiser.layer_decay": pace.layer_decay != 1,
+                 "optimiser.heads_first": pace.heads_first}  # fmt: skip
+        if self.data.image_vectors and (found := [name for name, value in asked.items() if value]):
+            raise DataError(f"{found[0]}: is for an image tower, and data.image_vectors stand in its place; leave out "
+                            "one of the two")  # fmt: skip
+        for name, needs_genes in (("data.image_vectors", self.data.image_vectors), ("towers.lora_rank", towers.lora_rank),
+                                  ("optimiser.heads_first", pace.heads_first)):  # fmt: skip
+            if needs_genes and towers.second == "text":
+                raise DataError(f"{name}: is for a gene tower; a text tower is tuned with all its weights")
+        if pace.kind == "adam" and (found := [name for name in list(asked)[3:] if asked[name]]):
+            raise DataError(f"{found[0]}: needs optimiser.kind=adamw; adam has one lr for all")
+        if pace.heads_first >= self.run.epochs:
+            raise DataError(f"optimiser.heads_first: is {pace.heads_first} of {self.run.epochs} epochs, so the image "
+                            "tower would never learn; make it less")  # fmt: skip
+        if towers.lora_targets and not towers.lora_rank:
+            raise DataError("towers.lora_targets: needs towers.lora_rank")
 
     @property
     def panel(self) -> str:
