@@ -136,6 +136,25 @@ def _pngs_of(shard: Path, out: Path, spots: int) -> None:
         Image.open(io.BytesIO(row["image"]["bytes"])).save(out / f"{row['spot_id']}.png")
 
 
+CLIPS = {"base": 512, "large": 768, "tiny": 64}  # and the length of their vectors
+
+
+def write_vectors(out: Path, tuning: Path) -> None:
+    """Write embeddings at random of the published spots that are tuned on, as long as each CLIP's."""
+    import pyarrow.parquet as pq
+
+    from stimage.loading.embeddings import write_embeddings
+
+    rng = np.random.default_rng(0)
+    for shard in sorted((tuning / "shards/data/Visium/train").glob("*.parquet")):
+        table = pq.read_table(shard, columns=["spot_id", "slide"])
+        for name, width in CLIPS.items():
+            vectors = rng.standard_normal((len(table), width), np.float32)
+            (out / name).mkdir(parents=True, exist_ok=True)
+            slide = table["slide"][0].as_py()
+            write_embeddings(out / name / f"{shard.stem}.parquet", table["spot_id"].to_pylist(), slide, vectors, name)
+
+
 def write_clips(out: Path) -> None:
     """Write configurations of CLIP: of the sizes of openai/clip-vit-base-patch32 and -large-patch14, and a tiny one."""
     from transformers import CLIPConfig
@@ -144,5 +163,5 @@ def write_clips(out: Path) -> None:
              "patch_size": 14}  # fmt: skip
     tiny = {"hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
             "patch_size": 56}  # fmt: skip
-    for name, width, vision in (("base", 512, {}), ("large", 768, large), ("tiny", 64, tiny)):
-        CLIPConfig(projection_dim=width, vision_config=vision).save_pretrained(out / name)
+    for name, vision in (("base", {}), ("large", large), ("tiny", tiny)):
+        CLIPConfig(projection_dim=CLIPS[name], vision_config=vision).save_pretrained(out / name)

@@ -21,6 +21,7 @@ from benchmarks.files import (
     write_outs,
     write_patches,
     write_pngs,
+    write_vectors,
 )
 from benchmarks.measure import ROOT
 
@@ -152,6 +153,10 @@ class Inputs:
         (out / "panel.txt").write_text("".join(f"GENE{i:05d}\n" for i in range(genes)))
         write_pngs(out / "png", sorted((out / "shards/data/Visium/train").glob("*.parquet")), self.sizes.pngs, genes)
         write_clips(out)
+
+    def image_vectors(self) -> tuple[Path]:
+        """A folder of embeddings of these spots for each CLIP, at random, as long as its own."""
+        return (self._once("image-vectors", lambda out: write_vectors(out, self.tuning()[0])),)
 
     def small_slides(self, slides: int) -> tuple[Path]:
         """A root with many slides of 300 spots and 2,000 genes, of which nothing but the counts is of use."""

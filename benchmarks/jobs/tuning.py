@@ -6,6 +6,7 @@ device's work finished after each.
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import count, islice
 from pathlib import Path
 from statistics import median
@@ -16,7 +17,8 @@ from benchmarks.jobs import loads
 from benchmarks.jobs.training import processor
 from benchmarks.measure import ROOT
 
-BATCH, LEAST, WARM, LONG = 1024, 20, 3, 10  # spots; steps that are timed, steps before them; seconds are enough
+BATCH, LEAST, WARM = 1024, 20, 3  # spots; steps that are timed, steps before them
+LONG, FEW = 10, 5  # after so many seconds, fewer steps are enough
 AHEAD = 2  # batches that a worker has ready at most
 CONFIG = ROOT / "configs/finetune/clip_vit_b32_hvg.yaml"
 RUN = ("stimage.training.run", "transformers.models.clip.modeling_clip")
@@ -35,7 +37,8 @@ def _figures(batches: Iterable[Any], workers: int, spots: int, step: Callable[[A
     for batch in islice(given, max(WARM, AHEAD * workers)):
         _seconds(step, batch)
     began, waited, times = time.perf_counter(), 0.0, []
-    while len(times) < LEAST or (len(times) < AHEAD * workers and time.perf_counter() - began < LONG):
+    few, many = min(FEW, LEAST), max(LEAST, AHEAD * workers)
+    while len(times) < few or (len(times) < many and time.perf_counter() - began < LONG):
         asked = time.perf_counter()
         batch = next(given)
         waited += time.perf_counter() - asked
@@ -65,9 +68,24 @@ def _device_mb() -> float:
 @loads(*RUN)
 def ours(folder: str, vision: str, workers: str, *overrides: str) -> dict:
     """Tune on published shards as the script does, by the shipped configuration with settings changed."""
+    with _run(folder, vision, workers, overrides) as (run, batches):
+        spots = run.settings.loss.batch_size
+        return _figures(batches, int(workers), spots, lambda batch: float(run.step(_on_device(run, batch))))
+
+
+@loads(*RUN)
+def loaded(folder: str, vision: str, workers: str, *overrides: str) -> dict:
+    """Read, decode, resize and augment the same batches, and do nothing with them."""
+    with _run(folder, vision, workers, overrides) as (run, batches):
+        return _figures(batches, int(workers), run.settings.loss.batch_size, len)
+
+
+@contextmanager
+def _run(folder: str, vision: str, workers: str, overrides: tuple[str, ...]) -> Iterator[tuple[Any, Iterable]]:
+    """Give a run, and its batches, of which there are as many as are asked for."""
     from stimage.training.run import Run
     from stimage.training.settings.reading import read_settings
-    from stimage.training.validation import loader, to_device
+    from stimage.training.validation import loader
 
     changed = [f"towers.image={folder}/{vision}", "pretrained=false", f"panel={folder}/panel.txt",
                f"batch_size={BATCH}", "epochs=100", f"workers={workers}", *overrides]  # fmt: skip
@@ -76,9 +94,13 @@ def ours(folder: str, vision: str, workers: str, *overrides: str) -> dict:
         run = Run(settings, Path(out, "run"), lambda run, weights: None)
         order = ((epoch, rows) for epoch in count() for rows in run.batches(epoch))
         most = WARM + 2 * AHEAD * int(workers) + LEAST
-        batches = loader(run.train, list(islice(order, most)), int(workers))
-        return _figures(batches, int(workers), settings.loss.batch_size,
-                        lambda batch: float(run.step(to_device(batch, run.accelerator))))  # fmt: skip
+        yield run, loader(run.train, list(islice(order, most)), int(workers))
+
+
+def _on_device(run: Any, batch: dict) -> dict:
+    from stimage.training.validation import to_device
+
+    return to_device(batch, run.accelerator)
 
 
 @loads(*RUN, "PIL.Image", "transformers.models.clip.image_processing_pil_clip")
