@@ -8,6 +8,7 @@
 # make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
 # make bench-gpu            fine-tuning on a GPU, in each of its ways, beside the original's: the same, in some ten minutes
+# make bench-steps          a training step on the CPU, of all weights, by LoRA and on embeddings: time and memory, in some ten minutes
 # make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours; SIZE=60000 takes some 20 minutes
 # make bench-images [IMAGE=slide.png]   patches from each format of image beside its own decoder, and from a pyramid, in some 20 minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
@@ -29,7 +30,7 @@ QUICK := $(addprefix tests/, examples genes sample slides collection/test_make_m
 	$(addprefix test_, bad_input.py builder.py columns.py dropped.py files.py house.py resume.py tables.py))
 SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test quick faults lint docs bench bench-gpu bench-hd bench-images bench-compare test-data test-datasets3 test-oldest test-timm clean
+.PHONY: demo test quick faults lint docs bench bench-gpu bench-steps bench-hd bench-images bench-compare test-data test-datasets3 test-oldest test-timm clean
 
 # what a user needs; developers' tools come on top of it
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml setup.py
@@ -71,6 +72,9 @@ bench-hd: $(VENV)/developed
 
 bench-images: $(VENV)/developed
 	$(BIN)/python -m benchmarks.images --out $(OUT)/bench $(if $(IMAGE),--image $(IMAGE))
+
+bench-steps: $(VENV)/developed
+	$(BIN)/python -m benchmarks.steps --out $(OUT)/bench-steps
 
 bench-gpu: $(VENV)/developed
 	$(BIN)/python -m benchmarks.gpu --out $(OUT)/bench-gpu

@@ -168,39 +168,56 @@ def test_growth_is_fitted_and_drawn(tmp_path):
     assert "streaming: time as spots^1.00, 100 bytes a spot" in (tmp_path / "benchmarks.md").read_text()
 
 
-def test_tuning_takes_steps_of_both_ways(inputs, monkeypatch):
+WAYS = {
+    "ours": (),
+    "LoRA": ("lora_rank=2",),
+    "frozen": ("image_vectors={vectors}/tiny",),
+    "loaded": (),
+}
+
+
+@pytest.mark.parametrize("way", [*WAYS, "original"])
+def test_tuning_takes_steps_of_each_way(inputs, monkeypatch, way):
     monkeypatch.setattr(tuning, "LEAST", 2)
     AcceleratorState._reset_state(reset_partial_state=True)  # of a test that ran before
-    folder = inputs.tuning()[0]
-    plain = ("batch_size=16", "mixed_precision=no", "chunk=null")
-    for found in (run_here("tuning.ours", folder, "tiny", 1, *plain)["found"],
-                  run_here("tuning.original", folder, "tiny", 1, 16)["found"]):  # fmt: skip
-        assert found["spots"] == 16 and found["steps"] == 2
-        assert found["median"] > 0 and 0 <= found["waiting"] < 1
+    (folder,), (vectors,) = inputs.tuning(), inputs.image_vectors()
+    changes = [change.format(vectors=vectors) for change in WAYS.get(way, ())]
+    plain = ("batch_size=16", "mixed_precision=no", "chunk=null", *changes) if way != "original" else (16,)
+    job = f"tuning.{way}" if way in ("original", "loaded") else "tuning.ours"
+    found = run_here(job, folder, "tiny", 1, *plain)["found"]
+    assert found["spots"] == 16 and found["steps"] == 2
+    assert found["median"] > 0 and 0 <= found["waiting"] < 1
 
 
 def test_ways_on_a_gpu_are_a_table(tmp_path, monkeypatch, capsys):
-    def measured(job: str, *arguments, cores: int) -> list[dict]:
-        if "compile=true" in arguments:
+    def measured(job: str, folder, model, workers, *changes, cores: int) -> list[dict]:
+        if "compile=true" in changes:
             raise RuntimeError("no compiler")
         step = 0.8 if job == "tuning.original" else 0.2
         return [{"found": {"spots": 1024, "steps": 20, "step": step, "median": step, "waiting": 0.5, "gpu_mb": 3e4}}]
 
     monkeypatch.setattr(gpu, "measure", measured)
     monkeypatch.setattr(Inputs, "tuning", lambda self: (tmp_path,))
-    names = [f"base/{way}" for way in gpu.WAYS["base"]]
-    assert gpu.run(tmp_path, names) == 1 and "no compiler" in capsys.readouterr().out
+    monkeypatch.setattr(Inputs, "image_vectors", lambda self: (tmp_path / "vectors",))
+    names = [*gpu.names_of(gpu.WAYS), gpu.ORIGINAL, "base/bf16, two workers"]
+    assert gpu.run(tmp_path, names, also=tmp_path / "elsewhere/found.json") == 1
+    assert "no compiler" in capsys.readouterr().out
     table = (tmp_path / "gpu.md").read_text()
     assert table.count("the original's way") == 1
-    assert "| bf16, two workers | 2 | 5,120 | 50% | 30.0 GB | 4.0 x |" in table
+    assert "| bf16, two workers | 2 | 5 | 5,120 | 50% | 30.0 GB | 4.0 x |" in table
+    assert "| ViT-L/14 | bf16, frozen, from embeddings | 2 | 5 | 5,120 |" in table
     assert "compiled" not in table
     results = json.loads((tmp_path / "gpu.json").read_text())
+    assert json.loads((tmp_path / "elsewhere/found.json").read_text()) == results and not results["left_out"]
     assert not compare.compare(results, results, 0.25)[1]
 
     readme = tmp_path / "README.md"
     readme.write_text("a <!-- gpu --> old <!-- /gpu --> b <!-- benchmarks --> kept <!-- /benchmarks -->")
     assert gpu.main(["--out", str(tmp_path), "--readme", str(readme)]) == 0
     assert "fp32" in readme.read_text() and "old" not in readme.read_text() and "kept" in readme.read_text()
+
+    assert gpu.run(tmp_path, names, minutes=-1) == 0
+    assert json.loads((tmp_path / "gpu.json").read_text())["left_out"] == names
 
 
 def test_without_a_gpu_nothing_is_measured(tmp_path, monkeypatch, capsys):
