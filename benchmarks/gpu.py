@@ -1,4 +1,4 @@
-"""Measure steps of fine-tuning on one GPU in each of their ways, and beside them the original's: gpu.json and gpu.md."""
+"""Measure fine-tuning on one GPU in each of its ways, and beside them the original's: gpu.json and gpu.md."""
 
 import argparse
 import os

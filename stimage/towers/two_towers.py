@@ -12,9 +12,11 @@ from stimage.core.errors import DataError
 from stimage.towers.joint.configuration_spot_clip import LOGIT_SCALE, SpotClipConfig
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.reading import read_config, read_processor, read_weights
+from stimage.towers.tuning.layers import image_encoder_of
 
 FAMILY = {config.model_type: config for config in (CLIPConfig, CLIPVisionConfig, SpotClipConfig)}
 SCALARS = ("logit_scale", "logit_bias")
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 CLIP_SCALARS = (LOGIT_SCALE, None)  # where they begin
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -40,6 +42,18 @@ class TwoTowers(nn.Module):
                 setattr(model, name, nn.Parameter(getattr(model, name).detach().reshape(1)))
         self.register_buffer("mean", 255 * torch.tensor(mean), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(std), persistent=False)
+
+    def train(self, mode: bool = True) -> "TwoTowers":
+        """Switch to training, but for BatchNorm of the image tower, which keeps its checkpoint's means and variances.
+
+        Else a spot's embedding would depend on which others a chunk or a process has.
+        """
+        super().train(mode)
+        encoder = image_encoder_of(self.model)
+        for part in encoder.modules() if encoder else ():
+            if isinstance(part, BATCH_NORMS):
+                part.eval()
+        return self
 
     @property
     def image_size(self) -> int:

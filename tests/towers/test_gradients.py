@@ -24,7 +24,9 @@ def gradients(clip, tmp_path_factory) -> dict:
     """Loss and gradients, by word, precision and chunk, as processes of their own find them."""
     command = ["-m", "torch.distributed.run", "--nproc_per_node", str(RANKS), "--master_port", "0", "--standalone"]
     program = ["-m", "tests.towers.checkpoints", clip, str(out := tmp_path_factory.mktemp("found") / "found.pt")]
-    done = subprocess.run([sys.executable, *command, *program, " ".join(WORDS), *CHUNKS], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, *command, *program, " ".join(WORDS), *CHUNKS], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return torch.load(out)
 

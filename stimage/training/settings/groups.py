@@ -18,6 +18,8 @@ TOWERS = ("linear", "mlp", "text")
 PRECISIONS = ("no", "tf32", "bf16", "fp16")
 OPTIMISERS = ("adamw", "adam")
 OBJECTIVES = ("clip", "siglip", "soft")
+ALL_BUT_TEXT = ("data.image_vectors", "towers.lora_rank", "optimiser.heads_first")  # which a text tower can't have
+ADAMW = ("optimiser.layer_decay", "optimiser.heads_first")  # which need rates by part
 BALANCES = ("slide", "study")
 
 
@@ -228,11 +230,10 @@ class Settings:
         if self.data.image_vectors and (found := [name for name, value in asked.items() if value]):
             raise DataError(f"{found[0]}: is for an image tower, and data.image_vectors stand in its place; leave out "
                             "one of the two")  # fmt: skip
-        for name, needs_genes in (("data.image_vectors", self.data.image_vectors), ("towers.lora_rank", towers.lora_rank),
-                                  ("optimiser.heads_first", pace.heads_first)):  # fmt: skip
-            if needs_genes and towers.second == "text":
-                raise DataError(f"{name}: is for a gene tower; a text tower is tuned with all its weights")
-        if pace.kind == "adam" and (found := [name for name in list(asked)[3:] if asked[name]]):
+        asked = {"data.image_vectors": self.data.image_vectors, **asked}
+        if towers.second == "text" and (found := [name for name in ALL_BUT_TEXT if asked[name]]):
+            raise DataError(f"{found[0]}: is for a gene tower; a text tower is tuned with all its weights")
+        if pace.kind == "adam" and (found := [name for name in ADAMW if asked[name]]):
             raise DataError(f"{found[0]}: needs optimiser.kind=adamw; adam has one lr for all")
         if pace.heads_first >= self.run.epochs:
             raise DataError(f"optimiser.heads_first: is {pace.heads_first} of {self.run.epochs} epochs, so the image "
