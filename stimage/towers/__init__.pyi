@@ -11,6 +11,15 @@ from .presets import missing as missing
 from .presets import presets as presets
 from .reading import read_beside as read_beside
 from .reading import tokenizer_of as tokenizer_of
+from .tuning.layers import CLIP_PARTS as CLIP_PARTS
+from .tuning.layers import depths_of as depths_of
+from .tuning.layers import forget_gradients as forget_gradients
+from .tuning.layers import freeze_lowest as freeze_lowest
+from .tuning.layers import freeze_parts as freeze_parts
+from .tuning.layers import image_encoder_of as image_encoder_of
+from .tuning.layers import layers_of as layers_of
+from .tuning.lora import add_lora as add_lora
+from .tuning.lora import merged as merged
 from .two_towers import CLIP_MEAN as CLIP_MEAN
 from .two_towers import CLIP_SCALARS as CLIP_SCALARS
 from .two_towers import CLIP_STD as CLIP_STD
