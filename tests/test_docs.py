@@ -6,6 +6,7 @@ run as it stands is in `STAND_INS`, with what is run instead.
 
 import ast
 import gzip
+import json
 import os
 import re
 import runpy
@@ -32,6 +33,7 @@ from tests.alone import draw
 from tests.collection.test_make_meta import BIB, MATRIX
 from tests.formats.stores import visium
 from tests.formats.test_st_tables import Section
+from tests.nuclei import dark_spots
 from tests.outs import write_outs
 from tests.test_scripts import no_processes
 from tests.towers.checkpoints import write_clip
@@ -85,6 +87,7 @@ def inputs(tmp_path_factory) -> Path:
     slides = read_catalog(str(folder / "ROOT")).slides
     slide = next(slide for slide in slides if slide.name == NAMES["SLIDE"])
     write_h5ad([slide], folder / "slide.h5ad")
+    (folder / "cells.geojson").write_text(json.dumps(dark_spots(Path(slide.image))))
     with pd.option_context("future.infer_string", False):  # anndata does not write the strings of pandas 3
         visium().write(folder / "slide.zarr")
     genes = enumerate(stimage_1k4m.gene_names(str(folder / "ROOT")))

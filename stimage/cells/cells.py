@@ -1,0 +1,137 @@
+"""The cells of a slide as a root keeps them: a Parquet file a slide in its folder cells/, which geopandas reads."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stimage.core.errors import DataError, one_line, unreadable
+from stimage.core.files import replacing
+from stimage.core.storage import local_copy
+from stimage.slides.catalog import Slide
+
+FOLDER = "cells"
+ABOUT = b"stimage.cells"  # what the file's metadata calls what is told of all cells
+SCHEMA = pa.schema([
+    ("id", pa.string()), ("x", pa.float64()), ("y", pa.float64()), ("class", pa.string()), ("area", pa.float64()),
+    ("polygon", pa.binary()),
+])  # fmt: skip
+GEO = {  # of GeoParquet
+    "version": "1.0.0", "primary_column": "polygon",
+    "columns": {"polygon": {"encoding": "WKB", "geometry_types": [], "crs": None}},
+}  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The n cells of a slide.
+
+    Attributes
+    ----------
+    table
+        A row a cell: ``id``; centre ``x``, ``y`` in pixels of the slide's image; ``class``, null where it has none;
+        ``area`` in ``area_unit``, null where the source has centres alone; ``polygon``, WKB in pixels, or null; and
+        what else a source measures.
+    slide
+        Its name.
+    image_size
+        Width and height of the slide's image.
+    region
+        Left, top, right and bottom of what was segmented, in pixels: the box around all centres, unless the source
+        says it.
+    um_per_px
+        By which areas are in µm²; None where it is not known.
+    source
+        What the cells are from, in words.
+    """
+
+    table: pa.Table
+    slide: str
+    image_size: tuple[int, int]
+    region: tuple[float, float, float, float]
+    um_per_px: float | None
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def area_unit(self) -> str:
+        """The unit of areas: "µm²", or "px²" where the scale is not known."""
+        return "µm²" if self.um_per_px else "px²"
+
+    @property
+    def xy(self) -> np.ndarray:
+        """Centres (n x 2) in pixels of the slide's image."""
+        return np.stack([self.table[name].to_numpy() for name in ("x", "y")], 1)
+
+    @property
+    def classes(self) -> list[str]:
+        """The classes that there are, sorted."""
+        return sorted(pc.unique(self.table["class"].drop_null()).to_pylist())
+
+
+def box_of(xy: np.ndarray) -> tuple[float, float, float, float]:
+    """Return left, top, right and bottom of centres (n x 2)."""
+    (left, top), (right, bottom) = xy.min(0).tolist(), xy.max(0).tolist()
+    return left, top, right, bottom
+
+
+def cells_file(root: str, slide: str) -> str:
+    """Return the path or URL of a slide's cells in a root."""
+    return f"{root}/{FOLDER}/{slide}.parquet"
+
+
+def write_cells(cells: Cells, path: Path) -> None:
+    """Write a slide's cells, whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If there is no writing there.
+    """
+    about = {"slide": cells.slide, "image_size": cells.image_size, "region": cells.region,
+             "um_per_px": cells.um_per_px, "area_unit": cells.area_unit, "source": cells.source}  # fmt: skip
+    told = {ABOUT: json.dumps(about).encode(), b"geo": json.dumps(GEO).encode()}
+    with replacing(path) as unfinished:
+        pq.write_table(cells.table.replace_schema_metadata(told), unfinished, compression="zstd")
+
+
+def read_cells(root: str, slide: Slide, columns: list[str] | None = None) -> Cells:
+    """Read the cells of a slide.
+
+    Parameters
+    ----------
+    root
+        Path or URL.
+    columns
+        Those to read; all without it.
+
+    Raises
+    ------
+    DataError
+        If the slide has none, or the file is damaged or another slide's.
+    """
+    url = cells_file(root, slide.name)
+    try:
+        path = local_copy(url, slide.access)
+        if not os.path.exists(path):
+            raise FileNotFoundError(path)
+    except (FileNotFoundError, DataError):
+        raise DataError(f"{url}: is missing: slide {slide.name} has no cells; add them by import_cells") from None
+    try:
+        file = pq.ParquetFile(path)
+        about = json.loads(file.schema_arrow.metadata[ABOUT])
+        table = file.read(columns)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise unreadable(url, error, f"is no file of cells, or damaged ({one_line(error)}); import them anew") from None
+    if about["slide"] != slide.name:
+        raise DataError(f"{url}: has the cells of slide {about['slide']}; import this slide's")
+    left, top, right, bottom = about["region"]
+    return Cells(table, slide.name, tuple(about["image_size"]), (left, top, right, bottom), about["um_per_px"],
+                 about["source"])  # fmt: skip

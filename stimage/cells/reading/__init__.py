@@ -1,0 +1,1 @@
+"""Files of cells, as segmenters write them."""

@@ -1,0 +1,161 @@
+"""JSON files of cells: each feature or cell is made a row of numbers as soon as it is parsed, so that lists are few."""
+
+import gc
+import json
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stimage.cells.reading.outlines import Found, Outlines
+from stimage.core.errors import DataError, one_line, unreadable
+
+CELLS = ("cell", "detection")  # QuPath's objects of which each is a cell, of whatever parts
+OUTLINED = {"Polygon": 1, "MultiPolygon": 0, "Point": 1, "MultiPoint": 0}  # 1 where coordinates are one cell's
+WANTED = (
+    "cells.geojson, cell_detection.geojson or cell_detection.json of CellViT, JSON of HoVer-Net, or GeoJSON of "
+    "QuPath or Space Ranger"
+)
+
+
+class JsonCells:
+    """What of a JSON file's cells was parsed so far."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.outlines, self.xy = Outlines(), array("d")
+        self.classes: list[str | None] = []
+        self.ids: list[str] = []
+        self.features, self.regions, self.kinds = 0, 0, set[str]()
+
+    def hook(self, one: dict) -> Any:
+        """Take an object of the file; nothing is kept of a feature or a cell itself."""
+        if "geometry" in one and "properties" in one:
+            self.features += 1
+            with self._told(f"feature {self.features}"):
+                self._feature(one["geometry"], one["properties"] or {}, one.get("id"))
+            return None
+        if "centroid" in one:
+            with self._told(f"cell {len(self.classes) + 1}"):
+                self._cell(one)
+            return None
+        return one
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except DataError:
+            raise
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise DataError(f"{self.path}: {what} is none of {WANTED} ({one_line(error)})") from None
+
+    def _feature(self, geometry: Mapping, properties: Mapping, name: Any) -> None:
+        """Add what a feature of GeoJSON has: a cell, or, as CellViT writes them, all cells of a class."""
+        kind, places = geometry["type"], geometry["coordinates"]
+        if kind not in OUTLINED:
+            raise ValueError(f"its geometry is a {kind}")
+        object_type = str(properties.get("objectType", ""))
+        if kind == "Polygon" and object_type == "annotation":
+            self.regions += 1
+            return
+        each = [places] if OUTLINED[kind] or object_type in CELLS else places
+        if kind.endswith("Point"):
+            self.xy.extend(number for place in (places if kind == "MultiPoint" else each) for number in _pair(place))
+        else:
+            for one in each:
+                self.outlines.add(one if kind == "MultiPolygon" and each[0] is places else [one])
+        self.classes += [_class_name(properties.get("classification"))] * len(each)
+        self.kinds.add("GeoJSON of centres" if kind.endswith("Point") else "GeoJSON")
+        if "cell_id" in properties:
+            self.ids.append(f"cellid_{int(properties['cell_id']):09d}-1")  # as Space Ranger's matrix calls them
+        elif name is not None and len(each) == 1:
+            self.ids.append(str(name))
+
+    def _cell(self, one: Mapping) -> None:
+        """Add a cell of CellViT's or HoVer-Net's JSON."""
+        self.xy.extend(_pair(one["centroid"]))
+        if "contour" in one:
+            self.outlines.add([[one["contour"]]])
+        kind = one.get("type")
+        self.classes.append(None if kind is None else str(int(kind)))
+
+    def found(self, top: Any) -> Found:
+        """Return all cells, given what is left of the file once its cells are taken out."""
+        n, drawn = len(self.classes), self.outlines.cells
+        if drawn not in (0, n) or len(self.xy) not in (0, 2 * n) or len(self.kinds) > 1:
+            raise DataError(f"{self.path}: has {drawn:,} outlines for {n:,} cells; export all outlines, or no outline")
+        if not n:
+            raise self._empty(top)
+        names, kind = _type_map(top), next(iter(self.kinds), "JSON of CellViT" if _has(top, "cells") else
+                                           "JSON of HoVer-Net")  # fmt: skip
+        classes = [names.get(one, one) if one else None for one in self.classes]
+        xy = np.asarray(self.xy).reshape(-1, 2) if self.xy else None
+        ids = self.ids if len(self.ids) == n else None
+        return Found(kind, self.outlines if drawn else None, xy, classes if any(classes) else None, ids)
+
+    def _empty(self, top: Any) -> DataError:
+        if self.regions:
+            return DataError(f"{self.path}: has {self.regions} regions (annotations), and no cells; export detections")
+        if self.features or any(_has(top, key) for key in ("features", "cells", "nuc")) or top == []:
+            return DataError(f"{self.path}: has no cells")
+        return DataError(f"{self.path}: is none of {WANTED}")
+
+
+def read_json(path: Path) -> Found:
+    """Read a JSON file of cells.
+
+    Raises
+    ------
+    DataError
+        If it is empty, cut off, none of the forms that are known, or has no cells; with the place.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        cells = JsonCells(path)
+        return cells.found(_parsed(text, cells.hook))
+    except DataError:
+        raise
+    except json.JSONDecodeError as error:
+        ended = error.pos >= len(error.doc.rstrip()) - 1 or error.msg.startswith("Unterminated")
+        cut = "is cut off" if ended else "is no JSON"
+        where = f"at character {error.pos:,} of {len(error.doc):,}: {error.msg}"
+        raise DataError(f"{path}: {cut} ({where}); get the file anew") from None
+    except (OSError, MemoryError, RecursionError, UnicodeDecodeError) as error:
+        raise unreadable(path, error, f"is no JSON ({one_line(error)})") from None
+
+
+def _parsed(text: str, hook: Callable[[dict], Any]) -> Any:
+    """Parse JSON; of millions of new lists, the collector of garbage would look through all again and again."""
+    waits = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(text, object_hook=hook)
+    finally:
+        if waits:
+            gc.enable()
+
+
+def _pair(place: Any) -> tuple[float, float]:
+    x, y = place
+    return float(x), float(y)
+
+
+def _has(top: Any, key: str) -> bool:
+    return isinstance(top, Mapping) and key in top
+
+
+def _class_name(told: Any) -> str | None:
+    """Return the class of a feature: QuPath has an object, or, since 0.5, several names; others a text."""
+    if isinstance(told, Mapping):
+        told = told.get("name") or ": ".join(map(str, told.get("names") or []))
+    return str(told) if told else None
+
+
+def _type_map(top: Any) -> dict[str, str]:
+    """Return number, as a text → name, of CellViT's ``type_map``."""
+    told = top.get("type_map") if isinstance(top, Mapping) else None
+    return {str(key): str(value) for key, value in told.items()} if isinstance(told, Mapping) else {}
