@@ -13,8 +13,8 @@ import os
 from pathlib import Path
 
 from stimage import jobs
-from stimage.cli.options import add_filters, add_reading, add_splits, patch_of, positive, root_of, run
-from stimage.cli.towers import add_tower, tower_of
+from stimage.cli.options import add_filters, add_reading, add_splits, positive, root_of, run
+from stimage.cli.towers import add_patch, add_tower, asked_of, tower_of
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         root_of(args),
         args.model,
         args.out,
-        patch_of(args),
+        asked_of(args),
         args.batch_size,
         args.workers,
         args.dtype,
@@ -60,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     add_tower(parser)
     add_filters(parser)
     add_reading(parser)
+    add_patch(parser)
     add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder for SLIDE.parquet")
     args = parser.parse_args()

@@ -12,7 +12,8 @@ import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_filters, add_reading, add_splits, patch_of, positive, root_of, run
+from stimage.cli.options import add_filters, add_reading, add_splits, positive, root_of, run
+from stimage.cli.towers import add_patch, asked_of
 
 
 def main() -> None:
@@ -26,7 +27,9 @@ def main() -> None:
         embeddings=args.embeddings,
         n=args.n,
         per_slide=args.per_slide,
-        patch=patch_of(args),
+        patch=asked_of(args).patch,
+        upsample=args.upsample,
+        pyramid=args.pyramid,
         batch_size=args.batch_size,
         workers=args.workers,
         out=args.out,
@@ -51,6 +54,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=0, help="reading processes (%(default)s)")
     add_filters(parser)
     add_reading(parser)
+    add_patch(parser)
     add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder for found.csv and found.png")
     return parser.parse_args()

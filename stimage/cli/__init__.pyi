@@ -16,5 +16,7 @@ from .options import root_of as root_of
 from .options import run as run
 from .options import selection_of as selection_of
 from .options import splitting_of as splitting_of
+from .towers import add_patch as add_patch
 from .towers import add_tower as add_tower
+from .towers import asked_of as asked_of
 from .towers import tower_of as tower_of

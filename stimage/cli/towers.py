@@ -4,7 +4,8 @@ import argparse
 import json
 from typing import Any
 
-from stimage.cli.options import positive
+from stimage import jobs
+from stimage.cli.options import patch_of, positive
 from stimage.towers.options import POOLINGS, TowerOptions
 
 
@@ -19,6 +20,20 @@ def add_tower(parser: argparse.ArgumentParser) -> None:
                        help='arguments of the model, such as {"init_values": 1e-5}')  # fmt: skip
     group.add_argument("--trust-remote-code", action="store_true",
                        help="run the code that comes with the checkpoint; read it first")  # fmt: skip
+
+
+def add_patch(parser: argparse.ArgumentParser) -> None:
+    """Add what says that patches are the original's, whatever a tuned model was trained on; beside `add_reading`."""
+    parser.add_argument("--patch", choices=("original",), help="original: the square of 2r, whatever patch a tuned "
+                        "model was trained on; without it and --patch-um, the model's")  # fmt: skip
+
+
+def asked_of(args: argparse.Namespace) -> "jobs.Asked":
+    """Return the patch that was asked for; none takes the model's."""
+    physical = args.patch_um is not None or args.patch_px is not None
+    if physical and args.patch:
+        raise ValueError("--patch original has no size in µm: leave it out, or --patch-um and --patch-px")
+    return jobs.Asked(patch_of(args) if physical else args.patch, args.upsample, args.pyramid)
 
 
 def tower_of(args: argparse.Namespace) -> TowerOptions:

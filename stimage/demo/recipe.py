@@ -100,10 +100,10 @@ class Recipe:
         ]  # fmt: skip
 
     def _each_model(self, name: str, script: str, folder: str, *more: object, left_out: str) -> list[Step]:
-        """Score the embeddings of the untrained and of the tuned model."""
+        """Score the embeddings of both models, on all slides; the report has those that were held out."""
         return [
             self._step(f"{name}, {model}", script, "--embeddings", self.out / "embeddings" / model, "--root",
-                       self.choice.root, *self.slides, *more, "--out", self.out / folder / model,
+                       self.choice.root, *self.slides, *more, "--seen", "score", "--out", self.out / folder / model,
                        makes=self.out / folder / model, left_out=left_out)
             for model in NAMES[1:]
         ]  # fmt: skip

@@ -5,6 +5,7 @@ neither on what else is embedded, nor on the order, nor on the number of process
 """
 
 import json
+import reprlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -80,7 +81,7 @@ def settle_options(out: Path, options: dict) -> None:
                         "(--out)") from None  # fmt: skip
     before = {"space": "tower", "of": "images"} | before  # older folders do not say it
     keys = dict.fromkeys((*before, *options))
-    if other := [f"{key} {before.get(key)!r}, now {options.get(key)!r}" for key in keys
+    if other := [f"{key} {reprlib.repr(before.get(key))}, now {reprlib.repr(options.get(key))}" for key in keys
                  if before.get(key) != options.get(key)]:  # fmt: skip
         raise DataError(f"{out}: was made with other options: {'; '.join(other)}; pass another out= (--out)")
 
@@ -122,7 +123,8 @@ def embed_slides(
                     vectors = _finite(encoder.encode(batch).numpy(), batch, encoder)
                     if k not in writers:
                         path = out / f"{slides[k].name}.parquet"
-                        writers[k] = EmbeddingWriter(path, slides[k].name, encoder.label, encoder.width)
+                        said = (encoder.label, encoder.width, encoder.provenance)
+                        writers[k] = EmbeddingWriter(path, slides[k].name, *said)
                     writers[k].add(batch.spot_ids, vectors)
                     spots[k] += len(batch)
                     continue

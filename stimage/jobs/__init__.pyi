@@ -22,5 +22,6 @@ from .roots import open_root as open_root
 from .scores import Scores as Scores
 from .spots import gene_names as gene_names
 from .spots import load as load
+from .vectors.patches import Asked as Asked
 from .vectors.searching import search as search
 from .vectors.writing import embed_root as embed_root

@@ -15,6 +15,7 @@ from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.evaluation.joint.encoders import SPACES
 from stimage.jobs.roots import Root, open_root
+from stimage.jobs.vectors.patches import Asked
 from stimage.jobs.vectors.writing import embed_root
 from stimage.loading.embeddings import KINDS, read_embeddings
 from stimage.slides.images.patches import Patch
@@ -73,7 +74,7 @@ def embed(
     space: str = "tower",
     of: str = "images",
     gene_table: str | Path | None = None,
-    patch: Patch | Mapping | str = "original",
+    patch: Patch | Mapping | str | None = None,
     upsample: bool = False,
     pyramid: bool = False,
     batch_size: int = 64,
@@ -112,7 +113,8 @@ def embed(
         Of symbols and Ensembl ids, for slides that name a joint model's genes otherwise; without it, the one that the
         model was trained with.
     patch, upsample, pyramid
-        How the images of a root's spots are cut: as `load` takes them.
+        How the images of a root's spots are cut: as `load` takes them. None takes the patch that a model of `finetune`
+        was trained on, or else the original's; another than the model's is told.
     batch_size, workers, dtype
         Spots at once; processes that read, 0 for this one; the model's "float32", "bfloat16" or "float16".
     pooling, size, mean, std, model_args
@@ -161,7 +163,7 @@ def embed(
     if into is not None:
         root = _of_slides(root, into)
     with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
-        cut = Patch.parse(patch, upsample, pyramid)
+        cut = Asked(patch, upsample, pyramid)
         table = str(gene_table) if gene_table else None
         embed_root(
             root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress, space, [of], table

@@ -40,6 +40,11 @@ class Provenance:
         """All of it, as JSON has it."""
         return {"version": VERSION, **asdict(self), "panel": list(self.panel)}
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The slides alone, by how they were seen."""
+        return {part: sorted(getattr(self, part)) for part in ("trained", "validation", "panel")}
+
     @classmethod
     def parse(cls, record: Any, where: object) -> "Provenance":
         """Read a record; raises `DataError` if it is none, or a newer version's."""

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from stimage.core.files import replacing_folder
 from stimage.core.results import as_json, record_results
 from stimage.figures.curves import training_curves
 from stimage.figures.style import save
-from stimage.loading.provenance import PROVENANCE
+from stimage.loading.provenance import PROVENANCE, Provenance
 from stimage.publishing.pushing import push_folder
 from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
@@ -90,11 +90,14 @@ class ModelFolder:
         """Write the model as it is now; called in all processes."""
         weights = run.weights()
         if run.accelerator.is_main_process:
-            self._write(run, weights, run.out / "untrained")
+            self._write(run, weights, run.out / "untrained", replace(run.provenance, trained={}, validation={}))
 
-    def _write(self, run: Run, weights: dict[str, torch.Tensor], place: Path) -> None:
+    def _write(
+        self, run: Run, weights: dict[str, torch.Tensor], place: Path, provenance: Provenance | None = None
+    ) -> None:
         with replacing_folder(place) as folder:
             self._fill(run, weights, folder)
+            (folder / PROVENANCE).write_text(as_json((provenance or run.provenance).record), "utf-8")
 
     def _fill(self, run: Run, weights: dict[str, torch.Tensor], folder: Path) -> None:
         towers = run.model
@@ -109,7 +112,6 @@ class ModelFolder:
         (folder / "settings.json").write_text(as_json(run.settings.record), "utf-8")
         (folder / "slides.json").write_text(as_json(run.parts.record), "utf-8")
         (folder / CONTENTS).write_text(as_json(run.contents), "utf-8")
-        (folder / PROVENANCE).write_text(as_json(run.provenance.record), "utf-8")
         model_card(run, self.repo or str(run.out / "model")).save(folder / "README.md")
 
 

@@ -9,6 +9,7 @@ import torch
 
 from stimage.core.errors import DataError
 from stimage.evaluation.joint.counted import OtherInputs
+from stimage.loading.provenance import Provenance
 from stimage.loading.sources import Source
 from stimage.loading.tensors import SpotBatch
 from stimage.towers.image_towers import ImageTower, load_tower
@@ -38,6 +39,8 @@ class SpotEncoder:
         Pixels along a side of its images; None without images.
     record
         What vectors depend on, as JSON has it.
+    provenance
+        What the model has seen, where it says so; files have it.
     """
 
     label: str
@@ -47,6 +50,7 @@ class SpotEncoder:
     genes: Mapping[str, Any] = field(default_factory=dict)
     image_size: int | None = None
     record: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
 
 
 def encoder_of_tower(tower: ImageTower, options: TowerOptions | None = None) -> SpotEncoder:

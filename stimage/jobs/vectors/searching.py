@@ -17,8 +17,10 @@ from stimage.evaluation.joint.queries import genes_vector, image_vector, parse_g
 from stimage.figures.sheets import Cell, search_sheet
 from stimage.figures.style import save
 from stimage.jobs.roots import Root, open_root
-from stimage.jobs.vectors.writing import cut_by, embed_root
+from stimage.jobs.vectors.patches import Asked, cut_as_trained
+from stimage.jobs.vectors.writing import embed_root
 from stimage.loading.embeddings import Embeddings, read_embeddings
+from stimage.loading.provenance import read_provenance
 from stimage.loading.sources import Source
 from stimage.slides.images.patches import Patch
 from stimage.towers.joint_space import JointSpace, load_joint
@@ -36,7 +38,7 @@ def search(
     embeddings: str | Path | pd.DataFrame | Embeddings | None = None,
     n: int = FOUND,
     per_slide: int | None = None,
-    patch: Patch | Mapping | str = "original",
+    patch: Patch | Mapping | str | None = None,
     upsample: bool = False,
     pyramid: bool = False,
     batch_size: int = 64,
@@ -96,7 +98,7 @@ def search(
     if per_slide is not None:
         check_whole(per_slide, "per_slide", 1)
     asked, folder = _read_query(query, image, spot), None if out is None else path_of(out, "out")
-    root, space, cut = open_root(spots), load_joint(str(model)), Patch.parse(patch, upsample, pyramid)
+    root, space, cut = open_root(spots), load_joint(str(model)), Asked(patch, upsample, pyramid)
     vector, own = _vector_of(asked, space, root), None  # before spots are embedded: it may be refused
     every = _embedded(root, space, embeddings, cut, batch_size, workers)
     if vector is None:
@@ -104,7 +106,8 @@ def search(
         vector = every.vectors[own]
     found = nearest_spots(every, vector, n, per_slide, own)
     if folder is not None:
-        _write(folder, cut_by(root.source, cut), root, asked, every, own, found)
+        source = cut_as_trained(root.source, cut, space.name, read_provenance(space.name))
+        _write(folder, source, root, asked, every, own, found)
     return found
 
 
@@ -143,7 +146,7 @@ def _embedded(
     root: Root,
     space: JointSpace,
     embeddings: str | Path | pd.DataFrame | Embeddings | None,
-    cut: Patch,
+    cut: Asked,
     batch_size: int,
     workers: int,
 ) -> Embeddings:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from stimage.core.errors import DataError
 from stimage.evaluation.embedding import embed_slides, settle_options, slides_left
 from stimage.evaluation.joint.encoders import SpotEncoder, make_encoders
 from stimage.jobs.roots import Root
-from stimage.loading.sources import Source, open_source
+from stimage.jobs.vectors.patches import Asked, cut_as_trained, words
+from stimage.loading.provenance import read_provenance
+from stimage.loading.sources import Source
 from stimage.slides.catalog import Slide
-from stimage.slides.images.patches import Patch
 from stimage.slides.scale.given import given_scales
 from stimage.towers.options import TowerOptions
 
@@ -23,7 +25,7 @@ def embed_root(
     root: Root,
     model: str,
     out: Path,
-    patch: Patch,
+    asked: Asked,
     batch_size: int = 64,
     workers: int = 0,
     dtype: str = "float32",
@@ -37,14 +39,18 @@ def embed_root(
 
     Of several kinds, such as images and genes, each is written into a folder of its name. Returns the folders.
     """
-    source = cut_by(root.source, patch)
+    provenance = read_provenance(model)
+    source = cut_as_trained(root.source, asked, model, provenance)
+    if progress and source.patch and int(os.environ.get("RANK", 0)) == 0:
+        print(f"patches: {words(source.patch)}")
     state = PartialState(cpu=not torch.accelerator.is_available())  # without cpu, it would see one process
     if state.num_processes != int(os.environ.get("WORLD_SIZE", 1)):
         raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
     folders = [out] if len(of) == 1 else [out / kind for kind in of]
     try:
         encoders = make_encoders(source, model, space, of, state.device, dtype, options, gene_table)
-        for encoder, folder in zip(encoders, folders):
+        for made, folder in zip(encoders, folders):
+            encoder = replace(made, provenance=provenance)
             with state.main_process_first():
                 settle_options(folder, _options(source, model, encoder, batch_size, dtype))
                 left = slides_left(root.slides, folder)
@@ -71,18 +77,13 @@ def _embed_share(embedded: Iterable[tuple[Slide, int, DataError | None]], slides
         raise DataError(f"{len(failed)} of {slides} slides failed, such as: {failed[0]}")
 
 
-def cut_by(source: Source, patch: Patch) -> Source:
-    """Return the source with patches cut so; raises as `open_source` does of a published folder."""
-    how: dict[str, Any] = {"patch": {"um": patch.um, "px": patch.px} if patch.um else "original"}
-    how |= {"upsample": patch.upsample, "pyramid": patch.pyramid}
-    return open_source(source.location, source.access, **how, **source.reading)
-
-
 def _options(source: Source, model: str, encoder: SpotEncoder, batch_size: int, dtype: str) -> dict[str, Any]:
     """Return all that vectors depend on."""
+    seen = {"seen": encoder.provenance.names} if encoder.provenance else {}
     return {
         "model": model,
         **encoder.record,
+        **seen,
         "dtype": dtype,
         "batch_size": batch_size,
         "source": source.location,
