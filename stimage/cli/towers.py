@@ -25,14 +25,14 @@ def add_tower(parser: argparse.ArgumentParser) -> None:
 def add_patch(parser: argparse.ArgumentParser) -> None:
     """Add what says that patches are the original's, whatever a tuned model was trained on; beside `add_reading`."""
     parser.add_argument("--patch", choices=("original",), help="original: the square of 2r, whatever patch a tuned "
-                        "model was trained on; without it and --patch-um, the model's")  # fmt: skip
+                        "model was trained on; without that and a size in µm, the model's")  # fmt: skip
 
 
 def asked_of(args: argparse.Namespace) -> "jobs.Asked":
     """Return the patch that was asked for; none takes the model's."""
     physical = args.patch_um is not None or args.patch_px is not None
     if physical and args.patch:
-        raise ValueError("--patch original has no size in µm: leave it out, or --patch-um and --patch-px")
+        raise ValueError("patch='original' (--patch original) has no size in µm: leave out that, or the size")
     return jobs.Asked(patch_of(args) if physical else args.patch, args.upsample, args.pyramid)
 
 

@@ -99,7 +99,7 @@ def test_a_published_folder_of_another_patch_is_refused(published, towers, tuned
     done = run(capsys, *words, "--patch", "original", out=tmp_path / "b")
     assert not done.error and "patches: 240 µm in 16 px" in done.printed
     done = run(capsys, *words, "--patch", "original", "--patch-um", 240, "--patch-px", 16, out=tmp_path / "c")
-    assert "--patch original has no size in µm" in done.error
+    assert "(--patch original) has no size in µm" in done.error
 
 
 def test_a_folder_or_a_model_that_does_not_say_it(published, root, tuned, towers, caplog, tmp_path):  # noqa: F811
