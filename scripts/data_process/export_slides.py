@@ -26,7 +26,8 @@ def main() -> None:
     hest = {"compression": args.compression, "quality": args.quality, "upsample": args.upsample,
             "patch": Patch(args.patch_um, args.patch_px), "patches": not args.no_patches}  # fmt: skip
     written = stimage.export_slides(root, args.out, args.to, one_file=args.one_file, image_px=args.image_px,
-                          embeddings=keyed(args.embeddings) or None, **genes, **hest, progress=True)  # fmt: skip
+                          cells=args.cells, embeddings=keyed(args.embeddings) or None, **genes, **hest,
+                          progress=True)  # fmt: skip
     print(f"{counted(len(written), 'slide')}: {args.out}")
 
 
@@ -57,6 +58,8 @@ def parse_arguments() -> argparse.Namespace:
                         help="embeddings of the spots, to be put into obsm[KEY]: a folder as embed_spots.py makes it, "
                         "a Parquet file, or a CSV with the spot ids first; without KEY, it is X_ and the path's "
                         "name")  # fmt: skip
+    parser.add_argument("--cells", action="store_true", help="count the cells of each spot in obs, by class; of slides "
+                        "whose cells import_cells.py or detect_cells.py took into the root")  # fmt: skip
     parser.add_argument("--one-file", action="store_true", help="write all slides into the file --out: of .h5ad")
     parser.add_argument("--image-px", type=positive, default=IMAGE_PX,
                         help="longer side of the small image, not of --to hest (%(default)s)")  # fmt: skip

@@ -1,6 +1,12 @@
 from .cells import Cells as Cells
 from .cells import cells_file as cells_file
+from .cells import read_cells as read_cells
 from .cells import write_cells as write_cells
+from .counting import PLACES as PLACES
+from .counting import VALUES as VALUES
+from .counting import as_obs as as_obs
+from .counting import classes_of as classes_of
+from .counting import count_per_spot as count_per_spot
 from .importing import ImportOptions as ImportOptions
 from .importing import read_foreign as read_foreign
 from .pyramids import export_one as export_one

@@ -1,11 +1,13 @@
 """Slides as AnnData, in and out of a root."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stimage.cells.cells import read_cells
+from stimage.cells.counting import as_obs, classes_of
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.examples.opening import Opening
@@ -30,6 +32,7 @@ from stimage.slides.meta_file import MetaRow
 from stimage.slides.names import check_name
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 
@@ -42,6 +45,7 @@ def read_slide(
     gene_table: str | Path | None = None,
     names: str = "symbol",
     image_px: int = IMAGE_PX,
+    cells: bool = False,
 ) -> "AnnData":
     """Read a slide as AnnData, as scanpy and squidpy expect it; of several slides, one AnnData of all.
 
@@ -61,6 +65,9 @@ def read_slide(
         "symbol" or "ensembl". Counts of genes that come to one name are added.
     image_px
         Pixels of the image's longer side, at most.
+    cells
+        Count the cells of each spot, which `import_cells` or `detect_cells` took into the root, in ``obs["cells"]``
+        and, by class, ``obs["cells_CLASS"]``: NaN of spots that do not lie wholly in the region that was segmented.
 
     Returns
     -------
@@ -96,7 +103,15 @@ def read_slide(
         raise ValueError(f"slide={slide!r}: pass a slide's name, or a list of names")
     wanted = [slide] if isinstance(slide, str) else list(slide)
     found = {one.name: one for one in root.catalog.select(Filters(slides=wanted), options.on_mismatch)}
+    options = replace(options, columns=cell_columns(root, list(found.values())) if cells else None)
     return read_slides(slides_left(list(found.values()), options), options)
+
+
+def cell_columns(root: Root, slides: Sequence[Slide]) -> "Callable[[Slide], pd.DataFrame]":
+    """Return what gives a slide's cells per spot as columns, the same ones of each of some slides."""
+    places = {slide.name: read_cells(root.catalog.root, slide, ["x", "y", "class"]) for slide in slides}
+    classes = classes_of(places.values())
+    return lambda slide: as_obs(places[slide.name], slide, classes)
 
 
 def writing_options(

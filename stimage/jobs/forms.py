@@ -17,7 +17,7 @@ from stimage.core.errors import DataError, shown
 from stimage.formats.written.exports import EXPORTS, Export
 from stimage.formats.written.options import HEST_PATCH, HestOptions, SpotVectors
 from stimage.genes.panels import Panel
-from stimage.jobs.anndata_slides import slides_left, writing_options
+from stimage.jobs.anndata_slides import cell_columns, slides_left, writing_options
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.slides.catalog import Catalog, Slide
@@ -91,6 +91,7 @@ def export_slides(
     gene_table: str | Path | None = None,
     names: str = "symbol",
     image_px: int = IMAGE_PX,
+    cells: bool = False,
     embeddings: Mapping[str, "pd.DataFrame | Embeddings | str | Path"] | None = None,
     compression: str = "jpeg",
     quality: int = 90,
@@ -118,7 +119,7 @@ def export_slides(
         there already, unchanged and written with the same options, is kept.
     one_file
         All slides in one file, which then has the genes that all have: of "h5ad".
-    panel, normalise, gene_table, names, image_px
+    panel, normalise, gene_table, names, image_px, cells
         As `read_slide` takes them; not of "hest", which has the counts and genes as they are.
     embeddings
         Key of ``obsm``, such as "X_clip" → what `embed` returns, or where it wrote it: a folder, a Parquet file, or a
@@ -161,6 +162,7 @@ def export_slides(
     vectors = {key: _vectors(key, of, known) for key, of in (embeddings or {}).items()}
     options = replace(options, embeddings=vectors, hest=replace(hest, titles=_titles(root.catalog)))
     slides, write = slides_left(root.slides, options), form.write
+    options = replace(options, columns=cell_columns(root, slides) if cells else None)
     bar = partial(tqdm, unit="slide", disable=None if progress else True)
     written = {slide.name: out if one_file else form.target(out, slide.name) for slide in slides}
     _spare_sources(slides, written)

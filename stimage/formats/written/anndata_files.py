@@ -148,6 +148,8 @@ def tables_of(spots: Spots, options: ExportOptions) -> SpotTables:
     table["annotation"] = np.array(spots.annotation.to_pylist(), object)
     found = {key: vectors.of(ids, options.on_mismatch) for key, vectors in options.embeddings.items()}
     obs = pd.DataFrame(table, index=pd.Index(ids, dtype=object, name="spot_id"))
+    if options.columns:
+        obs = obs.join(options.columns(slide))
     return SpotTables(obs, {"spatial": np.stack([spots.x, spots.y], 1), **found})
 
 

@@ -39,7 +39,7 @@ class Export:
         return folder / self.path.format(slide)
 
 
-TABLE = frozenset({"panel", "normalise", "gene_table", "names", "image_px", "embeddings"})
+TABLE = frozenset({"panel", "normalise", "gene_table", "names", "image_px", "embeddings", "cells"})
 HEST = frozenset({"compression", "quality", "patch", "upsample", "patches"})
 EXPORTS = {
     "h5ad": Export("written.anndata_files.write_h5ad", "{}.h5ad", TABLE | {"one_file"}),

@@ -1,10 +1,11 @@
 """What every writer of another format takes."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from stimage.core.arguments import check_whole
 from stimage.core.errors import DataError
@@ -115,6 +116,8 @@ class ExportOptions:
         Key of ``obsm`` → the vectors to put there.
     hest
         What HEST's layout alone has.
+    columns
+        Gives what ``obs`` has besides, by spot id, of a slide: the same columns of each; NaN where it has no such spot.
     """
 
     naming: Naming | None = None
@@ -124,6 +127,7 @@ class ExportOptions:
     on_mismatch: str = "error"
     embeddings: Mapping[str, SpotVectors] = field(default_factory=dict)
     hest: HestOptions = field(default_factory=HestOptions)
+    columns: Callable[[Slide], pd.DataFrame] | None = None
 
     def genes_of(self, slides: Sequence[Slide]) -> list[str]:
         """Return the genes that are written: those of a panel, or that all slides have; of images alone, none."""
