@@ -56,10 +56,10 @@ class TwoTowers(nn.Module):
         return self
 
     @property
-    def image_size(self) -> int:
-        """Pixels along a side that the image tower takes."""
+    def image_size(self) -> int | None:
+        """Pixels along a side that the image tower takes; None without one."""
         config: Any = self.model.config
-        return getattr(config, "image_size", None) or config.vision_config.image_size
+        return config.image_size if isinstance(config, SpotClipConfig) else config.vision_config.image_size
 
     def forward(
         self, images: torch.Tensor | None = None, image_vectors: torch.Tensor | None = None, **other: torch.Tensor
@@ -139,6 +139,29 @@ def gene_towers(
     if lost := [name for name in missing if name.startswith(("vision_model.", "visual_projection."))]:
         raise DataError(f"{checkpoint}: has no vision tower with projection: it lacks {sorted(lost)[0]}")
     return TwoTowers(model, *_pixel_mean_and_std(checkpoint))
+
+
+def head_towers(
+    made: Mapping[str, Any],
+    width: int,
+    genes: Sequence[str],
+    kind: str,
+    latent_dim: int,
+    scalars: tuple[float, float | None] | None = None,
+) -> TwoTowers:
+    """Return a head over vectors of images beside a new gene tower, without image encoder.
+
+    Parameters
+    ----------
+    made, width
+        What made the vectors (`SpotClipConfig.image_vectors`), and their length.
+    genes, kind, latent_dim, scalars
+        As in `gene_towers`.
+    """
+    config = SpotClipConfig(image_encoder=None, image_width=width, image_vectors=dict(made), genes=list(genes),
+                            gene_tower=kind, latent_dim=latent_dim)  # fmt: skip
+    config.logit_scale_init_value, config.logit_bias_init_value = scalars or CLIP_SCALARS
+    return TwoTowers(SpotClipModel(config), CLIP_MEAN, CLIP_STD)
 
 
 def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:

@@ -18,21 +18,26 @@ from stimage.loading.provenance import PROVENANCE, Provenance
 from stimage.publishing.pushing import push_folder
 from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
+from stimage.training.settings.groups import Settings
 
 CARD_SCORES = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
          "probe_f1")  # fmt: skip
 PACKAGES = ("torch", "transformers", "accelerate", "datasets", "stimage-1k4m")
 LOAD = {
-    True: """\
+    "text": """\
 from transformers import CLIPModel
 
 model = CLIPModel.from_pretrained("{repo}")""",
-    False: """\
+    "images": """\
 from stimage.towers import SpotClipModel  # of the project stimage-1k4m, for the gene tower
 from transformers import CLIPVisionModelWithProjection
 
 vision = CLIPVisionModelWithProjection.from_pretrained("{repo}")  # the tuned vision tower alone
 model = SpotClipModel.from_pretrained("{repo}")  # get_image_features, get_gene_features""",
+    "vectors": """\
+from stimage.towers import SpotClipModel  # of the project stimage-1k4m
+
+model = SpotClipModel.from_pretrained("{repo}")  # get_image_features(image_vectors=…), get_gene_features""",
 }
 TEXT = """\
 # {vision}, fine-tuned on tissue spots
@@ -44,7 +49,7 @@ Images of tissue spots beside {other}, in one space; tuned from `{vision}` on {s
 {load}
 ```
 
-Images are normalised by the image processor in this repository; patches are {patch}.
+{images}
 
 {panel}
 {held_out}
@@ -52,6 +57,10 @@ Images are normalised by the image processor in this repository; patches are {pa
 Settings: `settings.json`; the slides of each split: `slides.json`. Method and data: Chen et al., *STimage-1K4M*,
 NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
 """
+IMAGES = "Images are normalised by the image processor in this repository; patches are {patch}."
+VECTORS = (
+    "It has no image encoder: it takes the vectors that `{vision}` makes of images (`image_vectors` in `config.json`)."
+)
 HELD_OUT_TEXT = """\
 ## On held-out slides
 
@@ -102,11 +111,11 @@ class ModelFolder:
     def _fill(self, run: Run, weights: dict[str, torch.Tensor], folder: Path) -> None:
         towers = run.model
         towers.model.save_pretrained(folder, state_dict=weights)
-        size = towers.image_size
-        CLIPImageProcessorPil(
-            size={"shortest_edge": size}, crop_size={"height": size, "width": size},
-            image_mean=(towers.mean / 255).tolist(), image_std=(towers.std / 255).tolist(),
-        ).save_pretrained(folder)  # fmt: skip
+        if size := towers.image_size:
+            CLIPImageProcessorPil(
+                size={"shortest_edge": size}, crop_size={"height": size, "width": size},
+                image_mean=(towers.mean / 255).tolist(), image_std=(towers.std / 255).tolist(),
+            ).save_pretrained(folder)  # fmt: skip
         if run.tokenizer:
             run.tokenizer.save_pretrained(folder)
         (folder / "settings.json").write_text(as_json(run.settings.record), "utf-8")
@@ -118,6 +127,8 @@ class ModelFolder:
 def model_card(run: Run, repo: str) -> ModelCard:
     """Return the card of a run's model: data, panel, split, scores, how to load it."""
     settings, vision = run.settings, run.settings.towers.image
+    if made := getattr(run.model.model.config, "image_vectors", None):
+        vision = made["model"] or Path(settings.data.image_vectors or "").name
     text = settings.towers.second == "text"
     other = "sentence of top genes" if text else "gene expression"
     data = ModelCardData(
@@ -130,11 +141,16 @@ def model_card(run: Run, repo: str) -> ModelCard:
     body = TEXT.format(
         vision=vision, other=other, spots=len(run.train), slides=len(run.train.slides),
         data=settings.data.source, tech=settings.data.tech, batch=settings.loss.batch_size,
-        load=LOAD[text].format(repo=repo), held_out=_held_out(run, other),
-        patch=f"{settings.data.patch_um:g} µm" if settings.data.patch_um else "as the data has them",
+        load=LOAD["text" if text else "vectors" if made else "images"].format(repo=repo),
+        held_out=_held_out(run, other),
+        images=VECTORS.format(vision=vision) if made else IMAGES.format(patch=_patch(settings)),
         panel=f"The panel, expression by `{settings.data.normalise}`: {', '.join(genes)}.\n" if genes else "",
     )  # fmt: skip
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
+
+
+def _patch(settings: Settings) -> str:
+    return f"{settings.data.patch_um:g} µm" if settings.data.patch_um else "as the data has them"
 
 
 def _held_out(run: Run, other: str) -> str:

@@ -16,13 +16,15 @@ from tqdm import tqdm
 
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
+from stimage.loading.sources import open_source
 from stimage.towers.reading import tokenizer_of
 from stimage.towers.tuning.layers import forget_gradients
 from stimage.towers.tuning.lora import merged
-from stimage.towers.two_towers import TwoTowers, gene_towers, model_state, text_towers
+from stimage.towers.two_towers import TwoTowers, gene_towers, head_towers, model_state, text_towers
 from stimage.training.checkpoints import Progress, claim, has_trained, newest, save_checkpoint, write_record
 from stimage.training.contrastive import backward
 from stimage.training.data.contents import check_contents, contents_of
+from stimage.training.data.image_vectors import ImageVectors, check_patch, read_image_vectors, with_vectors
 from stimage.training.data.seen import panel_saw, provenance_of
 from stimage.training.objectives import objective_of
 from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
@@ -77,18 +79,22 @@ class Run:
             self.epochs_before = claim(out, settings.record)["run.epochs"]
         set_seed(settings.run.seed)
         self.tokenizer = tokenizer_of(settings.towers.image) if settings.towers.second == "text" else None
-        towers = make_towers(settings)
+        vectors = image_vectors_of(settings)
+        towers = make_towers(settings, vectors)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
             self.parts = choose_parts(settings)
             self.contents = contents_of(settings, self.parts, towers) if self.accelerator.is_main_process else {}
             if self.accelerator.is_main_process:
                 check_contents(out, self.contents, has_trained(out))
             self.train, self.held_out = load_spots(settings, self.parts, towers.image_size, self.tokenizer)
+        if vectors:
+            self.train = with_vectors(self.train, vectors)
+            self.held_out = self.held_out and with_vectors(self.held_out, vectors)
         if not self.held_out:
             self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.groups = balanced_groups(settings, self.train.slides)
         self.seen = panel_saw(settings, self.parts, self.accelerator.print)
-        self.provenance = provenance_of(settings, self.parts, self.contents, self.accelerator.print)
+        self.provenance = provenance_of(settings, self.parts, self.contents, self.accelerator.print, vectors)
         self.steps_per_epoch = len(self.batches(0))
         if not self.steps_per_epoch:
             raise DataError(f"loss.batch_size: is {settings.loss.batch_size}, but there are {len(self.train)} spots to "
@@ -265,11 +271,24 @@ def with_precision(settings: Settings) -> Settings:
     return replace(settings, run=replace(settings.run, mixed_precision=asked or launched))
 
 
-def make_towers(settings: Settings) -> TwoTowers:
-    """Return the towers that the settings ask for, ready to be trained."""
+def image_vectors_of(settings: Settings) -> ImageVectors | None:
+    """Read the vectors that the heads are trained on; None where an image tower is trained."""
+    if settings.data.image_vectors is None:
+        return None
+    slides = open_source(settings.data.source).catalog.slides
+    vectors = read_image_vectors(settings.data.image_vectors, [slide.name for slide in slides])
+    check_patch(vectors, settings.data)
+    return vectors
+
+
+def make_towers(settings: Settings, vectors: ImageVectors | None = None) -> TwoTowers:
+    """Return the towers that the settings ask for, ready to be trained; heads alone where there are vectors."""
     own = settings.towers
     if own.second == "text":
         towers = text_towers(own.image, own.pretrained)
+    elif vectors:
+        genes, scalars = Panel.read(settings.panel).genes, objective_of(settings).scalars
+        towers = head_towers(vectors.made, vectors.width, genes, own.second, own.latent_dim, scalars)
     else:
         genes = Panel.read(settings.panel).genes
         scalars = objective_of(settings).scalars

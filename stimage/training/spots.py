@@ -37,16 +37,19 @@ class TrainingSpots:
         Each row's x and y in µm (n x 2, float32), where the objective asks for neighbours; else None.
     other
         Turns a batch into what the second tower takes, by its name in the model's forward.
+    vectors
+        Each row's vector (n x d, float32) in place of its image; None where images are read.
     """
 
     table: datasets.Dataset
     slides: tuple[str, ...]
     slide: np.ndarray
     other: Callable[[SpotBatch], dict[str, torch.Tensor]]
-    image_size: int
+    image_size: int | None
     augmented: bool = False
     seed: int = 0
     place: np.ndarray | None = None
+    vectors: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.slide)
@@ -64,7 +67,12 @@ class TrainingSpots:
 
         change = augmented if self.augmented else None
         batch, tasks = begin_batch(self.table[rows.tolist()], self.image_size, memory, change)
-        return {"images": batch.images, **self.other(batch), **self.places(rows)}, tasks
+        seen = (
+            {"images": batch.images}
+            if self.vectors is None
+            else {"image_vectors": torch.from_numpy(self.vectors[rows])}
+        )
+        return {**seen, **self.other(batch), **self.places(rows)}, tasks
 
     def told(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return what objectives may ask for of rows: `places`, and the second tower's input; no image is decoded."""
@@ -93,7 +101,7 @@ class TrainingBatches(Batches):
 
 
 def load_spots(
-    settings: Settings, parts: Parts, image_size: int, tokenizer: PreTrainedTokenizerBase | None = None
+    settings: Settings, parts: Parts, image_size: int | None, tokenizer: PreTrainedTokenizerBase | None = None
 ) -> tuple[TrainingSpots, TrainingSpots | None]:
     """Load the spots to train on and those held out (None where nothing is), prepared once in the data sets' cache.
 
@@ -141,6 +149,9 @@ def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
     options |= {"upsample": data.upsample, "pyramid": data.pyramid, "um_per_px": data.um_per_px}
     if settings.towers.second != "text":
         options |= {"panel": settings.panel, "normalise": data.normalise, "gene_table": data.gene_table}
+    if data.image_vectors:
+        genes = ["expression"] if "panel" in options else ["gene_ids", "counts"]
+        options["columns"] = ["spot_id", "slide", "annotation", "x", "y", "um_per_px", *genes]
     for names in (parts.train, parts.validation):
         slides = list(names)
         yield stimage_1k4m.load(data.tech, data.source, slides=slides, **options) if slides else None
@@ -153,7 +164,12 @@ def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
         if getattr(data, name):
             raise DataError(f"{data.source}: is published, its patches cut and its genes named: leave out data.{name}, "
                             "or pass the root that it was made of")  # fmt: skip
-    every = datasets.concatenate_datasets(list(_load(data.source, data.tech, **VERIFIED).values()))
+    chosen = {}
+    if data.image_vectors:
+        features = _load(datasets.load_dataset_builder, data.source, data.tech).info.features or ()
+        chosen = {"columns": [name for name in features if name != "image"]}
+    loaded = _load(datasets.load_dataset, data.source, data.tech, **VERIFIED, **chosen)
+    every = datasets.concatenate_datasets(list(loaded.values()))
     for names in (parts.train, parts.validation):
         yield _only(every, names) if names else None
 
@@ -163,11 +179,11 @@ def _only(table: datasets.Dataset, slides: Sequence[str]) -> datasets.Dataset:
     return table.select(np.flatnonzero(pc.is_in(column, pa.array(slides, pa.string())).to_numpy()))
 
 
-def _load(*arguments: Any, **options: Any) -> Any:
-    with reading(arguments[0]):
+def _load(load: Callable, source: str, *arguments: Any, **options: Any) -> Any:
+    with reading(source):
         try:
             with raise_cause():
-                return datasets.load_dataset(*arguments, **options)
+                return load(source, *arguments, **options)
         except (OSError, ValueError, pa.ArrowException):
             raise
         except Exception as error:  # a damaged card is told by whatever datasets' parsing of it meets

@@ -26,6 +26,9 @@ class SpotClipConfig(PreTrainedConfig):
         model without encoder, over vectors of images (``image_vectors``).
     image_width
         Length of the encoder's vectors; None for CLIP's projection.
+    image_vectors
+        Of a model without encoder, what made the vectors that it takes: ``model``, the encoder's name with a digest of
+        its weights, and as far as known ``pooling``, ``size``, ``patch`` and more.
     genes
         Names of the genes that the gene tower knows, in the order of its inputs.
     gene_tower
@@ -43,6 +46,7 @@ class SpotClipConfig(PreTrainedConfig):
     projection_dim: int = 512
     image_encoder: dict | str | None = CLIP
     image_width: int | None = None
+    image_vectors: dict | None = None
     genes: list[str] | tuple[str, ...] = ()
     gene_tower: str = "linear"
     hidden_dim: int = 512

@@ -7,6 +7,7 @@ from typing import Any
 from stimage.genes.panels import chosen_on
 from stimage.loading.provenance import Provenance, read_provenance
 from stimage.loading.sources import open_source
+from stimage.training.data.image_vectors import ImageVectors
 from stimage.training.parts import Parts
 from stimage.training.settings.groups import Settings
 
@@ -20,20 +21,28 @@ def panel_saw(settings: Settings, parts: Parts, say: Callable[[str], None]) -> l
 
 
 def provenance_of(
-    settings: Settings, parts: Parts, contents: Mapping[str, Any], say: Callable[[str], None]
+    settings: Settings,
+    parts: Parts,
+    contents: Mapping[str, Any],
+    say: Callable[[str], None],
+    vectors: ImageVectors | None = None,
 ) -> Provenance:
     """Return what a run's model has seen, with what the checkpoint had seen that it began from.
 
-    ``say`` is told of held-out slides that the checkpoint had learned from.
+    ``say`` is told of held-out slides that the checkpoint, or what made the ``vectors``, had learned from.
     """
     images = {name: files.get("image", "") for name, files in contents.get("slides", {}).items()}
     trained, validation = ({name: images.get(name, "") for name in some} for some in (parts.train, parts.validation))
-    own = Provenance(trained, validation, tuple(sorted(_choosers(settings))), _patch(settings))
-    before = read_provenance(settings.towers.image) if settings.towers.pretrained else None
+    own = Provenance(trained, validation, tuple(sorted(_choosers(settings))), _patch(settings, vectors))
+    beginning = settings.data.image_vectors or settings.towers.image
+    if vectors:
+        before = vectors.embeddings.provenance
+    else:
+        before = read_provenance(settings.towers.image) if settings.towers.pretrained else None
     if before is None:
         return own
     if seen := [one for one in (*parts.validation, *parts.test) if before.has("trained", one, images.get(one, ""))]:
-        say(f"warning: {settings.towers.image} was trained on {len(seen)} held-out slides, such as {seen[0]}: hold out "
+        say(f"warning: {beginning} was trained on {len(seen)} held-out slides, such as {seen[0]}: hold out "
             "those that it held out")  # fmt: skip
     return own.joined(before)
 
@@ -42,8 +51,10 @@ def _choosers(settings: Settings) -> set[str]:
     return set() if settings.towers.second == "text" else chosen_on(settings.panel)
 
 
-def _patch(settings: Settings) -> dict[str, Any] | None:
+def _patch(settings: Settings, vectors: ImageVectors | None) -> dict[str, Any] | None:
     """Return how patches are cut: as the settings say, or, of a published folder, as it was made; None if unknown."""
     source = open_source(settings.data.source)
+    if vectors and not source.published:
+        return vectors.patch
     patch = source.patch if source.published else settings.data.patch
     return asdict(patch) if patch else None
