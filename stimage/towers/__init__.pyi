@@ -26,5 +26,6 @@ from .two_towers import CLIP_STD as CLIP_STD
 from .two_towers import SCALARS as SCALARS
 from .two_towers import TwoTowers as TwoTowers
 from .two_towers import gene_towers as gene_towers
+from .two_towers import head_towers as head_towers
 from .two_towers import model_state as model_state
 from .two_towers import text_towers as text_towers
