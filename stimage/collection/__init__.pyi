@@ -6,6 +6,11 @@ from .checks.running import SMALL as SMALL
 from .checks.running import check_all as check_all
 from .checks.running import with_twins as with_twins
 from .checks.running import write_tables as write_tables
+from .leaks.meter import CONTENT as CONTENT
+from .leaks.meter import WORDS as WORDS
+from .leaks.meter import find_leaks as find_leaks
+from .leaks.meter import slides_of as slides_of
+from .leaks.split_files import read_folds as read_folds
 from .meta.checking import check_meta as check_meta
 from .meta.geo import read_geo as read_geo
 from .meta.making import Meta as Meta

@@ -3,7 +3,9 @@ from .anndata_slides import read_slide as read_slide
 from .cells.counting import count_cells as count_cells
 from .cells.importing import import_cells as import_cells
 from .cells.pyramids import export_pyramid as export_pyramid
+from .checking import by_part as by_part
 from .checking import check as check
+from .checking import leaks as leaks
 from .embedding import embed as embed
 from .embedding import list_towers as list_towers
 from .finetuning import finetune as finetune

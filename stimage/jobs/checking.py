@@ -1,7 +1,7 @@
-"""Checking slides: findings as a table, and as a page to look through."""
+"""Checking slides and splits: findings as a table, and as a page to look through."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,9 +10,15 @@ from tqdm import tqdm
 
 from stimage.collection.checks.findings import Finding
 from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, SMALL, check_all, with_twins, write_tables
+from stimage.collection.leaks.meter import CONTENT, find_leaks, slides_of
+from stimage.collection.leaks.split_files import read_folds
 from stimage.collection.page.report import write_review_page
 from stimage.core.arguments import check_whole, path_of
+from stimage.core.files import write_text
+from stimage.core.tables import csv_text
 from stimage.jobs.roots import Root, open_unpublished
+from stimage.slides.names import fold_name
+from stimage.slides.splits.groups import read_patients
 from stimage.slides.splits.splitting import split_by_table
 
 
@@ -77,6 +83,84 @@ def check(
         drawn = [one.slide.name for one in checked if one.picture]
         _write(out, root, findings, drawn, colour, time.monotonic() - began)
     return pd.DataFrame([asdict(one) for some in findings.values() for one in some], columns=list(FINDING_COLUMNS))
+
+
+def leaks(
+    split: str | Path,
+    root: str | Path | Root,
+    *,
+    patients: str | Path | None = None,
+    content: str | Iterable[str] = CONTENT,
+    out: str | Path | None = None,
+    progress: bool | None = False,
+) -> pd.DataFrame:
+    """Find what slides on two sides of a split have in common: content, a study, a patient.
+
+    The same counts are found whatever the order of spots and genes, whatever these are called, and where a slide has
+    but some of them; the same image where it is cut, scaled, turned, mirrored or stored otherwise, by patches around
+    spots. Slides whose expression is as alike as that of sections of one piece of tissue are suspected: two animals of
+    one strain may be as alike.
+
+    Parameters
+    ----------
+    split
+        A CSV with the columns slide (or sample_id) and split, such as split_slides.py makes; or with a column of names
+        for each of train, val and test; or a folder of folds, train_0.csv, test_0.csv and so on, with the column
+        sample_id, as HEST-Benchmark and STFlow have them.
+    root
+        What `open_root` takes or returns; a folder of HEST-1k is one. Slides that it lacks are not looked at.
+    patients
+        A CSV with the columns slide and patient; without it, what HEST says.
+    content
+        What is read of slides: "counts", "image", both, or () for none, which takes no time.
+    out
+        A CSV file to write the table to, too.
+    progress
+        Whether to show bars; None shows them on a terminal.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row a finding: ``status``, "leak" or "suspected"; ``what`` is shared, "patient", "study", "counts", "image" or
+        "sections"; ``fold``, empty where there is one; ``slides``, part → names; ``evidence``. Its ``attrs["missing"]``
+        has the slides that the root lacks. Of a study whose patients are known and differ between parts, the status is
+        "suspected".
+
+    Raises
+    ------
+    DataError
+        If the split cannot be read, the root has fewer than two of its slides, or a slide cannot be read.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> root = stimage.open_root("sample", "ST")
+    >>> table = stimage.list_slides(root)
+    >>> table["split"] = ["train"] + ["test"] * (len(table) - 1)
+    >>> table["split"].to_csv("split.csv", index_label="slide")
+    >>> sorted(set(stimage.leaks("split.csv", root).what) - {"sections"})
+    []
+    """
+    wanted = (content,) if isinstance(content, str) else tuple(content)
+    if unknown := [one for one in wanted if one not in CONTENT]:
+        raise ValueError(f"content={unknown[0]!r}: pass any of {', '.join(CONTENT)}, or () for none")
+    folds, root = read_folds(split), open_unpublished(root)
+    slides, missing = slides_of(folds, root.slides)
+    own = {fold_name(slide.name): slide.patient for slide in slides.values() if slide.patient}
+    told = read_patients(patients) if patients is not None else own
+    hidden = None if progress is None else not progress
+    found = find_leaks(folds, slides, told, wanted, lambda some, unit: tqdm(some, unit=unit, disable=hidden))
+    table = pd.DataFrame([asdict(one) for one in found], columns=["status", "what", "fold", "slides", "evidence"])
+    table.attrs["missing"] = missing
+    if out is not None:
+        rows = [(one.status, one.what, one.fold, by_part(one.slides), one.evidence) for one in found]
+        write_text(path_of(out, "out"), csv_text([table.columns, *rows]))
+    return table
+
+
+def by_part(slides: Mapping[str, Sequence[str]]) -> str:
+    """Return slides by part as one line of text."""
+    return "; ".join(f"{part}: {', '.join(names)}" for part, names in slides.items())
 
 
 def _write(

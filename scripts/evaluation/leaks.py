@@ -1,0 +1,53 @@
+"""Find what leaks through a split: one image, counts, study or patient on two sides, by content, whatever the names.
+
+SPLIT is a CSV with the columns slide (or sample_id) and split; or with a column of names for each of train, val and
+test; or a folder of folds, train_0.csv, test_0.csv and so on, as HEST-Benchmark and STFlow have them.
+
+leak       the same counts (shuffled, renamed, a part of them), the same image (cut, scaled, turned, stored otherwise),
+           one patient, one study
+suspected  sections of one piece of tissue, by expression; a study whose patients are known and differ
+
+Ends with 1 if there is a leak, with 0 if something is suspected at most.
+"""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+
+import stimage
+from stimage.cli.options import add_filters, counted, root_of, run
+from stimage.core.errors import shown
+
+CONTENT = ("counts", "image")
+
+
+def main() -> int:
+    args = parse_arguments()
+    content = () if args.content == ["none"] else args.content
+    found = stimage.leaks(args.split, root_of(args), patients=args.table, content=content,
+                          out=args.out, progress=None)  # fmt: skip
+    if missing := found.attrs["missing"]:
+        print(f"note: {len(missing)} slides of the split are not in the root, and not looked at: {shown(missing, 5)}")
+    for row in found.itertuples():
+        where = f" ({row.fold})" if row.fold else ""
+        print(f"{row.status}{where}: {stimage.collection.WORDS[row.what]}: {stimage.jobs.by_part(row.slides)}: "
+              f"{row.evidence}")  # fmt: skip
+    statuses = Counter(found.status)
+    print(f"{counted(statuses['leak'], 'leak')}, {statuses['suspected']} suspected")
+    return 1 if statuses["leak"] else 0
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("split", type=Path, help="a file, or a folder of folds")
+    parser.add_argument("root", help="the slides: a folder laid out as the data set, or a folder of HEST-1k")
+    parser.add_argument("--patients", dest="table", metavar="FILE", help="CSV with the columns slide and patient")
+    parser.add_argument("--content", nargs="+", choices=(*CONTENT, "none"), default=CONTENT,
+                        help="what is read of slides (counts image); none: studies and patients alone")  # fmt: skip
+    add_filters(parser)
+    parser.add_argument("--out", type=Path, help="a CSV file to write findings to")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run(main)
