@@ -28,10 +28,9 @@ def main() -> int:
                           out=args.out, progress=None)  # fmt: skip
     if missing := found.attrs["missing"]:
         print(f"note: {len(missing)} slides of the split are not in the root, and not looked at: {shown(missing, 5)}")
-    for row in found.itertuples():
-        where = f" ({row.fold})" if row.fold else ""
-        print(f"{row.status}{where}: {stimage.collection.WORDS[row.what]}: {stimage.jobs.by_part(row.slides)}: "
-              f"{row.evidence}")  # fmt: skip
+    for status, what, fold, slides, evidence in found.values.tolist():
+        where = f" ({fold})" if fold else ""
+        print(f"{status}{where}: {stimage.collection.WORDS[what]}: {stimage.jobs.by_part(slides)}: {evidence}")
     statuses = Counter(found.status)
     print(f"{counted(statuses['leak'], 'leak')}, {statuses['suspected']} suspected")
     return 1 if statuses["leak"] else 0

@@ -111,7 +111,7 @@ def test_counts_under_another_name_are_found(root, tmp_path, change):
 def test_counts_whose_genes_are_called_otherwise_are_found(tmp_path):
     """Symbols on the one slide, Ensembl ids in another order on the other; a third slide has counts of its own."""
     rng = np.random.default_rng(0)
-    table = rng.poisson(rng.lognormal(0.5, 1, 600), (3, 25, 600))
+    table = rng.poisson(rng.lognormal(0.5, 1, (3, 1, 600)), (3, 25, 600))
     table[1] = table[0][rng.permutation(25)][:, rng.permutation(600)]
     for k, name in enumerate("ABC"):
         write_slide(tmp_path / "root", name, "ST", side=5, seed=k, meta={"pmid": str(k)})

@@ -56,8 +56,8 @@ def counts_print(slide: Slide) -> CountsPrint:
         profiles.append(_sums(told, rows.indptr)[sizes >= MANY])
         totals += np.bincount(rows.columns, values, len(named))
     genes, own = np.unique(named, return_inverse=True)
-    joined = (np.unique(np.concatenate(some)) for some in (digests, profiles))
-    return CountsPrint(*joined, genes, np.bincount(own, totals))
+    of_spots, of_profiles = (np.unique(np.concatenate(some)) for some in (digests, profiles))
+    return CountsPrint(of_spots, of_profiles, genes, np.bincount(own, totals))
 
 
 def image_print(slide: Slide) -> ImagePrint:

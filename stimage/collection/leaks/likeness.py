@@ -1,6 +1,5 @@
 """How alike two slides are: the same counts, the same image, or sections of one piece of tissue."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -102,13 +101,10 @@ def _turned(places: np.ndarray, turn: int, flip: bool) -> np.ndarray:
 
 
 def likenesses(
-    counts: tuple[CountsPrint | None, CountsPrint | None], images: tuple[ImagePrint | None, ImagePrint | None]
-) -> Iterator[Likeness]:
-    """Yield what two slides have in common by content; sections only where nothing else is."""
-    found = False
-    for alike, pair in ((alike_counts, counts), (alike_images, images)):
-        if pair[0] is not None and pair[1] is not None and (one := alike(*pair)):
-            found = True
-            yield one
-    if not found and counts[0] is not None and counts[1] is not None and (one := alike_sections(*counts)):
-        yield one
+    counts: tuple[CountsPrint, CountsPrint] | None, images: tuple[ImagePrint, ImagePrint] | None
+) -> list[Likeness]:
+    """Return what two slides have in common by content; sections only where nothing else is."""
+    found = [alike_counts(*counts) if counts else None, alike_images(*images) if images else None]
+    if not any(found) and counts:
+        found = [alike_sections(*counts)]
+    return [one for one in found if one]

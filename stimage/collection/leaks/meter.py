@@ -100,8 +100,9 @@ def _by_content(
             images[name] = image_print(slides[name])
     found = []
     for one, other in progress(pairs, "pair"):
-        both = ((table.get(one), table.get(other)) for table in (counts, images))
-        found += [_leak(alike, placed, slides, one, other) for alike in likenesses(*both)]
+        of_counts = (counts[one], counts[other]) if one in counts and other in counts else None
+        of_images = (images[one], images[other]) if one in images and other in images else None
+        found += [_leak(alike, placed, slides, one, other) for alike in likenesses(of_counts, of_images)]
     return found
 
 
