@@ -21,6 +21,7 @@ import pytest
 import yaml
 from accelerate.commands.launch import launch_command_parser
 from accelerate.state import AcceleratorState
+from PIL import Image
 from torch.distributed.run import get_args_parser
 from transformers import CLIPImageProcessor
 
@@ -81,6 +82,7 @@ def inputs(tmp_path_factory) -> Path:
     make_sample(folder / "ROOT", genes=120, slides_per_study=2, st_side=6, visium_side=8, hd_side=10)
     write_outs(folder)
     draw(folder / "he.tif", 800, 600, (150, 150, 650, 450))
+    Image.new("RGB", (36, 36), (160, 90, 150)).save(folder / "patch.png")
     section = Section(folder)
     section.write_counts()
     section.write_places()

@@ -1,8 +1,10 @@
 """Embedding in a joint space: images, genes and text as the model itself has them, from a root and from shards."""
 
 import json
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -143,7 +145,22 @@ def test_folders_of_two_spaces_are_not_mixed(folder, tuned, tmp_path):  # noqa: 
     assert len(stimage.embed(root, tuned / "model", tmp_path / "tower")) == len(read_embeddings(tmp_path / "tower"))
 
 
-def test_genes_that_a_slide_lacks_or_names_otherwise(folder, tuned, embed, tmp_path):  # noqa: F811
+def test_a_slide_that_lacks_genes(tuned, embed, tmp_path):  # noqa: F811
     write_slide(tmp_path / "root", "S0", "Visium", side=5)
     done = embed(tmp_path / "root", tuned / "model", tmp_path / "out", "--of", "genes")
     assert "1 of 1 slides failed" in done.error and "of the panel's 40 genes" in done.error
+
+
+def test_a_slide_that_names_genes_otherwise(folder, tuned, embed, tmp_path):  # noqa: F811
+    names, (slide,) = stimage.gene_names(folder / "root"), HELD_OUT
+    ids = {name: f"ENSG{k:011d}" for k, name in enumerate(names)}
+    (tmp_path / "table.tsv").write_text("".join(f"{ids[name]}\t{name}\tGene Expression\n" for name in names))
+    shutil.copytree(folder / "root", tmp_path / "root")
+    file = tmp_path / f"root/Visium/gene_exp/{slide}_count.csv"
+    pd.read_csv(file, index_col=0).rename(columns=ids).to_csv(file)
+    words = ("--slides", slide, "--of", "genes")
+    assert "(see gene_table=)" in embed(tmp_path / "root", tuned / "model", tmp_path / "without", *words).error
+    done = embed(tmp_path / "root", tuned / "model", tmp_path / "ids", *words, "--gene-table", tmp_path / "table.tsv")
+    assert not done.error and not embed(folder / "root", tuned / "model", tmp_path / "symbols", *words).error
+    by_id, by_symbol = (read_embeddings(tmp_path / name).vectors for name in ("ids", "symbols"))
+    np.testing.assert_allclose(by_id, by_symbol, atol=1e-6)
