@@ -8,6 +8,8 @@ from .choosing import hest_choice as hest_choice
 from .choosing import slide_moments as slide_moments
 from .dispersion import common_genes as common_genes
 from .measured import MEASURED_FILE as MEASURED_FILE
+from .measured import measured_in_folder as measured_in_folder
+from .measured import measured_in_root as measured_in_root
 from .measured import write_measured as write_measured
 from .names import ENSEMBL as ENSEMBL
 from .names import NAME_KINDS as NAME_KINDS

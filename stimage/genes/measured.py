@@ -56,11 +56,10 @@ def measured_in_folder(
         return None
     path, found = local_copy(file["url"], access), {}
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as parquet:
-            for batch in parquet.iter_batches(64, columns=SCHEMA.names):
-                for slide, ids in zip(batch["slide"].to_pylist(), batch["gene_ids"]):
-                    if slide in slides:
-                        found[slide] = _marked(ids.values.to_numpy(), genes)
+        table = pq.read_table(path, columns=SCHEMA.names, filters=[("slide", "in", list(slides))],
+                              page_checksum_verification=True)  # fmt: skip
+        for slide, ids in zip(table["slide"].to_pylist(), table["gene_ids"]):
+            found[slide] = _marked(ids.values.to_numpy(), genes)
     except (OSError, ValueError, IndexError, AttributeError, KeyError, pa.ArrowException) as error:
         raise unreadable(path, error, f"is no table of the genes that slides measured ({one_line(error)}); build the "
                          "folder again") from None  # fmt: skip

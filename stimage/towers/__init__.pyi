@@ -1,7 +1,14 @@
 from .image_towers import ImageTower as ImageTower
 from .image_towers import load_tower as load_tower
 from .joint.configuration_spot_clip import SpotClipConfig as SpotClipConfig
+from .joint.gene_inputs import FEWEST as FEWEST
+from .joint.gene_inputs import bare_name as bare_name
+from .joint.gene_inputs import check_counts as check_counts
+from .joint.gene_inputs import check_known as check_known
+from .joint.gene_inputs import places_among_genes as places_among_genes
+from .joint.gene_inputs import set_inputs as set_inputs
 from .joint.modeling_spot_clip import SpotClipModel as SpotClipModel
+from .joint.set_tower import SetTower as SetTower
 from .joint_space import JointSpace as JointSpace
 from .joint_space import load_joint as load_joint
 from .options import POOLINGS as POOLINGS
@@ -28,4 +35,5 @@ from .two_towers import TwoTowers as TwoTowers
 from .two_towers import gene_towers as gene_towers
 from .two_towers import head_towers as head_towers
 from .two_towers import model_state as model_state
+from .two_towers import renew_gene_tower as renew_gene_tower
 from .two_towers import text_towers as text_towers

@@ -69,7 +69,8 @@ class JointSpace(nn.Module):
     @torch.inference_mode()
     def _encode(self, kind: str, **inputs: torch.Tensor) -> torch.Tensor:
         dtype = next(self.model.parameters()).dtype
-        inputs = {name: part.to(dtype) if part.is_floating_point() else part for name, part in inputs.items()}
+        kept = [name for name, part in inputs.items() if name == "counts" or not part.is_floating_point()]  # as exact
+        inputs = {name: part if name in kept else part.to(dtype) for name, part in inputs.items()}
         found = getattr(self.model, f"get_{kind}_features")(**inputs)
         vectors = found if isinstance(found, torch.Tensor) else found.pooler_output  # as CLIPModel gives it
         return nn.functional.normalize(vectors.to("cpu", torch.float32), dim=1)

@@ -10,6 +10,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, PreTrainedConf
 
 from stimage.core.errors import DataError
 from stimage.towers.joint.configuration_spot_clip import LOGIT_SCALE, SpotClipConfig
+from stimage.towers.joint.gene_towers import make_gene_tower
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.reading import read_config, read_processor, read_weights
 from stimage.towers.tuning.layers import image_encoder_of
@@ -29,14 +30,16 @@ class TwoTowers(nn.Module):
     model
         `SpotClipModel`, or transformers' `CLIPModel`, which is then trained with sentences. Its logit scale, and bias,
         are vectors of one here, since FSDP shards no scalars; `model_state` has them as the model's own class does.
+    tuned
+        Whether the gene tower was trained before: it keeps its genes and its statistics.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, model: PreTrainedModel, mean: Sequence[float], std: Sequence[float]):
+    def __init__(self, model: PreTrainedModel, mean: Sequence[float], std: Sequence[float], tuned: bool = False):
         super().__init__()
-        self.model = model
+        self.model, self.tuned = model, tuned
         for name in SCALARS:
             if getattr(model, name, None) is not None:
                 setattr(model, name, nn.Parameter(getattr(model, name).detach().reshape(1)))
@@ -100,17 +103,20 @@ def model_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 def gene_towers(
     checkpoint: str,
-    genes: Sequence[str],
+    genes: Sequence[str] | None,
     kind: str,
     latent_dim: int,
     pretrained: bool = True,
     scalars: tuple[float, float | None] | None = None,
+    vector_head: str = "linear",
 ) -> TwoTowers:
-    """Return a checkpoint's vision tower beside a new gene tower ("linear" or "mlp").
+    """Return a checkpoint's vision tower beside a new gene tower, of `GENE_TOWERS`.
 
-    A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same. Without ``pretrained`` only its
-    configuration is read, and the weights are random. ``scalars`` says where the logit scale and bias of a new model
-    begin (no bias: None), and whether one that is tuned further has a bias; without it, they are CLIP's.
+    Without ``genes``, of the towers "set" and "vectors", a new gene tower is to be made anew once more is known; see
+    `renew_gene_tower`. A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same. Without
+    ``pretrained`` only its configuration is read, and the weights are random. ``scalars`` says where the logit scale
+    and bias of a new model begin (no bias: None), and whether one that is tuned further has a bias; without it, they
+    are CLIP's.
 
     Raises
     ------
@@ -119,8 +125,8 @@ def gene_towers(
         tower.
     """
     config = _config(checkpoint)
-    if isinstance(config, SpotClipConfig):
-        if list(config.genes) != list(genes):
+    if tuned := isinstance(config, SpotClipConfig):
+        if genes is not None and list(config.genes) != list(genes):
             raise DataError(f"{checkpoint}: was trained on another panel ({len(config.genes)} genes, not these "
                             f"{len(genes)}); pass its panel, or the checkpoint that it was tuned from")  # fmt: skip
         if (config.gene_tower, config.latent_dim) != (kind, latent_dim):
@@ -130,7 +136,8 @@ def gene_towers(
     else:
         vision = getattr(config, "vision_config", config)
         config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,
-                                genes=list(genes), gene_tower=kind, latent_dim=latent_dim)  # fmt: skip
+                                genes=list(genes or ()), gene_tower=kind, latent_dim=latent_dim, vector_width=1,
+                                vector_head=vector_head)  # fmt: skip
         config.logit_scale_init_value = (scalars or CLIP_SCALARS)[0]
     config.logit_bias_init_value = (scalars or CLIP_SCALARS)[1]
     if not pretrained:
@@ -138,16 +145,32 @@ def gene_towers(
     model, missing = read_weights(SpotClipModel, checkpoint, config=config)
     if lost := [name for name in missing if name.startswith(("vision_model.", "visual_projection."))]:
         raise DataError(f"{checkpoint}: has no vision tower with projection: it lacks {sorted(lost)[0]}")
-    return TwoTowers(model, *_pixel_mean_and_std(checkpoint))
+    return TwoTowers(model, *_pixel_mean_and_std(checkpoint), tuned=tuned)
+
+
+def renew_gene_tower(towers: TwoTowers, **known: Any) -> None:
+    """Make the gene tower of a new model anew, now that more of its configuration is known.
+
+    Parameters
+    ----------
+    known
+        Fields of `SpotClipConfig`, such as ``genes``.
+    """
+    model: Any = towers.model
+    for name, value in known.items():
+        setattr(model.config, name, value)
+    model.gene_tower = make_gene_tower(model.config)
+    model.gene_tower.apply(model._init_weights)
 
 
 def head_towers(
     made: Mapping[str, Any],
     width: int,
-    genes: Sequence[str],
+    genes: Sequence[str] | None,
     kind: str,
     latent_dim: int,
     scalars: tuple[float, float | None] | None = None,
+    vector_head: str = "linear",
 ) -> TwoTowers:
     """Return a head over vectors of images beside a new gene tower, without image encoder.
 
@@ -155,11 +178,12 @@ def head_towers(
     ----------
     made, width
         What made the vectors (`SpotClipConfig.image_vectors`), and their length.
-    genes, kind, latent_dim, scalars
+    genes, kind, latent_dim, scalars, vector_head
         As in `gene_towers`.
     """
-    config = SpotClipConfig(image_encoder=None, image_width=width, image_vectors=dict(made), genes=list(genes),
-                            gene_tower=kind, latent_dim=latent_dim)  # fmt: skip
+    config = SpotClipConfig(image_encoder=None, image_width=width, image_vectors=dict(made), genes=list(genes or ()),
+                            gene_tower=kind, latent_dim=latent_dim, vector_width=1,
+                            vector_head=vector_head)  # fmt: skip
     config.logit_scale_init_value, config.logit_bias_init_value = scalars or CLIP_SCALARS
     return TwoTowers(SpotClipModel(config), CLIP_MEAN, CLIP_STD)
 

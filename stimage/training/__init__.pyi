@@ -3,8 +3,12 @@ from .objectives import clip_loss as clip_loss
 from .results import ModelFolder as ModelFolder
 from .results import write_results as write_results
 from .run import Run as Run
-from .second_tower import dense as dense
-from .second_tower import second_input as second_input
+from .second.panels import MadeExpression as MadeExpression
+from .second.sentences import make_sentences as make_sentences
+from .second.sentences import tokens_for as tokens_for
+from .second.sets import gene_sets as gene_sets
+from .second.spot_tables import SpotTable as SpotTable
+from .second.vectors import VectorsOfSpots as VectorsOfSpots
 from .settings.describing import settings_help as settings_help
 from .settings.groups import SETTINGS as SETTINGS
 from .settings.groups import Settings as Settings

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from huggingface_hub import ModelCard, ModelCardData
@@ -137,20 +138,32 @@ def model_card(run: Run, repo: str) -> ModelCard:
         pipeline_tag="zero-shot-image-classification" if text else "image-feature-extraction",
         tags=["histology", "spatial-transcriptomics", "gene-expression", "clip"],
     )  # fmt: skip
-    genes = [] if text else run.model.model.config.genes
     body = TEXT.format(
         vision=vision, other=other, spots=len(run.train), slides=len(run.train.slides),
         data=settings.data.source, tech=settings.data.tech, batch=settings.loss.batch_size,
         load=LOAD["text" if text else "vectors" if made else "images"].format(repo=repo),
         held_out=_held_out(run, other),
         images=VECTORS.format(vision=vision) if made else IMAGES.format(patch=_patch(settings)),
-        panel=f"The panel, expression by `{settings.data.normalise}`: {', '.join(genes)}.\n" if genes else "",
+        panel=_genes(settings, run.model.model.config),
     )  # fmt: skip
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
 
 
 def _patch(settings: Settings) -> str:
     return f"{settings.data.patch_um:g} µm" if settings.data.patch_um else "as the data has them"
+
+
+def _genes(settings: Settings, config: Any) -> str:
+    """Return what the card says of the genes that the gene tower takes."""
+    second = settings.towers.second
+    if second == "set":
+        return (f"The gene tower takes all genes of a spot with their raw counts, and which were measured: it knows "
+                f"{len(config.genes):,} by name (`genes` in `config.json`).\n")  # fmt: skip
+    if second == "vectors":
+        return f"The gene tower takes vectors of length {config.vector_width} that another model makes of expression.\n"
+    if second == "text":
+        return f"Sentences have {config.sentence_genes} genes, the most expressed first.\n"
+    return f"The panel, expression by `{settings.data.normalise}`: {', '.join(config.genes)}.\n"
 
 
 def _held_out(run: Run, other: str) -> str:

@@ -30,6 +30,7 @@ from stimage.training.objectives import objective_of
 from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
 from stimage.training.order import epoch_rows, global_batches
 from stimage.training.parts import balanced_groups, choose_parts
+from stimage.training.second.beginning import begin_second, known_genes
 from stimage.training.settings.groups import PRECISIONS, Settings, flat
 from stimage.training.spots import load_spots
 from stimage.training.validation import loader, to_device, validate
@@ -86,10 +87,13 @@ class Run:
             self.contents = contents_of(settings, self.parts, towers) if self.accelerator.is_main_process else {}
             if self.accelerator.is_main_process:
                 check_contents(out, self.contents, has_trained(out))
-            self.train, self.held_out = load_spots(settings, self.parts, towers.image_size, self.tokenizer)
+            genes, size = known_genes(towers), towers.image_size
+            self.train, self.held_out = load_spots(settings, self.parts, size, self.tokenizer, genes)
         if vectors:
             self.train = with_vectors(self.train, vectors)
             self.held_out = self.held_out and with_vectors(self.held_out, vectors)
+        for line in begin_second(towers, settings, self.train.other, self.train.inputs, not newest(out)):
+            self.accelerator.print(line)
         if not self.held_out:
             self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.groups = balanced_groups(settings, self.train.slides)
@@ -283,16 +287,15 @@ def image_vectors_of(settings: Settings) -> ImageVectors | None:
 
 def make_towers(settings: Settings, vectors: ImageVectors | None = None) -> TwoTowers:
     """Return the towers that the settings ask for, ready to be trained; heads alone where there are vectors."""
-    own = settings.towers
+    own, scalars = settings.towers, objective_of(settings).scalars
+    genes = Panel.read(settings.panel).genes if settings.takes_panel else None
     if own.second == "text":
         towers = text_towers(own.image, own.pretrained)
     elif vectors:
-        genes, scalars = Panel.read(settings.panel).genes, objective_of(settings).scalars
-        towers = head_towers(vectors.made, vectors.width, genes, own.second, own.latent_dim, scalars)
+        towers = head_towers(vectors.made, vectors.width, genes, own.second, own.latent_dim, scalars, own.vector_head)
     else:
-        genes = Panel.read(settings.panel).genes
-        scalars = objective_of(settings).scalars
-        towers = gene_towers(own.image, genes, own.second, own.latent_dim, own.pretrained, scalars)
+        towers = gene_towers(own.image, genes, own.second, own.latent_dim, own.pretrained, scalars,
+                             own.vector_head)  # fmt: skip
     choose_tuned(towers, own)
     if settings.run.gradient_checkpointing:
         towers.model.gradient_checkpointing_enable()

@@ -17,9 +17,10 @@ from stimage.examples.registering import raise_cause
 from stimage.loading.ahead import Batches, Begun, Memory, Task
 from stimage.loading.pixels import augment
 from stimage.loading.sources import VERIFIED, open_source, reading
-from stimage.loading.tensors import BATCH_COLUMNS, SpotBatch, begin_batch
+from stimage.loading.tensors import BATCH_COLUMNS, begin_batch
 from stimage.training.parts import Parts
-from stimage.training.second_tower import second_input
+from stimage.training.second.making import second_inputs
+from stimage.training.second.spot_tables import BLOCK, SecondInput, SpotTable
 from stimage.training.settings.groups import Settings
 
 
@@ -37,6 +38,8 @@ class TrainingSpots:
         Each row's x and y in µm (n x 2, float32), where the objective asks for neighbours; else None.
     other
         Turns a batch into what the second tower takes, by its name in the model's forward.
+    image_size
+        Pixels along a side of the images; None leaves them as they are.
     vectors
         Each row's vector (n x d, float32) in place of its image; None where images are read.
     """
@@ -44,8 +47,8 @@ class TrainingSpots:
     table: datasets.Dataset
     slides: tuple[str, ...]
     slide: np.ndarray
-    other: Callable[[SpotBatch], dict[str, torch.Tensor]]
-    image_size: int | None
+    other: SecondInput
+    image_size: int | None = None
     augmented: bool = False
     seed: int = 0
     place: np.ndarray | None = None
@@ -80,6 +83,11 @@ class TrainingSpots:
         batch, _ = begin_batch(self.table.select_columns(names)[rows.tolist()])
         return self.other(batch) | self.places(rows)
 
+    def inputs(self) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield the second tower's input of all spots, a thousand at a time and in order."""
+        for begin in range(0, len(self), BLOCK):
+            yield self.told(np.arange(begin, min(begin + BLOCK, len(self))))
+
     def places(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return where rows are in the data set and, if asked for, on the tissue: what objectives know of them."""
         found = {"row": torch.from_numpy(rows.astype(np.int64))}
@@ -101,33 +109,50 @@ class TrainingBatches(Batches):
 
 
 def load_spots(
-    settings: Settings, parts: Parts, image_size: int | None, tokenizer: PreTrainedTokenizerBase | None = None
+    settings: Settings,
+    parts: Parts,
+    image_size: int | None = None,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    genes: Sequence[str] | None = None,
 ) -> tuple[TrainingSpots, TrainingSpots | None]:
     """Load the spots to train on and those held out (None where nothing is), prepared once in the data sets' cache.
+
+    Parameters
+    ----------
+    image_size
+        Pixels along a side; None leaves images as they are, until `sized` says it.
+    tokenizer
+        Of a text tower.
+    genes
+        The vocabulary of a tower of sets that was trained before.
 
     Raises
     ------
     DataError
-        If they can't be loaded, or the panel does not fit.
+        If they can't be loaded, or do not have what the second tower takes.
     """
-    load = _published if open_source(settings.data.source).published else _from_root
+    source = open_source(settings.data.source)
+    load = _published if source.published else _from_root
     train, held_out = load(settings, parts)
     if train is None or not len(train):
         raise DataError(f"{settings.data.source}: no spot is left to train on; loosen the filters or the splits")
     loaded = [part for part in (train, held_out) if part is not None]
     names = None if "expression" in train.features else stimage_1k4m.gene_names(loaded, root=settings.data.source)
-    spots: list[Any] = []
-    for part, augmented in ((train, settings.data.augment), (held_out, False)):
-        if part is None or not len(part):
-            spots.append(None)
-            continue
-        table = part.select_columns([name for name in BATCH_COLUMNS if name in part.features]).with_format("arrow")
-        column = table.select_columns(["slide"])[:]["slide"].combine_chunks().dictionary_encode()
-        slides, slide = tuple(column.dictionary.to_pylist()), column.indices.to_numpy()
-        other = second_input(settings, table, slides, slide, names, tokenizer)
-        place = None if settings.loss.neighbour_um is None else _in_um(part, slides, slide)
-        spots.append(TrainingSpots(table, slides, slide, other, image_size, augmented, settings.run.seed, place))
-    return spots[0], spots[1]
+    tables = [_table(part) for part in loaded if len(part)]
+    others = second_inputs(settings, source, tables, names, tokenizer, genes)
+    spots = []
+    for part, table, other in zip(loaded, tables, others):
+        place = None if settings.loss.neighbour_um is None else _in_um(part, table.slides, table.slide)
+        augmented = settings.data.augment and not spots
+        spots.append(TrainingSpots(table.table, table.slides, table.slide, other, image_size, augmented,
+                                   settings.run.seed, place))  # fmt: skip
+    return spots[0], spots[1] if spots[1:] else None
+
+
+def _table(part: datasets.Dataset) -> SpotTable:
+    table = part.select_columns([name for name in BATCH_COLUMNS if name in part.features]).with_format("arrow")
+    column = table.select_columns(["slide"])[:]["slide"].combine_chunks().dictionary_encode()
+    return SpotTable(table, tuple(column.dictionary.to_pylist()), column.indices.to_numpy())
 
 
 def _in_um(part: datasets.Dataset, slides: Sequence[str], slide: np.ndarray) -> np.ndarray:
@@ -147,7 +172,7 @@ def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
     if data.patch_um or data.patch_px:
         options["patch"] = {"um": data.patch_um, "px": data.patch_px}
     options |= {"upsample": data.upsample, "pyramid": data.pyramid, "um_per_px": data.um_per_px}
-    if settings.towers.second != "text":
+    if settings.takes_panel:
         options |= {"panel": settings.panel, "normalise": data.normalise, "gene_table": data.gene_table}
     if data.image_vectors:
         genes = ["expression"] if "panel" in options else ["gene_ids", "counts"]
@@ -160,7 +185,8 @@ def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
 def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
     """Load the same of published spots, whichever of the folder's splits they are in."""
     data = settings.data
-    for name in ("patch_um", "patch_px", "upsample", "pyramid", "um_per_px", "gene_table"):
+    named = () if settings.towers.second == "set" else ("gene_table",)  # a set's genes are joined by name anyway
+    for name in ("patch_um", "patch_px", "upsample", "pyramid", "um_per_px", *named):
         if getattr(data, name):
             raise DataError(f"{data.source}: is published, its patches cut and its genes named: leave out data.{name}, "
                             "or pass the root that it was made of")  # fmt: skip
@@ -188,6 +214,11 @@ def _load(load: Callable, source: str, *arguments: Any, **options: Any) -> Any:
             raise
         except Exception as error:  # a damaged card is told by whatever datasets' parsing of it meets
             raise ValueError(f"its card, README.md, does not fit the files beside it: {error!r}") from error
+
+
+def sized(spots: TrainingSpots | None, image_size: int) -> TrainingSpots | None:
+    """Return the same spots with images of so many pixels along a side."""
+    return spots and replace(spots, image_size=image_size)
 
 
 def held_out_as_is(spots: TrainingSpots) -> TrainingSpots:

@@ -7,15 +7,21 @@ import torch
 
 import stimage_1k4m
 from stimage.core.errors import DataError
+from stimage.genes.sentences import TopGenes
+from stimage.loading.embeddings import read_embeddings
 from stimage.loading.sources import Source
 from stimage.loading.tensors import SpotBatch
 from stimage.towers.joint_space import JointSpace
 from stimage.towers.reading import read_beside, tokenizer_of
-from stimage.training.second_tower import dense, second_input
+from stimage.training.second.panels import MadeExpression
+from stimage.training.second.sentences import make_sentences, tokens_for
+from stimage.training.second.sets import gene_sets
+from stimage.training.second.spot_tables import SpotTable
+from stimage.training.second.vectors import VectorsOfSpots
 from stimage.training.settings.groups import SETTINGS, Settings
 from stimage.training.settings.reading import make_settings, read_record
 
-OF_GENES = ("data.normalise", "data.gene_table", "data.panel", "towers.second")  # settings that inputs depend on
+OF_GENES = ("data.normalise", "data.gene_table", "data.panel", "data.vectors", "towers.second")  # inputs depend on
 OF_TEXT = ("data.sentence_genes", "data.above_mean", "data.exclude_genes")
 COUNTS = ("gene_ids", "counts")
 ROWS = 1000  # spots read at once
@@ -39,21 +45,31 @@ class OtherInputs:
         if text and gene_table is not None:
             raise ValueError("gene_table= (--gene-table): is of a gene tower, but the model has one of text")
         self.columns: tuple[str, ...] = COUNTS
+        self.gene_table = data.gene_table if gene_table is None else gene_table
+        config: Any = space.model.config
         self.genes, self.record = dict[str, Any](), dict[str, Any]()
         if text:
             self.names, self.tokenizer = vocabulary_of(source), tokenizer_of(space.checkpoint)
-            names = [name.partition(".")[2] for name in OF_TEXT]
-            self.record = {name: getattr(data, name) for name in names}
+            k = data.sentence_genes or getattr(config, "sentence_genes", None) or tokens_for(self.tokenizer)
+            self.rule = TopGenes(k, data.above_mean, data.exclude_genes)
+            self.record = {"sentence_genes": k, "above_mean": data.above_mean, "exclude_genes": data.exclude_genes}
+        elif config.gene_tower == "set":
+            self.names, self.record = vocabulary_of(source), {"gene_table": self.gene_table}
+        elif config.gene_tower == "vectors":
+            path = self.settings.vectors
+            slides = [slide.name for slide in source.catalog.slides]
+            self.vectors = VectorsOfSpots(path, read_embeddings(path, slides))
+            self.columns, self.record = (), {"vectors": path}
         else:
-            table = data.gene_table if gene_table is None else gene_table
-            config: Any = space.model.config
-            self.record = {"normalise": data.normalise, "gene_table": table}
+            self.record = {"normalise": data.normalise, "gene_table": self.gene_table}
             self.columns, self.genes = ("expression",), {"panel": list(config.genes), **self.record}
 
     def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
         """Return the input of a batch of one slide, by its name in the model's forward."""
         if self.genes:
-            return dense(batch)
+            return MadeExpression(self.genes["panel"])(batch)
+        if not self.columns:
+            return self.vectors(batch)
         (name,) = set(batch.slides)
         if name not in self.made:
             self.made[name] = self._of_slide(name)
@@ -66,7 +82,11 @@ class OtherInputs:
             self.source.spots(slide, some).with_format("arrow") for some in (["spot_id"], ["gene_ids", "counts"])
         )
         spots = sum(len(table) for table in ids.iter(ROWS))
-        return second_input(self.settings, counts, [name], np.zeros(spots, int), self.names, self.tokenizer)
+        table = SpotTable(counts, (name,), np.zeros(spots, int))
+        if self.space.other == "text":
+            return make_sentences(table, self.names, self.rule, self.tokenizer)
+        config: Any = self.space.model.config
+        return gene_sets(self.source, [table], self.names, self.gene_table, config.genes)[0]
 
 
 def vocabulary_of(source: Source) -> list[str]:

@@ -32,7 +32,12 @@ class SpotClipConfig(PreTrainedConfig):
     genes
         Names of the genes that the gene tower knows, in the order of its inputs.
     gene_tower
-        One of `GENE_TOWERS`: "linear", the original's one layer, or "mlp", with a hidden layer of ``hidden_dim``.
+        One of `GENE_TOWERS`: "linear", the original's one layer, or "mlp", with a hidden layer of ``hidden_dim``, over
+        a panel's expression; "set", over all genes of a spot; "vectors", over those of another model.
+    gene_width, gene_heads
+        Of "set": the width of a gene's embedding, and the heads that share it.
+    vector_width, vector_head
+        Of "vectors": their length, and "linear" or "mlp".
     latent_dim
         Width of the space in which images and genes meet; the original's 32.
     logit_bias_init_value
@@ -50,7 +55,10 @@ class SpotClipConfig(PreTrainedConfig):
     genes: list[str] | tuple[str, ...] = ()
     gene_tower: str = "linear"
     hidden_dim: int = 512
+    gene_width: int = 128
+    gene_heads: int = 8
     vector_width: int = 0
+    vector_head: str = "linear"
     latent_dim: int = 32
     logit_scale_init_value: float = LOGIT_SCALE
     logit_bias_init_value: float | None = None

@@ -10,7 +10,8 @@ from transformers import initialization as init
 from transformers.utils import ModelOutput
 
 from .configuration_spot_clip import CLIP, SpotClipConfig
-from .gene_towers import Head, make_gene_tower
+from .dense_towers import Head
+from .gene_towers import make_gene_tower
 from .image_encoders import build_encoder, image_vectors
 
 
@@ -42,6 +43,7 @@ class SpotClipModel(PreTrainedModel):
     base_model_prefix = "spot_clip"
     main_input_name = "pixel_values"
     supports_gradient_checkpointing = True
+    _keys_to_ignore_on_load_missing = (r"^gene_tower\.(mean|std)$",)  # of before inputs were standardised
     _keys_to_ignore_on_load_unexpected = (r"^text_model\.", r"^text_projection\.")
 
     def __init__(self, config: SpotClipConfig, encoder: Any = None):
@@ -87,6 +89,8 @@ class SpotClipModel(PreTrainedModel):
         if isinstance(module, Head):
             init.xavier_uniform_(module.weight)
             init.zeros_(module.bias)
+        elif module is getattr(self, "gene_tower", None):
+            module.begin()
         elif isinstance(module, SpotClipModel):
             init.constant_(module.logit_scale, self.config.logit_scale_init_value)
             if module.logit_bias is not None:

@@ -48,7 +48,7 @@ def provenance_of(
 
 
 def _choosers(settings: Settings) -> set[str]:
-    return set() if settings.towers.second == "text" else chosen_on(settings.panel)
+    return chosen_on(settings.panel) if settings.takes_panel else set()
 
 
 def _patch(settings: Settings, vectors: ImageVectors | None) -> dict[str, Any] | None:

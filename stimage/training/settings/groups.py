@@ -14,7 +14,8 @@ from stimage.slides.names import texts_of
 from stimage.slides.splits.splitting import FRACTIONS, SPLIT_BY, Splitting
 from stimage.training.settings.fields import Group, Setting, setting, settings_of
 
-TOWERS = ("linear", "mlp", "text")
+TOWERS = ("linear", "mlp", "set", "vectors", "text")
+PANEL_TOWERS = ("linear", "mlp")
 PRECISIONS = ("no", "tf32", "bf16", "fp16")
 OPTIMISERS = ("adamw", "adam")
 OBJECTIVES = ("clip", "siglip", "soft")
@@ -63,7 +64,10 @@ class DataSettings(Group):
                                      "otherwise", file=True)  # fmt: skip
     normalise: str = setting("median-log1p", "how counts become expression; a slide's median total is its own",
                              choices=NORMALISATIONS)  # fmt: skip
-    sentence_genes: int = setting(50, "genes of a spot's sentence, for a text tower", least=1)
+    vectors: str | None = setting(None, "file or folder of spots' vectors, of another model of expression, for the "
+                                  "tower vectors: Parquet or CSV, as of embed_spots.py", file=True)  # fmt: skip
+    sentence_genes: int | None = setting(None, "genes of a spot's sentence, for a text tower; null: as many as fit "
+                                         "into its tokens in 95 % of the sentences", least=1)  # fmt: skip
     above_mean: bool = setting(True, "choose them by log-fold over the slide's mean")
     exclude_genes: tuple[str, ...] = setting((), "kinds of genes that sentences leave out", choices=GENE_KINDS)
 
@@ -111,8 +115,16 @@ class TowerSettings(Group):
     lora_alpha: float = setting(16.0, "what they add is times lora_alpha / lora_rank", above=0)
     lora_targets: tuple[str, ...] = setting((), "which layers get them, by the ends of their names; without any, each "
                                             "linear layer within the image tower's layers")  # fmt: skip
-    second: str = setting("linear", "the tower beside it: of genes, or the checkpoint's own of text, for sentences of "
-                          "top genes", choices=TOWERS)  # fmt: skip
+    second: str = setting("linear", "the tower beside it: linear and mlp take a panel's expression, set all genes, "
+                          "vectors another model's; text is the checkpoint's own, of sentences of top genes",
+                          choices=TOWERS)  # fmt: skip
+    standardise: bool = setting(True, "standardise what a gene tower takes by mean and std of the training spots; "
+                                "false takes it as it is, as the original does")  # fmt: skip
+    vector_head: str = setting("linear", "what takes another model's vectors: one layer, or two", choices=PANEL_TOWERS)
+    gene_width: int | None = setting(None, "width of the gene embeddings of the tower set; null: 128, or that of "
+                                     "gene_embeddings", least=1, most=2**16)  # fmt: skip
+    gene_embeddings: str | None = setting(None, "table that gene embeddings begin from, for the tower set: Parquet or "
+                                          "CSV, the gene's name first, then numbers", file=True)  # fmt: skip
     latent_dim: int = setting(32, "width of the common space; a text tower has its own", least=1, most=2**16)
 
     def __post_init__(self) -> None:
@@ -196,6 +208,11 @@ GROUPS: dict[str, Any] = {
 SETTINGS: dict[str, Setting] = {one.name: one for group in GROUPS.values() for one in settings_of(group).values()}
 FILES = {name for name, one in SETTINGS.items() if one.file}
 
+TAKEN_BY = {  # which second towers take a setting; text overlooks the first two, which its base may have
+    "data.panel": (*PANEL_TOWERS, "text"), "data.normalise": (*PANEL_TOWERS, "text"), "data.vectors": ("vectors",),
+    "towers.gene_width": ("set",), "towers.gene_embeddings": ("set",), "towers.vector_head": ("vectors",),
+}  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -215,11 +232,31 @@ class Settings:
             raise DataError("data.source: is not given; name a root or published spots, as argument or in the "
                             "configuration")  # fmt: skip
         self._check_tuning()
-        if self.towers.second != "text":
+        self._check_second()
+
+    def _check_second(self) -> None:
+        """Refuse settings that the second tower does not take, and a tower without what it takes."""
+        second = self.towers.second
+        if self.takes_panel:
             _ = self.panel
-        elif self.loss.objective != "clip":
-            raise DataError(f"loss.objective: is {self.loss.objective}, which is for a gene tower; a text tower has "
-                            "clip alone")  # fmt: skip
+        elif self.loss.objective == "soft" or (second == "text" and self.loss.objective != "clip"):
+            able = "a text tower has clip alone" if second == "text" else f"{second} has clip and siglip"
+            raise DataError(f"loss.objective: is {self.loss.objective}, which is for a gene tower of a panel; {able}")
+        if second == "vectors":
+            _ = self.vectors
+        if second == "set" and not self.towers.standardise:
+            raise DataError("towers.standardise: is false, and the tower set tells by it a gene without a count "
+                            "from one that was not measured; leave it true, or pass towers.second=linear")  # fmt: skip
+        given = flat(self.record)
+        for name, towers in TAKEN_BY.items():
+            if second not in towers and given[name] != SETTINGS[name].default:
+                raise DataError(f"{name}: is given, and the tower {second} takes none; leave it out, or pass "
+                                f"towers.second={towers[0]}")  # fmt: skip
+
+    @property
+    def takes_panel(self) -> bool:
+        """Whether the second tower takes a panel's expression."""
+        return self.towers.second in PANEL_TOWERS
 
     def _check_tuning(self) -> None:
         """Refuse what can't be tuned so."""
@@ -243,11 +280,19 @@ class Settings:
 
     @property
     def panel(self) -> str:
-        """The panel's file; `DataError` if none is named, which only a text tower can do without."""
+        """The panel's file; `DataError` if none is named."""
         if self.data.panel is None:
-            raise DataError("data.panel: is not given; make one with stimage select-genes, or pass "
-                            "towers.second=text")  # fmt: skip
+            raise DataError("data.panel: is not given; make one with stimage select-genes, or pass towers.second=set "
+                            "or towers.second=text")  # fmt: skip
         return self.data.panel
+
+    @property
+    def vectors(self) -> str:
+        """The file of spots' vectors; `DataError` if none is named."""
+        if self.data.vectors is None:
+            raise DataError("data.vectors: is not given; name a file or folder of spots' vectors, or pass another "
+                            "towers.second")  # fmt: skip
+        return self.data.vectors
 
     @property
     def record(self) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,99 @@
+"""The gene tower of sets: any slide's genes, several thousand a spot, weighted by their counts."""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import initialization as init
+
+from .dense_towers import Head
+
+SCALE = 1e4  # counts of a spot of average genes are scaled to, as scanpy's normalize_total(target_sum=1e4)
+MOST = 10.0  # standard deviations above a gene's mean, as scanpy's scale(max_value=10)
+
+
+class SetTower(nn.Module):
+    """Gene embeddings, weighted by counts and pooled by attention over the genes that a slide measured.
+
+    Of a spot, gene g's level is log(1 + c), where c is its count, after all counts are scaled to one total. The total
+    is that of the genes that were measured, so a slide that lacks genes is scaled as one that has them. What is pooled
+    is (level - mean) / std times the gene's embedding: a gene that was measured and has no count is below its mean, one
+    that was not measured adds nothing. Each head has its weights, the softmax over the measured genes of one score a
+    gene: the product of its embedding with the head's query.
+
+    Nothing of the size spots x genes x width is ever made. The order of the genes does not matter.
+
+    Parameters
+    ----------
+    config
+        ``genes``, by name; ``gene_width``, of an embedding, ``gene_heads``, which divides it; ``latent_dim``.
+    """
+
+    inputs: tuple[str, ...] = ("gene_ids", "counts", "measured")
+    share: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, config: Any):
+        super().__init__()
+        genes, width, self.heads = len(config.genes), config.gene_width, config.gene_heads
+        if width % self.heads:
+            raise ValueError(f"gene_width: is {width}, which {self.heads} heads can't share evenly")
+        self.embeddings = nn.Embedding(genes, width)
+        self.queries = nn.Linear(width, self.heads, bias=False)
+        self.head = Head(width, config.latent_dim)
+        for name in ("share", "mean", "std"):
+            self.register_buffer(name, torch.empty(genes))
+        self.begin()
+
+    def begin(self) -> None:
+        """Set what a new tower begins with, unless a checkpoint has it."""
+        init.normal_(self.embeddings.weight)
+        init.normal_(self.queries.weight, std=0.02)  # all genes weigh nearly alike
+        init.constant_(self.share, 1 / max(1, len(self.share)))
+        init.zeros_(self.mean)
+        init.ones_(self.std)
+
+    def forward(self, gene_ids: torch.Tensor, counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
+        """Embed n spots.
+
+        Parameters
+        ----------
+        gene_ids
+            Places of genes among ``config.genes`` (int64, n x most), each once, padded with -1, in any order.
+        counts
+            Their raw counts (float, n x most).
+        measured
+            Which genes were measured (bool, n x genes).
+
+        Returns
+        -------
+        torch.Tensor
+            n x latent_dim.
+        """
+        with torch.autocast(gene_ids.device.type, enabled=False):  # differences of large sums
+            pooled = self.pooled(gene_ids, counts, measured)
+        return self.head(pooled)
+
+    def levels(self, gene_ids: torch.Tensor, counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
+        """Return the level of each count (n x most), which depends on no spot's depth; 0 where there is none."""
+        known = (gene_ids >= 0) & measured.gather(1, gene_ids.clamp_min(0))
+        counts = counts.float() * known
+        total = counts.sum(1, keepdim=True).clamp_min(1e-12)
+        return torch.log1p(SCALE * (measured.float() @ self.share.float())[:, None] * counts / total)
+
+    def pooled(self, gene_ids: torch.Tensor, counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
+        """Return the pooled embeddings (n x gene_width)."""
+        table = self.embeddings.weight
+        genes, width = table.shape
+        scores = self.queries(table) * width**-0.5
+        weight = (scores - scores.max(0).values.detach()).exp()  # genes x heads
+        weighted = (weight[:, :, None] * table.reshape(genes, self.heads, -1)).reshape(genes, width)
+        places = gene_ids.clamp_min(0)
+        level, std, mean = self.levels(gene_ids, counts, measured), self.std[places], self.mean[places]
+        above = (((level - mean) / std).clamp_max(MOST) + mean / std) * (level > 0)
+        seen = nn.functional.embedding_bag(places, weighted, mode="sum", per_sample_weights=above.to(table.dtype))
+        known = measured.to(table.dtype)
+        zero = known @ (weighted * (self.mean / self.std)[:, None])  # of the same spots, had they no count at all
+        total = (known @ weight).clamp_min(1e-12).repeat_interleave(width // self.heads, 1)
+        return (seen - zero) / total * genes**0.5

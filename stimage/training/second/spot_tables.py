@@ -1,0 +1,64 @@
+"""Spots on disk whose counts are read a block at a time, and what inputs of a second tower have in common."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import datasets
+import numpy as np
+import torch
+
+from stimage.loading.tensors import SpotBatch
+from stimage.slides.counts.rows import CountRows
+
+BLOCK = 1000  # spots
+
+
+@dataclass(frozen=True, eq=False)
+class SpotTable:
+    """Spots of a run: those that it trains on, or those held out.
+
+    Attributes
+    ----------
+    table
+        `datasets.Dataset` in Arrow format.
+    slides, slide
+        Names of the slides, and each row's place among these.
+    """
+
+    table: datasets.Dataset
+    slides: tuple[str, ...]
+    slide: np.ndarray
+
+    def blocks(self) -> Iterator[tuple[np.ndarray, CountRows]]:
+        """Read the counts of all spots: of a thousand at a time, the places of their slides and their counts."""
+        begin = 0
+        for part in self.table.select_columns(["gene_ids", "counts"]).iter(BLOCK):
+            ids, counts = (part[name].combine_chunks() for name in ("gene_ids", "counts"))
+            offsets = ids.offsets.to_numpy()
+            rows = CountRows(offsets - offsets[0], ids.flatten().to_numpy(), counts.flatten().to_numpy())
+            yield self.slide[begin : begin + len(rows)], rows
+            begin += len(rows)
+
+
+class SecondInput:
+    """Turns a batch into what the second tower takes, by its name in the model's forward.
+
+    Attributes
+    ----------
+    genes
+        Names of the genes that the tower knows, in the order of its inputs; none of vectors and sentences.
+    notes
+        Lines to be printed once.
+    """
+
+    genes: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
+        raise NotImplementedError
+
+
+def rows_of(batch: SpotBatch) -> CountRows:
+    """Return the counts of a batch."""
+    offsets, ids, counts = (part.numpy() for part in (batch.offsets, batch.gene_ids, batch.counts) if part is not None)
+    return CountRows(offsets, ids, counts)
