@@ -1,7 +1,9 @@
 """Image towers: any image encoder by its name, frozen or to be trained: images in, vectors out."""
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import nn
@@ -38,6 +40,8 @@ class ImageTower(nn.Module):
         Length of the vectors.
     digest
         Of its weights: two towers of one name may differ.
+    said
+        What a joint model's configuration says of it (`SpotClipConfig.image_encoder`); None if it can't be part of one.
     """
 
     mean: torch.Tensor
@@ -47,6 +51,7 @@ class ImageTower(nn.Module):
         super().__init__()
         self.name, self.model, self.pooling, self.size = name, encoder.model, pooling, encoder.size
         self.dtype, self.width, self.digest = dtype, 0, digest_of(encoder.model)
+        self.said: Mapping[str, Any] | None = encoder.said and {**encoder.said, "pooling": pooling, "size": self.size}
         self._pool = encoder.poolings[pooling]
         self.register_buffer("mean", 255 * torch.tensor(encoder.mean), persistent=False)
         self.register_buffer("std", 255 * torch.tensor(encoder.std), persistent=False)
@@ -70,6 +75,7 @@ def load_tower(
     dtype: str = "float32",
     options: TowerOptions | None = None,
     trainable: bool = False,
+    pretrained: bool = True,
 ) -> ImageTower:
     """Load an image tower.
 
@@ -86,17 +92,20 @@ def load_tower(
     options
         What is to be otherwise than the preset or the checkpoint says.
     trainable
-        Whether the weights are to be trained; they are frozen otherwise.
+        Whether the weights are to be trained; they are frozen otherwise, as are those that the vectors don't depend on.
+    pretrained
+        Whether to load the weights; otherwise only the configuration is read, and the weights are random.
 
     Raises
     ------
     DataError
         If there is no such checkpoint, it is no vision model, or it lacks weights, which would then be random; if it
-        has no such pooling, gives no vectors of the preset's length, or gives different ones of the same image.
+        takes no images of three colours, has no such pooling, gives no vectors of the preset's length, or gives
+        different ones of the same image.
     """
     asked, preset = options or TowerOptions(), find_preset(name)
     known = asked.over(preset.options) if preset else asked
-    encoder = _encoder(preset.loader if preset else name, known)
+    encoder = _encoder(preset.loader if preset else name, known, pretrained)
     usual = (preset and preset.options.pooling) or next(iter(encoder.poolings), None)
     if (pooling := asked.pooling or usual) not in encoder.poolings:
         can = f"pass pooling= (--pooling): {', '.join(encoder.poolings)}"
@@ -107,14 +116,26 @@ def load_tower(
     tower.width = _width(tower)
     if preset and not asked.pooling and not asked.model_args and tower.width != preset.width:
         raise DataError(f"{name}: gives vectors of {tower.width}, not of {preset.width}: these are other weights")
-    return tower.train().requires_grad_(True) if trainable else tower
+    if trainable:
+        image = torch.zeros(1, tower.size, tower.size, 3, dtype=torch.uint8)
+        train_what_counts(tower, lambda: tower(image))
+    return tower.train() if trainable else tower
 
 
-def _encoder(loader: str, options: TowerOptions) -> Encoder:
+def _encoder(loader: str, options: TowerOptions, pretrained: bool) -> Encoder:
     """Make an encoder by its family, with mean and std as they were asked for."""
     prefix = next(prefix for prefix in FAMILIES if loader.startswith(prefix))
-    made = FAMILIES[prefix](loader, options)
+    made = FAMILIES[prefix](loader, options, pretrained)
     return replace(made, mean=options.mean or made.mean, std=options.std or made.std)
+
+
+def train_what_counts(model: nn.Module, vectors: Callable[[], torch.Tensor]) -> None:
+    """Let those weights of a model be trained on which vectors depend; several processes can't train others."""
+    model.requires_grad_(True)
+    vectors().sum().backward()
+    for weight in model.parameters():
+        weight.requires_grad_(weight.grad is not None)
+        weight.grad = None
 
 
 def _width(tower: ImageTower) -> int:

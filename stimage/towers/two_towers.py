@@ -1,4 +1,4 @@
-"""Two towers to be trained together, out of any CLIP-family checkpoint: images with genes, or images with text."""
+"""Two towers to be trained together: any image encoder with genes, or a whole CLIP with text."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,15 +9,21 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, PreTrainedConfig, PreTrainedModel
 
 from stimage.core.errors import DataError
+<<<<<<< HEAD
 from stimage.towers.joint.configuration_spot_clip import LOGIT_SCALE, SpotClipConfig
 from stimage.towers.joint.gene_towers import make_gene_tower
+=======
+from stimage.towers.image_towers import ImageTower, load_tower, train_what_counts
+from stimage.towers.joint.configuration_spot_clip import CLIP, LOGIT_SCALE, SpotClipConfig
+>>>>>>> 6627637 (Any image encoder is tuned: presets, transformers and timm, with pooling, size, mean, std and the model's arguments as settings)
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
+from stimage.towers.options import TowerOptions
+from stimage.towers.presets import find_preset
 from stimage.towers.reading import read_config, read_processor, read_weights
 from stimage.towers.tuning.layers import image_encoder_of
 
-FAMILY = {config.model_type: config for config in (CLIPConfig, CLIPVisionConfig, SpotClipConfig)}
+FIXED = ("BatchNorm", "Dropout", "DropPath")  # in the names of layers of torch, timm and transformers
 SCALARS = ("logit_scale", "logit_bias")
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 CLIP_SCALARS = (LOGIT_SCALE, None)  # where they begin
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -47,14 +53,14 @@ class TwoTowers(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std), persistent=False)
 
     def train(self, mode: bool = True) -> "TwoTowers":
-        """Switch to training, but for BatchNorm of the image tower, which keeps its checkpoint's means and variances.
+        """Switch to training, but for dropout and BatchNorm of the image tower, which stay as in inference.
 
-        Else a spot's embedding would depend on which others a chunk or a process has.
+        Else a spot's embedding would depend on which others a chunk or a process has, and differ each time.
         """
         super().train(mode)
         encoder = image_encoder_of(self.model)
         for part in encoder.modules() if encoder else ():
-            if isinstance(part, BATCH_NORMS):
+            if any(word in type(part).__name__ for word in FIXED):
                 part.eval()
         return self
 
@@ -108,6 +114,7 @@ def gene_towers(
     latent_dim: int,
     pretrained: bool = True,
     scalars: tuple[float, float | None] | None = None,
+<<<<<<< HEAD
     vector_head: str = "linear",
 ) -> TwoTowers:
     """Return a checkpoint's vision tower beside a new gene tower, of `GENE_TOWERS`.
@@ -117,13 +124,32 @@ def gene_towers(
     ``pretrained`` only its configuration is read, and the weights are random. ``scalars`` says where the logit scale
     and bias of a new model begin (no bias: None), and whether one that is tuned further has a bias; without it, they
     are CLIP's.
+=======
+    options: TowerOptions | None = None,
+) -> TwoTowers:
+    """Return an image encoder beside a new gene tower.
+
+    Parameters
+    ----------
+    checkpoint
+        What `load_tower` takes. A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same.
+    genes, kind, latent_dim
+        Names of the genes; the gene tower (`SpotClipConfig.gene_tower`); width of the joint space.
+    pretrained
+        Whether to load the weights; otherwise only the configuration is read, and the weights are random.
+    scalars
+        Where the logit scale and bias of a new model begin (no bias: None), and whether one that is tuned further has a
+        bias; without it, they are CLIP's.
+    options
+        What of the encoder is to be otherwise than its preset or its checkpoint says.
+>>>>>>> 6627637 (Any image encoder is tuned: presets, transformers and timm, with pooling, size, mean, std and the model's arguments as settings)
 
     Raises
     ------
     DataError
-        If the checkpoint can't be read, is not of the CLIP family, lacks a vision tower, or has another panel or gene
-        tower.
+        If the encoder can't be loaded, or can't be tuned; or the checkpoint has another panel or gene tower.
     """
+<<<<<<< HEAD
     config = _config(checkpoint)
     if tuned := isinstance(config, SpotClipConfig):
         if genes is not None and list(config.genes) != list(genes):
@@ -161,6 +187,69 @@ def renew_gene_tower(towers: TwoTowers, **known: Any) -> None:
         setattr(model.config, name, value)
     model.gene_tower = make_gene_tower(model.config)
     model.gene_tower.apply(model._init_weights)
+=======
+    said = None if find_preset(checkpoint) or ":" in checkpoint else read_config(checkpoint)
+    if said and said.get("model_type") == SpotClipConfig.model_type:
+        if options and options != TowerOptions(trust_remote_code=options.trust_remote_code):
+            raise DataError(f"{checkpoint}: is tuned further as it is; leave out towers.pooling, size, mean, std and "
+                            "model_args")  # fmt: skip
+        return _continued(checkpoint, SpotClipConfig.from_dict(said), genes, kind, latent_dim, pretrained, scalars)
+    tower = load_tower(checkpoint, options=_known(checkpoint, said, options), trainable=True, pretrained=pretrained)
+    if tower.said is None:
+        raise DataError(f"{checkpoint}: can't be tuned, as its code is not of transformers or timm; embed the images "
+                        "by it, and pass the embeddings as data.image_vectors")  # fmt: skip
+    config = SpotClipConfig(**_described(tower), genes=list(genes), gene_tower=kind, latent_dim=latent_dim)
+    config.logit_scale_init_value, config.logit_bias_init_value = scalars or CLIP_SCALARS
+    return TwoTowers(SpotClipModel(config, tower.model), (tower.mean / 255).tolist(), (tower.std / 255).tolist())
+
+
+def _described(tower: ImageTower) -> dict[str, Any]:
+    """Return what a joint model's configuration says of an image tower."""
+    found: dict[str, Any] = {"image_encoder": dict(tower.said or {}), "image_width": tower.width}
+    if found["image_encoder"]["library"] == CLIP:
+        vision: Any = tower.model.config
+        found |= {"vision_config": vision.to_dict(), "projection_dim": vision.projection_dim}
+    return found
+
+
+def _known(checkpoint: str, said: Mapping[str, Any] | None, options: TowerOptions | None) -> TowerOptions:
+    """Return the options, with CLIP's colours and the configuration's size for a CLIP without image processor."""
+    options = options or TowerOptions()
+    kinds = {"clip": "vision_config", "clip_vision_model": None}
+    if not said or said.get("model_type") not in kinds or _has_processor(checkpoint):
+        return options
+    vision = said.get(kinds[said["model_type"]] or "", said)
+    size = CLIPVisionConfig(**vision).image_size
+    return options.over(TowerOptions(size=size, mean=CLIP_MEAN, std=CLIP_STD))
+
+
+def _continued(
+    checkpoint: str,
+    config: SpotClipConfig,
+    genes: Sequence[str],
+    kind: str,
+    latent_dim: int,
+    pretrained: bool,
+    scalars: tuple[float, float | None] | None,
+) -> TwoTowers:
+    """Return a joint model to be trained further; its configuration alone, with random weights, if not pretrained."""
+    if list(config.genes) != list(genes):
+        raise DataError(f"{checkpoint}: was trained on another panel ({len(config.genes)} genes, not these "
+                        f"{len(genes)}); pass its panel, or the checkpoint that it was tuned from")  # fmt: skip
+    if (config.gene_tower, config.latent_dim) != (kind, latent_dim):
+        raise DataError(f"{checkpoint}: has towers.second={config.gene_tower} and towers.latent_dim="
+                        f"{config.latent_dim}, not {kind} and {latent_dim}; pass its own, or the checkpoint that "
+                        "it was tuned from")  # fmt: skip
+    config.logit_bias_init_value = (scalars or CLIP_SCALARS)[1]
+    model, missing = read_weights(SpotClipModel, checkpoint, config=config) if pretrained else (
+        SpotClipModel(config).eval(), ())  # fmt: skip
+    if lost := sorted(name for name in missing if not name.startswith(SCALARS)):
+        raise DataError(f"{checkpoint}: lacks {len(lost)} weights, such as {lost[0]}; they would be random")
+    if (size := config.image_size) and (encoder := image_encoder_of(model)) is not None:
+        pixels = torch.zeros(1, 3, size, size)
+        train_what_counts(encoder, lambda: model.encode(pixels))
+    return TwoTowers(model, *_pixel_mean_and_std(checkpoint))
+>>>>>>> 6627637 (Any image encoder is tuned: presets, transformers and timm, with pooling, size, mean, std and the model's arguments as settings)
 
 
 def head_towers(
@@ -191,8 +280,6 @@ def head_towers(
 def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:
     """Return a CLIP checkpoint with both its towers, to be trained with sentences; raises as `gene_towers`."""
     config = _config(checkpoint)
-    if config.model_type != "clip":
-        raise DataError(f"{checkpoint}: has no text tower; a text tower needs a whole CLIP checkpoint")
     if not pretrained:
         return TwoTowers(CLIPModel(config), *_pixel_mean_and_std(checkpoint))
     model, missing = read_weights(CLIPModel, checkpoint)
@@ -202,16 +289,20 @@ def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:
 
 
 def _config(checkpoint: str) -> PreTrainedConfig:
-    """Read a checkpoint's configuration; raises `DataError` if there is none, or it is not of the CLIP family."""
+    """Read a checkpoint's configuration; raises `DataError` if there is none, or it is no whole CLIP."""
     said = read_config(checkpoint)
-    if (kind := said.get("model_type")) not in FAMILY:
-        raise DataError(f"{checkpoint}: is a {kind!r} model, not of the CLIP family ({', '.join(FAMILY)})")
-    return FAMILY[kind].from_dict(said)
+    if said.get("model_type") != "clip":
+        raise DataError(f"{checkpoint}: has no text tower; a text tower needs a whole CLIP checkpoint")
+    return CLIPConfig.from_dict(said)
+
+
+def _has_processor(checkpoint: str) -> bool:
+    return not Path(checkpoint).is_dir() or Path(checkpoint, "preprocessor_config.json").exists()
 
 
 def _pixel_mean_and_std(checkpoint: str) -> tuple[Sequence[float], Sequence[float]]:
     """Return how a checkpoint's image processor normalises colours; CLIP's way where it has none."""
-    if Path(checkpoint).is_dir() and not Path(checkpoint, "preprocessor_config.json").exists():
+    if not _has_processor(checkpoint):
         return CLIP_MEAN, CLIP_STD
     processor = read_processor(checkpoint)
     return processor.image_mean, processor.image_std

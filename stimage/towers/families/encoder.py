@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from stimage.towers.joint.image_encoders import image_vectors
+from stimage.core.errors import DataError, one_line
+from stimage.towers.joint.image_encoders import image_vectors, poolings_of
 
 Vectors = Callable[[torch.Tensor], torch.Tensor]
 
@@ -28,8 +29,7 @@ class Encoder:
     mean, std
         Of each channel, of values from 0 to 1.
     said
-        What `build_encoder` makes it of again, with other weights; None if its code is of another package, or comes
-        with the checkpoint.
+        What `build_encoder` makes it of again; None if its code is of another package, or comes with the checkpoint.
     """
 
     model: nn.Module
@@ -40,6 +40,17 @@ class Encoder:
     said: Mapping[str, Any] | None = None
 
 
-def vectors_by(model: nn.Module, library: str, poolings: Sequence[str]) -> dict[str, Vectors]:
-    """Return what each pooling of a library's model gives."""
+def vectors_by(name: str, model: nn.Module, library: str, size: int) -> dict[str, Vectors]:
+    """Return what each pooling of a library's model gives.
+
+    Raises
+    ------
+    DataError
+        If the model can't take RGB images of this size.
+    """
+    try:
+        poolings = poolings_of(model, library, size)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise DataError(f"{name}: can't take RGB images of {size} x {size} pixels ({one_line(error)}); pass another "
+                        "encoder, or another size= (--size)") from None  # fmt: skip
     return {pooling: partial(image_vectors, model, library, pooling) for pooling in poolings}

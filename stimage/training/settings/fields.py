@@ -3,18 +3,19 @@
 import math
 import os
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from numbers import Integral, Real
 from types import NoneType, UnionType
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, ClassVar, get_args, get_origin, get_type_hints
 
 from stimage.core.errors import DataError
 
 TRUTHS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}  # YAML 1.1's
 QUOTES = "'\""
-WORDS = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers"), str: ("a text", "texts")}
+WORDS = {int: ("a whole number", "whole numbers"), float: ("a number", "numbers"), str: ("a text", "texts"),
+         dict: ("a mapping", "mappings")}  # fmt: skip
 
 
 def setting(default: Any, about: str, **limits: Any) -> Any:
@@ -103,7 +104,7 @@ class Setting:
             return f"a list of {self.length or ''} {WORDS[element[0]][1]}".replace("  ", " ") + self._range
         if self.choices:
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}" if self.choices[1:] else self.choices[0]
-        return WORDS[kind][0] + (self._range if kind is not str else "")
+        return WORDS[kind][0] + (self._range if kind in (int, float) else "")
 
     @property
     def _range(self) -> str:
@@ -139,7 +140,8 @@ def settings_of(group: Any) -> dict[str, Setting]:
 
 
 def _kinds(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    return tuple(dict if get_origin(kind) is Mapping else kind for kind in kinds)
 
 
 def _read(kind: Any, value: Any) -> Any:
@@ -175,11 +177,31 @@ def _text(value: Any) -> str:
     return os.fspath(value) if isinstance(value, os.PathLike) else str(value)
 
 
+def _mapping(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(value)
+    return {str(name): _plain(one) for name, one in value.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return what a value within a mapping stands for, whose type no setting says: a word of YAML may be a number."""
+    if isinstance(value, dict):
+        return _mapping(value)
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    for read in (_whole, _number, _truth):
+        try:
+            return value if not isinstance(value, str) else read(value)
+        except ValueError:
+            continue
+    return value
+
+
 def _nothing(value: Any) -> None:
     if value is not None:
         raise ValueError(value)
 
 
 READ: dict[type, Callable[[Any], Any]] = {
-    bool: _truth, int: _whole, float: _number, str: _text, NoneType: _nothing
+    bool: _truth, int: _whole, float: _number, str: _text, dict: _mapping, NoneType: _nothing
 }  # fmt: skip

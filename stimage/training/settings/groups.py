@@ -12,6 +12,7 @@ from stimage.slides.catalog import TECHS, Filters
 from stimage.slides.images.patches import Patch
 from stimage.slides.names import texts_of
 from stimage.slides.splits.splitting import FRACTIONS, SPLIT_BY, Splitting
+from stimage.towers.options import POOLINGS, TowerOptions
 from stimage.training.settings.fields import Group, Setting, setting, settings_of
 
 TOWERS = ("linear", "mlp", "set", "vectors", "text")
@@ -106,6 +107,19 @@ class TowerSettings(Group):
     image: str = setting("openai/clip-vit-base-patch32", "CLIP-family checkpoint: a name on the Hub, or a folder",
                          file=True)  # fmt: skip
     pretrained: bool = setting(True, "begin from its weights; false takes its configuration only, and random weights")
+    pooling: str | None = setting(None, "how its features become a vector; null: as its preset or checkpoint says",
+                                  choices=POOLINGS)  # fmt: skip
+    size: int | None = setting(None, "pixels along a side of its images; null: the same", least=1)
+    mean: tuple[float, ...] | None = setting(
+        None, "mean of each colour, from 0 to 1; null: the same", length=3, least=0, most=1
+    )
+    std: tuple[float, ...] | None = setting(
+        None, "standard deviation of each colour; null: the same", length=3, above=0, most=1
+    )
+    model_args: Mapping[str, Any] | None = setting(
+        None, "arguments of the model itself, such as {init_values: 1.0} of timm"
+    )
+    trust_remote_code: bool = setting(False, "let code that comes with the checkpoint run")
     freeze_layers: int = setting(0, "lowest layers of the image tower that stay as they are, with the embeddings below "
                                  "them", least=0)  # fmt: skip
     freeze: tuple[str, ...] = setting((), "parts of the image tower that stay as they are: how their weights' names "
@@ -130,6 +144,14 @@ class TowerSettings(Group):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "image", find_shipped(self.image))  # such as the tiny one
+        if self.second == "text" and self.options != TowerOptions():
+            raise DataError("towers.pooling, size, mean, std, model_args, trust_remote_code: are for a gene tower; a "
+                            "text tower takes its CLIP as it is")  # fmt: skip
+
+    @property
+    def options(self) -> TowerOptions:
+        """What of the image encoder is to be otherwise than its preset or its checkpoint says."""
+        return TowerOptions(self.pooling, self.size, self.mean, self.std, self.model_args or {}, self.trust_remote_code)
 
 
 @dataclass(frozen=True)
