@@ -9,13 +9,9 @@ from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, PreTrainedConfig, PreTrainedModel
 
 from stimage.core.errors import DataError
-<<<<<<< HEAD
-from stimage.towers.joint.configuration_spot_clip import LOGIT_SCALE, SpotClipConfig
-from stimage.towers.joint.gene_towers import make_gene_tower
-=======
 from stimage.towers.image_towers import ImageTower, load_tower, train_what_counts
 from stimage.towers.joint.configuration_spot_clip import CLIP, LOGIT_SCALE, SpotClipConfig
->>>>>>> 6627637 (Any image encoder is tuned: presets, transformers and timm, with pooling, size, mean, std and the model's arguments as settings)
+from stimage.towers.joint.gene_towers import make_gene_tower
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.options import TowerOptions
 from stimage.towers.presets import find_preset
@@ -114,17 +110,7 @@ def gene_towers(
     latent_dim: int,
     pretrained: bool = True,
     scalars: tuple[float, float | None] | None = None,
-<<<<<<< HEAD
     vector_head: str = "linear",
-) -> TwoTowers:
-    """Return a checkpoint's vision tower beside a new gene tower, of `GENE_TOWERS`.
-
-    Without ``genes``, of the towers "set" and "vectors", a new gene tower is to be made anew once more is known; see
-    `renew_gene_tower`. A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same. Without
-    ``pretrained`` only its configuration is read, and the weights are random. ``scalars`` says where the logit scale
-    and bias of a new model begin (no bias: None), and whether one that is tuned further has a bias; without it, they
-    are CLIP's.
-=======
     options: TowerOptions | None = None,
 ) -> TwoTowers:
     """Return an image encoder beside a new gene tower.
@@ -134,60 +120,23 @@ def gene_towers(
     checkpoint
         What `load_tower` takes. A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same.
     genes, kind, latent_dim
-        Names of the genes; the gene tower (`SpotClipConfig.gene_tower`); width of the joint space.
+        Names of the genes; the gene tower, of `GENE_TOWERS`; width of the joint space. Without genes, of "set" and
+        "vectors", a new gene tower is to be made anew once more is known; see `renew_gene_tower`.
     pretrained
         Whether to load the weights; otherwise only the configuration is read, and the weights are random.
     scalars
         Where the logit scale and bias of a new model begin (no bias: None), and whether one that is tuned further has a
         bias; without it, they are CLIP's.
+    vector_head
+        Of "vectors": "linear" or "mlp".
     options
         What of the encoder is to be otherwise than its preset or its checkpoint says.
->>>>>>> 6627637 (Any image encoder is tuned: presets, transformers and timm, with pooling, size, mean, std and the model's arguments as settings)
 
     Raises
     ------
     DataError
         If the encoder can't be loaded, or can't be tuned; or the checkpoint has another panel or gene tower.
     """
-<<<<<<< HEAD
-    config = _config(checkpoint)
-    if tuned := isinstance(config, SpotClipConfig):
-        if genes is not None and list(config.genes) != list(genes):
-            raise DataError(f"{checkpoint}: was trained on another panel ({len(config.genes)} genes, not these "
-                            f"{len(genes)}); pass its panel, or the checkpoint that it was tuned from")  # fmt: skip
-        if (config.gene_tower, config.latent_dim) != (kind, latent_dim):
-            raise DataError(f"{checkpoint}: has towers.second={config.gene_tower} and towers.latent_dim="
-                            f"{config.latent_dim}, not {kind} and {latent_dim}; pass its own, or the checkpoint that "
-                            "it was tuned from")  # fmt: skip
-    else:
-        vision = getattr(config, "vision_config", config)
-        config = SpotClipConfig(vision_config=vision.to_dict(), projection_dim=config.projection_dim,
-                                genes=list(genes or ()), gene_tower=kind, latent_dim=latent_dim, vector_width=1,
-                                vector_head=vector_head)  # fmt: skip
-        config.logit_scale_init_value = (scalars or CLIP_SCALARS)[0]
-    config.logit_bias_init_value = (scalars or CLIP_SCALARS)[1]
-    if not pretrained:
-        return TwoTowers(SpotClipModel(config), *_pixel_mean_and_std(checkpoint))
-    model, missing = read_weights(SpotClipModel, checkpoint, config=config)
-    if lost := [name for name in missing if name.startswith(("vision_model.", "visual_projection."))]:
-        raise DataError(f"{checkpoint}: has no vision tower with projection: it lacks {sorted(lost)[0]}")
-    return TwoTowers(model, *_pixel_mean_and_std(checkpoint), tuned=tuned)
-
-
-def renew_gene_tower(towers: TwoTowers, **known: Any) -> None:
-    """Make the gene tower of a new model anew, now that more of its configuration is known.
-
-    Parameters
-    ----------
-    known
-        Fields of `SpotClipConfig`, such as ``genes``.
-    """
-    model: Any = towers.model
-    for name, value in known.items():
-        setattr(model.config, name, value)
-    model.gene_tower = make_gene_tower(model.config)
-    model.gene_tower.apply(model._init_weights)
-=======
     said = None if find_preset(checkpoint) or ":" in checkpoint else read_config(checkpoint)
     if said and said.get("model_type") == SpotClipConfig.model_type:
         if options and options != TowerOptions(trust_remote_code=options.trust_remote_code):
@@ -198,7 +147,8 @@ def renew_gene_tower(towers: TwoTowers, **known: Any) -> None:
     if tower.said is None:
         raise DataError(f"{checkpoint}: can't be tuned, as its code is not of transformers or timm; embed the images "
                         "by it, and pass the embeddings as data.image_vectors")  # fmt: skip
-    config = SpotClipConfig(**_described(tower), genes=list(genes), gene_tower=kind, latent_dim=latent_dim)
+    config = SpotClipConfig(**_described(tower), genes=list(genes or ()), gene_tower=kind, latent_dim=latent_dim,
+                            vector_width=1, vector_head=vector_head)  # fmt: skip
     config.logit_scale_init_value, config.logit_bias_init_value = scalars or CLIP_SCALARS
     return TwoTowers(SpotClipModel(config, tower.model), (tower.mean / 255).tolist(), (tower.std / 255).tolist())
 
@@ -226,14 +176,14 @@ def _known(checkpoint: str, said: Mapping[str, Any] | None, options: TowerOption
 def _continued(
     checkpoint: str,
     config: SpotClipConfig,
-    genes: Sequence[str],
+    genes: Sequence[str] | None,
     kind: str,
     latent_dim: int,
     pretrained: bool,
     scalars: tuple[float, float | None] | None,
 ) -> TwoTowers:
     """Return a joint model to be trained further; its configuration alone, with random weights, if not pretrained."""
-    if list(config.genes) != list(genes):
+    if genes is not None and list(config.genes) != list(genes):
         raise DataError(f"{checkpoint}: was trained on another panel ({len(config.genes)} genes, not these "
                         f"{len(genes)}); pass its panel, or the checkpoint that it was tuned from")  # fmt: skip
     if (config.gene_tower, config.latent_dim) != (kind, latent_dim):
@@ -248,8 +198,22 @@ def _continued(
     if (size := config.image_size) and (encoder := image_encoder_of(model)) is not None:
         pixels = torch.zeros(1, 3, size, size)
         train_what_counts(encoder, lambda: model.encode(pixels))
-    return TwoTowers(model, *_pixel_mean_and_std(checkpoint))
->>>>>>> 6627637 (Any image encoder is tuned: presets, transformers and timm, with pooling, size, mean, std and the model's arguments as settings)
+    return TwoTowers(model, *_pixel_mean_and_std(checkpoint), tuned=pretrained)
+
+
+def renew_gene_tower(towers: TwoTowers, **known: Any) -> None:
+    """Make the gene tower of a new model anew, now that more of its configuration is known.
+
+    Parameters
+    ----------
+    known
+        Fields of `SpotClipConfig`, such as ``genes``.
+    """
+    model: Any = towers.model
+    for name, value in known.items():
+        setattr(model.config, name, value)
+    model.gene_tower = make_gene_tower(model.config)
+    model.gene_tower.apply(model._init_weights)
 
 
 def head_towers(

@@ -294,14 +294,8 @@ def make_towers(settings: Settings, vectors: ImageVectors | None = None) -> TwoT
     elif vectors:
         towers = head_towers(vectors.made, vectors.width, genes, own.second, own.latent_dim, scalars, own.vector_head)
     else:
-<<<<<<< HEAD
         towers = gene_towers(own.image, genes, own.second, own.latent_dim, own.pretrained, scalars,
-                             own.vector_head)  # fmt: skip
-=======
-        genes = Panel.read(settings.panel).genes
-        scalars = objective_of(settings).scalars
-        towers = gene_towers(own.image, genes, own.second, own.latent_dim, own.pretrained, scalars, own.options)
->>>>>>> 6627637 (Any image encoder is tuned: presets, transformers and timm, with pooling, size, mean, std and the model's arguments as settings)
+                             own.vector_head, own.options)  # fmt: skip
     choose_tuned(towers, own)
     if settings.run.gradient_checkpointing:
         towers.model.gradient_checkpointing_enable()
