@@ -25,6 +25,7 @@ from .jobs.cells.importing import import_cells as import_cells
 from .jobs.cells.pyramids import export_pyramid as export_pyramid
 from .jobs.checking import check as check
 from .jobs.checking import leaks as leaks
+from .jobs.checking import overlap as overlap
 from .jobs.embedding import embed as embed
 from .jobs.embedding import list_towers as list_towers
 from .jobs.finetuning import finetune as finetune

@@ -80,6 +80,7 @@ def inputs(tmp_path_factory) -> Path:
     """A folder with everything that documents name."""
     folder = tmp_path_factory.mktemp("inputs")
     make_sample(folder / "ROOT", genes=120, slides_per_study=2, st_side=6, visium_side=8, hd_side=10)
+    (folder / "HEST_v1_1_0.csv").write_text("\ufeffid,dataset_title,study_link\nTENX1,Another,\n", encoding="utf-8")
     write_outs(folder)
     draw(folder / "he.tif", 800, 600, (150, 150, 650, 450))
     Image.new("RGB", (36, 36), (160, 90, 150)).save(folder / "patch.png")

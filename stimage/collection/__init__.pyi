@@ -10,6 +10,10 @@ from .leaks.meter import CONTENT as CONTENT
 from .leaks.meter import WORDS as WORDS
 from .leaks.meter import find_leaks as find_leaks
 from .leaks.meter import slides_of as slides_of
+from .leaks.overlap import by_content as by_content
+from .leaks.overlap import by_publication as by_publication
+from .leaks.overlap import published as published
+from .leaks.overlap import published_in as published_in
 from .leaks.split_files import read_folds as read_folds
 from .meta.checking import check_meta as check_meta
 from .meta.geo import read_geo as read_geo

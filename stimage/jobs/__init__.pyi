@@ -6,6 +6,7 @@ from .cells.pyramids import export_pyramid as export_pyramid
 from .checking import by_part as by_part
 from .checking import check as check
 from .checking import leaks as leaks
+from .checking import overlap as overlap
 from .embedding import embed as embed
 from .embedding import list_towers as list_towers
 from .finetuning import finetune as finetune

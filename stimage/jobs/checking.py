@@ -11,6 +11,7 @@ from tqdm import tqdm
 from stimage.collection.checks.findings import Finding
 from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, SMALL, check_all, with_twins, write_tables
 from stimage.collection.leaks.meter import CONTENT, find_leaks, slides_of
+from stimage.collection.leaks.overlap import by_content, by_publication, published, published_in
 from stimage.collection.leaks.split_files import read_folds
 from stimage.collection.page.report import write_review_page
 from stimage.core.arguments import check_whole, path_of
@@ -20,6 +21,8 @@ from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.names import fold_name
 from stimage.slides.splits.groups import read_patients
 from stimage.slides.splits.splitting import split_by_table
+
+UNKNOWN = "unknown patient"  # what HEST's samples of no named patient have in common
 
 
 def check(
@@ -141,12 +144,9 @@ def leaks(
     >>> sorted(set(stimage.leaks("split.csv", root).what) - {"sections"})
     []
     """
-    wanted = (content,) if isinstance(content, str) else tuple(content)
-    if unknown := [one for one in wanted if one not in CONTENT]:
-        raise ValueError(f"content={unknown[0]!r}: pass any of {', '.join(CONTENT)}, or () for none")
-    folds, root = read_folds(split), open_unpublished(root)
+    wanted, folds, root = _content(content), read_folds(split), open_unpublished(root)
     slides, missing = slides_of(folds, root.slides)
-    own = {fold_name(slide.name): slide.patient for slide in slides.values() if slide.patient}
+    own = {fold_name(s.name): s.patient for s in slides.values() if s.patient and not s.patient.endswith(UNKNOWN)}
     told = read_patients(patients) if patients is not None else own
     hidden = None if progress is None else not progress
     found = find_leaks(folds, slides, told, wanted, lambda some, unit: tqdm(some, unit=unit, disable=hidden))
@@ -156,6 +156,72 @@ def leaks(
         rows = [(one.status, one.what, one.fold, by_part(one.slides), one.evidence) for one in found]
         write_text(path_of(out, "out"), csv_text([table.columns, *rows]))
     return table
+
+
+def overlap(
+    root: str | Path | Root,
+    other: str | Path | Root,
+    *,
+    content: str | Iterable[str] = CONTENT,
+    out: str | Path | None = None,
+    progress: bool | None = False,
+) -> pd.DataFrame:
+    """Find the slides of a root that another collection has too, such as HEST-1k, to leave them out.
+
+    Parameters
+    ----------
+    root
+        What `open_root` takes or returns.
+    other
+        Another root; a folder of HEST-1k; or its table of samples, HEST_v1_1_0.csv, which tells publications alone.
+    content
+        What is compared besides publications (pmids, titles): "counts", "image", both, or () for none; see `leaks`.
+    out
+        A CSV file to write the table to, too: ``exclude=`` and ``--exclude`` take it.
+    progress
+        Whether to show bars; None shows them on a terminal.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each slide of the root and each thing that it shares: ``slide``, ``what`` ("publication", "counts" or
+        "image"), ``others`` (names in the other collection) and ``evidence``. A shared publication alone does not say
+        which of its slides are shared.
+
+    Raises
+    ------
+    DataError
+        If a collection or a slide cannot be read.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> found = stimage.overlap("sample", "sample", content="counts")  # with itself
+    >>> sorted(set(found.what))
+    ['counts', 'publication']
+    """
+    wanted, root = _content(content), open_unpublished(root)
+    hidden = None if progress is None else not progress
+    ours, theirs = published(root.catalog, root.slides), None
+    if isinstance(other, str | Path) and str(other).endswith(".csv"):
+        found = by_publication(ours, published_in(other))
+    else:
+        theirs = open_unpublished(other)
+        found = by_publication(ours, published(theirs.catalog, theirs.slides))
+    if theirs and wanted:
+        found += by_content(root.slides, theirs.slides, wanted, lambda s, unit: tqdm(s, unit=unit, disable=hidden))
+    table = pd.DataFrame([asdict(one) for one in found], columns=["slide", "what", "others", "evidence"])
+    if out is not None:
+        rows = [(one.slide, one.what, ", ".join(one.others), one.evidence) for one in found]
+        write_text(path_of(out, "out"), csv_text([table.columns, *rows]))
+    return table
+
+
+def _content(content: str | Iterable[str]) -> tuple[str, ...]:
+    wanted = (content,) if isinstance(content, str) else tuple(content)
+    if unknown := [one for one in wanted if one not in CONTENT]:
+        raise ValueError(f"content={unknown[0]!r}: pass any of {', '.join(CONTENT)}, or () for none")
+    return wanted
 
 
 def by_part(slides: Mapping[str, Sequence[str]]) -> str:

@@ -201,6 +201,24 @@ def test_the_script_ends_with_1_if_there_is_a_leak(root, tmp_path, monkeypatch, 
         stimage.leaks(split(tmp_path, **{SPOTS: "train", STRANGER: "test"}), root, content="pixels")
 
 
+def test_slides_that_hest_has_are_left_out(root, tmp_path):
+    plant(root, cut=20, quality=70)
+    head = "\ufeffid,dataset_title,study_link\n"  # HEST's table begins with a byte order mark
+    columns, *meta = table(next(iter((root / "meta").glob("*.csv"))))
+    mouse = "Mouse_Brain_Sample2_ST_A1"
+    title = next(row for row in meta if row[0] == mouse)[columns.index("title")]
+    lines = f'TENX1,"{title.upper()}!",\nINT2,Another,https://pubmed.ncbi.nlm.nih.gov/990099/\n'
+    (tmp_path / "hest.csv").write_text(head + lines, encoding="utf-8")
+    rows = stimage.overlap(root, tmp_path / "hest.csv", out=tmp_path / "exclude.csv")
+    assert set(rows.what) == {"publication"} and mouse in set(rows.slide) and SPOTS not in set(rows.slide)
+    assert rows.others.iloc[0] == ["TENX1"] and "title" in rows.evidence.iloc[0]
+    left = stimage.list_slides(stimage.open_root(root, exclude=tmp_path / "exclude.csv")).index
+    assert not set(left) & set(rows.slide) and SPOTS in left
+    rows = stimage.overlap(stimage.open_root(root, slides=[TWIN]), stimage.open_root(root, exclude=[TWIN]))
+    of = {row.what: row.others for row in rows.itertuples()}
+    assert of.pop("publication") and of == {"counts": [SPOTS], "image": [SPOTS]}
+
+
 @pytest.mark.slow
 def test_sections_of_one_tumour_are_suspected_without_their_names(shared, tmp_path):
     """Of the real slides, C2 to C4 are sections of one tumour and B4 is another; all are called otherwise here."""
