@@ -24,7 +24,9 @@ def main() -> None:
     settings = read_settings(args.config, args.override, args.data)
     tuned = jobs.tune(settings, args.out, args.push_to_hub, args.push_checkpoints, args.public)
     if int(os.environ.get("RANK", 0)) == 0:
-        print(f"done: the model is {tuned.model}, its scores {args.out}/results.json and {args.out}/curves.png")
+        of = "models are" if settings.run.seeds else "model is"
+        where = ", ".join(str(run.model) for run in tuned.runs.values()) or tuned.model
+        print(f"done: the {of} {where}, the scores {args.out}/results.json")
         if tuned.address:
             print(f"uploaded: {tuned.address}")
 

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,17 @@ import pandas as pd
 import transformers
 
 from stimage.core.arguments import path_of
+from stimage.core.errors import DataError
 from stimage.core.files import replacing
 from stimage.core.shipped import find_config
 from stimage.genes.panels import Panel, write_panel
 from stimage.jobs.roots import Root
 from stimage.publishing.pushing import open_repository, push_folder
 from stimage.slides.names import fold_name, slide_names
+from stimage.training.checkpoints import claim
 from stimage.training.results import ModelFolder, write_results
 from stimage.training.run import Run
+from stimage.training.seeds import folder_of, seeded, seeds_line, write_seeds
 from stimage.training.settings.groups import SETTINGS, Settings
 from stimage.training.settings.reading import full_name, make_settings, read_settings
 
@@ -43,9 +47,14 @@ class FineTuned:
     address: str | None = None
 
     @property
+    def runs(self) -> "dict[int, FineTuned]":
+        """Of several ``seeds``, what came of each; {} of a single run."""
+        return {int(seed): FineTuned(self.folder / name) for seed, name in self.results.get("runs", {}).items()}
+
+    @property
     def model(self) -> Path:
-        """The best model on held-out slides; `embed` and transformers load it."""
-        return self.folder / "model"
+        """The best model on held-out slides, of several seeds the first one's; `embed` and transformers load it."""
+        return next((run.model for run in self.runs.values()), self.folder / "model")
 
     @property
     def results(self) -> dict[str, Any]:
@@ -54,12 +63,12 @@ class FineTuned:
 
     @property
     def overall(self) -> dict[str, float]:
-        """The scores of the model that is kept, on held-out slides."""
+        """The scores of the model that is kept, on held-out slides; of several seeds ``mean`` and ``std`` of each."""
         return self.results["overall"]
 
     @property
     def history(self) -> pd.DataFrame:
-        """The scores after each epoch; epoch 0 is before training."""
+        """The scores after each epoch, and of several seeds which is whose; epoch 0 is before training."""
         return pd.DataFrame(self.results["history"]).set_index("epoch")
 
 
@@ -154,17 +163,41 @@ def tune(
     """Do what `finetune` does, by settings that are read."""
     quieten()
     is_main = int(os.environ.get("RANK", 0)) == 0
+    if settings.run.seeds:
+        if push_to_hub:
+            raise DataError("run.seeds: makes several models; leave out push_to_hub= (--push-to-hub), and upload one "
+                            "yourself")  # fmt: skip
+        return _tune_seeds(settings, out, is_main)
     repo = open_repository(push_to_hub, public, "model") if push_to_hub and is_main else None
-    folder, address = ModelFolder(repo, push_checkpoints), None
+    run = _run(settings, out, ModelFolder(repo, push_checkpoints))
+    address = push_folder(out / "model", repo, "model", "Add model") if repo else None
+    run.close()
+    return FineTuned(out, address)
+
+
+def _run(settings: Settings, out: Path, folder: ModelFolder) -> Run:
+    """Train to the end, and write what comes out."""
     run = Run(settings, out, folder)
     if not settings.towers.pretrained:
         folder.write_untrained(run)
     run.fit()
     if run.accelerator.is_main_process:
         write_results(out, run)
-        address = push_folder(out / "model", repo, "model", "Add model") if repo else None
-    run.close()
-    return FineTuned(out, address)
+    return run
+
+
+def _tune_seeds(settings: Settings, out: Path, is_main: bool) -> FineTuned:
+    """Run once with each seed; what is done goes on from there."""
+    began, seeds = time.monotonic(), settings.run.seeds
+    if is_main:
+        claim(out, settings.record)
+    for seed in seeds:
+        if is_main:
+            print(f"seed {seed}: {folder_of(out, seed)}", flush=True)
+        _run(seeded(settings, seed), folder_of(out, seed), ModelFolder()).close(leave=seed == seeds[-1])
+    if is_main:
+        print(seeds_line(write_seeds(out, settings, time.monotonic() - began), len(seeds)), flush=True)
+    return FineTuned(out)
 
 
 def _settings(root: str | Path | Root | None, config: str | Path | None, given: Mapping) -> Settings:

@@ -123,6 +123,7 @@ from .splits.splitting import slides_by_split as slides_by_split
 from .splits.splitting import split_by_table as split_by_table
 from .splits.splitting import split_report as split_report
 from .splits.splitting import split_slides as split_slides
+from .splits.table import NO_TABLE as NO_TABLE
 from .splits.table import SPLITS as SPLITS
 from .splits.table import SPLITS_FILE as SPLITS_FILE
 from .splits.table import SplitTable as SplitTable

@@ -34,7 +34,7 @@ class Progress:
 
     step: int = 0
     best: float = float("inf")
-    best_epoch: int = 0
+    best_epoch: float = 0
     history: list[dict[str, Any]] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     planned: list[tuple[int, int]] = field(default_factory=list)

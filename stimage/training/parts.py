@@ -1,6 +1,6 @@
 """The slides that a run trains on, holds out, and leaves alone."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -10,6 +10,7 @@ from stimage.loading.sources import Source, open_source
 from stimage.slides.missing import need_counts
 from stimage.slides.selection import Selection, techs_called
 from stimage.slides.splits.splitting import slides_by_split, split_slides
+from stimage.slides.splits.table import NO_TABLE
 from stimage.training.settings.groups import Settings
 
 
@@ -61,6 +62,18 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
     need_counts((one for one in catalog.slides if one.name in used), "training", "leave such slides out by the setting "
                 "exclude")  # fmt: skip
     return Parts(**{split: tuple(names) for split, names in parts.items()})
+
+
+def need_held_out(settings: Settings, slides: Collection[str] | None) -> bool:
+    """Return whether slides are held out; `DataError` if none is, though the settings ask for it."""
+    data = settings.data
+    asked = ["data.validation_slides"] if data.validation_slides else []
+    asked += ["data.split_by"] if data.split_by and data.split_fractions[1] else []
+    asked += ["data.splits"] if data.splits not in (None, NO_TABLE) else []
+    if asked and not slides:
+        raise DataError(f"{asked[0]}: asks for slides to hold out, but {data.source} has no spot of any that it takes; "
+                        "name others as data.validation_slides, or set it to null to hold out none")  # fmt: skip
+    return bool(slides)
 
 
 def balanced_groups(settings: Settings, slides: Sequence[str], source: Source | None = None) -> np.ndarray | None:

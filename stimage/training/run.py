@@ -29,7 +29,7 @@ from stimage.training.data.seen import panel_saw, provenance_of
 from stimage.training.objectives import objective_of
 from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
 from stimage.training.order import epoch_rows, global_batches
-from stimage.training.parts import balanced_groups, choose_parts
+from stimage.training.parts import balanced_groups, choose_parts, need_held_out
 from stimage.training.second.beginning import begin_second, known_genes
 from stimage.training.settings.groups import PRECISIONS, Settings, flat
 from stimage.training.spots import load_spots
@@ -38,7 +38,7 @@ from stimage.training.validation import loader, to_device, validate
 MAX_LOGIT_SCALE = float(np.log(100))
 PATIENCE = timedelta(hours=12)  # while the main process prepares data or uploads; NCCL's own is ten minutes
 LINE_SCORES = {  # of an epoch: what it is called on its line, how wide it is, its format
-    "epoch": ("epoch", 3, "d"),
+    "epoch": ("epoch", 3, ".7g"),
     "train_loss": ("train loss", 6, ".3f"),
     "loss": ("held-out loss", 6, ".3f"),
     "pooled_image_to_other_recall@10": ("recall@10", 5, ".3f"),
@@ -84,6 +84,7 @@ class Run:
         towers = make_towers(settings, vectors)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
             self.parts = choose_parts(settings)
+            need_held_out(settings, self.parts.validation)
             self.contents = contents_of(settings, self.parts, towers) if self.accelerator.is_main_process else {}
             if self.accelerator.is_main_process:
                 check_contents(out, self.contents, has_trained(out))
@@ -94,7 +95,7 @@ class Run:
             self.held_out = self.held_out and with_vectors(self.held_out, vectors)
         for line in begin_second(towers, settings, self.train.other, self.train.inputs, not newest(out)):
             self.accelerator.print(line)
-        if not self.held_out:
+        if not need_held_out(settings, self.held_out and self.held_out.slides):
             self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.groups = balanced_groups(settings, self.train.slides)
         self.seen = panel_saw(settings, self.parts, self.accelerator.print)
@@ -134,7 +135,10 @@ class Run:
             accelerator.init_trackers("stimage", config={k: str(v) for k, v in flat(settings.record).items()})
         if not progress.history and self.held_out:
             self._validate(0)
-        begin = progress.step
+        steps, begin = settings.run.epochs * self.steps_per_epoch, progress.step
+        if (settings.run.validate_steps or 0) > steps:
+            accelerator.print(f"note: run.validate_steps is {settings.run.validate_steps}, more than the {steps} steps "
+                              "of the run: held-out slides are scored after each epoch alone")  # fmt: skip
         while (epoch := progress.step // self.steps_per_epoch) < settings.run.epochs and not self._is_late(epoch):
             self._epoch(epoch)
         if epoch < settings.run.epochs and progress.step == begin:
@@ -153,11 +157,15 @@ class Run:
         self.progress.planned = planned
         realign(self.schedule)
 
-    def close(self) -> None:
-        """Finish the trackers and leave the process group; the model is gone then."""
+    def close(self, leave: bool = True) -> None:
+        """Finish the trackers and, unless another run follows, leave the process group; the model is gone then."""
         self.towers = self.optimizer = None
         self.accelerator.free_memory()  # processes that leave while DDP is there wait for ever
-        self.accelerator.end_training()
+        if leave:
+            self.accelerator.end_training()
+        else:
+            for tracker in self.accelerator.trackers:
+                tracker.finish()
 
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Return the rows of an epoch's global batches."""
@@ -207,6 +215,9 @@ class Run:
         self.progress.losses.append(loss)
         if settings.run.trackers:
             accelerator.log({"train/loss": loss, "train/lr": self.schedule.get_last_lr()[0]}, step=self.progress.step)
+        every, (epoch, step) = settings.run.validate_steps, divmod(self.progress.step, self.steps_per_epoch)
+        if every and step and self.progress.step % every == 0:  # after an epoch it is done anyway
+            self._validate(round(epoch + step / self.steps_per_epoch, 3))
         return loss
 
     def _save(self) -> None:
@@ -222,7 +233,7 @@ class Run:
             raise DataError(f"step {step}: the loss is {loss}; the last good state is {kept}; "
                             "try a lower lr, or mixed_precision=no, with another out= (--out)")  # fmt: skip
 
-    def _validate(self, epoch: int, **measured: float) -> None:
+    def _validate(self, epoch: float, **measured: float) -> None:
         progress, accelerator = self.progress, self.accelerator
         recent = progress.losses[-self.steps_per_epoch :]
         scores: dict[str, Any] = {

@@ -1,6 +1,6 @@
 """Scores of two towers on held-out slides: loss, recall both ways, and a linear probe where there are labels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
@@ -30,8 +30,9 @@ def validate(
     Returns
     -------
     dict
-        ``loss`` over batches as in training; recall@k and median rank both ways (``image_to_other``: genes or text),
-        over all spots (``pooled_…``) and among the spots of a slide (``slide_…``), with the recall of chance;
+        ``loss`` over batches as in training, of all spots; recall@k and median rank both ways (``image_to_other``:
+        genes or text), over all spots (``pooled_…``) and among the spots of a slide (``slide_…``), with the recall of
+        chance;
         ``probe_f1``, the macro-F1 of a linear probe fitted on labelled spots of the training slides, where both have
         labels.
     """
@@ -113,11 +114,28 @@ def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[
 def _loss(
     images: np.ndarray, others: np.ndarray, scalars: list[float], spots: TrainingSpots, settings: Settings
 ) -> float:
-    """Return the mean loss of batches as in training, of all spots that fill one."""
+    """Return the mean loss of batches as in training, of all spots.
+
+    Spots that fill no batch are in one that others fill, since the loss grows with the batch; it weighs as its own.
+    """
     size, objective = min(settings.loss.batch_size, len(images)), objective_of(settings)
-    losses = []
-    for rows in global_batches(spots.slide, size, settings.run.seed, 0, settings.loss.slides_per_batch):
+    losses, weights = [], []
+    for rows, own in every_row(spots.slide, size, settings.run.seed, settings.loss.slides_per_batch):
         told = objective.needs(spots.told(rows) if objective.kind == "soft" else spots.places(rows))
         left, right = (torch.from_numpy(part[rows]) for part in (images, others))
         losses.append(float(objective(left, right, [torch.tensor(one) for one in scalars], told)))
-    return float(np.mean(losses))
+        weights.append(own)
+    return float(np.average(losses, weights=weights))
+
+
+def every_row(
+    slide: np.ndarray, size: int, seed: int, slides_per_batch: int | None
+) -> Iterator[tuple[np.ndarray, int]]:
+    """Give batches of so many rows until each row was in one, and how many of a batch's rows were in none before."""
+    batches = global_batches(slide, size, seed, 0, slides_per_batch)
+    yield from ((rows, len(rows)) for rows in batches)
+    used = np.concatenate([*batches, np.empty(0, np.int64)])
+    rest = np.setdiff1d(np.arange(len(slide)), used)
+    if len(rest):
+        others = np.random.default_rng([seed, 0, 1]).choice(np.sort(used), size - len(rest), replace=False)
+        yield np.concatenate([rest, others]), len(rest)

@@ -213,6 +213,8 @@ class RunSettings(Group):
     compile: bool | None = setting(
         None, "compile the towers: faster steps after a slow first one; null: as accelerate is configured"
     )
+    validate_steps: int | None = setting(None, "steps after which held-out slides are scored, beside once an epoch",
+                                         least=1)  # fmt: skip
     checkpoint_steps: int | None = setting(None, "steps between checkpoints, beside one an epoch", least=1)
     keep: int = setting(2, "checkpoints that are kept", least=1)
     processes: int | None = setting(None, "number of processes that the run must have; null takes what is there",
@@ -220,8 +222,15 @@ class RunSettings(Group):
     workers: int | None = setting(None, "processes of each rank that decode patches; null takes its share of the cores "
                                   "but one", least=0)  # fmt: skip
     seed: int = setting(0, "seed of weights, order and augmentation", least=0, most=2**32 - 1)
+    seeds: tuple[int, ...] = setting((), "run once with each of these seeds, into OUT/seed-0 …, instead of with seed",
+                                     least=0, most=2**32 - 1)  # fmt: skip
     probe_spots: int = setting(5000, "spots of the training slides on which the linear probe is fitted", least=0)
     trackers: tuple[str, ...] = setting((), "trackers of accelerate: tensorboard, wandb, trackio")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if twice := [seed for seed in self.seeds if self.seeds.count(seed) > 1]:
+            raise DataError(f"run.seeds: has {twice[0]} twice; the second run would be the first again")
 
 
 GROUPS: dict[str, Any] = {
