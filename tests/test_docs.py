@@ -42,7 +42,8 @@ from tests.towers.checkpoints import write_clip
 PROJECT = Path(__file__).parents[1]
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (PROJECT / "docs").glob("*.md"))]
 NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/stimage-1k4m": "tester/spots"}  # other names are files
-SMALL = {"loss": {"batch_size": 16, "chunk": 8}, "run": {"epochs": 1, "workers": 0}}  # of every configuration
+SMALL = {"loss": {"batch_size": 16, "chunk": 8}, "run": {"epochs": 1, "workers": 0},  # of every configuration
+         "data": {"patch_um": None, "patch_px": None}}  # the sample's images are too coarse  # fmt: skip
 STAND_INS = {  # first words of a command: what is run instead
     "make": "make -n, which knows whether there is such a target; CI makes lint and the tests",
     "accelerate launch": "its parser, then the script in this process",

@@ -88,7 +88,8 @@ def _run(folder: str, vision: str, workers: str, overrides: tuple[str, ...]) -> 
     from stimage.training.validation import loader
 
     changed = [f"towers.image={folder}/{vision}", "pretrained=false", f"panel={folder}/panel.txt",
-               f"batch_size={BATCH}", "epochs=100", f"workers={workers}", *overrides]  # fmt: skip
+               f"batch_size={BATCH}", "epochs=100", "patch_um=null", "patch_px=null",
+               f"workers={workers}", *overrides]  # fmt: skip
     settings = read_settings(CONFIG, changed, f"{folder}/shards")
     with TemporaryDirectory() as out:
         run = Run(settings, Path(out, "run"), lambda run, weights: None)

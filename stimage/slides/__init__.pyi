@@ -49,6 +49,7 @@ from .hest.places import in_tissue as in_tissue
 from .hest.places import is_mirrored as is_mirrored
 from .hest.places import places_of as places_of
 from .images.alignment import fit_spots as fit_spots
+from .images.patches import LEEWAY as LEEWAY
 from .images.patches import Patch as Patch
 from .images.patches import covers_none as covers_none
 from .images.patches import filled_boxes as filled_boxes

@@ -64,7 +64,7 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
     return Parts(**{split: tuple(names) for split, names in parts.items()})
 
 
-def need_held_out(settings: Settings, slides: Collection[str] | None) -> bool:
+def need_held_out(settings: Settings, slides: Collection[str]) -> bool:
     """Return whether slides are held out; `DataError` if none is, though the settings ask for it."""
     data = settings.data
     asked = ["data.validation_slides"] if data.validation_slides else []

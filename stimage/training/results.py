@@ -197,7 +197,7 @@ def write_results(out: Path, run: Run) -> None:
         out, "settings", settings.record, [settings.run.seed], PACKAGES, time.monotonic() - run.began,
         processes=run.accelerator.num_processes,
         spots={"train": len(run.train), "held_out": len(run.held_out) if run.held_out else 0},
-        slides=run.parts.record, panel_saw=run.seen, contents=run.contents,
+        slides=run.parts.record, too_coarse=run.coarse, panel_saw=run.seen, contents=run.contents,
         schedule=[{"from_step": step, "epochs": epochs} for step, epochs in progress.planned],
         overall=best, history=progress.history, losses=progress.losses,
     )  # fmt: skip

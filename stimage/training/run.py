@@ -25,6 +25,7 @@ from stimage.training.checkpoints import Progress, claim, has_trained, newest, s
 from stimage.training.contrastive import backward
 from stimage.training.data.contents import check_contents, contents_of
 from stimage.training.data.image_vectors import ImageVectors, check_patch, read_image_vectors, with_vectors
+from stimage.training.data.magnification import check_magnification, without_coarse
 from stimage.training.data.seen import panel_saw, provenance_of
 from stimage.training.objectives import objective_of
 from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
@@ -83,10 +84,11 @@ class Run:
         vectors = image_vectors_of(settings)
         towers = make_towers(settings, vectors)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
-            self.parts = choose_parts(settings)
+            self.parts, self.coarse = without_coarse(settings, choose_parts(settings), self.accelerator.print)
             need_held_out(settings, self.parts.validation)
             self.contents = contents_of(settings, self.parts, towers) if self.accelerator.is_main_process else {}
             if self.accelerator.is_main_process:
+                check_magnification(settings, self.parts)
                 check_contents(out, self.contents, has_trained(out))
             genes, size = known_genes(towers), towers.image_size
             self.train, self.held_out = load_spots(settings, self.parts, size, self.tokenizer, genes)
@@ -95,7 +97,7 @@ class Run:
             self.held_out = self.held_out and with_vectors(self.held_out, vectors)
         for line in begin_second(towers, settings, self.train.other, self.train.inputs, not newest(out)):
             self.accelerator.print(line)
-        if not need_held_out(settings, self.held_out and self.held_out.slides):
+        if not need_held_out(settings, self.held_out.slides if self.held_out else ()):
             self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.groups = balanced_groups(settings, self.train.slides)
         self.seen = panel_saw(settings, self.parts, self.accelerator.print)

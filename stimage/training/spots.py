@@ -186,10 +186,12 @@ def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
     """Load the same of published spots, whichever of the folder's splits they are in."""
     data = settings.data
     named = () if settings.towers.second == "set" else ("gene_table",)  # a set's genes are joined by name anyway
-    for name in ("patch_um", "patch_px", "upsample", "pyramid", "um_per_px", *named):
+    there, cut = open_source(data.source).patch, ("patch_um", "patch_px")
+    as_it_is = there is not None and (there.um, there.px) == (data.patch_um, data.patch_px)
+    for name in (*(() if as_it_is else cut), "upsample", "pyramid", "um_per_px", *named):
         if getattr(data, name):
-            raise DataError(f"{data.source}: is published, its patches cut and its genes named: leave out data.{name}, "
-                            "or pass the root that it was made of")  # fmt: skip
+            raise DataError(f"{data.source}: is published, its patches cut and its genes named: leave out data.{name} "
+                            f"(or say data.{name}=null), or pass the root that it was made of")  # fmt: skip
     chosen = {}
     if data.image_vectors:
         features = _load(datasets.load_dataset_builder, data.source, data.tech).info.features or ()

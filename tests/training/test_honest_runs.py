@@ -104,4 +104,4 @@ def test_a_validation_part_that_is_empty_stops_the_run(folder, tmp_path):
     assert not need_held_out(make_settings({**base, "split_by": "slide", "split_fractions": [0.9, 0, 0.1]}), [])
     assert need_held_out(make_settings({**base, "validation_slides": ["a"]}), ["a"])
     with pytest.raises(DataError, match=r"data\.split_by: asks for slides to hold out"):
-        need_held_out(make_settings({**base, "split_by": "slide"}), None)
+        need_held_out(make_settings({**base, "split_by": "slide"}), ())

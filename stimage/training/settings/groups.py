@@ -22,6 +22,7 @@ OPTIMISERS = ("adamw", "adam")
 OBJECTIVES = ("clip", "siglip", "soft")
 ALL_BUT_TEXT = ("data.image_vectors", "towers.lora_rank", "optimiser.heads_first")  # which a text tower can't have
 ADAMW = ("optimiser.layer_decay", "optimiser.heads_first")  # which need rates by part
+TOO_COARSE = ("error", "drop")
 BALANCES = ("slide", "study")
 
 
@@ -54,6 +55,9 @@ class DataSettings(Group):
                                      above=0)  # fmt: skip
     patch_px: int | None = setting(None, "pixels that this side is resampled to", least=1)
     upsample: bool = setting(False, "take images that are coarser than that, too")
+    too_coarse: str = setting("error", "slides whose images are coarser than that: stop, or leave them out and say so",
+                              choices=TOO_COARSE)  # fmt: skip
+    mixed_magnification: bool = setting(False, "with patch_um null, take slides whose squares of 2r differ in µm, too")
     pyramid: bool = setting(False, "cut them from the coarsest level of an image that is not coarser than they are")
     um_per_px: float | str | None = setting(None, "scale: µm per pixel of all slides, or a CSV file with the columns "
                                             "slide and um_per_px", above=0, file=True)  # fmt: skip
