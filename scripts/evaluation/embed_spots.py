@@ -32,6 +32,7 @@ def main() -> None:
         args.space,
         args.of,
         args.gene_table,
+        args.encoder,
     )
     if int(os.environ.get("RANK", 0)) == 0:
         print(f"embeddings: {', '.join(map(str, folders))}")
@@ -57,6 +58,8 @@ def parse_arguments() -> argparse.Namespace:
                         "name (images)")  # fmt: skip
     parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, for slides that name the "
                         "model's genes otherwise")  # fmt: skip
+    parser.add_argument("--encoder", help="of a model that was trained on vectors of images: the image encoder that "
+                        "made them, if it is not found under the name that the model says")  # fmt: skip
     add_tower(parser)
     add_filters(parser)
     add_reading(parser)

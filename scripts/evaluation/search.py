@@ -25,6 +25,7 @@ def main() -> None:
         image=args.image,
         spot=args.spot,
         embeddings=args.embeddings,
+        encoder=args.encoder,
         n=args.n,
         per_slide=args.per_slide,
         patch=asked_of(args).patch,
@@ -48,6 +49,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--spot", metavar="SPOT_ID", help="search by one of the spots")
     parser.add_argument("--embeddings", type=Path, help="of the spots' images in the joint space, as embed_spots makes "
                         "them with --space joint; without it, they are made")  # fmt: skip
+    parser.add_argument("--encoder", help="of a model that was trained on vectors of images: the image encoder that "
+                        "made them")  # fmt: skip
     parser.add_argument("--n", type=positive, default=12, help="spots to find (%(default)s)")
     parser.add_argument("--per-slide", type=positive, metavar="N", help="spots of one slide, at most")
     parser.add_argument("--batch-size", type=positive, default=64, help="spots at once (%(default)s)")

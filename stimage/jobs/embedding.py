@@ -74,6 +74,7 @@ def embed(
     space: str = "tower",
     of: str = "images",
     gene_table: str | Path | None = None,
+    encoder: str | Path | None = None,
     patch: Patch | Mapping | str | None = None,
     upsample: bool = False,
     pyramid: bool = False,
@@ -112,6 +113,9 @@ def embed(
     gene_table
         Of symbols and Ensembl ids, for slides that name a joint model's genes otherwise; without it, the one that the
         model was trained with.
+    encoder
+        Of a joint model that was trained on vectors of images, where the image encoder is that made them; without it,
+        under the name that the model says.
     patch, upsample, pyramid
         How the images of a root's spots are cut: as `load` takes them. None takes the patch that a model of `finetune`
         was trained on, or else the original's; another than the model's is told.
@@ -164,10 +168,9 @@ def embed(
         root = _of_slides(root, into)
     with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
         cut = Asked(patch, upsample, pyramid)
-        table = str(gene_table) if gene_table else None
-        embed_root(
-            root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress, space, [of], table
-        )
+        table, by = (None if path is None else str(path) for path in (gene_table, encoder))
+        embed_root(root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress, space, [of],
+                   table, by)  # fmt: skip
         found = read_embeddings(folder)
     table = found.take(np.isin(found.slides, [slide.name for slide in root.slides])).to_frame()
     if into is not None:

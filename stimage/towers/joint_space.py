@@ -7,13 +7,16 @@ import torch
 from torch import nn
 from transformers import CLIPModel, PreTrainedModel
 
-from stimage.core.errors import DataError
-from stimage.towers.image_towers import digest_of
+from stimage.core.errors import DataError, one_line
+from stimage.towers.image_towers import ImageTower, digest_of, load_tower
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
+from stimage.towers.options import TowerOptions
 from stimage.towers.presets import find_preset
 from stimage.towers.reading import read_config, read_processor, read_weights
 
 JOINT = {"spot_clip": (SpotClipModel, "genes"), "clip": (CLIPModel, "text")}  # kind of model → what it has by images
+
+NO_IMAGES = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))  # mean and std where no image is embedded
 
 
 class JointSpace(nn.Module):
@@ -33,18 +36,26 @@ class JointSpace(nn.Module):
         Pixels along a side of its images.
     digest
         Of its weights.
+    encoder
+        The image encoder that makes the vectors which the model takes, where it has none of its own.
     """
 
     model: PreTrainedModel
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, name: str, checkpoint: str, model: PreTrainedModel, other: str, mean: Sequence, std: Sequence):
+    def __init__(
+        self, name: str, checkpoint: str, model: PreTrainedModel, other: str, images: ImageTower | Sequence[Sequence]
+    ):
         super().__init__()
         self.name, self.checkpoint, self.model, self.other = name, checkpoint, model, other
         self.digest = digest_of(model)
-        self.register_buffer("mean", 255 * torch.tensor(mean), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std), persistent=False)
+        self.encoder = images if isinstance(images, ImageTower) else None
+        mean, std = (
+            (images.mean / 255, images.std / 255) if isinstance(images, ImageTower) else map(torch.tensor, images)
+        )
+        self.register_buffer("mean", 255 * mean, persistent=False)
+        self.register_buffer("std", 255 * std, persistent=False)
 
     @property
     def width(self) -> int:
@@ -54,10 +65,13 @@ class JointSpace(nn.Module):
     @property
     def image_size(self) -> int:
         config: Any = self.model.config
-        return getattr(config, "image_size", None) or config.vision_config.image_size
+        own = config.vision_config.image_size if self.other == "text" else config.image_size
+        return self.encoder.size if self.encoder else own
 
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images (uint8, n x size x size x 3): float32, n x width, of unit length, on the CPU."""
+        if self.encoder:
+            return self._encode("image", image_vectors=self.encoder.encode(images).to(self.mean.device))
         pixels = ((images.to(self.mean.device).float() - self.mean) / self.std).permute(0, 3, 1, 2)
         return self._encode("image", pixel_values=pixels)
 
@@ -76,7 +90,13 @@ class JointSpace(nn.Module):
         return nn.functional.normalize(vectors.to("cpu", torch.float32), dim=1)
 
 
-def load_joint(name: str, device: str | torch.device = "cpu", dtype: str = "float32") -> JointSpace:
+def load_joint(
+    name: str,
+    device: str | torch.device = "cpu",
+    dtype: str = "float32",
+    encoder: str | None = None,
+    with_images: bool = True,
+) -> JointSpace:
     """Load a model with its joint space.
 
     Parameters
@@ -85,11 +105,17 @@ def load_joint(name: str, device: str | torch.device = "cpu", dtype: str = "floa
         What `finetune` made, a folder or a name on the Hub; or a whole CLIP, whose images meet text.
     dtype
         "float32", "bfloat16" or "float16".
+    encoder
+        Of a model that was trained on vectors of images, where to find the image encoder that made them; without it,
+        under the name that the model says.
+    with_images
+        False where no image is embedded: that encoder is not loaded.
 
     Raises
     ------
     DataError
-        If there is no such model, it lacks weights, or it is an encoder alone, which has no joint space.
+        If there is no such model, it lacks weights, or it is an encoder alone, which has no joint space; if the image
+        encoder can't be found, or has other weights than that which the model was trained with.
     """
     preset = find_preset(name)
     checkpoint = preset.loader if preset else name
@@ -103,7 +129,33 @@ def load_joint(name: str, device: str | torch.device = "cpu", dtype: str = "floa
     if missing:
         raise DataError(f"{name}: lacks weights of the joint space, such as {sorted(missing)[0]}; get the model "
                         "again")  # fmt: skip
-    processor = read_processor(checkpoint)
-    space = JointSpace(name, checkpoint, model, other, processor.image_mean, processor.image_std)
+    config: Any = model.config
+    heads = other == "genes" and config.image_encoder is None
+    if encoder is not None and not heads:
+        raise ValueError(f"encoder= (--encoder): {name} has an image encoder of its own; leave it out")
+    if heads:
+        images: Any = _encoder_of(name, config, encoder, device, dtype) if with_images else NO_IMAGES
+    else:
+        processor = read_processor(checkpoint)
+        images = processor.image_mean, processor.image_std
+    space = JointSpace(name, checkpoint, model, other, images)
     space.model.to(dtype=getattr(torch, dtype))
     return space.eval().requires_grad_(False).to(device)
+
+
+def _encoder_of(name: str, config: Any, encoder: str | None, device: str | torch.device, dtype: str) -> ImageTower:
+    """Load the image encoder that made the vectors which a model takes."""
+    made = config.image_vectors or {}
+    called = encoder or str(made.get("model") or "").partition("@")[0].partition("+")[0]
+    known = {key: made[key] for key in ("pooling", "size", "mean", "std", "model_args") if key in made}
+    try:
+        if not called:
+            raise DataError("its name is not known")
+        tower = load_tower(called, device, dtype, TowerOptions(**known))
+    except DataError as error:
+        raise DataError(f"{name}: takes the vectors of an image encoder, {made.get('model')}, that can't be loaded "
+                        f"({one_line(error)}); say where it is by encoder= (--encoder)") from None  # fmt: skip
+    if tower.width != config.image_width or made.get("weights", tower.digest) != tower.digest:
+        raise DataError(f"{name}: was trained on vectors of {made.get('model')}, of length {config.image_width}; "
+                        f"{called} has other weights: pass encoder= (--encoder) of that one")  # fmt: skip
+    return tower

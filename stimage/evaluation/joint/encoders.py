@@ -86,6 +86,7 @@ def encoder_in_joint(space: JointSpace, of: str, source: Source, gene_table: str
     record = {"space": "joint", "of": of, "weights": space.digest, "width": space.width}
     if of == "images":
         record |= {"size": space.image_size, "mean": _numbers(space.mean), "std": _numbers(space.std)}
+        record |= {"encoder": space.encoder.digest} if space.encoder else {}
         return SpotEncoder(label, space.width, lambda batch: space.encode_images(batch.images),
                            image_size=space.image_size, record=record)  # fmt: skip
     inputs = OtherInputs(space, source, gene_table)
@@ -102,9 +103,12 @@ def make_encoders(
     dtype: str = "float32",
     options: TowerOptions | None = None,
     gene_table: str | None = None,
+    encoder: str | None = None,
 ) -> list[SpotEncoder]:
     """Load a model, and return what makes vectors of each kind; raises as `load_tower` and `encoder_in_joint` do."""
     if space == "tower":
+        if encoder is not None:
+            raise ValueError("encoder= (--encoder) is of the joint space: pass space='joint' (--space joint)")
         if list(kinds) != ["images"] or gene_table is not None:
             raise ValueError("of= (--of) and gene_table= (--gene-table) are of the joint space: pass space='joint' "
                              "(--space joint)")  # fmt: skip
@@ -112,7 +116,7 @@ def make_encoders(
     if options not in (None, TowerOptions()):
         raise ValueError("pooling=, size=, mean=, std= and model_args= are of an image tower: a model with a joint "
                          "space says them itself")  # fmt: skip
-    joint = load_joint(model, device, dtype)
+    joint = load_joint(model, device, dtype, encoder, "images" in kinds)
     return [encoder_in_joint(joint, kind, source, None if kind == "images" else gene_table) for kind in kinds]
 
 

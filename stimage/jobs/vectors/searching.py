@@ -36,6 +36,7 @@ def search(
     image: str | Path | None = None,
     spot: str | None = None,
     embeddings: str | Path | pd.DataFrame | Embeddings | None = None,
+    encoder: str | Path | None = None,
     n: int = FOUND,
     per_slide: int | None = None,
     patch: Patch | Mapping | str | None = None,
@@ -66,7 +67,7 @@ def search(
         Of the images of these spots in the model's joint space, as `embed` makes them; without it, they are made.
     n, per_slide
         How many spots to find, and how many of one slide at most.
-    patch, upsample, pyramid, batch_size, workers
+    encoder, patch, upsample, pyramid, batch_size, workers
         As `embed` takes them; of the pictures, too.
     out
         A folder for found.csv and found.png, a contact sheet of the patches, if they are wanted.
@@ -98,9 +99,10 @@ def search(
     if per_slide is not None:
         check_whole(per_slide, "per_slide", 1)
     asked, folder = _read_query(query, image, spot), None if out is None else path_of(out, "out")
-    root, space, cut = open_root(spots), load_joint(str(model)), Asked(patch, upsample, pyramid)
+    by, cut = None if encoder is None else str(encoder), Asked(patch, upsample, pyramid)
+    root, space = open_root(spots), load_joint(str(model), encoder=by, with_images=image is not None)
     vector, own = _vector_of(asked, space, root), None  # before spots are embedded: it may be refused
-    every = _embedded(root, space, embeddings, cut, batch_size, workers)
+    every = _embedded(root, space, embeddings, cut, batch_size, workers, by)
     if vector is None:
         own = place_of_spot(every, asked.words)
         vector = every.vectors[own]
@@ -149,12 +151,13 @@ def _embedded(
     cut: Asked,
     batch_size: int,
     workers: int,
+    encoder: str | None,
 ) -> Embeddings:
     """Return the images of a root's spots in a joint space, as they are given, or made now."""
     names = [slide.name for slide in root.slides]
     if embeddings is None:
         with TemporaryDirectory() as folder:
-            embed_root(root, space.name, Path(folder), cut, batch_size, workers, space="joint")
+            embed_root(root, space.name, Path(folder), cut, batch_size, workers, space="joint", encoder=encoder)
             return read_embeddings(folder)
     if isinstance(embeddings, str | Path) and (both := Path(embeddings) / "images").is_dir():
         embeddings = both

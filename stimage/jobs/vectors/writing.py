@@ -34,6 +34,7 @@ def embed_root(
     space: str = "tower",
     of: Sequence[str] = ("images",),
     gene_table: str | None = None,
+    encoder: str | None = None,
 ) -> list[Path]:
     """Write the embeddings of a root's slides into a folder; of several processes, each embeds its share.
 
@@ -48,18 +49,18 @@ def embed_root(
         raise DataError(f"{os.environ['WORLD_SIZE']} processes were started, but each sees {state.num_processes}")
     folders = [out] if len(of) == 1 else [out / kind for kind in of]
     try:
-        encoders = make_encoders(source, model, space, of, state.device, dtype, options, gene_table)
+        encoders = make_encoders(source, model, space, of, state.device, dtype, options, gene_table, encoder)
         for made, folder in zip(encoders, folders):
-            encoder = replace(made, provenance=provenance)
+            by = replace(made, provenance=provenance)
             with state.main_process_first():
-                settle_options(folder, _options(source, model, encoder, batch_size, dtype))
+                settle_options(folder, _options(source, model, by, batch_size, dtype))
                 left = slides_left(root.slides, folder)
             state.wait_for_everyone()  # all have the same list before one begins to shorten it
             if progress and state.is_main_process:
                 many = f"{len(root.slides):,} slide{'s' * (len(root.slides) != 1)}"
-                print(f"{many}, {len(root.slides) - len(left)} of them done; {encoder.width} numbers a spot")
+                print(f"{many}, {len(root.slides) - len(left)} of them done; {by.width} numbers a spot")
             mine = left[state.process_index :: state.num_processes]
-            _embed_share(embed_slides(source, mine, encoder, folder, batch_size, workers), len(mine), progress)
+            _embed_share(embed_slides(source, mine, by, folder, batch_size, workers), len(mine), progress)
             state.wait_for_everyone()
     finally:
         state.destroy_process_group()
