@@ -4,8 +4,8 @@
     search.py RUN/model ROOT --image patch.png --embeddings JOINT --out OUT
     search.py RUN/model ROOT --spot SPOT_ID --per-slide 2 --out OUT
 
-Counts are those of a spot of its slide's median total; genes that are not named are as usual in the training spots. A
-tower of sets is told that only the named genes were measured, two or more. Spots are found by their images.
+Counts are those of a spot of its slide's median total (of a tower of sets, of a spot of ten thousand counts); genes
+that are not named are as usual in the training spots. Spots are found by their images.
 """
 
 import argparse

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 
 from stimage.core.errors import DataError, one_line
-from stimage.genes.names import is_ensembl
 from stimage.loading.embeddings import Embeddings
 from stimage.loading.pixels import resize
+from stimage.towers.joint.gene_inputs import bare_name
 from stimage.towers.joint_space import JointSpace
 from stimage.towers.reading import tokenizer_of
 
@@ -55,10 +55,9 @@ def parse_genes(query: str | Mapping[str, float]) -> dict[str, float]:
 def genes_vector(space: JointSpace, query: Mapping[str, float], normalise: str) -> np.ndarray:
     """Return where expression is in a joint space (d).
 
-    A gene tower over a panel takes log(1 + count) of a named gene, as of a spot of the slide's median total, and for
-    genes that are not named the mean of the training spots, which its standardised inputs make neutral. A tower of sets
-    is told that only the named genes were measured; it knows them by their shares of the spot's total, so it takes two
-    or more. A text tower reads the genes' names, the highest count first.
+    Genes that are not named are at the mean of the training spots, which the tower standardises to nothing. A named
+    one is at log(1 + count): over a panel, as of a spot of its slide's median total; of a tower of sets, as of a spot
+    of ten thousand counts. A text tower reads the genes' names, the highest count first.
 
     Parameters
     ----------
@@ -79,43 +78,31 @@ def genes_vector(space: JointSpace, query: Mapping[str, float], normalise: str) 
     tower, config = space.model.gene_tower, space.model.config
     at = _places(space.name, list(config.genes), query)
     counts = torch.tensor([query[gene] for gene in query], dtype=torch.float32)
-    if "gene_ids" in tower.inputs:
-        return space.encode_other(**_as_set(space.name, at, counts, len(config.genes))).numpy()[0]
-    if "expression" not in tower.inputs:
+    if not {"gene_ids", "expression"} & set(tower.inputs):
         raise DataError(f"{space.name}: has a tower of another model's vectors, which genes alone do not make; search "
                         "by image= (--image) or spot= (--spot)")  # fmt: skip
-    mean = getattr(tower, "mean", None)
-    if mean is None or not mean.any():
+    mean = tower.mean.detach().clone()
+    if not mean.any():
         raise DataError(f"{space.name}: was trained on inputs that are not standardised, so what is usual of the genes "
                         "that are not named is not known; train it with towers.standardise")  # fmt: skip
-    expression = mean.detach().float().cpu().clone()
-    expression[at] = counts if normalise == "counts" else counts.log1p()
-    return space.encode_other(expression=expression[None]).numpy()[0]
-
-
-def _as_set(name: str, at: list[int], counts: torch.Tensor, genes: int) -> dict[str, torch.Tensor]:
-    if len(at) < 2:
-        raise DataError(f"{name}: has a tower of sets, which compares the counts of genes with one another; name two "
-                        "genes or more")  # fmt: skip
-    measured = torch.zeros((1, genes), dtype=torch.bool)
-    measured[0, at] = True
-    return {"gene_ids": torch.tensor([at]), "counts": counts[None], "measured": measured}
+    of_set = "gene_ids" in tower.inputs
+    mean[at] = (counts if normalise == "counts" and not of_set else counts.log1p()).to(mean)
+    if not of_set:
+        return space.encode_other(expression=mean[None]).numpy()[0]
+    with torch.inference_mode():
+        return torch.nn.functional.normalize(tower.of_levels(mean[None]), dim=1).float().cpu().numpy()[0]
 
 
 def _places(name: str, genes: list[str], query: Mapping[str, float]) -> list[int]:
     """Return where the genes of a query are among a model's; versions of Ensembl ids are overlooked."""
-    known = {_bare(gene): k for k, gene in enumerate(genes)}
+    known = {bare_name(gene): k for k, gene in enumerate(genes)}
     folded = {gene.casefold(): gene for gene in genes}
     for gene in query:
-        if _bare(gene) not in known:
+        if bare_name(gene) not in known:
             near = [folded[one] for one in difflib.get_close_matches(gene.casefold(), folded, 3, 0.5)]
             hint = f"did you mean {', '.join(near)}?" if near else f"it knows such as {', '.join(genes[:5])}"
             raise DataError(f"{name}: does not know gene {gene!r}, of its {len(genes):,}; {hint}")
-    return [known[_bare(gene)] for gene in query]
-
-
-def _bare(gene: str) -> str:
-    return gene.partition(".")[0] if is_ensembl(gene) else gene
+    return [known[bare_name(gene)] for gene in query]
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -48,9 +48,9 @@ def search(
 ) -> pd.DataFrame:
     """Search spots whose images are nearest to expression, to an image, or to a spot, in a model's joint space.
 
-    Of a gene tower over a panel, genes that are not named are as usual in the training spots, and the count of a named
-    one is as in a spot of its slide's median total. A tower of sets is told that only the named genes were measured,
-    two or more. A text tower reads the names, the highest count first.
+    Genes that are not named are as usual in the training spots. The count of a named one is as in a spot of its slide's
+    median total; of a tower of sets, as in a spot of ten thousand counts. A text tower reads the names, the highest
+    count first.
 
     Parameters
     ----------

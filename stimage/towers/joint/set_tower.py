@@ -72,8 +72,13 @@ class SetTower(nn.Module):
             n x latent_dim.
         """
         with torch.autocast(gene_ids.device.type, enabled=False):  # differences of large sums
-            pooled = self.pooled(gene_ids, counts, measured)
+            pooled = self.pooled(gene_ids, self.levels(gene_ids, counts, measured), measured)
         return self.head(pooled)
+
+    def of_levels(self, level: torch.Tensor) -> torch.Tensor:
+        """Embed n spots by the levels of all genes (n x genes): log(1 + counts in ten thousand): n x latent_dim."""
+        places = torch.arange(level.shape[1], device=level.device).expand_as(level)
+        return self.head(self.pooled(places, level, torch.ones_like(level, dtype=torch.bool)))
 
     def levels(self, gene_ids: torch.Tensor, counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
         """Return the level of each count (n x most), which depends on no spot's depth; 0 where there is none."""
@@ -82,15 +87,15 @@ class SetTower(nn.Module):
         total = counts.sum(1, keepdim=True).clamp_min(1e-12)
         return torch.log1p(SCALE * (measured.float() @ self.share.float())[:, None] * counts / total)
 
-    def pooled(self, gene_ids: torch.Tensor, counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
-        """Return the pooled embeddings (n x gene_width)."""
+    def pooled(self, gene_ids: torch.Tensor, level: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
+        """Return the pooled embeddings (n x gene_width) of genes with these levels."""
         table = self.embeddings.weight
         genes, width = table.shape
         scores = self.queries(table) * width**-0.5
         weight = (scores - scores.max(0).values.detach()).exp()  # genes x heads
         weighted = (weight[:, :, None] * table.reshape(genes, self.heads, -1)).reshape(genes, width)
         places = gene_ids.clamp_min(0)
-        level, std, mean = self.levels(gene_ids, counts, measured), self.std[places], self.mean[places]
+        std, mean = self.std[places], self.mean[places]
         above = (((level - mean) / std).clamp_max(MOST) + mean / std) * (level > 0)
         seen = nn.functional.embedding_bag(places, weighted, mode="sum", per_sample_weights=above.to(table.dtype))
         known = measured.to(table.dtype)
