@@ -40,8 +40,8 @@ def batch(n: int, genes: int, size: int = 32) -> dict[str, torch.Tensor]:
 
 
 def objective_called(word: str) -> Objective:
-    """Return the objective of a word such as "siglip" or "clip@80", in µm."""
-    kind, _, near = word.partition("@")
+    """Return the objective of a word such as "siglip" or "clip@80", in µm, whatever follows a +."""
+    kind, _, near = word.partition("+")[0].partition("@")
     return Objective(kind, float(near) if near else None)
 
 
@@ -49,12 +49,19 @@ PRECISIONS = {"float32": torch.float32, "float64": torch.float64}
 
 
 def made_towers(checkpoint: str, word: str, precision: torch.dtype) -> tuple[nn.Module, dict, Objective]:
-    """Return two towers, a batch of 24 in a precision, and the objective that a word says."""
+    """Return two towers, with LoRA if a word has +lora, a batch of 24 in a precision, and the word's objective."""
     from stimage.towers.two_towers import gene_towers
+    from stimage.training.optimizer import choose_tuned
+    from stimage.training.settings.groups import TowerSettings
 
     torch.manual_seed(0)
     objective, told = objective_called(word), batch(24, 3)
     towers = gene_towers(checkpoint, ["A", "B", "C"], "linear", 8, scalars=objective.scalars)
+    if word.endswith("+lora"):
+        choose_tuned(towers, TowerSettings(lora_rank=4))
+        for name, weight in towers.named_parameters():
+            if ".lora_B." in name:  # which begins at 0, so that the other one has no gradient
+                nn.init.normal_(weight, std=0.1)
     told["expression"] = told["expression"].to(precision)
     return towers.to(precision), told, objective
 

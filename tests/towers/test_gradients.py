@@ -8,7 +8,7 @@ import torch
 
 from tests.towers.checkpoints import PRECISIONS, made_towers, write_clip
 
-WORDS = ("clip", "clip@80", "siglip@80", "soft@80")
+WORDS = ("clip", "clip@80", "siglip@80", "soft@80", "clip@80+lora")
 RANKS, CHUNKS = 4, ("0", "4")  # of six spots a process
 # of the largest gradient of a weight; float32 rounds the products of a batch and of its parts differently
 WITHIN = {"float64": 1e-6, "float32": 1e-5}
