@@ -38,6 +38,12 @@ def test_a_tuned_model_finds_what_it_has_not_seen(tmp_path):
     given = ("--embeddings", joint, "--per-slide", 3, "--out", tmp_path / "found")
     printed = done("evaluation/search.py", model, root, *SLIDES, "--spot", spot, *given)
     assert printed.count(TEST) == 3 and len(pd.read_csv(tmp_path / "found/found.csv")) == 12
+    labels = pd.concat([pd.read_csv(file, index_col=0) for file in (root / "annotation").glob("*Visium*")]).iloc[:, 0]
+    epithelial = [gene for gene in json.loads(panel.read_text())["genes"] if gene.startswith("KRT")]
+    done("evaluation/search.py", model, root, " ".join(f"{gene}=30" for gene in epithelial), *SLIDES, "--embeddings",
+         joint, "--out", tmp_path / "found")  # fmt: skip
+    found = labels[pd.read_csv(tmp_path / "found/found.csv").spot_id]
+    assert (found == "tumor").sum() >= 8 and (labels == "tumor").mean() < 0.3, found
     given = ("--embeddings", joint / "images", "--keys", joint / "genes", "--n", 10, "--maps", 0)
     done("evaluation/predict_expression.py", "--protocol", "neighbours", "--root", root, *SLIDES, "--test", TEST,
          *given, "--out", tmp_path / "p")  # fmt: skip
