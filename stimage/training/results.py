@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from huggingface_hub import ModelCard, ModelCardData
-from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from stimage.core.errors import DataError
 from stimage.core.files import replacing_folder
@@ -17,6 +16,7 @@ from stimage.figures.curves import training_curves
 from stimage.figures.style import save
 from stimage.loading.provenance import PROVENANCE, Provenance
 from stimage.publishing.pushing import push_folder
+from stimage.towers.saving import save_towers
 from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
 from stimage.training.settings.groups import Settings
@@ -30,15 +30,15 @@ from transformers import CLIPModel
 
 model = CLIPModel.from_pretrained("{repo}")""",
     "images": """\
-from stimage.towers import SpotClipModel  # of the project stimage-1k4m, for the gene tower
-from transformers import CLIPVisionModelWithProjection
+from transformers import AutoImageProcessor, AutoModel
 
-vision = CLIPVisionModelWithProjection.from_pretrained("{repo}")  # the tuned vision tower alone
-model = SpotClipModel.from_pretrained("{repo}")  # get_image_features, get_gene_features""",
+model = AutoModel.from_pretrained("{repo}", trust_remote_code=True)  # get_image_features, get_gene_features
+processor = AutoImageProcessor.from_pretrained("{repo}")""",
     "vectors": """\
-from stimage.towers import SpotClipModel  # of the project stimage-1k4m
+from transformers import AutoModel
 
-model = SpotClipModel.from_pretrained("{repo}")  # get_image_features(image_vectors=…), get_gene_features""",
+model = AutoModel.from_pretrained("{repo}", trust_remote_code=True)
+# model.get_image_features(image_vectors=…), model.get_gene_features(…)""",
 }
 TEXT = """\
 # {vision}, fine-tuned on tissue spots
@@ -110,13 +110,7 @@ class ModelFolder:
             (folder / PROVENANCE).write_text(as_json((provenance or run.provenance).record), "utf-8")
 
     def _fill(self, run: Run, weights: dict[str, torch.Tensor], folder: Path) -> None:
-        towers = run.model
-        towers.model.save_pretrained(folder, state_dict=weights)
-        if size := towers.image_size:
-            CLIPImageProcessorPil(
-                size={"shortest_edge": size}, crop_size={"height": size, "width": size},
-                image_mean=(towers.mean / 255).tolist(), image_std=(towers.std / 255).tolist(),
-            ).save_pretrained(folder)  # fmt: skip
+        save_towers(run.model, weights, folder)
         if run.tokenizer:
             run.tokenizer.save_pretrained(folder)
         (folder / "settings.json").write_text(as_json(run.settings.record), "utf-8")

@@ -1,0 +1,59 @@
+"""Tiny checkpoints of image encoders' families, and one step of tuning them."""
+
+from pathlib import Path
+
+import torch
+
+from stimage.towers.joint.modeling_spot_clip import SpotClipModel
+from stimage.towers.two_towers import TwoTowers, gene_towers, model_state
+from tests.towers.checkpoints import batch
+
+GENES = ["ERBB2", "KRT8", "ACTB"]
+TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32,
+         "patch_size": 8}  # fmt: skip
+FAMILIES = ("clip", "siglip", "dinov2", "vit", "convnext")
+
+
+def write_encoder(kind: str, folder: Path) -> Path:
+    """Save a tiny encoder of a family of transformers with random weights, and its image processor."""
+    import transformers as hf
+
+    made = {
+        "clip": lambda: hf.CLIPVisionModelWithProjection(hf.CLIPVisionConfig(**TOWER, projection_dim=16)),
+        "siglip": lambda: hf.SiglipVisionModel(hf.SiglipVisionConfig(**TOWER)),
+        "dinov2": lambda: hf.Dinov2Model(hf.Dinov2Config(**TOWER)),
+        "vit": lambda: hf.ViTModel(hf.ViTConfig(**TOWER), add_pooling_layer=False),
+        "convnext": lambda: hf.ConvNextModel(hf.ConvNextConfig(num_stages=2, hidden_sizes=[16, 32], depths=[1, 1])),
+    }
+    torch.manual_seed(0)
+    made[kind]().save_pretrained(folder)
+    square = {"height": 32, "width": 32}
+    hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square, image_mean=[0.4, 0.5, 0.6],
+                             image_std=[0.2, 0.3, 0.4]).save_pretrained(folder)  # fmt: skip
+    return folder
+
+
+def tuned_one_step(checkpoint: str, **more) -> TwoTowers:
+    """Return towers after one step, in which each weight that is trained has changed."""
+    towers = gene_towers(checkpoint, GENES, "linear", 8, **more).train()
+    weights = {name: weight for name, weight in towers.named_parameters() if weight.requires_grad}
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    told = batch(4, 3, towers.image_size)
+    images, genes, scale = towers(told["images"], expression=told["expression"])
+    loss = torch.nn.functional.cross_entropy(scale.exp() * images @ genes.T, torch.arange(4))
+    loss.backward()
+    assert not [name for name, weight in weights.items() if weight.grad is None]
+    torch.optim.AdamW(weights.values(), lr=1e-2).step()
+    assert sum(not torch.equal(before[name], weight) for name, weight in weights.items()) > len(weights) / 2
+    return towers.eval()
+
+
+def image_vectors(towers: TwoTowers, images: torch.Tensor) -> torch.Tensor:
+    """Return the vectors of towers' image encoder."""
+    model: SpotClipModel = towers.model
+    with torch.inference_mode():
+        return model.encode(((images - towers.mean) / towers.std).permute(0, 3, 1, 2))
+
+
+def weights_of(towers: TwoTowers) -> dict[str, torch.Tensor]:
+    return model_state(towers.state_dict())

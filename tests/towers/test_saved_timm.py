@@ -1,0 +1,65 @@
+"""Families of timm, tuned and saved: `make test-timm` runs this in its own environment."""
+
+import pytest
+import torch
+
+from stimage.towers.image_towers import load_tower
+from stimage.towers.options import TowerOptions
+from stimage.towers.saving import save_towers
+from stimage.towers.two_towers import gene_towers
+from tests.evaluation.test_timm_presets import SILU, VIT, save
+from tests.towers.checkpoints import batch
+from tests.towers.families import GENES, image_vectors, tuned_one_step, weights_of
+
+timm = pytest.importorskip("timm", reason="make test-timm has timm")
+CLASSES = {"mlp_layer": "SwiGLUPacked", "act_layer": "SiLU"}
+MODELS = {  # what makes it, what a configuration can say of it, what a user must, and the pixels
+    "vit": ("vit_tiny_patch16_224", VIT, {}, 32),
+    "swiglu": ("vit_tiny_patch16_224", VIT | {"reg_tokens": 4, "global_pool": ""}, CLASSES, 32),
+    "convnext": ("convnext_atto", {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)}, {}, 64),
+    "efficientnet": ("tf_efficientnet_lite0", {}, {}, 64),
+    "swin": ("swin_tiny_patch4_window7_224", {"img_size": 56, "embed_dim": 16, "depths": (1, 1), "num_heads": (1, 2)},
+             {}, 56),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_tuned_tower_is_loaded_by_timm_and_by_ours(kind, tmp_path):
+    architecture, said, told, size = MODELS[kind]
+    torch.manual_seed(0)
+    layers = SILU if told else {}
+    model = timm.create_model(architecture, **said, **layers, num_classes=0)
+    name = save(model, tmp_path / kind, said, size)
+    options = TowerOptions("cls+mean" if told else None, mean=(0.1, 0.2, 0.3), model_args=told)
+    towers = tuned_one_step(name, options=options)
+    save_towers(towers, weights_of(towers), tmp_path / "model")
+    images = batch(2, 3, size)["images"]
+    vectors = image_vectors(towers, images)
+    own = timm.create_model(f"local-dir:{tmp_path / 'model/image_tower'}", pretrained=True, **layers).eval()
+    pixels = ((images - towers.mean) / towers.std).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        theirs = own(pixels)
+    if told:  # no pooling of its own, and four registers
+        theirs = torch.cat([theirs[:, 0], theirs[:, 5:].mean(1)], 1)
+    torch.testing.assert_close(theirs, vectors, atol=1e-5, rtol=0)
+    config = timm.data.resolve_model_data_config(own)
+    assert tuple(config["mean"]) == pytest.approx((0.1, 0.2, 0.3))
+    assert tuple(config["input_size"]) == (3, size, size)
+    tower = load_tower(str(tmp_path / "model"))
+    torch.testing.assert_close(tower.encode(images), vectors, atol=1e-5, rtol=0)
+    again = gene_towers(str(tmp_path / "model"), GENES, "linear", 8).eval()
+    torch.testing.assert_close(image_vectors(again, images), vectors, atol=1e-5, rtol=0)
+    random = gene_towers(str(tmp_path / "model"), GENES, "linear", 8, pretrained=False).eval()
+    assert not torch.allclose(image_vectors(random, images), vectors, atol=1e-3)
+
+
+def test_the_third_stage_of_a_resnet_is_tuned(tmp_path):
+    """As the preset resnet50 has it: a list of maps, of which the last is pooled."""
+    torch.manual_seed(0)
+    name = save(timm.create_model("resnet10t", num_classes=0), tmp_path / "resnet", {})
+    options = TowerOptions(model_args={"features_only": True, "out_indices": [3]})
+    towers, images = tuned_one_step(name, options=options), batch(2, 3)["images"]
+    save_towers(towers, weights_of(towers), tmp_path / "model")
+    found = load_tower(str(tmp_path / "model")).encode(images)
+    torch.testing.assert_close(found, image_vectors(towers, images), atol=1e-5, rtol=0)
+    assert not (tmp_path / "model/image_tower").exists()  # timm loads whole networks alone
