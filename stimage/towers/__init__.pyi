@@ -18,6 +18,7 @@ from .presets import missing as missing
 from .presets import presets as presets
 from .reading import read_beside as read_beside
 from .reading import tokenizer_of as tokenizer_of
+from .saving import save_towers as save_towers
 from .tuning.layers import CLIP_PARTS as CLIP_PARTS
 from .tuning.layers import depths_of as depths_of
 from .tuning.layers import forget_gradients as forget_gradients
