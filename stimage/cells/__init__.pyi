@@ -9,5 +9,7 @@ from .counting import classes_of as classes_of
 from .counting import count_per_spot as count_per_spot
 from .importing import ImportOptions as ImportOptions
 from .importing import read_foreign as read_foreign
+from .nuclei import OWN as OWN
+from .nuclei import detect as detect
 from .pyramids import export_one as export_one
 from .pyramids import known_scale as known_scale

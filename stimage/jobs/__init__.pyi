@@ -1,6 +1,7 @@
 from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .cells.counting import count_cells as count_cells
+from .cells.detecting import detect_cells as detect_cells
 from .cells.importing import import_cells as import_cells
 from .cells.pyramids import export_pyramid as export_pyramid
 from .checking import by_part as by_part

@@ -69,6 +69,7 @@ from .images.readers.remedies import by_us as by_us
 from .images.readers.remedies import not_supported as not_supported
 from .images.readers.slide_image import SlideImage as SlideImage
 from .images.tissue import find_tissue as find_tissue
+from .images.tissue import otsu as otsu
 from .images.tissue import part_tissue as part_tissue
 from .images.views import IMAGE_PX as IMAGE_PX
 from .images.views import Part as Part
