@@ -20,6 +20,8 @@ from .core.errors import DataError as DataError
 from .core.shipped import metric_path as metric_path
 from .jobs.anndata_slides import add_slide as add_slide
 from .jobs.anndata_slides import read_slide as read_slide
+from .jobs.benchmarks.hest import benchmark as benchmark
+from .jobs.benchmarks.hest import verify as verify
 from .jobs.cells.counting import count_cells as count_cells
 from .jobs.cells.detecting import detect_cells as detect_cells
 from .jobs.cells.importing import import_cells as import_cells

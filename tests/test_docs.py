@@ -32,6 +32,7 @@ from stimage.slides.catalog import read_catalog
 from stimage.training.settings.reading import read_settings
 from tests.alone import draw
 from tests.collection.test_make_meta import BIB, MATRIX
+from tests.evaluation.test_hest_bench import write_bench
 from tests.formats.stores import visium
 from tests.formats.test_st_tables import Section
 from tests.nuclei import dark_spots
@@ -82,6 +83,7 @@ def inputs(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     make_sample(folder / "ROOT", genes=120, slides_per_study=2, st_side=6, visium_side=8, hd_side=10)
     (folder / "HEST_v1_1_0.csv").write_text("\ufeffid,dataset_title,study_link\nTENX1,Another,\n", encoding="utf-8")
+    write_bench(folder / "hest-bench")
     write_outs(folder)
     draw(folder / "he.tif", 800, 600, (150, 150, 650, 450))
     Image.new("RGB", (36, 36), (160, 90, 150)).save(folder / "patch.png")

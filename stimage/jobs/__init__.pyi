@@ -1,5 +1,9 @@
 from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
+from .benchmarks.hest import benchmark as benchmark
+from .benchmarks.hest import verify as verify
+from .benchmarks.tabulating import above_first as above_first
+from .benchmarks.tabulating import by_task as by_task
 from .cells.counting import count_cells as count_cells
 from .cells.detecting import detect_cells as detect_cells
 from .cells.importing import import_cells as import_cells

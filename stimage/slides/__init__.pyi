@@ -19,6 +19,7 @@ from .counts.count_file import index_rows as index_rows
 from .counts.count_file import read_counts as read_counts
 from .counts.count_file import read_genes as read_genes
 from .counts.count_file import read_names as read_names
+from .counts.count_file import rows_at as rows_at
 from .counts.features import GENES as GENES
 from .counts.features import are_genes as are_genes
 from .counts.hdf5_layout import Layout as Layout

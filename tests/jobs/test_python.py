@@ -17,7 +17,15 @@ from tests.test_house import given
 
 PROJECT = Path(__file__).parents[2]
 HEAVY = ("torch", "scanpy", "scipy", "datasets", "pandas", "numpy")
-WITH_TORCH = {"embed", "finetune", "predict", "probe", "retrieve", "search"}  # functions whose examples need it
+WITH_TORCH = {
+    "benchmark",
+    "embed",
+    "finetune",
+    "predict",
+    "probe",
+    "retrieve",
+    "search",
+}  # functions whose examples need it
 FUNCTIONS = [
     alias.name for module, alias in given() if module.startswith(("jobs.", "sample.")) and alias.name[0].islower()
 ]
@@ -29,9 +37,12 @@ def made(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp("examples") / "sample"
     stimage.make_sample(root, genes=120, slides_per_study=1, st_side=6, visium_side=8, hd_side=10)
     if importlib.util.find_spec("torch"):
+        from tests.evaluation.test_hest_bench import write_bench
         from tests.evaluation.towers import make_tower
 
         make_tower("clip", root.parent / "clip")
+        write_bench(root.parent / "hest-bench")
+        stimage.benchmark(root.parent / "hest-bench", [], root.parent / "benchmarked", heads="ridge")
     return root
 
 

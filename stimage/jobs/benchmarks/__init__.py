@@ -1,0 +1,1 @@
+"""Benchmarks: many encoders on many tasks, and a table."""
