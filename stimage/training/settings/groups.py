@@ -262,7 +262,7 @@ class Settings:
     def __post_init__(self) -> None:
         if kinds := [name for name in texts_of(self.data.exclude or ()) if name in GENE_KINDS]:
             raise DataError(f"data.exclude: leaves out slides; {kinds[0]} genes are left out by exclude_genes")
-        _ = self.data.splitting  # refuses what does not go together
+        _ = self.data.splitting, self.data.patch  # refuse what does not go together
         if not self.data.source:
             raise DataError("data.source: is not given; name a root or published spots, as argument or in the "
                             "configuration")  # fmt: skip
