@@ -13,10 +13,13 @@ from .joint_space import JointSpace as JointSpace
 from .joint_space import load_joint as load_joint
 from .options import POOLINGS as POOLINGS
 from .options import TowerOptions as TowerOptions
+from .presets import Preset as Preset
+from .presets import find_preset as find_preset
 from .presets import is_cached as is_cached
 from .presets import missing as missing
 from .presets import presets as presets
 from .reading import read_beside as read_beside
+from .reading import repository_of as repository_of
 from .reading import tokenizer_of as tokenizer_of
 from .saving import save_towers as save_towers
 from .tuning.layers import CLIP_PARTS as CLIP_PARTS

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import ModelCard, ModelCardData
+from huggingface_hub import ModelCard
 
 from stimage.core.errors import DataError
 from stimage.core.files import replacing_folder
@@ -17,6 +17,7 @@ from stimage.figures.style import save
 from stimage.loading.provenance import PROVENANCE, Provenance
 from stimage.publishing.pushing import push_folder
 from stimage.towers.saving import save_towers
+from stimage.training.card_data import card_data
 from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
 from stimage.training.settings.groups import Settings
@@ -126,12 +127,10 @@ def model_card(run: Run, repo: str) -> ModelCard:
         vision = made["model"] or Path(settings.data.image_vectors or "").name
     text = settings.towers.second == "text"
     other = "sentence of top genes" if text else "gene expression"
-    data = ModelCardData(
-        base_model=vision if "/" in vision and not Path(vision).exists() else None,
-        library_name="transformers",
-        pipeline_tag="zero-shot-image-classification" if text else "image-feature-extraction",
-        tags=["histology", "spatial-transcriptomics", "gene-expression", "clip"],
-    )  # fmt: skip
+    progress = run.progress
+    best = next((one for one in progress.history if one["epoch"] == progress.best_epoch), {})
+    held_out = run.held_out.slides if run.held_out else ()
+    data = card_data(vision, settings.data.source, text, best, CARD_SCORES, held_out)
     body = TEXT.format(
         vision=vision, other=other, spots=len(run.train), slides=len(run.train.slides),
         data=settings.data.source, tech=settings.data.tech, batch=settings.loss.batch_size,
