@@ -56,6 +56,7 @@ def run(out: Path, model: str = "base", sizes: Sizes = SIZES, turns: int = TURNS
     rows = [{"case": way, "job": f"a step of {BATCH} spots", "ours": side, "beside": [sides[ALL]], "limit": None}
             for way, side in sides.items()]  # fmt: skip
     results = {"machine": describe(), "rows": rows}
+    out.mkdir(parents=True, exist_ok=True)
     report.write_json(results, out / f"{NAME}.json")
     (out / f"{NAME}.md").write_text(table(results))
     print(f"\n{table(results)}\ndone: {out}/{NAME}.json, {NAME}.md")

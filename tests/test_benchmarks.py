@@ -12,7 +12,7 @@ from accelerate.state import AcceleratorState
 from PIL import Image
 
 from benchmarks import __main__ as program
-from benchmarks import compare, gpu, growth, hd, images, report
+from benchmarks import compare, gpu, growth, hd, images, report, steps
 from benchmarks.case import Case, Side
 from benchmarks.cases import make_cases
 from benchmarks.inputs import QUICK, Inputs
@@ -218,6 +218,21 @@ def test_ways_on_a_gpu_are_a_table(tmp_path, monkeypatch, capsys):
 
     assert gpu.run(tmp_path, names, minutes=-1) == 0
     assert json.loads((tmp_path / "gpu.json").read_text())["left_out"] == names
+
+
+def test_steps_are_beside_those_of_all_weights(tmp_path, monkeypatch):
+    def measured(job: str, folder, model, workers, *changes, cores: int) -> list[dict]:
+        part = 0.25 if "lora_rank=8" in changes else 1.0
+        return [{"mb": 800 * part, "found": {"step": 4 * part, "waiting": 0.0, "spots": 32, "gpu_mb": 0}}]
+
+    monkeypatch.setattr(steps, "measure", measured)
+    monkeypatch.setattr(Inputs, "tuning", lambda self: (tmp_path,))
+    monkeypatch.setattr(Inputs, "image_vectors", lambda self: (tmp_path,))
+    results = steps.run(tmp_path / "out", turns=2)
+    assert json.loads((tmp_path / "out/steps.json").read_text()) == results
+    assert [len(row["ours"]["runs"]) for row in results["rows"]] == [2] * len(steps.WAYS)
+    assert "| LoRA | 1.00 s | 0.25 | 200 MB | 0.25 | 0% |" in (tmp_path / "out/steps.md").read_text()
+    assert not compare.compare(results, results, 0.25)[1]
 
 
 def test_without_a_gpu_nothing_is_measured(tmp_path, monkeypatch, capsys):
