@@ -51,6 +51,9 @@ def test_lora_of_any_encoder_is_saved_merged(folder, tmp_path, kind):
     assert (adapted - begun).abs().max() > 1e-3
     torch.testing.assert_close(saved.encode(pixels()), adapted, atol=1e-5, rtol=1e-5)
     assert not any("lora" in name or "base_layer" in name for name in saved.state_dict())
+    own = hf.AutoModel.from_pretrained(tmp_path / "run/model/image_tower").state_dict()
+    merged = saved.image_encoder.state_dict()
+    assert own.keys() >= merged.keys() and all(torch.equal(own[name], one) for name, one in merged.items())
 
 
 @pytest.mark.parametrize("said", [(), ("freeze_layers=1",), ("heads_first=1",)])
