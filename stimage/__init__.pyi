@@ -26,6 +26,7 @@ from .jobs.cells.counting import count_cells as count_cells
 from .jobs.cells.detecting import detect_cells as detect_cells
 from .jobs.cells.importing import import_cells as import_cells
 from .jobs.cells.pyramids import export_pyramid as export_pyramid
+from .jobs.cells.showing import show_cells as show_cells
 from .jobs.checking import check as check
 from .jobs.checking import leaks as leaks
 from .jobs.checking import overlap as overlap

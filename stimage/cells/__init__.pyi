@@ -9,6 +9,8 @@ from .counting import classes_of as classes_of
 from .counting import count_per_spot as count_per_spot
 from .importing import ImportOptions as ImportOptions
 from .importing import read_foreign as read_foreign
+from .looking import shapes_within as shapes_within
+from .looking import square_at as square_at
 from .nuclei import OWN as OWN
 from .nuclei import detect as detect
 from .pyramids import export_one as export_one

@@ -3,10 +3,6 @@ from .charts import collection_pies as collection_pies
 from .charts import f1_bars as f1_bars
 from .charts import parts_of as parts_of
 from .charts import score_boxes as score_boxes
-from .check_picture import SIDE as SIDE
-from .check_picture import Bar as Bar
-from .check_picture import Legend as Legend
-from .check_picture import check_picture as check_picture
 from .colours import OTHER as OTHER
 from .colours import Look as Look
 from .colours import label_looks as label_looks
@@ -18,6 +14,12 @@ from .curves import training_curves as training_curves
 from .maps import gene_maps as gene_maps
 from .maps import label_maps as label_maps
 from .maps import prediction_maps as prediction_maps
+from .pixels.cells import CellShapes as CellShapes
+from .pixels.cells import cell_picture as cell_picture
+from .pixels.check_picture import SIDE as SIDE
+from .pixels.check_picture import Bar as Bar
+from .pixels.check_picture import Legend as Legend
+from .pixels.check_picture import check_picture as check_picture
 from .projection import projection_figure as projection_figure
 from .scale import count_colours as count_colours
 from .shapes import SpotShapes as SpotShapes

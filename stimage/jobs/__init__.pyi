@@ -8,6 +8,7 @@ from .cells.counting import count_cells as count_cells
 from .cells.detecting import detect_cells as detect_cells
 from .cells.importing import import_cells as import_cells
 from .cells.pyramids import export_pyramid as export_pyramid
+from .cells.showing import show_cells as show_cells
 from .checking import by_part as by_part
 from .checking import check as check
 from .checking import leaks as leaks

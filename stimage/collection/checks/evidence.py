@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
-from stimage.figures.check_picture import SIDE
+from stimage.figures.pixels.check_picture import SIDE
 from stimage.figures.shapes import SpotShapes, View
 from stimage.genes.vocabulary import load_vocabulary
 from stimage.slides.catalog import Slide

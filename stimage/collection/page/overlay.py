@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stimage.collection.checks.evidence import Evidence
-from stimage.figures.check_picture import Bar, Legend, check_picture
 from stimage.figures.colours import OTHER, Look, label_looks, legend_of, look_of
+from stimage.figures.pixels.check_picture import Bar, Legend, check_picture
 from stimage.figures.scale import count_colours
 from stimage.slides.images.views import shapes_of
 

@@ -62,7 +62,7 @@ def check_picture(
     if shapes is not None:
         at = (shapes.xy - (view.left, view.top)) / step
         image = Image.fromarray(draw_rings(np.asarray(image), at, shapes.r / step, colours, shapes.square))
-        image = _with_footer(image, step, shapes.um_per_px, legend)
+        image = with_footer(image, step, shapes.um_per_px, legend)
     for file, one in ((path, image), (small, _square(image))):
         one.save(jpeg := io.BytesIO(), "JPEG", quality=QUALITY)  # into a file, Pillow does not notice a full disk
         with replacing(file) as unfinished:
@@ -84,7 +84,7 @@ def _square(image: Image.Image) -> Image.Image:
     return image.resize((SMALL, SMALL), Image.Resampling.BOX, (left, 0, left + side, side), reducing_gap=2.0)
 
 
-def _with_footer(image: Image.Image, step: float, um_per_px: float | None, legend: Legend) -> Image.Image:
+def with_footer(image: Image.Image, step: float, um_per_px: float | None, legend: Legend) -> Image.Image:
     """Put the scale bar and the legend below an image."""
     length, text = scale_length(image.width * step, um_per_px)
     pixels = round(length / step)
