@@ -31,6 +31,7 @@ EXTRAS = {  # module → the extra of pyproject.toml that installs it
 }
 
 APART = {  # what no extra can install → the command that does
+    "xgboost": "pip install xgboost",
     "conch": "pip install git+https://github.com/mahmoodlab/CONCH.git",
     "einops_exts": "pip install einops-exts",
 }

@@ -1,3 +1,4 @@
+from .embedding import MARKER as MARKER
 from .embedding import embed_slides as embed_slides
 from .embedding import settle_options as settle_options
 from .embedding import slides_left as slides_left
@@ -71,7 +72,9 @@ from .tables.comparing import main_differences as main_differences
 from .tables.comparing import main_scores as main_scores
 from .tables.forms import SCORE_COLUMNS as SCORE_COLUMNS
 from .tables.forms import TABLE_FORMATS as TABLE_FORMATS
+from .tables.forms import Score as Score
 from .tables.forms import format_table as format_table
+from .tables.forms import score_cell as score_cell
 from .tables.forms import score_items as score_items
 from .tables.forms import score_rows as score_rows
 from .tables.forms import write_csv as write_csv

@@ -2,8 +2,13 @@ from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .benchmarks.hest import benchmark as benchmark
 from .benchmarks.hest import verify as verify
+from .benchmarks.rooted import benchmark_root as benchmark_root
+from .benchmarks.rooted import show_tasks as show_tasks
 from .benchmarks.tabulating import above_first as above_first
+from .benchmarks.tabulating import apart_by_unit as apart_by_unit
 from .benchmarks.tabulating import by_task as by_task
+from .benchmarks.tabulating import by_unit as by_unit
+from .benchmarks.tasks import list_tasks as list_tasks
 from .cells.counting import count_cells as count_cells
 from .cells.detecting import detect_cells as detect_cells
 from .cells.importing import import_cells as import_cells

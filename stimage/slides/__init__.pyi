@@ -93,6 +93,7 @@ from .meta_file import MetaRow as MetaRow
 from .meta_file import find_meta as find_meta
 from .meta_file import newest_meta as newest_meta
 from .meta_file import read_collection as read_collection
+from .meta_file import read_meta as read_meta
 from .missing import need_counts as need_counts
 from .names import check_name as check_name
 from .names import fold_name as fold_name

@@ -1,6 +1,5 @@
 """Running HEST-Benchmark from a downloaded folder."""
 
-import re
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from stimage.evaluation.hest_bench.vectors import (
     in_patch_order,
 )
 from stimage.evaluation.results import data_identity, read_scores, write_scores
+from stimage.jobs.benchmarks.naming import folder_name, names_of
 from stimage.loading.embeddings import Embeddings
 from stimage.towers.image_towers import load_tower
 
@@ -94,13 +94,13 @@ def benchmark(
     ['clip', 'colour', 'position']
     """
     check_whole(batch_size, "batch_size")
-    folder, out, wanted = path_of(folder, "folder"), path_of(out, "out"), _names(heads)
+    folder, out, wanted = path_of(folder, "folder"), path_of(out, "out"), names_of(heads)
     if unknown := [head for head in wanted if head not in HEADS]:
         raise ValueError(f"heads={unknown[0]!r}: pass any of {', '.join(HEADS)}")
-    read = [read_task(folder, name) for name in (_names(tasks) if tasks is not None else find_tasks(folder))]
+    read = [read_task(folder, name) for name in (names_of(tasks) if tasks is not None else find_tasks(folder))]
     rows, hidden = [], None if progress is None else not progress
-    for name in dict.fromkeys([*_names(encoders), *BASELINES]):
-        encoder = _Encoder(name, out / "embeddings" / _folder(name), batch_size, dtype)
+    for name in dict.fromkeys([*names_of(encoders), *BASELINES]):
+        encoder = _Encoder(name, out / "embeddings" / folder_name(name), batch_size, dtype)
         for task in tqdm(read, unit="task", desc=name, disable=hidden):
             rows += _of_task(task, encoder, wanted, out, seed)
     return pd.DataFrame(sorted(rows), columns=list(COLUMNS))
@@ -186,7 +186,7 @@ def _of_task(task: BenchTask, encoder: _Encoder, heads: Sequence[str], out: Path
     for head in heads:
         folds = [[[one.name for one in part] for part in (fold.train, fold.test)] for fold in task.folds]
         config = {"task": task.name, "head": head, "genes": list(task.genes), "normalise": "log1p", "folds": folds}
-        place = out / task.name / head / _folder(encoder.name)
+        place = out / task.name / head / folder_name(encoder.name)
         if not _is_there(place, config, data, seed):
             _run(task, spots, head, seed, place, config, data)
         results = read_scores(place)["overall"]
@@ -217,12 +217,3 @@ def _is_there(place: Path, config: dict, data: dict, seed: int) -> bool:
     if not same or any(results["data"].get(key) != value for key, value in data.items()):
         raise DataError(f"{place}: has results of other data, embeddings or options; pass another out= (--out)")
     return True
-
-
-def _names(names: str | Path | Iterable[str | Path]) -> list[str]:
-    return [str(names)] if isinstance(names, str | Path) else list(map(str, names))
-
-
-def _folder(name: str) -> str:
-    """Return an encoder's name as a folder is called."""
-    return re.sub(r"[^\w.+-]+", "_", name).strip("._") or "encoder"

@@ -1,10 +1,13 @@
 """A benchmark's results as tables: encoders by tasks, and how much each encoder is above the first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from stimage.evaluation.tables.comparing import compare_results
+from stimage.evaluation.tables.forms import Score, score_cell
 from stimage.scores.intervals import mean_interval, paired_difference, told
 
 
@@ -28,6 +31,31 @@ def by_task(found: pd.DataFrame) -> list[list[str]]:
 def above_first(found: pd.DataFrame, first: str) -> list[list[str]]:
     """Return a line a head and other encoder: how much it is above the first, over tasks, with the interval."""
     return [["head", "encoder", "above", "difference", "95 % interval over tasks"], *_differences(found, first)]
+
+
+def by_unit(found: pd.DataFrame) -> list[list[str]]:
+    """Return a line a task and unit, a column an encoder or baseline, of what `benchmark_root` returns."""
+    names, lines = list(dict.fromkeys(found.encoder)), []
+    for (task, unit), rows in found.groupby(["task", "unit"], sort=False):
+        of = {row["encoder"]: row for row in rows.to_dict("records")}
+        cells = [score_cell(Score("", _known(of[n]["value"]), None, {k: _known(of[n][k]) for k in ("low", "high")}))
+                 if n in of else "" for n in names]  # fmt: skip
+        lines.append([str(task), str(unit), str(rows.slides.iloc[0]), *cells])
+    return [["task", "unit", "slides", *names], *lines]
+
+
+def apart_by_unit(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str]]:
+    """Return, of each task and unit, how much each later encoder is above the first, group by group."""
+    lines = []
+    for (task, unit), rows in found[found.encoder.isin(encoders)].groupby(["task", "unit"], sort=False):
+        paths, names = list(map(Path, rows.results)), rows.encoder.tolist()
+        compared = compare_results(paths, names, [str(rows.figure.iloc[0])])
+        lines += [[str(task), str(unit), *line[1:]] for line in compared.differences[1:]]
+    return [["task", "unit", "encoder", "above", "difference", "95 % interval"], *lines]
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else float(value)
 
 
 def _differences(found: pd.DataFrame, first: str) -> Iterator[list[str]]:

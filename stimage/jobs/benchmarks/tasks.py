@@ -1,0 +1,148 @@
+"""Tasks as files: which slides, what is predicted of them, how, and which figure counts."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from stimage.core.errors import DataError, one_line, shown
+from stimage.core.shipped import BASE
+from stimage.slides.catalog import Slide
+from stimage.slides.meta_file import read_meta
+from stimage.slides.splits.groups import merge_groups
+
+TASKS = "configs/tasks"
+JOBS = ("predict", "probe")  # functions of this room that a task may name
+SELECT = ("tech", "species", "tissue", "pmid", "involve_cancer")
+EACH = ("tech", "species", "tissue")  # columns of whose values each makes a unit
+LEAST = ("slides", "studies")
+KEYS = ("job", "select", "each", "options", "metric", "baselines")
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task: a job with its options, on each unit of the selected slides; ``metric`` names the figure that counts, and
+    ``baselines`` those that stand beside, by what to call them.
+
+    ``each`` has, by column, the values that make units, or "any"; besides, the least ``slides`` or ``studies`` of a
+    unit, and ``annotated``, where only slides with an annotation file are meant.
+    """
+
+    name: str
+    job: str
+    metric: str
+    select: Mapping[str, Any] = field(default_factory=dict)
+    each: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    baselines: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a task is run on at once, such as an organ: its name and its slides."""
+
+    name: str
+    slides: tuple[Slide, ...]
+
+    @property
+    def studies(self) -> int:
+        """How many studies there are of which none shares a slide with another."""
+        return len(set(merge_groups({one.name: _studies(one) for one in self.slides if _studies(one)}).values()))
+
+    @property
+    def spots(self) -> int:
+        """About how many spots there are, by the meta file."""
+        return sum(one.about_spots for one in self.slides)
+
+
+def list_tasks() -> list[str]:
+    """Return the names of the tasks that are shipped."""
+    return sorted(path.stem for path in (BASE / TASKS).glob("*.yaml"))
+
+
+def read_task_file(name: str) -> Task:
+    """Read a task: a shipped one by its name, or a YAML file.
+
+    Raises
+    ------
+    DataError
+        If there is no such task, or the file says what no task can have.
+    """
+    path = Path(name) if Path(name).suffix in (".yaml", ".yml") else BASE / TASKS / f"{name}.yaml"
+    if not path.is_file():
+        raise DataError(f"{name}: is neither a YAML file nor a task that is shipped: {', '.join(list_tasks())}")
+    try:
+        said: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: cannot be read as YAML ({one_line(error)})") from None
+    if not isinstance(said, dict) or not {"job", "metric"} <= said.keys():
+        raise DataError(f"{path}: is no task: it needs job and metric")
+    said = {"select": {}, "each": {}, "options": {}, "baselines": {}} | said
+    _check_keys(f"{path}: ", said, KEYS)
+    for key, known in (("select", SELECT), ("each", (*EACH, *LEAST, "annotated")), ("options", None),
+                       ("baselines", None)):  # fmt: skip
+        _check_keys(f"{path}: {key}: ", said[key], known)
+    if said["job"] not in JOBS:
+        raise DataError(f"{path}: job {said['job']!r} is none of {', '.join(JOBS)}")
+    return Task(path.stem, **said)
+
+
+def _check_keys(where: str, value: Any, known: Sequence[str] | None) -> None:
+    if not isinstance(value, dict):
+        raise DataError(f"{where}{value!r} is no mapping of names to values")
+    if strange := [str(key) for key in value if known is not None and key not in known]:
+        raise DataError(f"{where}{shown(strange)} is not known; there are {', '.join(known or ())}")
+
+
+def units_of(task: Task, slides: Sequence[Slide], with_labels: bool = True) -> list[Unit]:
+    """Return a task's units among some slides, those with too few slides or studies left out.
+
+    Where the task holds studies out, slides of no known study are left out. ``with_labels`` is False where it is not
+    known which slides have an annotation file.
+    """
+    some = [one for one in slides if _is_selected(one, task, with_labels)]
+    columns = [column for column in EACH if column in task.each]
+    members = defaultdict(list)
+    for one in some:
+        for key in product(*(_wanted(getattr(one, column), task.each[column]) for column in columns)):
+            members[key].append(one)
+    units = [Unit(" ".join(key) or "all", tuple(own)) for key, own in sorted(members.items())]
+    least, studies = task.each.get("slides", 1), task.each.get("studies", 0)
+    return [unit for unit in units if len(unit.slides) >= least and unit.studies >= studies]
+
+
+def slides_in_meta(path: str | Path) -> list[Slide]:
+    """Return the slides of a meta file, whose files are nowhere: which slides a task has can be told of them."""
+    found = []
+    for row in read_meta(str(path)).values():
+        n, cancer = row.get("spot_num", ""), {"True": True, "False": False}.get(row["involve_cancer"])
+        told: dict[str, Any] = {key: row[key] or None for key in ("species", "tissue", "pmid")}
+        told |= {"spot_num": int(n) if n.isdecimal() else None, "involve_cancer": cancer}
+        found.append(Slide(row["slide"], row.get("tech", ""), "", "", "", **told))
+    return found
+
+
+def _is_selected(one: Slide, task: Task, with_labels: bool) -> bool:
+    for key, wanted in task.select.items():
+        values = one.pmids if key == "pmid" else (getattr(one, key),)
+        if not {str(value) for value in values} & {str(value) for value in _listed(wanted)}:
+            return False
+    if with_labels and task.each.get("annotated") and not one.annotation:
+        return False
+    return bool(_studies(one)) or task.options.get("split") != "study"
+
+
+def _wanted(value: str | None, values: Any) -> Iterable[str]:
+    return [value] if value and (values == "any" or value in _listed(values)) else []
+
+
+def _listed(values: Any) -> list:
+    return list(values) if isinstance(values, list) else [values]
+
+
+def _studies(one: Slide) -> tuple[str, ...]:
+    return (one.study,) if one.study else one.pmids

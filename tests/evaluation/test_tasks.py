@@ -1,0 +1,99 @@
+"""Tasks as files: what they are of, by a root or a meta file, and running them with encoders."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import stimage
+from stimage.core.errors import DataError
+from stimage.jobs.benchmarks.tasks import list_tasks, read_task_file
+from stimage.sample import make_sample
+from tests.building import once
+from tests.evaluation.scripts import run
+from tests.evaluation.towers import make_tower
+from tests.roots import META, write_csv
+
+PREDICTION = """\
+job: predict
+select: {species: human}
+each: {tech: [ST, Visium], tissue: any, slides: 2}
+options: {protocol: fixed, split: slide, panel: [ERBB2, KRT8]}
+metric: per_slide.pearson
+baselines: {gene mean: per_slide.baselines.gene_mean.pearson}
+"""
+
+
+@pytest.fixture(scope="session")
+def sample(tmp_path_factory) -> Path:
+    return once(
+        tmp_path_factory,
+        "tasks",
+        lambda folder: make_sample(folder / "root", genes=120, slides_per_study=2, st_side=6, visium_side=8, hd_side=8),
+    ) / "root"  # fmt: skip
+
+
+def test_shipped_tasks_can_be_read():
+    assert {"stimage-bench-study", "labels-by-slide"} <= set(list_tasks())
+    for name in list_tasks():
+        task = read_task_file(name)
+        assert task.name == name and task.metric and task.baselines
+
+
+def test_units_of_a_meta_file(tmp_path):
+    """Studies that share a slide are one; slides of no study are left out where studies are held out."""
+    rows = [("a", "breast", "1"), ("b", "breast", "2"), ("c", "breast", "3,2"), ("d", "breast", "4"),
+            ("e", "breast", ""), ("f", "skin", "5"), ("g", "skin", "6"), ("h", "skin", "6,5")]  # fmt: skip
+    fixed = {"species": "human", "tech": "Visium", "involve_cancer": "True", "spot_num": "10"}
+    meta = [fixed | {"slide": slide, "tissue": tissue, "pmid": pmid} for slide, tissue, pmid in rows]
+    write_csv(tmp_path / "meta.csv", [META, *([row.get(column, "") for column in META] for row in meta)])
+    found = stimage.show_tasks(tmp_path / "meta.csv", "stimage-bench-study")
+    assert found.values.tolist() == [["stimage-bench-study", "breast", 4, 3, 40]]
+    found = stimage.show_tasks(tmp_path / "meta.csv", "visium-slides")
+    assert found.values.tolist() == [["visium-slides", "breast", 5, 3, 50]]
+
+
+@pytest.mark.slow
+def test_encoders_are_compared_on_a_root(sample, tmp_path, capsys):
+    (tmp_path / "genes.yaml").write_text(PREDICTION)
+    for kind in ("clip", "dinov2"):
+        make_tower(kind, tmp_path / kind)
+    arguments = (sample, "--tasks", tmp_path / "genes.yaml", "labels-by-slide", "--encoders", tmp_path / "clip",
+                 tmp_path / "dinov2")  # fmt: skip
+    done = run(capsys, "benchmark.py", *arguments, out=tmp_path / "out")
+    assert not done.error, done.error
+    table = pd.read_csv(tmp_path / "out/benchmark.csv")
+    assert set(table.unit[table.task == "genes"]) == {"ST breast", "Visium breast"}
+    assert "position" in table and "too few groups to tell (2; 6 are needed)" in done.printed
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("results.json")}
+    (again := next(iter(files))).unlink()  # as if killed before
+    done = run(capsys, "benchmark.py", *arguments, out=tmp_path / "out")
+    assert not done.error and pd.read_csv(tmp_path / "out/benchmark.csv").equals(table) and again.exists()
+    assert all(path.stat().st_mtime_ns == when for path, when in files.items() if path != again)
+    (tmp_path / "genes.yaml").write_text(PREDICTION.replace("KRT8", "ESR1"))
+    assert (
+        "results of another task, other slides" in run(capsys, "benchmark.py", *arguments, out=tmp_path / "out").error
+    )
+
+
+@pytest.mark.parametrize(("old", "new", "message"), [
+    ("job: predict", "job: guess", "job 'guess' is none of predict, probe"),
+    ("metric: per_slide.pearson", "", "it needs job and metric"),
+    ("species: human", "organ: human", "select: organ is not known"),
+    ("select: {species: human}", "select: human", "select: 'human' is no mapping"),
+    ("job: predict", "job: [", "cannot be read as YAML"),
+])  # fmt: skip
+def test_files_that_are_no_task(sample, tmp_path, old, new, message):
+    (tmp_path / "bad.yaml").write_text(PREDICTION.replace(old, new))
+    with pytest.raises(DataError, match=message):
+        stimage.show_tasks(sample, tmp_path / "bad.yaml")
+    with pytest.raises(DataError, match="nowhere: is neither a YAML file nor a task that is shipped"):
+        read_task_file("nowhere")
+
+
+def test_a_root_needs_tasks(sample, tmp_path, capsys):
+    assert stimage.show_tasks(sample, "visium-slides").values.tolist() == [["visium-slides", "none", 0, 0, 0]]
+    with pytest.raises(DataError, match="has no unit of the task visium-slides"):
+        stimage.benchmark_root(sample, "clip", tmp_path, "visium-slides")
+    done = run(capsys, "benchmark.py", sample, "--encoders", "clip", out=tmp_path)
+    assert "a root needs tasks= (--tasks)" in done.error
