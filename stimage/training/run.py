@@ -1,22 +1,17 @@
 """A training run from start to end: the original's, and held-out slides, going on after a stop, and many GPUs."""
 
-import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, set_seed
+from accelerate.utils import set_seed
 from tqdm import tqdm
 
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
-from stimage.loading.sources import open_source
 from stimage.towers.reading import tokenizer_of
 from stimage.towers.tuning.layers import forget_gradients
 from stimage.towers.tuning.lora import merged
@@ -24,20 +19,20 @@ from stimage.towers.two_towers import TwoTowers, gene_towers, head_towers, model
 from stimage.training.checkpoints import Progress, claim, has_trained, newest, save_checkpoint, write_record
 from stimage.training.contrastive import backward
 from stimage.training.data.contents import check_contents, contents_of
-from stimage.training.data.image_vectors import ImageVectors, check_patch, read_image_vectors, with_vectors
+from stimage.training.data.image_vectors import ImageVectors, image_vectors_of, with_vectors
 from stimage.training.data.magnification import check_magnification, without_coarse
+from stimage.training.data.parts import balanced_groups, choose_parts, need_held_out
 from stimage.training.data.seen import panel_saw, provenance_of
+from stimage.training.launch import make_accelerator, with_precision
 from stimage.training.objectives import objective_of
 from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
 from stimage.training.order import epoch_rows, global_batches
-from stimage.training.parts import balanced_groups, choose_parts, need_held_out
 from stimage.training.second.beginning import begin_second, known_genes
-from stimage.training.settings.groups import PRECISIONS, Settings, flat
+from stimage.training.settings.groups import Settings, flat
 from stimage.training.spots import load_spots
 from stimage.training.validation import loader, to_device, validate
 
 MAX_LOGIT_SCALE = float(np.log(100))
-PATIENCE = timedelta(hours=12)  # while the main process prepares data or uploads; NCCL's own is ten minutes
 LINE_SCORES = {  # of an epoch: what it is called on its line, how wide it is, its format
     "epoch": ("epoch", 3, ".7g"),
     "train_loss": ("train loss", 6, ".3f"),
@@ -68,15 +63,7 @@ class Run:
         self.out, self.on_better, self.progress = out, on_better, Progress()
         self.kept = 0  # step of the newest checkpoint
         self.began = time.monotonic()
-        self.accelerator = Accelerator(
-            cpu=not torch.accelerator.is_available(),  # or torchrun's processes would each run alone
-            mixed_precision=autocast_of(settings),
-            log_with=list(settings.run.trackers) or None,
-            project_dir=str(out),
-            dynamo_backend={True: "inductor", False: "no", None: None}[settings.run.compile],  # None: accelerate's own
-            kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
-        )
-        check_world(self.accelerator.num_processes, settings)
+        self.accelerator = make_accelerator(settings, out)
         with self.accelerator.main_process_first():
             self.epochs_before = claim(out, settings.record)["run.epochs"]
         set_seed(settings.run.seed)
@@ -269,35 +256,6 @@ def epoch_line(scores: Mapping[str, float | None]) -> str:
     return "  ".join(f"{word} {'-' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)
 
 
-def autocast_of(settings: Settings) -> str:
-    """Return accelerate's name of the precision, and let products of fp32 be of tf32 if that was asked for."""
-    precision = settings.run.mixed_precision or "no"
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    return "no" if precision == "tf32" else precision
-
-
-def with_precision(settings: Settings) -> Settings:
-    """Return the settings with accelerate's precision if they name none; `DataError` if both name one, and they differ.
-
-    ``accelerate launch`` says "no" also where nobody chose; the settings' precision then holds.
-    """
-    asked, launched = settings.run.mixed_precision, os.environ.get("ACCELERATE_MIXED_PRECISION", "no").lower()
-    if launched not in ("no", asked) and (asked or launched not in PRECISIONS):
-        raise DataError(f"run.mixed_precision: is {asked or 'null'}, but accelerate launch was told {launched}; leave "
-                        f"out one of the two (there are {', '.join(PRECISIONS)})")  # fmt: skip
-    return replace(settings, run=replace(settings.run, mixed_precision=asked or launched))
-
-
-def image_vectors_of(settings: Settings) -> ImageVectors | None:
-    """Read the vectors that the heads are trained on; None where an image tower is trained."""
-    if settings.data.image_vectors is None:
-        return None
-    slides = open_source(settings.data.source).catalog.slides
-    vectors = read_image_vectors(settings.data.image_vectors, [slide.name for slide in slides])
-    check_patch(vectors, settings.data)
-    return vectors
-
-
 def make_towers(settings: Settings, vectors: ImageVectors | None = None) -> TwoTowers:
     """Return the towers that the settings ask for, ready to be trained; heads alone where there are vectors."""
     own, scalars = settings.towers, objective_of(settings).scalars
@@ -313,19 +271,3 @@ def make_towers(settings: Settings, vectors: ImageVectors | None = None) -> TwoT
     if settings.run.gradient_checkpointing:
         towers.model.gradient_checkpointing_enable()
     return towers.train()  # from_pretrained leaves it as for inference, where nothing is recomputed
-
-
-def check_world(ranks: int, settings: Settings) -> None:
-    """Refuse another number of processes than was asked for, of the settings or of `accelerate launch`.
-
-    On CPUs without MPI, ``accelerate launch --cpu --num_processes 2`` starts one, and says nothing; but it tells that
-    one the address at which several would meet.
-    """
-    asked, told = settings.run.processes, {"ACCELERATE_USE_CPU", "MASTER_ADDR"} <= os.environ.keys()
-    if asked is None and told and ranks == 1 and "WORLD_SIZE" not in os.environ:
-        asked = "several"
-    if asked is not None and asked != ranks:
-        raise DataError(f"{asked} processes were asked for, but {ranks} run; on CPUs start them with "
-                        f"torchrun --nproc_per_node {'N' if asked == 'several' else asked}")  # fmt: skip
-    if settings.loss.batch_size % ranks:
-        raise DataError(f"loss.batch_size: is {settings.loss.batch_size}, which {ranks} processes can't share evenly")

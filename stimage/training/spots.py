@@ -18,7 +18,7 @@ from stimage.loading.ahead import Batches, Begun, Memory, Task
 from stimage.loading.pixels import augment
 from stimage.loading.sources import VERIFIED, open_source, reading
 from stimage.loading.tensors import BATCH_COLUMNS, begin_batch
-from stimage.training.parts import Parts
+from stimage.training.data.parts import Parts
 from stimage.training.second.making import second_inputs
 from stimage.training.second.spot_tables import BLOCK, SecondInput, SpotTable
 from stimage.training.settings.groups import Settings

@@ -12,7 +12,7 @@ from stimage.core.errors import DataError
 from stimage.evaluation.embedding import SlideBatches
 from stimage.loading import sources
 from stimage.loading.batches import spot_loader
-from stimage.training.parts import choose_parts
+from stimage.training.data.parts import choose_parts
 from stimage.training.settings.reading import make_settings
 from stimage.training.spots import load_spots
 from stimage.training.validation import loader

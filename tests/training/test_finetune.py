@@ -19,7 +19,7 @@ from transformers import AutoModel, CLIPModel, CLIPVisionModelWithProjection
 import stimage.towers.joint.modeling_spot_clip  # noqa: F401
 from stimage.core.errors import DataError
 from stimage.core.results import versions_of
-from stimage.training.run import autocast_of
+from stimage.training.launch import autocast_of
 from stimage.training.settings.reading import read_settings
 from stimage.training.validation import spare_cores
 from tests.test_scripts import run

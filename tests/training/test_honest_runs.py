@@ -9,7 +9,7 @@ import pytest
 
 from stimage.core.errors import DataError
 from stimage.jobs.finetuning import FineTuned
-from stimage.training.parts import need_held_out
+from stimage.training.data.parts import need_held_out
 from stimage.training.seeds import seeds_line, spread
 from stimage.training.settings.reading import make_settings
 from stimage.training.validation import every_row

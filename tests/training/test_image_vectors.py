@@ -17,7 +17,7 @@ from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.options import TowerOptions
 from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD
 from stimage.training.data.image_vectors import read_image_vectors, with_vectors
-from stimage.training.parts import choose_parts
+from stimage.training.data.parts import choose_parts
 from stimage.training.settings.reading import read_settings
 from stimage.training.spots import load_spots
 from tests.building import once

@@ -7,7 +7,7 @@ from stimage.core.errors import DataError
 from stimage.core.shipped import find_config
 from stimage.slides.catalog import read_catalog
 from stimage.training.data.magnification import check_magnification, scale_of, without_coarse
-from stimage.training.parts import Parts, choose_parts
+from stimage.training.data.parts import Parts, choose_parts
 from stimage.training.settings.reading import make_settings, read_settings
 from tests.building import BUILD
 from tests.roots import write_csv, write_slide

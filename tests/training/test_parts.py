@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stimage.core.errors import DataError
-from stimage.training.parts import choose_parts
+from stimage.training.data.parts import choose_parts
 from stimage.training.settings.reading import make_settings
 from tests.building import BUILD
 from tests.roots import write_csv, write_slide

@@ -10,7 +10,7 @@ import torch
 
 from stimage.core.errors import DataError
 from stimage.loading.embeddings import write_embeddings
-from stimage.training.parts import choose_parts
+from stimage.training.data.parts import choose_parts
 from stimage.training.settings.reading import make_settings
 from stimage.training.spots import load_spots
 from tests.roots import write_genes

@@ -7,7 +7,7 @@ import pytest
 
 from stimage.loading.tensors import begin_batch
 from stimage.towers.reading import tokenizer_of
-from stimage.training.parts import choose_parts
+from stimage.training.data.parts import choose_parts
 from stimage.training.settings.reading import make_settings
 from stimage.training.spots import load_spots
 from tests.training.finetuning import finetune

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from stimage.training.checkpoints import claim
+from stimage.training.launch import with_precision
 from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
-from stimage.training.run import with_precision
 from stimage.training.settings.groups import TowerSettings, flat
 from stimage.training.settings.reading import RENAMED, make_settings, read_record
 from tests.training.test_settings import LEAST, refused

@@ -16,7 +16,7 @@ from stimage.core.results import as_json
 from stimage.genes.panels import Panel
 from stimage.loading.sources import Source, open_source
 from stimage.slides.freshness import file_digest, slide_digests
-from stimage.training.parts import Parts
+from stimage.training.data.parts import Parts
 from stimage.training.settings.groups import FILES, Settings, flat
 
 CONTENTS, VERSION = "contents.json", 1

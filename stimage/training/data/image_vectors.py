@@ -10,7 +10,8 @@ import numpy as np
 
 from stimage.core.errors import DataError, one_line, shown
 from stimage.loading.embeddings import Embeddings, read_embeddings
-from stimage.training.settings.groups import DataSettings
+from stimage.loading.sources import open_source
+from stimage.training.settings.groups import DataSettings, Settings
 from stimage.training.spots import TrainingSpots
 
 MADE = "embedding.json"  # what embed notes in its folder
@@ -111,3 +112,13 @@ def with_vectors(spots: TrainingSpots, vectors: ImageVectors) -> TrainingSpots:
                         f"{str(ids[lost.argmax()])!r} ({shown(of, 5)}); embed these slides, too, or leave them out by "
                         "exclude=")  # fmt: skip
     return replace(spots, vectors=vectors.embeddings.vectors[places])
+
+
+def image_vectors_of(settings: Settings) -> ImageVectors | None:
+    """Read the vectors that the heads are trained on; None where an image tower is trained."""
+    if settings.data.image_vectors is None:
+        return None
+    slides = open_source(settings.data.source).catalog.slides
+    vectors = read_image_vectors(settings.data.image_vectors, [slide.name for slide in slides])
+    check_patch(vectors, settings.data)
+    return vectors

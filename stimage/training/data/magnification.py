@@ -13,7 +13,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
 from stimage.slides.images.patches import LEEWAY
 from stimage.slides.scale.scale import slide_scale
-from stimage.training.parts import Parts
+from stimage.training.data.parts import Parts
 from stimage.training.settings.groups import Settings
 
 MIXED = 1.2  # times as large as the smallest patch that the largest may be

@@ -8,7 +8,7 @@ from stimage.genes.panels import chosen_on
 from stimage.loading.provenance import Provenance, read_provenance
 from stimage.loading.sources import open_source
 from stimage.training.data.image_vectors import ImageVectors
-from stimage.training.parts import Parts
+from stimage.training.data.parts import Parts
 from stimage.training.settings.groups import Settings
 
 
