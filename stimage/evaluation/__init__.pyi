@@ -67,6 +67,8 @@ from .seen import settle_seen as settle_seen
 from .spot_folds import BLOCKS_PER_SIDE as BLOCKS_PER_SIDE
 from .spot_folds import BUFFER_PITCHES as BUFFER_PITCHES
 from .spot_folds import spot_blocks as spot_blocks
+from .stimage_bench.running import SEEDS as SEEDS
+from .stimage_bench.running import run_stimage_bench as run_stimage_bench
 from .tables.comparing import compare_results as compare_results
 from .tables.comparing import main_differences as main_differences
 from .tables.comparing import main_scores as main_scores

@@ -7,6 +7,7 @@ from .choosing import choose_genes as choose_genes
 from .choosing import hest_choice as hest_choice
 from .choosing import slide_moments as slide_moments
 from .dispersion import common_genes as common_genes
+from .dispersion import count_blocks as count_blocks
 from .measured import MEASURED_FILE as MEASURED_FILE
 from .measured import measured_in_folder as measured_in_folder
 from .measured import measured_in_root as measured_in_root

@@ -2,17 +2,24 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import Ridge
 
 import stimage
 from stimage.core.errors import DataError
+from stimage.jobs.benchmarks.dealt import predict_dealt
 from stimage.jobs.benchmarks.tasks import list_tasks, read_task_file
+from stimage.loading.embeddings import read_embeddings
 from stimage.sample import make_sample
+from stimage.slides.catalog import read_catalog
+from stimage.slides.splits.dealing import deal_slides
+from stimage.slides.splits.splitting import Splitting
 from tests.building import once
-from tests.evaluation.scripts import run
+from tests.evaluation.scripts import embed, run
 from tests.evaluation.towers import make_tower
-from tests.roots import META, write_csv
+from tests.roots import META, write_csv, write_slide
 
 PREDICTION = """\
 job: predict
@@ -49,8 +56,8 @@ def test_units_of_a_meta_file(tmp_path):
     write_csv(tmp_path / "meta.csv", [META, *([row.get(column, "") for column in META] for row in meta)])
     found = stimage.show_tasks(tmp_path / "meta.csv", "stimage-bench-study")
     assert found.values.tolist() == [["stimage-bench-study", "breast", 4, 3, 40]]
-    found = stimage.show_tasks(tmp_path / "meta.csv", "visium-slides")
-    assert found.values.tolist() == [["visium-slides", "breast", 5, 3, 50]]
+    found = stimage.show_tasks(tmp_path / "meta.csv", "stimage-bench")
+    assert found.values.tolist() == [["stimage-bench", "breast", 5, 3, 50], ["stimage-bench", "skin", 3, 1, 30]]
 
 
 @pytest.mark.slow
@@ -77,7 +84,7 @@ def test_encoders_are_compared_on_a_root(sample, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [
-    ("job: predict", "job: guess", "job 'guess' is none of predict, probe"),
+    ("job: predict", "job: guess", "job 'guess' is none of predict, predict_dealt, probe"),
     ("metric: per_slide.pearson", "", "it needs job and metric"),
     ("species: human", "organ: human", "select: organ is not known"),
     ("select: {species: human}", "select: human", "select: 'human' is no mapping"),
@@ -92,8 +99,42 @@ def test_files_that_are_no_task(sample, tmp_path, old, new, message):
 
 
 def test_a_root_needs_tasks(sample, tmp_path, capsys):
-    assert stimage.show_tasks(sample, "visium-slides").values.tolist() == [["visium-slides", "none", 0, 0, 0]]
-    with pytest.raises(DataError, match="has no unit of the task visium-slides"):
-        stimage.benchmark_root(sample, "clip", tmp_path, "visium-slides")
+    assert stimage.show_tasks(sample, "stimage-bench").values.tolist() == [["stimage-bench", "none", 0, 0, 0]]
+    with pytest.raises(DataError, match="has no unit of the task stimage-bench"):
+        stimage.benchmark_root(sample, "clip", tmp_path, "stimage-bench")
     done = run(capsys, "benchmark.py", sample, "--encoders", "clip", out=tmp_path)
     assert "a root needs tasks= (--tasks)" in done.error
+
+
+def test_stimage_bench_is_a_ridge_on_dealt_slides(tmp_path, capsys):
+    """Slides are dealt exactly, the penalty is the validation slides' choice, and r is over all test spots."""
+    for k in range(10):
+        write_slide(tmp_path / "root", f"S{k}", "Visium", side=6, seed=k, meta={"pmid": ""})
+    embeddings = read_embeddings(embed(tmp_path / "root", tmp_path / "e"))
+    found = predict_dealt(tmp_path / "root", embeddings, n=3, out=tmp_path / "out")
+    counts = {f"S{k}": pd.read_csv(tmp_path / f"root/Visium/gene_exp/S{k}_count.csv", index_col=0).sort_index()
+              for k in range(10)}  # fmt: skip
+    genes = np.log1p(pd.concat(counts.values())).var().sort_values(ascending=False).index[:3].tolist()
+    assert found.overall["genes"] == genes
+    slides, means = read_catalog(str(tmp_path / "root")).slides, []
+    for seed, fold in enumerate(found.overall["folds"]):
+        dealt = {name: one.split for name, one in deal_slides(slides, Splitting("slide", seed)).items()}
+        assert sorted(dealt.values()) == ["test"] + ["train"] * 8 + ["validation"]
+        (x, y), _, (test, truth) = (
+            _of(part, dealt, embeddings, counts, genes) for part in ("train", "validation", "test")
+        )
+        scale = x.std(0)
+        model = Ridge(alpha=fold["alphas"]["embeddings"] * len(x)).fit(x / scale, y)
+        said = model.predict(test / scale)
+        means.append(np.mean([np.corrcoef(said[:, g], truth[:, g])[0, 1] for g in range(3)]))
+        assert fold["pearson"] == pytest.approx(means[-1], abs=1e-5)
+    assert found.overall["pooled"]["pearson"]["mean"] == pytest.approx(np.mean(means), abs=1e-5)
+    with pytest.raises(DataError, match="2 slides cannot be dealt"):
+        predict_dealt(stimage.open_root(tmp_path / "root", slides=["S0", "S1"]), embeddings)
+
+
+def _of(part, dealt, embeddings, counts, genes) -> tuple[np.ndarray, np.ndarray]:
+    names = [f"S{k}" for k in range(10) if dealt[f"S{k}"] == part]
+    own = [embeddings.take(embeddings.slides == name) for name in names]
+    y = [np.log1p(counts[name].loc[one.spot_ids, genes].to_numpy()) for name, one in zip(names, own)]
+    return np.concatenate([one.vectors for one in own]).astype(float), np.concatenate(y)

@@ -13,6 +13,7 @@ from stimage.core.files import write_text
 from stimage.core.results import RESULTS, as_json, read_results
 from stimage.evaluation.embedding import MARKER
 from stimage.evaluation.tables.forms import score_items
+from stimage.jobs.benchmarks.dealt import predict_dealt
 from stimage.jobs.benchmarks.naming import folder_name, names_of
 from stimage.jobs.benchmarks.tasks import Task, Unit, read_task_file, slides_in_meta, units_of
 from stimage.jobs.embedding import embed
@@ -20,7 +21,7 @@ from stimage.jobs.prediction import predict
 from stimage.jobs.probing import probe
 from stimage.jobs.roots import Root, open_root, open_unpublished
 
-RUNS: dict[str, Callable] = {"predict": predict, "probe": probe}
+RUNS: dict[str, Callable] = {"predict": predict, "predict_dealt": predict_dealt, "probe": probe}
 ASKED = "asked.json"
 COLUMNS = ("task", "unit", "slides", "encoder", "figure", "value", "low", "high", "groups", "results")
 UNIT_COLUMNS = ("task", "unit", "slides", "studies", "spots")
@@ -50,7 +51,7 @@ def show_tasks(root: str | Path | Root, tasks: str | Iterable[str]) -> pd.DataFr
     Examples
     --------
     >>> import stimage
-    >>> stimage.show_tasks("sample", "visium-slides").unit.tolist()
+    >>> stimage.show_tasks("sample", "stimage-bench").unit.tolist()
     ['none']
     """
     alone = isinstance(root, str | Path) and str(root).endswith(".csv")

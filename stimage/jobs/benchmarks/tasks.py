@@ -16,7 +16,7 @@ from stimage.slides.meta_file import read_meta
 from stimage.slides.splits.groups import merge_groups
 
 TASKS = "configs/tasks"
-JOBS = ("predict", "probe")  # functions of this room that a task may name
+JOBS = ("predict", "predict_dealt", "probe")  # functions of this room that a task may name
 SELECT = ("tech", "species", "tissue", "pmid", "involve_cancer")
 EACH = ("tech", "species", "tissue")  # columns of whose values each makes a unit
 LEAST = ("slides", "studies")

@@ -1,0 +1,63 @@
+"""STImage-Bench's protocol as a job of tasks."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from stimage.evaluation.expression import WIDE_ALPHAS
+from stimage.evaluation.expression_data import embedded_slides
+from stimage.evaluation.results import data_identity, write_scores
+from stimage.evaluation.seen import settle_seen
+from stimage.evaluation.stimage_bench.running import SEEDS, run_stimage_bench
+from stimage.jobs.roots import Root, open_unpublished
+from stimage.jobs.scores import Scores
+from stimage.loading.embeddings import Embeddings, read_embeddings
+from stimage.slides.missing import need_counts
+
+PACKAGES = ("stimage-1k4m", "numpy", "scipy")
+
+
+def predict_dealt(
+    root: str | Path | Root,
+    embeddings: str | Path | pd.DataFrame | Embeddings,
+    *,
+    n: int = 50,
+    seen: str = "error",
+    out: str | Path | None = None,
+) -> Scores:
+    """Predict expression as STImage-Bench does: see `run_stimage_bench`.
+
+    Parameters
+    ----------
+    root, embeddings, seen, out
+        As `predict` takes them.
+    n
+        Genes to choose.
+
+    Returns
+    -------
+    Scores
+        ``overall["pooled"]["pearson"]`` is the mean over three seeds; ``per_slide`` that over slides, with an interval.
+
+    Raises
+    ------
+    DataError
+        As `predict` does, and if there are fewer than three slides.
+    """
+    began, root = time.monotonic(), open_unpublished(root)
+    read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
+    slides, without = embedded_slides(read, root.catalog.slides, root.slides)
+    need_counts((one.slide for one in slides), "measuring predictions")
+    scored = settle_seen(read.provenance, [one.slide for one in slides], seen, read.model)
+    slides = [one for one in slides if one.slide in scored.slides]
+    found, path = run_stimage_bench(slides, n), None
+    if out is not None:
+        config = {"genes": n, "normalise": "log1p", "alphas": WIDE_ALPHAS, "split": "slides dealt 8:1:1"}
+        used = [read.take(read.slides == one.slide.name) for one in slides]
+        by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
+        data = {"model": read.model, "slides": len(slides), "by_slide": by_slide, "seen": scored.seen}
+        path = write_scores(out, "stimage-bench", 1, config, data, SEEDS, PACKAGES, time.monotonic() - began,
+                            found.slides, found.overall)  # fmt: skip
+    lost = (f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}",) if without else ()
+    return Scores(found.overall, found.slides, (*scored.notes, *lost), path)
