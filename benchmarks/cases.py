@@ -12,7 +12,7 @@ PANDAS, POLARS, PYARROW = (Side(name, f"reading.counts_{name}") for name in ("pa
 
 def make_cases(inputs: Inputs) -> list[Case]:
     """Return all cases on inputs of some size."""
-    kinds = (reading, adding, publishing, genes, training, evaluation)
+    kinds = (reading, adding, publishing, genes, cells, training, evaluation)
     return [case for kind in kinds for case in kind(inputs)]
 
 
@@ -97,6 +97,16 @@ def genes(inputs: Inputs) -> list[Case]:
         Case("names", f"numbering the genes of {slides:,} slides of {n:,}, two cores", 2, inputs.headers,
              Side("ours", "genes.names_ours", cores=2), (Side("pandas", "genes.names_pandas", cores=2),),
              Side("reading the first lines", "genes.names_limit", cores=2)),
+    ]  # fmt: skip
+
+
+def cells(inputs: Inputs) -> list[Case]:
+    n = inputs.sizes.cells
+    return [
+        Case("cells", f"{n:,} outlines of CellViT into a root", 1, inputs.cells, Side("ours", "cells.take"),
+             (Side("json, shapely, one by one", "cells.take_plain"),), None, partial(close, within=1e-3)),
+        Case("cells-count", "these counted per spot by class", 0.3, inputs.cells, Side("ours", "cells.count"),
+             (Side("all distances, spot by spot", "cells.count_plain"),)),
     ]  # fmt: skip
 
 

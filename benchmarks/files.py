@@ -95,6 +95,34 @@ def write_coord(path: Path, ids: list[str], x: np.ndarray, y: np.ndarray, r: flo
     path.write_text("\n".join([",yaxis,xaxis,r", *lines, ""]))
 
 
+def write_cells(root: Path, cells: int, pitch: int = 30, radius: float = 8) -> None:
+    """Write a root of a Visium slide full of nuclei on a lattice, and these as CellViT writes them, cells.geojson."""
+    import pyvips
+
+    name, across = "Bench_Cells", int(np.ceil(cells**0.5))
+    y, x = np.mgrid[:pitch, :pitch] + 0.5 - pitch / 2
+    tile = np.where((np.hypot(x, y) <= radius)[..., None], (92, 62, 140), (226, 160, 196)).astype(np.uint8)
+    side = across * pitch
+    spots = np.mgrid[200 : side - 200 : 100 / 0.25, 200 : side - 200 : 100 / 0.25].reshape(2, -1)  # 0.25 µm/px
+    hexagonal = spots[1] + (np.round((spots[0] - 200) / 400) % 2) * 200, 200 + (spots[0] - 200) * 0.75**0.5
+    ids = [f"{name}_{_barcode(k)}" for k in range(spots.shape[1])]
+    write_coord(root / f"Visium/coord/{name}_coord.csv", ids, *hexagonal, 110.0)
+    write_counts(root / f"Visium/gene_exp/{name}_count.csv", ids, 1, [b",1\n"])
+    (root / "Visium/image").mkdir()
+    image = pyvips.Image.new_from_array(tile).copy(interpretation="srgb").replicate(across, across)
+    pyvips.Operation.call("jpegsave", image, str(root / f"Visium/image/{name}.png"), Q=80)
+    angle = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+    ring = np.round(radius * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(int)
+    middle = np.stack(np.divmod(np.arange(cells), across), 1)[:, ::-1] * pitch + pitch // 2
+    features = []
+    for k, kind in enumerate(("Neoplastic", "Inflammatory", "Connective", "Dead", "Epithelial")):
+        rings = [[one] for one in (middle[k::5, None] + ring).tolist()]
+        told = {"objectType": "annotation", "classification": {"name": kind, "color": [255, 0, 0]}}
+        geometry = {"type": "MultiPolygon", "coordinates": rings}
+        features.append({"type": "Feature", "geometry": geometry, "properties": told})
+    (root / "cells.geojson").write_text(json.dumps(features))
+
+
 def write_patches(out: Path, spots: int, px: int = 112) -> None:
     """Write patches as PNG files, as the original does, in one Parquet file, as shards have them, and as one array."""
     import pyarrow as pa

@@ -14,6 +14,7 @@ import numpy as np
 
 from benchmarks.files import (
     count_rows,
+    write_cells,
     write_clips,
     write_coord,
     write_counts,
@@ -53,11 +54,12 @@ class Sizes:
     vision: str = "ViT-B/32"
     probe: tuple[int, int] = (3000, 512)
     silhouette: int = 50_000
+    cells: int = 300_000
 
 
 QUICK = Sizes(spots=300, genes=2000, st=(3, 4), margin=300, huge=20, slides=2, small_slides=(2, 4),
               added=(400, 200), headers=(8, 200, 500), bins=(300, 1000, 3000), bins_genes=200, bins_plain=1000,
-              patches=128, step=16, vision="tiny", probe=(300, 32), silhouette=1000)  # fmt: skip
+              patches=128, step=16, vision="tiny", probe=(300, 32), silhouette=1000, cells=4000)  # fmt: skip
 
 
 class Inputs:
@@ -109,6 +111,10 @@ class Inputs:
     def visium(self) -> tuple[Path]:
         """A root with one Visium slide of usual size, 14 % of its counts not 0."""
         return (self._once("visium", lambda root: self._slide(root, "Bench_Visium", 63, self._rows)),)
+
+    def cells(self) -> tuple[Path]:
+        """A root of a slide full of nuclei, and these as CellViT writes them."""
+        return (self._once("cells", lambda root: write_cells(root, self.sizes.cells)),)
 
     def outs(self) -> tuple[Path, Path]:
         """Space Ranger's folder of a Visium slide, 14 % of its counts not 0, and a folder to add it to."""

@@ -1,16 +1,19 @@
 """Cells per spot: as the original counts them, in squares of bins, as shares and per mm², and in obs."""
 
 import json
+import shutil
+from pathlib import Path
 
 import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import stimage
 from stimage.core.errors import DataError
 from tests.nuclei import CLASSES, UM, Nuclei, cellvit, qupath, write, write_root
-from tests.roots import write_csv
+from tests.roots import write_csv, write_slide
 from tests.test_scripts import run
 
 NUCLEI = Nuclei()
@@ -154,10 +157,24 @@ def test_what_lacks_cells_a_region_or_a_scale(root):
     stimage.import_cells(root, "Slide_A", write(root / "cells.json", qupath(NUCLEI)))
     with pytest.raises(DataError, match=r"Slide_A: cells per mm² need µm per pixel.*um_per_px= \(--um-per-px\)"):
         stimage.count_cells(root, values="density")
-    (root / "cells/Slide_A.parquet").write_bytes(b"PAR1")
+    image = root / "ST/image/Slide_A.png"
+    whole = image.read_bytes()
+    Image.new("RGB", (790, 600)).save(image)
+    with pytest.raises(
+        DataError, match=r"the cells of an image of 800 x 600 pixels, but .* has 790 x 600; import"
+    ):
+        stimage.count_cells(root)
+    image.write_bytes(whole)
+    write_slide(root, "Slide_B", "ST")
+    shutil.copy(root / "cells/Slide_A.parquet", root / "cells/Slide_B.parquet")
+    with pytest.raises(DataError, match=r"Slide_B.parquet: has the cells of slide Slide_A; import this slide's"):
+        stimage.count_cells(stimage.open_root(root, slides="Slide_B"))
+    root = stimage.open_root(root, slides="Slide_A")
+    parquet = Path(root.location, "cells/Slide_A.parquet")
+    parquet.write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"Slide_A.parquet: is no file of cells, or damaged"):
         stimage.count_cells(root)
-    (root / "cells/Slide_A.parquet").unlink()
-    pd.DataFrame({"x": [1]}).to_parquet(root / "cells/Slide_A.parquet")
+    parquet.unlink()
+    pd.DataFrame({"x": [1]}).to_parquet(parquet)
     with pytest.raises(DataError, match=r"Slide_A.parquet: is no file of cells, or damaged"):
         stimage.count_cells(root)

@@ -1,7 +1,6 @@
 """The cells of a slide as a root keeps them: a Parquet file a slide in its folder cells/, which geopandas reads."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stimage.core.access import is_local
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.files import replacing
-from stimage.core.storage import local_copy
+from stimage.core.storage import list_folder, local_copy
 from stimage.slides.catalog import Slide
+from stimage.slides.images.reader import image_info
 
 FOLDER = "cells"
+ANY_SIZE = 1 << 62  # pixels: only the image's header is read
 ABOUT = b"stimage.cells"  # what the file's metadata calls what is told of all cells
 SCHEMA = pa.schema([
     ("id", pa.string()), ("x", pa.float64()), ("y", pa.float64()), ("class", pa.string()), ("area", pa.float64()),
@@ -115,15 +117,12 @@ def read_cells(root: str, slide: Slide, columns: list[str] | None = None) -> Cel
     Raises
     ------
     DataError
-        If the slide has none, or the file is damaged or another slide's.
+        If the slide has none, or the file is damaged, another slide's, or of another image.
     """
     url = cells_file(root, slide.name)
-    try:
-        path = local_copy(url, slide.access)
-        if not os.path.exists(path):
-            raise FileNotFoundError(path)
-    except (FileNotFoundError, DataError):
-        raise DataError(f"{url}: is missing: slide {slide.name} has no cells; add them by import_cells") from None
+    if f"{slide.name}.parquet" not in list_folder(root, FOLDER, slide.access):
+        raise DataError(f"{url}: is missing: slide {slide.name} has no cells; add them by import_cells")
+    path = local_copy(url, slide.access)
     try:
         file = pq.ParquetFile(path)
         about = json.loads(file.schema_arrow.metadata[ABOUT])
@@ -132,6 +131,11 @@ def read_cells(root: str, slide: Slide, columns: list[str] | None = None) -> Cel
         raise unreadable(url, error, f"is no file of cells, or damaged ({one_line(error)}); import them anew") from None
     if about["slide"] != slide.name:
         raise DataError(f"{url}: has the cells of slide {about['slide']}; import this slide's")
+    size = image_info(slide.image, ANY_SIZE) if is_local(slide.image) else None
+    if size and [size.width, size.height] != about["image_size"]:
+        wide, high = about["image_size"]
+        raise DataError(f"{url}: has the cells of an image of {wide} x {high} pixels, but "
+                        f"{slide.image} has {size.width} x {size.height}; import them anew")  # fmt: skip
     left, top, right, bottom = about["region"]
     return Cells(table, slide.name, tuple(about["image_size"]), (left, top, right, bottom), about["um_per_px"],
                  about["source"])  # fmt: skip
