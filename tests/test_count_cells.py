@@ -160,9 +160,7 @@ def test_what_lacks_cells_a_region_or_a_scale(root):
     image = root / "ST/image/Slide_A.png"
     whole = image.read_bytes()
     Image.new("RGB", (790, 600)).save(image)
-    with pytest.raises(
-        DataError, match=r"the cells of an image of 800 x 600 pixels, but .* has 790 x 600; import"
-    ):
+    with pytest.raises(DataError, match=r"the cells of an image of 800 x 600 pixels, but .* has 790 x 600; import"):
         stimage.count_cells(root)
     image.write_bytes(whole)
     write_slide(root, "Slide_B", "ST")
