@@ -10,14 +10,14 @@ from sklearn.linear_model import Ridge
 import stimage
 from stimage.core.errors import DataError
 from stimage.jobs.benchmarks.dealt import predict_dealt
-from stimage.jobs.benchmarks.tasks import list_tasks, read_task_file
+from stimage.jobs.benchmarks.tasks import list_tasks, read_task_file, units_of
 from stimage.loading.embeddings import read_embeddings
 from stimage.sample import make_sample
 from stimage.slides.catalog import read_catalog
 from stimage.slides.splits.dealing import deal_slides
 from stimage.slides.splits.splitting import Splitting
 from tests.building import once
-from tests.evaluation.scripts import embed, run
+from tests.evaluation.scripts import embed, labelled_root, run
 from tests.evaluation.towers import make_tower
 from tests.roots import META, write_csv, write_slide
 
@@ -45,6 +45,7 @@ def test_shipped_tasks_can_be_read():
     for name in list_tasks():
         task = read_task_file(name)
         assert task.name == name and task.metric and task.baselines
+        assert Path(task.arguments.get("patients", __file__)).is_file()
 
 
 def test_units_of_a_meta_file(tmp_path):
@@ -58,6 +59,21 @@ def test_units_of_a_meta_file(tmp_path):
     assert found.values.tolist() == [["stimage-bench-study", "breast", 4, 3, 40]]
     found = stimage.show_tasks(tmp_path / "meta.csv", "stimage-bench")
     assert found.values.tolist() == [["stimage-bench", "breast", 5, 3, 50], ["stimage-bench", "skin", 3, 1, 30]]
+
+
+def test_layers_are_probed_by_donor(tmp_path):
+    """The shipped table of donors lies beside the task; a slide of each donor, twice, is held out with its donor."""
+    names = [f"Human_Brain_Maynard_02082021_Visium_{k}" for k in (151507, 151508, 151669, 151673)]
+    root = labelled_root(tmp_path, lambda slide, n: "L1" if n % 5 < 2 else "WM", names)
+    meta = root / "meta/meta_all_gene.csv"
+    meta.write_text(meta.read_text().replace("111,222", "33558695").replace(",ST,", ",Visium,"))
+    (root / "ST").rename(root / "Visium")
+    task = read_task_file("dlpfc-donors")
+    (unit,) = units_of(task, read_catalog(str(root)).slides)
+    assert [one.name for one in unit.slides] == names
+    scores = stimage.probe(root, embed(root, tmp_path / "e"), **task.arguments, colour=False)
+    donors = scores.overall["pooled"]["embedding"]["intervals"]["macro_f1_together"]["without"]
+    assert set(donors) == {"Br5292", "Br5595", "Br8100"}
 
 
 @pytest.mark.slow

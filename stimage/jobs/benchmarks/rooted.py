@@ -146,7 +146,7 @@ def _score(root: Root, task: Task, unit: Unit, embeddings: Path, place: Path) ->
         return
     place.mkdir(parents=True, exist_ok=True)
     write_text(place / ASKED, asked)
-    RUNS[task.job](open_root(root.location, slides=slides), embeddings, **task.options, out=place)
+    RUNS[task.job](open_root(root.location, slides=slides), embeddings, **task.arguments, out=place)
 
 
 def _figure(task: Task, figure: str, place: Path) -> Sequence:

@@ -39,6 +39,13 @@ class Task:
     each: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     baselines: Mapping[str, str] = field(default_factory=dict)
+    folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The job's options; a table of patients lies beside the task's file."""
+        beside = {"patients": str(self.folder / self.options["patients"])} if "patients" in self.options else {}
+        return {**self.options, **beside}
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def read_task_file(name: str) -> Task:
         _check_keys(f"{path}: {key}: ", said[key], known)
     if said["job"] not in JOBS:
         raise DataError(f"{path}: job {said['job']!r} is none of {', '.join(JOBS)}")
-    return Task(path.stem, **said)
+    return Task(path.stem, **said, folder=path.parent)
 
 
 def _check_keys(where: str, value: Any, known: Sequence[str] | None) -> None:
