@@ -24,6 +24,7 @@ from .jobs.benchmarks.hest import benchmark as benchmark
 from .jobs.benchmarks.hest import verify as verify
 from .jobs.benchmarks.rooted import benchmark_root as benchmark_root
 from .jobs.benchmarks.rooted import show_tasks as show_tasks
+from .jobs.cells.comparing import compare_cells as compare_cells
 from .jobs.cells.counting import count_cells as count_cells
 from .jobs.cells.detecting import detect_cells as detect_cells
 from .jobs.cells.importing import import_cells as import_cells

@@ -77,6 +77,16 @@ def _map_of(classes: str | os.PathLike | Mapping[str, str] | None) -> Mapping[st
     return _map_file(str(classes))
 
 
+def own_map(types: str | os.PathLike | Mapping[str, str]) -> dict[str, str]:
+    """Return a user's map, of a CSV with the columns ``source`` and ``class`` or of a dict, its sources as they are."""
+    if isinstance(types, Mapping):
+        return {str(name): str(to) for name, to in types.items()}
+    if not isinstance(types, str | os.PathLike):
+        raise ValueError(f"types={types!r}: pass a CSV with the columns source and class, or a dict")
+    _, rows = read_table(types, COLUMNS, by_hand=True)
+    return {row.told("source"): row.told("class") for row in rows}
+
+
 def _map_file(path: str) -> dict[str, str]:
     _, rows = read_table(path, COLUMNS, by_hand=True)
     return {row.told("source").lower(): row.told("class") for row in rows}

@@ -9,6 +9,7 @@ from .benchmarks.tabulating import apart_by_unit as apart_by_unit
 from .benchmarks.tabulating import by_task as by_task
 from .benchmarks.tabulating import by_unit as by_unit
 from .benchmarks.tasks import list_tasks as list_tasks
+from .cells.comparing import compare_cells as compare_cells
 from .cells.counting import count_cells as count_cells
 from .cells.detecting import detect_cells as detect_cells
 from .cells.importing import import_cells as import_cells

@@ -1,0 +1,85 @@
+"""Shares of cells by class beside proportions that deconvolution gives, spot by spot."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from stimage.core.errors import DataError, shown
+from stimage.core.tables import read_table
+
+LEAST = 3  # spots that a correlation is of
+
+
+def read_proportions(path: str | os.PathLike, types: Mapping[str, str]) -> pd.DataFrame:
+    """Read a table of proportions per spot, and add those of types that are one class.
+
+    Parameters
+    ----------
+    path
+        A CSV: spot ids first, then a column a type, as RCTD's or cell2location's results are saved.
+    types
+        Type → class; "" leaves a type out.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By spot id: a column a class, which add up to 1.
+
+    Raises
+    ------
+    DataError
+        If a type is not in ``types``, a spot is there twice, or a proportion is no number of 0 or more.
+    """
+    columns, rows = read_table(path, by_hand=False)
+    spot, *names = columns
+    if unknown := [name for name in names if name not in types]:
+        raise DataError(f"{path}: the types {shown(unknown)} are in no map; pass types= (--types): a CSV with the "
+                        "columns source and class")  # fmt: skip
+    index = pd.Index([row[spot] for row in rows], name="SPOT")
+    if index.has_duplicates:
+        raise DataError(f"{path}: spot {index[index.duplicated()][0]!r} is there more than once")
+    table = pd.DataFrame([[row[name] for name in names] for row in rows], index, names)
+    values = table.apply(pd.to_numeric, errors="coerce")
+    if (bad := ~(values >= 0)).to_numpy().any():
+        at = tuple(np.argwhere(bad.to_numpy())[0])
+        what = f"spot {index[at[0]]!r} has {table.iat[at]!r} of {names[at[1]]}"
+        raise DataError(f"{path}: {what}, which is no proportion")
+    classes = sorted({types[name] for name in names} - {""})
+    sums = pd.DataFrame({one: values[[n for n in names if types[n] == one]].sum(axis=1) for one in classes}, index)
+    return sums.div(sums.sum(axis=1).replace(0, np.nan), axis=0)
+
+
+def agreement(shares: pd.DataFrame, proportions: pd.DataFrame) -> pd.DataFrame:
+    """Return by class how shares of cells agree with proportions, over the spots that have both.
+
+    Parameters
+    ----------
+    shares, proportions
+        By spot id, a column a class. A class that only one of them has is 0 in the other.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By class: ``spots``, Pearson's ``r`` (NaN where a side is constant, or of less than three spots), ``rmse``,
+        and the means ``cells`` and ``deconvolved``.
+
+    Raises
+    ------
+    DataError
+        If they have no spot in common.
+    """
+    both = shares.dropna(how="all").index.intersection(proportions.dropna(how="all").index)
+    if not len(both):
+        raise DataError(f"no spot has both cells and proportions: ids are such as {shares.index[:1].tolist()} and "
+                        f"{proportions.index[:1].tolist()}")  # fmt: skip
+    rows = {}
+    for name in dict.fromkeys([*shares.columns, *proportions.columns]):
+        ours, theirs = (one[name].reindex(both).fillna(0).to_numpy() if name in one else np.zeros(len(both))
+                        for one in (shares, proportions))  # fmt: skip
+        told = len(both) >= LEAST and ours.std() > 0 and theirs.std() > 0
+        r = float(np.corrcoef(ours, theirs)[0, 1]) if told else np.nan
+        rmse = float(np.sqrt(((ours - theirs) ** 2).mean()))
+        rows[name] = {"spots": len(both), "r": r, "rmse": rmse, "cells": ours.mean(), "deconvolved": theirs.mean()}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")
