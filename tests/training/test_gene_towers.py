@@ -35,7 +35,7 @@ def test_a_tower_of_sets_learns_and_is_saved(of_sets, folder):
     model = SpotClipModel.from_pretrained(of_sets / "model")
     assert 200 < len(model.config.genes) <= 300 and list(model.config.genes) == sorted(model.config.genes)
     tower = model.gene_tower
-    assert tower.mean.min() >= 0 and tower.mean.max() > 1 and tower.std.min() > 0 and tower.share.sum() > 0.99
+    assert tower.mean.min() >= 0 and tower.mean.max() > 1 and tower.share.sum() > 0.99
     assert "it knows" in (of_sets / "model/README.md").read_text()
 
 

@@ -9,7 +9,6 @@ from transformers import initialization as init
 from .dense_towers import Head
 
 SCALE = 1e4  # counts of a spot of average genes are scaled to, as scanpy's normalize_total(target_sum=1e4)
-MOST = 10.0  # standard deviations above a gene's mean, as scanpy's scale(max_value=10)
 
 
 class SetTower(nn.Module):
@@ -17,9 +16,10 @@ class SetTower(nn.Module):
 
     Of a spot, gene g's level is log(1 + c), where c is its count, after all counts are scaled to one total. The total
     is that of the genes that were measured, so a slide that lacks genes is scaled as one that has them. What is pooled
-    is (level - mean) / std times the gene's embedding: a gene that was measured and has no count is below its mean, one
-    that was not measured adds nothing. Each head has its weights, the softmax over the measured genes of one score a
-    gene: the product of its embedding with the head's query.
+    is (level - mean) times the gene's embedding: a gene that was measured and has no count is below its mean, one that
+    was not measured adds nothing. Levels are not divided by their spread: genes of few counts, most of whose spread is
+    noise, would weigh as much as the others. Each head has its weights, the softmax over the measured genes of one
+    score a gene: the product of its embedding with the head's query.
 
     Nothing of the size spots x genes x width is ever made. The order of the genes does not matter.
 
@@ -32,7 +32,6 @@ class SetTower(nn.Module):
     inputs: tuple[str, ...] = ("gene_ids", "counts", "measured")
     share: torch.Tensor
     mean: torch.Tensor
-    std: torch.Tensor
 
     def __init__(self, config: Any):
         super().__init__()
@@ -42,7 +41,7 @@ class SetTower(nn.Module):
         self.embeddings = nn.Embedding(genes, width)
         self.queries = nn.Linear(width, self.heads, bias=False)
         self.head = Head(width, config.latent_dim)
-        for name in ("share", "mean", "std"):
+        for name in ("share", "mean"):
             self.register_buffer(name, torch.empty(genes))
         self.begin()
 
@@ -52,7 +51,6 @@ class SetTower(nn.Module):
         init.normal_(self.queries.weight, std=0.02)  # all genes weigh nearly alike
         init.constant_(self.share, 1 / max(1, len(self.share)))
         init.zeros_(self.mean)
-        init.ones_(self.std)
 
     def forward(self, gene_ids: torch.Tensor, counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
         """Embed n spots.
@@ -95,10 +93,8 @@ class SetTower(nn.Module):
         weight = (scores - scores.max(0).values.detach()).exp()  # genes x heads
         weighted = (weight[:, :, None] * table.reshape(genes, self.heads, -1)).reshape(genes, width)
         places = gene_ids.clamp_min(0)
-        std, mean = self.std[places], self.mean[places]
-        above = (((level - mean) / std).clamp_max(MOST) + mean / std) * (level > 0)
-        seen = nn.functional.embedding_bag(places, weighted, mode="sum", per_sample_weights=above.to(table.dtype))
+        seen = nn.functional.embedding_bag(places, weighted, mode="sum", per_sample_weights=level.to(table.dtype))
         known = measured.to(table.dtype)
-        zero = known @ (weighted * (self.mean / self.std)[:, None])  # of the same spots, had they no count at all
+        usual = known @ (weighted * self.mean[:, None])  # of a spot whose genes are all at their means
         total = (known @ weight).clamp_min(1e-12).repeat_interleave(width // self.heads, 1)
-        return (seen - zero) / total * genes**0.5
+        return (seen - usual) / total * genes**0.5

@@ -1,4 +1,4 @@
-"""Means and standard deviations of what a gene tower takes, over the training spots, a block at a time."""
+"""Means, and standard deviations, of what a gene tower takes, over the training spots, a block at a time."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -25,9 +25,9 @@ def fit_gene_tower(tower: Any, blocks: Blocks) -> None:
     """
     if isinstance(tower, SetTower):
         _fit_shares(tower, blocks)
-        mean, variance = _of_levels(tower, blocks)
-    else:
-        mean, variance = _of_columns(part[tower.inputs[0]].double().numpy() for part in blocks())
+        tower.mean.copy_(torch.from_numpy(_mean_levels(tower, blocks)))
+        return
+    mean, variance = _of_columns(part[tower.inputs[0]].double().numpy() for part in blocks())
     tower.mean.copy_(torch.from_numpy(mean))
     tower.std.copy_(torch.from_numpy(_divisor(mean, variance)))
 
@@ -62,18 +62,14 @@ def _fit_shares(tower: SetTower, blocks: Blocks) -> None:
         tower.share.copy_(torch.from_numpy(share / share.sum()))
 
 
-def _of_levels(tower: SetTower, blocks: Blocks) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and variance of each gene's level, over the spots whose slides measured it."""
+def _mean_levels(tower: SetTower, blocks: Blocks) -> np.ndarray:
+    """Return the mean of each gene's level, over the spots whose slides measured it."""
     genes = len(tower.share)
-    total, squares, spots = np.zeros(genes), np.zeros(genes), np.zeros(genes)
+    total, spots = np.zeros(genes), np.zeros(genes)
     for part in blocks():
-        levels = tower.levels(part["gene_ids"], part["counts"], part["measured"]).double()
-        _add(total, part["gene_ids"], levels)
-        _add(squares, part["gene_ids"], levels**2)
+        _add(total, part["gene_ids"], tower.levels(part["gene_ids"], part["counts"], part["measured"]).double())
         spots += part["measured"].sum(0).numpy()
-    spots = spots.clip(min=1)
-    mean = total / spots
-    return mean, squares / spots - mean**2
+    return total / spots.clip(min=1)
 
 
 def _add(sums: np.ndarray, gene_ids: torch.Tensor, values: torch.Tensor) -> None:
