@@ -59,7 +59,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, for slides that name the "
                         "model's genes otherwise")  # fmt: skip
     parser.add_argument("--encoder", help="of a model that was trained on vectors of images: the image encoder that "
-                        "made them, if it is not found under the name that the model says")  # fmt: skip
+                        "made them, if it is not found under the name that the model says; or such vectors of the "
+                        "spots, so that no image is read")  # fmt: skip
     add_tower(parser)
     add_filters(parser)
     add_reading(parser)

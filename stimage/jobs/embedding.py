@@ -114,8 +114,9 @@ def embed(
         Of symbols and Ensembl ids, for slides that name a joint model's genes otherwise; without it, the one that the
         model was trained with.
     encoder
-        Of a joint model that was trained on vectors of images, where the image encoder is that made them; without it,
-        under the name that the model says.
+        Of a joint model that was trained on vectors of images, where the image encoder is that made them, or such
+        vectors of the spots, a folder or a file, so that no image is read; without it, under the name that the model
+        says.
     patch, upsample, pyramid
         How the images of a root's spots are cut: as `load` takes them. None takes the patch that a model of `finetune`
         was trained on, or else the original's; another than the model's is told.

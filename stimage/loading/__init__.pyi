@@ -9,6 +9,7 @@ from .batches import spot_loader as spot_loader
 from .embeddings import KINDS as KINDS
 from .embeddings import Embeddings as Embeddings
 from .embeddings import EmbeddingWriter as EmbeddingWriter
+from .embeddings import are_embeddings as are_embeddings
 from .embeddings import read_embeddings as read_embeddings
 from .embeddings import write_embeddings as write_embeddings
 from .pixels import augment as augment

@@ -97,6 +97,12 @@ def read_embeddings(
     return _joined(path, files, parts)
 
 
+def are_embeddings(path: str) -> bool:
+    """Return whether a path is of embeddings: a folder of Parquet files, one such file, or a CSV."""
+    there = Path(path)
+    return bool(listed(there, "*.parquet")) if there.is_dir() else there.suffix.lower() in (".parquet", ".csv")
+
+
 def write_embeddings(
     path: str | os.PathLike,
     spot_ids: Sequence[str],

@@ -71,9 +71,13 @@ class JointSpace(nn.Module):
     def encode_images(self, images: torch.Tensor) -> torch.Tensor:
         """Embed images (uint8, n x size x size x 3): float32, n x width, of unit length, on the CPU."""
         if self.encoder:
-            return self._encode("image", image_vectors=self.encoder.encode(images).to(self.mean.device))
+            return self.encode_vectors(self.encoder.encode(images))
         pixels = ((images.to(self.mean.device).float() - self.mean) / self.std).permute(0, 3, 1, 2)
         return self._encode("image", pixel_values=pixels)
+
+    def encode_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Embed vectors of images that the model's image encoder made (n x d): as `encode_images` embeds images."""
+        return self._encode("image", image_vectors=vectors.to(self.mean.device))
 
     def encode_other(self, **inputs: torch.Tensor) -> torch.Tensor:
         """Embed what the other tower takes, by its name: float32, n x width, of unit length, on the CPU."""

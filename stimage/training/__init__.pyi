@@ -1,5 +1,6 @@
 from .checkpoints import claim as claim
 from .contrastive import backward as backward
+from .data.image_vectors import read_image_vectors as read_image_vectors
 from .objectives import clip_loss as clip_loss
 from .results import ModelFolder as ModelFolder
 from .results import write_results as write_results

@@ -52,6 +52,31 @@ def test_images_are_embedded_by_the_encoder_that_made_the_vectors(folder, heads,
     assert len(stimage.embed(root, model, space="joint", of="genes")) == len(table)
 
 
+def test_images_are_embedded_by_vectors_that_are_there(folder, heads, tmp_path):  # noqa: F811
+    root, model = stimage.open_root(folder / "root", **HUMAN), heads / "run/model"
+    want = stimage.embed(root, model, space="joint", encoder=heads / "encoder")
+    found = stimage.embed(root, model, tmp_path / "out", space="joint", encoder=heads / "vectors")
+    np.testing.assert_allclose(vectors_of(found), vectors_of(want.loc[found.index]), atol=1e-4)
+    assert found.attrs["provenance"]["trained"] == want.attrs["provenance"]["trained"] != []
+    with pytest.raises(DataError, match=r"made with other options: .*vectors"):
+        stimage.embed(root, model, tmp_path / "out", space="joint", encoder=heads / "encoder")
+    with pytest.raises(ValueError, match="has an image encoder of its own"):
+        stimage.embed(root, folder / "clip", space="joint", encoder=heads / "vectors")
+
+
+def test_vectors_of_images_that_are_others_or_lack_spots(folder, heads, tmp_path):  # noqa: F811
+    root, model = stimage.open_root(folder / "root", **HUMAN), heads / "run/model"
+    stimage.embed(root, heads / "encoder", tmp_path / "another", size=32)
+    with pytest.raises(DataError, match=r"another: has other vectors than .*model was trained on: size 32, not 48"):
+        stimage.embed(root, model, space="joint", encoder=tmp_path / "another")
+    first = root.slides[0].name
+    few = stimage.open_root(folder / "root", **HUMAN, slides=[first])
+    stimage.embed(few, heads / "encoder", tmp_path / "few", size=48)
+    with pytest.raises(DataError, match="few: lacks the vectors of"):
+        stimage.embed(root, model, space="joint", encoder=tmp_path / "few")
+    assert set(stimage.embed(few, model, space="joint", encoder=tmp_path / "few").slide) == {first}
+
+
 def test_an_encoder_that_is_not_found_or_another(folder, heads, tmp_path, monkeypatch):  # noqa: F811
     root, model = stimage.open_root(folder / "root", **HUMAN), heads / "run/model"
     monkeypatch.chdir(tmp_path)

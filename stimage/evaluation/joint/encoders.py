@@ -9,12 +9,15 @@ import torch
 
 from stimage.core.errors import DataError
 from stimage.evaluation.joint.counted import OtherInputs
+from stimage.loading.embeddings import are_embeddings
 from stimage.loading.provenance import Provenance
 from stimage.loading.sources import Source
 from stimage.loading.tensors import SpotBatch
 from stimage.towers.image_towers import ImageTower, load_tower
 from stimage.towers.joint_space import JointSpace, load_joint
 from stimage.towers.options import TowerOptions
+from stimage.training.data.image_vectors import read_image_vectors
+from stimage.training.second.vectors import VectorsOfSpots
 
 SPACES = ("tower", "joint")
 
@@ -94,6 +97,29 @@ def encoder_in_joint(space: JointSpace, of: str, source: Source, gene_table: str
                        inputs.genes, record=record | inputs.record)  # fmt: skip
 
 
+def encoder_of_vectors(space: JointSpace, path: str, slides: Sequence[str]) -> SpotEncoder:
+    """Return what makes vectors of images in a joint space out of vectors of its image encoder that are there.
+
+    Raises
+    ------
+    DataError
+        If the vectors are not of the encoder that made those which the model was trained on.
+    """
+    config: Any = space.model.config
+    found, trained = read_image_vectors(path, slides), config.image_vectors or {}
+    other = [key for key in trained if trained[key] != found.made.get(key)]
+    if found.width != config.image_width or other:
+        why = ", ".join(f"{key} {found.made.get(key)}, not {trained[key]}" for key in other)
+        raise DataError(f"{path}: has other vectors than {space.name} was trained on: "
+                        f"{why or f'of length {found.width}, not {config.image_width}'}; embed the spots as those "
+                        "were")  # fmt: skip
+    of_spots = VectorsOfSpots(path, found.embeddings)
+    label = f"{model_name(space.name, space.digest)}+joint-images"
+    record = {"space": "joint", "of": "images", "weights": space.digest, "width": space.width, "vectors": path}
+    return SpotEncoder(label, space.width, lambda batch: space.encode_vectors(of_spots(batch)["vectors"]), (),
+                       record=record)  # fmt: skip
+
+
 def make_encoders(
     source: Source,
     model: str,
@@ -116,8 +142,15 @@ def make_encoders(
     if options not in (None, TowerOptions()):
         raise ValueError("pooling=, size=, mean=, std= and model_args= are of an image tower: a model with a joint "
                          "space says them itself")  # fmt: skip
-    joint = load_joint(model, device, dtype, encoder, "images" in kinds)
-    return [encoder_in_joint(joint, kind, source, None if kind == "images" else gene_table) for kind in kinds]
+    vectors = encoder if encoder is not None and are_embeddings(encoder) else None
+    joint = load_joint(model, device, dtype, encoder, "images" in kinds and vectors is None)
+    made = []
+    for kind in kinds:
+        if kind == "images" and vectors:
+            made.append(encoder_of_vectors(joint, vectors, [slide.name for slide in source.catalog.slides]))
+        else:
+            made.append(encoder_in_joint(joint, kind, source, None if kind == "images" else gene_table))
+    return made
 
 
 def model_name(name: str, digest: str) -> str:

@@ -13,6 +13,14 @@ from stimage.slides.splits.splitting import slides_by_split, split_slides
 from stimage.slides.splits.table import NO_TABLE
 from stimage.training.settings.groups import Settings
 
+NONE_HELD_OUT = {  # what is to be done, by the setting that asks for it
+    "data.validation_slides": "name others, or set it to null to hold out none",
+    "data.split_by": "name some as data.validation_slides, or let data.split_fractions have 0 for validation to hold "
+    "out none",
+    "data.splits": "let the table have some in validation, or, to hold out none, name those to train on as data.slides "
+    "with data.splits=none",
+}
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -67,12 +75,15 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
 def need_held_out(settings: Settings, slides: Collection[str]) -> bool:
     """Return whether slides are held out; `DataError` if none is, though the settings ask for it."""
     data = settings.data
-    asked = ["data.validation_slides"] if data.validation_slides else []
-    asked += ["data.split_by"] if data.split_by and data.split_fractions[1] else []
-    asked += ["data.splits"] if data.splits not in (None, NO_TABLE) else []
-    if asked and not slides:
-        raise DataError(f"{asked[0]}: asks for slides to hold out, but {data.source} has no spot of any that it takes; "
-                        "name others as data.validation_slides, or set it to null to hold out none")  # fmt: skip
+    asked = {
+        "data.validation_slides": bool(data.validation_slides),
+        "data.split_by": bool(data.split_by and data.split_fractions[1]),
+        "data.splits": data.splits not in (None, NO_TABLE),
+    }
+    if not slides and any(asked.values()):
+        name = next(name for name, does in asked.items() if does)
+        raise DataError(f"{name}: asks for slides to hold out, but {data.source} has no spot of any that it takes; "
+                        f"{NONE_HELD_OUT[name]}")  # fmt: skip
     return bool(slides)
 
 
