@@ -9,7 +9,7 @@ What is scored: finding a spot's genes by its image among the spots of its own s
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -78,13 +78,13 @@ def make_inputs(out: Path, genes: int, side: int) -> None:
         (one.rename(columns=ids) if k % 2 else one).to_csv(file)
     pd.DataFrame({"id": ids.values(), "symbol": ids.keys()}).to_csv(out / "genes.csv", index=False)
     (out / "shared.txt").write_text("\n".join(sorted(shared)), encoding="utf-8")
-    write_colours(out / "root", out / "colours", [file.name.removesuffix("_count.csv") for file in files])
+    write_colours(out / "root", out / "colours", {file.name.removesuffix("_count.csv"): "Visium" for file in files})
 
 
-def write_colours(root: Path, out: Path, slides: list[str]) -> None:
-    """Write the vectors of images: the mean colours of 4 x 4 parts of each patch."""
-    for name in slides:
-        spots = stimage.load("Visium", root, slides=[name], columns=["spot_id", "image"], splits="none", streaming=True)
+def write_colours(root: str | Path, out: Path, slides: Mapping[str, str]) -> None:
+    """Write the vectors of images of slides (name → technology): the mean colours of 4 x 4 parts of each patch."""
+    for name, tech in slides.items():
+        spots = stimage.load(tech, root, slides=[name], columns=["spot_id", "image"], splits="none", streaming=True)
         small = {spot["spot_id"]: spot["image"].resize((GRID, GRID), Image.Resampling.BOX) for spot in spots}
         vectors = np.stack([np.asarray(image, np.float32).ravel() / 255 for image in small.values()])
         write_embeddings(out / f"{name}.parquet", list(small), name, vectors, "colours")
@@ -107,12 +107,14 @@ def table(results: dict) -> str:
     for row in results["rows"]:
         recall, chance = ([run[name] for run in row["runs"]] for name in
                           ("slide_image_to_other_recall@10", "slide_chance_recall@10"))  # fmt: skip
-        lines.append([*row["way"], _spread(recall), f"{np.mean(chance):.3f}"])
+        lines.append([*row["way"], spread(recall), f"{np.mean(chance):.3f}"])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _spread(values: list[float]) -> str:
-    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) if len(values) > 1 else 0:.3f}"
+def spread(values: Sequence[float]) -> str:
+    """Return the mean, and of several values ± the sample's standard deviation; nothing of none."""
+    more = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{more}" if values else ""
 
 
 if __name__ == "__main__":
