@@ -11,6 +11,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from stimage.core.results import as_json
 from stimage.towers.joint.configuration_spot_clip import SpotClipConfig
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
+from stimage.towers.joint.processing_spot_clip import SpotClipProcessor, SpotGenesProcessor
 from stimage.towers.two_towers import TwoTowers
 
 IMAGE_TOWER = "image_tower"
@@ -19,9 +20,13 @@ NO_JSON = ("_layer",)  # ends of arguments that are classes, which a configurati
 
 SpotClipConfig.register_for_auto_class()  # a saved model has its code beside it
 SpotClipModel.register_for_auto_class("AutoModel")
+SpotClipProcessor.register_for_auto_class()
+SpotGenesProcessor.register_for_auto_class()
 
 
-def save_towers(towers: TwoTowers, weights: Mapping[str, torch.Tensor], folder: Path) -> None:
+def save_towers(
+    towers: TwoTowers, weights: Mapping[str, torch.Tensor], folder: Path, gene_inputs: dict[str, Any] | None = None
+) -> None:
     """Save towers into a folder.
 
     `transformers.AutoModel` loads the model, of genes with ``trust_remote_code=True``. An image encoder that is not
@@ -32,16 +37,23 @@ def save_towers(towers: TwoTowers, weights: Mapping[str, torch.Tensor], folder: 
     ----------
     weights
         Of the model, as `model_state` gives them.
+    gene_inputs
+        How counts become what the gene tower takes, as `SpotGenes` takes it: `transformers.AutoProcessor` then loads
+        what makes the model's inputs of counts. None of a model without gene tower.
     """
     model: Any = towers.model
     model.save_pretrained(folder, state_dict=dict(weights))
     if not (size := towers.image_size):
+        if gene_inputs:
+            SpotGenesProcessor(gene_inputs, model.config.image_width).save_pretrained(folder)
         return
     mean, std = (towers.mean / 255).tolist(), (towers.std / 255).tolist()
     square = {"height": size, "width": size}
     processor = CLIPImageProcessorPil(
         size={"shortest_edge": size}, crop_size=square, image_mean=mean, image_std=std)  # fmt: skip
     processor.save_pretrained(folder)
+    if gene_inputs:
+        SpotClipProcessor(processor, gene_inputs, model.config.image_width).save_pretrained(folder)
     library = getattr(model.config, "library", None)
     own = {name.removeprefix(INSIDE): value for name, value in weights.items() if name.startswith(INSIDE)}
     if library == "transformers":

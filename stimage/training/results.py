@@ -20,6 +20,7 @@ from stimage.towers.saving import save_towers
 from stimage.training.card_data import card_data
 from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
+from stimage.training.second.processor import gene_inputs
 from stimage.training.settings.groups import Settings
 
 CARD_SCORES = ("loss", "pooled_image_to_other_recall@10", "slide_image_to_other_recall@10", "slide_chance_recall@10",
@@ -30,17 +31,22 @@ LOAD = {
 from transformers import CLIPModel
 
 model = CLIPModel.from_pretrained("{repo}")""",
-    "images": """\
-from transformers import AutoImageProcessor, AutoModel
-
-model = AutoModel.from_pretrained("{repo}", trust_remote_code=True)  # get_image_features, get_gene_features
-processor = AutoImageProcessor.from_pretrained("{repo}")""",
-    "vectors": """\
-from transformers import AutoModel
+    "spots": """\
+{imports}
+from transformers import AutoModel, AutoProcessor
 
 model = AutoModel.from_pretrained("{repo}", trust_remote_code=True)
-# model.get_image_features(image_vectors=…), model.get_gene_features(…)""",
+processor = AutoProcessor.from_pretrained("{repo}", trust_remote_code=True)
+{given}
+found = model(**processor({arguments}))
+found.image_embeds, found.gene_embeds  # unit vectors in one space: their products are similarities""",
 }
+IMAGE = 'image = Image.new("RGB", (224, 224))  # of the tissue around a spot'
+IMAGE_VECTORS = "images = np.zeros((1, {width}), np.float32)  # the image encoder's vectors of a spot"
+COUNTS = """\
+# raw counts of a spot, of all its genes; or an AnnData of a whole slide, whose genes are named so
+counts = dict.fromkeys(processor.genes, 1)"""
+VECTORS_OF_GENES = "genes = np.zeros((1, {width}), np.float32)  # the other model's vectors of a spot's expression"
 TEXT = """\
 # {vision}, fine-tuned on tissue spots
 
@@ -111,7 +117,8 @@ class ModelFolder:
             (folder / PROVENANCE).write_text(as_json((provenance or run.provenance).record), "utf-8")
 
     def _fill(self, run: Run, weights: dict[str, torch.Tensor], folder: Path) -> None:
-        save_towers(run.model, weights, folder)
+        inputs = gene_inputs(run.settings, run.model.model.config, weights, run.median_total)
+        save_towers(run.model, weights, folder, inputs)
         if run.tokenizer:
             run.tokenizer.save_pretrained(folder)
         (folder / "settings.json").write_text(as_json(run.settings.record), "utf-8")
@@ -134,12 +141,26 @@ def model_card(run: Run, repo: str) -> ModelCard:
     body = TEXT.format(
         vision=vision, other=other, spots=len(run.train), slides=len(run.train.slides),
         data=settings.data.source, tech=settings.data.tech, batch=settings.loss.batch_size,
-        load=LOAD["text" if text else "vectors" if made else "images"].format(repo=repo),
+        load=LOAD["text"].format(repo=repo) if text else _loading(run.model.model.config, repo),
         held_out=_held_out(run, other),
         images=VECTORS.format(vision=vision) if made else IMAGES.format(patch=_patch(settings)),
         panel=_genes(settings, run.model.model.config),
     )  # fmt: skip
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
+
+
+def _loading(config: Any, repo: str) -> str:
+    """Return the code that loads a model with a gene tower, and embeds a spot."""
+    heads, vectors = config.image_encoder is None, config.gene_tower == "vectors"
+    given = (
+        IMAGE_VECTORS.format(width=config.image_width) if heads else IMAGE,
+        VECTORS_OF_GENES.format(width=config.vector_width) if vectors else COUNTS,
+    )
+    arguments = ("image_vectors=images" if heads else "image", "vectors=genes" if vectors else "genes=counts")
+    imports = ("import numpy as np",) * (heads or vectors) + ("from PIL import Image",) * (not heads)
+    return LOAD["spots"].format(
+        repo=repo, imports="\n".join(imports), given="\n".join(given), arguments=", ".join(arguments)
+    )
 
 
 def _patch(settings: Settings) -> str:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from stimage.training.objectives import objective_of
 from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
 from stimage.training.order import epoch_rows, global_batches
 from stimage.training.second.beginning import begin_second, known_genes
+from stimage.training.second.processor import usual_total
 from stimage.training.settings.groups import Settings, flat
 from stimage.training.spots import load_spots
 from stimage.training.validation import loader, to_device, validate
@@ -104,6 +106,11 @@ class Run:
     def model(self) -> TwoTowers:
         """The towers, as they were before accelerate wrapped them."""
         return self.accelerator.unwrap_model(self.towers, keep_torch_compile=False)
+
+    @cached_property
+    def median_total(self) -> float | None:
+        """The usual median total of the training slides, for counts that come without their slide."""
+        return usual_total(self.settings, self.train.slides, self.train.other)
 
     def weights(self) -> dict[str, torch.Tensor]:
         """Return the model's weights, in the main process; under FSDP each process gives its own, so all must ask."""

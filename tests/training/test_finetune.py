@@ -44,7 +44,9 @@ def test_a_run_learns_and_says_what_it_did(tuned, folder):
     assert list(model.config.genes) == json.loads((folder / "panel.json").read_text())["genes"]
     card = (tuned / "model/README.md").read_text()
     exec(re.search(r"```python\n(.*?)```", card, re.S)[1], shown := {})
-    assert type(shown["model"]).__name__ == "SpotClipModel" and shown["processor"].crop_size["height"] == 32
+    assert type(shown["model"]).__name__ == "SpotClipModel"
+    assert shown["processor"].image_processor.crop_size["height"] == 32
+    assert shown["found"].image_embeds.shape == shown["found"].gene_embeds.shape == (1, model.config.latent_dim)
     assert "Human_Breast_Sample3_Visium_B1" in card and f"| 2 | {history[-1]['loss']:.4g}" in card
     assert results["panel_saw"] == HELD_OUT  # of the panel that this test makes
     assert "chosen on 1 of these slides, too" in card

@@ -36,8 +36,8 @@ def check_known(known: int, names: Sequence[str], source: str) -> None:
                          "same?")  # fmt: skip
 
 
-def check_counts(counts: np.ndarray, source: str) -> None:
-    """Refuse counts that are negative, no numbers, or no whole numbers.
+def check_counts(counts: np.ndarray, source: str, whole: bool = True) -> None:
+    """Refuse counts that are negative, no numbers, or, unless ``whole`` is False, no whole numbers.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def check_counts(counts: np.ndarray, source: str) -> None:
     wrong = ~(np.isfinite(counts) & (counts >= 0))
     if wrong.any():
         raise ValueError(f"{source}: has the count {counts[wrong][0]:g}; counts are numbers from 0")
-    if (counts % 1).any():
+    if whole and (counts % 1).any():
         raise ValueError(f"{source}: has counts that are no whole numbers: they seem to be normalised; pass the raw "
                          "counts")  # fmt: skip
 
