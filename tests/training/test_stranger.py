@@ -89,10 +89,10 @@ def models(folder, tuned, tmp_path_factory):
         for file in (folder / "root/Visium/gene_exp").glob("Human*_count.csv"):
             ids, name = pd.read_csv(file, index_col=0).index, file.name.removesuffix("_count.csv")
             vectors = rng.normal(size=(len(ids), 6)).astype(np.float32)
-            write_embeddings(out / f"vectors/{name}.parquet", list(ids), name, vectors, "another")
+            write_embeddings(out / f"given/{name}.parquet", list(ids), name, vectors, "another")
             np.save(out / f"{name}.npy", vectors)
         for kind, asked in RUNS.items():
-            more = (f"data.vectors={out / 'vectors'}",) if kind == "vectors" else ()
+            more = (f"data.vectors={out / 'given'}",) if kind == "vectors" else ()
             done = finetune(folder, out / kind, "epochs=1", *asked, *more)
             assert done.returncode == 0, done.stderr
 
