@@ -106,7 +106,7 @@ test-data: .venv-data/installed
 	touch $@
 
 test-timm: .venv-timm/installed
-	.venv-timm/bin/python -m pytest tests/evaluation/test_timm.py tests/evaluation/test_timm_presets.py tests/towers/test_saved_timm.py tests/towers/test_tuned_timm.py
+	.venv-timm/bin/python -m pytest tests/evaluation/test_timm.py tests/evaluation/test_timm_presets.py tests/towers/test_saved_timm.py tests/towers/test_tuned_timm.py tests/towers/test_recomputed.py
 
 # a torchvision that loads beside any torch; it has wheels for Python 3.11 and earlier
 .venv-timm/installed: $(VENV)/developed

@@ -93,7 +93,8 @@ def told(name: str, what: str, remedy: str = "") -> Iterator[None]:
         elif any(isinstance(cause, LocalEntryNotFoundError) for cause in causes):
             why = UNREACHABLE.format(repository_of(name))
         else:
-            why = f"{one_line(error)}{remedy}"
+            argument = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
+            why = f"{one_line(error)}{'; check model_args= (--model-args)' if argument else remedy}"
         raise DataError(f"{name}: {what} ({why})") from None
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
+from accelerate.utils import GradScalerKwargs, InitProcessGroupKwargs
 
 from stimage.core.errors import DataError
 from stimage.training.settings.groups import PRECISIONS, Settings
 
 PATIENCE = timedelta(hours=12)  # while the main process prepares data or uploads; NCCL's own is ten minutes
+FP16_SCALE = 2.0**10  # of the loss at first; by torch's 2**16 gradients overflow, and early steps are skipped
 
 
 def make_accelerator(settings: Settings, out: Path) -> Accelerator:
@@ -23,7 +24,7 @@ def make_accelerator(settings: Settings, out: Path) -> Accelerator:
         log_with=list(settings.run.trackers) or None,
         project_dir=str(out),
         dynamo_backend={True: "inductor", False: "no", None: None}[settings.run.compile],  # None: accelerate's own
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE)],
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=PATIENCE), GradScalerKwargs(init_scale=FP16_SCALE)],
     )
     check_world(accelerator.num_processes, settings)
     return accelerator

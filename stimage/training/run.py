@@ -14,7 +14,7 @@ from tqdm import tqdm
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
 from stimage.towers.reading import tokenizer_of
-from stimage.towers.tuning.layers import forget_gradients
+from stimage.towers.tuning.layers import forget_gradients, recompute
 from stimage.towers.tuning.lora import merged
 from stimage.towers.two_towers import TwoTowers, gene_towers, head_towers, model_state, text_towers
 from stimage.training.checkpoints import Progress, claim, has_trained, newest, save_checkpoint, write_record
@@ -276,5 +276,5 @@ def make_towers(settings: Settings, vectors: ImageVectors | None = None) -> TwoT
                              own.vector_head, own.options)  # fmt: skip
     choose_tuned(towers, own)
     if settings.run.gradient_checkpointing:
-        towers.model.gradient_checkpointing_enable()
+        recompute(towers.model)
     return towers.train()  # from_pretrained leaves it as for inference, where nothing is recomputed

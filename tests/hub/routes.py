@@ -1,6 +1,6 @@
 """The routes of the Hub that its Python client uses for models and data sets.
 
-Left out: Xet, multipart uploads, pull requests, tags, pages of long lists, .gitignore, gated repositories, rate limits.
+Left out: Xet, multipart uploads, pull requests, tags, pages of long lists, .gitignore, rate limits.
 Contents of LFS objects come from the resolve route itself rather than through a redirect to a storage server.
 """
 
@@ -80,7 +80,13 @@ class Routes(Connection):
                 sibling |= {"size": entry["size"], "blobId": entry["oid"]}
                 sibling |= {"lfs": {**entry["lfs"], "sha256": entry["lfs"]["oid"]}} if "lfs" in entry else {}
         info = {"_id": commit.oid[:24], "id": name, "author": name.split("/")[0], "sha": commit.oid, "tags": []}
-        info |= {"private": repository.private, "gated": False, "disabled": False, "downloads": 0, "likes": 0}
+        info |= {
+            "private": repository.private,
+            "gated": repository.gated and "manual",
+            "disabled": False,
+            "downloads": 0,
+            "likes": 0,
+        }
         info |= {"lastModified": commit.date, "createdAt": list(commit.history())[-1].date, "siblings": siblings}
         self.send_json(info)
 
@@ -209,7 +215,10 @@ class Routes(Connection):
     # downloads
 
     def resolve(self, datasets, name, revision, path):
-        commit = self.repository("dataset" if datasets else "model", name).find(revision)
+        repository = self.repository("dataset" if datasets else "model", name)
+        if repository.gated and not self.signed_in:
+            raise HubError(401, "GatedRepo", f"Access to model {name} is restricted. Please log in.")
+        commit = repository.find(revision)
         headers = {"X-Repo-Commit": commit.oid, "Accept-Ranges": "bytes"}
         file = commit.files.get(path)
         if file is None:

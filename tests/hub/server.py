@@ -109,6 +109,10 @@ class Hub:
         if self._server.crashes:
             raise RuntimeError("a route of the local Hub failed:\n" + "\n".join(self._server.crashes))
 
+    def gate(self, repository: str) -> None:
+        """Let the files of a model be read by its user alone, though all can see that there is one."""
+        self._server.store.repositories["model", repository].gated = True
+
     def requests(self, method: str, part: str = "") -> list[Request]:
         """Return the logged requests of a method whose path has this part."""
         return [request for request in self.log if request.method == method and part in request.path]

@@ -73,7 +73,7 @@ class Repository:
     """A model or a data set: its branches, each a name for a commit."""
 
     def __init__(self, kind: str, name: str, private: bool):
-        self.kind, self.name, self.private = kind, name, private
+        self.kind, self.name, self.private, self.gated = kind, name, private, False
         self.commits: dict[str, Commit] = {}
         self.branches: dict[str, Commit] = {}
         self.commit("main", {}, "initial commit")

@@ -5,7 +5,10 @@ from pathlib import Path
 import torch
 
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
+from stimage.towers.tuning.lora import merged
 from stimage.towers.two_towers import TwoTowers, gene_towers, model_state
+from stimage.training.optimizer import choose_tuned
+from stimage.training.settings.groups import TowerSettings
 from tests.towers.checkpoints import batch
 
 GENES = ["ERBB2", "KRT8", "ACTB"]
@@ -18,12 +21,14 @@ def write_encoder(kind: str, folder: Path) -> Path:
     """Save a tiny encoder of a family of transformers with random weights, and its image processor."""
     import transformers as hf
 
-    made = {
+    made = {  # layers of a ConvNeXt add a millionth at first, unless told otherwise
         "clip": lambda: hf.CLIPVisionModelWithProjection(hf.CLIPVisionConfig(**TOWER, projection_dim=16)),
         "siglip": lambda: hf.SiglipVisionModel(hf.SiglipVisionConfig(**TOWER)),
         "dinov2": lambda: hf.Dinov2Model(hf.Dinov2Config(**TOWER)),
         "vit": lambda: hf.ViTModel(hf.ViTConfig(**TOWER), add_pooling_layer=False),
-        "convnext": lambda: hf.ConvNextModel(hf.ConvNextConfig(num_stages=2, hidden_sizes=[16, 32], depths=[1, 1])),
+        "convnext": lambda: hf.ConvNextModel(
+            hf.ConvNextConfig(num_stages=2, hidden_sizes=[16, 32], depths=[1, 1], layer_scale_init_value=0.5)
+        ),
     }
     torch.manual_seed(0)
     made[kind]().save_pretrained(folder)
@@ -33,9 +38,11 @@ def write_encoder(kind: str, folder: Path) -> Path:
     return folder
 
 
-def tuned_one_step(checkpoint: str, **more) -> TwoTowers:
-    """Return towers after one step, in which each weight that is trained has changed."""
-    towers = gene_towers(checkpoint, GENES, "linear", 8, **more).train()
+def tuned_one_step(checkpoint: str, lora: TowerSettings | None = None, **more) -> TwoTowers:
+    """Return towers after one step, in which each weight that is trained has changed; of LoRA's, if these are asked."""
+    towers = gene_towers(checkpoint, GENES, "linear", 8, **more)
+    choose_tuned(towers, lora or TowerSettings())
+    towers.train()
     weights = {name: weight for name, weight in towers.named_parameters() if weight.requires_grad}
     before = {name: weight.detach().clone() for name, weight in weights.items()}
     told = batch(4, 3, towers.image_size)
@@ -55,5 +62,6 @@ def image_vectors(towers: TwoTowers, images: torch.Tensor) -> torch.Tensor:
         return model.encode(((images - towers.mean) / towers.std).permute(0, 3, 1, 2))
 
 
-def weights_of(towers: TwoTowers) -> dict[str, torch.Tensor]:
-    return model_state(towers.state_dict())
+def weights_of(towers: TwoTowers, scaling: float = 1.0) -> dict[str, torch.Tensor]:
+    """Return the model's weights as they are saved; LoRA's are merged, times their scaling."""
+    return merged(model_state(towers.state_dict()), scaling)

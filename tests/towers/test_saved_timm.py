@@ -3,10 +3,12 @@
 import pytest
 import torch
 
+from stimage.core.errors import DataError
 from stimage.towers.image_towers import load_tower
 from stimage.towers.options import TowerOptions
 from stimage.towers.saving import save_towers
 from stimage.towers.two_towers import gene_towers
+from stimage.training.settings.groups import TowerSettings
 from tests.evaluation.test_timm_presets import SILU, VIT, save
 from tests.towers.checkpoints import batch
 from tests.towers.families import GENES, image_vectors, tuned_one_step, weights_of
@@ -22,17 +24,21 @@ MODELS = {  # what makes it, what a configuration can say of it, what a user mus
              {}, 56),
 }  # fmt: skip
 
+TARGETS = {"convnext": ("fc1", "fc2"), "efficientnet": ("conv_pw", "conv_pwl", "conv_head")}  # their convolutions
 
+
+@pytest.mark.parametrize("lora", [False, True])
 @pytest.mark.parametrize("kind", MODELS)
-def test_a_tuned_tower_is_loaded_by_timm_and_by_ours(kind, tmp_path):
+def test_a_tuned_tower_is_loaded_by_timm_and_by_ours(kind, lora, tmp_path):
     architecture, said, told, size = MODELS[kind]
     torch.manual_seed(0)
     layers = SILU if told else {}
     model = timm.create_model(architecture, **said, **layers, num_classes=0)
     name = save(model, tmp_path / kind, said, size)
     options = TowerOptions("cls+mean" if told else None, mean=(0.1, 0.2, 0.3), model_args=told)
-    towers = tuned_one_step(name, options=options)
-    save_towers(towers, weights_of(towers), tmp_path / "model")
+    settings = TowerSettings(lora_rank=4, lora_alpha=8, lora_targets=TARGETS.get(kind, ())) if lora else None
+    towers = tuned_one_step(name, settings, options=options)
+    save_towers(towers, weights_of(towers, scaling=2.0), tmp_path / "model")
     images = batch(2, 3, size)["images"]
     vectors = image_vectors(towers, images)
     own = timm.create_model(f"local-dir:{tmp_path / 'model/image_tower'}", pretrained=True, **layers).eval()
@@ -51,6 +57,15 @@ def test_a_tuned_tower_is_loaded_by_timm_and_by_ours(kind, tmp_path):
     torch.testing.assert_close(image_vectors(again, images), vectors, atol=1e-5, rtol=0)
     random = gene_towers(str(tmp_path / "model"), GENES, "linear", 8, pretrained=False).eval()
     assert not torch.allclose(image_vectors(random, images), vectors, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", TARGETS)
+def test_lora_of_convolutions_is_asked_for_by_name(kind, tmp_path):
+    architecture, said, _, size = MODELS[kind]
+    name = save(timm.create_model(architecture, **said, num_classes=0), tmp_path / kind, said, size)
+    with pytest.raises(DataError, match=r"towers.lora_targets: the image tower's layers have no linear layer; name "
+                                        r"convolutions of it: .*" + TARGETS[kind][0]):  # fmt: skip
+        tuned_one_step(name, TowerSettings(lora_rank=4))
 
 
 def test_the_third_stage_of_a_resnet_is_tuned(tmp_path):

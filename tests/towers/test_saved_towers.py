@@ -14,6 +14,7 @@ from stimage.towers.image_towers import load_tower
 from stimage.towers.options import TowerOptions
 from stimage.towers.saving import save_towers
 from stimage.towers.two_towers import gene_towers
+from stimage.training.settings.groups import TowerSettings
 from tests.towers.checkpoints import batch
 from tests.towers.families import FAMILIES, GENES, image_vectors, tuned_one_step, weights_of, write_encoder
 
@@ -74,6 +75,28 @@ def test_a_tuned_tower_is_loaded_by_its_own_library_and_by_ours(kind, tmp_path):
     assert len(saved) == len(ours) and sum(map(torch.numel, saved.values())) == sum(map(torch.numel, ours.values()))
 
 
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_lora_is_merged_into_what_its_own_library_loads(kind, tmp_path):
+    import transformers as hf
+
+    place = str(write_encoder(kind, tmp_path / kind))
+    towers = tuned_one_step(place, TowerSettings(lora_rank=4, lora_alpha=8))
+    images = batch(3, 3)["images"]
+    vectors, begun = image_vectors(towers, images), load_tower(place).encode(images)
+    assert (vectors - begun).abs().max() > 1e-3  # or nothing was learnt
+    save_towers(towers, weights_of(towers, scaling=2.0), tmp_path / "model")
+    tower = load_tower(str(tmp_path / "model"))
+    torch.testing.assert_close(tower.encode(images), vectors, atol=1e-5, rtol=0)
+    own = tmp_path / "model" if kind == "clip" else tmp_path / "model/image_tower"
+    cls = hf.CLIPVisionModelWithProjection if kind == "clip" else hf.AutoModel
+    model, found = cls.from_pretrained(own, output_loading_info=True)
+    assert not found["missing_keys"] - {"pooler.dense.weight", "pooler.dense.bias"}  # of a ViT that has none
+    with torch.inference_mode():
+        out = model(((images - towers.mean) / towers.std).permute(0, 3, 1, 2))
+    theirs = out.image_embeds if kind == "clip" else out.last_hidden_state[:, 0] if kind == "vit" else out.pooler_output
+    torch.testing.assert_close(theirs, vectors, atol=1e-5, rtol=0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["clip", "vit"])
 def test_a_stranger_loads_a_model(kind, tmp_path):
@@ -124,7 +147,7 @@ def test_encoders_that_cannot_be_tuned(tmp_path):
                              image_size=32, patch_size=8, num_channels=1)).save_pretrained(place)  # fmt: skip
     with pytest.raises(DataError, match=r"vit: can't take RGB images of 32 x 32 pixels .*; pass another encoder, or"):
         gene_towers(str(place), GENES, "linear", 8)
-    with pytest.raises(DataError, match=r"can't be loaded as AutoModel .*no_such"):
+    with pytest.raises(DataError, match=r"can't be loaded as AutoModel .*no_such.*; check model_args= "):
         gene_towers(str(place), GENES, "linear", 8, options=TowerOptions(model_args={"no_such": 1}))
     with pytest.raises(DataError, match=r"conch: comes with its weights alone: leave out pretrained=false"):
         gene_towers("conch:x/conch", GENES, "linear", 8, pretrained=False)

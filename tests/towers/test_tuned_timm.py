@@ -20,6 +20,7 @@ MADE = {
                                       "window_size": 4}, (), 2),
     "tf_efficientnet_lite0": ({}, LITE, 7),
     "resnet18": ({}, ("conv1", "conv2"), 4),
+    "convnext_tiny": ({"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)}, (), 4),
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """An encoder from below to above: what lies under its layers, the layers in order, and what lies over them."""
 
 import re
+from typing import Any
 
 from torch import nn
 
@@ -74,6 +75,25 @@ def forget_gradients(model: nn.Module) -> None:
     if encoder := image_encoder_of(model):
         for weight in encoder.parameters():
             weight.grad = None
+
+
+def recompute(model: Any) -> None:
+    """Have a model of two towers compute activations again in the backward pass, which needs less memory.
+
+    Raises
+    ------
+    DataError
+        If the image encoder's code can't do so.
+    """
+    encoder = image_encoder_of(model)
+    try:
+        if (of_timm := getattr(encoder, "set_grad_checkpointing", None)) is not None:
+            of_timm(True)
+        else:
+            model.gradient_checkpointing_enable()
+    except (AssertionError, ValueError):
+        raise DataError("run.gradient_checkpointing: is true, but the image tower's code can't do so; leave it out, "
+                        "and pass a small loss.chunk to save memory") from None  # fmt: skip
 
 
 def freeze_parts(encoder: nn.Module, prefixes: tuple[str, ...]) -> None:
