@@ -29,6 +29,7 @@ from .tuning.layers import freeze_lowest as freeze_lowest
 from .tuning.layers import freeze_parts as freeze_parts
 from .tuning.layers import image_encoder_of as image_encoder_of
 from .tuning.layers import layers_of as layers_of
+from .tuning.layers import recompute as recompute
 from .tuning.lora import add_lora as add_lora
 from .tuning.lora import merged as merged
 from .two_towers import CLIP_MEAN as CLIP_MEAN
