@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
+from safetensors import SafetensorError
 
 from stimage.core.errors import DataError, one_line
 
@@ -20,6 +21,9 @@ UNREACHABLE = (
     "or fine-tune without it: the configuration tiny has random weights"
 )
 
+DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, UnpicklingError, SafetensorError)
+NO_TEXT = "has no text tower; a text tower needs a whole CLIP checkpoint, a folder or a name on the Hub"
+
 
 def read_config(name: str) -> dict[str, Any]:
     """Return what a checkpoint's config.json says; raises `DataError` if there is none."""
@@ -29,7 +33,10 @@ def read_config(name: str) -> dict[str, Any]:
         with told(
             name, "no readable config.json", "; check the path or the Hub name, or pass timm:NAME for one of timm"
         ):
-            return PreTrainedConfig.get_config_dict(name)[0]
+            said = PreTrainedConfig.get_config_dict(name)[0]
+            if not isinstance(said, dict):
+                raise ValueError("it is no mapping")
+            return said
     except DataError as error:
         raise DataError(f"{name}: cannot be read as a checkpoint: {str(error).removeprefix(f'{name}: ')}") from None
 
@@ -70,9 +77,12 @@ def tokenizer_of(name: str) -> "PreTrainedTokenizerBase":
     """Return a checkpoint's tokenizer, which cuts off what its text tower can't take; `DataError` if it has none."""
     from transformers import AutoTokenizer, CLIPConfig
 
+    said = read_config(name)
+    if said.get("model_type") != "clip":
+        raise DataError(f"{name}: {NO_TEXT}")
     with told(name, "has no tokenizer that can be read"):
         tokenizer = AutoTokenizer.from_pretrained(name)
-    places = CLIPConfig.from_dict(read_config(name)).text_config.max_position_embeddings
+    places = CLIPConfig.from_dict(said).text_config.max_position_embeddings
     tokenizer.model_max_length = min(tokenizer.model_max_length, places)
     return tokenizer
 
@@ -86,7 +96,7 @@ def told(name: str, what: str, remedy: str = "") -> Iterator[None]:
         raise
     except ImportError as error:  # of code that comes with a checkpoint
         raise DataError(f"{name}: {what} ({one_line(error)})") from None
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, UnpicklingError) as error:  # the last of a .bin
+    except DAMAGED as error:
         causes = _causes(error)
         if any(isinstance(cause, GatedRepoError) for cause in causes):
             why = f"its terms must be accepted at https://huggingface.co/{repository_of(name)}; then run hf auth login"

@@ -15,7 +15,7 @@ from stimage.towers.joint.gene_towers import make_gene_tower
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.options import TowerOptions
 from stimage.towers.presets import find_preset
-from stimage.towers.reading import read_config, read_processor, read_weights
+from stimage.towers.reading import NO_TEXT, read_config, read_processor, read_weights
 from stimage.towers.tuning.layers import image_encoder_of
 
 FIXED = ("BatchNorm", "Dropout", "DropPath")  # in the names of layers of torch, timm and transformers
@@ -256,7 +256,7 @@ def _config(checkpoint: str) -> PreTrainedConfig:
     """Read a checkpoint's configuration; raises `DataError` if there is none, or it is no whole CLIP."""
     said = read_config(checkpoint)
     if said.get("model_type") != "clip":
-        raise DataError(f"{checkpoint}: has no text tower; a text tower needs a whole CLIP checkpoint")
+        raise DataError(f"{checkpoint}: {NO_TEXT}")
     return CLIPConfig.from_dict(said)
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
+from stimage.core.errors import DataError
 from stimage.towers.tuning.layers import (
     CLIP_PARTS,
     depths_of,
@@ -30,7 +31,7 @@ def choose_tuned(towers: nn.Module, settings: TowerSettings) -> None:
     Raises
     ------
     DataError
-        If there are fewer layers than are to be frozen, or no such part.
+        If there are fewer layers than are to be frozen, or no such part; if nothing is left for LoRA to learn.
     """
     model = getattr(towers, "model", towers)
     encoder = image_encoder_of(model)
@@ -43,6 +44,9 @@ def choose_tuned(towers: nn.Module, settings: TowerSettings) -> None:
                 setattr(model, name, getattr(encoder, name))
     freeze_lowest(encoder, settings.freeze_layers)
     freeze_parts(encoder, settings.freeze)
+    if settings.lora_rank and not any(weight.requires_grad for weight in encoder.parameters()):
+        raise DataError("towers.lora_rank: all layers that LoRA's matrices lie beside are frozen; make "
+                        "towers.freeze_layers less, or leave out towers.freeze")  # fmt: skip
 
 
 def make_optimizer(towers: nn.Module, settings: OptimiserSettings) -> torch.optim.Optimizer:

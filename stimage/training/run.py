@@ -93,8 +93,7 @@ class Run:
         self.provenance = provenance_of(settings, self.parts, self.contents, self.accelerator.print, vectors)
         self.steps_per_epoch = len(self.batches(0))
         if not self.steps_per_epoch:
-            raise DataError(f"loss.batch_size: is {settings.loss.batch_size}, but there are {len(self.train)} spots to "
-                            "train on; make it less")  # fmt: skip
+            raise self._too_few()
         optimizer = make_optimizer(towers, settings.optimiser)
         self.resting = settings.optimiser.heads_first * self.steps_per_epoch  # steps of the image tower
         steps = settings.run.epochs * self.steps_per_epoch
@@ -166,8 +165,22 @@ class Run:
     def batches(self, epoch: int) -> list[np.ndarray]:
         """Return the rows of an epoch's global batches."""
         loss, seed = self.settings.loss, self.settings.run.seed
-        rows = epoch_rows(self.train.slide, self.groups, seed, epoch, loss.spots_per_slide)
+        rows = self._rows(epoch)
         return global_batches(self.train.slide, loss.batch_size, seed, epoch, loss.slides_per_batch, rows)
+
+    def _rows(self, epoch: int) -> np.ndarray | None:
+        settings = self.settings
+        return epoch_rows(self.train.slide, self.groups, settings.run.seed, epoch, settings.loss.spots_per_slide)
+
+    def _too_few(self) -> DataError:
+        loss, rows, spots = self.settings.loss, self._rows(0), len(self.train)
+        if rows is not None and len(rows) < spots:
+            return DataError(f"loss.batch_size: is {loss.batch_size}, but an epoch takes {len(rows)} of the {spots} "
+                             f"spots, as loss.spots_per_slide is {loss.spots_per_slide}; make the first less, or the "
+                             "second more")  # fmt: skip
+        return DataError(
+            f"loss.batch_size: is {loss.batch_size}, but there are {spots} spots to train on; make it less"
+        )
 
     def _epoch(self, epoch: int) -> None:
         settings, accelerator, progress = self.settings, self.accelerator, self.progress

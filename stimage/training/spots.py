@@ -120,7 +120,7 @@ def load_spots(
     Parameters
     ----------
     image_size
-        Pixels along a side; None leaves images as they are, until `sized` says it.
+        Pixels along a side; None leaves images as they are.
     tokenizer
         Of a text tower.
     genes
@@ -142,7 +142,10 @@ def load_spots(
     others = second_inputs(settings, source, tables, names, tokenizer, genes)
     spots = []
     for part, table, other in zip(loaded, tables, others):
-        place = None if settings.loss.neighbour_um is None else _in_um(part, table.slides, table.slide)
+        near = settings.loss.neighbour_um
+        place = None if near is None else _in_um(part, table.slides, table.slide)
+        if near is not None and place is not None:
+            check_neighbours(near, place, table.slide)
         augmented = settings.data.augment and not spots
         spots.append(TrainingSpots(table.table, table.slides, table.slide, other, image_size, augmented,
                                    settings.run.seed, place))  # fmt: skip
@@ -163,6 +166,15 @@ def _in_um(part: datasets.Dataset, slides: Sequence[str], slide: np.ndarray) -> 
         raise DataError(f"slide {slides[slide[unknown.argmax()]]}: its µm per pixel are not known, so "
                         "loss.neighbour_um has no meaning; say data.um_per_px, or leave it null")  # fmt: skip
     return np.column_stack([x, y]) * scale[:, None]
+
+
+def check_neighbours(neighbour_um: float, place: np.ndarray, slide: np.ndarray) -> None:
+    """Raise `DataError` if all spots of each slide (place: n x 2, in µm) are neighbours, so none is a negative."""
+    sides = [np.ptp(place[slide == k], axis=0) for k in np.unique(slide)]
+    across = max(float(np.hypot(*side)) for side in sides)
+    if neighbour_um >= across:
+        raise DataError(f"loss.neighbour_um: is {neighbour_um:g}, but the spots of the largest slide lie within "
+                        f"{across:.0f} µm, so a slide's spots would not be told apart; make it less")  # fmt: skip
 
 
 def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
@@ -216,11 +228,6 @@ def _load(load: Callable, source: str, *arguments: Any, **options: Any) -> Any:
             raise
         except Exception as error:  # a damaged card is told by whatever datasets' parsing of it meets
             raise ValueError(f"its card, README.md, does not fit the files beside it: {error!r}") from error
-
-
-def sized(spots: TrainingSpots | None, image_size: int) -> TrainingSpots | None:
-    """Return the same spots with images of so many pixels along a side."""
-    return spots and replace(spots, image_size=image_size)
 
 
 def held_out_as_is(spots: TrainingSpots) -> TrainingSpots:

@@ -67,6 +67,9 @@ def test_genes_that_slides_name_otherwise_are_joined(kind, request, root):
 
 def test_without_a_table_versions_of_ids_are_joined_and_symbols_are_not(root):
     train, _ = loaded(root)
+    (note,) = train.other.notes
+    assert "1 slides, such as B, name genes by Ensembl ids, and 1, such as A, do not" in note and "gene_table" in note
+    assert not loaded(root, slides=["A"])[0].other.notes
     one, own = IDS["G1"], IDS["OWN"]
     assert told(train) == {"A": ({"G2": 1, "G1": 2}, {"G1", "G2"}), "B": ({one: 1 + 3, own: 2}, {one, own})}
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from stimage.core.errors import DataError
 from stimage.loading.tensors import begin_batch
 from stimage.towers.reading import tokenizer_of
 from stimage.training.data.parts import choose_parts
@@ -45,3 +46,9 @@ def test_the_number_travels_with_the_model(folder, tmp_path):
     k = json.loads((tmp_path / "run/model/config.json").read_text())["sentence_genes"]
     assert f"sentences of {k} genes" in done.stdout
     assert f"Sentences have {k} genes" in (tmp_path / "run/model/README.md").read_text()
+
+
+def test_an_encoder_of_images_alone_has_no_text_tower(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(DataError, match="has no text tower; a text tower needs a whole CLIP checkpoint"):
+        tokenizer_of(str(tmp_path))

@@ -162,6 +162,10 @@ class SmallTowers(nn.Module):
         ({"lora_targets": ("q_proj",)}, "towers.lora_targets: needs towers.lora_rank"),
         ({"image_vectors": "x", "freeze_layers": 1}, "towers.freeze_layers: is for an image tower, and data.image_vec"),
         ({"image_vectors": "x", "lora_rank": 1}, "towers.lora_rank: is for an image tower"),
+        ({"image_vectors": "x", "size": 64}, "towers.size: is for an image tower, and data.image_vectors stand"),
+        ({"image_vectors": "x", "pooling": "cls"}, "towers.pooling: is for an image tower"),
+        ({"image_vectors": "x", "model_args": {"a": 1}}, "towers.model_args: is for an image tower"),
+        ({"image_vectors": "x", "trust_remote_code": True}, "towers.trust_remote_code: is for an image tower"),
         ({"image_vectors": "x", "second": "text"}, "data.image_vectors: is for a gene tower"),
     ],
 )
@@ -180,3 +184,17 @@ def test_parts_that_are_not_there_are_told(folder, tmp_path):
         "towers.lora_targets: no layer's name ends with 'qkv'; there are patch_embedding, k_proj, v_proj, q_proj"
         in done.stderr
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"lora_rank": 33}, "towers.lora_rank: is 33, but no layer .* is wider than 32; make it less"),
+        ({"lora_rank": 32, "freeze_layers": 2}, "towers.lora_rank: all layers that LoRA's matrices lie beside are fro"),
+    ],
+)
+def test_lora_that_could_not_learn(folder, said, message):
+    clip = {"image": str(folder / "clip"), "panel": str(folder / "panel.json")}
+    with refused(message):
+        make_towers(make_settings(GENES | clip | said))
+    assert make_towers(make_settings(GENES | clip | said | {"lora_rank": 32, "freeze_layers": 1}))

@@ -25,10 +25,16 @@ def add_lora(encoder: nn.Module, rank: int, alpha: float, targets: Sequence[str]
     Raises
     ------
     DataError
-        If a target's name is none of the encoder's, or is of what peft can't adapt and merge again.
+        If a target's name is none of the encoder's, or is of what peft can't adapt and merge again; if the matrices
+        would be wider than every layer.
     """
     peft = needs("peft")
     names = _targets(encoder, targets)
+    layers = [part for name, part in _adaptable(encoder) if name in names]
+    widest = max(min(part.weight.flatten(1).shape) for part in layers)
+    if rank > widest:
+        raise DataError(f"towers.lora_rank: is {rank}, but no layer beside which LoRA's matrices would lie is wider "
+                        f"than {widest}; make it less")  # fmt: skip
     encoder.requires_grad_(False)
     config = peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=names, lora_dropout=0.0)
     try:
@@ -71,7 +77,7 @@ def _targets(encoder: nn.Module, ends: Sequence[str]) -> list[str]:
     return found
 
 
-def _adaptable(encoder: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _adaptable(encoder: nn.Module) -> Iterator[tuple[str, nn.Linear | nn.Conv2d]]:
     """Yield linear layers and convolutions, but those in torch's own attention, which calls them in its own way."""
     own = tuple(f"{name}." for name, part in encoder.named_modules() if isinstance(part, nn.MultiheadAttention))
     for name, part in encoder.named_modules():
@@ -83,5 +89,5 @@ def _ends(name: str, end: str) -> bool:
     return name == end or name.endswith(f".{end}")
 
 
-def _some(names: Mapping[str, nn.Module]) -> str:
+def _some(names: Mapping[str, nn.Linear | nn.Conv2d]) -> str:
     return ", ".join(dict.fromkeys(name.rpartition(".")[2] for name in names))

@@ -1,6 +1,6 @@
 """Sets of genes with their counts, as spots have them, and which genes each slide measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -101,7 +101,23 @@ def gene_sets(
                         f"{source.location}: slide {slide.name}")  # fmt: skip
         except ValueError as error:
             raise DataError(f"{error}; leave it out by exclude=, or name a gene_table") from None
+    if gene_table is None:
+        note = (*note, *_named_otherwise(used, marks, names))
     return [GeneSets(source.location, genes, kinds, places, measured, note) for _ in spots]
+
+
+def _named_otherwise(slides: Sequence[Slide], marks: Mapping[str, np.ndarray], names: Sequence[str]) -> Iterator[str]:
+    """Yield a note of each species of which some slides have Ensembl ids, and others do not."""
+    ids = np.array([is_ensembl(name) for name in names])
+    kinds: dict[str, dict[bool, list[str]]] = {}
+    for slide in slides:
+        kind = bool(ids[marks[slide.name]].mean() > 0.5) if marks[slide.name].any() else False
+        kinds.setdefault(slide.species or "", {}).setdefault(kind, []).append(slide.name)
+    for found in kinds.values():
+        if len(found) == 2:
+            yield (f"note: {len(found[True])} slides, such as {found[True][0]}, name genes by Ensembl ids, and "
+                   f"{len(found[False])}, such as {found[False][0]}, do not, so to the tower they share no gene; "
+                   "data.gene_table joins them")  # fmt: skip
 
 
 def _renamed(

@@ -1,7 +1,7 @@
 """What a run is made of: five groups of settings, and which of their values go together."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from stimage.core.errors import DataError
@@ -219,7 +219,8 @@ class Settings:
         asked = {"towers.freeze_layers": towers.freeze_layers, "towers.freeze": towers.freeze,
                  "towers.lora_rank": towers.lora_rank, "optimiser.layer_decay": pace.layer_decay != 1,
                  "optimiser.heads_first": pace.heads_first}  # fmt: skip
-        if self.data.image_vectors and (found := [name for name, value in asked.items() if value]):
+        looks = {f"towers.{one.name}": getattr(towers, one.name) for one in fields(TowerOptions)}
+        if self.data.image_vectors and (found := [name for name, value in {**asked, **looks}.items() if value]):
             raise DataError(f"{found[0]}: is for an image tower, and data.image_vectors stand in its place; leave out "
                             "one of the two")  # fmt: skip
         asked = {"data.image_vectors": self.data.image_vectors, **asked}
