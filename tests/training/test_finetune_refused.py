@@ -26,7 +26,7 @@ from tests.training.finetuning import finetune, losses
         ),
         (["workers=-1"], "run.workers: is -1; must be a whole number of 0 or more, or null"),
         (["batch_size=100000"], "loss.batch_size: is 100000, but there are"),
-        (["spots_per_slide=1"], "an epoch takes 4 of the "),
+        (["spots_per_slide=1"], "an epoch takes 1 of the "),
         (["neighbour_um=1e6"], "loss.neighbour_um: is 1e+06, but the spots of the largest slide lie within"),
         (["panell=x"], "knows no setting 'panell'; did you mean 'panel'?"),
         (["epochs=many"], "run.epochs: is many; must be a whole number from 1 to 1000000"),
