@@ -10,7 +10,7 @@ ridge regression of the panel's expression from the training slides (the mean of
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,7 @@ class Bench:
     out: Path
     seeds: tuple[int, ...]
     epochs: int
+    clip_epochs: int
     panel_size: int
 
     def open(self, slides: Sequence[str]) -> stimage.Root:
@@ -71,11 +72,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--genes", nargs="+", default=GENES, choices=GENES, help="gene towers (%(default)s)")
     parser.add_argument("--out", type=Path, default=OUT, help="folder for runs and results (%(default)s)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each way (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=20, help="of each run (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=20, help="of heads over vectors (%(default)s)")
+    parser.add_argument("--clip-epochs", type=int, default=10, help="of the small CLIP (%(default)s)")
     parser.add_argument("--panel", type=int, default=128, help="genes of the panel (%(default)s)")
     args = parser.parse_args(arguments)
     bench = Bench(args.root, args.tech, tuple(args.train), tuple(args.test), args.out, tuple(args.seeds), args.epochs,
-                  args.panel)  # fmt: skip
+                  args.clip_epochs, args.panel)  # fmt: skip
     slides = bench.open([*args.train, *args.test])
     write_expression(bench, args.out / "expression")
     vectors = {name: args.out / name for name in BASELINES}
@@ -88,7 +90,8 @@ def main(arguments: list[str] | None = None) -> int:
     rows = []
     for row in all_rows(bench, slides, vectors, args.genes):
         rows.append(row)
-        results = {"machine": describe(), "versions": versions_of(PACKAGES), "epochs": args.epochs, "rows": rows,
+        results = {"machine": describe(), "versions": versions_of(PACKAGES), "epochs": args.epochs,
+                   "clip_epochs": args.clip_epochs, "rows": rows,
                    "panel": len(bench.panel.genes), "train": args.train, "test": args.test}  # fmt: skip
         report.write_json(results, args.out / f"{NAME}.json")
         (args.out / f"{NAME}.md").write_text(table(results), encoding="utf-8")
@@ -96,10 +99,12 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def all_rows(bench: Bench, slides: stimage.Root, vectors: dict[str, Path], genes: Sequence[str]):
+def all_rows(
+    bench: Bench, slides: stimage.Root, vectors: dict[str, Path], genes: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     """Yield the rows: vectors as they are, heads over them, and a small CLIP before and after it is tuned."""
     for name, folder in vectors.items():
-        yield {"images": name, "genes": "none", "runs": [scores(bench, slides, folder)]}
+        yield {"images": name, "genes": "none", "runs": [scores(bench, slides, folder, name == BASELINES[0])]}
         for tower in genes[:1] if name in BASELINES else genes:
             runs = tune(bench, tower, folder.name, image_vectors=folder)
             found = [scores_of_model(bench, slides, run.model, folder) for run in runs]
@@ -115,11 +120,12 @@ def all_rows(bench: Bench, slides: stimage.Root, vectors: dict[str, Path], genes
 
 def tune(bench: Bench, tower: str, name: str, **given: Any) -> list[Any]:
     """Fine-tune with each seed on the training slides, to the last epoch."""
+    epochs = bench.epochs if "image_vectors" in given else bench.clip_epochs
     given |= {"panel": None if tower in ("set", "vectors") else bench.panel}
     given |= {"vectors": bench.out / "expression"} if tower == "vectors" else {}
     done = stimage.finetune(bench.open(bench.train), bench.out / "runs" / f"{name}-{tower}", "tiny", second=tower,
                             validation_slides=None, species=None, tech=bench.tech, seeds=list(bench.seeds),
-                            epochs=bench.epochs, workers=0, keep=1, **given)  # fmt: skip
+                            epochs=epochs, workers=0, keep=1, **given)  # fmt: skip
     return list(done.runs.values())
 
 
@@ -133,12 +139,12 @@ def scores_of_model(bench: Bench, slides: stimage.Root, model: Path, encoder: Pa
     return found | scores(bench, slides, images)
 
 
-def scores(bench: Bench, slides: stimage.Root, images: Path | pd.DataFrame) -> dict[str, Any]:
-    """Return the scores of vectors of images as they are, and of what stands beside them."""
+def scores(bench: Bench, slides: stimage.Root, images: Path | pd.DataFrame, colour: bool = False) -> dict[str, Any]:
+    """Return the scores of vectors of images as they are, and of what stands beside them; colours read all images."""
     predicted = stimage.predict(slides, images, panel=bench.panel, test=list(bench.test)).overall["per_slide"]
     found = {"pearson": predicted["pearson"]["mean"], "predicted": predicted}
     if bench.is_labelled:
-        probed = stimage.probe(bench.open(bench.test), images, split="block").overall["pooled"]
+        probed = stimage.probe(bench.open(bench.test), images, split="block", colour=colour).overall["pooled"]
         found |= {"f1": probed["embedding"]["macro_f1"]["mean"], "probed": probed}
     return found
 

@@ -17,7 +17,8 @@ def test_each_way_is_a_line(tmp_path, capsys):
     encoder = tmp_path / "encoder"
     make_tower("dinov2", encoder)
     arguments = [str(tmp_path / "root"), "--tech", "ST", "--train", TRAIN, "--test", TEST, "--encoders", str(encoder),
-                 "--out", str(tmp_path / "out"), "--seeds", "0", "1", "--epochs", "1", "--panel", "16"]  # fmt: skip
+                 "--out", str(tmp_path / "out"), "--seeds", "0", "1", "--epochs", "1", "--clip-epochs", "1",
+                 "--panel", "16"]  # fmt: skip
     assert towers_real.main(arguments) == 0
     results = json.loads((tmp_path / "out/towers_real.json").read_text())
     assert [(row["images"], row["genes"], len(row["runs"])) for row in results["rows"]] == [
