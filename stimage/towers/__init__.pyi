@@ -14,6 +14,7 @@ from .joint_space import load_joint as load_joint
 from .options import POOLINGS as POOLINGS
 from .options import TowerOptions as TowerOptions
 from .presets import Preset as Preset
+from .presets import checkpoint_of as checkpoint_of
 from .presets import find_preset as find_preset
 from .presets import is_cached as is_cached
 from .presets import missing as missing

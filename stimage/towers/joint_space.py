@@ -11,7 +11,7 @@ from stimage.core.errors import DataError, one_line
 from stimage.towers.image_towers import ImageTower, digest_of, load_tower
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.options import TowerOptions
-from stimage.towers.presets import find_preset
+from stimage.towers.presets import checkpoint_of
 from stimage.towers.reading import read_config, read_processor, read_weights
 
 JOINT = {"spot_clip": (SpotClipModel, "genes"), "clip": (CLIPModel, "text")}  # kind of model → what it has by images
@@ -121,10 +121,11 @@ def load_joint(
         If there is no such model, it lacks weights, or it is an encoder alone, which has no joint space; if the image
         encoder can't be found, or has other weights than that which the model was trained with.
     """
-    preset = find_preset(name)
-    checkpoint = preset.loader if preset else name
+    checkpoint = checkpoint_of(name)
     prefixed = ":" in checkpoint  # of another library
     kind = checkpoint.partition(":")[0] if prefixed else read_config(checkpoint).get("model_type")
+    if kind is None:
+        raise DataError(f"{name}: its config.json does not say what model it is (model_type); get the whole folder")
     if kind not in JOINT:
         raise DataError(f"{name}: is an image encoder alone ({kind}), which has no joint space; pass a model that "
                         "finetune made, or space='tower' (--space tower)")  # fmt: skip

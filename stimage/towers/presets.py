@@ -76,6 +76,12 @@ def find_preset(name: str) -> Preset | None:
     return None if Path(name).exists() else presets().get(name.lower())
 
 
+def checkpoint_of(name: str) -> str:
+    """Return what a preset loads; of what is no preset, the name itself."""
+    preset = find_preset(name)
+    return preset.loader if preset else name
+
+
 def is_cached(preset: Preset) -> bool:
     """Return whether a preset's configuration is in the Hugging Face cache."""
     from huggingface_hub import try_to_load_from_cache

@@ -14,7 +14,7 @@ from stimage.towers.joint.configuration_spot_clip import CLIP, LOGIT_SCALE, Spot
 from stimage.towers.joint.gene_towers import make_gene_tower
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.options import TowerOptions
-from stimage.towers.presets import find_preset
+from stimage.towers.presets import checkpoint_of, find_preset
 from stimage.towers.reading import NO_TEXT, read_config, read_processor, read_weights
 from stimage.towers.tuning.layers import image_encoder_of
 
@@ -243,6 +243,7 @@ def head_towers(
 
 def text_towers(checkpoint: str, pretrained: bool = True) -> TwoTowers:
     """Return a CLIP checkpoint with both its towers, to be trained with sentences; raises as `gene_towers`."""
+    checkpoint = checkpoint_of(checkpoint)
     config = _config(checkpoint)
     if not pretrained:
         return TwoTowers(CLIPModel(config), *_pixel_mean_and_std(checkpoint))

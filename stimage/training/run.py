@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
+from stimage.towers.presets import checkpoint_of
 from stimage.towers.reading import tokenizer_of
 from stimage.towers.tuning.layers import forget_gradients, recompute
 from stimage.towers.tuning.lora import merged
@@ -69,7 +70,9 @@ class Run:
         with self.accelerator.main_process_first():
             self.epochs_before = claim(out, settings.record)["run.epochs"]
         set_seed(settings.run.seed)
-        self.tokenizer = tokenizer_of(settings.towers.image) if settings.towers.second == "text" else None
+        self.tokenizer = (
+            tokenizer_of(checkpoint_of(settings.towers.image)) if settings.towers.second == "text" else None
+        )
         vectors = image_vectors_of(settings)
         towers = make_towers(settings, vectors)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared

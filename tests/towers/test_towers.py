@@ -1,6 +1,7 @@
 """The model, saved and loaded as users do."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from transformers import (
 import stimage.towers.joint.modeling_spot_clip  # noqa: F401
 from stimage.core.errors import DataError
 from stimage.loading.pixels import augment, resize
+from stimage.towers.presets import find_preset
 from stimage.towers.two_towers import CLIP_MEAN, CLIP_STD, gene_towers, model_state, text_towers
 from tests.towers.checkpoints import batch, write_clip
 
@@ -117,3 +119,9 @@ def test_checkpoints_that_do_not_serve(clip, tmp_path):
     towers.model.save_pretrained(tmp_path / "tuned", state_dict=model_state(towers.state_dict()))
     with pytest.raises(DataError, match=r"trained on another panel \(3 genes, not these 2\)"):
         gene_towers(str(tmp_path / "tuned"), GENES[:2], "linear", 8)
+
+
+def test_a_preset_has_the_text_tower_of_its_checkpoint(clip, monkeypatch):
+    preset = replace(find_preset("clip"), loader=clip)
+    monkeypatch.setattr("stimage.towers.presets.presets", lambda: {"clip": preset})
+    assert type(text_towers("clip").model).__name__ == "CLIPModel"

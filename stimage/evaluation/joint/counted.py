@@ -109,6 +109,9 @@ def settings_of(space: JointSpace, location: str) -> Settings:
             raise DataError(f"{space.name}: has no settings.json, which says how counts became expression; get the "
                             "whole folder")  # fmt: skip
         return make_settings({"data.source": location, "towers.second": "text"})
-    before = read_record(said)
+    try:
+        before = read_record(said)
+    except ValueError:
+        raise DataError(f"{space.name}: its settings.json is damaged; get the whole folder") from None
     kept = {name: SETTINGS[name].read(before[name]) for name in (*OF_GENES, *OF_TEXT) if name in before}
     return make_settings(kept | {"data.source": location})

@@ -91,10 +91,20 @@ def full_name(name: str) -> str:
 
 
 def read_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run's settings.json by their full names, also of a run from before they had groups."""
-    if isinstance(record.get("data"), Mapping):
+    """Return the settings of a run's settings.json by their full names, also of a run from before they had groups.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
+    known = RENAMED | SHORT
+    if isinstance(record, Mapping) and all(isinstance(record.get(group), Mapping) for group in GROUPS):
         return flat({group: record[group] for group in GROUPS})
-    return {(RENAMED | SHORT)[name]: value for name, value in record.items() if name in RENAMED | SHORT}
+    found = {known[name]: value for name, value in record.items() if name in known} if isinstance(record, dict) else {}
+    if not found:
+        raise ValueError("has no settings")
+    return found
 
 
 class _Loader(yaml.SafeLoader):
