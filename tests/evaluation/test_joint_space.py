@@ -129,7 +129,7 @@ def test_what_a_model_can_not_do_is_refused(folder, tuned, embed, tmp_path):  # 
     assert "has no settings.json, which says how counts became expression" in embed(
         root, tmp_path / "part", tmp_path / "e", "--of", "genes"
     ).error  # fmt: skip
-    for text in ("[]", "{}", '{"data": []}'):
+    for text in ("[]", "{}", '{"a": 1}'):
         (tmp_path / "part/settings.json").write_text(text)
         assert "its settings.json is damaged" in embed(root, tmp_path / "part", tmp_path / "f", "--of", "genes").error
     (tmp_path / "part/config.json").write_text("{}")

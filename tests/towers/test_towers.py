@@ -1,6 +1,7 @@
 """The model, saved and loaded as users do."""
 
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,5 +124,5 @@ def test_checkpoints_that_do_not_serve(clip, tmp_path):
 
 def test_a_preset_has_the_text_tower_of_its_checkpoint(clip, monkeypatch):
     preset = replace(find_preset("clip"), loader=clip)
-    monkeypatch.setattr("stimage.towers.presets.presets", lambda: {"clip": preset})
+    monkeypatch.setattr(sys.modules["stimage.towers.presets"], "presets", lambda: {"clip": preset})
     assert type(text_towers("clip").model).__name__ == "CLIPModel"
