@@ -48,14 +48,14 @@ def look_of(label: str | None, looks: dict[str, Look]) -> Look:
     return looks.get(label, OTHER) if label else UNLABELLED
 
 
-def legend_of(labels: Iterable[str | None], looks: dict[str, Look]) -> list[tuple[str, Look]]:
-    """Return the legend's entries: labels in order, then how many others there are, then spots without a label."""
+def legend_of(labels: Iterable[str | None], looks: dict[str, Look], none: str = "no label") -> list[tuple[str, Look]]:
+    """Return the legend's entries: labels in order, then how many others there are, then ``none``: without a label."""
     present = set(labels)
     others = len({label for label in present if label} - looks.keys())
     entries = [*looks.items()]
     if others:
         entries.append((f"{others} rarer label{'s' * (others > 1)}", OTHER))
-    return entries + [("no label", UNLABELLED)] * any(not label for label in present)
+    return entries + [(none, UNLABELLED)] * any(not label for label in present)
 
 
 def rgb_and_marks(colours: np.ndarray | Sequence[Look]) -> tuple[np.ndarray, np.ndarray]:

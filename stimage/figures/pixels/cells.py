@@ -64,6 +64,6 @@ def cell_picture(
     for k in np.setdiff1d(np.arange(len(cells.xy)), np.asarray(cells.ring_of, int)).tolist():
         x, y = (cells.xy[k] - corner) / step
         pen.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill=colours[k], outline=HALO)
-    whole = with_footer(image, step, um_per_px, legend_of(cells.classes, looks))
+    whole = with_footer(image, step, um_per_px, legend_of(cells.classes, looks, "no class"))
     with replacing(path) as unfinished:
         whole.save(unfinished)
