@@ -23,7 +23,7 @@ from stimage.genes.panels import Panel, write_panel
 from stimage.jobs.roots import Root
 from stimage.publishing.pushing import open_repository, push_folder
 from stimage.slides.names import fold_name, slide_names
-from stimage.training.checkpoints import claim
+from stimage.training.checkpoints import claim, newest
 from stimage.training.results import ModelFolder, write_results
 from stimage.training.run import Run
 from stimage.training.seeds import folder_of, seeded, seeds_line, write_seeds
@@ -178,7 +178,7 @@ def tune(
 def _run(settings: Settings, out: Path, folder: ModelFolder) -> Run:
     """Train to the end, and write what comes out."""
     run = Run(settings, out, folder)
-    if not settings.towers.pretrained:
+    if not settings.towers.pretrained and not newest(out):  # a run that goes on has not fitted its statistics anew
         folder.write_untrained(run)
     run.fit()
     if run.accelerator.is_main_process:

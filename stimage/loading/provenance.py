@@ -64,9 +64,12 @@ class Provenance:
                             "again") from None  # fmt: skip
 
     def joined(self, other: "Provenance") -> "Provenance":
-        """Return what both have seen together; the patch is this one's."""
-        return Provenance({**other.trained, **self.trained}, {**other.validation, **self.validation},
-                          tuple(sorted({*other.panel, *self.panel})), self.patch)  # fmt: skip
+        """Return what both have seen together; the patch is this one's, and so are digests, but those not known."""
+        trained, validation = (
+            {**before, **{name: digest or before.get(name, "") for name, digest in now.items()}}
+            for before, now in ((other.trained, self.trained), (other.validation, self.validation))
+        )
+        return Provenance(trained, validation, tuple(sorted({*other.panel, *self.panel})), self.patch)
 
     def has(self, part: str, slide: str, image: str = "") -> bool:
         """Say whether a slide is among "trained", "validation" or "panel", by its name or its image's digest."""

@@ -93,7 +93,10 @@ class Run:
             self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.groups = balanced_groups(settings, self.train.slides)
         self.seen = panel_saw(settings, self.parts, self.accelerator.print)
-        self.provenance = provenance_of(settings, self.parts, self.contents, self.accelerator.print, vectors)
+        expression = self.train.other.provenance
+        self.provenance = provenance_of(
+            settings, self.parts, self.contents, self.accelerator.print, vectors, expression
+        )
         self.steps_per_epoch = len(self.batches(0))
         if not self.steps_per_epoch:
             raise self._too_few()

@@ -26,25 +26,31 @@ def provenance_of(
     contents: Mapping[str, Any],
     say: Callable[[str], None],
     vectors: ImageVectors | None = None,
+    expression: Provenance | None = None,
 ) -> Provenance:
-    """Return what a run's model has seen, with what the checkpoint had seen that it began from.
+    """Return what a run's model has seen, with what those had seen that it began from, or that made its inputs.
 
-    ``say`` is told of held-out slides that the checkpoint, or what made the ``vectors``, had learned from.
+    ``expression`` is of the model that made vectors of expression. ``say`` is told of held-out slides that the
+    checkpoint, or what made vectors, had learned from.
     """
     images = {name: files.get("image", "") for name, files in contents.get("slides", {}).items()}
     trained, validation = ({name: images.get(name, "") for name in some} for some in (parts.train, parts.validation))
-    own = Provenance(trained, validation, tuple(sorted(_choosers(settings))), _patch(settings, vectors))
-    beginning = settings.data.image_vectors or settings.towers.image
+    found = Provenance(trained, validation, tuple(sorted(_choosers(settings))), _patch(settings, vectors))
     if vectors:
-        before = vectors.embeddings.provenance
+        images_seen = vectors.embeddings.provenance
     else:
-        before = read_provenance(settings.towers.image) if settings.towers.pretrained else None
-    if before is None:
-        return own
-    if seen := [one for one in (*parts.validation, *parts.test) if before.has("trained", one, images.get(one, ""))]:
-        say(f"warning: {beginning} was trained on {len(seen)} held-out slides, such as {seen[0]}: hold out "
-            "those that it held out")  # fmt: skip
-    return own.joined(before)
+        images_seen = read_provenance(settings.towers.image) if settings.towers.pretrained else None
+    for name, before in (
+        (settings.data.image_vectors or settings.towers.image, images_seen),
+        (settings.data.vectors, expression),
+    ):
+        if before is None:
+            continue
+        if seen := [one for one in (*parts.validation, *parts.test) if before.has("trained", one, images.get(one, ""))]:
+            say(f"warning: {name} was trained on {len(seen)} held-out slides, such as {seen[0]}: hold out those that "
+                "it held out")  # fmt: skip
+        found = found.joined(before)
+    return found
 
 
 def _choosers(settings: Settings) -> set[str]:

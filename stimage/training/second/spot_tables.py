@@ -7,6 +7,7 @@ import datasets
 import numpy as np
 import torch
 
+from stimage.loading.provenance import Provenance
 from stimage.loading.tensors import SpotBatch
 from stimage.slides.counts.rows import CountRows
 
@@ -53,6 +54,11 @@ class SecondInput:
 
     genes: tuple[str, ...]
     notes: tuple[str, ...]
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What a model that made the inputs has seen; None where none did, or it does not say."""
+        return None
 
     def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
         raise NotImplementedError

@@ -8,6 +8,7 @@ import torch
 
 from stimage.core.errors import DataError, shown
 from stimage.loading.embeddings import Embeddings, read_embeddings
+from stimage.loading.provenance import Provenance
 from stimage.loading.tensors import SpotBatch
 from stimage.training.second.spot_tables import SecondInput, SpotTable
 
@@ -25,6 +26,11 @@ class VectorsOfSpots(SecondInput):
     def width(self) -> int:
         """Length of the vectors."""
         return self.embeddings.vectors.shape[1]
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What the other model has seen."""
+        return self.embeddings.provenance
 
     def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:
         ids, known = np.array(batch.spot_ids, str), self.embeddings.spot_ids
