@@ -46,7 +46,8 @@ def read_beside(name: str, file: str) -> Any:
     from transformers.utils.hub import cached_file
 
     with told(name, f"has no {file} that can be read"):
-        found = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+        raised = {f"_raise_exceptions_for_{case}": False for case in ("missing_entries", "connection_errors")}
+        found = cached_file(name, file, **raised)
         return None if found is None else json.loads(Path(found).read_text(encoding="utf-8"))
 
 

@@ -17,6 +17,14 @@ def test_what_both_have_seen_keeps_each_digest_that_one_knows():
     assert both.trained == {"a": "1", "b": "2", "c": "", "e": "5"} and both.validation == {"d": "4"}
 
 
+def test_a_model_is_tuned_further_by_its_own_normalisation_alone(folder, tuned, tmp_path):
+    further = ("epochs=1", f"towers.image={tuned / 'model'}")
+    done = finetune(folder, tmp_path / "run", *further, "normalise=log1p")
+    assert done.returncode == 1 and "was trained on expression by median-log1p, to which its mean" in done.stderr
+    done = finetune(folder, tmp_path / "run", *further)
+    assert done.returncode == 0, done.stderr
+
+
 def test_slides_that_the_model_of_expression_saw_and_an_untrained_model_that_stays(folder, tmp_path):
     for k, slide in enumerate(read_catalog(folder / "root").slides):
         ids = open_spots(slide, with_image=False).ids.to_pylist()

@@ -6,12 +6,15 @@ from typing import Any
 import torch
 
 from stimage.core.errors import DataError
+from stimage.towers.reading import read_beside
 from stimage.towers.two_towers import TwoTowers, renew_gene_tower
+from stimage.training.checkpoints import RECORD
 from stimage.training.second.gene_embeddings import known_embeddings, read_gene_embeddings
 from stimage.training.second.sentences import Sentences
 from stimage.training.second.spot_tables import SecondInput
 from stimage.training.second.statistics import Blocks, fit_gene_tower
 from stimage.training.settings.groups import Settings
+from stimage.training.settings.reading import read_record
 
 WIDTH, HEADS = 128, 8  # of gene embeddings
 
@@ -39,7 +42,8 @@ def begin_second(towers: TwoTowers, settings: Settings, other: SecondInput, bloc
     Raises
     ------
     DataError
-        If the table of gene embeddings does not fit, or vectors have another length than a tower takes.
+        If the table of gene embeddings does not fit, vectors have another length than a tower takes, or counts are to
+        be normalised otherwise than a tower was trained.
     """
     own, config = settings.towers, towers.model.config
     yield from other.notes
@@ -48,6 +52,7 @@ def begin_second(towers: TwoTowers, settings: Settings, other: SecondInput, bloc
         return
     width = getattr(other, "width", 0)
     if towers.tuned:
+        _check_normalisation(settings)
         if own.gene_embeddings:
             raise DataError(f"towers.gene_embeddings: is given, and {own.image} has embeddings of genes; leave it out")
         if width and config.vector_width != width:
@@ -60,6 +65,21 @@ def begin_second(towers: TwoTowers, settings: Settings, other: SecondInput, bloc
         renew_gene_tower(towers, vector_width=width)
     if own.standardise and fit:
         fit_gene_tower(towers.model.gene_tower, blocks)
+
+
+def _check_normalisation(settings: Settings) -> None:
+    """Refuse another normalisation than that whose statistics a panel's tower has, where its settings.json says it."""
+    image, asked = settings.towers.image, settings.data.normalise
+    if not settings.takes_panel or (said := read_beside(image, RECORD)) is None:
+        return
+    try:
+        before = read_record(said).get("data.normalise", asked)
+    except ValueError:
+        raise DataError(f"{image}: its {RECORD} is damaged; get the whole folder") from None
+    if before != asked:
+        raise DataError(f"data.normalise: is {asked}, and {image} was trained on expression by {before}, to which its "
+                        f"mean and std belong; pass data.normalise={before}, or the checkpoint that it was tuned "
+                        "from")  # fmt: skip
 
 
 def _begin_set(towers: TwoTowers, settings: Settings, genes: tuple[str, ...]) -> Iterator[str]:
