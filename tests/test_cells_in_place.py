@@ -63,6 +63,27 @@ def test_the_factor_that_would_fit_does(wrong, points, root, opened, tmp_path):
     assert not np.allclose(as_they_are.xy, right.xy, atol=1)
 
 
+@pytest.mark.parametrize(
+    ("move", "given", "remedy"),
+    [
+        (lambda x, y: (x / 4, y / 4), {"factor": 2}, "factor=4 (--factor 4)"),
+        (lambda x, y: (x / 4, y / 4), {"factor": 4, "swap": True}, "factor=4 (--factor 4)"),
+        (lambda x, y: (y / 4, x / 4), {"factor": 4}, "factor=4 (--factor 4) and swap=True (--swap)"),
+        (lambda x, y: (x, y), {"factor": 2}, "neither factor= (--factor) nor swap= (--swap)"),
+    ],
+)
+def test_the_remedy_counts_in_what_was_passed(move, given, remedy, opened, tmp_path):
+    file = write(tmp_path / "file", moved(cellvit(NUCLEI), move))
+    with pytest.raises(DataError, match=re.escape(f"if you pass {remedy}; if they are right")):
+        stimage.import_cells(opened, "Slide_A", file, **given)
+
+
+def test_unchecked_labels_of_a_part_are_not_of_the_whole_slide(opened, tmp_path):
+    np.save(tmp_path / "part.npy", NUCLEI.labels()[:, :400])
+    cells = stimage.import_cells(opened, "Slide_A", tmp_path / "part.npy", unchecked=True)
+    assert cells.region == (0, 0, 400, 600)
+
+
 def test_another_slides_cells_are_refused(opened, tmp_path):
     rng = np.random.default_rng(5)
     other = Nuclei(seed=3)

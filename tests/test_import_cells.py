@@ -165,6 +165,9 @@ def test_broken_outlines_are_refused_or_left_out(opened, tmp_path, ring, said):
         (json.dumps({"features": qupath(NUCLEI)["features"][:1]}), "has 1 regions .annotations., and no cells"),
         ('[{"geometry": null, "properties": {}}]', "feature 1 is none of"),
         ('[{"geometry": {"type": "LineString", "coordinates": []}, "properties": {}}]', "its geometry is a LineString"),
+        ('{"nuc": {"1": {"centroid": [1, 1%s]}}}' % ("0" * 400), "cell 1 is none of .*too large"),
+        ('{"nuc": {"1": {"centroid": [1, 1], "type": Infinity}}}', "cell 1 is none of .*infinity"),
+        ('{"nuc": {"1": {"centroid": [1, 1%s]}}}' % ("0" * 5000), "is no JSON .*limit"),
         ('{"nuc": {"1": {"centroid": [1, "a"]}}}', "cell 1 is none of .*could not convert"),
     ],
 )

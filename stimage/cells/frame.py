@@ -80,7 +80,14 @@ class Witness:
             yield bool(grey[mid - half : mid + half + 1, mid - half : mid + half + 1].mean() < grey.mean())
 
 
-def check_frame(witness: Witness, xy: np.ndarray, area: np.ndarray | None, where: object) -> None:
+def check_frame(
+    witness: Witness,
+    xy: np.ndarray,
+    area: np.ndarray | None,
+    where: object,
+    factor: float = 1.0,
+    swap: bool = False,
+) -> None:
     """Refuse cells that lie where the image has none, and say what would make them fit.
 
     Parameters
@@ -91,6 +98,8 @@ def check_frame(witness: Witness, xy: np.ndarray, area: np.ndarray | None, where
         Areas of the cells, in the same unit squared; None if they are not known.
     where
         The file, for errors.
+    factor, swap
+        What the places were already multiplied by, and whether x and y were already swapped.
 
     Raises
     ------
@@ -102,11 +111,11 @@ def check_frame(witness: Witness, xy: np.ndarray, area: np.ndarray | None, where
     if not fault:
         return
     candidates = []
-    for factor, swap in _candidates(witness):
-        moved = factor * (xy[:, ::-1] if swap else xy)
+    for more, turn in _candidates(witness):
+        moved = more * (xy[:, ::-1] if turn else xy)
         if not witness.coarse_fault(moved):
-            candidates.append((factor, swap, moved))
-    raise DataError(f"{where}: {fault}; {_remedy(witness, candidates, radius)}")
+            candidates.append((more, turn, moved))
+    raise DataError(f"{where}: {fault}; {_remedy(witness, candidates, radius, factor, swap)}")
 
 
 def _close_fault(witness: Witness, xy: np.ndarray, radius: float | None) -> str:
@@ -142,18 +151,20 @@ def _candidates(witness: Witness) -> Iterator[tuple[float, bool]]:
                 yield factor, swap
 
 
-def _remedy(witness: Witness, candidates: list, radius: float | None) -> str:
+def _remedy(witness: Witness, candidates: list, radius: float | None, given: float, swapped: bool) -> str:
     """Say which factor fits best, if one does."""
     unless = "if they are right as they are, pass unchecked=True (--unchecked)"
-    sizes = [_pixels(witness, radius, factor) for factor, *_ in candidates]
+    sizes = [_pixels(witness, radius, more) for more, *_ in candidates]
     seen = [k for k, r in enumerate(sizes) if r >= LEAST]
     shares = dict(zip(seen, witness.darker([candidates[k][2] for k in seen], [sizes[k] for k in seen]))) if seen else {}
     unseen = 0.0 if witness.um_per_px is None or USUAL_UM / witness.um_per_px >= LEAST else 1.0  # of cells too small
     fitting = [k for k in range(len(candidates)) if shares.get(k, unseen) >= DARKER]
     if not fitting:
         return f"no factor makes them fit, nor x and y swapped: are they another slide's? {unless}"
-    factor, swap, _ = candidates[max(fitting, key=lambda k: (shares.get(k, 0.0), -k))]
-    what = [f"factor={factor:.6g} (--factor {factor:.6g})"] * (factor != 1) + ["swap=True (--swap)"] * swap
-    um = witness.um_per_px
-    why = ", for they are in µm" if um and abs(factor * um - 1) < 0.005 else ""
+    more, turn, _ = candidates[max(fitting, key=lambda k: (shares.get(k, 0.0), -k))]
+    factor, swap, um = given * more, swapped != turn, witness.um_per_px
+    plain = abs(factor - 1) < 1e-9
+    what = [f"factor={factor:.6g} (--factor {factor:.6g})"] * (not plain) + ["swap=True (--swap)"] * swap
+    what = what or ["neither factor= (--factor) nor swap= (--swap)"]
+    why = ", for they are in µm" if um and not plain and abs(factor * um - 1) < 0.005 else ""
     return f"they fit{why} if you pass {' and '.join(what)}; {unless}"

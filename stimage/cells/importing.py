@@ -57,11 +57,12 @@ def read_foreign(path: Path, slide: Slide, options: ImportOptions = ImportOption
     xy, area = np.stack([table["x"].to_numpy(), table["y"].to_numpy()], 1), table["area"].to_numpy()
     if not options.unchecked:
         known = area if table["area"].null_count < len(table) else None
-        check_frame(Witness.of(image, info, um_per_px, options.max_pixels), xy, known, path)
+        witness = Witness.of(image, info, um_per_px, options.max_pixels)
+        check_frame(witness, xy, known, path, options.factor, options.swap)
     if um_per_px:
         um2 = pa.array(area * um_per_px**2, from_pandas=True)
         table = table.set_column(SCHEMA.get_field_index("area"), "area", um2)
-    region = box_of(xy) if found.size is None else (0.0, 0.0, float(info.width), float(info.height))
+    region = box_of(xy) if found.size is None else _labelled(found.size, info, options)
     return Cells(table, slide.name, (info.width, info.height), region, um_per_px, found.kind)
 
 
@@ -75,6 +76,14 @@ def _check_size(path: Path, found: Found, info: ImageInfo, options: ImportOption
         raise DataError(f"{path}: {sizes}: it is of another image, or of a part of it")
     if abs(across / options.factor - 1) > ROUNDED:
         raise DataError(f"{path}: {sizes}; pass factor={across:.6g} (--factor {across:.6g})")
+
+
+def _labelled(size: tuple[int, int], info: ImageInfo, options: ImportOptions) -> tuple[float, float, float, float]:
+    """Return the box that a label image covers; unchecked, it may be of a part of the slide's image."""
+    covered = [options.factor * side for side in (size[::-1] if options.swap else size)]
+    right, bottom = (float(full) if abs(full / side - 1) <= ROUNDED else min(side, float(full))
+                     for side, full in zip(covered, (info.width, info.height)))  # fmt: skip
+    return 0.0, 0.0, right, bottom
 
 
 def _table(path: Path, found: Found, classes: list[str | None], options: ImportOptions) -> pa.Table:

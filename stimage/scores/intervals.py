@@ -71,9 +71,8 @@ def paired_difference(one: Mapping, other: Mapping) -> dict:
     """
     if one["without"].keys() != other["without"].keys():
         raise ValueError("the two figures are of other groups, so that they are no pairs")
-    one, other = ({"value": f["value"], **f["without"]} for f in (one, other))
-    apart = {name: _number(one[name]) - _number(other[name]) for name in one}
-    return group_interval(apart.pop("value"), apart)
+    without = {name: _number(left) - _number(other["without"][name]) for name, left in one["without"].items()}
+    return group_interval(_number(one["value"]) - _number(other["value"]), without)
 
 
 def told(interval: Mapping) -> str:

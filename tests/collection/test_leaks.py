@@ -140,6 +140,19 @@ def test_none_is_invented_among_unrelated_slides(sample, tmp_path):
     assert set(rows.status[rows.what == "sections"]) <= {"suspected"}
 
 
+def test_shallow_spots_are_no_twins_by_chance(tmp_path):
+    """Spots of ones and twos, as bins of Visium HD have, often have the same counts if genes' names do not count."""
+    for name in ("A", "B"):
+        write_slide(tmp_path / "root", name, "ST", side=5, seed=ord(name), meta={"pmid": str(ord(name))})
+        rng, rows = np.random.default_rng(ord(name)), []
+        for i in range(25):
+            counts = np.array([0] * 90 + [2] * (i % 10) + [1] * (310 - i % 10))
+            rows.append([f"{name}_{i // 5}x{i % 5}", *rng.permutation(counts).tolist()])
+        genes = [f"{name}{k}" for k in range(400)]
+        write_csv(tmp_path / f"root/ST/gene_exp/{name}_count.csv", [["", *genes], *rows])
+    assert not len(stimage.leaks(split(tmp_path, A="train", B="test"), tmp_path / "root", content="counts"))
+
+
 def test_studies_and_patients(sample, tmp_path):
     one, other = "Human_Breast_Sample1_ST_A1", "Human_Breast_Sample1_ST_B1"
     path = split(tmp_path, **{one: "train", other: "test", SPOTS: "val"})

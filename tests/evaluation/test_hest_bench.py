@@ -1,6 +1,7 @@
 """HEST-Benchmark from a folder in its layout, against a plain scikit-learn program after HEST's steps."""
 
 import json
+import shutil
 from pathlib import Path
 
 import anndata
@@ -137,6 +138,13 @@ def test_folders_that_are_none(tmp_path):
     error("lacks 1 of the task's 2 genes: NOPE")
     (tmp_path / "bench/IDC/var_50genes.json").write_text("[]")
     error("cannot be read as a list of genes")
+    write_bench(tmp_path / "bench")
+    splits = tmp_path / "bench/IDC/splits"
+    shutil.copy(splits / "train_0.csv", splits / "train_0 (1).csv")
+    error(r"has train_0 \(1\).csv, .* as folds; expected train_0.csv")
+    (splits / "train_0 (1).csv").unlink()
+    (splits / "train_0.csv").write_text((splits / "train_0.csv").read_text().replace("INT", "../../INT", 1))
+    error(r"train_0.csv: '../../INT.' is no slide name")
     write_bench(tmp_path / "bench")
     (tmp_path / "bench/IDC/patches/INT2.h5").unlink()
     error("sample INT2: there is no .*INT2.h5")

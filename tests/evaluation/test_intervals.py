@@ -84,6 +84,8 @@ def test_a_value_a_group_has_students_interval():
     apart, want = paired_difference(found, other), ttest_1samp(values - values[::-1] ** 2, 0).confidence_interval()
     assert (apart["low"], apart["high"]) == pytest.approx((want.low, want.high))
     assert told(apart).endswith("(8 groups)")
+    odd = [mean_interval(some, ["value", *"bcdefgh"]) for some in (values, values[::-1] ** 2)]
+    assert paired_difference(*odd)["high"] == pytest.approx(want.high)  # whatever a group is called
 
 
 def test_too_few_groups_to_tell():

@@ -114,6 +114,14 @@ def test_files_that_are_no_task(sample, tmp_path, old, new, message):
         read_task_file("nowhere")
 
 
+@pytest.mark.parametrize("option", ["pannel", "out"])
+def test_options_that_the_job_does_not_take_are_told_before_embedding(sample, tmp_path, option):
+    (tmp_path / "bad.yaml").write_text(PREDICTION.replace("panel", option))
+    with pytest.raises(DataError, match=f"task bad: options: {option} is not known to the job predict; there are prot"):
+        stimage.benchmark_root(sample, "clip", tmp_path / "out", tmp_path / "bad.yaml")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_root_needs_tasks(sample, tmp_path, capsys):
     assert stimage.show_tasks(sample, "stimage-bench").values.tolist() == [["stimage-bench", "none", 0, 0, 0]]
     with pytest.raises(DataError, match="has no unit of the task stimage-bench"):

@@ -50,7 +50,7 @@ class JsonCells:
             yield
         except DataError:
             raise
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
+        except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             raise DataError(f"{self.path}: {what} is none of {WANTED} ({one_line(error)})") from None
 
     def _feature(self, geometry: Mapping, properties: Mapping, name: Any) -> None:
@@ -124,7 +124,7 @@ def read_json(path: Path) -> Found:
         cut = "is cut off" if ended else "is no JSON"
         where = f"at character {error.pos:,} of {len(error.doc):,}: {error.msg}"
         raise DataError(f"{path}: {cut} ({where}); get the file anew") from None
-    except (OSError, MemoryError, RecursionError, UnicodeDecodeError) as error:
+    except (OSError, MemoryError, RecursionError, ValueError) as error:  # ValueError: no UTF-8, or endless digits
         raise unreadable(path, error, f"is no JSON ({one_line(error)})") from None
 
 

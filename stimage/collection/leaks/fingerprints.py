@@ -14,6 +14,7 @@ from stimage.slides.images.views import read_views, whole
 from stimage.slides.spots import Spots, open_spots
 
 FEW, MANY = 20, 300  # genes with a count: spots of fewer look alike by chance, with their genes' names and without
+VARIED = 12  # different counts of a spot: without genes' names, spots of mostly ones and twos look alike by chance
 SIDE = 16  # pixels of a patch's picture
 KEPT = 64  # patches of a slide, those of most contrast
 READ = 4000  # patches read of a slide
@@ -53,7 +54,7 @@ def counts_print(slide: Slide) -> CountsPrint:
         values = np.ascontiguousarray(rows.values, np.float64)
         told, sizes = _mixed(values.view(np.uint64)), np.diff(rows.indptr)
         digests.append(_sums(_mixed(told ^ named[rows.columns]), rows.indptr)[sizes >= FEW])
-        profiles.append(_sums(told, rows.indptr)[sizes >= MANY])
+        profiles.append(_sums(told, rows.indptr)[(sizes >= MANY) & (_different(values, sizes) >= VARIED)])
         totals += np.bincount(rows.columns, values, len(named))
     genes, own = np.unique(named, return_inverse=True)
     of_spots, of_profiles = (np.unique(np.concatenate(some)) for some in (digests, profiles))
@@ -116,6 +117,15 @@ def _mixed(x: np.ndarray) -> np.ndarray:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))
+
+
+def _different(values: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return how many different values each row has, of rows one after another."""
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    values = values[np.lexsort((values, row))]
+    first = np.ones(len(values), bool)
+    first[1:] = (values[1:] != values[:-1]) | (row[1:] != row[:-1])
+    return np.bincount(row[first], minlength=len(sizes))
 
 
 def _sums(values: np.ndarray, indptr: np.ndarray) -> np.ndarray:

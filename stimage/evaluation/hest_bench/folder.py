@@ -15,6 +15,7 @@ from stimage.core.tables import read_table
 from stimage.slides.counts.count_file import read_genes, rows_at
 from stimage.slides.counts.hdf5_layout import opened
 from stimage.slides.counts.row_index import kept_index
+from stimage.slides.names import check_name
 
 GENES = "var_50genes.json"
 COLUMNS = ("sample_id", "patches_path", "expr_path")
@@ -88,9 +89,10 @@ def read_task(folder: Path, name: str, genes: str = GENES) -> BenchTask:
         panel = tuple(map(str, named))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{task / genes}: cannot be read as a list of genes ({one_line(error)})") from None
-    numbers = sorted(int(path.stem.partition("_")[2]) for path in (task / "splits").glob("train_*.csv"))
-    if numbers != list(range(len(numbers))) or not numbers:
-        raise DataError(f"{task / 'splits'}: has the folds {numbers}; expected train_0.csv, train_1.csv and so on")
+    files = sorted(path.name for path in (task / "splits").glob("train_*.csv"))
+    numbers = range(len(files))
+    if not files or {*files} != {f"train_{k}.csv" for k in numbers}:
+        raise DataError(f"{task / 'splits'}: has {shown(files)} as folds; expected train_0.csv, train_1.csv and so on")
     folds = [BenchFold(*(_samples(task, f"{part}_{k}.csv") for part in ("train", "test"))) for k in numbers]
     return BenchTask(name, panel, tuple(folds))
 
@@ -101,6 +103,7 @@ def _samples(task: Path, file: str) -> tuple[BenchSample, ...]:
     if not found:
         raise DataError(f"{path}: names no sample")
     for one in found:
+        check_name(one.name, str(path))
         for missing in (one.patches, one.expression):
             if not missing.is_file():
                 raise DataError(f"{path}: sample {one.name}: there is no {missing}; download the task again")

@@ -2,13 +2,14 @@
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tqdm import tqdm
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, shown
 from stimage.core.files import write_text
 from stimage.core.results import RESULTS, as_json, read_results
 from stimage.evaluation.embedding import MARKER
@@ -23,6 +24,7 @@ from stimage.jobs.roots import Root, open_root, open_unpublished
 
 RUNS: dict[str, Callable] = {"predict": predict, "predict_dealt": predict_dealt, "probe": probe}
 ASKED = "asked.json"
+OURS = ("root", "embeddings", "out", "progress")  # arguments of jobs that no task may set
 COLUMNS = ("task", "unit", "slides", "encoder", "figure", "value", "low", "high", "groups", "results")
 UNIT_COLUMNS = ("task", "unit", "slides", "studies", "spots")
 
@@ -117,6 +119,8 @@ def benchmark_root(
     if none := [name for name, own in units.items() if not own]:
         raise DataError(f"{root.location}: has no unit of the task {none[0]}: too few slides or studies; stimage tasks "
                         "tells what tasks are of")  # fmt: skip
+    for task in read:
+        _check_options(task)
     work = [(task, unit) for task in read for unit in units[task.name]]
     every = list(dict.fromkeys(one.name for _, unit in work for one in unit.slides))
     rows, hidden = [], None if progress is None else not progress
@@ -132,6 +136,14 @@ def benchmark_root(
         for name, figure in task.baselines.items():
             rows.append((task.name, unit.name, len(unit.slides), name, *_figure(task, figure, place), str(place)))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _check_options(task: Task) -> None:
+    """Refuse, before anything is embedded, options that the task's job does not take."""
+    known = [name for name in signature(RUNS[task.job]).parameters if name not in OURS]
+    if strange := [name for name in task.options if name not in known]:
+        raise DataError(f"task {task.name}: options: {shown(strange)} is not known to the job {task.job}; there are "
+                        f"{', '.join(known)}")  # fmt: skip
 
 
 def _score(root: Root, task: Task, unit: Unit, embeddings: Path, place: Path) -> None:
