@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 import stimage
 from stimage.core.errors import DataError
 from stimage.evaluation.hest_bench.saving import verify_predictions
+from stimage.jobs.benchmarks.tabulating import above_first, by_task
 from tests.evaluation.scripts import run
 from tests.roots import write_csv
 
@@ -162,3 +163,16 @@ def test_the_table_of_many_tasks_has_paired_differences(tmp_path, capsys):
     lines = (tmp_path / "o/benchmark.csv").read_text().splitlines()
     assert lines[0] == "head,encoder,T0,T1,T2,T3,T4,T5,mean" and lines[1].startswith("ridge,colour,")
     assert "colour" in (tmp_path / "o/benchmark.tex").read_text()
+
+
+def test_an_encoder_that_says_nothing_is_last_and_paired_where_it_is_known():
+    rows = [(f"T{k}", "ridge", encoder, np.nan if encoder == "b" and k == 0 else 0.1 * k + 0.2 * (encoder == "c"), 0.0)
+            for k in range(8) for encoder in "bac"]  # fmt: skip
+    found = pd.DataFrame(rows, columns=["task", "head", "encoder", "pearson", "std"])
+    assert [line[1] for line in by_task(found)[1:]] == ["c", "a", "b"]
+    lines = {line[1]: line[3:] for line in above_first(found, "a")[1:]}
+    assert lines["c"] == ["+0.200", "0.200 to 0.200 (8 groups)"]
+    assert lines["b"] == [
+        "+0.000",
+        "0.000 to 0.000 (7 groups)",
+    ]

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stimage.evaluation.tables.comparing import compare_results
 from stimage.evaluation.tables.forms import Score, score_cell
-from stimage.scores.intervals import mean_interval, paired_difference, told
+from stimage.scores.intervals import mean_interval, told
 
 
 def by_task(found: pd.DataFrame) -> list[list[str]]:
@@ -24,7 +24,7 @@ def by_task(found: pd.DataFrame) -> list[list[str]]:
         of = rows.set_index("task")
         cells = [f"{of.pearson[task]:.3f} ± {of['std'][task]:.3f}" for task in tasks]
         mean = float(np.mean(of.pearson[tasks].to_numpy(float)))
-        lines.append((str(head), -mean, [str(head), str(encoder), *cells, f"{mean:.3f}"]))
+        lines.append((str(head), np.nan_to_num(-mean, nan=np.inf), [str(head), str(encoder), *cells, f"{mean:.3f}"]))
     return [["head", "encoder", *tasks, "mean"], *(line for *_, line in sorted(lines, key=lambda it: it[:2]))]
 
 
@@ -62,8 +62,7 @@ def _differences(found: pd.DataFrame, first: str) -> Iterator[list[str]]:
     for head, rows in found.groupby("head"):
         of = {str(encoder): some.set_index("task").pearson.astype(float) for encoder, some in rows.groupby("encoder")}
         tasks = of[first].index.tolist()
-        base = mean_interval(of[first].to_numpy(), tasks)
         for encoder, r in of.items():
             if encoder != first:
-                apart = paired_difference(mean_interval(r[tasks].to_numpy(), tasks), base)
+                apart = mean_interval((r - of[first])[tasks].to_numpy(), tasks)  # of the tasks that are known of both
                 yield [str(head), encoder, first, f"{apart['value']:+.3f}", told(apart)]
