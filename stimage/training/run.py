@@ -232,7 +232,7 @@ class Run:
             accelerator.log({"train/loss": loss, "train/lr": self.schedule.get_last_lr()[0]}, step=self.progress.step)
         every, (epoch, step) = settings.run.validate_steps, divmod(self.progress.step, self.steps_per_epoch)
         if every and step and self.progress.step % every == 0:  # after an epoch it is done anyway
-            self._validate(round(epoch + step / self.steps_per_epoch, 3))
+            self._validate(round(epoch + step / self.steps_per_epoch, 6))
         return loss
 
     def _save(self) -> None:
