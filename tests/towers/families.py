@@ -1,8 +1,11 @@
 """Tiny checkpoints of image encoders' families, and one step of tuning them."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
 import torch
+from packaging.version import Version
 
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.tuning.lora import merged
@@ -21,6 +24,8 @@ def write_encoder(kind: str, folder: Path) -> Path:
     """Save a tiny encoder of a family of transformers with random weights, and its image processor."""
     import transformers as hf
 
+    if Version(hf.__version__) < Version("5.20") and find_spec("torchvision") is None:
+        pytest.skip("transformers before 5.20 reads no image processor without torchvision")
     made = {  # layers of a ConvNeXt add a millionth at first, unless told otherwise
         "clip": lambda: hf.CLIPVisionModelWithProjection(hf.CLIPVisionConfig(**TOWER, projection_dim=16)),
         "siglip": lambda: hf.SiglipVisionModel(hf.SiglipVisionConfig(**TOWER)),
