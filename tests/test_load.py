@@ -1,6 +1,7 @@
 """`stimage_1k4m.load`: the same as `load_dataset`, through public parts of datasets; and what it says."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,16 +91,26 @@ def test_arguments_that_cannot_be_are_refused(tiny):
             stimage_1k4m.load("ST", tiny / "meta", streaming=streaming)
 
 
-@pytest.mark.parametrize("processes", [None, 2])
 @pytest.mark.parametrize("load", [stimage_1k4m.load, lambda _, root, **options: by_name(root, **options)])
-def test_an_error_is_the_datas_own(two, tmp_path, load, processes):
-    counts = two / "ST/gene_exp/Slide_B_count.csv"
-    text = counts.read_text().replace("Slide_B_1x1,", "Slide_B_1x1,x", 1)
-    counts.write_text(text)
+def test_an_error_is_the_datas_own(two, tmp_path, load):
+    spoil(two)
     with pytest.raises(DataError, match=r"Slide_B_count.csv: .*Slide_B_1x1"):
-        load("ST", two, streaming=False, num_proc=processes, cache_dir=str(tmp_path / "cache"))
+        load("ST", two, streaming=False, cache_dir=str(tmp_path / "cache"))
     with pytest.raises(DataError, match=r"Slide_B_count.csv: .*Slide_B_1x1"):
         list(load("ST", two, streaming=True))
+
+
+def test_an_error_of_several_processes_is_the_datas_own(two, tmp_path):
+    spoil(two)
+    prepare = f"import stimage_1k4m; stimage_1k4m.load('ST', {str(two)!r}, streaming=False, num_proc=2)"
+    done = python(prepare, HF_HOME=str(tmp_path / "home"))  # its own: datasets forks it
+    assert done.returncode and re.search(r"Slide_B_count.csv: .*Slide_B_1x1", done.stderr)
+
+
+def spoil(root: Path) -> None:
+    """Put a letter into a count of Slide_B."""
+    counts = root / "ST/gene_exp/Slide_B_count.csv"
+    counts.write_text(counts.read_text().replace("Slide_B_1x1,", "Slide_B_1x1,x", 1))
 
 
 def test_what_else_goes_wrong_while_preparing_is_said(two, tmp_path, monkeypatch):

@@ -140,7 +140,7 @@ def test_the_data_set_follows_the_folder(hub, root, tmp_path):
     assert push(hub, root, tmp_path / "out").returncode == 0  # with the Visium slide
     new = on_hub(hub)
     added = "data/Visium/train/Slide_V-00000-of-00001.parquet"
-    assert set(new) == {*old, added} and len(hub.requests("PUT")) == puts + 3  # and the tables of slides and genes
+    assert set(new) == {*old, added} and len(hub.requests("PUT")) == puts + 4  # and three tables
     shards = [path for path in old if path.startswith("data/")]
     assert len(shards) == 4 and all(new[path] == old[path] for path in shards)
 

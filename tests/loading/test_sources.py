@@ -3,6 +3,7 @@
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from inspect import signature
+from types import SimpleNamespace
 
 import pyarrow.parquet as pq
 import pytest
@@ -71,9 +72,11 @@ def test_two_readers_at_once_name_their_own_files(tmp_path):
         shard.write_bytes(bytes(data if damage == "page" else data[:-100]))
         parts.append(shard)
 
+    encoder = SimpleNamespace(image_size=8, genes=None, columns=["image"])
+
     def message(k: int) -> str:
         source = open_source(str(tmp_path / f"{k}/out"))
-        (_, error), *_ = SlideBatches(source, source.slides(), 4, 8)
+        (_, error), *_ = SlideBatches(source, source.slides(), 4, encoder)
         return str(error)
 
     def message_of_batches(k: int) -> str:

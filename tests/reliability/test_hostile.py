@@ -187,7 +187,8 @@ def test_the_code_reads_no_pickles_and_makes_no_yaml_objects():
                  " eval(", "read_pickle", "joblib.load", "shell=True"):  # fmt: skip
         assert not [path for path in code if word in path.read_text()], word
     trusting = re.compile(r"trust_remote_code\W+True(?!\W+trust-remote-code)")  # but in messages: a user reads it first
-    assert not [path for path in code if trusting.search(path.read_text())]
+    told = {"results.py", "saving.py"}  # what cards tell strangers of a model's own code
+    assert not [path for path in code if path.name not in told and trusting.search(path.read_text())]
 
 
 def test_the_page_escapes_what_it_shows(tmp_path):

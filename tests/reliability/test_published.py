@@ -1,6 +1,7 @@
 """A published folder of which one file is damaged: read by embedding, batches and training, and built again."""
 
 import shutil
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -77,11 +78,12 @@ def of_batches(batches) -> dict[str, tuple]:
 @some(60, 0.5)
 def test_embedding_reads_shards(folder, fault):
     path = folder / READ[fault.kind]
+    encoder = SimpleNamespace(image_size=10, genes=None, columns=["image"])
 
     def read():
         source = sources.open_source(str(folder))
         batches = []
-        for _, batch in SlideBatches(source, source.slides(), 64, 10):
+        for _, batch in SlideBatches(source, source.slides(), 64, encoder):
             if isinstance(batch, DataError):
                 raise batch
             batches += [batch] * (batch is not None)

@@ -10,7 +10,7 @@ from stimage.cells.reading.outlines import Found, Outlines
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.extras import needs
 
-NUMPY, PICKLED = b"\x93NUMPY", "np.save('labels.npy', np.load(FILE, allow_pickle=True).item()['masks'])"
+NUMPY = b"\x93NUMPY"
 TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ROWS = 1024  # whose labels are counted at a time
 
@@ -45,14 +45,15 @@ def _labels(path: Path) -> np.ndarray:
         head = file.read(8)
     try:
         if head.startswith(NUMPY):
-            return np.load(path, mmap_mode="r")
+            return np.lib.format.open_memmap(path, mode="r")
         try:
             return tifffile.memmap(path, mode="r")
         except ValueError:  # it is compressed, or in tiles
             return tifffile.imread(path)
     except Exception as error:
         if "Python objects" in str(error):  # which would be run as code
-            raise DataError(f"{path}: is a dictionary, as Cellpose's _seg.npy is; save its masks: {PICKLED}") from None
+            raise DataError(f"{path}: is a dictionary, as Cellpose's _seg.npy is; save its masks: by np.save, the "
+                            "dictionary's 'masks' alone") from None  # fmt: skip
         raise unreadable(path, error, f"is damaged or cut off ({one_line(error)})") from None
 
 
