@@ -147,7 +147,7 @@ def test_the_data_set_follows_the_folder(hub, root, tmp_path):
     assert push(hub, root, tmp_path / "other", "--slides", "Slide_0", "Slide_V").returncode == 0  # another folder
     local = {str(path.relative_to(tmp_path / "other")) for path in (tmp_path / "other").rglob("*") if path.is_file()}
     assert set(on_hub(hub)) == {path for path in local if not path.startswith(".")}
-    assert len(on_hub(hub)) == 2 + 4
+    assert len(on_hub(hub)) == 2 + 5
 
 
 def test_a_push_that_cannot_be_ends_before_the_work(hub, root, tmp_path):
