@@ -29,8 +29,8 @@ def save_towers(
 ) -> None:
     """Save towers into a folder.
 
-    `transformers.AutoModel` loads the model, of genes with ``trust_remote_code=True``. An image encoder that is not
-    CLIP's, whose weights transformers finds in the model itself, is in the folder ``image_tower``, too, as its own
+    `transformers.AutoModel` loads the model, of genes where ``trust_remote_code`` is allowed. An image encoder that is
+    not CLIP's, whose weights transformers finds in the model itself, is in the folder ``image_tower``, too, as its own
     library loads it; but for timm's ``features_only``, of which timm loads whole networks alone.
 
     Parameters
