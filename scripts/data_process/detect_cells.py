@@ -7,8 +7,7 @@ takes. Nuclei have no class. Their centres, outlines, areas, ellipticity, haemat
 import argparse
 
 import stimage
-from stimage.cli.options import add_filters, add_scale, counted, positive, root_of, run
-from stimage.slides.images.reader import MAX_IMAGE_PIXELS
+from stimage.cli.options import add_filters, add_image_limit, add_scale, counted, root_of, run
 
 
 def main() -> None:
@@ -24,9 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("root", help="a folder laid out as the data set")
     add_filters(parser)
     add_scale(parser)
-    parser.add_argument(
-        "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
-    )
+    add_image_limit(parser)
     return parser.parse_args()
 
 

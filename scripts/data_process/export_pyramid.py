@@ -9,9 +9,8 @@ import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_filters, add_scale, counted, positive, root_of, run
+from stimage.cli.options import add_filters, add_image_limit, add_scale, counted, positive, root_of, run
 from stimage.slides.images.pyramid import COMPRESSIONS
-from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 
 
 def main() -> None:
@@ -33,9 +32,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--quality", type=positive, default=90, help="of jpeg, 1 to 100 (%(default)s)")
     parser.add_argument("--ome", action="store_true", help="describe the image by OME-XML, with the smaller levels as "
                         "sub-pages, as Bio-Formats reads it: SLIDE.ome.tif")  # fmt: skip
-    parser.add_argument(
-        "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
-    )
+    add_image_limit(parser)
     parser.add_argument("--out", type=Path, default=Path("out/pyramids"), help="folder to write (%(default)s)")
     return parser.parse_args()
 

@@ -11,8 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_scale, counted, positive, root_of, run
-from stimage.slides.images.reader import MAX_IMAGE_PIXELS
+from stimage.cli.options import add_image_limit, add_scale, counted, root_of, run
 
 
 def main() -> None:
@@ -37,9 +36,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--drop-broken", action="store_true", help="leave out cells whose outline is broken")
     parser.add_argument("--unchecked", action="store_true", help="take cells wherever they lie")
     add_scale(parser)
-    parser.add_argument(
-        "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
-    )
+    add_image_limit(parser)
     return parser.parse_args()
 
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import stimage
 from stimage import collection, figures
-from stimage.cli.options import add_scale, positive, root_of, run
+from stimage.cli.options import add_image_limit, add_scale, root_of, run
 from stimage.slides.catalog import ON_MISMATCH, Filters
-from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.spots import Spots, open_spots
 
 
@@ -18,9 +17,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/show_spots"), help="folder for SLIDE.png (%(default)s)")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with spots that do not "
                         "have a place, an image and counts: stop, or leave them out (%(default)s)")  # fmt: skip
-    parser.add_argument(
-        "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
-    )
+    add_image_limit(parser)
     add_scale(parser)
     parser.set_defaults(splits="none")  # no split is shown, so a table of them that lacks a slide is no error
     args = parser.parse_args()

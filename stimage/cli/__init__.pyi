@@ -5,6 +5,7 @@ from .evaluation import add_seen as add_seen
 from .evaluation import labelled_of as labelled_of
 from .options import add_dealing as add_dealing
 from .options import add_filters as add_filters
+from .options import add_image_limit as add_image_limit
 from .options import add_naming as add_naming
 from .options import add_reading as add_reading
 from .options import add_scale as add_scale

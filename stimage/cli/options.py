@@ -119,7 +119,12 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
                        help="spots that the coord file, the count file and the image do not all have: stop, or leave "
                        "them out (%(default)s)")  # fmt: skip
-    group.add_argument(
+    add_image_limit(group)
+
+
+def add_image_limit(parser: argparse._ActionsContainer) -> None:
+    """Add the number of pixels above which an image is refused."""
+    parser.add_argument(
         "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
     )
 
