@@ -1,6 +1,7 @@
 """Roots to test on: a made sample, a tiny one to damage, and the real slides where STIMAGE_REAL names their folder."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -22,6 +23,12 @@ settings.register_profile(  # the same cases each time, however slow the machine
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True)
+def _sigterm_ends_a_process() -> None:
+    """Forget what an earlier test does on SIGTERM: a forked process that keeps it does not end when datasets asks."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

@@ -96,12 +96,17 @@ def read_record(record: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If it has none.
+        If it has none, or one group without the others.
     """
-    known = RENAMED | SHORT
-    if isinstance(record, Mapping) and all(isinstance(record.get(group), Mapping) for group in GROUPS):
+    if not isinstance(record, Mapping):
+        raise ValueError("is no table of settings")
+    grouped = [group for group in GROUPS if isinstance(record.get(group), Mapping)]
+    if grouped and grouped != list(GROUPS):
+        raise ValueError(f"has the groups {grouped}, not {list(GROUPS)}")
+    if grouped:
         return flat({group: record[group] for group in GROUPS})
-    found = {known[name]: value for name, value in record.items() if name in known} if isinstance(record, dict) else {}
+    known = RENAMED | SHORT
+    found = {known[name]: value for name, value in record.items() if name in known}
     if not found:
         raise ValueError("has no settings")
     return found
