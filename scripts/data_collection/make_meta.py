@@ -37,7 +37,7 @@ def main() -> int:
     if meta.unknown and not args.allow_unknown:
         print(f"{args.out} is not written; say what is missing, or pass --allow-unknown", file=sys.stderr)
         return 1
-    write_meta(meta.rows, args.out)
+    write_meta(meta.rows, args.out, args.tissue_raw)
     print(f"{counted(len(meta.rows), 'slide')}: {args.out}")
     return 0
 
@@ -72,6 +72,8 @@ def parse_arguments() -> argparse.Namespace:
                         "species, tissue, title, abstract, keywords")  # fmt: skip
     parser.add_argument("--maps", type=Path, default=SHIPPED, metavar="FOLDER",
                         help="species.csv, tissues.csv and tissue_of_study.csv (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--tissue-raw", action="store_true",
+                        help="add the column tissue_raw: the tissue in the sources' words")  # fmt: skip
     parser.add_argument("--allow-unknown", action="store_true", help="leave cells empty that nothing tells")
     parser.add_argument("--out", type=Path, help="the file to write (default: ROOT/meta/meta_all_gene.csv)")
     parser.add_argument("--check", type=Path, metavar="META", help="hold this meta file against the maps")

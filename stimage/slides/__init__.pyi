@@ -88,6 +88,7 @@ from .matching import match_spots as match_spots
 from .matching import unique_ids as unique_ids
 from .meta_file import META_COLUMNS as META_COLUMNS
 from .meta_file import META_FILE as META_FILE
+from .meta_file import RAW_COLUMN as RAW_COLUMN
 from .meta_file import SCALE_COLUMNS as SCALE_COLUMNS
 from .meta_file import MetaRow as MetaRow
 from .meta_file import find_meta as find_meta

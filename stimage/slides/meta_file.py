@@ -36,9 +36,11 @@ class MetaRow:
     gene_num: str = ""
     um_per_px: str = ""
     um_per_px_source: str = ""
+    tissue_raw: str = ""
 
 
-META_COLUMNS = tuple(f.name for f in fields(MetaRow))
+RAW_COLUMN = "tissue_raw"  # what the sources call the tissue; only a file that is asked for it has the column
+META_COLUMNS = tuple(f.name for f in fields(MetaRow) if f.name != RAW_COLUMN)
 SCALE_COLUMNS = META_COLUMNS[-2:]  # which only files with a scale have
 
 

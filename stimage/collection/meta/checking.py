@@ -9,7 +9,7 @@ from stimage.collection.meta.publications import TEXTS, involves_cancer
 from stimage.core.errors import DataError
 from stimage.core.tables import Row, read_table
 from stimage.slides.catalog import TECHS
-from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS
+from stimage.slides.meta_file import META_COLUMNS, RAW_COLUMN, SCALE_COLUMNS
 from stimage.slides.names import fold_name
 from stimage.slides.scale.given import read_um_per_px
 
@@ -41,9 +41,10 @@ def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
     Raises
     ------
     DataError
-        If the file is no table with exactly the data set's columns, and those of a scale if it has one.
+        If the file is no table with exactly the data set's columns, and, where it has them, those of a scale and
+        tissue_raw.
     """
-    rows = read_table(path, META_COLUMNS[: -len(SCALE_COLUMNS)], META_COLUMNS, by_hand=True)[1]
+    rows = read_table(path, META_COLUMNS[: -len(SCALE_COLUMNS)], (*META_COLUMNS, RAW_COLUMN), by_hand=True)[1]
     differences, first = [], {}
     for row in rows:
         name = row.told("slide")

@@ -6,27 +6,32 @@ the way; here only the lines that say what a sample is are looked at, in one pas
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
 from stimage.core.errors import DataError
 from stimage.core.tables import Row, read_lines, read_table
 
-ORGAN_FIELDS = ("tissue", "organ")  # of the characteristics; the first that a sample has
+ORGAN_FIELDS = ("tissue", "organ")  # of the characteristics
 KINDS = "a series matrix (GSE…_series_matrix.txt), a SOFT family file (GSE…_family.soft) or an exported table"
 ACCESSION = ("accession", "geo_accession", "gsm", "gse")
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A GEO sample: its series, Latin names of its organisms, and what its tissue (or organ) field says."""
+    """A GEO sample: its series, Latin names of its organisms, and what its fields tissue and organ say."""
 
     gsm: str
     series: tuple[str, ...]
     organisms: tuple[str, ...]
     tissues: tuple[str, ...]
+    organs: tuple[str, ...]
     source: str
+
+    def told(self, first: str = "tissue") -> tuple[str, ...]:
+        """Return what the field ``first`` says, or the other one of `ORGAN_FIELDS` where that says nothing."""
+        return (self.organs or self.tissues) if first == "organ" else (self.tissues or self.organs)
 
 
 @dataclass(frozen=True)
@@ -54,10 +59,9 @@ class Geo:
                 raise DataError(f"{record.source}: {record.gse} differs from {old.source}; pass one of the files")
             return
         old = self.samples.setdefault(record.gsm, record)
-        if (old.organisms, old.tissues) != (record.organisms, record.tissues):
+        if replace(record, series=old.series, source=old.source) != old:
             raise DataError(f"{record.source}: {record.gsm} differs from {old.source}; pass one of the files")
-        series = tuple(dict.fromkeys(old.series + record.series))
-        self.samples[record.gsm] = Sample(old.gsm, series, old.organisms, old.tissues, old.source)
+        self.samples[record.gsm] = replace(old, series=tuple(dict.fromkeys(old.series + record.series)))
 
 
 Attributes = Mapping[str, list[str]]  # what follows "!Sample_" or "!Series_" → the values, in the file's order
@@ -157,20 +161,21 @@ def _record(accession: str, attributes: Attributes, source: str) -> Sample | Ser
     if re.fullmatch(r"GSM\d+", accession):
         organisms = chain(*(attributes.get(f"organism_ch{channel}", ()) for channel in (1, 2)))
         series = tuple(attributes.get("series_id", ()))
-        return Sample(accession, series, _distinct(organisms), _tissues(attributes), source)
+        return Sample(accession, series, _distinct(organisms), *_organ_fields(attributes), source)
     if re.fullmatch(r"GSE\d+", accession):
         pmids = " ".join(attributes.get("pubmed_id", ()))
         return Series(accession, attributes.get("title", [""])[0], _distinct(re.findall(r"\d+", pmids)), source)
     raise DataError(f"{source}: {accession!r} is no accession of a sample (GSM…) or a series (GSE…); expected {KINDS}")
 
 
-def _tissues(attributes: Attributes) -> tuple[str, ...]:
+def _organ_fields(attributes: Attributes) -> list[tuple[str, ...]]:
+    """Return what each of `ORGAN_FIELDS` says."""
     found = {}
     for channel in (1, 2):
         for entry in attributes.get(f"characteristics_ch{channel}", ()):
             key, _, value = entry.partition(":")
             found.setdefault(key.strip().lower(), []).append(value.strip())
-    return _distinct(next((found[key] for key in ORGAN_FIELDS if key in found), ()))
+    return [_distinct(found.get(key, ())) for key in ORGAN_FIELDS]
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:

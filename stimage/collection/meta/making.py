@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from stimage.collection.meta.geo import Geo, Sample, Series
-from stimage.collection.meta.name_maps import SPECIES, STUDIES, TISSUES, Maps
+from stimage.collection.meta.name_maps import ALWAYS, SPECIES, STUDIES, TISSUES, Maps, StudyTissue
 from stimage.collection.meta.publications import TEXTS, Publication, involves_cancer, joined
 from stimage.collection.meta.slide_table import SlideEntry
 from stimage.core.access import OPEN
@@ -17,7 +17,7 @@ from stimage.core.tables import csv_text, read_table
 from stimage.slides.catalog import Slide, read_catalog
 from stimage.slides.coordinates import read_coordinates
 from stimage.slides.counts.count_file import index_rows, read_genes
-from stimage.slides.meta_file import META_COLUMNS, SCALE_COLUMNS, MetaRow, find_meta
+from stimage.slides.meta_file import META_COLUMNS, RAW_COLUMN, SCALE_COLUMNS, MetaRow, find_meta
 from stimage.slides.names import fold_name
 
 
@@ -93,13 +93,15 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
     return replace(_collect(rows), absent=absent)
 
 
-def write_meta(rows: Iterable[MetaRow], path: str | Path) -> None:
+def write_meta(rows: Iterable[MetaRow], path: str | Path, tissue_raw: bool = False) -> None:
     """Write a meta file as the data set's, every cell quoted; it appears whole or not at all.
 
-    The data set's has no scales; their columns are written where a slide has one.
+    The data set's has no scales; their columns are written where a slide has one. With ``tissue_raw``, a last column
+    has what the sources call the tissue.
     """
     rows = list(rows)
     columns = META_COLUMNS if any(row.um_per_px for row in rows) else META_COLUMNS[: -len(SCALE_COLUMNS)]
+    columns += (RAW_COLUMN,) if tissue_raw else ()
     cells = ([getattr(row, column) for column in columns] for row in rows)
     write_text(Path(path), csv_text([columns, *cells], csv.QUOTE_ALL))
 
@@ -157,7 +159,7 @@ class _Row:
         told = not any(one.column in TEXTS for one in self.unknown)  # else the text would be judged by a part of it
         cancer = str(involves_cancer(title, abstract, keywords)) if told else ""
         row = MetaRow(entry.slide, self.species(), self.tissue(), ",".join(pmids), title, abstract, keywords, cancer,
-                      entry.tech)  # fmt: skip
+                      entry.tech, tissue_raw="; ".join(self.tissues_told()) or entry.tissue)  # fmt: skip
         return row, self.unknown
 
     def species(self) -> str:
@@ -173,19 +175,28 @@ class _Row:
             return self._note("species", f"{error.args[0]!r} is not in {self.maps.folder / SPECIES}; add it", source)
 
     def tissue(self) -> str:
-        entry, sample, studies = self.entry, self.sample, self.maps.studies
+        entry, sample, own, told = self.entry, self.sample, self.own_tissue, self.tissues_told()
         if entry.tissue:
             return self._mapped(entry.tissue, entry.source)
-        if said := studies.get(entry.gsm) or studies.get(self.gse):
-            return said
-        if not sample or not sample.tissues:
+        if own.tissue and (own.rule == ALWAYS or not told):
+            return own.tissue
+        if not sample or not told:
             advice = f"add {self.gse} to {self.maps.folder / STUDIES}" if self.gse else self._say("tissue")
             return self._note("tissue", f"{self._nothing('tissue: or organ: field')}; {advice}")
-        if len(sample.tissues) > 1:
-            names = ", ".join(map(repr, sample.tissues))
+        if len(told) > 1:
+            names = ", ".join(map(repr, told))
             advice = f"add {sample.gsm} to {self.maps.folder / STUDIES}"
             return self._note("tissue", f"{sample.gsm} has several tissues, {names}; {advice}", sample.source)
-        return self._mapped(sample.tissues[0], sample.source)
+        return self._mapped(told[0], sample.source)
+
+    @property
+    def own_tissue(self) -> StudyTissue:
+        """The rule for the sample's tissue, or its study's."""
+        return self.maps.studies.get(self.entry.gsm) or self.maps.studies.get(self.gse) or StudyTissue()
+
+    def tissues_told(self) -> tuple[str, ...]:
+        """Return what the sample says of its tissue, in GEO's words."""
+        return self.sample.told(self.own_tissue.rule) if self.sample else ()
 
     def pmids(self) -> list[str]:
         found = self.entry.pmids or (self.series.pmids if self.series else ())

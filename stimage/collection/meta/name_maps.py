@@ -9,10 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stimage.core.errors import DataError
-from stimage.core.tables import read_table
+from stimage.core.tables import Row, read_table
 
 SHIPPED = Path(__file__).parent / "maps"
 SPECIES, TISSUES, STUDIES = "species.csv", "tissues.csv", "tissue_of_study.csv"
+ALWAYS, IF_NONE, ORGAN = "", "if none", "organ"
+
+
+@dataclass(frozen=True)
+class StudyTissue:
+    """The tissue of a study's samples, by one of three rules.
+
+    Always ``tissue``; or ``tissue`` if a sample names "none"; or no ``tissue`` but what the field "organ" names.
+    """
+
+    tissue: str = ""
+    rule: str = IF_NONE
 
 
 @dataclass(frozen=True)
@@ -20,23 +32,23 @@ class Maps:
     """What the files of a maps folder say.
 
     ``species`` and ``tissues`` map what is written, in lower case, to the meta file's word, which is also mapped to
-    itself; ``studies`` maps an accession, GSE or GSM, to a tissue.
+    itself; ``studies`` maps an accession, GSE or GSM, to its tissue.
     """
 
     folder: Path
     species: dict[str, str]
     tissues: dict[str, str]
-    studies: dict[str, str]
+    studies: dict[str, StudyTissue]
 
     def species_of(self, written: Iterable[str]) -> str:
-        """Return the common name of one or more species, as "human & mouse".
+        """Return the common name of one or more species, as "human & mouse"; a text may name several, joined by & or ;.
 
         Raises
         ------
         KeyError
             With the first name that the map lacks.
         """
-        return " & ".join(sorted({self.species[_plain(name)] for text in written for name in text.split("&")}))
+        return " & ".join(sorted({self.species[_plain(name)] for text in written for name in re.split("[&;]", text)}))
 
     def tissue_of(self, written: str) -> str:
         """Return the meta file's word for a tissue; raises KeyError as `species_of` does."""
@@ -44,44 +56,67 @@ class Maps:
 
 
 def read_maps(folder: str | Path = SHIPPED) -> Maps:
-    """Read species.csv (written, species), tissues.csv (written, tissue), tissue_of_study.csv (accession, tissue).
+    """Read species.csv (written, species), tissues.csv (written, tissue) and tissue_of_study.csv (accession, tissue).
 
     Parameters
     ----------
     folder
-        The folder that has the three files; the project's own by default.
+        The folder that has the three files; the project's own by default. The third may have the columns rule, which
+        is "if none", "organ" or empty (see `StudyTissue`), and why.
 
     Raises
     ------
     DataError
-        If a file is missing, a cell is empty, a name is mapped twice, or a study's tissue is none of tissues.csv.
+        If a file is missing, a cell is empty, a name is mapped twice, a rule is unknown, or a study's tissue is none of
+        tissues.csv.
     """
     folder = Path(folder)
     tissues = _read(folder / TISSUES, "written", "tissue")
-    studies = _read(folder / STUDIES, "accession", "tissue", ("why",))
-    for accession, (tissue, source) in studies.items():
-        if not re.fullmatch(r"gs[em]\d+", accession):
-            raise DataError(f"{source}: {accession!r} is no accession; expected GSE… or GSM…")
-        if tissue not in {word for word, _ in tissues.values()}:
-            raise DataError(f"{source}: tissue {tissue!r} is none of {folder / TISSUES}; add it there")
     return Maps(
         folder,
         _with_words(_read(folder / SPECIES, "written", "species")),
         _with_words(tissues),
-        {accession.upper(): tissue for accession, (tissue, _) in studies.items()},
+        _read_studies(folder, {word for word, _ in tissues.values()}),
     )
 
 
-def _read(path: Path, key: str, word: str, more: tuple[str, ...] = ()) -> dict[str, tuple[str, str]]:
+def _read_studies(folder: Path, tissues: set[str]) -> dict[str, StudyTissue]:
+    """Return the tissue of each accession."""
+    studies = {}
+    for accession, row in _rows(folder / STUDIES, "accession", "tissue", ("rule", "why")).items():
+        tissue, rule = row.told("tissue"), _plain(row.told("rule"))
+        if not re.fullmatch(r"gs[em]\d+", accession):
+            raise DataError(f"{row.source}: {accession!r} is no accession; expected GSE… or GSM…")
+        if rule not in (ALWAYS, IF_NONE, ORGAN):
+            raise DataError(f"{row.source}: rule is {rule!r}; write {IF_NONE!r}, {ORGAN!r} or nothing")
+        if rule == ORGAN and tissue:
+            raise DataError(f"{row.source}: the rule {ORGAN!r} takes no tissue, but {tissue!r} is given; remove one")
+        if rule != ORGAN and tissue not in tissues:
+            raise DataError(f"{row.source}: tissue {tissue!r} is none of {folder / TISSUES}; add it there")
+        studies[accession.upper()] = StudyTissue(tissue, rule)
+    return studies
+
+
+def _read(path: Path, key: str, word: str) -> dict[str, tuple[str, str]]:
     """Return the word for each written name, and the line that maps it."""
     found = {}
-    for row in read_table(path, (key, word), (key, word, *more), by_hand=True)[1]:
-        name, value = _plain(row.told(key)), row.told(word)
-        if not name or not value:
-            raise DataError(f"{row.source}: {key} or {word} is empty; write both, or remove the line")
-        if name in found:
-            raise DataError(f"{row.source}: {name!r} is also in {found[name][1]}; remove one")
+    for name, row in _rows(path, key, word).items():
+        if not (value := row.told(word)):
+            raise DataError(f"{row.source}: {word} is empty; write it, or remove the line")
         found[name] = value, row.source
+    return found
+
+
+def _rows(path: Path, key: str, word: str, more: tuple[str, ...] = ()) -> dict[str, Row]:
+    """Return the row of each name in the column ``key``."""
+    found = {}
+    for row in read_table(path, (key, word), (key, word, *more), by_hand=True)[1]:
+        name = _plain(row.told(key))
+        if not name:
+            raise DataError(f"{row.source}: {key} is empty; write it, or remove the line")
+        if name in found:
+            raise DataError(f"{row.source}: {name!r} is also in {found[name].source}; remove one")
+        found[name] = row
     return found
 
 
