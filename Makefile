@@ -13,12 +13,11 @@
 # make bench-images [IMAGE=slide.png]   patches from each format of image beside its own decoder, and from a pyramid, in some 20 minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
-# make docs                 the API, from the docstrings, as pages in out/docs
+# make docs                 the documentation as a site, in out/docs; it needs no server
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 OUT ?= out
-SLIDES := $(subst /,.,$(basename $(wildcard stimage/slides/[a-z]*.py)))
 THRESHOLD ?= 25
 CASES ?= 5000
 DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sharing.py resume.py load.py columns.py dropped.py remote.py))
@@ -62,7 +61,8 @@ lint: $(VENV)/developed
 	$(BIN)/mypy
 
 docs: $(VENV)/developed
-	$(BIN)/pdoc --docformat numpy --no-show-source --output-directory $(OUT)/docs stimage stimage_1k4m $(SLIDES)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet docs $(OUT)/docs
+	@echo "open $(OUT)/docs/index.html"
 
 bench: $(VENV)/developed
 	$(BIN)/python -m benchmarks --out $(OUT)/bench

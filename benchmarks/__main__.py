@@ -23,8 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     known = [*names, GROWTH]
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=known, help=f"of {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="tiny inputs, to see that everything works")
+    page = Path("docs/background/speed.md")
     readme = "measure nothing; put the table of benchmarks.json between the marks of FILE (%(const)s)"
-    parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=Path("README.md"), help=readme)
+    parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=page, help=readme)
     args = parser.parse_args(arguments)
     out = args.out or (SMALL if args.quick else FULL)
     if args.readme:

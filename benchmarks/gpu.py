@@ -68,8 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=inf, help="begin no further way after so many minutes")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=every, default=every,
                         help=f"of {'; '.join(every)}")  # fmt: skip
+    page = Path("docs/background/speed.md")
     readme = "measure nothing; put the table of gpu.json between the marks of FILE (%(const)s)"
-    parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=Path("README.md"), help=readme)
+    parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=page, help=readme)
     args = parser.parse_args(arguments)
     if args.readme:
         return report.fill(args.readme, args.out / f"{NAME}.json", table, NAME)

@@ -33,8 +33,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--sparse-bins", type=int, nargs="*", default=SPARSE, metavar="BINS",
                         help="of slides whose counts are .h5 (600000, and 9600000 of 2 µm)")  # fmt: skip
     parser.add_argument("--genes", type=int, default=GENES, help="of the slide (%(default)s)")
+    page = Path("docs/background/speed.md")
     readme = "measure nothing; put the table of hd.json between the marks of FILE (%(const)s)"
-    parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=Path("README.md"), help=readme)
+    parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=page, help=readme)
     args = parser.parse_args(arguments)
     if args.readme:
         return report.fill(args.readme, args.out / "hd.json", name="hd")

@@ -1,7 +1,7 @@
 """Spots of histology slides with their gene expression: reading, checking, processing, training and evaluation.
 
 A function a job, on Python objects. `open_root` says once which slides are meant; all others take what it returns, or
-a path. `docs/python.md` walks through them. A function loads what it needs when it is first called.
+a path. `docs/tutorials/python.md` walks through them. A function loads what it needs when it is first called.
 """
 
 import sys

@@ -41,7 +41,8 @@ from tests.test_scripts import no_processes
 from tests.towers.checkpoints import write_clip
 
 PROJECT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (PROJECT / "docs").glob("*.md"))]
+PAGES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*.md"))
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *PAGES]
 NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/stimage-1k4m": "tester/spots"}  # other names are files
 SMALL = {"loss": {"batch_size": 16, "chunk": 8}, "run": {"epochs": 1, "workers": 0},  # of every configuration
          "data": {"patch_um": None, "patch_px": None}}  # the sample's images are too coarse  # fmt: skip
@@ -65,7 +66,7 @@ COMMANDS = ("python ", "pip ", "accelerate ", "torchrun ", "make ", "sbatch ", "
 def blocks(document: str) -> list[tuple[str, str]]:
     """Return a document's fenced blocks in order: language and text; commands in cells of a table are such, too."""
     text = (PROJECT / document).read_text(encoding="utf-8")
-    parts = re.findall(r"^```(\w*)\n(.*?)^```$|^(\|[^\n]*)$", text, re.MULTILINE | re.DOTALL)
+    parts = re.findall(r"^```([^\n`]*)\n(.*?)^```$|^(\|[^\n]*)$", text, re.MULTILINE | re.DOTALL)
     found = [(language, body) for language, body, row in parts if not row]
     for *_, row in parts:
         found += [("sh", code) for code in re.findall(r"`([^`]+)`", row) if code.startswith(COMMANDS)]
@@ -213,6 +214,6 @@ def test_messages_are_the_codes():
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 templates.add(node.value)
     rows = re.findall(
-        r"^\| `(.+?)` \|", (PROJECT / "docs/troubleshooting.md").read_text(encoding="utf-8"), re.MULTILINE
+        r"^\| `(.+?)` \|", (PROJECT / "docs/reference/messages.md").read_text(encoding="utf-8"), re.MULTILINE
     )
     assert len(rows) > 20 and not [row for row in rows if row not in templates]

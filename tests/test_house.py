@@ -57,7 +57,7 @@ def given() -> Iterator[tuple[str, ast.alias]]:
 
 def documented() -> Iterator[tuple[str, str]]:
     """Yield (module, name) of what documents and model cards import of the library."""
-    for path in (PROJECT / "README.md", *(PROJECT / "docs").glob("*.md"), HOUSE / "training/results.py"):
+    for path in (PROJECT / "README.md", *(PROJECT / "docs").rglob("*.md"), HOUSE / "training/results.py"):
         for block in re.findall(
             r'^```python\n(.*?)^```|"""\\\n(.*?)"""', path.read_text(encoding="utf-8"), re.M | re.S
         ):

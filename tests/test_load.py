@@ -17,7 +17,7 @@ from tests.roots import write_slide
 
 PROJECT = Path(__file__).parents[1]
 OLD = Version(datasets.__version__).major < 4
-TROUBLESHOOTING = " ".join((PROJECT / "docs/troubleshooting.md").read_text(encoding="utf-8").split())
+TROUBLESHOOTING = " ".join((PROJECT / "docs/reference/messages.md").read_text(encoding="utf-8").split())
 MOVED = ("datasets.packaged_modules._PACKAGED_DATASETS_MODULES", "datasets.load.PackagedDatasetModuleFactory",
          "datasets.load.DatasetModule")  # fmt: skip
 

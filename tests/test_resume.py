@@ -1,4 +1,4 @@
-"""What docs/format.md says of streams that go on in the middle, and of fewer shards than workers."""
+"""What docs/reference/format.md says of streams that go on in the middle, and of fewer shards than workers."""
 
 import json
 import logging

@@ -101,9 +101,9 @@ def finetune(
         Upload the model as this repository, each time that it is the best so far, too; a new one is private, unless
         ``public``.
     **settings
-        Settings by name, such as ``epochs=5``, ``lr=1e-5``; those of docs/training.md. ``panel`` may be a `Panel` or
-        a list of genes, too, which is written beside ``out``. A name that occurs in two groups is written in full, by
-        ``**{"group.name": value}``.
+        Settings by name, such as ``epochs=5``, ``lr=1e-5``; docs/reference/settings.md lists them. ``panel`` may be a
+        `Panel` or a list of genes, too, which is written beside ``out``. A name that occurs in two groups is written in
+        full, by ``**{"group.name": value}``.
 
     Returns
     -------

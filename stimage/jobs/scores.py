@@ -15,7 +15,7 @@ from stimage.slides.splits.splitting import SPLIT_BY, Splitting
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of embeddings; see docs/protocols.md for what each protocol gives.
+    """Scores of embeddings; see docs/reference/protocols.md for what each protocol gives.
 
     Attributes
     ----------

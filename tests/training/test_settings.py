@@ -171,7 +171,7 @@ def test_a_file_is_read_or_refused(tmp_path_factory, words):
 
 
 def test_documentation_and_help_have_all_settings():
-    page = (PROJECT / "docs/training.md").read_text(encoding="utf-8")
+    page = (PROJECT / "docs/reference/settings.md").read_text(encoding="utf-8")
     assert fill(page) == page, "run python -m stimage.training.settings.describing"
     lines = settings_help().splitlines()
     assert all(any(line.startswith(f"  {name}=") for line in lines) for name in SETTINGS)

@@ -9,7 +9,7 @@ from stimage.training.settings.fields import Setting, settings_of
 from stimage.training.settings.groups import GROUPS
 
 BEGIN, END = "<!-- settings: made by python -m stimage.training.settings.describing -->\n", "<!-- end of settings -->\n"
-DOCUMENT = Path("docs/training.md")
+DOCUMENT = Path("docs/reference/settings.md")
 
 
 def settings_help(width: int = 110) -> str:
