@@ -1,7 +1,8 @@
 """Compare many encoders on many tasks: HEST-Benchmark's own, or tasks of a root's slides; and write a table.
 
-Embeddings are made once for each encoder. The same command goes on after an interruption. OUT gets the results of each
-task and encoder, and tables with 95 % intervals and paired differences; baselines are always beside.
+First, a plan is printed: what is embedded, and about how long that takes. Embeddings are made once for each encoder.
+The same command goes on after an interruption. OUT gets the results of each task and encoder, and tables with 95 %
+intervals and paired differences. Baselines are always beside: each encoder with random weights is one of them.
 
 Of a ROOT, --tasks names what tasks.py lists, or YAML files. Of a download of MahmoodLab/hest-bench, tasks are its
 folders (IDC, PRAD …), with its own splits and genes; verify.py computes these figures again. --heads are then:
@@ -13,10 +14,11 @@ random-forest  70 trees a gene (scikit-learn's, HEST has another library's); xgb
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-import stimage
-from stimage import evaluation
-from stimage.cli.options import positive, run
+from stimage import evaluation, jobs
+from stimage.cli.options import add_filters, add_reading, add_splits, positive, root_of, run
+from stimage.cli.towers import add_patch, asked_of
 from stimage.core.files import write_text
 
 HEADS = ("ridge-pca256", "ridge", "random-forest", "xgboost")
@@ -25,17 +27,17 @@ SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 
 def main() -> None:
     args = parse_arguments()
-    how = {"batch_size": args.batch_size, "dtype": args.dtype, "progress": None}
-    if any(Path(args.root).glob("*/splits")):
-        found = stimage.benchmark(args.root, args.encoders, args.out, tasks=args.tasks, heads=args.heads,
-                                  seed=args.seed, **how)  # fmt: skip
-        scores, apart = stimage.jobs.by_task(found), stimage.jobs.above_first(found, args.encoders[0])
+    is_hest = any(Path(args.root).glob("*/splits"))
+    bench: Any = open_hest(args) if is_hest else open_root(args)
+    print(jobs.plan_words(bench.plan()), flush=True)
+    if args.plan:
+        return
+    found, names = bench.run(None), [one.name for one in bench.encoders]
+    if is_hest:
+        scores, apart = jobs.by_task(found), jobs.above_first(found, names[0])
         print("mean Pearson's r, ± standard deviation over folds:")
     else:
-        if not args.tasks:
-            raise ValueError("a root needs tasks= (--tasks): stimage tasks lists them")
-        found = stimage.benchmark_root(args.root, args.encoders, args.out, args.tasks, **how)
-        scores, apart = stimage.jobs.by_unit(found), stimage.jobs.apart_by_unit(found, args.encoders)
+        scores, apart = jobs.by_unit(found), jobs.apart_by_unit(found, names)
     for form in evaluation.TABLE_FORMATS:
         for name, table in (("benchmark", scores), ("differences", apart)):
             write_text(args.out / f"{name}{SUFFIX[form]}", evaluation.format_table(table, form))
@@ -44,15 +46,48 @@ def main() -> None:
     print(f"tables: {args.out}/benchmark.md, .tex and .csv, and differences beside them")
 
 
+def open_hest(args: argparse.Namespace) -> Any:
+    """Return HEST-Benchmark as it was asked for."""
+    return jobs.open_hest(args.root, args.encoders, args.out, args.tasks, args.heads, args.untrained, args.batch_size,
+                          args.dtype, args.seed)  # fmt: skip
+
+
+def open_root(args: argparse.Namespace) -> Any:
+    """Return the tasks of a root as they were asked for."""
+    if not args.tasks:
+        raise ValueError("a root needs tasks= (--tasks): stimage tasks lists them")
+    cut, code = asked_of(args), {"trust_remote_code": True} if args.trust_remote_code else {}
+    return jobs.open_benchmark(
+        root_of(args), args.encoders, args.out, args.tasks, args.untrained, args.seen, dtype=args.dtype,
+        patch=cut.patch, upsample=cut.upsample, pyramid=cut.pyramid, batch_size=args.batch_size, workers=args.workers,
+        **code,
+    )  # fmt: skip
+
+
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", help="a folder laid out as the data set, or a download of MahmoodLab/hest-bench")
-    parser.add_argument("--encoders", nargs="+", required=True, help="presets, folders or names of models")
+    parser.add_argument("--encoders", nargs="+", required=True, help="presets, folders or names of models; or "
+                        "embeddings that are there: what embed_spots.py wrote, a .parquet file, or a .csv")  # fmt: skip
     parser.add_argument("--tasks", nargs="+", help="of a root: names or YAML files; of hest-bench: IDC PRAD …, or all")
+    parser.add_argument("--plan", action="store_true", help="print the plan alone, and run nothing")
+    parser.add_argument("--no-untrained", dest="untrained", action="store_false",
+                        help="leave out the encoders with random weights")  # fmt: skip
+    parser.add_argument("--seen", choices=("error", "drop", "score"), default="error",
+                        help="what to do with slides that an encoder was trained on: stop, leave them out for all "
+                        "encoders, or score them (%(default)s)")  # fmt: skip
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=["ridge-pca256"], help="(ridge-pca256)")
     parser.add_argument("--batch-size", type=positive, default=64, help="patches at once (%(default)s)")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), default="float32", help="(%(default)s)")
+    parser.add_argument("--workers", type=int, default=0, help="processes that read; 0: threads (%(default)s)")
+    parser.add_argument("--dtype", choices=("official", "float32", "bfloat16", "float16"), default="official",
+                        help="official: a preset's own, and float32 of others (%(default)s)")  # fmt: skip
+    parser.add_argument("--trust-remote-code", action="store_true",
+                        help="run the code that comes with checkpoints; read it first")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of PCA and trees (%(default)s, as HEST's)")
+    add_filters(parser)
+    add_reading(parser)
+    add_patch(parser)
+    add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     return parser.parse_args()
 

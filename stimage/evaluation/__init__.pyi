@@ -1,5 +1,6 @@
 from .embedding import MARKER as MARKER
 from .embedding import embed_slides as embed_slides
+from .embedding import seconds_a_spot as seconds_a_spot
 from .embedding import settle_options as settle_options
 from .embedding import slides_left as slides_left
 from .expression import ALPHAS as ALPHAS
@@ -13,6 +14,7 @@ from .expression_data import spots_of as spots_of
 from .hest_bench.folder import BenchSample as BenchSample
 from .hest_bench.folder import BenchTask as BenchTask
 from .hest_bench.folder import find_tasks as find_tasks
+from .hest_bench.folder import read_barcodes as read_barcodes
 from .hest_bench.folder import read_task as read_task
 from .hest_bench.heads import HEADS as HEADS
 from .hest_bench.heads import SEED as SEED

@@ -6,6 +6,7 @@ neither on what else is embedded, nor on the order, nor on the number of process
 
 import json
 import reprlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -140,6 +141,25 @@ def embed_slides(
     finally:
         for writer in writers.values():
             writer.discard()
+
+
+def seconds_a_spot(source: Source, slide: Slide, encoder: SpotEncoder, batch_size: int = 64) -> float:
+    """Measure how long reading and encoding take, by the second batch of a slide, or by its only one.
+
+    Raises
+    ------
+    DataError
+        If the slide cannot be read.
+    """
+    began, seconds, left = time.monotonic(), 0.0, 2
+    for _, batch in AheadLoader(SlideBatches(source, [slide], batch_size, encoder), 0):
+        if isinstance(batch, DataError):
+            raise batch
+        if batch is None or not left:
+            break
+        encoder.encode(batch)
+        seconds, began, left = (time.monotonic() - began) / len(batch), time.monotonic(), left - 1
+    return seconds
 
 
 def _finite(vectors: np.ndarray, batch: SpotBatch, encoder: SpotEncoder) -> np.ndarray:

@@ -1,9 +1,12 @@
 from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .benchmarks.hest import benchmark as benchmark
+from .benchmarks.hest import open_hest as open_hest
 from .benchmarks.hest import verify as verify
+from .benchmarks.planning import plan_words as plan_words
 from .benchmarks.rooted import benchmark_root as benchmark_root
 from .benchmarks.rooted import show_tasks as show_tasks
+from .benchmarks.running import open_benchmark as open_benchmark
 from .benchmarks.tabulating import above_first as above_first
 from .benchmarks.tabulating import apart_by_unit as apart_by_unit
 from .benchmarks.tabulating import by_task as by_task

@@ -102,7 +102,8 @@ def embed(
         What `open_root` takes or returns: a root, or a published folder, whose patches are cut already.
     model
         A preset, such as "uni2-h" (`list_towers` has them); path or Hub name of a transformers checkpoint (CLIP, PLIP,
-        SigLIP, DINOv2, what `finetune` made); for timm, "timm:NAME", "hf-hub:REPO" or "local-dir:FOLDER".
+        SigLIP, DINOv2, what `finetune` made); for timm, "timm:NAME", "hf-hub:REPO" or "local-dir:FOLDER". "untrained:"
+        before any of these takes the same encoder with random weights.
     out
         A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted; several processes need one.
         Slides that it has already are kept, so the same call goes on after an interruption.

@@ -25,6 +25,7 @@ from stimage.scores.linear_probe import PENALTIES
 from stimage.scores.retrieval import retrieval_scores
 from stimage.scores.sgd.probe import SGD_PENALTIES
 from stimage.slides.splits.groups import groups_of, merge_groups
+from stimage.slides.splits.splitting import Splitting
 
 PROBE_VERSION = 2  # 1 split spots in the order of their ids
 PROBE_PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
@@ -136,6 +137,7 @@ def retrieve(
     other: str | Path | pd.DataFrame | Embeddings | None = None,
     k: Sequence[int] = (1, 5, 10),
     *,
+    by: str | None = None,
     on_mismatch: str = "error",
     seen: str = "error",
     out: str | Path | None = None,
@@ -154,6 +156,9 @@ def retrieve(
         folder with the folders ``images`` and ``genes``, or ``text``, as embed_spots makes it with ``--of``.
     k
         Of the recalls.
+    by
+        What the intervals of recalls are over: "slide", "study" or "patient". None takes ``split_by`` of the root, or
+        slides. A slide of no known study is one of its own.
     on_mismatch
         What to do with spots that have only one of the embeddings: "error", or "drop".
     seen
@@ -165,7 +170,7 @@ def retrieve(
     -------
     Scores
         ``overall["within"]`` and ``overall["across"]``, each with ``a_to_b``, which looks for partners in ``other``,
-        and ``b_to_a``. The intervals of recalls are over slides, or what ``split_by`` of the root says.
+        and ``b_to_a``.
 
     Raises
     ------
@@ -198,7 +203,7 @@ def retrieve(
     for name in names:
         mine = a.slides == name
         slides[name] = retrieval_scores(a.vectors[mine], b.vectors[mine], ks=k)
-    units = _units(root, a.slides)
+    units = _units(root, a.slides, by)
     within, across = (retrieval_scores(a.vectors, b.vectors, of, k, units) for of in (a.slides, None))
     overall, path = {"within": within, "across": across}, None
     if out is not None:
@@ -221,12 +226,13 @@ def _both_in(folder: str | Path | pd.DataFrame | Embeddings) -> list[Path]:
     return found
 
 
-def _units(root: Root, slides: np.ndarray) -> np.ndarray:
-    """Return the slide of each spot, or what slides are split by: intervals are over these (n,)."""
-    if not root.splitting.by:
+def _units(root: Root, slides: np.ndarray, by: str | None) -> np.ndarray:
+    """Return the slide of each spot, or the group that intervals are over (n,)."""
+    splitting = Splitting(by, no_study="own" if by == "study" else None) if by else root.splitting
+    if not splitting.by:
         return slides
     names = set(slides.tolist())
-    of_slide = merge_groups(groups_of([one for one in root.slides if one.name in names], root.splitting))
+    of_slide = merge_groups(groups_of([one for one in root.slides if one.name in names], splitting))
     return np.array([of_slide[slide] for slide in slides.tolist()])
 
 

@@ -1,5 +1,7 @@
+from .image_towers import UNTRAINED as UNTRAINED
 from .image_towers import ImageTower as ImageTower
 from .image_towers import load_tower as load_tower
+from .image_towers import untrained_of as untrained_of
 from .joint.configuration_spot_clip import SpotClipConfig as SpotClipConfig
 from .joint.gene_inputs import FEWEST as FEWEST
 from .joint.gene_inputs import bare_name as bare_name
@@ -10,6 +12,7 @@ from .joint.gene_inputs import set_inputs as set_inputs
 from .joint.modeling_spot_clip import SpotClipModel as SpotClipModel
 from .joint.set_tower import SetTower as SetTower
 from .joint_space import JointSpace as JointSpace
+from .joint_space import beside_images as beside_images
 from .joint_space import load_joint as load_joint
 from .options import POOLINGS as POOLINGS
 from .options import TowerOptions as TowerOptions

@@ -12,7 +12,7 @@ from stimage.core.errors import DataError
 from stimage.towers.families import conch, timm_models, transformers_models
 from stimage.towers.families.encoder import Encoder
 from stimage.towers.options import TowerOptions
-from stimage.towers.presets import find_preset
+from stimage.towers.presets import checkpoint_of, find_preset
 
 FAMILIES = {  # prefix of a name → what makes the encoder; a name without prefix is of transformers
     **dict.fromkeys(timm_models.PREFIXES, timm_models.timm_encoder),
@@ -20,6 +20,8 @@ FAMILIES = {  # prefix of a name → what makes the encoder; a name without pref
     "titan:": conch.conch15_encoder,
     "": transformers_models.transformers_encoder,
 }
+UNTRAINED = "untrained:"  # before a name: the same encoder with random weights, always the same ones
+WEIGHTS_ALONE = ("conch:", "titan:")  # of these, only the trained weights can be had
 
 
 class ImageTower(nn.Module):
@@ -86,7 +88,7 @@ def load_tower(
         keeps CLIP's vision tower and projection, as ours do, the projected image embedding; of SigLIP the pooled
         output; of others (DINOv2, ViT, …) the pooled output, or the first token's where the checkpoint has no pooling
         weights. ``timm:NAME``, ``hf-hub:REPO`` or ``local-dir:FOLDER``: a model of timm without its classifier. A
-        folder comes before a preset of the same name.
+        folder comes before a preset of the same name. ``untrained:`` before any of these: random weights of one seed.
     dtype
         "float32", "bfloat16" or "float16".
     options
@@ -103,6 +105,12 @@ def load_tower(
         takes no images of three colours, has no such pooling, gives no vectors of the preset's length, or gives
         different ones of the same image.
     """
+    if name.startswith(UNTRAINED):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            tower = load_tower(name.removeprefix(UNTRAINED), device, dtype, options, trainable, pretrained=False)
+        tower.name = f"{UNTRAINED}{tower.name}"
+        return tower
     asked, preset = options or TowerOptions(), find_preset(name)
     known = asked.over(preset.options) if preset else asked
     encoder = _encoder(preset.loader if preset else name, known, pretrained)
@@ -120,6 +128,11 @@ def load_tower(
         image = torch.zeros(1, tower.size, tower.size, 3, dtype=torch.uint8)
         train_what_counts(tower, lambda: tower(image))
     return tower.train() if trainable else tower
+
+
+def untrained_of(name: str) -> str | None:
+    """Return the name of an encoder's untrained look-alike; None of what is untrained, or comes with weights alone."""
+    return None if checkpoint_of(name).startswith((UNTRAINED, *WEIGHTS_ALONE)) else f"{UNTRAINED}{name}"
 
 
 def _encoder(loader: str, options: TowerOptions, pretrained: bool) -> Encoder:

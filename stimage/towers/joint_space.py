@@ -121,9 +121,7 @@ def load_joint(
         If there is no such model, it lacks weights, or it is an encoder alone, which has no joint space; if the image
         encoder can't be found, or has other weights than that which the model was trained with.
     """
-    checkpoint = checkpoint_of(name)
-    prefixed = ":" in checkpoint  # of another library
-    kind = checkpoint.partition(":")[0] if prefixed else read_config(checkpoint).get("model_type")
+    checkpoint, kind = checkpoint_of(name), _kind_of(name)
     if kind is None:
         raise DataError(f"{name}: its config.json does not say what model it is (model_type); get the whole folder")
     if kind not in JOINT:
@@ -146,6 +144,17 @@ def load_joint(
     space = JointSpace(name, checkpoint, model, other, images)
     space.model.to(dtype=getattr(torch, dtype))
     return space.eval().requires_grad_(False).to(device)
+
+
+def beside_images(name: str) -> str | None:
+    """Return what a model has beside images in its joint space, "genes" or "text"; None of an encoder alone."""
+    return JOINT[kind][1] if (kind := _kind_of(name)) in JOINT else None
+
+
+def _kind_of(name: str) -> str | None:
+    """Return what kind of model a name is of: as its configuration calls it, or the prefix of another library."""
+    prefix, colon, _ = (checkpoint := checkpoint_of(name)).partition(":")
+    return prefix if colon else read_config(checkpoint).get("model_type")
 
 
 def _encoder_of(name: str, config: Any, encoder: str | None, device: str | torch.device, dtype: str) -> ImageTower:

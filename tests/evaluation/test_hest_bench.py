@@ -99,7 +99,7 @@ def test_an_encoder_embeds_once_and_the_same_call_goes_on(tmp_path):
     folder, tower = write_bench(tmp_path / "bench"), tmp_path / "clip"
     make_tower("clip", tower)
     first = stimage.benchmark(folder, tower, tmp_path / "out", heads=["ridge", "ridge-pca256"])
-    assert len(first) == 6 and {"colour", "position", str(tower)} == set(first.encoder)
+    assert len(first) == 8 and {"colour", "position", str(tower), f"untrained:{tower}"} == set(first.encoder)
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*") if path.is_file()}
     again = stimage.benchmark(folder, tower, tmp_path / "out", heads=["ridge", "ridge-pca256"])
     pd.testing.assert_frame_equal(first, again)

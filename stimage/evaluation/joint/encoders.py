@@ -13,7 +13,7 @@ from stimage.loading.embeddings import are_embeddings
 from stimage.loading.provenance import Provenance
 from stimage.loading.sources import Source
 from stimage.loading.tensors import SpotBatch
-from stimage.towers.image_towers import ImageTower, load_tower
+from stimage.towers.image_towers import UNTRAINED, ImageTower, load_tower
 from stimage.towers.joint_space import JointSpace, load_joint
 from stimage.towers.options import TowerOptions
 from stimage.training.data.image_vectors import read_image_vectors
@@ -155,8 +155,10 @@ def make_encoders(
 
 def model_name(name: str, digest: str) -> str:
     """Return a model's name for files: the folder's own name or the name on the Hub, and the digest of its weights."""
-    folder = Path(name.removeprefix("local-dir:"))
-    return f"{folder.resolve().name if folder.exists() else name}@{digest[:8]}"
+    bare = name.removeprefix(UNTRAINED)
+    folder = Path(bare.removeprefix("local-dir:"))
+    own = folder.resolve().name if folder.exists() else bare
+    return f"{name[: len(name) - len(bare)]}{own}@{digest[:8]}"
 
 
 def _numbers(channels: torch.Tensor) -> list[float]:

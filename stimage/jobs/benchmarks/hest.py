@@ -1,9 +1,9 @@
 """Running HEST-Benchmark from a downloaded folder."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,25 +12,17 @@ from tqdm import tqdm
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.core.results import RESULTS, digest_of
-from stimage.evaluation.embedding import settle_options
-from stimage.evaluation.hest_bench.folder import BenchSample, BenchTask, find_tasks, read_task
+from stimage.evaluation.hest_bench.folder import BenchTask, find_tasks, read_task
 from stimage.evaluation.hest_bench.heads import HEADS, SEED
 from stimage.evaluation.hest_bench.running import BenchSpots, run_task, spots_of_task
 from stimage.evaluation.hest_bench.saving import PREDICTIONS, verify_predictions, write_predictions
-from stimage.evaluation.hest_bench.vectors import (
-    BASELINES,
-    BATCH,
-    Encode,
-    by_colour,
-    by_position,
-    by_tower,
-    embed_sample,
-    in_patch_order,
-)
+from stimage.evaluation.hest_bench.vectors import BASELINES, BATCH
 from stimage.evaluation.results import data_identity, read_scores, write_scores
+from stimage.jobs.benchmarks.encoders import OFFICIAL, BenchEncoder, list_encoders
+from stimage.jobs.benchmarks.hest_encoder import HestEncoder
 from stimage.jobs.benchmarks.naming import folder_name, names_of
+from stimage.jobs.benchmarks.running import PLAN_COLUMNS
 from stimage.loading.embeddings import Embeddings
-from stimage.towers.image_towers import load_tower
 
 PROTOCOL, VERSION = "hest-benchmark", 1
 PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
@@ -44,8 +36,9 @@ def benchmark(
     *,
     tasks: str | Iterable[str] | None = None,
     heads: str | Iterable[str] = "ridge-pca256",
+    untrained: bool = True,
     batch_size: int = BATCH,
-    dtype: str = "float32",
+    dtype: str = OFFICIAL,
     seed: int = SEED,
     progress: bool | None = False,
 ) -> pd.DataFrame:
@@ -58,15 +51,21 @@ def benchmark(
     folder
         A download of MahmoodLab/hest-bench: a folder a task, with splits, patches, adata and var_50genes.json.
     encoders
-        As `embed` takes ``model``: presets, paths, names. "colour" and "position" are always there.
+        As `embed` takes ``model``: presets, paths, names; or a folder with embeddings, ``TASK/SAMPLE.parquet``, as a
+        benchmark writes them. "colour" and "position" are always there.
     out
         A folder to write: embeddings, and ``TASK/HEAD/ENCODER`` with results.json and predictions.parquet.
     tasks
         Names of tasks; None takes all of the folder.
     heads
         What is fitted: "ridge-pca256" and "ridge" are the official protocols; "random-forest" and "xgboost".
-    batch_size, dtype
-        Patches at once; the encoders' "float32", "bfloat16" or "float16".
+    untrained
+        Whether each encoder stands beside the same encoder with random weights.
+    batch_size
+        Patches at once.
+    dtype
+        In which encoders run: "official" is a preset's own precision, and float32 of others; or "float32", "bfloat16",
+        "float16".
     seed
         Of PCA and trees.
     progress
@@ -91,19 +90,54 @@ def benchmark(
     >>> import stimage
     >>> found = stimage.benchmark("hest-bench", "clip", "out", heads=["ridge-pca256", "ridge"])
     >>> sorted(set(found.encoder))
-    ['clip', 'colour', 'position']
+    ['clip', 'colour', 'position', 'untrained:clip']
     """
-    check_whole(batch_size, "batch_size")
+    return open_hest(folder, encoders, out, tasks, heads, untrained, batch_size, dtype, seed).run(progress)
+
+
+@dataclass(frozen=True)
+class HestBench:
+    """What is to be run: tasks, on which encoders, with which heads."""
+
+    out: Path
+    tasks: Sequence[BenchTask]
+    encoders: Sequence[HestEncoder]
+    heads: Sequence[str]
+    seed: int
+
+    def plan(self) -> pd.DataFrame:
+        """Tell what will be embedded: see `RootBench.plan`; ``slides`` are samples, ``spots`` patches."""
+        return pd.DataFrame([one.plan_line(self.tasks) for one in self.encoders], columns=list(PLAN_COLUMNS))
+
+    def run(self, progress: bool | None = False) -> pd.DataFrame:
+        """Embed and score what is not there yet; see `benchmark`."""
+        rows, hidden = [], None if progress is None else not progress
+        for encoder in self.encoders:
+            for task in tqdm(self.tasks, unit="task", desc=encoder.name, disable=hidden):
+                rows += _of_task(task, encoder, self.heads, self.out, self.seed)
+        return pd.DataFrame(sorted(rows), columns=list(COLUMNS))
+
+
+def open_hest(
+    folder: str | Path,
+    encoders: str | Path | Iterable[str | Path],
+    out: str | Path,
+    tasks: str | Iterable[str] | None = None,
+    heads: str | Iterable[str] = "ridge-pca256",
+    untrained: bool = True,
+    batch_size: int = BATCH,
+    dtype: str = OFFICIAL,
+    seed: int = SEED,
+) -> HestBench:
+    """Return a benchmark that can be planned and run; arguments and errors are those of `benchmark`."""
+    check_whole(batch_size, "batch_size", 1)
     folder, out, wanted = path_of(folder, "folder"), path_of(out, "out"), names_of(heads)
     if unknown := [head for head in wanted if head not in HEADS]:
         raise ValueError(f"heads={unknown[0]!r}: pass any of {', '.join(HEADS)}")
     read = [read_task(folder, name) for name in (names_of(tasks) if tasks is not None else find_tasks(folder))]
-    rows, hidden = [], None if progress is None else not progress
-    for name in dict.fromkeys([*names_of(encoders), *BASELINES]):
-        encoder = _Encoder(name, out / "embeddings" / folder_name(name), batch_size, dtype)
-        for task in tqdm(read, unit="task", desc=name, disable=hidden):
-            rows += _of_task(task, encoder, wanted, out, seed)
-    return pd.DataFrame(sorted(rows), columns=list(COLUMNS))
+    asked = [name for name in names_of(encoders) if name not in BASELINES]
+    towers = [*list_encoders(asked, untrained, dtype), *(BenchEncoder(name, False, "") for name in BASELINES)]
+    return HestBench(out, read, [HestEncoder(one, out, batch_size) for one in towers], wanted, seed)
 
 
 def verify(folder: str | Path) -> list[str]:
@@ -138,46 +172,7 @@ def verify(folder: str | Path) -> list[str]:
     return [f"{place}: {one}" for place in places for one in verify_predictions(place)]
 
 
-class _Encoder:
-    """An encoder; its folder says what the embeddings in it were made with."""
-
-    def __init__(self, name: str, folder: Path, batch_size: int, dtype: str):
-        self.name, self.folder, self.batch_size, self.dtype = name, folder, batch_size, dtype
-        self._encode: Encode | None = None
-        self.label = name
-
-    def vectors(self, task: BenchTask) -> Callable[[BenchSample], Embeddings]:
-        """Return what gives the embeddings of a task's samples; those that are not there are made.
-
-        The encoder is loaded even if all are there: its weights may be others now.
-        """
-        encode = self._load()
-
-        def of(sample: BenchSample) -> Embeddings:
-            path = self.folder / task.name / f"{sample.name}.parquet"
-            if not path.exists():
-                path.parent.mkdir(parents=True, exist_ok=True)
-                embed_sample(sample, encode, path, self.label)
-            return in_patch_order(sample, path)
-
-        return of
-
-    def _load(self) -> Encode:
-        if self._encode is None:
-            options: dict[str, Any] = {"model": self.name, "space": "tower", "of": "images"}
-            if self.name in BASELINES:
-                self._encode = {"colour": by_colour, "position": by_position}[self.name]
-            else:
-                tower = load_tower(self.name, dtype=self.dtype)
-                self.label = f"{tower.name} {tower.digest[:12]}"
-                options |= {"weights": tower.digest, "dtype": self.dtype, "pooling": tower.pooling, "size": tower.size}
-                self._encode = by_tower(tower, self.batch_size)
-            self.folder.mkdir(parents=True, exist_ok=True)
-            settle_options(self.folder, options)
-        return self._encode
-
-
-def _of_task(task: BenchTask, encoder: _Encoder, heads: Sequence[str], out: Path, seed: int) -> list[tuple]:
+def _of_task(task: BenchTask, encoder: HestEncoder, heads: Sequence[str], out: Path, seed: int) -> list[tuple]:
     """Run a task with each head, or read the results that are there."""
     rows, spots = [], spots_of_task(task, encoder.vectors(task))
     ids = np.array([f"{one.sample.name}_{code}" for one in spots.values() for code in one.barcodes])

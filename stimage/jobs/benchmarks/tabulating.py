@@ -10,6 +10,8 @@ from stimage.evaluation.tables.comparing import compare_results
 from stimage.evaluation.tables.forms import Score, score_cell
 from stimage.scores.intervals import mean_interval, told
 
+NO_SPACE = "no joint space"
+
 
 def by_task(found: pd.DataFrame) -> list[list[str]]:
     """Return a line a head and encoder, a column a task, and the mean over tasks; the best mean first.
@@ -38,8 +40,7 @@ def by_unit(found: pd.DataFrame) -> list[list[str]]:
     names, lines = list(dict.fromkeys(found.encoder)), []
     for (task, unit), rows in found.groupby(["task", "unit"], sort=False):
         of = {row["encoder"]: row for row in rows.to_dict("records")}
-        cells = [score_cell(Score("", _known(of[n]["value"]), None, {k: _known(of[n][k]) for k in ("low", "high")}))
-                 if n in of else "" for n in names]  # fmt: skip
+        cells = [_cell(of[name]) if name in of else "" for name in names]
         lines.append([str(task), str(unit), str(rows.slides.iloc[0]), *cells])
     return [["task", "unit", "slides", *names], *lines]
 
@@ -47,11 +48,18 @@ def by_unit(found: pd.DataFrame) -> list[list[str]]:
 def apart_by_unit(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str]]:
     """Return, of each task and unit, how much each later encoder is above the first, group by group."""
     lines = []
-    for (task, unit), rows in found[found.encoder.isin(encoders)].groupby(["task", "unit"], sort=False):
+    scored = found[found.encoder.isin(encoders) & (found.results != "")]
+    for (task, unit), rows in scored.groupby(["task", "unit"], sort=False):
         paths, names = list(map(Path, rows.results)), rows.encoder.tolist()
         compared = compare_results(paths, names, [str(rows.figure.iloc[0])])
         lines += [[str(task), str(unit), *line[1:]] for line in compared.differences[1:]]
     return [["task", "unit", "encoder", "above", "difference", "95 % interval"], *lines]
+
+
+def _cell(row: dict) -> str:
+    if not row["results"]:
+        return NO_SPACE
+    return score_cell(Score("", _known(row["value"]), None, {key: _known(row[key]) for key in ("low", "high")}))
 
 
 def _known(value: float | None) -> float | None:

@@ -16,7 +16,8 @@ from stimage.slides.meta_file import read_meta
 from stimage.slides.splits.groups import merge_groups
 
 TASKS = "configs/tasks"
-JOBS = ("predict", "predict_dealt", "probe")  # functions of this room that a task may name
+JOBS = ("predict", "predict_dealt", "probe", "retrieve")  # functions of this room that a task may name
+JOINT_JOBS = ("retrieve",)  # those that take vectors of a joint space
 SELECT = ("tech", "species", "tissue", "pmid", "involve_cancer")
 EACH = ("tech", "species", "tissue")  # columns of whose values each makes a unit
 LEAST = ("slides", "studies")

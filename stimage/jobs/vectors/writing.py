@@ -14,10 +14,11 @@ from stimage.evaluation.embedding import embed_slides, settle_options, slides_le
 from stimage.evaluation.joint.encoders import SpotEncoder, make_encoders
 from stimage.jobs.roots import Root
 from stimage.jobs.vectors.patches import Asked, cut_as_trained, words
-from stimage.loading.provenance import read_provenance
+from stimage.loading.provenance import Provenance, read_provenance
 from stimage.loading.sources import Source
 from stimage.slides.catalog import Slide
 from stimage.slides.scale.given import given_scales
+from stimage.towers.image_towers import UNTRAINED
 from stimage.towers.options import TowerOptions
 
 
@@ -40,7 +41,7 @@ def embed_root(
 
     Of several kinds, such as images and genes, each is written into a folder of its name. Returns the folders.
     """
-    provenance = read_provenance(model)
+    provenance = provenance_of(model)
     source = cut_as_trained(root.source, asked, model, provenance)
     if progress and source.patch and int(os.environ.get("RANK", 0)) == 0:
         print(f"patches: {words(source.patch)}")
@@ -65,6 +66,14 @@ def embed_root(
     finally:
         state.destroy_process_group()
     return folders
+
+
+def provenance_of(model: str) -> Provenance | None:
+    """Return what a model has seen; of an untrained one nothing, and its patches are cut as the trained one's."""
+    found = read_provenance(model.removeprefix(UNTRAINED))
+    if not model.startswith(UNTRAINED):
+        return found
+    return replace(found or Provenance(), trained={}, validation={}, panel=())
 
 
 def _embed_share(embedded: Iterable[tuple[Slide, int, DataError | None]], slides: int, progress: bool) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from stimage.core.errors import DataError, shown
 from stimage.core.tables import read_table
@@ -12,6 +12,7 @@ from stimage.slides.names import by_slide, fold_name
 if TYPE_CHECKING:
     from stimage.slides.splits.splitting import Splitting
 
+Name = TypeVar("Name")
 
 REMEDY = {
     "study": "make each a study of its own by no_study='own' (--no-study own)",
@@ -49,7 +50,7 @@ def find_groups(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tu
     return {slide.name: (slide.name,) for slide in slides}
 
 
-def merge_groups(groups: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+def merge_groups(groups: Mapping[Name, tuple[str, ...]]) -> dict[Name, str]:
     """Return slide name → group, after merging groups that share a slide, directly or through other groups.
 
     The merged group has the first of their names. Merging depends on the slides, so no split is drawn by it.

@@ -1,0 +1,202 @@
+"""A benchmark on a root's slides: each encoder embeds once, and each unit is scored by the task's job."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from inspect import signature
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from stimage.core.arguments import check_whole, path_of
+from stimage.core.errors import DataError, shown
+from stimage.core.files import write_text
+from stimage.core.results import RESULTS, as_json, read_results
+from stimage.evaluation.seen import settle_seen
+from stimage.evaluation.tables.forms import score_items
+from stimage.jobs.benchmarks.dealt import predict_dealt
+from stimage.jobs.benchmarks.encoders import BenchEncoder, list_encoders
+from stimage.jobs.benchmarks.naming import folder_name, names_of
+from stimage.jobs.benchmarks.planning import plan_line
+from stimage.jobs.benchmarks.tasks import JOINT_JOBS, Task, Unit, read_task_file, units_of
+from stimage.jobs.benchmarks.vectors import SPACES, How, Vectors, make_vectors, seen_by, with_slides
+from stimage.jobs.prediction import predict
+from stimage.jobs.probing import probe, retrieve
+from stimage.jobs.roots import Root, open_unpublished
+from stimage.jobs.vectors.patches import Asked
+from stimage.slides.catalog import Slide
+from stimage.slides.splits.groups import merge_groups
+from stimage.towers.options import TowerOptions
+
+RUNS: dict[str, Callable] = {"predict": predict, "predict_dealt": predict_dealt, "probe": probe, "retrieve": retrieve}
+ASKED = "asked.json"
+OURS = ("root", "embeddings", "other", "out", "progress", "seen")  # arguments of jobs that no task may set
+COLUMNS = ("task", "unit", "group", "slides", "studies", "spots", "encoder", "figure", "value", "low", "high", "groups",
+           "of_ceiling", "dtype", "results")  # fmt: skip
+PLAN_COLUMNS = ("encoder", "space", "dtype", "slides", "spots", "there", "left", "seconds")
+
+
+@dataclass(frozen=True)
+class RootBench:
+    """What is to be run: the units of each task, on which encoders, and how spots are embedded."""
+
+    root: Root
+    out: Path
+    work: Sequence[tuple[Task, Unit]]
+    encoders: Sequence[BenchEncoder]
+    how: How
+    seen: str
+
+    def plan(self) -> pd.DataFrame:
+        """Tell what will be embedded: a row an encoder and space.
+
+        Returns
+        -------
+        pandas.DataFrame
+            ``slides`` and ``spots`` that are needed, about; slides that are ``there``; spots that are ``left``;
+            ``seconds``, about, that embedding these takes, by its first batches. Scoring comes on top.
+        """
+        lines = []
+        for encoder in self.encoders:
+            for space, slides in self._slides(encoder).items():
+                lines.append(plan_line(encoder, self.root, slides, self.out, space, self.how))
+        return pd.DataFrame(lines, columns=list(PLAN_COLUMNS))
+
+    def run(self, progress: bool | None = False) -> pd.DataFrame:
+        """Embed and score what is not there yet; see `benchmark_root`."""
+        rows, hidden = [], None if progress is None else not progress
+        for encoder in self.encoders:
+            made = {space: make_vectors(encoder, self.root, slides, self.out, space, self.how)
+                    for space, slides in self._slides(encoder).items()}  # fmt: skip
+            for task, unit in tqdm(self.work, unit="unit", desc=encoder.name, disable=hidden):
+                if (vectors := made.get(_space(task))) is None:
+                    rows.append(self._row(task, unit, encoder, task.metric, None))
+                    continue
+                self._score(task, unit, vectors, place := self._place(task, unit, encoder))
+                rows.append(self._row(task, unit, encoder, task.metric, place))
+        return pd.DataFrame([*rows, *self._baselines()], columns=list(COLUMNS))
+
+    @cached_property
+    def _groups(self) -> dict[tuple[str, str], str]:
+        """Task and unit → the first slide of all units that share slides with it, directly or through others."""
+        return merge_groups({(task.name, one.name): tuple(slide.name for slide in one.slides)
+                             for task, one in self.work})  # fmt: skip
+
+    def _slides(self, encoder: BenchEncoder) -> dict[str, list[Slide]]:
+        """Return space → the slides whose vectors the tasks need; no joint space of an encoder that has none."""
+        needed: dict[str, dict[str, Slide]] = {}
+        for task, unit in self.work:
+            needed.setdefault(_space(task), {}).update((one.name, one) for one in unit.slides)
+        can = [space for space in SPACES if space in needed and (space == "tower" or encoder.beside)]
+        return {space: list(needed[space].values()) for space in can}
+
+    def _place(self, task: Task, unit: Unit, encoder: BenchEncoder) -> Path:
+        return self.out / task.name / folder_name(unit.name) / encoder.folder
+
+    def _score(self, task: Task, unit: Unit, vectors: Vectors, place: Path) -> None:
+        """Score a unit, unless its results are there."""
+        slides, options = [one.name for one in unit.slides], {**task.options, "seen": self.seen}
+        asked = as_json({"job": task.job, "options": options, "slides": slides, "embeddings": vectors.digest})
+        if (place / RESULTS).exists() and (place / ASKED).exists():
+            if (place / ASKED).read_text(encoding="utf-8") != asked:
+                raise DataError(f"{place}: has results of another task, other slides or embeddings; pass another out= "
+                                "(--out)")  # fmt: skip
+            return
+        place.mkdir(parents=True, exist_ok=True)
+        write_text(place / ASKED, asked)
+        RUNS[task.job](with_slides(self.root, slides), vectors.path, **task.arguments, seen=self.seen, out=place)
+
+    def _row(self, task: Task, unit: Unit, encoder: BenchEncoder | str, figure: str, place: Path | None) -> tuple:
+        told = (task.name, unit.name, self._groups[task.name, unit.name], len(unit.slides), unit.studies, unit.spots)
+        name, dtype = (encoder, "") if isinstance(encoder, str) else (encoder.name, encoder.dtype)
+        if place is None:
+            return *told, name, figure, None, None, None, None, None, dtype, ""
+        return *told, name, figure, *_figure(task, figure, place), dtype, str(place)
+
+    def _baselines(self) -> Iterator[tuple]:
+        """Yield rows of what no encoder changes, of the results of the first one that has them."""
+        for task, unit in self.work:
+            able = (one for one in self.encoders if _space(task) in self._slides(one))
+            if (first := next(able, None)) is not None:
+                place = self._place(task, unit, first)
+                for name, figure in task.baselines.items():
+                    yield self._row(task, unit, name, figure, place)
+
+
+def open_benchmark(
+    root: str | Path | Root,
+    encoders: str | Path | Iterable[str | Path],
+    out: str | Path,
+    tasks: str | Iterable[str],
+    untrained: bool = True,
+    seen: str = "error",
+    *,
+    dtype: str,
+    patch: Any = None,
+    upsample: bool = False,
+    pyramid: bool = False,
+    batch_size: int = 64,
+    workers: int = 0,
+    **tower: Any,
+) -> RootBench:
+    """Return a benchmark that can be planned and run; arguments and errors are those of `benchmark_root`."""
+    check_whole(batch_size, "batch_size", 1)
+    check_whole(workers, "workers")
+    root, out, options = open_unpublished(root), path_of(out, "out"), TowerOptions(**tower) if tower else None
+    read = [read_task_file(name) for name in names_of(tasks)]
+    for task in read:
+        _check_options(task)
+    _work(root, read, root.slides)  # before an encoder is loaded
+    towers = list_encoders(encoders, untrained, dtype, options)
+    work = _work(root, read, _unseen(root, read, towers, seen))
+    return RootBench(root, out, work, towers, How(Asked(patch, upsample, pyramid), batch_size, workers, options), seen)
+
+
+def _work(root: Root, tasks: Sequence[Task], slides: Sequence[Slide]) -> list[tuple[Task, Unit]]:
+    units = {task.name: units_of(task, slides) for task in tasks}
+    if none := [name for name, own in units.items() if not own]:
+        raise DataError(f"{root.location}: has no unit of the task {none[0]}: too few slides or studies; stimage tasks "
+                        "tells what tasks are of")  # fmt: skip
+    return [(task, unit) for task in tasks for unit in units[task.name]]
+
+
+def _unseen(root: Root, tasks: Sequence[Task], encoders: Sequence[BenchEncoder], seen: str) -> list[Slide]:
+    """Return the slides that are scored: with ``seen="drop"`` those that no encoder was trained on.
+
+    Raises
+    ------
+    DataError
+        With ``seen="error"`` if an encoder was trained on a slide that a task would score.
+    """
+    left = root.slides
+    scored = {one.name for task, unit in _work(root, tasks, left) for one in unit.slides}
+    for encoder in encoders:
+        if seen == "drop":
+            left = settle_seen(seen_by(encoder), left, seen, encoder.name).slides
+        else:
+            settle_seen(seen_by(encoder), [one for one in left if one.name in scored], seen, encoder.name)
+    return left
+
+
+def _space(task: Task) -> str:
+    return "joint" if task.job in JOINT_JOBS else "tower"
+
+
+def _check_options(task: Task) -> None:
+    """Refuse, before anything is embedded, options that the task's job does not take."""
+    known = [name for name in signature(RUNS[task.job]).parameters if name not in OURS]
+    if strange := [name for name in task.options if name not in known]:
+        raise DataError(f"task {task.name}: options: {shown(strange)} is not known to the job {task.job}; there are "
+                        f"{', '.join(known)}")  # fmt: skip
+
+
+def _figure(task: Task, figure: str, place: Path) -> Sequence:
+    """Return a figure's value, interval and groups, and its share of the noise ceiling."""
+    scores = {score.name: score for score in score_items(read_results(place)["overall"])}
+    if figure not in scores:
+        raise DataError(f"task {task.name}: its results have no figure {figure!r}, but {', '.join(scores)}")
+    score, beside = scores[figure], scores.get(f"{figure.rpartition('.')[0]}.of_ceiling")
+    interval = [(score.interval or {}).get(key) for key in ("low", "high", "groups")]
+    return score.value, *interval, beside.value if beside and figure.endswith(".pearson") else None

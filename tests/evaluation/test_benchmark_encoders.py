@@ -1,0 +1,155 @@
+"""Encoders of a benchmark: embeddings that are there, untrained look-alikes, joint spaces, and what a plan tells."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+import stimage
+from stimage.core.errors import DataError
+from stimage.jobs.benchmarks.encoders import list_encoders
+from stimage.jobs.benchmarks.running import open_benchmark
+from stimage.towers.image_towers import load_tower
+from tests.building import once
+from tests.evaluation.scripts import embed, run
+from tests.evaluation.test_hest_bench import write_bench
+from tests.evaluation.towers import make_tower
+from tests.roots import write_slide
+
+PREDICTION = """\
+job: predict
+each: {tissue: any, slides: 2}
+options: {protocol: fixed, split: slide, panel: [ERBB2, ESR1]}
+metric: pooled.pearson
+baselines: {gene mean: pooled.baselines.gene_mean.pearson}
+"""
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory) -> Path:
+    """A root of three slides, a task of it, and a tiny CLIP."""
+
+    def build(folder: Path) -> None:
+        for k in range(3):
+            write_slide(folder / "root", f"S{k}", "ST", side=5, seed=k)
+        (folder / "genes.yaml").write_text(PREDICTION)
+        make_tower("clip", folder / "clip")
+
+    return once(tmp_path_factory, "encoders", build)
+
+
+def bench(folder: Path, encoders, out: Path, **options) -> pd.DataFrame:
+    return stimage.benchmark_root(folder / "root", encoders, out, folder / "genes.yaml", **options)
+
+
+def test_embeddings_that_are_there_are_an_encoder(folder, tmp_path):
+    files = embed(folder / "root", tmp_path / "mine")
+    found = bench(folder, files, tmp_path / "out")
+    assert found.encoder.tolist() == [str(files), "gene mean"] and not (tmp_path / "out/embeddings").exists()
+    expected = stimage.predict(folder / "root", files, "fixed", "slide", panel=["ERBB2", "ESR1"])
+    assert found.value[0] == expected.overall["pooled"]["pearson"]["mean"]
+    pd.concat([pd.read_parquet(path) for path in sorted(files.glob("*.parquet"))]).to_parquet(tmp_path / "one.parquet")
+    assert bench(folder, tmp_path / "one.parquet", tmp_path / "other").value[0] == found.value[0]
+    shutil.rmtree(files)
+    embed(folder / "root", files, model="other", size=5)
+    with pytest.raises(DataError, match="has results of another task, other slides or embeddings"):
+        bench(folder, files, tmp_path / "out")
+
+
+def test_embeddings_that_do_not_fit_are_refused(folder, tmp_path):
+    files = embed(folder / "root", tmp_path / "mine")
+    table = pq.read_table(files / "S1.parquet")
+    lost = table["spot_id"][24].as_py()
+    pq.write_table(table.slice(0, 24), files / "S1.parquet")
+    with pytest.raises(DataError, match=f"lacks 1 of the 25 spots of slide S1, such as '{lost}'"):
+        bench(folder, files, tmp_path / "out")
+    pq.write_table(table, files / "S1.parquet")
+    (files / "embedding.json").write_text(json.dumps({"patch": {"um": 112.0, "px": 224}}))
+    with pytest.raises(DataError, match="is of patches that are 112 µm in 224 px, but the square of 2r is asked for"):
+        bench(folder, files, tmp_path / "out")
+    assert len(bench(folder, files, tmp_path / "out", patch={"um": 112.0, "px": 224})) == 2
+    with pytest.raises(DataError, match="there is no such file or folder of embeddings"):
+        bench(folder, tmp_path / "nowhere.parquet", tmp_path / "out")
+
+
+def test_an_untrained_tower_is_the_same_each_time_and_stands_beside(folder, tmp_path):
+    clip = str(folder / "clip")
+    one, other, trained = (load_tower(name) for name in (f"untrained:{clip}", f"untrained:{clip}", clip))
+    assert one.digest == other.digest != trained.digest and one.width == trained.width and one.size == trained.size
+    shutil.copytree(clip, tmp_path / "twin")
+    asked = [clip, str(tmp_path / "twin")]
+    assert [encoder.name for encoder in list_encoders(asked)] == [*asked, f"untrained:{clip}"]
+    assert [encoder.name for encoder in list_encoders(asked, untrained=False)] == asked
+    found = bench(folder, clip, tmp_path / "out")
+    assert found.encoder.tolist() == [clip, f"untrained:{clip}", "gene mean"]
+    assert found.value[0] != found.value[1]
+
+
+def test_a_plan_tells_what_is_left(folder, tmp_path):
+    clip, files = str(folder / "clip"), embed(folder / "root", tmp_path / "mine")
+    asked = (folder / "root", [clip, files], tmp_path / "out", folder / "genes.yaml", False)
+    plan = open_benchmark(*asked, dtype="official").plan().set_index("encoder")
+    assert plan.loc[clip, ["slides", "spots", "there", "left"]].tolist() == [3, 75, 0, 75]
+    assert plan.seconds[clip] > 0 and plan.space[str(files)] == "files" and plan.left[str(files)] == 0
+    assert not (tmp_path / "out").exists()
+    bench(folder, clip, tmp_path / "out", untrained=False)
+    (tmp_path / "out/embeddings").glob("*/S2.parquet").__next__().unlink()
+    plan = open_benchmark(*asked, dtype="official").plan().set_index("encoder")
+    assert plan.loc[clip, ["there", "left"]].tolist() == [2, 25]
+
+
+def test_the_plan_alone(folder, tmp_path, capsys):
+    done = run(capsys, "benchmark.py", folder / "root", "--tasks", folder / "genes.yaml", "--encoders",
+               folder / "clip", "--plan", out=tmp_path / "out")  # fmt: skip
+    assert not done.error and "3 slides (0 there), 75 spots (75 left)" in done.printed
+    assert "untrained:" in done.printed and not (tmp_path / "out").exists()
+    write_bench(tmp_path / "hest")
+    done = run(capsys, "benchmark.py", tmp_path / "hest", "--encoders", folder / "clip", "--plan", out=tmp_path / "out")
+    assert not done.error and "3 slides (0 there), 105 spots (105 left)" in done.printed
+
+
+def test_slides_that_an_encoder_was_trained_on_are_dropped_for_all(folder, tmp_path):
+    seen = {"version": 1, "trained": {"S1": ""}, "validation": {}, "panel": [], "patch": None}
+    shutil.copytree(folder / "clip", tmp_path / "tuned")
+    (tmp_path / "tuned/provenance.json").write_text(json.dumps(seen))
+    asked = [folder / "clip", tmp_path / "tuned"]
+    with pytest.raises(DataError, match="was trained on 1 of the 3 slides"):
+        bench(folder, asked, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    found = bench(folder, asked, tmp_path / "out", seen="drop")
+    assert set(found.slides) == {2} and len(found) == 4  # the look-alikes are one
+    assert set(bench(folder, asked, tmp_path / "scored", seen="score").slides) == {3}
+
+
+def test_retrieval_is_of_encoders_with_a_joint_space(folder, tmp_path):
+    both, rng = tmp_path / "joint", np.random.default_rng(0)
+    embed(folder / "root", both / "images", lambda slide, ids: np.eye(25), size=25)
+    embed(folder / "root", both / "genes", lambda slide, ids: np.eye(25) + rng.normal(0, 0.1, (25, 25)), size=25)
+    alone = str(make_tower("dinov2", tmp_path / "dinov2"))
+    asked = (folder / "root", [alone, both], tmp_path / "out", "retrieval-by-study")
+    found = stimage.benchmark_root(*asked, untrained=False).set_index("encoder")
+    assert found.value[str(both)] == 1.0 and found.value["chance"] == pytest.approx(0.4)
+    assert np.isnan(found.value[alone]) and found.results[alone] == ""
+    table = stimage.jobs.by_unit(found.reset_index())
+    assert "no joint space" in table[1]
+
+
+def test_hest_takes_embeddings_that_are_there_and_holds_its_own_against_the_patches(folder, tmp_path):
+    write_bench(tmp_path / "hest")
+    first = stimage.benchmark(tmp_path / "hest", [], tmp_path / "out")
+    files = tmp_path / "out/embeddings/colour"
+    again = stimage.benchmark(tmp_path / "hest", files, tmp_path / "again")
+    values = again.set_index("encoder").pearson
+    assert values[str(files)] == values["colour"] == first.pearson[0]
+    (files / "IDC/INT2.parquet").rename(tmp_path / "away.parquet")
+    with pytest.raises(DataError, match=r"INT2.parquet: there is no such file: embeddings of HEST-Benchmark are files"):
+        stimage.benchmark(tmp_path / "hest", files, tmp_path / "third")
+    (tmp_path / "away.parquet").rename(files / "IDC/INT2.parquet")
+    patches = tmp_path / "hest/IDC/patches"
+    shutil.copy(patches / "TENX1.h5", patches / "INT2.h5")
+    with pytest.raises(DataError, match=r"INT2.parquet: was made of other patches than .*INT2.h5 has now"):
+        stimage.benchmark(tmp_path / "hest", [], tmp_path / "out")
