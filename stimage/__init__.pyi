@@ -39,6 +39,8 @@ from .jobs.finetuning import finetune as finetune
 from .jobs.forms import convert_counts as convert_counts
 from .jobs.forms import export_slides as export_slides
 from .jobs.genes import select_genes as select_genes
+from .jobs.original.cropping import crop_patches as crop_patches
+from .jobs.original.expression import export_expression as export_expression
 from .jobs.prediction import predict as predict
 from .jobs.probing import probe as probe
 from .jobs.probing import retrieve as retrieve

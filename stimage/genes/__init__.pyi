@@ -3,11 +3,15 @@ from .carried import names_of as names_of
 from .carried import vocabulary_in as vocabulary_in
 from .choosing import DEFAULT_N as DEFAULT_N
 from .choosing import Chosen as Chosen
+from .choosing import ShowProgress as ShowProgress
 from .choosing import choose_genes as choose_genes
 from .choosing import hest_choice as hest_choice
+from .choosing import overlap_choice as overlap_choice
+from .choosing import pearson_genes as pearson_genes
 from .choosing import slide_moments as slide_moments
 from .dispersion import common_genes as common_genes
 from .dispersion import count_blocks as count_blocks
+from .dispersion import genes_of as genes_of
 from .measured import MEASURED_FILE as MEASURED_FILE
 from .measured import measured_in_folder as measured_in_folder
 from .measured import measured_in_root as measured_in_root

@@ -107,7 +107,19 @@ def overlap_genes(
     progress: ShowProgress = iter,
     naming: Naming | None = None,
 ) -> list[str]:
-    """Return the n most variable of the common genes; see `choose_genes`.
+    """Return the n most variable of the common genes; see `choose_genes`."""
+    return overlap_choice(slides, common, n, allow_normalised, progress, naming)[0]
+
+
+def overlap_choice(
+    slides: Sequence[Slide],
+    common: Sequence[str],
+    n: int,
+    allow_normalised: bool = False,
+    progress: ShowProgress = iter,
+    naming: Naming | None = None,
+) -> tuple[list[str], float]:
+    """Return what `overlap_genes` does, and the median total of the common genes, of spots that have any.
 
     The median of all totals is known only at the end, so sums are of shares of a spot's total and scaled then.
     """
@@ -119,10 +131,11 @@ def overlap_genes(
             moments.add(int(np.count_nonzero(total)), column, values / total[row])
             totals.append(total[total > 0])
     _check_any(moments)
-    mean, variance = moments.mean_and_variance(float(np.median(np.concatenate(totals))))
+    median = float(np.median(np.concatenate(totals)))
+    mean, variance = moments.mean_and_variance(median)
     kept = moments.filled > 0  # others would change the bins
     chosen = np.flatnonzero(kept)[most_variable(mean[kept], variance[kept], n)]
-    return [common[i] for i in chosen]
+    return [common[i] for i in chosen], median
 
 
 def hest_genes(

@@ -161,21 +161,23 @@ def _record(accession: str, attributes: Attributes, source: str) -> Sample | Ser
     if re.fullmatch(r"GSM\d+", accession):
         organisms = chain(*(attributes.get(f"organism_ch{channel}", ()) for channel in (1, 2)))
         series = tuple(attributes.get("series_id", ()))
-        return Sample(accession, series, _distinct(organisms), *_organ_fields(attributes), source)
+        tissues, organs = (_of_field(attributes, name) for name in ORGAN_FIELDS)
+        return Sample(accession, series, _distinct(organisms), tissues, organs, source)
     if re.fullmatch(r"GSE\d+", accession):
         pmids = " ".join(attributes.get("pubmed_id", ()))
         return Series(accession, attributes.get("title", [""])[0], _distinct(re.findall(r"\d+", pmids)), source)
     raise DataError(f"{source}: {accession!r} is no accession of a sample (GSM…) or a series (GSE…); expected {KINDS}")
 
 
-def _organ_fields(attributes: Attributes) -> list[tuple[str, ...]]:
-    """Return what each of `ORGAN_FIELDS` says."""
-    found = {}
+def _of_field(attributes: Attributes, field: str) -> tuple[str, ...]:
+    """Return what the characteristics of both channels say of a field."""
+    found = []
     for channel in (1, 2):
         for entry in attributes.get(f"characteristics_ch{channel}", ()):
             key, _, value = entry.partition(":")
-            found.setdefault(key.strip().lower(), []).append(value.strip())
-    return [_distinct(found.get(key, ())) for key in ORGAN_FIELDS]
+            if key.strip().lower() == field:
+                found.append(value.strip())
+    return _distinct(found)
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
