@@ -62,7 +62,7 @@ def crop_patches(
     >>> import stimage
     >>> root = stimage.open_root("sample", "ST", species="human")
     >>> stimage.crop_patches(root, "crop").spots.item()
-    36
+    28
     >>> stimage.crop_patches(root, "crop").new.item()
     0
     """
