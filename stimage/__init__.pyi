@@ -21,7 +21,6 @@ from .core.shipped import metric_path as metric_path
 from .jobs.anndata_slides import add_slide as add_slide
 from .jobs.anndata_slides import read_slide as read_slide
 from .jobs.benchmarks.hest import benchmark as benchmark
-from .jobs.benchmarks.hest import verify as verify
 from .jobs.benchmarks.rooted import benchmark_root as benchmark_root
 from .jobs.benchmarks.rooted import show_tasks as show_tasks
 from .jobs.cells.comparing import compare_cells as compare_cells
@@ -45,6 +44,7 @@ from .jobs.prediction import predict as predict
 from .jobs.probing import probe as probe
 from .jobs.probing import retrieve as retrieve
 from .jobs.publishing import publish as publish
+from .jobs.results.verifying import verify as verify
 from .jobs.roots import Root as Root
 from .jobs.roots import list_slides as list_slides
 from .jobs.roots import open_root as open_root

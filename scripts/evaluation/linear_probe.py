@@ -9,7 +9,8 @@ tested within it. Under slide, study and patient, probes are trained on all spot
 slide or a study is of its spots while held out, without ±. ± is the standard deviation over folds. Slides with other
 sets of labels (two species) make pooled low: restrict with --tech, --species or --tissue.
 
-Spots without a label, or labelled "undetermined" or "Exclude", are left out. Writes results.json and results.csv.
+Spots without a label, or labelled "undetermined" or "Exclude", are left out. Writes results.json, results.csv, and what
+is said of each test spot, from which verify.py computes both again.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def main() -> None:
     root = root_of(args, ["on_mismatch", *ELSEWHERE.get(args.split, [])])
     probed = stimage.probe(
         root, args.embeddings, args.protocol, args.split, colour=not args.no_colour, patients=args.patients,
-        no_study=args.no_study, on_mismatch=args.on_mismatch, seen=args.seen, out=args.out, progress=None,
+        no_study=args.no_study, test=args.test, on_mismatch=args.on_mismatch, seen=args.seen,
+        out=args.out, progress=None,
     )  # fmt: skip
     for note in probed.notes:
         print(f"note: {note}")
@@ -66,6 +68,9 @@ def parse_arguments() -> argparse.Namespace:
     add_labelled(parser, "out/linear_probe")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="converged", help="(%(default)s)")
     parser.add_argument("--split", choices=PROBE_SPLITS, default="slide", help="what is held out (%(default)s)")
+    parser.add_argument("--test", nargs="+", metavar="SLIDE", help="test these slides at once, and train on all others "
+                        "but those of their groups (slide, study, patient); without it, each group is held out in "
+                        "turn")  # fmt: skip
     parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
     return parser.parse_args()
 

@@ -28,12 +28,13 @@ def main() -> None:
     found = stimage.predict(
         root_of(args, elsewhere), args.embeddings, args.protocol, args.split, gene=args.gene, panel=args.panel,
         n=args.n, folds=args.folds, test=args.test, k=args.k, keys=args.keys, gene_table=args.gene_table,
-        patients=args.patients, no_study=args.no_study, maps=args.maps, seen=args.seen, out=args.out,
+        patients=args.patients, no_study=args.no_study, colour=not args.no_colour, maps=args.maps,
+        seen=args.seen, out=args.out,
     )  # fmt: skip
     for note in found.notes:
         print(note if note.startswith("map: ") else f"note: {note}")
     overall = found.overall
-    baselines, above = (overall.get("per_slide", {}).get(key, {}) for key in ("baselines", "above"))
+    baselines, above = (overall.get("per_slide", overall).get(key, {}) for key in ("baselines", "above"))
     beside = [f"{name.replace('_', ' ')} {scores['pearson']['mean']:.3f}" for name, scores in baselines.items()]
     beside = f" (baselines: {', '.join(beside)})" if beside else ""
     print(f"Pearson's r {overall['pearson']['mean']:.3f}{beside}: {found.path}")
@@ -42,6 +43,7 @@ def main() -> None:
         print(f"above {name.replace('_', ' ')} by {interval['value']:.3f}: {stimage.scores.told(interval)}")
     share = overall["of_ceiling"]["mean"]
     print("noise ceiling: not known of any gene" if np.isnan(share) else f"of the noise ceiling: {share:.0%}")
+    print(f"predictions and regressors are beside; stimage verify {args.out} computes all figures again")
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -61,6 +63,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--keys", type=Path, metavar="EMBEDDINGS", help="of the same spots in the same space, such as "
                         "of genes: by these are neighbours found; without it, by their own embeddings")  # fmt: skip
     parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, as select_genes takes it")
+    parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
     parser.add_argument("--maps", type=int, default=3, help="slides to draw (%(default)s)")
     add_seen(parser)
     add_filters(parser)

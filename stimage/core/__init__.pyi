@@ -27,6 +27,7 @@ from .processes import in_processes as in_processes
 from .results import RESULTS as RESULTS
 from .results import as_json as as_json
 from .results import digest_of as digest_of
+from .results import plain as plain
 from .results import read_results as read_results
 from .results import record_results as record_results
 from .results import versions_of as versions_of

@@ -1,13 +1,53 @@
-"""Averages of predictions' scores over slides and over folds, beside their baselines, with intervals over groups."""
+"""Scores of predictions, and their averages over slides and folds, beside baselines, with intervals over groups."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from stimage.scores.ceilings import Ceilings
 from stimage.scores.intervals import mean_interval, paired_difference
+from stimage.scores.ridge import fair_pearson
 
 AVERAGED = ("pearson", "of_ceiling", "mse")
+
+
+def fair_scores(truth: np.ndarray, predicted: np.ndarray, ceilings: Ceilings) -> dict:
+    """Score predictions of many genes (n x genes), beside their noise ceilings.
+
+    A gene that does not vary in the truth is left out of the mean, and counted; a prediction that does not vary where
+    the truth does scores 0. So the mean is NaN only if no gene varies.
+    """
+    r = fair_pearson(truth, predicted)
+    known = ~np.isnan(r)
+    return {
+        "n": len(truth),
+        "pearson": float(r[known].mean()) if known.any() else float("nan"),
+        "mse": float(np.mean((np.asarray(truth, np.float64) - predicted) ** 2)),
+        "genes": int(known.sum()),
+        "constant_genes": int((~known).sum()),
+    } | beside_ceiling(r, ceilings)
+
+
+def beside_ceiling(r: np.ndarray, ceilings: Ceilings) -> dict:
+    """Return what share of the noise ceiling correlations reach (r: genes).
+
+    Returns
+    -------
+    dict
+        ``ceiling``, the mean over the genes whose ceiling is known, and ``of_ceiling``, their mean r divided by it: NaN
+        if there is no such gene; ``ceiling_genes``, their number.
+    """
+    both = np.isfinite(r) & np.isfinite(ceilings.known)
+    mean = float(ceilings.known[both].mean()) if both.any() else float("nan")
+    share = float(r[both].mean()) / mean if both.any() else float("nan")
+    return {"ceiling": mean, "of_ceiling": share, "ceiling_genes": int(both.sum())}
+
+
+def gene_ceilings(genes: Sequence[str], r: np.ndarray, ceilings: Ceilings) -> dict[str, dict]:
+    """Return gene → its noise ceiling, NaN where it is not known, its standard error, and r as a share of it."""
+    rows = zip(genes, ceilings.known.tolist(), ceilings.error.tolist(), (r / ceilings.known).tolist())
+    return {gene: {"ceiling": value, "error": error, "of_ceiling": share} for gene, value, error, share in rows}
 
 
 def mean_and_std(values: Sequence[float]) -> dict:
@@ -38,25 +78,35 @@ def mean_scores(by_slide: Mapping[str, dict], by_fold: Sequence[dict], groups: M
     for name, many in (("per_slide", of_slides), ("pooled", of_folds)):
         known = [(group, scores) for group, scores in many if np.isfinite(scores["pearson"])]
         names, scores = [group for group, _ in known], [one for _, one in known]
-        result[name] = {"of": len(known), "left_out": len(many) - len(known), **_mean_of(scores, names)}
+        result[name] = {"of": len(known), "left_out": len(many) - len(known), **mean_of(scores, names)}
         result[name]["baselines"] = {
-            baseline: _mean_of([one["baselines"][baseline] for one in scores], names)
-            for baseline in ("gene_mean", "coordinates")
+            baseline: mean_of([one["baselines"][baseline] for one in scores], names)
+            for baseline in many[0][1]["baselines"]
         }
-        result[name]["above"] = _above(result[name])
+        result[name]["above"] = above(result[name]["intervals"]["pearson"], result[name]["baselines"])
     return {key: result["per_slide"][key] for key in ("pearson", "of_ceiling", "intervals")} | result
 
 
-def _mean_of(many: Sequence[Mapping[str, float]], groups: Sequence[str]) -> dict:
+def mean_of(many: Sequence[Mapping[str, float]], groups: Sequence[str]) -> dict:
+    """Return the means of figures, their standard deviations, and their intervals over groups, one each."""
     values = {key: [scores[key] for scores in many] for key in AVERAGED}
     means = {key: mean_and_std(finite(some)) for key, some in values.items()}
     return means | {"intervals": {key: mean_interval(some, groups) for key, some in values.items()}}
 
 
-def _above(scores: Mapping[str, Any]) -> dict:
-    """Return baseline → how much Pearson's r of the embeddings is above the baseline's, with its interval."""
-    own = scores["intervals"]["pearson"]
-    apart = {name: paired_difference(own, one["intervals"]["pearson"]) for name, one in scores["baselines"].items()}
+def above(own: Mapping, baselines: Mapping[str, Mapping[str, Any]]) -> dict:
+    """Return baseline → how much Pearson's r (``own``, an interval) is above the baseline's, with its interval."""
+    apart = {name: paired_difference(own, one["intervals"]["pearson"]) for name, one in baselines.items()}
+    return {name: one["value"] for name, one in apart.items()} | {"intervals": apart}
+
+
+def above_known(own: Sequence[float], baselines: Mapping[str, Sequence[float]], groups: Sequence[str]) -> dict:
+    """Return `above` of values, one a group (n), over the groups of which both are numbers."""
+    apart = {}
+    for name, other in baselines.items():
+        known = np.isfinite(own) & np.isfinite(other)
+        pair = (mean_interval(np.asarray(some)[known], np.asarray(groups)[known]) for some in (own, other))
+        apart[name] = paired_difference(*pair)
     return {name: one["value"] for name, one in apart.items()} | {"intervals": apart}
 
 

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from stimage.core.storage import local_copy
+from stimage.evaluation.expression_data import slide_colours
 from stimage.evaluation.labelled import LabelledSpots
 from stimage.evaluation.spot_folds import positions
 from stimage.scores.folds import Fold
 from stimage.scores.linear_probe import predict_tuned, standardiser
 from stimage.scores.probe_scores import FoldPredictions
 from stimage.scores.threads import one_thread
-from stimage.slides.images.patches import Patch
 
 NEAREST = 5
 APART = 1e4  # pitches: farther than a slide is wide, so that spots of a spot's own slide are nearest
@@ -53,8 +52,5 @@ def colour_statistics(spots: LabelledSpots) -> np.ndarray:
     table = np.empty((len(spots), 6), np.float32)
     for name, slide in spots.slides.items():
         rows = np.flatnonzero(spots.embeddings.slides == name)
-        rows = rows[np.argsort(spots.y[rows], kind="stable")]  # the order that images are read in
-        cut = Patch().cut(local_copy(slide.image, slide.access), spots.x[rows], spots.y[rows], spots.r[rows])
-        for row, pixels in zip(rows, cut):
-            table[row] = np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1))])
+        table[rows] = slide_colours(slide, spots.x[rows], spots.y[rows], spots.r[rows])
     return table

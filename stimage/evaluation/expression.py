@@ -9,12 +9,11 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
 from stimage.core.errors import DataError
-from stimage.evaluation.averages import mean_and_std
 from stimage.evaluation.expression_data import EmbeddedSlide, Expression, read_expression
+from stimage.evaluation.saved.regressors import Regressor
 from stimage.genes.panels import Panel
-from stimage.scores.ceilings import Ceilings
-from stimage.scores.folds import random_folds
-from stimage.scores.ridge import RidgeFit, fair_pearson, pearson, ridge_path
+from stimage.scores.folds import SEEDS, random_folds
+from stimage.scores.ridge import RidgeFit, ridge_path
 
 ALPHAS = (1.0, 0.1, 0.01, 0.001, 0.0001)  # the original's
 WIDE_ALPHAS = tuple(10.0**k for k in range(-4, 4))
@@ -33,8 +32,8 @@ class SlidePrediction:
     trained_on: str
 
 
-def original_on_slide(vectors: np.ndarray, target: np.ndarray) -> dict:
-    """Score one gene on one slide as the original does.
+def original_on_slide(vectors: np.ndarray, target: np.ndarray) -> tuple[float, list[Ridge]]:
+    """Fit one gene on one slide as the original does: by five random splits, with one penalty.
 
     Parameters
     ----------
@@ -43,9 +42,9 @@ def original_on_slide(vectors: np.ndarray, target: np.ndarray) -> dict:
 
     Returns
     -------
-    dict
-        ``best_alpha``, by the mean validation error over five random splits; and there mean and sample deviation of the
-        test error and of Pearson's r, NaN where a test part's truth does not vary.
+    alpha, models
+        The penalty of the least mean error on validation spots, and the model of each split with it: see
+        `stimage.scores.folds.random_folds`.
 
     Raises
     ------
@@ -55,17 +54,13 @@ def original_on_slide(vectors: np.ndarray, target: np.ndarray) -> dict:
     n = len(target)
     if n < 20:
         raise DataError(f"{n} spots are too few for a split of 80/10/10: at least 20 are needed")
-    folds = random_folds(n)
-    validation, error, r = (np.zeros((len(ALPHAS), len(folds))) for _ in range(3))
+    folds, fitted, errors = random_folds(n), [], np.zeros((len(ALPHAS), len(SEEDS)))
     for i, alpha in enumerate(ALPHAS):
-        for j, fold in enumerate(folds):
-            model = original_ridge(alpha).fit(vectors[fold.train], target[fold.train])
-            validation[i, j] = np.mean((model.predict(vectors[fold.validation]) - target[fold.validation]) ** 2)
-            truth, predicted = target[fold.test], model.predict(vectors[fold.test])
-            error[i, j] = np.mean((predicted - truth) ** 2)
-            r[i, j] = pearson(truth[:, None], predicted[:, None])[0]
-    best = int(validation.mean(1).argmin())
-    return {"best_alpha": ALPHAS[best], "n": n, "mse": mean_and_std(error[best]), "pearson": mean_and_std(r[best])}
+        fitted.append([original_ridge(alpha).fit(vectors[fold.train], target[fold.train]) for fold in folds])
+        for j, (model, fold) in enumerate(zip(fitted[-1], folds)):
+            errors[i, j] = np.mean((model.predict(vectors[fold.validation]) - target[fold.validation]) ** 2)
+    best = int(errors.mean(1).argmin())
+    return ALPHAS[best], fitted[best]
 
 
 def original_ridge(alpha: float) -> Ridge:
@@ -73,28 +68,25 @@ def original_ridge(alpha: float) -> Ridge:
     return Ridge(alpha=alpha, solver="lsqr", fit_intercept=False, max_iter=1000, random_state=0)
 
 
-def hest_fold(
-    train: np.ndarray, train_targets: np.ndarray, test: np.ndarray, components: int = HEST_PCA
-) -> tuple[np.ndarray, dict]:
-    """Predict a fold as HEST-Benchmark does (Jaume et al., NeurIPS 2024).
+def hest_fold(train: np.ndarray, targets: np.ndarray, components: int = HEST_PCA) -> tuple[Regressor, dict]:
+    """Fit a fold as HEST-Benchmark does (Jaume et al., NeurIPS 2024).
 
     Parameters
     ----------
-    train, train_targets, test
-        Embeddings (float32, n x d), log1p of raw counts (n x genes), embeddings (m x d).
+    train, targets
+        Embeddings (float32, n x d), log1p of raw counts (n x genes).
 
     Returns
     -------
-    predicted, facts
-        m x genes; and how many components there were (fewer than 256 where spots or dimensions are) and alpha.
+    regressor, facts
+        What predicts; and how many components there were (fewer than 256 where spots or dimensions are) and alpha.
     """
     scaler = StandardScaler().fit(train)
     components = min(components, *train.shape)
     pca = PCA(components, random_state=0).fit(scaler.transform(train))
-    inner, outer = (pca.transform(scaler.transform(part)) for part in (train, test))
-    alpha = 100 / (components * train_targets.shape[1])
-    predicted = original_ridge(alpha).fit(inner, train_targets).predict(outer)
-    return predicted.reshape(len(test), -1), {"components": components, "alpha": alpha}
+    alpha = 100 / (components * targets.shape[1])
+    model = original_ridge(alpha).fit(pca.transform(scaler.transform(train)), targets)
+    return Regressor.of_scikit_learn(model, scaler, pca), {"components": components, "alpha": alpha}
 
 
 def leave_out(groups: Mapping[str, str], folds: int | None = None) -> list[list[str]]:
@@ -167,44 +159,6 @@ def place_features(xy: np.ndarray) -> np.ndarray:
     low, high = xy.min(0), xy.max(0)
     x, y = ((xy - low) / np.where(high > low, high - low, 1) * 2 - 1).T
     return np.stack([x, y, x * x, x * y, y * y, x**3, x * x * y, x * y * y, y**3], 1)
-
-
-def fair_scores(truth: np.ndarray, predicted: np.ndarray, ceilings: Ceilings) -> dict:
-    """Score predictions of many genes (n x genes), beside their noise ceilings.
-
-    A gene that does not vary in the truth is left out of the mean, and counted; a prediction that does not vary where
-    the truth does scores 0. So the mean is NaN only if no gene varies.
-    """
-    r = fair_pearson(truth, predicted)
-    known = ~np.isnan(r)
-    return {
-        "n": len(truth),
-        "pearson": float(r[known].mean()) if known.any() else float("nan"),
-        "mse": float(np.mean((np.asarray(truth, np.float64) - predicted) ** 2)),
-        "genes": int(known.sum()),
-        "constant_genes": int((~known).sum()),
-    } | beside_ceiling(r, ceilings)
-
-
-def beside_ceiling(r: np.ndarray, ceilings: Ceilings) -> dict:
-    """Return what share of the noise ceiling correlations reach (r: genes).
-
-    Returns
-    -------
-    dict
-        ``ceiling``, the mean over the genes whose ceiling is known, and ``of_ceiling``, their mean r divided by it: NaN
-        if there is no such gene; ``ceiling_genes``, their number.
-    """
-    both = np.isfinite(r) & np.isfinite(ceilings.known)
-    mean = float(ceilings.known[both].mean()) if both.any() else float("nan")
-    share = float(r[both].mean()) / mean if both.any() else float("nan")
-    return {"ceiling": mean, "of_ceiling": share, "ceiling_genes": int(both.sum())}
-
-
-def gene_ceilings(genes: Sequence[str], r: np.ndarray, ceilings: Ceilings) -> dict[str, dict]:
-    """Return gene → its noise ceiling, NaN where it is not known, its standard error, and r as a share of it."""
-    rows = zip(genes, ceilings.known.tolist(), ceilings.error.tolist(), (r / ceilings.known).tolist())
-    return {gene: {"ceiling": value, "error": error, "of_ceiling": share} for gene, value, error, share in rows}
 
 
 def with_counts(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[EmbeddedSlide, Expression]:

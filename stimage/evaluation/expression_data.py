@@ -1,4 +1,4 @@
-"""Inputs of expression prediction: a slide's embeddings, places and counts, spot by spot."""
+"""Inputs of expression prediction: a slide's embeddings, places, counts and colours, spot by spot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stimage.core.errors import DataError
+from stimage.core.storage import local_copy
 from stimage.genes.normalise import fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.loading.embeddings import Embeddings
 from stimage.scores.ceilings import count_noise
 from stimage.slides.catalog import Slide
+from stimage.slides.images.patches import Patch
 from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots, open_spots
 
@@ -105,6 +107,26 @@ def read_places(one: EmbeddedSlide) -> tuple[np.ndarray, np.ndarray]:
     """Return where a slide's spots are (n x 2: x and y, pixels of the slide image), and their radii (n)."""
     spots, at = spots_of(one)
     return np.stack([spots.x, spots.y], 1)[at], spots.r[at]
+
+
+def slide_colours(slide: Slide, x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """Return mean and standard deviation of red, green and blue over the squares of 2r around places of a slide.
+
+    Parameters
+    ----------
+    x, y, r
+        Places and radii (n), in pixels of the slide's image.
+
+    Returns
+    -------
+    np.ndarray
+        float32 (n x 6).
+    """
+    table = np.empty((len(x), 6), np.float32)
+    rows = np.argsort(y, kind="stable")  # the order that images are read in
+    for row, pixels in zip(rows, Patch().cut(local_copy(slide.image, slide.access), x[rows], y[rows], r[rows])):
+        table[row] = np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1))])
+    return table
 
 
 def spots_of(one: EmbeddedSlide) -> tuple[Spots, np.ndarray]:

@@ -1,18 +1,16 @@
 """Running the protocols of expression prediction over slides: scores by slide and overall."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from stimage.core.errors import DataError
-from stimage.evaluation.averages import beside_baselines, finite, fold_intervals, mean_and_std, mean_scores
 from stimage.evaluation.expression import (
     SlidePrediction,
-    beside_ceiling,
-    fair_scores,
     fit_fixed,
-    gene_ceilings,
     hest_fold,
     leave_out,
     original_on_slide,
@@ -20,16 +18,17 @@ from stimage.evaluation.expression import (
     place_features,
     with_counts,
 )
-from stimage.evaluation.expression_data import EmbeddedSlide, read_expression, read_places
+from stimage.evaluation.expression_data import EmbeddedSlide, read_expression, read_places, slide_colours
 from stimage.evaluation.joint.neighbours import fit_neighbours, keys_of
+from stimage.evaluation.saved.predictions import PredictedFold, PredictedSlide
+from stimage.evaluation.saved.regressors import Regressor
+from stimage.evaluation.saved.scoring import Kept, PredictionScores, keeping
 from stimage.genes.choosing import hest_choice, slide_moments
 from stimage.genes.dispersion import common_genes
 from stimage.genes.names import Naming
 from stimage.genes.panels import Panel
 from stimage.loading.embeddings import Embeddings
-from stimage.scores.ceilings import noise_ceilings
-from stimage.scores.intervals import mean_interval
-from stimage.scores.ridge import RidgeFit, fair_pearson, pearson
+from stimage.scores.folds import random_folds
 from stimage.slides.catalog import Slide
 from stimage.slides.names import fold_name
 from stimage.slides.splits.groups import groups_of, merge_groups, read_patients
@@ -44,7 +43,9 @@ class PredictionTask:
     ``n_genes`` are chosen; ``gene_table`` tells symbols and Ensembl ids apart. ``show`` is called with the prediction
     of each slide that was not trained on. ``k`` is the number of neighbours that predict; ``keys`` is by what these are
     found, other embeddings of the slides in the same space, such as of genes; without it, their own. With ``tested``,
-    names of slides, these are the only ones that are held out, all at once, with what is of their groups.
+    names of slides, these are the only ones that are held out, all at once, with what is of their groups. With
+    ``colour``, images are read for the baseline of colours. Predictions and regressors are written into the folder
+    ``out``, if there is one.
     """
 
     slides: Sequence[EmbeddedSlide]
@@ -57,6 +58,8 @@ class PredictionTask:
     k: int = 50
     keys: Embeddings | None = None
     tested: Collection[str] = ()
+    colour: bool = False
+    out: Path | None = None
 
     def parts(self) -> list[tuple[list[EmbeddedSlide], list[EmbeddedSlide]]]:
         """Return the slides to train on and those to test on, of each fold.
@@ -97,47 +100,48 @@ class PredictionTask:
         ]
 
 
-@dataclass
-class PredictionScores:
-    """Scores by slide and overall."""
-
-    slides: dict = field(default_factory=dict)
-    overall: dict = field(default_factory=dict)
-
-
 def run_original(task: PredictionTask, gene: str) -> PredictionScores:
     """Predict one gene as the data set's authors do: by random spots of each slide, then one slide from another.
 
     Each slide is predicted from the one before it, with the alpha that was best there.
     """
-    panel, outcome, transfer = Panel((gene,), task.gene_table), PredictionScores(), []
-    expressed = [with_counts(one, panel, "median-log1p") for one in task.slides]
-    read = [(one, expression.values) for one, expression in expressed]
-    tops = {one.slide.name: noise_ceilings(known.values, known.noise()) for one, known in expressed}
-    for one, values in read:
-        try:
-            found = original_on_slide(one.vectors, values[:, 0])
-        except DataError as error:
-            raise DataError(f"{one.slide.name}: {error}") from None
-        outcome.slides[one.slide.name] = found | beside_ceiling(_row(found["pearson"]["mean"]), tops[one.slide.name])
-    for (source, known), (one, values) in zip([read[-1], *read[:-1]], read) if len(read) > 1 else ():
-        alpha = outcome.slides[source.slide.name]["best_alpha"]
-        predicted = original_ridge(alpha).fit(source.vectors, known).predict(one.vectors).reshape(values.shape)
-        r, error = pearson(values, predicted)[0], np.mean((predicted - values) ** 2)
-        transfer.append({"trained_on": source.slide.name, "tested_on": one.slide.name, "alpha": alpha, "n": len(one),
-                         "mse": float(error), "pearson": float(r),
-                         "of_ceiling": beside_ceiling(_row(r), tops[one.slide.name])["of_ceiling"]})  # fmt: skip
-        task.show(SlidePrediction(one, panel.genes, values, predicted, source.slide.name))
-    by_slide = {key: [s[key]["mean"] for s in outcome.slides.values()] for key in ("mse", "pearson")}
-    by_slide["of_ceiling"] = [s["of_ceiling"] for s in outcome.slides.values()]
-    means = {key: mean_and_std(finite(values)) for key, values in by_slide.items()}
-    intervals = {key: mean_interval(values, list(outcome.slides)) for key, values in by_slide.items()}
-    outcome.overall = {"gene": gene, **means, "intervals": intervals, "transfer": transfer}
-    return outcome
+    panel, alphas = Panel((gene,), task.gene_table), {}
+    read = [_measured(one, panel, task.colour) for one in task.slides]
+    with keeping("original", {}, task.out) as kept:
+        for one in read:
+            try:
+                alphas[one.name] = _within_slide(one, panel, kept)
+            except DataError as error:
+                raise DataError(f"{one.name}: {error}") from None
+        for source, one in zip([read[-1], *read[:-1]], read):
+            if len(read) == 1:
+                kept.add(PredictedFold(panel.genes, {"trained_on": None}, [one.predicted({})]))
+                continue
+            alpha = alphas[source.name]
+            model = original_ridge(alpha).fit(source.spots.vectors, source.values)
+            regressors = {"embeddings": Regressor.of_scikit_learn(model)}
+            said = model.predict(one.spots.vectors).reshape(one.values.shape)
+            facts = {"trained_on": source.name, "alpha": alpha}
+            kept.add(PredictedFold(panel.genes, facts, [one.predicted({"embeddings": said})], regressors))
+            task.show(SlidePrediction(one.spots, panel.genes, one.values, said, source.name))
+        return kept.scores()
 
 
-def _row(value: float) -> np.ndarray:
-    return np.array([value], np.float64)
+def _within_slide(one: "Measured", panel: Panel, kept: Kept) -> float:
+    """Predict random spots of a slide from the others, by embeddings and by baselines; return the embeddings' alpha."""
+    target = one.values[:, 0]
+    features = {"embeddings": one.spots.vectors} | {
+        name: np.column_stack([some, np.ones(len(some))]).astype(np.float32) for name, some in one.baselines().items()
+    }
+    fitted = {name: original_on_slide(some, target) for name, some in features.items()}
+    for seed, fold in enumerate(random_folds(len(target))):
+        models = {name: Regressor.of_scikit_learn(some[seed]) for name, (_, some) in fitted.items()}
+        said = {name: some[seed].predict(features[name][fold.test])[:, None] for name, (_, some) in fitted.items()}
+        models["gene_mean"] = Regressor(target[fold.train].mean(keepdims=True, dtype=np.float64))
+        said["gene_mean"] = models["gene_mean"](fold.test)
+        facts = {"seed": seed, "alpha": fitted["embeddings"][0]}
+        kept.add(PredictedFold(panel.genes, facts, [one.take(fold.test).predicted(said)], models))
+    return fitted["embeddings"][0]
 
 
 def run_hest(task: PredictionTask) -> PredictionScores:
@@ -146,33 +150,18 @@ def run_hest(task: PredictionTask) -> PredictionScores:
     One constant gene makes the means NaN; the results name such genes.
     """
     (panel,) = task.panels([task.slides])
-    targets = {one.slide.name: read_expression(one, panel, "log1p") for one in task.slides}
-    outcome, by_fold = PredictionScores(), []
-    for train, test in task.parts():
-        known = [targets[one.slide.name] for one in test]
-        truth, noise = [one.values for one in known], [one.noise() for one in known]
-        predicted, facts = hest_fold(
-            np.concatenate([one.vectors for one in train]),
-            np.concatenate([targets[one.slide.name].values for one in train]),
-            np.concatenate([one.vectors for one in test]),
-        )
-        r = pearson(np.concatenate(truth), predicted)
-        constant = [gene for gene, value in zip(panel.genes, r) if np.isnan(value)]
-        held = [one.slide.name for one in test]
-        tops = noise_ceilings(np.concatenate(truth), np.concatenate(noise))
-        by_fold.append({"test": held, "n": len(predicted), "pearson": float(r.mean()), "constant": constant, **facts,
-                        **beside_ceiling(r, tops), "ceilings": gene_ceilings(panel.genes, r, tops)})  # fmt: skip
-        parts = np.split(predicted, np.cumsum([len(one) for one in test])[:-1])
-        for one, own, spread, part in zip(test, truth, noise, parts):
-            r = pearson(own, part)
-            beside = beside_ceiling(r, noise_ceilings(own, spread))
-            outcome.slides[one.slide.name] = {"n": len(one), "pearson": float(r.mean()), **beside}
-            task.show(SlidePrediction(one, panel.genes, own, part, f"{len(train)} slides"))
-    means = [fold["pearson"] for fold in by_fold]
-    spread = {"mean": float(np.mean(means)), "std": float(np.std(means))}  # of the population, as there
-    outcome.overall = {"pearson": spread, "of_ceiling": mean_and_std(finite([f["of_ceiling"] for f in by_fold])),
-                       "intervals": fold_intervals(by_fold), "genes": list(panel.genes), "folds": by_fold}  # fmt: skip
-    return outcome
+    read = {one.slide.name: _measured(one, panel, task.colour, "log1p") for one in task.slides}
+    with keeping("hest", {}, task.out) as kept:
+        for train, test in task.parts():
+            known, tested = ([read[one.slide.name] for one in some] for some in (train, test))
+            models, facts = {}, {}
+            targets = np.concatenate([one.values for one in known])
+            for name, features in tested[0].features():
+                x = np.concatenate([features(one) for one in known])
+                models[name], facts[name] = hest_fold(x, targets)
+            models["gene_mean"] = Regressor(targets.mean(0, np.float64))
+            kept.add(_predicted(tested, panel, models, {"n_train": len(targets), **facts["embeddings"]}, task, train))
+        return kept.scores()
 
 
 def run_fixed(task: PredictionTask) -> PredictionScores:
@@ -198,80 +187,101 @@ Fit = Callable[[Sequence["Measured"], Sequence[str]], tuple[Callable[[np.ndarray
 
 
 def _run_held_out(task: PredictionTask, fit: Fit) -> PredictionScores:
-    outcome, by_fold, parts = PredictionScores(), [], task.parts()
+    parts = task.parts()
     panels = task.panels([train for train, _ in parts])
     every = tuple(dict.fromkeys(gene for panel in panels for gene in panel.genes))
-    read = {one.slide.name: _measured(one, Panel(every, task.gene_table)) for one in task.slides}
-    for (train, test), panel in zip(parts, panels):
-        columns = [every.index(gene) for gene in panel.genes]
-        known, tested = ([read[one.slide.name].take_genes(columns) for one in some] for some in (train, test))
-        models = _fit_all(known, [task.groups[one.slide.name] for one in train], fit)
-        predicted = {name: [model(features(one)) for one in tested] for name, (model, _, features) in models.items()}
-        alphas = {name: alpha for name, (_, alpha, _) in models.items() if alpha}
-        facts = {"test": [one.slide.name for one in test], "alphas": alphas}
-        by_fold.append(facts | _of_fold(tested, predicted, panel))
-        for k, one in enumerate(tested):
-            tops = noise_ceilings(one.values, one.noise)
-            by_name = {name: fair_scores(one.values, p[k], tops) for name, p in predicted.items()}
-            outcome.slides[one.spots.slide.name] = beside_baselines(by_name)
-            said = predicted["embeddings"][k]
-            task.show(SlidePrediction(one.spots, panel.genes, one.values, said, f"{len(train)} slides"))
-    outcome.overall = mean_scores(outcome.slides, by_fold, task.groups) | {"folds": by_fold}
-    return outcome
+    read = {one.slide.name: _measured(one, Panel(every, task.gene_table), task.colour) for one in task.slides}
+    with keeping("fair", task.groups, task.out) as kept:
+        for (train, test), panel in zip(parts, panels):
+            columns = [every.index(gene) for gene in panel.genes]
+            known, tested = ([read[one.slide.name].take_genes(columns) for one in some] for some in (train, test))
+            groups, models, alphas = [task.groups[one.slide.name] for one in train], {}, {}
+            models["embeddings"], alphas["embeddings"] = fit(known, groups)
+            for name, features in known[0].features()[1:]:
+                models[name], alphas[name] = _ridge(known, groups, features)
+            models["gene_mean"] = Regressor(np.concatenate([one.values for one in known]).mean(0, np.float64))
+            facts = {"alphas": {name: alpha for name, alpha in alphas.items() if alpha}}
+            kept.add(_predicted(tested, panel, models, facts, task, train))
+        return kept.scores()
+
+
+def _predicted(
+    tested: Sequence["Measured"],
+    panel: Panel,
+    models: Mapping[str, Callable[[np.ndarray], np.ndarray]],
+    facts: Mapping[str, Any],
+    task: PredictionTask,
+    train: Sequence[EmbeddedSlide],
+) -> PredictedFold:
+    """Predict a fold's test slides, and show them."""
+    slides = []
+    for one in tested:
+        of = {**dict(one.features()), "gene_mean": lambda one: one.spots.vectors}
+        slides.append(one.predicted({name: model(of[name](one)) for name, model in models.items()}))
+        said = slides[-1].said["embeddings"]
+        task.show(SlidePrediction(one.spots, panel.genes, one.values, said, f"{len(train)} slides"))
+    regressors = {name: model for name, model in models.items() if isinstance(model, Regressor)}
+    return PredictedFold(panel.genes, facts, slides, regressors)
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """The n spots of a slide that have a count, with their expression, its noise (n x genes) and places (n x 2)."""
+    """The n spots of a slide, with their expression, its noise (n x genes), places (n x 2) and, where they are wanted,
+    the colours of their patches (n x 6)."""
 
     spots: EmbeddedSlide
     values: np.ndarray
     noise: np.ndarray
     xy: np.ndarray
+    colours: np.ndarray | None = None
+
+    @property
+    def name(self) -> str:
+        return self.spots.slide.name
 
     def take_genes(self, columns: Sequence[int]) -> "Measured":
-        return Measured(self.spots, self.values[:, columns], self.noise[:, columns], self.xy)
+        return replace(self, values=self.values[:, columns], noise=self.noise[:, columns])
+
+    def take(self, rows: np.ndarray) -> "Measured":
+        colours = None if self.colours is None else self.colours[rows]
+        return Measured(self.spots.take(rows), self.values[rows], self.noise[rows], self.xy[rows], colours)
+
+    def baselines(self) -> dict[str, np.ndarray]:
+        """Return the features of what needs no embedding, by name: n x 9, and n x 6."""
+        colours = {} if self.colours is None else {"colour": self.colours}
+        return {"coordinates": place_features(self.xy), **colours}
+
+    def features(self) -> list[tuple[str, Callable[["Measured"], np.ndarray]]]:
+        """Return, by name, what makes features of a slide: embeddings first."""
+        beside = [(name, lambda one, name=name: one.baselines()[name]) for name in self.baselines()]
+        return [("embeddings", lambda one: one.spots.vectors), *beside]
+
+    def predicted(self, said: Mapping[str, np.ndarray]) -> PredictedSlide:
+        """Return predictions of the spots, truth beside."""
+        return PredictedSlide(self.name, self.spots.spot_ids, self.values, self.noise, said)
 
 
-def _measured(one: EmbeddedSlide, panel: Panel) -> Measured:
-    spots, read = with_counts(one, panel, "median-log1p")
-    return Measured(spots, read.values, read.noise(), read_places(spots)[0])
+def _measured(one: EmbeddedSlide, panel: Panel, colour: bool, kind: str = "median-log1p") -> Measured:
+    """Read what is measured of a slide's spots; those without a count are left out, but by HEST's "log1p"."""
+    spots, read = (one, read_expression(one, panel, kind)) if kind == "log1p" else with_counts(one, panel, kind)
+    xy, radius = read_places(spots)
+    colours = slide_colours(spots.slide, xy[:, 0], xy[:, 1], radius) if colour else None
+    return Measured(spots, read.values, read.noise(), xy, colours)
 
 
 def _ridge(
     known: Sequence[Measured], groups: Sequence[str], features: Callable[[Measured], np.ndarray] | None = None
-) -> tuple[RidgeFit, float]:
+) -> tuple[Regressor, float]:
     """Return a ridge regression on the embeddings of training slides, or on other features, and its penalty."""
     x = [features(one) if features else one.spots.vectors for one in known]
-    return fit_fixed([(part, one.values) for part, one in zip(x, known)], groups, [one.xy[:, 0] for one in known])
+    fit, alpha = fit_fixed([(part, one.values) for part, one in zip(x, known)], groups, [one.xy[:, 0] for one in known])
+    return Regressor.of_ridge(fit), alpha
 
 
 def _neighbours(known: Sequence[Measured], task: PredictionTask) -> tuple[Callable[[np.ndarray], np.ndarray], None]:
     """Return what predicts by the nearest spots of training slides."""
     keys = [keys_of(one.spots, task.keys) for one in known]
     return fit_neighbours(np.concatenate(keys), np.concatenate([one.values for one in known]), task.k), None
-
-
-def _fit_all(known: Sequence[Measured], groups: Sequence[str], fit: Fit) -> dict:
-    """Return the predictors by name: a model, its alpha, and the function that makes its features from a slide."""
-    mean = np.concatenate([one.values for one in known]).mean(0, np.float64)
-    embedded, placed = fit(known, groups), _ridge(known, groups, lambda one: place_features(one.xy))
-    return {
-        "embeddings": (*embedded, lambda one: one.spots.vectors),
-        "gene_mean": (lambda n: np.tile(mean, (n, 1)), None, lambda one: len(one.spots)),
-        "coordinates": (*placed, lambda one: place_features(one.xy)),
-    }
-
-
-def _of_fold(tested: Sequence[Measured], predicted: Mapping[str, Sequence[np.ndarray]], panel: Panel) -> dict:
-    """Score a fold's test spots together, and by gene."""
-    whole, noise = np.concatenate([one.values for one in tested]), np.concatenate([one.noise for one in tested])
-    joined = {name: np.concatenate(parts) for name, parts in predicted.items()}
-    r, tops = fair_pearson(whole, joined["embeddings"]), noise_ceilings(whole, noise)
-    return beside_baselines({name: fair_scores(whole, part, tops) for name, part in joined.items()}) | {
-        "by_gene": dict(zip(panel.genes, r.tolist())),
-        "ceilings": gene_ceilings(panel.genes, r, tops),
-    }
 
 
 def split_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:

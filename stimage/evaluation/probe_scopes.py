@@ -1,34 +1,19 @@
 """The linear probe slide by slide, study by study and pooled, always beside its baselines."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.evaluation.baselines import colour_only, colour_statistics, majority, position_only
 from stimage.evaluation.labelled import LabelledSpots
+from stimage.evaluation.saved.labels import Probed, ProbeScores, probe_scores, save_labels
 from stimage.evaluation.spot_folds import block_folds, spot_blocks, spot_groups
-from stimage.scores.folds import PROBE_SPLITS, Fold, group_folds, random_folds
-from stimage.scores.intervals import paired_difference
+from stimage.scores.folds import PROBE_SPLITS, Fold, group_folds, held_fold, random_folds
 from stimage.scores.linear_probe import check_folds, predict_folds
-from stimage.scores.probe_scores import FoldPredictions, summarise
 from stimage.slides.splits.groups import merge_groups
 from stimage.slides.splits.splitting import Splitting
-
-CLASSIFIERS = ("embedding", "majority", "position", "colour")
-
-
-@dataclass(frozen=True)
-class ProbeScores:
-    """Scores by slide, by study and over all spots; see `stimage.scores.probe_scores.summarise`.
-
-    Each has ``spots``, ``classes`` (label → spots) and one entry a classifier; or ``left_out``, why there are none.
-    """
-
-    slides: Mapping[str, dict] = field(default_factory=dict)
-    studies: Mapping[str, dict] = field(default_factory=dict)
-    pooled: Mapping[str, dict] = field(default_factory=dict)
 
 
 def run_probe(
@@ -38,6 +23,8 @@ def run_probe(
     groups: Splitting | None = None,
     with_colour: bool = True,
     progress: Callable[[Iterable], Iterable] = iter,
+    tested: Collection[str] = (),
+    out: Path | None = None,
 ) -> ProbeScores:
     """Probe embeddings by a protocol and a split.
 
@@ -54,6 +41,11 @@ def run_probe(
         False spares reading the images.
     progress
         Wraps what is to be probed, such as by tqdm.
+    tested
+        Names of slides that are held out at once, all others but those of their groups being trained on; of none, each
+        group is held out in turn.
+    out
+        A folder for what is said of each test spot, if it is wanted.
 
     Raises
     ------
@@ -66,9 +58,18 @@ def run_probe(
         raise DataError(f"all {len(spots)} labelled spots have one label, {str(spots.labels[0])!r}, so there is "
                         "nothing to tell apart: add slides")  # fmt: skip
     colours = colour_statistics(spots) if with_colour else None
-    if split in ("random", "block"):
-        return _within(spots, colours, protocol, split, progress)
-    return _held_out(spots, colours, protocol, spot_groups(spots, groups or Splitting(split)))
+    within, studies = split in ("random", "block"), _studies(spots)
+    if within:
+        names, scopes = list(spots.slides), _within(spots, colours, protocol, split, studies, progress)
+    else:
+        held = spot_groups(spots, groups or Splitting(split))
+        names = [name for name in spots.slides if not tested or name in tested]
+        scopes = [_held_out(spots, colours, protocol, held, tested)]
+        studies = {study: own for study, some in studies.items() if (own := [n for n in some if n in names])}
+    told = {"slides": names, "studies": studies, "within": within, "all_named": protocol == "original"}
+    if out is not None:
+        save_labels(out, told, scopes)
+    return probe_scores(told, scopes)
 
 
 def rare_classes(labels: np.ndarray, least: int = 10) -> list[str]:
@@ -79,48 +80,50 @@ def rare_classes(labels: np.ndarray, least: int = 10) -> list[str]:
 
 
 def _within(
-    spots: LabelledSpots, colours: np.ndarray | None, protocol: str, split: str, progress: Callable
-) -> ProbeScores:
-    studies = {s: names for s, names in _studies(spots).items() if len(names) > 1}
-    every = tuple(spots.slides)
-    done = {}
-    for names in progress(list(dict.fromkeys([(name,) for name in every] + [*studies.values(), every]))):
+    spots: LabelledSpots,
+    colours: np.ndarray | None,
+    protocol: str,
+    split: str,
+    studies: Mapping[str, Sequence[str]],
+    progress: Callable,
+) -> list[Probed]:
+    several = [tuple(names) for names in studies.values() if len(names) > 1]
+    every, found = tuple(spots.slides), []
+    for names in progress(list(dict.fromkeys([*((name,) for name in every), *several, every]))):
         mine = np.isin(spots.embeddings.slides, names)
         some = spots.take(mine)
-        groups = spot_blocks(some) if len(names) == 1 else some.embeddings.slides
         try:
             folds = random_folds(len(some)) if split == "random" else block_folds(some)
-            predicted, labels = _predict_all(some, colours[mine] if colours is not None else None, protocol, folds)
-            done[names] = _entry(some.labels, labels, predicted, groups, protocol)
+            own = colours[mine] if colours is not None else None
+            found.append(_predict_all(some, own, protocol, folds, some.embeddings.slides, names))
         except DataError as error:
             if names == every:
                 raise
-            done[names] = {"spots": len(some), "left_out": str(error)}
-    by_study = {study: done[names] for study, names in studies.items()}
-    return ProbeScores({name: done[name,] for name in every}, by_study, _above(done[every]))
+            found.append(Probed({"slides": names, "spots": len(some), "left_out": str(error)}))
+    return found
 
 
-def _held_out(spots: LabelledSpots, colours: np.ndarray | None, protocol: str, groups: np.ndarray) -> ProbeScores:
-    predicted, labels = _predict_all(spots, colours, protocol, group_folds(groups, spot_blocks(spots)))
-
-    def part(names: tuple[str, ...]) -> dict:
-        mine = np.isin(spots.embeddings.slides, names)
-        some = {name: one.filter(mine) for name, one in predicted.items()}
-        units = spot_blocks(spots) if len(names) == 1 else spots.embeddings.slides
-        return _entry(spots.labels, labels, some, units, protocol, mine)
-
-    return ProbeScores(
-        {name: part((name,)) for name in spots.slides},
-        {study: part(names) for study, names in _studies(spots).items()},
-        _above(_entry(spots.labels, labels, predicted, groups, protocol)),
-    )
+def _held_out(
+    spots: LabelledSpots, colours: np.ndarray | None, protocol: str, groups: np.ndarray, tested: Collection[str]
+) -> Probed:
+    inner = spot_blocks(spots)
+    if tested:
+        folds = [held_fold(groups, np.isin(spots.embeddings.slides, list(tested)), inner)]
+    else:
+        folds = group_folds(groups, inner)
+    return _predict_all(spots, colours, protocol, folds, groups, tuple(spots.slides))
 
 
 def _predict_all(
-    spots: LabelledSpots, colours: np.ndarray | None, protocol: str, folds: list[Fold]
-) -> tuple[dict[str, FoldPredictions], np.ndarray]:
-    """Return what each classifier predicts, and the labels as numbers."""
-    labels = np.unique(spots.labels, return_inverse=True)[1]
+    spots: LabelledSpots,
+    colours: np.ndarray | None,
+    protocol: str,
+    folds: list[Fold],
+    groups: np.ndarray,
+    names: Sequence[str],
+) -> Probed:
+    """Return what each classifier says of the test spots."""
+    classes, labels = np.unique(spots.labels, return_inverse=True)
     check_folds(labels, folds)
     predicted = {
         "embedding": predict_folds(protocol, spots.embeddings.vectors, labels, folds),
@@ -129,30 +132,17 @@ def _predict_all(
     }
     if colours is not None:
         predicted["colour"] = colour_only(colours, labels, folds)
-    return predicted, labels
-
-
-def _entry(
-    names: np.ndarray,
-    labels: np.ndarray,
-    predicted: Mapping[str, FoldPredictions],
-    groups: np.ndarray,
-    protocol: str,
-    mine: np.ndarray | None = None,
-) -> dict:
-    counted = labels if mine is None else labels[mine]
-    sizes = np.bincount(counted, minlength=labels.max() + 1).tolist()
-    return {"spots": len(counted), "classes": dict(zip(np.unique(names).tolist(), sizes))} | {
-        name: summarise(one, labels, groups, all_named=protocol == "original") for name, one in predicted.items()
-    }
-
-
-def _above(pooled: dict) -> dict:
-    """Add to scores how much the embedding's macro-F1 of all test spots is above each baseline's."""
-    of = {name: pooled[name]["intervals"]["macro_f1_together"] for name in CLASSIFIERS if name in pooled}
-    own = of.pop("embedding")
-    apart = {name: paired_difference(own, one) for name, one in of.items()}
-    return pooled | {"above": {name: one["value"] for name, one in apart.items()} | {"intervals": apart}}
+    rows = np.concatenate([fold.test for fold in folds])
+    sizes = np.bincount(labels if len(folds) > 1 else labels[rows], minlength=len(classes)).tolist()
+    facts = {"slides": names, "spots": sum(sizes), "classes": dict(zip(classes.tolist(), sizes)),
+             "alphas": {name: list(one.alphas) for name, one in predicted.items()}}  # fmt: skip
+    texts = {"spot_id": spots.embeddings.spot_ids, "slide": spots.embeddings.slides, "block": spot_blocks(spots),
+             "group": groups}  # fmt: skip
+    return Probed(
+        facts, {key: values[rows] for key, values in texts.items()},
+        np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds]), labels[rows],
+        {name: np.concatenate(one.scores) for name, one in predicted.items()},
+    )  # fmt: skip
 
 
 def _studies(spots: LabelledSpots) -> dict[str, tuple[str, ...]]:

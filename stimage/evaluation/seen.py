@@ -1,6 +1,6 @@
 """Slides that a model has seen: scoring those that it was trained on is refused, unless it is asked for by name."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -85,11 +85,18 @@ def settle_seen(provenance: Provenance | None, slides: Sequence[Slide], seen: st
 
 
 def labelled_unseen(
-    embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: str, seen: str
+    embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: str, seen: str, tested: Collection[str] = ()
 ) -> tuple[LabelledSpots, Scored]:
-    """Join embeddings with labels as `read_labelled` does, but for slides that `settle_seen` leaves out or refuses."""
+    """Join embeddings with labels as `read_labelled` does, but for slides that `settle_seen` leaves out or refuses.
+
+    Where only some slides are ``tested``, those that are merely trained on may have been seen.
+    """
     there = set(embeddings.slides.tolist())
     labelled = [slide for slide in slides if slide.annotation and slide.name in there]
+    if tested:
+        labelled = [slide for slide in labelled if slide.name in tested]
+    if tested and not labelled:
+        raise DataError("no slide of test= (--test) has both embeddings and labels; name others")
     scored = settle_seen(embeddings.provenance, labelled, seen, embeddings.model)
     left_out = {slide.name for slide in labelled} - {slide.name for slide in scored.slides}
     return read_labelled(embeddings, [slide for slide in slides if slide.name not in left_out], on_mismatch), scored

@@ -2,7 +2,6 @@ from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .benchmarks.hest import benchmark as benchmark
 from .benchmarks.hest import open_hest as open_hest
-from .benchmarks.hest import verify as verify
 from .benchmarks.planning import plan_words as plan_words
 from .benchmarks.rooted import benchmark_root as benchmark_root
 from .benchmarks.rooted import show_tasks as show_tasks
@@ -37,6 +36,7 @@ from .probing import retrieve as retrieve
 from .publishing import build_shards as build_shards
 from .publishing import plan_publishing as plan_publishing
 from .publishing import publish as publish
+from .results.verifying import verify as verify
 from .roots import Root as Root
 from .roots import list_slides as list_slides
 from .roots import open_root as open_root

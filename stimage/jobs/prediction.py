@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 
 from stimage.core.arguments import check_whole
-from stimage.core.errors import DataError
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
 from stimage.evaluation.pictured import UNITS, mapped_shapes, titles_of
@@ -29,12 +28,11 @@ from stimage.figures.maps import prediction_maps
 from stimage.figures.style import save
 from stimage.genes.panels import Panel
 from stimage.jobs.roots import Root, open_unpublished
-from stimage.jobs.scores import Scores, grouping, with_patients
+from stimage.jobs.scores import Scores, grouping, sealed, tested_slides, with_patients
 from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.scores.folds import SEEDS
 from stimage.scores.ridge import fair_pearson
 from stimage.slides.missing import need_counts
-from stimage.slides.names import fold_name, slide_names
 from stimage.slides.splits.splitting import SPLIT_BY
 
 PREDICTIONS = {"original": 1, "hest": 1, "fixed": 1, "neighbours": 1}  # protocols, and their versions
@@ -60,6 +58,7 @@ def predict(
     gene_table: str | Path | None = None,
     patients: str | Path | None = None,
     no_study: str | None = None,
+    colour: bool = True,
     maps: int = 0,
     seen: str = "error",
     out: str | Path | None = None,
@@ -95,18 +94,22 @@ def predict(
         Of symbols and Ensembl ids, for slides that name genes otherwise.
     patients, no_study
         As `probe` takes them; "hest" always groups by them.
+    colour
+        False leaves out the baseline of colours, for which images are read.
     maps
         So many slides are drawn into ``out``: measured beside predicted.
     seen
         As `probe` takes it.
     out
-        A folder for results.json and maps, if they are wanted.
+        A folder for results.json, the predictions of each tested spot, the regressors, and maps, if they are wanted:
+        `verify` computes the figures again of these.
 
     Returns
     -------
     Scores
-        ``overall["pearson"]`` has ``mean`` and ``std`` of Pearson's r. Of "fixed", ``overall["per_slide"]`` and
-        ``overall["pooled"]`` have the baselines ``gene_mean`` and ``coordinates`` beside it.
+        ``overall["pearson"]`` has ``mean`` and ``std`` of Pearson's r, and ``overall["baselines"]`` those of
+        ``gene_mean``, ``coordinates`` and ``colour``; of "fixed" and "neighbours" these stand in
+        ``overall["per_slide"]`` and ``overall["pooled"]``.
 
     Raises
     ------
@@ -126,7 +129,7 @@ def predict(
     >>> sorted(scores.slides)
     ['Human_Breast_Sample1_ST_A1', 'Human_Breast_Sample3_Visium_A1']
     >>> sorted(scores.overall["pooled"]["baselines"])
-    ['coordinates', 'gene_mean']
+    ['colour', 'coordinates', 'gene_mean']
     """
     check_whole(maps, "maps")
     _check(protocol, split, n, folds, bool(maps) and out is None)
@@ -150,23 +153,25 @@ def predict(
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)
     need_counts((one.slide for one in slides), "measuring predictions")
-    tested = _tested(test, root, slides)
+    of_name = {one.slide.name: one for one in slides}
+    tested = [of_name[name] for name in tested_slides(test, [one.slide for one in slides])]
     scored = settle_seen(read.provenance, [one.slide for one in tested or slides], seen, read.model)
     slides = [one for one in slides if (tested and one not in tested) or one.slide in scored.slides]
     tested, notes = [one for one in tested if one in slides], scored.notes
     if without:
         notes += [f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}"]
-    predicted, table = 0, str(gene_table) if gene_table else None
+    predicted, drawn, table = 0, [], str(gene_table) if gene_table else None
     chosen = Panel.read(panel, table) if panel is not None else None
 
     def show(prediction: SlidePrediction) -> None:
         nonlocal predicted
         if (predicted := predicted + 1) <= maps:
-            notes.append(f"map: {_draw(prediction, Path(out or ''), protocol, table)}")
+            drawn.append(_draw(prediction, Path(out or ""), protocol, table))
+            notes.append(f"map: {drawn[-1][0]}")
 
     groups = _groups(protocol, slides, split, patients, no_study)
     task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, _read_keys(keys, root),
-                          {one.slide.name for one in tested})  # fmt: skip
+                          {one.slide.name for one in tested}, colour, None if out is None else Path(out))  # fmt: skip
     outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)
     if 0 < maps < predicted:
         notes += [f"maps of {maps} of {predicted} predicted slides; maps={predicted} (--maps {predicted}) draws all"]
@@ -177,6 +182,7 @@ def predict(
         path = _write(
             Path(out), protocol, config, outcome, _data(root, read, slides, scored.seen), time.monotonic() - began
         )
+        sealed(path, (file for files in drawn for file in files))
     return Scores(outcome.overall, outcome.slides, tuple(notes), path)
 
 
@@ -201,17 +207,6 @@ def _groups(
     if protocol == "hest":
         return hest_groups([one.slide for one in slides], str(patients) if patients else None, no_study)
     return split_groups([one.slide for one in slides], grouping(split, patients, no_study))
-
-
-def _tested(test: str | Path | Sequence[str] | None, root: Root, slides: list[EmbeddedSlide]) -> list[EmbeddedSlide]:
-    """Return the slides that are tested at once; none where each group is held out in turn."""
-    if test is None:
-        return []
-    wanted, found = slide_names(test), {fold_name(one.slide.name): one for one in slides}
-    if lost := [name for name in wanted if fold_name(name) not in found]:
-        raise DataError(f"test= (--test): {lost[0]!r} is none of the {len(slides)} slides that have embeddings and are "
-                        "meant")  # fmt: skip
-    return [one for name, one in found.items() if name in set(map(fold_name, wanted))]
 
 
 def _read_keys(keys: str | Path | pd.DataFrame | Embeddings | None, root: Root) -> Embeddings | None:
@@ -247,7 +242,7 @@ def _write(
                          outcome.slides, outcome.overall)  # fmt: skip
 
 
-def _draw(prediction: SlidePrediction, out: Path, protocol: str, gene_table: str | None) -> Path:
+def _draw(prediction: SlidePrediction, out: Path, protocol: str, gene_table: str | None) -> list[Path]:
     """Map a slide that was not trained on: measured expression above the predicted."""
     one = prediction.spots
     title = f"{one.slide.name}\npredicted from {prediction.trained_on}"
@@ -256,4 +251,4 @@ def _draw(prediction: SlidePrediction, out: Path, protocol: str, gene_table: str
     scores = fair_pearson(prediction.truth, prediction.predicted)
     figure = prediction_maps(title, mapped_shapes(*spots_of(one)), genes, prediction.truth, prediction.predicted,
                              scores, unit)  # fmt: skip
-    return save(figure, out / f"map_{one.slide.name}")[0]
+    return save(figure, out / f"map_{one.slide.name}")

@@ -12,20 +12,20 @@ from tqdm import tqdm
 
 from stimage.core.errors import DataError
 from stimage.evaluation.probe_scopes import rare_classes, run_probe
-from stimage.evaluation.results import data_identity, read_scores, write_scores
+from stimage.evaluation.results import data_identity, write_scores
+from stimage.evaluation.saved.ranks import ranked_scores, save_ranks
 from stimage.evaluation.seen import labelled_unseen, settle_seen
 from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
-from stimage.evaluation.tables.forms import write_csv
 from stimage.jobs.roots import Root, open_root, open_unpublished
-from stimage.jobs.scores import Scores, grouping, with_patients
+from stimage.jobs.scores import Scores, grouping, sealed, tested_slides, with_patients
 from stimage.loading.embeddings import KINDS, Embeddings, read_embeddings
 from stimage.loading.provenance import Provenance
 from stimage.scores.folds import PROTOCOLS, SEEDS
 from stimage.scores.linear_probe import PENALTIES
-from stimage.scores.retrieval import retrieval_scores
+from stimage.scores.retrieval import retrieval_ranks
 from stimage.scores.sgd.probe import SGD_PENALTIES
 from stimage.slides.splits.groups import groups_of, merge_groups
-from stimage.slides.splits.splitting import Splitting
+from stimage.slides.splits.splitting import SPLIT_BY, Splitting
 
 PROBE_VERSION = 2  # 1 split spots in the order of their ids
 PROBE_PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
@@ -41,6 +41,7 @@ def probe(
     colour: bool = True,
     patients: str | Path | None = None,
     no_study: str | None = None,
+    test: str | Path | Sequence[str] | None = None,
     on_mismatch: str = "error",
     seen: str = "error",
     out: str | Path | None = None,
@@ -66,12 +67,15 @@ def probe(
     patients, no_study
         How slides are grouped: a CSV with the columns ``slide`` and ``patient``; "own" makes each slide of no known
         study one of its own.
+    test
+        Of the splits by slide, study and patient: slides, by name or as a file of names, that are tested at once, all
+        others but those of their groups being trained on. Without it, each group is held out in turn.
     on_mismatch
         What to do with labelled spots that have no embedding: "error", or "drop".
     seen
         What to do with slides that the model was trained on: "error", "drop", which leaves them out, or "score".
     out
-        A folder for results.json and results.csv, if they are wanted.
+        A folder for results.json and results.csv, and predictions.parquet, from which `verify` computes these again.
     progress
         Whether to show a bar; None shows it on a terminal.
 
@@ -101,34 +105,41 @@ def probe(
     """
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PROTOCOLS)}")
+    if test is not None and split not in SPLIT_BY:
+        raise ValueError(f"test= (--test) is of split= (--split) {', '.join(SPLIT_BY)}, not of {split!r}")
     began, root = time.perf_counter(), open_unpublished(root)
     groups = grouping(split, patients, no_study)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
-    spots, scored = labelled_unseen(read, root.slides, on_mismatch, seen)
+    tested = tested_slides(test, root.slides)
+    spots, scored = labelled_unseen(read, root.slides, on_mismatch, seen, tested)
+    tested = [name for name in tested if name in spots.slides]
     notes = (
         scored.notes
         + [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()]
         + rare_classes(spots.labels)
     )
     hidden = None if progress is None else not progress
-    probed = run_probe(spots, protocol, split, groups, colour, lambda some: tqdm(some, disable=hidden))
+    folder = None if out is None else Path(out)
+    probed = run_probe(spots, protocol, split, groups, colour, lambda some: tqdm(some, disable=hidden), tested, folder)
     if split == "random":
         score = probed.pooled["position"]["macro_f1"]["mean"]
         notes += [f"under this random split the position of a spot alone, without its image, scores {score:.3f}"]
-    overall, path = {"pooled": probed.pooled, "studies": probed.studies}, None
-    if out is not None:
+    path = None
+    if folder is not None:
         alphas = SGD_PENALTIES if protocol == "original" else PENALTIES
         config = {"protocol": protocol, "split": split, "alphas": alphas, "colour": colour}
         config |= {"blocks": BLOCKS_PER_SIDE, "near": BUFFER_PITCHES} if split == "block" else {}
+        config |= {"test": sorted(tested)} if tested else {}
         data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
                              left_out=spots.left_out, parts=root.names_by_split(spots.slides),
                              seen=scored.seen)  # fmt: skip
         path = write_scores(
-            out, f"linear_probe/{protocol}", PROBE_VERSION, with_patients(config, root, patients), data,
-            SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides, overall,
+            folder, f"linear_probe/{protocol}", PROBE_VERSION, with_patients(config, root, patients), data,
+            SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides,
+            probed.overall,
         )  # fmt: skip
-        write_csv(path.with_suffix(".csv"), read_scores(path))
-    return Scores(overall, probed.slides, tuple(notes), path)
+        sealed(path)
+    return Scores(probed.overall, probed.slides, tuple(notes), path)
 
 
 def retrieve(
@@ -164,7 +175,7 @@ def retrieve(
     seen
         As `probe` takes it.
     out
-        A folder for results.json, if it is wanted.
+        A folder for results.json and the ranks that it is of, if they are wanted.
 
     Returns
     -------
@@ -199,18 +210,17 @@ def retrieve(
     scored = settle_seen(reduce(Provenance.joined, known) if known else None, of_spots, seen, a.model)
     mine = np.isin(a.slides, [slide.name for slide in scored.slides])
     a, b = a.take(mine), b.take(mine)
-    names, slides = np.unique(a.slides).tolist(), {}
-    for name in names:
-        mine = a.slides == name
-        slides[name] = retrieval_scores(a.vectors[mine], b.vectors[mine], ks=k)
     units = _units(root, a.slides, by)
-    within, across = (retrieval_scores(a.vectors, b.vectors, of, k, units) for of in (a.slides, None))
-    overall, path = {"within": within, "across": across}, None
+    ranks = {scope: retrieval_ranks(a.vectors, b.vectors, of) for scope, of in (("within", a.slides), ("across", None))}
+    slides, overall = ranked_scores(a.slides, units, ranks, k)
+    path = None
     if out is not None:
         data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out,
-                             parts=root.names_by_split(names), seen=scored.seen)  # fmt: skip
+                             parts=root.names_by_split(list(slides)), seen=scored.seen)  # fmt: skip
+        save_ranks(Path(out), a.spot_ids, a.slides, units, ranks, k)
         path = write_scores(out, "retrieval", 1, {"k": k, "similarity": "cosine"}, data, [], RETRIEVAL_PACKAGES,
                              time.monotonic() - began, slides, overall)  # fmt: skip
+        sealed(path)
     notes = [f"{left_out} spots left out: they have only one of the embeddings"] if left_out else []
     return Scores(overall, slides, (*notes, *scored.notes), path)
 

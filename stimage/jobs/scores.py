@@ -1,15 +1,22 @@
 """What probes, predictions and retrieval return, and what they have in common."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from stimage.evaluation.tables.forms import SCORE_COLUMNS, score_rows
+from stimage.core.errors import DataError
+from stimage.evaluation.results import read_scores
+from stimage.evaluation.saved.manifest import seal
+from stimage.evaluation.saved.predictions import PREDICTIONS
+from stimage.evaluation.saved.regressors import REGRESSORS
+from stimage.evaluation.tables.forms import SCORE_COLUMNS, score_rows, write_csv
 from stimage.jobs.roots import Root
+from stimage.slides.catalog import Slide
+from stimage.slides.names import fold_name, slide_names
 from stimage.slides.splits.splitting import SPLIT_BY, Splitting
 
 
@@ -52,3 +59,43 @@ def with_patients(config: dict[str, Any], root: Root, patients: str | Path | Non
     if table := patients or root.splitting.patients:
         config["patients_sha256"] = hashlib.sha256(Path(table).read_bytes()).hexdigest()
     return config
+
+
+def sealed(path: Path, beside: Iterable[Path] = ()) -> Path:
+    """Finish a folder of results: write results.csv beside results.json, and the digests of all that belongs to it.
+
+    Parameters
+    ----------
+    path
+        results.json.
+    beside
+        Further files of the results, such as pictures; predictions and regressors are known.
+
+    Returns
+    -------
+    Path
+        results.json.
+    """
+    folder = path.parent
+    write_csv(path.with_suffix(".csv"), read_scores(path))
+    known = [path, path.with_suffix(".csv"), folder / PREDICTIONS, *sorted((folder / REGRESSORS).glob("*.safetensors"))]
+    seal(folder, [file for file in (*known, *beside) if file.exists()])
+    return path
+
+
+def tested_slides(test: str | Path | Sequence[str] | None, slides: Sequence[Slide]) -> list[str]:
+    """Return the names of the slides that are tested at once; none where each group is held out in turn.
+
+    Raises
+    ------
+    DataError
+        If one is not among ``slides``.
+    """
+    if test is None:
+        return []
+    wanted, found = slide_names(test), {fold_name(one.name): one.name for one in slides}
+    if lost := [name for name in wanted if fold_name(name) not in found]:
+        raise DataError(f"test= (--test): {lost[0]!r} is none of the {len(slides)} slides that have embeddings and are "
+                        "meant")  # fmt: skip
+    meant = set(map(fold_name, wanted))
+    return [name for folded, name in found.items() if folded in meant]

@@ -14,6 +14,7 @@ from .folds import PROTOCOLS as PROTOCOLS
 from .folds import SEEDS as SEEDS
 from .folds import Fold as Fold
 from .folds import group_folds as group_folds
+from .folds import held_fold as held_fold
 from .folds import random_folds as random_folds
 from .intervals import mean_interval as mean_interval
 from .intervals import paired_difference as paired_difference
@@ -28,7 +29,10 @@ from .probe_scores import FoldPredictions as FoldPredictions
 from .probe_scores import summarise as summarise
 from .projection import draw_some as draw_some
 from .projection import project as project
+from .retrieval import Ranks as Ranks
+from .retrieval import retrieval_ranks as retrieval_ranks
 from .retrieval import retrieval_scores as retrieval_scores
+from .retrieval import score_ranks as score_ranks
 from .ridge import RidgeFit as RidgeFit
 from .ridge import fair_pearson as fair_pearson
 from .ridge import pearson as pearson

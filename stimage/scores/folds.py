@@ -71,6 +71,25 @@ def group_folds(groups: np.ndarray, inner: np.ndarray, seed: int = 0) -> list[Fo
     return folds
 
 
+def held_fold(groups: np.ndarray, tested: np.ndarray, inner: np.ndarray, seed: int = 0) -> Fold:
+    """Return the fold that tests some spots (bool, n); other spots of their groups are left out of it.
+
+    Validation is a fifth of the other groups or, where there is but one, of its blocks: see `group_folds`.
+
+    Raises
+    ------
+    DataError
+        If no spot is of another group.
+    """
+    rest = np.flatnonzero(~np.isin(groups, groups[tested]))
+    if not len(rest):
+        raise DataError("no labelled spot is left to train on, but those of slides that are tested or of their groups; "
+                        "name fewer as test= (--test), or add slides of others")  # fmt: skip
+    part = _deal(groups[rest], seed)
+    part = part if part.any() else _deal(inner[rest], seed)
+    return Fold(rest[part != 0], rest[part == 0], np.flatnonzero(tested))
+
+
 def _deal(groups: np.ndarray, seed: int) -> np.ndarray:
     """Return the part of each spot: groups, from the largest to the smallest, go where there are the fewest spots."""
     names, own, sizes = np.unique(groups, return_inverse=True, return_counts=True)

@@ -17,7 +17,6 @@ from sklearn.preprocessing import StandardScaler
 
 import stimage
 from stimage.core.errors import DataError
-from stimage.evaluation.hest_bench.saving import verify_predictions
 from stimage.jobs.benchmarks.tabulating import above_first, by_task
 from tests.evaluation.scripts import run
 from tests.roots import write_csv
@@ -115,15 +114,17 @@ def test_an_encoder_embeds_once_and_the_same_call_goes_on(tmp_path):
 def test_an_altered_byte_or_figure_is_found(tmp_path):
     found = stimage.benchmark(write_bench(tmp_path / "bench"), [], tmp_path / "out", heads="ridge")
     place = Path(found.results[0])
-    assert verify_predictions(place) == []
+    assert stimage.verify(place) == stimage.verify(tmp_path / "out") == []
     results = json.loads((place / "results.json").read_text())
     results["overall"]["folds"][1]["by_gene"]["G3"] += 0.01
     (place / "results.json").write_text(json.dumps(results))
-    assert len(wrong := verify_predictions(place)) == 1 and wrong[0].startswith("fold 1: G3: ")
+    wrong = stimage.verify(place)
+    assert len(wrong) == 2 and "results.json: is not the file that was written" in wrong[0]
+    assert "overall.folds.1.by_gene.G3: " in wrong[1]
     data = bytearray((place / "predictions.parquet").read_bytes())
     data[len(data) // 2] ^= 1
     (place / "predictions.parquet").write_bytes(data)
-    assert "its bytes differ" in verify_predictions(place)[0]
+    assert any("predictions.parquet: is not the file that was written" in one for one in stimage.verify(place))
 
 
 def test_folders_that_are_none(tmp_path):

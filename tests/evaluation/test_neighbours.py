@@ -64,7 +64,7 @@ def test_neighbours_are_those_of_a_plain_loop(root, predict, tmp_path, by_genes)
     assert {name: one["mse"] for name, one in done.results["slides"].items()} == pytest.approx(want, rel=1e-4)
     assert done.results["protocol"]["name"] == "expression-neighbours" and done.results["protocol"]["config"]["k"] == 5
     assert done.results["protocol"]["config"]["keys"] == ("genes" if by_genes else "their own")
-    assert set(done.results["overall"]["per_slide"]["baselines"]) == {"gene_mean", "coordinates"}
+    assert set(done.results["overall"]["per_slide"]["baselines"]) == {"gene_mean", "coordinates", "colour"}
 
 
 def test_embeddings_that_tell_the_expression_predict_it(root, predict, tmp_path):

@@ -149,7 +149,8 @@ def test_constant_genes(root, patients, tmp_path, capsys):
     done = run(capsys, SCRIPT, *shared, "--slides", "S0", "S1", "S2", out=tmp_path / "fixed")
     assert done.results["slides"]["S1"]["constant_genes"] == 1 and done.results["slides"]["S1"]["genes"] == 1
     assert re.search(
-        r"Pearson's r -?0\.\d{3} \(baselines: gene mean -?0\.\d{3}, coordinates -?0\.\d{3}\): ", done.printed
+        r"Pearson's r -?0\.\d{3} \(baselines: coordinates -?0\.\d{3}, colour -?0\.\d{3}, gene mean -?0\.\d{3}\): ",
+        done.printed,
     )
     assert "note: maps of 1 of 3 predicted slides; maps=3 (--maps 3) draws all" in done.printed
     assert done.results["overall"]["pearson"]["mean"] is not None

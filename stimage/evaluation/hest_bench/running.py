@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from stimage.core.errors import DataError
-from stimage.evaluation.averages import finite, fold_intervals, mean_and_std
-from stimage.evaluation.expression import beside_ceiling, gene_ceilings
 from stimage.evaluation.hest_bench.folder import BenchSample, BenchTask, read_counts_of
-from stimage.evaluation.hest_bench.heads import HEADS, SEED
+from stimage.evaluation.hest_bench.heads import HEADS, SEED, Model
+from stimage.evaluation.saved.predictions import PredictedFold, PredictedSlide
+from stimage.evaluation.saved.regressors import Regressor
+from stimage.evaluation.saved.scoring import PredictionScores, keeping
 from stimage.loading.embeddings import Embeddings
-from stimage.scores.ceilings import count_noise, noise_ceilings
-from stimage.scores.ridge import pearson
+from stimage.scores.ceilings import count_noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +25,16 @@ class BenchSpots:
     vectors: np.ndarray
     counts: np.ndarray
 
+    @property
+    def truth(self) -> np.ndarray:
+        """What is predicted: log1p of the counts (n x genes)."""
+        return np.log1p(self.counts)
 
-@dataclass(frozen=True, eq=False)
-class BenchScores:
-    """Figures by sample and overall; and by fold, truth and prediction (n x genes) of each tested sample."""
-
-    slides: dict
-    overall: dict
-    predicted: Sequence[Mapping[str, tuple[np.ndarray, np.ndarray]]]
+    def predicted(self, model: Model) -> PredictedSlide:
+        """Return what a model predicts, truth beside."""
+        noise = count_noise(self.counts, np.ones(len(self.counts)))
+        return PredictedSlide(self.sample.name, np.array(self.barcodes), self.truth, noise,
+                              {"embeddings": model(self.vectors)})  # fmt: skip
 
 
 def spots_of_task(task: BenchTask, vectors: Callable[[BenchSample], Embeddings]) -> dict[str, BenchSpots]:
@@ -57,36 +60,22 @@ def spots_of_task(task: BenchTask, vectors: Callable[[BenchSample], Embeddings])
     return found
 
 
-def run_task(task: BenchTask, spots: Mapping[str, BenchSpots], head: str, seed: int = SEED) -> BenchScores:
-    """Run all folds of a task.
+def run_task(
+    task: BenchTask, spots: Mapping[str, BenchSpots], head: str, seed: int = SEED, out: Path | None = None
+) -> PredictionScores:
+    """Run all folds of a task; predictions and regressors are written into the folder ``out``, if there is one.
 
     Pearson's r is of each gene over all test spots of a fold; its mean over genes, then over folds, is the figure. A
     constant gene makes the mean NaN, as there; it is named. The standard deviation is the population's.
     """
     if head not in HEADS:
         raise ValueError(f"heads={head!r}: pass any of {', '.join(HEADS)}")
-    by_fold, slides, dumps = [], {}, []
-    for fold in task.folds:
-        train, test = ([spots[one.name] for one in part] for part in (fold.train, fold.test))
-        x, y = np.concatenate([one.vectors for one in train]), np.concatenate([np.log1p(one.counts) for one in train])
-        truth, counts = [np.log1p(one.counts) for one in test], np.concatenate([one.counts for one in test])
-        predicted = HEADS[head](x, y, np.concatenate([one.vectors for one in test]), seed)
-        r = pearson(whole := np.concatenate(truth), predicted)
-        tops = noise_ceilings(whole, count_noise(counts, np.ones(len(counts))))
-        by_fold.append({
-            "test": [one.name for one in fold.test], "n": len(whole), "n_train": len(x), "pearson": float(r.mean()),
-            "constant": [gene for gene, value in zip(task.genes, r) if np.isnan(value)],
-            "by_gene": dict(zip(task.genes, r.tolist())), **beside_ceiling(r, tops),
-            "ceilings": gene_ceilings(task.genes, r, tops),
-        })  # fmt: skip
-        parts = np.split(predicted, np.cumsum([len(one.barcodes) for one in test])[:-1])
-        dumps.append({one.sample.name: (own, part) for one, own, part in zip(test, truth, parts)})
-        for one, own, part in zip(test, truth, parts):
-            slides[one.sample.name] = {"n": len(own), "pearson": float(pearson(own, part).mean())}
-    means = [fold["pearson"] for fold in by_fold]
-    overall = {
-        "pearson": {"mean": float(np.mean(means)), "std": float(np.std(means))},
-        "of_ceiling": mean_and_std(finite([fold["of_ceiling"] for fold in by_fold])),
-        "intervals": fold_intervals(by_fold), "genes": list(task.genes), "folds": by_fold,
-    }  # fmt: skip
-    return BenchScores(slides, overall, dumps)
+    with keeping("hest", {}, out) as kept:
+        for fold in task.folds:
+            train, test = ([spots[one.name] for one in part] for part in (fold.train, fold.test))
+            x, y = np.concatenate([one.vectors for one in train]), np.concatenate([one.truth for one in train])
+            model = HEADS[head](x, y, seed)
+            slides = [one.predicted(model) for one in test]
+            models = {"embeddings": model} if isinstance(model, Regressor) else {}
+            kept.add(PredictedFold(task.genes, {"n_train": len(x)}, slides, models))
+        return kept.scores()

@@ -45,7 +45,12 @@ def score_rows(slides: Mapping[str, Mapping], overall: Mapping) -> Iterator[tupl
 
 def write_csv(path: Path, results: Mapping) -> None:
     """Write all scores of the results as a table with the columns `SCORE_COLUMNS`."""
-    write_text(path, csv_text([SCORE_COLUMNS, *score_rows(results["slides"], results["overall"])]))
+    write_text(path, results_csv(results))
+
+
+def results_csv(results: Mapping) -> str:
+    """Return the text of `write_csv`."""
+    return csv_text([SCORE_COLUMNS, *score_rows(results["slides"], results["overall"])])
 
 
 def format_table(table: Sequence[Sequence[str]], form: str) -> str:

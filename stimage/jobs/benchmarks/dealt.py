@@ -11,7 +11,7 @@ from stimage.evaluation.results import data_identity, write_scores
 from stimage.evaluation.seen import settle_seen
 from stimage.evaluation.stimage_bench.running import SEEDS, run_stimage_bench
 from stimage.jobs.roots import Root, open_unpublished
-from stimage.jobs.scores import Scores
+from stimage.jobs.scores import Scores, sealed
 from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.slides.missing import need_counts
 
@@ -51,7 +51,7 @@ def predict_dealt(
     need_counts((one.slide for one in slides), "measuring predictions")
     scored = settle_seen(read.provenance, [one.slide for one in slides], seen, read.model)
     slides = [one for one in slides if one.slide in scored.slides]
-    found, path = run_stimage_bench(slides, n), None
+    found, path = run_stimage_bench(slides, n, out=None if out is None else Path(out)), None
     if out is not None:
         config = {"genes": n, "normalise": "log1p", "alphas": WIDE_ALPHAS, "split": "slides dealt 8:1:1"}
         used = [read.take(read.slides == one.slide.name) for one in slides]
@@ -59,5 +59,6 @@ def predict_dealt(
         data = {"model": read.model, "slides": len(slides), "by_slide": by_slide, "seen": scored.seen}
         path = write_scores(out, "stimage-bench", 1, config, data, SEEDS, PACKAGES, time.monotonic() - began,
                             found.slides, found.overall)  # fmt: skip
+        sealed(path)
     lost = (f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}",) if without else ()
     return Scores(found.overall, found.slides, (*scored.notes, *lost), path)

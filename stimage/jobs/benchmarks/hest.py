@@ -15,13 +15,14 @@ from stimage.core.results import RESULTS, digest_of
 from stimage.evaluation.hest_bench.folder import BenchTask, find_tasks, read_task
 from stimage.evaluation.hest_bench.heads import HEADS, SEED
 from stimage.evaluation.hest_bench.running import BenchSpots, run_task, spots_of_task
-from stimage.evaluation.hest_bench.saving import PREDICTIONS, verify_predictions, write_predictions
 from stimage.evaluation.hest_bench.vectors import BASELINES, BATCH
 from stimage.evaluation.results import data_identity, read_scores, write_scores
+from stimage.evaluation.saved.manifest import MANIFEST
 from stimage.jobs.benchmarks.encoders import OFFICIAL, BenchEncoder, list_encoders
 from stimage.jobs.benchmarks.hest_encoder import HestEncoder
 from stimage.jobs.benchmarks.naming import folder_name, names_of
 from stimage.jobs.benchmarks.running import PLAN_COLUMNS
+from stimage.jobs.scores import sealed
 from stimage.loading.embeddings import Embeddings
 
 PROTOCOL, VERSION = "hest-benchmark", 1
@@ -54,7 +55,8 @@ def benchmark(
         As `embed` takes ``model``: presets, paths, names; or a folder with embeddings, ``TASK/SAMPLE.parquet``, as a
         benchmark writes them. "colour" and "position" are always there.
     out
-        A folder to write: embeddings, and ``TASK/HEAD/ENCODER`` with results.json and predictions.parquet.
+        A folder to write: embeddings, and ``TASK/HEAD/ENCODER`` with results.json, the predictions and regressors that
+        `verify` computes it of again, and their digests.
     tasks
         Names of tasks; None takes all of the folder.
     heads
@@ -140,38 +142,6 @@ def open_hest(
     return HestBench(out, read, [HestEncoder(one, out, batch_size) for one in towers], wanted, seed)
 
 
-def verify(folder: str | Path) -> list[str]:
-    """Compute the figures of benchmark results again from the predictions beside them.
-
-    Parameters
-    ----------
-    folder
-        A folder that `benchmark` wrote, or one of the folders in it that has results.json.
-
-    Returns
-    -------
-    list of str
-        What differs, in words; a file of predictions that is not byte for byte the one written with the results is
-        among it. Empty if all figures are right.
-
-    Raises
-    ------
-    DataError
-        If there are no such results, or a file is missing or damaged.
-
-    Examples
-    --------
-    >>> import stimage
-    >>> stimage.verify("benchmarked")
-    []
-    """
-    folder = path_of(folder, "folder")
-    places = sorted(path.parent for path in folder.rglob(RESULTS))
-    if not places:
-        raise DataError(f"{folder}: has no {RESULTS}; pass a folder that benchmark wrote")
-    return [f"{place}: {one}" for place in places for one in verify_predictions(place)]
-
-
 def _of_task(task: BenchTask, encoder: HestEncoder, heads: Sequence[str], out: Path, seed: int) -> list[tuple]:
     """Run a task with each head, or read the results that are there."""
     rows, spots = [], spots_of_task(task, encoder.vectors(task))
@@ -195,16 +165,14 @@ def _run(
     task: BenchTask, spots: dict[str, BenchSpots], head: str, seed: int, place: Path, config: dict, data: dict
 ) -> None:
     began = time.monotonic()
-    scores = run_task(task, spots, head, seed)
-    place.mkdir(parents=True, exist_ok=True)
-    digest = write_predictions(place / PREDICTIONS, task.genes, spots, scores.predicted)
-    write_scores(place, PROTOCOL, VERSION, config, data | {"predictions_sha256": digest}, [seed], PACKAGES,
-                 time.monotonic() - began, scores.slides, scores.overall)  # fmt: skip
+    scores = run_task(task, spots, head, seed, place)
+    sealed(write_scores(place, PROTOCOL, VERSION, config, data, [seed], PACKAGES, time.monotonic() - began,
+                        scores.slides, scores.overall))  # fmt: skip
 
 
 def _is_there(place: Path, config: dict, data: dict, seed: int) -> bool:
     """Tell whether a folder has the results of this very run."""
-    if not (place / RESULTS).exists() or not (place / PREDICTIONS).exists():
+    if not (place / RESULTS).exists() or not (place / MANIFEST).exists():
         return False
     results = read_scores(place)
     protocol = {"name": PROTOCOL, "version": VERSION, "config": config}

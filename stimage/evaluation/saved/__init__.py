@@ -1,0 +1,1 @@
+"""What results are recomputed from: predictions of each tested spot, regressors, and the digests of all files."""

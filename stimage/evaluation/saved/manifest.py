@@ -1,0 +1,59 @@
+"""The digests of results' files, beside them: one altered byte is found."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from stimage.core.errors import DataError, one_line
+from stimage.core.files import listed, write_text
+
+MANIFEST = "manifest.json"
+PIECE = 1 << 20  # bytes
+
+
+def seal(folder: Path, files: Iterable[Path]) -> Path:
+    """Write the manifest of a folder: the SHA-256 of some of its files, by their paths in it; return its path."""
+    digests = {path.relative_to(folder).as_posix(): _digest(path) for path in files}
+    path = folder / MANIFEST
+    write_text(path, json.dumps({"sha256": dict(sorted(digests.items()))}, indent=1, ensure_ascii=False) + "\n")
+    return path
+
+
+def seal_all(folder: Path) -> Path:
+    """Write the manifest of a folder that has folders of results: of all files in it that no manifest below has."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    sealed = {path.parent / name for path in listed(folder, f"**/{MANIFEST}") for name in _read(path)}
+    return seal(folder, [path for path in listed(folder, "**/*") if path.is_file() and path not in sealed])
+
+
+def check_seal(folder: Path) -> list[str]:
+    """Return which files of a folder are not those of its manifest, in words.
+
+    Raises
+    ------
+    DataError
+        If there is no manifest, or it is damaged.
+    """
+    wrong = []
+    for name, digest in _read(folder / MANIFEST).items():
+        if not (folder / name).is_file():
+            wrong.append(f"{folder / name}: is missing")
+        elif _digest(folder / name) != digest:
+            wrong.append(f"{folder / name}: is not the file that was written with the results: its bytes differ")
+    return wrong
+
+
+def _read(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path}: cannot be read as a manifest ({one_line(error)}); make the results again") from None
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            digest.update(piece)
+    return digest.hexdigest()
