@@ -5,7 +5,7 @@ The same command goes on after an interruption. OUT gets the results of each tas
 intervals and paired differences. Baselines are always beside: each encoder with random weights is one of them.
 
 Of a ROOT, --tasks names what tasks.py lists, or YAML files. Of a download of MahmoodLab/hest-bench, tasks are its
-folders (IDC, PRAD …), with its own splits and genes; verify.py computes these figures again. --heads are then:
+folders (IDC, PRAD …), with its own splits and genes. verify.py computes all figures again. --heads are then:
 
 ridge-pca256   ridge regression on 256 principal components, and
 ridge          on embeddings as they are: the two official protocols
@@ -41,6 +41,7 @@ def main() -> None:
     for form in evaluation.TABLE_FORMATS:
         for name, table in (("benchmark", scores), ("differences", apart)):
             write_text(args.out / f"{name}{SUFFIX[form]}", evaluation.format_table(table, form))
+    evaluation.seal_all(args.out)
     print(evaluation.format_table(scores, "markdown"))
     print(evaluation.format_table(apart, "markdown"))
     print(f"tables: {args.out}/benchmark.md, .tex and .csv, and differences beside them")

@@ -63,6 +63,7 @@ from .saved.labels import CLASSIFIERS as CLASSIFIERS
 from .saved.manifest import MANIFEST as MANIFEST
 from .saved.manifest import check_seal as check_seal
 from .saved.manifest import seal as seal
+from .saved.manifest import seal_all as seal_all
 from .saved.predictions import PREDICTIONS as PREDICTIONS
 from .saved.ranks import ranked_scores as ranked_scores
 from .saved.ranks import save_ranks as save_ranks
