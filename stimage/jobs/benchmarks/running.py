@@ -13,7 +13,7 @@ from tqdm import tqdm
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError, shown
 from stimage.core.files import write_text
-from stimage.core.results import as_json, read_results
+from stimage.core.results import RESULTS, as_json, read_results
 from stimage.evaluation.saved.manifest import MANIFEST
 from stimage.evaluation.seen import settle_seen
 from stimage.evaluation.tables.forms import score_items
@@ -100,7 +100,7 @@ class RootBench:
         """Score a unit, unless its results are there."""
         slides, options = [one.name for one in unit.slides], {**task.options, "seen": self.seen}
         asked = as_json({"job": task.job, "options": options, "slides": slides, "embeddings": vectors.digest})
-        if (place / MANIFEST).exists() and (place / ASKED).exists():
+        if all((place / name).exists() for name in (RESULTS, MANIFEST, ASKED)):
             if (place / ASKED).read_text(encoding="utf-8") != asked:
                 raise DataError(f"{place}: has results of another task, other slides or embeddings; pass another out= "
                                 "(--out)")  # fmt: skip
