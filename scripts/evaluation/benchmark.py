@@ -34,17 +34,18 @@ def main() -> None:
         return
     found, names = bench.run(None), [one.name for one in bench.encoders]
     if is_hest:
-        scores, apart = jobs.by_task(found), jobs.above_first(found, names[0])
+        tables = {"benchmark": jobs.by_task(found), "differences": jobs.above_first(found, names[0])}
         print("mean Pearson's r, ± standard deviation over folds:")
     else:
-        scores, apart = jobs.by_unit(found), jobs.apart_by_unit(found, names)
-    for form in evaluation.TABLE_FORMATS:
-        for name, table in (("benchmark", scores), ("differences", apart)):
+        tables = {"benchmark": jobs.by_unit(found), "differences": jobs.apart_by_unit(found, names),
+                  "means": jobs.over_units(found, names),
+                  "differences_of_means": jobs.apart_over_units(found, names)}  # fmt: skip
+    for name, table in tables.items():
+        for form in evaluation.TABLE_FORMATS:
             write_text(args.out / f"{name}{SUFFIX[form]}", evaluation.format_table(table, form))
+        print(evaluation.format_table(table, "markdown"))
     evaluation.seal_all(args.out)
-    print(evaluation.format_table(scores, "markdown"))
-    print(evaluation.format_table(apart, "markdown"))
-    print(f"tables: {args.out}/benchmark.md, .tex and .csv, and differences beside them")
+    print(f"tables: {', '.join(f'{args.out}/{name}.md' for name in tables)}; .tex and .csv beside them")
 
 
 def open_hest(args: argparse.Namespace) -> Any:

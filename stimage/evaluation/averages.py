@@ -111,9 +111,10 @@ def above_known(own: Sequence[float], baselines: Mapping[str, Sequence[float]], 
 
 
 def fold_intervals(by_fold: Sequence[dict]) -> dict:
-    """Return the intervals, over folds, of scores whose mean over folds is reported."""
+    """Return the intervals, over folds, of scores whose mean over folds is reported: NaN of an r that is NaN in one."""
     names = [tested_in(fold) for fold in by_fold]
-    return {key: mean_interval([fold[key] for fold in by_fold], names) for key in ("pearson", "of_ceiling")}
+    return {key: mean_interval([fold[key] for fold in by_fold], names, of_known=key != "pearson")
+            for key in ("pearson", "of_ceiling")}  # fmt: skip
 
 
 def tested_in(fold: Mapping[str, Any]) -> str:

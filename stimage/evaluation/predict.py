@@ -34,6 +34,8 @@ from stimage.slides.names import fold_name
 from stimage.slides.splits.groups import groups_of, merge_groups, read_patients
 from stimage.slides.splits.splitting import Splitting
 
+BY_STUDY = Splitting("study", no_study="own")  # what intervals are over where slides are held out one by one
+
 
 @dataclass(frozen=True)
 class PredictionTask:
@@ -103,11 +105,12 @@ class PredictionTask:
 def run_original(task: PredictionTask, gene: str) -> PredictionScores:
     """Predict one gene as the data set's authors do: by random spots of each slide, then one slide from another.
 
-    Each slide is predicted from the one before it, with the alpha that was best there.
+    Each slide is predicted from the one before it, with the alpha that was best there. Intervals are over studies,
+    whose slides are alike; a slide of no known study is one of its own.
     """
     panel, alphas = Panel((gene,), task.gene_table), {}
     read = [_measured(one, panel, task.colour) for one in task.slides]
-    with keeping("original", {}, task.out) as kept:
+    with keeping("original", split_groups([one.slide for one in task.slides], BY_STUDY), task.out) as kept:
         for one in read:
             try:
                 alphas[one.name] = _within_slide(one, panel, kept)

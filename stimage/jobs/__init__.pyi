@@ -8,8 +8,10 @@ from .benchmarks.rooted import show_tasks as show_tasks
 from .benchmarks.running import open_benchmark as open_benchmark
 from .benchmarks.tabulating import above_first as above_first
 from .benchmarks.tabulating import apart_by_unit as apart_by_unit
+from .benchmarks.tabulating import apart_over_units as apart_over_units
 from .benchmarks.tabulating import by_task as by_task
 from .benchmarks.tabulating import by_unit as by_unit
+from .benchmarks.tabulating import over_units as over_units
 from .benchmarks.tasks import list_tasks as list_tasks
 from .cells.comparing import compare_cells as compare_cells
 from .cells.counting import count_cells as count_cells

@@ -9,15 +9,21 @@ LEAST = 6  # groups; of fewer, no interval is given
 LEVEL = 0.95
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, groups: Sequence[str] | np.ndarray) -> dict:
+def mean_interval(
+    values: Sequence[float] | np.ndarray, groups: Sequence[str] | np.ndarray, of_known: bool = True
+) -> dict:
     """Return the interval of a mean, as `group_interval` does.
 
     Parameters
     ----------
     values, groups
-        A value and its group's name, such as of each slide its score and its study (n); NaN are left out.
+        A value and its group's name, such as of each slide its score and its study (n).
+    of_known
+        Whether NaN are left out; else one makes the mean and its interval NaN.
     """
     values, groups = np.asarray(values, np.float64), np.asarray(groups, str)
+    if not of_known and np.isnan(values).any():
+        return group_interval(float("nan"), dict.fromkeys(np.unique(groups).tolist(), float("nan")))
     values, groups = values[known := ~np.isnan(values)], groups[known]
     names, own = np.unique(groups, return_inverse=True)
     sums, sizes = np.bincount(own, values, len(names)), np.bincount(own, minlength=len(names))

@@ -82,6 +82,8 @@ def test_both_ridge_protocols_are_hests_steps_in_scikit_learn(tmp_path, head):
     assert found["std"][0] == pytest.approx(np.std(means), abs=1e-6)
     results = json.loads((tmp_path / "out/IDC" / head / "colour/results.json").read_text())["overall"]
     assert [fold["pearson"] for fold in results["folds"]] == pytest.approx(means, abs=1e-6)
+    sample = json.loads((tmp_path / "out/IDC" / head / "colour/results.json").read_text())["slides"]["TENX1"]
+    assert sample["of_ceiling"] == results["folds"][0]["of_ceiling"]  # which is of this sample alone
     assert results["folds"][0]["by_gene"]["G1"] > 0.8 and results["folds"][0]["test"] == ["TENX1"]
 
 
@@ -140,6 +142,10 @@ def test_folders_that_are_none(tmp_path):
     error("lacks 1 of the task's 2 genes: NOPE")
     (tmp_path / "bench/IDC/var_50genes.json").write_text("[]")
     error("cannot be read as a list of genes")
+    (tmp_path / "bench/IDC/var_50genes.json").write_text('{"genes": []}')
+    error("var_50genes.json: has no list of genes")
+    (tmp_path / "bench/IDC/var_50genes.json").write_text('{"genes": ["G1", "G2", "G1"]}')
+    error("var_50genes.json: names G1 twice")
     write_bench(tmp_path / "bench")
     splits = tmp_path / "bench/IDC/splits"
     shutil.copy(splits / "train_0.csv", splits / "train_0 (1).csv")
@@ -147,6 +153,9 @@ def test_folders_that_are_none(tmp_path):
     (splits / "train_0 (1).csv").unlink()
     (splits / "train_0.csv").write_text((splits / "train_0.csv").read_text().replace("INT", "../../INT", 1))
     error(r"train_0.csv: '../../INT.' is no slide name")
+    write_bench(tmp_path / "bench")
+    shutil.copy(splits / "train_0.csv", splits / "test_0.csv")
+    error("train_0.csv and test_0.csv both have INT2, ZEN3; a sample that is trained on cannot be tested")
     write_bench(tmp_path / "bench")
     (tmp_path / "bench/IDC/patches/INT2.h5").unlink()
     error("sample INT2: there is no .*INT2.h5")
@@ -162,7 +171,9 @@ def test_the_table_of_many_tasks_has_paired_differences(tmp_path, capsys):
     )
     assert not done.error and "| ridge | position | colour | -" in done.printed and "(6 groups)" in done.printed
     lines = (tmp_path / "o/benchmark.csv").read_text().splitlines()
-    assert lines[0] == "head,encoder,T0,T1,T2,T3,T4,T5,mean" and lines[1].startswith("ridge,colour,")
+    assert lines[0] == "head,encoder,T0,T1,T2,T3,T4,T5,mean,95 % interval over tasks" and lines[1].startswith(
+        "ridge,colour,"
+    )
     assert "colour" in (tmp_path / "o/benchmark.tex").read_text()
 
 

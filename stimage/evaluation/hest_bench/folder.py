@@ -1,6 +1,7 @@
 """A downloaded hest-bench folder: tasks with their folds, genes, patches and expression."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,11 +90,19 @@ def read_task(folder: Path, name: str, genes: str = GENES) -> BenchTask:
         panel = tuple(map(str, named))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"{task / genes}: cannot be read as a list of genes ({one_line(error)})") from None
+    if not isinstance(named, list) or not panel:
+        raise DataError(f"{task / genes}: has no list of genes; download the task again")
+    if twice := [gene for gene, n in Counter(panel).items() if n > 1]:
+        raise DataError(f"{task / genes}: names {shown(twice)} twice; download the task again")
     files = sorted(path.name for path in (task / "splits").glob("train_*.csv"))
     numbers = range(len(files))
     if not files or {*files} != {f"train_{k}.csv" for k in numbers}:
         raise DataError(f"{task / 'splits'}: has {shown(files)} as folds; expected train_0.csv, train_1.csv and so on")
     folds = [BenchFold(*(_samples(task, f"{part}_{k}.csv") for part in ("train", "test"))) for k in numbers]
+    for k, fold in enumerate(folds):
+        if both := {one.name for one in fold.train} & {one.name for one in fold.test}:
+            raise DataError(f"{task / 'splits'}: train_{k}.csv and test_{k}.csv both have {shown(sorted(both))}; a "
+                            "sample that is trained on cannot be tested")  # fmt: skip
     return BenchTask(name, panel, tuple(folds))
 
 
@@ -102,6 +111,8 @@ def _samples(task: Path, file: str) -> tuple[BenchSample, ...]:
     found = [BenchSample(row["sample_id"], task / row["patches_path"], task / row["expr_path"]) for row in rows]
     if not found:
         raise DataError(f"{path}: names no sample")
+    if twice := [name for name, n in Counter(one.name for one in found).items() if n > 1]:
+        raise DataError(f"{path}: names sample {twice[0]} twice")
     for one in found:
         check_name(one.name, str(path))
         for missing in (one.patches, one.expression):

@@ -143,7 +143,7 @@ class OriginalScoring(Scoring):
                                   "of_ceiling": beside_ceiling(np.array([r]), tops)["of_ceiling"]})  # fmt: skip
 
     def scores(self) -> PredictionScores:
-        names = list(self.slides)
+        names = [self.groups.get(name, name) for name in self.slides]
         by_slide = {key: [s[key]["mean"] for s in self.slides.values()] for key in ("mse", "pearson")}
         by_slide["of_ceiling"] = [s["of_ceiling"] for s in self.slides.values()]
         means = {key: mean_and_std(finite(values)) for key, values in by_slide.items()}

@@ -8,6 +8,7 @@ import numpy as np
 from stimage.core.errors import DataError
 from stimage.evaluation.expression import WIDE_ALPHAS, place_features
 from stimage.evaluation.expression_data import EmbeddedSlide, Expression, read_expression, read_places
+from stimage.evaluation.predict import BY_STUDY, split_groups
 from stimage.evaluation.saved.predictions import PredictedFold, PredictedSlide
 from stimage.evaluation.saved.regressors import Regressor
 from stimage.evaluation.saved.scoring import PredictionScores, keeping
@@ -42,9 +43,10 @@ def run_stimage_bench(
 
     Slides are dealt exactly, at least one to each part; the penalty is that of the least error on the validation
     slides. Pearson's r is of each gene over all test spots; its mean over genes, then over seeds, is ``pooled``. With
-    slides dealt, those of one study fall on both sides: see `leaks`. Which slides the published figures were tested on
-    is not known, so these stand beside them, and are not the same split. Predictions and regressors are written into
-    the folder ``out``, if there is one.
+    slides dealt, those of one study fall on both sides: see `leaks`. Slides of a study are alike, so intervals of
+    ``per_slide`` are over studies; a slide of no known study is one of its own. Which slides the published figures were
+    tested on is not known, so these stand beside them, and are not the same split. Predictions and regressors are
+    written into the folder ``out``, if there is one.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def run_stimage_bench(
     panel = Panel(tuple(variable_genes([one.slide for one in slides], n)))
     read = {one.slide.name: read_expression(one, panel, "log1p") for one in slides}
     places = {one.slide.name: place_features(read_places(one)[0]) for one in slides}
-    with keeping("fair", {name: name for name in read}, out) as kept:
+    with keeping("fair", split_groups([one.slide for one in slides], BY_STUDY), out) as kept:
         for seed in seeds:
             dealt = deal_slides([one.slide for one in slides], Splitting("slide", seed))
             parts = {part: [one for one in slides if dealt[one.slide.name].split == part]

@@ -15,6 +15,7 @@ from stimage.jobs.scores import Scores, sealed
 from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.slides.missing import need_counts
 
+VERSION = 2  # 1 had intervals over slides
 PACKAGES = ("stimage-1k4m", "numpy", "scipy")
 
 
@@ -38,7 +39,8 @@ def predict_dealt(
     Returns
     -------
     Scores
-        ``overall["pooled"]["pearson"]`` is the mean over three seeds; ``per_slide`` that over slides, with an interval.
+        ``overall["pooled"]["pearson"]`` is the mean over three seeds; ``per_slide`` that over slides, with an
+        interval over studies.
 
     Raises
     ------
@@ -57,7 +59,7 @@ def predict_dealt(
         used = [read.take(read.slides == one.slide.name) for one in slides]
         by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
         data = {"model": read.model, "slides": len(slides), "by_slide": by_slide, "seen": scored.seen}
-        path = write_scores(out, "stimage-bench", 1, config, data, SEEDS, PACKAGES, time.monotonic() - began,
+        path = write_scores(out, "stimage-bench", VERSION, config, data, SEEDS, PACKAGES, time.monotonic() - began,
                             found.slides, found.overall)  # fmt: skip
         sealed(path)
     lost = (f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}",) if without else ()

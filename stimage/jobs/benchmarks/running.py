@@ -11,17 +11,18 @@ import pandas as pd
 from tqdm import tqdm
 
 from stimage.core.arguments import check_whole, path_of
-from stimage.core.errors import DataError, shown
+from stimage.core.errors import DataError
 from stimage.core.files import write_text
 from stimage.core.results import RESULTS, as_json, read_results
 from stimage.evaluation.saved.manifest import MANIFEST
 from stimage.evaluation.seen import settle_seen
 from stimage.evaluation.tables.forms import score_items
+from stimage.genes.panels import Panel
 from stimage.jobs.benchmarks.dealt import predict_dealt
 from stimage.jobs.benchmarks.encoders import BenchEncoder, list_encoders
 from stimage.jobs.benchmarks.naming import folder_name, names_of
 from stimage.jobs.benchmarks.planning import plan_line
-from stimage.jobs.benchmarks.tasks import JOINT_JOBS, Task, Unit, read_task_file, units_of
+from stimage.jobs.benchmarks.tasks import JOINT_JOBS, Task, Unit, check_keys, read_task_file, units_of
 from stimage.jobs.benchmarks.vectors import SPACES, How, Vectors, make_vectors, seen_by, with_slides
 from stimage.jobs.prediction import predict
 from stimage.jobs.probing import probe, retrieve
@@ -188,9 +189,9 @@ def _space(task: Task) -> str:
 def _check_options(task: Task) -> None:
     """Refuse, before anything is embedded, options that the task's job does not take."""
     known = [name for name in signature(RUNS[task.job]).parameters if name not in OURS]
-    if strange := [name for name in task.options if name not in known]:
-        raise DataError(f"task {task.name}: options: {shown(strange)} is not known to the job {task.job}; there are "
-                        f"{', '.join(known)}")  # fmt: skip
+    check_keys(f"task {task.name}: options of {task.job}: ", dict(task.options), known)
+    if isinstance(task.options.get("panel"), str):
+        Panel.read(task.arguments["panel"])
 
 
 def _figure(task: Task, figure: str, place: Path) -> Sequence:

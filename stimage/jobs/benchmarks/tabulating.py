@@ -11,10 +11,11 @@ from stimage.evaluation.tables.forms import Score, score_cell
 from stimage.scores.intervals import mean_interval, told
 
 NO_SPACE = "no joint space"
+ALL = "all tasks"
 
 
 def by_task(found: pd.DataFrame) -> list[list[str]]:
-    """Return a line a head and encoder, a column a task, and the mean over tasks; the best mean first.
+    """Return a line a head and encoder, a column a task, and the mean over tasks with its interval; the best first.
 
     Parameters
     ----------
@@ -25,9 +26,12 @@ def by_task(found: pd.DataFrame) -> list[list[str]]:
     for (head, encoder), rows in found.groupby(["head", "encoder"], sort=False):
         of = rows.set_index("task")
         cells = [f"{of.pearson[task]:.3f} ± {of['std'][task]:.3f}" for task in tasks]
-        mean = float(np.mean(of.pearson[tasks].to_numpy(float)))
-        lines.append((str(head), np.nan_to_num(-mean, nan=np.inf), [str(head), str(encoder), *cells, f"{mean:.3f}"]))
-    return [["head", "encoder", *tasks, "mean"], *(line for *_, line in sorted(lines, key=lambda it: it[:2]))]
+        values = of.pearson[tasks].to_numpy(float)
+        mean, over = float(np.mean(values)), told(mean_interval(values, tasks, of_known=False))
+        best = np.nan_to_num(-mean, nan=np.inf)
+        lines.append((str(head), best, [str(head), str(encoder), *cells, f"{mean:.3f}", over]))
+    heads = ["head", "encoder", *tasks, "mean", "95 % interval over tasks"]
+    return [heads, *(line for *_, line in sorted(lines, key=lambda it: it[:2]))]
 
 
 def above_first(found: pd.DataFrame, first: str) -> list[list[str]]:
@@ -54,6 +58,42 @@ def apart_by_unit(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str
         compared = compare_results(paths, names, [str(rows.figure.iloc[0])])
         lines += [[str(task), str(unit), *line[1:]] for line in compared.differences[1:]]
     return [["task", "unit", "encoder", "above", "difference", "95 % interval"], *lines]
+
+
+def over_units(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str]]:
+    """Return a line a task and encoder or baseline: the mean over the task's units, and its interval.
+
+    Then the same over all tasks: of the units of which each encoder has a figure, so that all means are of the same
+    ones. Units that share slides are one group. Figures of several kinds go into that mean as they are.
+    """
+    lines = [[task, name, f"{values.mean():.3f}", str(len(values)), told(mean_interval(values, groups))]
+             for task, table, groups in _tables(found, encoders) for name, values in table.items()]  # fmt: skip
+    return [["task", "encoder", "mean", "units", "95 % interval over units"], *lines]
+
+
+def apart_over_units(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str]]:
+    """Return a line a task, and of all tasks, and a later encoder: how much it is above the first, over units."""
+    lines = []
+    for task, table, groups in _tables(found, encoders):
+        first, *others = [name for name in encoders if name in table]
+        for name in others:
+            apart = mean_interval((table[name] - table[first]).to_numpy(), groups)
+            lines.append([task, name, first, f"{apart['value']:+.3f}", told(apart)])
+    return [["task", "encoder", "above", "difference", "95 % interval over units"], *lines]
+
+
+def _tables(found: pd.DataFrame, encoders: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
+    """Yield each task, and then all of them: a column an encoder or baseline, a row a unit; and the units' groups."""
+    tasks = list(dict.fromkeys(found.task))
+    for name, some in [*((task, [task]) for task in tasks), *([(ALL, tasks)] if len(tasks) > 1 else [])]:
+        rows = found[found.task.isin(some)]
+        table = rows.pivot(index=["task", "unit"], columns="encoder", values="value").astype(float)
+        table = table[[one for one in dict.fromkeys(rows.encoder) if one in table]]
+        able = [one for one in encoders if table[one].notna().any()]
+        table = table[table[able].notna().all(axis=1)].dropna(axis=1)
+        if len(table) and len(table.columns):
+            groups = rows.drop_duplicates(["task", "unit"]).set_index(["task", "unit"]).group
+            yield name, table, groups[table.index].to_numpy()
 
 
 def _cell(row: dict) -> str:

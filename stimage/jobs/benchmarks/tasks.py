@@ -1,5 +1,6 @@
 """Tasks as files: which slides, what is predicted of them, how, and which figure counts."""
 
+import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from stimage.core.errors import DataError, one_line, shown
+from stimage.core.errors import DataError, one_line
 from stimage.core.shipped import BASE
+from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
 from stimage.slides.meta_file import read_meta
 from stimage.slides.splits.groups import merge_groups
@@ -21,6 +23,7 @@ JOINT_JOBS = ("retrieve",)  # those that take vectors of a joint space
 SELECT = ("tech", "species", "tissue", "pmid", "involve_cancer")
 EACH = ("tech", "species", "tissue")  # columns of whose values each makes a unit
 LEAST = ("slides", "studies")
+BESIDE = ("patients", "panel")  # options that may name a file beside the task's
 KEYS = ("job", "select", "each", "options", "metric", "baselines")
 
 
@@ -44,9 +47,9 @@ class Task:
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """The job's options; a table of patients lies beside the task's file."""
-        beside = {"patients": str(self.folder / self.options["patients"])} if "patients" in self.options else {}
-        return {**self.options, **beside}
+        """The job's options; a table of patients, or a file of genes, lies beside the task's file."""
+        files = {key: self.options[key] for key in BESIDE if isinstance(self.options.get(key), str)}
+        return {**self.options, **{key: str(self.folder / file) for key, file in files.items()}}
 
 
 @dataclass(frozen=True)
@@ -90,20 +93,57 @@ def read_task_file(name: str) -> Task:
     if not isinstance(said, dict) or not {"job", "metric"} <= said.keys():
         raise DataError(f"{path}: is no task: it needs job and metric")
     said = {"select": {}, "each": {}, "options": {}, "baselines": {}} | said
-    _check_keys(f"{path}: ", said, KEYS)
+    check_keys(f"{path}: ", said, KEYS)
     for key, known in (("select", SELECT), ("each", (*EACH, *LEAST, "annotated")), ("options", None),
                        ("baselines", None)):  # fmt: skip
-        _check_keys(f"{path}: {key}: ", said[key], known)
+        check_keys(f"{path}: {key}: ", said[key], known)
+    for key in ("job", "metric"):
+        _check_kind(f"{path}: {key}", said[key], "a name", isinstance(said[key], str))
     if said["job"] not in JOBS:
         raise DataError(f"{path}: job {said['job']!r} is none of {', '.join(JOBS)}")
+    _check_values(str(path), said)
     return Task(path.stem, **said, folder=path.parent)
 
 
-def _check_keys(where: str, value: Any, known: Sequence[str] | None) -> None:
-    if not isinstance(value, dict):
+def check_keys(where: str, value: Any, known: Sequence[str] | None) -> None:
+    """Refuse what is no mapping of texts, or has a key that is not known, with the nearest one."""
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise DataError(f"{where}{value!r} is no mapping of names to values")
-    if strange := [str(key) for key in value if known is not None and key not in known]:
-        raise DataError(f"{where}{shown(strange)} is not known; there are {', '.join(known or ())}")
+    for key in value if known is not None else ():
+        if key not in (known or ()):
+            near = difflib.get_close_matches(key, known or (), 1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise DataError(f"{where}{key} is not known; {hint}there are {', '.join(known or ())}")
+
+
+def _check_values(path: str, said: dict[str, Any]) -> None:
+    """Refuse values of a kind that their keys cannot have."""
+    for key, value in said["select"].items():
+        good = all(isinstance(one, str | bool | int) for one in _listed(value)) and _listed(value)
+        _check_kind(f"{path}: select: {key}", value, "a value, or a list of values", good)
+    for key, value in said["each"].items():
+        if key in LEAST:
+            good, kind = type(value) is int and value > 0, "a whole number above 0"
+        elif key == "annotated":
+            good, kind = isinstance(value, bool), "true or false"
+        else:
+            good, kind = (
+                all(isinstance(one, str) for one in _listed(value)) and _listed(value),
+                "any, or a list of values",
+            )
+        _check_kind(f"{path}: each: {key}", value, kind, good)
+    for key, value in said["baselines"].items():
+        _check_kind(f"{path}: baselines: {key}", value, "the name of a figure", isinstance(value, str))
+    if isinstance(panel := said["options"].get("panel"), list):
+        try:
+            Panel.read(panel)
+        except ValueError as error:
+            raise DataError(f"{path}: options: {error}") from None
+
+
+def _check_kind(where: str, value: Any, kind: str, good: object) -> None:
+    if not good:
+        raise DataError(f"{where}: {value!r} is not {kind}")
 
 
 def units_of(task: Task, slides: Sequence[Slide], with_labels: bool = True) -> list[Unit]:
