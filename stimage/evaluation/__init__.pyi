@@ -59,11 +59,14 @@ from .probe_scopes import run_probe as run_probe
 from .results import data_identity as data_identity
 from .results import read_scores as read_scores
 from .results import write_scores as write_scores
+from .saved.card import write_card as write_card
 from .saved.labels import CLASSIFIERS as CLASSIFIERS
+from .saved.manifest import EMBEDDINGS as EMBEDDINGS
 from .saved.manifest import MANIFEST as MANIFEST
 from .saved.manifest import check_seal as check_seal
 from .saved.manifest import seal as seal
 from .saved.manifest import seal_all as seal_all
+from .saved.manifest import seal_more as seal_more
 from .saved.predictions import PREDICTIONS as PREDICTIONS
 from .saved.ranks import ranked_scores as ranked_scores
 from .saved.ranks import save_ranks as save_ranks

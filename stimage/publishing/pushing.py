@@ -3,7 +3,7 @@
 The token is that of ``hf auth login`` or of HF_TOKEN; it is read and sent by the Hub's client alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -40,11 +40,18 @@ def open_repository(repo: str, public: bool = False, kind: str = "dataset") -> s
     return name
 
 
-def push_folder(out: Path, repo: str, kind: str = "dataset", message: str = "Add spots") -> str:
+def push_folder(
+    out: Path,
+    repo: str,
+    kind: str = "dataset",
+    message: str = "Add spots",
+    mirrored: str = "data/**",
+    left_out: Sequence[str] = (),
+) -> str:
     """Upload a finished folder as a repository that `open_repository` opened, and return its address.
 
-    What the Hub has already is not sent again, so a broken upload goes on when it is repeated. Shards that the folder
-    no longer has are removed; hidden files are not uploaded.
+    What the Hub has already is not sent again, so a broken upload goes on when it is repeated. Files of the pattern
+    ``mirrored`` that the folder no longer has are removed; hidden files, and those of ``left_out``, are not uploaded.
 
     Raises
     ------
@@ -55,7 +62,7 @@ def push_folder(out: Path, repo: str, kind: str = "dataset", message: str = "Add
         api = HfApi()
         api.upload_folder(
             repo_id=repo, repo_type=kind, folder_path=out, commit_message=message,
-            ignore_patterns=[".*"], delete_patterns=["data/**"],
+            ignore_patterns=[".*", *left_out], delete_patterns=[mirrored],
         )  # fmt: skip
         return f"{api.endpoint}/{'datasets/' if kind == 'dataset' else ''}{repo}"
 

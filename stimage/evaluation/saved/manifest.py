@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,7 +10,9 @@ from stimage.core.errors import DataError, one_line
 from stimage.core.files import listed, write_text
 
 MANIFEST = "manifest.json"
+EMBEDDINGS = "embeddings"  # the folder in which a benchmark keeps those of each encoder; a copy may lack it
 PIECE = 1 << 20  # bytes
+log = logging.getLogger(__name__)
 
 
 def seal(folder: Path, files: Iterable[Path]) -> Path:
@@ -27,6 +30,11 @@ def seal_all(folder: Path) -> Path:
     return seal(folder, [path for path in listed(folder, "**/*") if path.is_file() and path not in sealed])
 
 
+def seal_more(folder: Path, files: Iterable[Path]) -> Path:
+    """Add files to the manifest of a folder."""
+    return seal(folder, {*(folder / name for name in _read(folder / MANIFEST)), *files})
+
+
 def check_seal(folder: Path) -> list[str]:
     """Return which files of a folder are not those of its manifest, in words.
 
@@ -35,8 +43,11 @@ def check_seal(folder: Path) -> list[str]:
     DataError
         If there is no manifest, or it is damaged.
     """
-    wrong = []
-    for name, digest in _read(folder / MANIFEST).items():
+    wrong, known = [], _read(folder / MANIFEST)
+    if any(name.startswith(f"{EMBEDDINGS}/") for name in known) and not (folder / EMBEDDINGS).is_dir():
+        log.warning("%s: has no folder %s: its files are not held against their digests", folder, EMBEDDINGS)
+        known = {name: digest for name, digest in known.items() if not name.startswith(f"{EMBEDDINGS}/")}
+    for name, digest in known.items():
         if not (folder / name).is_file():
             wrong.append(f"{folder / name}: is missing")
         elif _digest(folder / name) != digest:

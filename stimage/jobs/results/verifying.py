@@ -6,10 +6,8 @@ from stimage.core.arguments import path_of
 from stimage.core.errors import DataError
 from stimage.core.files import listed
 from stimage.core.results import RESULTS
-from stimage.evaluation.saved.manifest import MANIFEST, check_seal
+from stimage.evaluation.saved.manifest import EMBEDDINGS, MANIFEST, check_seal
 from stimage.evaluation.saved.verifying import verify_results
-
-EMBEDDINGS = "embeddings"  # the folder in which a benchmark keeps those of each encoder
 
 
 def verify(folder: str | Path, embeddings: str | Path | None = None) -> list[str]:
