@@ -1,7 +1,8 @@
 """Check every slide of a root: files, ids, geometry, scale, tissue, sharpness, counts, and the meta file.
 
 Writes findings.csv, findings.parquet, results.json, a picture of each slide with its spots, and report.html, a page to
-look through them and to mark slides. The exit code is 1 if a check failed.
+look through them and to mark slides: its images can be zoomed, and have layers of counts, labels, genes and cells. The
+exit code is 1 if a check failed.
 """
 
 import argparse
@@ -14,11 +15,13 @@ from joblib import cpu_count
 import stimage
 from stimage.cli.options import add_filters, add_scale, counted, positive, root_of, run
 from stimage.collection.checks.findings import worst
+from stimage.collection.page.drawing import ZOOM
 
 
 def main() -> int:
     args = parse_arguments()
-    found = stimage.check(root_of(args), args.out, colour=args.colour, workers=args.workers, progress=None)
+    given = {"colour": args.colour, "zoom": args.zoom, "genes": args.genes, "workers": args.workers}
+    found = stimage.check(root_of(args), args.out, **given, progress=None)
     for one in found[found.status.isin(["fail", "warn"])].to_dict("records"):
         remedy = f" ({one['remedy']})" if one["remedy"] else ""
         print(f"{one['status']}: {one['slide']}: {one['check']}: {one['message']}{remedy}")
@@ -26,6 +29,9 @@ def main() -> int:
     shown = ", ".join(f"{slides.get(status, 0)} {status}" for status in ("fail", "warn", "pass"))
     print(f"{counted(int(slides.sum()), 'slide')}: {shown}")
     print(f"page: {args.out / 'report.html'}; tables: findings.csv, findings.parquet and results.json beside it")
+    if sizes := found.attrs["zoomed"].values():
+        print(f"images that can be zoomed: {counted(len(sizes), 'slide')}, {sum(sizes) / 1e6:.1f} MB, "
+              f"{sum(sizes) / 1e6 / len(sizes):.1f} MB a slide (--zoom)")  # fmt: skip
     return 1 if "fail" in slides else 0
 
 
@@ -36,6 +42,10 @@ def parse_arguments() -> argparse.Namespace:
     add_scale(parser)
     parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help="folder to write (%(default)s)")
     parser.add_argument("--colour", default="counts", help="of the spots: counts, annotation, or a gene (%(default)s)")
+    parser.add_argument("--zoom", type=int, default=ZOOM, metavar="PX", help="longer side of the image that the page can "
+                        "zoom into, in pixels; twice as many take four times the disk; 0: none (%(default)s)")  # fmt: skip
+    parser.add_argument("--genes", nargs="+", metavar="GENE", help="to be shown on that image; without it, the three "
+                        "that differ most between spots of the slide")  # fmt: skip
     parser.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")
     return parser.parse_args()
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
-from stimage.collection.checks.running import PICTURES
+from stimage.collection.page.drawing import PICTURES
 from stimage.core.files import write_text
 from stimage.core.results import RESULTS, read_results
 from stimage.demo.choice import Choice

@@ -9,15 +9,17 @@ import pandas as pd
 from tqdm import tqdm
 
 from stimage.collection.checks.findings import Finding
-from stimage.collection.checks.running import FINDING_COLUMNS, PICTURES, SMALL, check_all, with_twins, write_tables
+from stimage.collection.checks.running import FINDING_COLUMNS, Checked, check_all, with_twins, write_tables
 from stimage.collection.leaks.meter import CONTENT, find_leaks, slides_of
 from stimage.collection.leaks.overlap import by_content, by_publication, published, published_in
 from stimage.collection.leaks.split_files import read_folds
-from stimage.collection.page.report import write_review_page
+from stimage.collection.page.drawing import LAYERS, PICTURES, SMALL, TILES, ZOOM, Drawing
+from stimage.collection.page.report import PageFiles, write_review_page
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.files import write_text
 from stimage.core.tables import csv_text
 from stimage.jobs.roots import Root, open_unpublished
+from stimage.slides.images.tiles import PLACE
 from stimage.slides.names import fold_name
 from stimage.slides.splits.groups import read_patients
 from stimage.slides.splits.splitting import split_by_table
@@ -30,6 +32,8 @@ def check(
     out: str | Path | None = None,
     *,
     colour: str = "counts",
+    zoom: int = ZOOM,
+    genes: str | Sequence[str] | None = None,
     workers: int = 0,
     progress: bool | None = False,
 ) -> pd.DataFrame:
@@ -44,6 +48,11 @@ def check(
         its spots, and ``report.html``, a page to look through them and to mark slides.
     colour
         Of the spots in pictures: "counts", "annotation", or a gene.
+    zoom
+        Pixels of the longer side of the image that the page can zoom into; a smaller image stays as it is. 4,096 pixels
+        take 1 to 7 MB a slide, twice as many four times that; 0 writes no such image. What is there is kept.
+    genes
+        To be shown on that image; without it, the three whose counts differ most between the slide's spots.
     workers
         Processes that check a slide each; with 0, this one does it.
     progress
@@ -54,7 +63,8 @@ def check(
     pandas.DataFrame
         A row a slide and check: ``slide``, ``check``, ``status``, ``message``, ``remedy``, ``values``. The status is
         "fail" (to be mended before the slide is used), "warn" (to be looked at), "pass" or "skipped" (could not be
-        looked at, because of what another check found). ``values`` is a dict of what was measured, by name.
+        looked at, because of what another check found). ``values`` is a dict of what was measured, by name. Its
+        ``attrs["zoomed"]`` has the bytes of what can be zoomed, by slide.
 
     Raises
     ------
@@ -71,21 +81,25 @@ def check(
     'pass'
     """
     check_whole(workers, "workers")
+    check_whole(zoom, "zoom")
     if not isinstance(colour, str):
         raise ValueError(f"colour={colour!r}: pass counts, or a gene's name")
+    genes = [genes] if isinstance(genes, str) else genes
     began, root, out = time.monotonic(), open_unpublished(root), path_of(out, "out") if out is not None else None
     if out:
         out.mkdir(parents=True, exist_ok=True)
     split_by_table(root.catalog, root.listed, root.selection, root.splitting)  # as the loader does, for any slide
     max_pixels = root.source.reading["max_image_pixels"]
-    work = check_all(root.catalog, root.listed, out, colour, workers, max_pixels)
+    drawing = Drawing(out, colour, zoom, genes) if out else None
+    work = check_all(root.catalog, root.listed, drawing, workers, max_pixels)
     hidden = None if progress is None else not progress
     checked = list(tqdm(work, total=len(root.listed), unit="slide", disable=hidden))
     findings = with_twins(checked)
-    if out:
-        drawn = [one.slide.name for one in checked if one.picture]
-        _write(out, root, findings, drawn, colour, time.monotonic() - began)
-    return pd.DataFrame([asdict(one) for some in findings.values() for one in some], columns=list(FINDING_COLUMNS))
+    if drawing:
+        _write(drawing, root, findings, checked, time.monotonic() - began)
+    table = pd.DataFrame([asdict(one) for some in findings.values() for one in some], columns=list(FINDING_COLUMNS))
+    table.attrs["zoomed"] = {one.slide.name: one.drawn.zoomed for one in checked if one.drawn.zoomed}
+    return table
 
 
 def leaks(
@@ -230,16 +244,24 @@ def by_part(slides: Mapping[str, Sequence[str]]) -> str:
 
 
 def _write(
-    out: Path,
+    drawing: Drawing,
     root: Root,
     findings: Mapping[str, list[Finding]],
-    drawn: Sequence[str],
-    colour: str,
+    checked: Sequence[Checked],
     seconds: float,
 ) -> None:
-    given, meta_file = root.selection.root, root.catalog.meta_file
-    configuration = {"root": given, "colour": colour, "slides": len(root.listed), "meta_file": meta_file}
+    given, meta_file, out = root.selection.root, root.catalog.meta_file, drawing.out
+    configuration = {"root": given, "colour": drawing.colour, "zoom": drawing.zoom, "genes": drawing.genes,
+                     "slides": len(root.listed), "meta_file": meta_file}  # fmt: skip
     write_tables(out, findings, configuration, seconds)
-    title = f"Slides of {Path(given).name}"
-    pictures, small = ({name: f"{folder}/{name}.jpg" for name in drawn} for folder in (PICTURES, SMALL))
-    write_review_page(out / "report.html", title, root.listed, findings, pictures, meta_file, small)
+    files = {
+        one.slide.name: PageFiles(
+            f"{PICTURES}/{one.slide.name}.jpg",
+            f"{SMALL}/{one.slide.name}.jpg",
+            f"{TILES}/{one.slide.name}/{PLACE}" if one.drawn.zoomed else "",
+            f"{LAYERS}/{one.slide.name}.js" if one.drawn.zoomed else "",
+        )
+        for one in checked
+        if one.drawn.picture
+    }
+    write_review_page(out / "report.html", f"Slides of {Path(given).name}", root.listed, findings, files, meta_file)

@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 
 from stimage.collection.checks.findings import Finding
-from stimage.collection.page.report import write_review_page
+from stimage.collection.page.report import PageFiles, write_review_page
 from stimage.core.errors import DataError
 from stimage.genes.names import read_gene_table
 from stimage.genes.panels import Panel
@@ -194,10 +194,11 @@ def test_the_code_reads_no_pickles_and_makes_no_yaml_objects():
 def test_the_page_escapes_what_it_shows(tmp_path):
     slide = Slide(EVIL, "ST", "", "", "", species=EVIL, tissue=EVIL)
     finding = Finding(EVIL, "files", "fail", EVIL, EVIL, {"x": 1})
-    write_review_page(tmp_path / "r.html", EVIL, [slide], {EVIL: [finding]}, {EVIL: EVIL})
+    write_review_page(tmp_path / "r.html", EVIL, [slide], {EVIL: [finding]}, {EVIL: PageFiles(EVIL, EVIL)})
     page = (tmp_path / "r.html").read_text()
     assert "<img" not in page.split("<body")[0] and "alert(1)</script>" not in page and "<img src=x" not in page
     data = page.split('type="application/json"')[1].split(">", 1)[1].split("</script>")[0]
     assert json.loads(data)[0]["slide"] == EVIL
-    script = (Path(__file__).parent.parent.parent / "stimage/collection/page/report.js").read_text()
+    folder = Path(__file__).parent.parent.parent / "stimage/collection/page"
+    script = "".join(path.read_text() for path in folder.glob("*.js"))
     assert "innerHTML" not in script and "document.write" not in script and "outerHTML" not in script

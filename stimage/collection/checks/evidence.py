@@ -1,13 +1,15 @@
 """What a slide's files contain, read once for all checks; each part on its own, so one bad file hides no other."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from stimage.cells.cells import Cells, cells_file, read_cells
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from stimage.figures.pixels.check_picture import SIDE
@@ -15,7 +17,7 @@ from stimage.figures.shapes import SpotShapes, View
 from stimage.genes.vocabulary import load_vocabulary
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates, read_coordinates
-from stimage.slides.counts.count_file import read_counts, read_genes
+from stimage.slides.counts.count_file import read_counts, read_genes, rows_at
 from stimage.slides.counts.row_index import kept_index
 from stimage.slides.images.patches import filled_boxes, square_boxes
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, ImageInfo, image_info, read_patches, too_dark
@@ -26,6 +28,8 @@ from stimage.slides.scale.scale import Scale, slide_scale
 
 THUMBNAIL = 800  # pixels of the longer side
 SAMPLED, LOOKED_AT = 64, 128  # patches whose sharpness is looked at, and their pixels a side, at least
+CELLS = ["x", "y", "class"]  # what is read of cells
+VARYING_OVER = 500  # spots by which the most varying genes are chosen
 MITOCHONDRIAL_PREFIXES = ("MT-", "Mt-", "mt-", "MT.", "mt.")
 Part = TypeVar("Part")
 
@@ -50,7 +54,7 @@ class Counts:
     """Sums over a count file, spot by spot in its order; ``digest`` does not depend on that order.
 
     ``totals`` and ``mitochondrial`` are sums of counts (float64, n each); ``fractional`` the cells that are no whole
-    number; ``of_gene`` the counts of the gene that was asked for (n), None if the slide lacks it.
+    number; ``of_genes`` the counts (n each) of the genes that were asked for, without those that the slide lacks.
     """
 
     ids: pa.Array
@@ -59,7 +63,7 @@ class Counts:
     mitochondrial: np.ndarray
     fractional: int
     digest: str
-    of_gene: np.ndarray | None
+    of_genes: dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Evidence:
     """A slide's parts; None where a part is missing or could not be read. ``faults`` has the errors of parts.
 
     ``broken`` is what the catalog says keeps the slide from being read, ``refused`` what the loader says of parts that
-    can be read each on its own.
+    can be read each on its own. ``image_path`` is the image on this machine, ``cells`` their places and classes.
     """
 
     slide: Slide
@@ -81,20 +85,26 @@ class Evidence:
     labels: dict[str, str | None] | None = None
     patches: list[np.ndarray] | None = None
     refused: str | None = None
+    image_path: str | None = None
+    cells: Cells | None = None
 
 
 def gather(
     slide: Slide,
     meta: Mapping[str, str] | None,
-    gene: str | None = None,
+    genes: Sequence[str] = (),
     broken: str | None = None,
     genes_file: str | None = None,
     max_pixels: int = MAX_IMAGE_PIXELS,
+    varying: int = 0,
+    cells_root: str | None = None,
 ) -> Evidence:
     """Read all parts of a slide.
 
-    ``meta`` is the slide's row of the meta file, ``gene`` one whose counts are wanted, ``broken`` what the catalog says
-    of the slide, ``genes_file`` the root's own ``genes.parquet``; images of more than ``max_pixels`` are refused.
+    ``meta`` is the slide's row of the meta file, ``genes`` those whose counts are wanted, besides the ``varying`` ones
+    that differ most between spots; ``broken`` is what the catalog says of the slide, ``genes_file`` the root's own
+    ``genes.parquet``; images of more than ``max_pixels`` are refused. ``cells_root`` is the root, if it has the slide's
+    cells.
 
     Memory is that of a strip of the image, a block of the counts, and a few numbers a spot.
     """
@@ -118,12 +128,18 @@ def gather(
         patches = (
             part("image", slide.image, lambda path: _sample_patches(path, picture.info, coordinates, max_pixels)) or []
         )
-    counts = part("counts", slide.counts, lambda path: _read_counts(path, gene))
+    counts = part("counts", slide.counts, lambda path: _read_counts(path, genes, varying))
     labels = part("annotation", slide.annotation, read_labels)
     refused = None
     if picture and coordinates and (counts or slide.image_alone):
         refused = _refused(slide, coordinates, counts, picture.info, genes_file)
-    return Evidence(slide, meta, broken, faults, picture, coordinates, scale, counts, labels, patches, refused)
+    image = local_copy(slide.image, slide.access) if picture else None
+    cells = None
+    if cells_root and picture:
+        cells = part("cells", cells_file(cells_root, slide.name), lambda _: read_cells(cells_root, slide, CELLS))
+    return Evidence(
+        slide, meta, broken, faults, picture, coordinates, scale, counts, labels, patches, refused, image, cells
+    )
 
 
 def _refused(
@@ -167,15 +183,20 @@ def _sample_patches(
     return list(read_patches(path, boxes[some], max_pixels))
 
 
-def _read_counts(path: str, gene: str | None) -> Counts:
+def _read_counts(path: str, wanted: Sequence[str], varying: int) -> Counts:
     genes = read_genes(path)
     mitochondrial = np.array([gene.startswith(MITOCHONDRIAL_PREFIXES) for gene in genes])
-    wanted = genes.index(gene) if gene in genes else -1
-    ids, totals, shares, of_gene, fractional, digest = [], [], [], [], 0, 0
+    with suppress(DataError):  # the same is raised below, in the words of a reader of all rows
+        wanted = [*wanted, *(genes[k] for k in _most_varying(path, genes, mitochondrial, varying))]
+    column = {gene: k for k, gene in enumerate(genes) if gene in {*wanted}}
+    column = {gene: column[gene] for gene in dict.fromkeys(wanted) if gene in column}
+    ids, totals, shares, fractional, digest = [], [], [], 0, 0
+    of_genes: dict[str, list[np.ndarray]] = {gene: [] for gene in column}
     for rows in read_counts(path):
         totals.append(rows.totals())
         shares.append(rows.totals(rows.values * mitochondrial[rows.columns]))
-        of_gene.append(rows.totals(rows.values * (rows.columns == wanted)))
+        for gene, k in column.items():
+            of_genes[gene].append(rows.totals(rows.values * (rows.columns == k)))
         fractional += int(np.count_nonzero(rows.values % 1))
         for columns, values in rows:
             row = hashlib.blake2b(columns.tobytes() + values.tobytes(), digest_size=8)
@@ -185,5 +206,20 @@ def _read_counts(path: str, gene: str | None) -> Counts:
         raise DataError(f"{path}: has no spot")
     return Counts(
         pa.concat_arrays(ids), genes, np.concatenate(totals), np.concatenate(shares), fractional, f"{digest:016x}",
-        np.concatenate(of_gene) if wanted >= 0 else None,
+        {gene: np.concatenate(parts) for gene, parts in of_genes.items()},
     )  # fmt: skip
+
+
+def _most_varying(path: str, genes: list[str], left_out: np.ndarray, n: int) -> np.ndarray:
+    """Return the n genes (columns) whose log(1 + normalised count) varies most over spots from all over the slide."""
+    if not n:
+        return np.empty(0, int)
+    index = kept_index(path)
+    some = np.unique(np.linspace(0, len(index.start) - 1, min(VARYING_OVER, len(index.start))).astype(int))
+    rows = rows_at(path, genes, index.start[some], index.end[some])
+    totals = np.repeat(rows.totals(), np.diff(rows.indptr))
+    logs = np.log1p(rows.values * (totals.mean() / totals)) if len(totals) else rows.values
+    means, squares = (np.bincount(rows.columns, values, len(genes)) / len(rows) for values in (logs, logs**2))
+    variance = np.where(left_out, 0, squares - means**2)
+    first = np.argsort(-variance, kind="stable")[:n]
+    return first[variance[first] > 0]

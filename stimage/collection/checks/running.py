@@ -13,7 +13,8 @@ from stimage.collection.checks.checks import check_slide, find_twins
 from stimage.collection.checks.evidence import gather
 from stimage.collection.checks.findings import STATUSES, Finding, worst
 from stimage.collection.checks.versions import REMEDY, ensembl_names, find_versions
-from stimage.collection.page.overlay import draw_overlay
+from stimage.cells.cells import FOLDER as CELLS_FOLDER
+from stimage.collection.page.drawing import Drawing, Drawn
 from stimage.core.files import replacing, write_text
 from stimage.core.processes import in_processes
 from stimage.core.results import record_results
@@ -24,62 +25,66 @@ from stimage.slides.catalog import Catalog, Slide
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.names import fold_name
 
-PICTURES, SMALL = "pictures", "thumbnails"
 FINDING_COLUMNS = ("slide", "check", "status", "message", "remedy", "values")
 PACKAGES = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The findings on a slide, digests of its image and counts, whether a picture was drawn, and `ensembl_names`."""
+    """The findings on a slide, digests of its image and counts, what was drawn, and `ensembl_names`."""
 
     slide: Slide
     findings: list[Finding]
     digests: dict[str, str]
-    picture: bool
+    drawn: Drawn
     ensembl: dict[str, str] = field(default_factory=dict)
 
 
-def check_one(
-    task: tuple[Slide, Mapping[str, str] | None, str | None],
-    out: Path | None,
-    colour: str,
-    genes_file: str | None,
-    max_pixels: int,
-) -> Checked:
-    """Check a slide, and draw it into folders of ``out`` if that is given; ``colour`` as `draw_overlay` takes it."""
-    slide, meta, broken = task
-    evidence = gather(
-        slide, meta, None if colour in ("counts", "annotation") else colour, broken, genes_file, max_pixels
-    )
+@dataclass(frozen=True)
+class Task:
+    """A slide to check, its row of the meta file, what the catalog says of it, and the root, if it has its cells."""
+
+    slide: Slide
+    meta: Mapping[str, str] | None
+    broken: str | None
+    cells_root: str | None
+
+
+def check_one(task: Task, drawing: Drawing | None, genes_file: str | None, max_pixels: int) -> Checked:
+    """Check a slide, and draw it if that is asked for."""
+    slide, wanted, varying = task.slide, drawing.wanted if drawing else [], drawing.varying if drawing else 0
+    evidence = gather(slide, task.meta, wanted, task.broken, genes_file, max_pixels, varying, task.cells_root)
     digests = {}
     if evidence.picture:
         digests["image"] = evidence.picture.file_digest
     if evidence.counts:
         digests["counts"] = evidence.counts.digest
-    file = f"{slide.name}.jpg"
-    picture = out is not None and draw_overlay(evidence, colour, out / PICTURES / file, out / SMALL / file)
+    drawn = drawing.draw(evidence, max_pixels) if drawing else Drawn()
     names = ensembl_names(evidence.counts.genes) if evidence.counts else {}
-    return Checked(slide, check_slide(evidence), digests, picture, names)
+    return Checked(slide, check_slide(evidence), digests, drawn, names)
 
 
 def check_all(
     catalog: Catalog,
     slides: Sequence[Slide],
-    out: Path | None,
-    colour: str,
+    drawing: Drawing | None,
     workers: int,
     max_pixels: int = MAX_IMAGE_PIXELS,
 ) -> Iterator[Checked]:
     """Check slides in processes, and yield them as they finish; a slide whose process dies fails the check "files"."""
+    root, access = catalog.root, catalog.access
+    celled = list_folder(root, CELLS_FOLDER, access)
     tasks = [
-        (slide, (catalog.meta or {}).get(fold_name(slide.name)), catalog.broken.get(slide.name)) for slide in slides
-    ]
-    own = list_folder(catalog.root, "", catalog.access).get(GENES_FILE)
-    genes_file = local_copy(own["url"], catalog.access) if own else None
-    check = partial(check_one, out=out, colour=colour, genes_file=genes_file, max_pixels=max_pixels)
-    for (slide, *_), checked, died in in_processes(check, tasks, workers):
-        yield checked or Checked(slide, [Finding(slide.name, "files", "fail", died, "check it alone")], {}, False)
+        Task(slide, (catalog.meta or {}).get(fold_name(slide.name)), catalog.broken.get(slide.name),
+             root if f"{slide.name}.parquet" in celled else None)
+        for slide in slides
+    ]  # fmt: skip
+    own = list_folder(root, "", access).get(GENES_FILE)
+    genes_file = local_copy(own["url"], access) if own else None
+    check = partial(check_one, drawing=drawing, genes_file=genes_file, max_pixels=max_pixels)
+    for task, checked, died in in_processes(check, tasks, workers):
+        fault = Finding(task.slide.name, "files", "fail", died, "check it alone")
+        yield checked or Checked(task.slide, [fault], {}, Drawn())
 
 
 def with_twins(checked: Iterable[Checked]) -> dict[str, list[Finding]]:

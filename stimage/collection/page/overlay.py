@@ -1,12 +1,13 @@
 """The picture of a slide that is checked: which colours its spots have, by total counts, annotation or a gene."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stimage.collection.checks.evidence import Evidence
+from stimage.collection.checks.evidence import Counts, Evidence
 from stimage.figures.colours import OTHER, Look, label_looks, legend_of, look_of
 from stimage.figures.pixels.check_picture import Bar, Legend, check_picture
 from stimage.figures.scale import count_colours
@@ -37,10 +38,15 @@ def _looks(e: Evidence, ids: pa.ChunkedArray, colour: str) -> tuple[np.ndarray |
         labels = [(e.labels or {}).get(spot) for spot in ids.to_pylist()]
         looks = label_looks(labels)
         return [look_of(label, looks) for label in labels], legend_of(labels, looks)
-    values = None if e.counts is None else e.counts.totals if colour == "counts" else e.counts.of_gene
+    values = None if e.counts is None else e.counts.totals if colour == "counts" else e.counts.of_genes.get(colour)
     if e.counts is None or values is None:
         return [OTHER] * len(ids), f"no {colour}"
-    row = pc.fill_null(pc.index_in(ids, e.counts.ids), -1).to_numpy()
-    values = np.where(row >= 0, values[row], 0)
+    values = by_spot(e.counts, ids, {colour: values})[colour]
     colours = count_colours(values)
     return colours.to_rgba(values), Bar("total count" if colour == "counts" else f"{colour}, count", values, colours)
+
+
+def by_spot(counts: Counts, ids: pa.ChunkedArray, many: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what the rows of the count file have (n) for spots in their own order; 0 for spots without a row."""
+    row = pc.fill_null(pc.index_in(ids, counts.ids), -1).to_numpy()
+    return {name: np.where(row >= 0, values[row], 0) for name, values in many.items()}

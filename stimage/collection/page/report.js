@@ -1,4 +1,3 @@
-"use strict";
 const slides = JSON.parse(document.getElementById("data").textContent);
 const get = id => document.getElementById(id);
 const KEY = "marks of " + document.title;
@@ -77,8 +76,10 @@ function draw() {
 function open(slide) {
   current = slide;
   get("name").textContent = `${slide.slide} · ${[slide.tech, slide.species, slide.tissue].filter(Boolean).join(", ")}`;
-  get("large").hidden = !slide.picture;
-  if (slide.picture) get("large").src = slide.picture;
+  get("large").hidden = get("viewer").hidden = true;
+  Zoom.close();
+  if (slide.layers) Zoom.open(slide, () => showPicture(slide));
+  else showPicture(slide);
   get("comment").value = (marks[slide.slide] || {}).comment || "";
   get("findings").replaceChildren(...[...slide.findings].sort((a, b) => ORDER.indexOf(a[1]) - ORDER.indexOf(b[1])).map(f => {
     const line = make("tr"), status = make("td"), message = make("td", "", f[2]);
@@ -90,6 +91,11 @@ function open(slide) {
   press();
   if (!get("detail").open) get("detail").showModal();
   get("detail").scrollTop = 0;
+}
+
+function showPicture(slide) {
+  get("large").hidden = !slide.picture;
+  if (slide.picture) get("large").src = slide.picture;
 }
 
 function press() {
@@ -124,6 +130,7 @@ for (const slide of slides) {
   slide.text = [slide.slide, slide.tech, slide.species, slide.tissue,
     ...slide.findings.filter(f => f[1] !== "pass").map(f => `${f[0]} ${f[2]}`)].join(" ").toLowerCase();
 }
+get("detail").onclose = () => Zoom.close();
 for (const [id, names] of [["tech", slides.map(s => s.tech)], ["check", slides.flatMap(s => s.findings.map(f => f[0]))]]) {
   get(id).append(...[...new Set(names)].map(name => make("option", "", name)));
 }

@@ -3,16 +3,37 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from html import escape
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import quote
+
+import matplotlib
+import numpy as np
 
 from stimage.collection.checks.findings import Finding, worst
 from stimage.core.files import write_text
 from stimage.slides.catalog import Slide
 
+PARTS = {"STYLE": ("report.css", "zoom.css"), "SCRIPT": ("painting.js", "zoom.js", "report.js")}
 PAGE_FILES = files("stimage.collection.page")
-MARKS = re.compile(r"<!--(TITLE|META|DATA)-->|/\*(STYLE|SCRIPT)\*/")
+SHADES = matplotlib.colormaps["viridis"](np.linspace(0, 1, 256))[:, :3]  # of counts, as in the pictures
+MARKS = re.compile(r"<!--(TITLE|META|DATA|SHADES)-->|/\*(STYLE|SCRIPT)\*/")
+
+
+@dataclass(frozen=True)
+class PageFiles:
+    """A slide's files beside the page, by paths relative to it.
+
+    ``picture``, the small ``thumbnail`` for the list, the folder of ``tiles`` and the script of ``layers``, "" if the
+    image can't be zoomed.
+    """
+
+    picture: str
+    thumbnail: str
+    tiles: str = ""
+    layers: str = ""
 
 
 def write_review_page(
@@ -20,11 +41,10 @@ def write_review_page(
     title: str,
     slides: Sequence[Slide],
     findings: Mapping[str, list[Finding]],
-    pictures: Mapping[str, str],
+    pictures: Mapping[str, PageFiles],
     meta_file: str | None = None,
-    thumbnails: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the page. It needs no network, and no files but the pictures, which load as they come into view.
+    """Write the page. It needs no network, and no files but those beside it, which load as they come into view.
 
     Parameters
     ----------
@@ -35,11 +55,9 @@ def write_review_page(
     slides, findings
         The slides, and what was found of each by name.
     pictures
-        Path of a slide's picture, relative to the page, by name; slides without one have no image.
+        A slide's files by its name; slides without them have no image.
     meta_file
         Which meta file was read, as a path below the root; None if there is none.
-    thumbnails
-        As ``pictures``: small ones, for the list; None takes the large ones.
     """
     rows = [
         {
@@ -50,17 +68,16 @@ def write_review_page(
             "status": worst(one.status for one in findings[slide.name]),
             "values": {key: value for one in findings[slide.name] for key, value in one.values.items()},
             "findings": [[f.check, f.status, f.message, f.remedy] for f in findings[slide.name]],
-            "picture": pictures.get(slide.name, ""),
-            "thumbnail": (thumbnails or pictures).get(slide.name, ""),
+            **{part: quote(file) for part, file in asdict(pictures.get(slide.name, PageFiles("", ""))).items()},
         }
         for slide in slides
     ]
     data = json.dumps(rows, ensure_ascii=False, allow_nan=False, default=float).replace("<", "\\u003c")
     texts = {
-        name: PAGE_FILES.joinpath(f"report.{end}").read_text("utf-8")
-        for name, end in (("STYLE", "css"), ("SCRIPT", "js"))
+        name: "".join(PAGE_FILES.joinpath(file).read_text("utf-8") for file in parts) for name, parts in PARTS.items()
     }
     meta = f"Meta file: {meta_file}." if meta_file else "The root has no meta file."
-    texts |= {"TITLE": escape(title), "META": escape(meta), "DATA": data}
+    shades = "".join(f"{red:02x}{green:02x}{blue:02x}" for red, green, blue in (255 * SHADES).round().astype(int))
+    texts |= {"TITLE": escape(title), "META": escape(meta), "DATA": data, "SHADES": shades}
     page = PAGE_FILES.joinpath("report.html").read_text("utf-8")
     write_text(path, MARKS.sub(lambda found: texts[found[1] or found[2]], page))

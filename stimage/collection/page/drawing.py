@@ -1,0 +1,70 @@
+"""What is drawn of each slide that is checked: a picture of its spots, its image as tiles, and the layers on them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stimage.collection.checks.evidence import Evidence
+from stimage.collection.page.layers import write_layers
+from stimage.collection.page.overlay import draw_overlay
+from stimage.slides.images.reader import MAX_IMAGE_PIXELS
+from stimage.slides.images.tiles import write_tiles
+
+PICTURES, SMALL, TILES, LAYERS = "pictures", "thumbnails", "tiles", "layers"  # folders beside the page
+ZOOM = 4096  # pixels of a slide's longer side: 1 to 7 MB a slide, and no more than 8 GB for the data set's 1,149
+VARYING = 3  # genes, unless some are named
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """What to draw, and where.
+
+    Parameters
+    ----------
+    out
+        The folder of the page.
+    colour
+        Of the spots in pictures: "counts", "annotation", or a gene.
+    zoom
+        Pixels of the longer side of the image that can be zoomed; 0 writes none.
+    genes
+        To be shown on it; None takes the `VARYING` genes that differ most between a slide's spots.
+    """
+
+    out: Path
+    colour: str = "counts"
+    zoom: int = ZOOM
+    genes: Sequence[str] | None = None
+
+    @property
+    def wanted(self) -> list[str]:
+        """The genes whose counts are to be read."""
+        coloured = [] if self.colour in ("counts", "annotation") else [self.colour]
+        return list(dict.fromkeys([*coloured, *(self.genes or () if self.zoom else ())]))
+
+    @property
+    def varying(self) -> int:
+        """How many more genes are chosen for each slide."""
+        return VARYING if self.zoom and self.genes is None else 0
+
+    def draw(self, e: Evidence, max_pixels: int = MAX_IMAGE_PIXELS) -> "Drawn":
+        """Draw a slide, as far as it can be read."""
+        picture, layers = (self.out / folder / e.slide.name for folder in (PICTURES, LAYERS))
+        small = self.out / SMALL / f"{e.slide.name}.jpg"
+        if not draw_overlay(e, self.colour, picture.with_name(f"{picture.name}.jpg"), small) or e.picture is None:
+            return Drawn()
+        if not self.zoom or e.image_path is None:
+            return Drawn(picture=True)
+        folder = self.out / TILES / e.slide.name
+        tiles = write_tiles(e.image_path, folder, self.zoom, e.picture.file_digest, max_pixels)
+        script = layers.with_name(f"{layers.name}.js")
+        write_layers(e, tiles, self.wanted, script)
+        return Drawn(picture=True, zoomed=tiles.bytes + script.stat().st_size)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Whether there is a picture of a slide, and how many bytes its tiles and layers have; 0 if it has none."""
+
+    picture: bool = False
+    zoomed: int = 0
