@@ -1,11 +1,13 @@
 from .agreement import agreement as agreement
 from .agreement import read_proportions as read_proportions
+from .cells import FOLDER as FOLDER
 from .cells import Cells as Cells
 from .cells import cells_file as cells_file
 from .cells import read_cells as read_cells
 from .cells import write_cells as write_cells
 from .classes import own_map as own_map
 from .counting import PLACES as PLACES
+from .counting import UNCLASSED as UNCLASSED
 from .counting import VALUES as VALUES
 from .counting import as_obs as as_obs
 from .counting import classes_of as classes_of

@@ -1,8 +1,7 @@
 from .checks.findings import Finding as Finding
 from .checks.findings import worst as worst
 from .checks.running import FINDING_COLUMNS as FINDING_COLUMNS
-from .checks.running import PICTURES as PICTURES
-from .checks.running import SMALL as SMALL
+from .checks.running import Checked as Checked
 from .checks.running import check_all as check_all
 from .checks.running import with_twins as with_twins
 from .checks.running import write_tables as write_tables
@@ -27,4 +26,11 @@ from .meta.name_maps import read_maps as read_maps
 from .meta.publications import read_publications as read_publications
 from .meta.slide_table import read_slide_table as read_slide_table
 from .page.contact_sheet import sheet_of as sheet_of
+from .page.drawing import LAYERS as LAYERS
+from .page.drawing import PICTURES as PICTURES
+from .page.drawing import SMALL as SMALL
+from .page.drawing import TILES as TILES
+from .page.drawing import ZOOM as ZOOM
+from .page.drawing import Drawing as Drawing
+from .page.report import PageFiles as PageFiles
 from .page.report import write_review_page as write_review_page

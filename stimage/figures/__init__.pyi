@@ -4,6 +4,7 @@ from .charts import f1_bars as f1_bars
 from .charts import parts_of as parts_of
 from .charts import score_boxes as score_boxes
 from .colours import OTHER as OTHER
+from .colours import UNLABELLED as UNLABELLED
 from .colours import Look as Look
 from .colours import label_looks as label_looks
 from .colours import legend_of as legend_of
@@ -22,6 +23,7 @@ from .pixels.check_picture import Legend as Legend
 from .pixels.check_picture import check_picture as check_picture
 from .projection import projection_figure as projection_figure
 from .scale import count_colours as count_colours
+from .scale import count_ticks as count_ticks
 from .shapes import SpotShapes as SpotShapes
 from .shapes import View as View
 from .sheets import Cell as Cell

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stimage.cells.cells import FOLDER as CELLS_FOLDER
 from stimage.collection.checks.checks import check_slide, find_twins
 from stimage.collection.checks.evidence import gather
 from stimage.collection.checks.findings import STATUSES, Finding, worst
 from stimage.collection.checks.versions import REMEDY, ensembl_names, find_versions
-from stimage.cells.cells import FOLDER as CELLS_FOLDER
 from stimage.collection.page.drawing import Drawing, Drawn
 from stimage.core.files import replacing, write_text
 from stimage.core.processes import in_processes

@@ -20,8 +20,6 @@ from stimage.collection.page.overlay import by_spot
 from stimage.core.files import write_text
 from stimage.figures.colours import OTHER, UNLABELLED, Look, label_looks, look_of
 from stimage.figures.scale import count_colours, count_ticks
-from stimage.figures.style import shortened
-from stimage.slides.coordinates import Coordinates
 from stimage.slides.images.tiles import Tiles
 
 MOST = 1_000_000  # spots, and cells: of more, an even share is on the page, and the page says so

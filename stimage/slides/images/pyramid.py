@@ -1,4 +1,4 @@
-"""Writing an image as a pyramid of tiles, as segmenters, viewers and HEST read it: streamed, in the memory of strips."""
+"""Writing an image as a pyramid of tiles, as segmenters, viewers and HEST read it, in the memory of strips."""
 
 from collections.abc import Callable
 from functools import partial

@@ -31,9 +31,7 @@ class Tiles:
     bytes: int
 
 
-def write_tiles(
-    image: str, folder: Path, longest: int, digest: str, max_pixels: int = MAX_IMAGE_PIXELS
-) -> Tiles:
+def write_tiles(image: str, folder: Path, longest: int, digest: str, max_pixels: int = MAX_IMAGE_PIXELS) -> Tiles:
     """Write an image as tiles, ``folder/image/LEVEL/COLUMN_ROW.jpg``, whole or not at all; once for each image.
 
     Parameters
