@@ -43,7 +43,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help="folder to write (%(default)s)")
     parser.add_argument("--colour", default="counts", help="of the spots: counts, annotation, or a gene (%(default)s)")
     parser.add_argument("--zoom", type=int, default=ZOOM, metavar="PX", help="longer side of the image that the "
-                        "page can zoom into; twice as many take four times the disk; 0: none (%(default)s)")  # fmt: skip
+                        "page can zoom into; twice as many take 4 times the disk; 0: none (%(default)s)")  # fmt: skip
     parser.add_argument("--genes", nargs="+", metavar="GENE", help="to be shown on that image; without it, the three "
                         "that differ most between spots of the slide")  # fmt: skip
     parser.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")

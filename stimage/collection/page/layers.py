@@ -20,6 +20,7 @@ from stimage.collection.page.overlay import by_spot
 from stimage.core.files import write_text
 from stimage.figures.colours import OTHER, UNLABELLED, Look, label_looks, look_of
 from stimage.figures.scale import count_colours, count_ticks
+from stimage.slides.coordinates import Coordinates
 from stimage.slides.images.tiles import Tiles
 
 MOST = 1_000_000  # spots, and cells: of more, an even share is on the page, and the page says so
@@ -44,17 +45,17 @@ def write_layers(e: Evidence, tiles: Tiles, genes: Sequence[str], path: Path) ->
                   "tile": tiles.tile},
         "um_per_px": e.scale.um_per_px if e.scale else None,
         "square": e.slide.tech == "VisiumHD",
-        "spots": _spots(e, genes) if e.coordinates is not None and len(e.coordinates) else None,
+        "spots": _spots(e, e.coordinates, genes) if e.coordinates is not None else None,
         "cells": _cells(e.cells) if e.cells is not None and len(e.cells) else None,
     }  # fmt: skip
     write_text(path, f"stimageLayers({json.dumps(layers, ensure_ascii=True, allow_nan=False)});\n")
 
 
-def _spots(e: Evidence, genes: Sequence[str]) -> dict:
-    every = -(-len(e.coordinates) // MOST)
-    at = e.coordinates if every == 1 else e.coordinates.filter(np.arange(len(e.coordinates)) % every == 0)
+def _spots(e: Evidence, every_spot: Coordinates, genes: Sequence[str]) -> dict:
+    every = -(-len(every_spot) // MOST)
+    at = every_spot if every == 1 else every_spot.filter(np.arange(len(every_spot)) % every == 0)
     names = at.ids.to_pylist()
-    found = {"n": len(at), "of": len(e.coordinates), "names": pack("\0".join(names).encode()), "x": floats(at.x),
+    found = {"n": len(at), "of": len(every_spot), "names": pack("\0".join(names).encode()), "x": floats(at.x),
              "y": floats(at.y), "r": floats(at.r), "values": [], "missing": [], "labels": None}  # fmt: skip
     if e.labels:
         found["labels"] = _kinds([e.labels.get(name) for name in names], "no label")
