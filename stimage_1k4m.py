@@ -81,6 +81,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             shards[placed.split] += [(placed.slide, (k, n)) for k in range(n)]
         same = {
             "vocabulary": self._numbering(),
+            "classes": config.contents.classes,
             "streaming": dl_manager.is_streaming,
             "image_format": config.image_format or ("ppm" if dl_manager.is_streaming else "png"),
         }
@@ -121,6 +122,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         parts: list[tuple[int, int]],
         among: tuple[Slide, ...],
         vocabulary: tuple[str, int, str] | None,
+        classes: tuple[str, ...],
         image_format: str,
         streaming: bool,
     ) -> Iterator[tuple[str, pa.Table]]:
@@ -131,7 +133,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
             if (spots := opening.open(slide, among)) is None:
                 continue
             begin, end = (len(spots) * i // n for i in (k, k + 1))
-            tables = spot_tables(spots, self.patch, genes, encode, begin, end, config.normalise, columns)
+            tables = spot_tables(spots, self.patch, genes, encode, begin, end, config.normalise, columns, classes)
             for i, table in enumerate(tables if streaming else rebatch(tables)):
                 yield f"{slide.name}_{k}_{n}_{i}", table
 
@@ -166,7 +168,7 @@ def load(
     root
         A folder laid out as the data set, or any fsspec URL of one. Or a published folder, or ``user/repo`` on the Hub:
         its patches are cut and its slides are split already, so of the options it takes filters, ``panel``,
-        ``gene_table``, ``normalise`` and ``columns``.
+        ``gene_table``, ``normalise``, ``columns`` and ``cells``.
     split
         "train", which has all spots unless ``split_by`` is given, then "validation" and "test", too. None gives all.
     streaming

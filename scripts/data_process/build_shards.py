@@ -24,7 +24,7 @@ def main() -> int:
         options = publishing.ShardOptions(
             patch, args.image_format, args.jpeg_quality, spots_per_shard=args.spots_per_shard
         )
-        plan = jobs.plan_publishing(root, args.out, options)
+        plan = jobs.plan_publishing(root, args.out, options, args.cells)
         if args.share:
             return 1 if jobs.build_shards(plan, workers=args.workers, part=args.share, progress=None) else 0
         if args.push_to_hub:
@@ -32,8 +32,8 @@ def main() -> int:
         return submit(args, plan)
     published = stimage.publish(
         root, args.out, patch=patch, image_format=args.image_format, jpeg_quality=args.jpeg_quality,
-        spots_per_shard=args.spots_per_shard, push_to_hub=args.push_to_hub, public=args.public, license=args.license,
-        engine=args.engine, workers=args.workers, progress=None,
+        spots_per_shard=args.spots_per_shard, cells=args.cells, push_to_hub=args.push_to_hub, public=args.public,
+        license=args.license, engine=args.engine, workers=args.workers, progress=None,
     )  # fmt: skip
     for note in published.notes:
         print(f"note: {note}", file=sys.stderr)
@@ -65,6 +65,9 @@ def parse_arguments() -> argparse.Namespace:
         "--jpeg-quality", type=int, choices=range(1, 101), default=95, metavar="1-100", help="%(default)s"
     )
     parser.add_argument("--spots-per-shard", type=positive, default=20_000, help="of larger slides (%(default)s)")
+    parser.add_argument(
+        "--cells", action="store_true", help="with the number of cells of each class, and their density"
+    )
     add_splits(parser)
     parser.add_argument("--seed", dest="split_seed", type=int, help=argparse.SUPPRESS)  # names of earlier versions
     parser.add_argument("--fractions", dest="split_fractions", nargs=3, type=float, help=argparse.SUPPRESS)

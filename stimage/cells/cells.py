@@ -1,7 +1,7 @@
 """The cells of a slide as a root keeps them: a Parquet file a slide in its folder cells/, which geopandas reads."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from stimage.core.access import is_local
 from stimage.core.errors import DataError, one_line, unreadable
+from stimage.core.extras import needs
 from stimage.core.files import replacing
 from stimage.core.storage import list_folder, local_copy
 from stimage.slides.catalog import Slide
@@ -19,6 +20,7 @@ from stimage.slides.images.reader import image_info
 FOLDER = "cells"
 ANY_SIZE = 1 << 62  # pixels: only the image's header is read
 ABOUT = b"stimage.cells"  # what the file's metadata calls what is told of all cells
+AROUND_UM = 50.0  # within which a cell's neighbours are counted
 SCHEMA = pa.schema([
     ("id", pa.string()), ("x", pa.float64()), ("y", pa.float64()), ("class", pa.string()), ("area", pa.float64()),
     ("polygon", pa.binary()),
@@ -62,6 +64,10 @@ class Cells:
     def __len__(self) -> int:
         return len(self.table)
 
+    def take(self, kept: np.ndarray) -> "Cells":
+        """Return the cells that are kept (bool, n)."""
+        return replace(self, table=self.table.filter(pa.array(kept)))
+
     @property
     def area_unit(self) -> str:
         """The unit of areas: "µm²", or "px²" where the scale is not known."""
@@ -82,6 +88,13 @@ def box_of(xy: np.ndarray) -> tuple[float, float, float, float]:
     """Return left, top, right and bottom of centres (n x 2)."""
     (left, top), (right, bottom) = xy.min(0).tolist(), xy.max(0).tolist()
     return left, top, right, bottom
+
+
+def density_of(xy_um: np.ndarray) -> np.ndarray:
+    """Return how many cells per mm² there are within 50 µm of each (n), itself among them, by their centres in µm."""
+    tree = needs("scipy.spatial").cKDTree(xy_um)
+    around = tree.query_ball_point(tree.data, AROUND_UM, return_length=True)
+    return around / (np.pi * (AROUND_UM / 1000) ** 2)
 
 
 def cells_file(root: str, slide: str) -> str:
@@ -122,6 +135,12 @@ def read_cells(root: str, slide: Slide, columns: list[str] | None = None) -> Cel
     url = cells_file(root, slide.name)
     if f"{slide.name}.parquet" not in list_folder(root, FOLDER, slide.access):
         raise DataError(f"{url}: is missing: slide {slide.name} has no cells; add them by import_cells")
+    return cells_of(replace(slide, cells=url), columns)
+
+
+def cells_of(slide: Slide, columns: list[str] | None = None) -> Cells:
+    """Read the cells of a slide whose catalog knows that it has some; see `read_cells`."""
+    url = slide.cells or ""
     path = local_copy(url, slide.access)
     try:
         file = pq.ParquetFile(path)

@@ -25,6 +25,7 @@ from .hest_bench.vectors import BASELINES as BASELINES
 from .hest_bench.vectors import BATCH as BATCH
 from .hest_bench.vectors import Encode as Encode
 from .hest_bench.vectors import by_colour as by_colour
+from .hest_bench.vectors import by_nuclei as by_nuclei
 from .hest_bench.vectors import by_position as by_position
 from .hest_bench.vectors import by_tower as by_tower
 from .hest_bench.vectors import embed_sample as embed_sample

@@ -1,10 +1,11 @@
-"""Baselines of a probe: the commonest label, the spot's position, the colours of its patch."""
+"""Baselines of a probe: the commonest label, the spot's position, the colours of its patch, its nuclei."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
+from stimage.cells.features import NucleiOfSlides
 from stimage.evaluation.expression_data import slide_colours
 from stimage.evaluation.labelled import LabelledSpots
 from stimage.evaluation.spot_folds import positions
@@ -42,9 +43,9 @@ def position_only(spots: LabelledSpots, labels: np.ndarray, folds: Sequence[Fold
     return FoldPredictions([fold.test for fold in folds], scores)
 
 
-def colour_only(colours: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
-    """Probe the six numbers of `colour_statistics`, standardised, as the protocol ``converged`` does."""
-    return predict_tuned(colours, labels, folds, standardiser)
+def numbers_only(numbers: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
+    """Probe some numbers of each spot (n x d), standardised, as the protocol ``converged`` does."""
+    return predict_tuned(numbers, labels, folds, standardiser)
 
 
 def colour_statistics(spots: LabelledSpots) -> np.ndarray:
@@ -53,4 +54,13 @@ def colour_statistics(spots: LabelledSpots) -> np.ndarray:
     for name, slide in spots.slides.items():
         rows = np.flatnonzero(spots.embeddings.slides == name)
         table[rows] = slide_colours(slide, spots.x[rows], spots.y[rows], spots.r[rows])
+    return table
+
+
+def nuclei_statistics(spots: LabelledSpots, nuclei: NucleiOfSlides) -> np.ndarray:
+    """Return what is known of each spot's nuclei, float32 (n x features); see `NucleiOfSlides.features`."""
+    table = np.empty((len(spots), len(nuclei.names)), np.float32)
+    for name, slide in spots.slides.items():
+        rows = np.flatnonzero(spots.embeddings.slides == name)
+        table[rows] = nuclei.features(slide, np.stack([spots.x[rows], spots.y[rows]], 1), spots.r[rows])
     return table

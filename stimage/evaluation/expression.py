@@ -1,15 +1,17 @@
 """Expression from embeddings: the original's protocol, HEST-Benchmark's, and one that holds slides out properly."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from stimage.cells.features import NucleiOfSlides
 from stimage.core.errors import DataError
-from stimage.evaluation.expression_data import EmbeddedSlide, Expression, read_expression
+from stimage.evaluation.expression_data import EmbeddedSlide, Expression, read_expression, read_places, slide_colours
+from stimage.evaluation.saved.predictions import PredictedSlide
 from stimage.evaluation.saved.regressors import Regressor
 from stimage.genes.panels import Panel
 from stimage.scores.folds import SEEDS, random_folds
@@ -168,3 +170,53 @@ def with_counts(one: EmbeddedSlide, panel: Panel, kind: str) -> tuple[EmbeddedSl
     if not kept.any():
         raise DataError(f"{one.slide.counts}: no spot that has an embedding has a count")
     return one.take(kept), read.take(kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """The n spots of a slide, with their expression, its noise (n x genes) and places (n x 2).
+
+    ``beside`` has features of other baselines, by name: where they are wanted, the colours of their patches (n x 6),
+    and their nuclei (n x features).
+    """
+
+    spots: EmbeddedSlide
+    values: np.ndarray
+    noise: np.ndarray
+    xy: np.ndarray
+    beside: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.spots.slide.name
+
+    def take_genes(self, columns: Sequence[int]) -> "Measured":
+        return replace(self, values=self.values[:, columns], noise=self.noise[:, columns])
+
+    def take(self, rows: np.ndarray) -> "Measured":
+        beside = {name: one[rows] for name, one in self.beside.items()}
+        return Measured(self.spots.take(rows), self.values[rows], self.noise[rows], self.xy[rows], beside)
+
+    def baselines(self) -> dict[str, np.ndarray]:
+        """Return the features of what needs no embedding, by name: n x 9 of places, and those beside."""
+        return {"coordinates": place_features(self.xy), **self.beside}
+
+    def features(self) -> list[tuple[str, Callable[["Measured"], np.ndarray]]]:
+        """Return, by name, what makes features of a slide: embeddings first."""
+        beside = [(name, lambda one, name=name: one.baselines()[name]) for name in self.baselines()]
+        return [("embeddings", lambda one: one.spots.vectors), *beside]
+
+    def predicted(self, said: Mapping[str, np.ndarray]) -> PredictedSlide:
+        """Return predictions of the spots, truth beside."""
+        return PredictedSlide(self.name, self.spots.spot_ids, self.values, self.noise, said)
+
+
+def measured(
+    one: EmbeddedSlide, panel: Panel, colour: bool, nuclei: NucleiOfSlides | None, kind: str = "median-log1p"
+) -> Measured:
+    """Read what is measured of a slide's spots; those without a count are left out, but by HEST's "log1p"."""
+    spots, read = (one, read_expression(one, panel, kind)) if kind == "log1p" else with_counts(one, panel, kind)
+    xy, radius = read_places(spots)
+    beside = {"colour": slide_colours(spots.slide, xy[:, 0], xy[:, 1], radius)} if colour else {}
+    beside |= {"nuclei": nuclei.features(spots.slide, xy, radius)} if nuclei else {}
+    return Measured(spots, read.values, read.noise(), xy, beside)

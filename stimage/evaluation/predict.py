@@ -1,26 +1,27 @@
 """Running the protocols of expression prediction over slides: scores by slide and overall."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stimage.cells.features import NucleiOfSlides
 from stimage.core.errors import DataError
 from stimage.evaluation.expression import (
+    Measured,
     SlidePrediction,
     fit_fixed,
     hest_fold,
     leave_out,
+    measured,
     original_on_slide,
     original_ridge,
-    place_features,
-    with_counts,
 )
-from stimage.evaluation.expression_data import EmbeddedSlide, read_expression, read_places, slide_colours
+from stimage.evaluation.expression_data import EmbeddedSlide
 from stimage.evaluation.joint.neighbours import fit_neighbours, keys_of
-from stimage.evaluation.saved.predictions import PredictedFold, PredictedSlide
+from stimage.evaluation.saved.predictions import PredictedFold
 from stimage.evaluation.saved.regressors import Regressor
 from stimage.evaluation.saved.scoring import Kept, PredictionScores, keeping
 from stimage.genes.choosing import hest_choice, slide_moments
@@ -46,7 +47,8 @@ class PredictionTask:
     of each slide that was not trained on. ``k`` is the number of neighbours that predict; ``keys`` is by what these are
     found, other embeddings of the slides in the same space, such as of genes; without it, their own. With ``tested``,
     names of slides, these are the only ones that are held out, all at once, with what is of their groups. With
-    ``colour``, images are read for the baseline of colours. Predictions and regressors are written into the folder
+    ``colour``, images are read for the baseline of colours; ``nuclei``, those of all slides, are for the baseline of
+    nuclei alone. Predictions and regressors are written into the folder
     ``out``, if there is one.
     """
 
@@ -62,6 +64,7 @@ class PredictionTask:
     tested: Collection[str] = ()
     colour: bool = False
     out: Path | None = None
+    nuclei: NucleiOfSlides | None = None
 
     def parts(self) -> list[tuple[list[EmbeddedSlide], list[EmbeddedSlide]]]:
         """Return the slides to train on and those to test on, of each fold.
@@ -86,6 +89,10 @@ class PredictionTask:
             for held in leave_out(self.groups, self.folds)
         ]
 
+    def measured(self, one: EmbeddedSlide, panel: Panel, kind: str = "median-log1p") -> Measured:
+        """Read a slide's expression of a panel, and the features of the baselines that are wanted."""
+        return measured(one, panel, self.colour, self.nuclei, kind)
+
     def panels(self, chosen_on: Sequence[Sequence[EmbeddedSlide]]) -> list[Panel]:
         """Return the panel of each training set by HEST's rule, among the genes that the files of all slides have.
 
@@ -109,7 +116,7 @@ def run_original(task: PredictionTask, gene: str) -> PredictionScores:
     whose slides are alike; a slide of no known study is one of its own.
     """
     panel, alphas = Panel((gene,), task.gene_table), {}
-    read = [_measured(one, panel, task.colour) for one in task.slides]
+    read = [task.measured(one, panel) for one in task.slides]
     with keeping("original", split_groups([one.slide for one in task.slides], BY_STUDY), task.out) as kept:
         for one in read:
             try:
@@ -130,7 +137,7 @@ def run_original(task: PredictionTask, gene: str) -> PredictionScores:
         return kept.scores()
 
 
-def _within_slide(one: "Measured", panel: Panel, kept: Kept) -> float:
+def _within_slide(one: Measured, panel: Panel, kept: Kept) -> float:
     """Predict random spots of a slide from the others, by embeddings and by baselines; return the embeddings' alpha."""
     target = one.values[:, 0]
     features = {"embeddings": one.spots.vectors} | {
@@ -153,7 +160,7 @@ def run_hest(task: PredictionTask) -> PredictionScores:
     One constant gene makes the means NaN; the results name such genes.
     """
     (panel,) = task.panels([task.slides])
-    read = {one.slide.name: _measured(one, panel, task.colour, "log1p") for one in task.slides}
+    read = {one.slide.name: task.measured(one, panel, "log1p") for one in task.slides}
     with keeping("hest", {}, task.out) as kept:
         for train, test in task.parts():
             known, tested = ([read[one.slide.name] for one in some] for some in (train, test))
@@ -172,7 +179,7 @@ def run_fixed(task: PredictionTask) -> PredictionScores:
 
     Of each fold: the panel by HEST's rule on the training slides alone; counts normalised to the slide's median total
     and log1p; ridge regression with an intercept, its penalty chosen by leaving out training groups; beside it, the
-    genes' training means and the same regression on places within the slide.
+    genes' training means and the same regression on places within the slide, on colours and on nuclei.
     """
     return _run_held_out(task, _ridge)
 
@@ -186,14 +193,14 @@ def run_neighbours(task: PredictionTask) -> PredictionScores:
     return _run_held_out(task, lambda known, groups: _neighbours(known, task))
 
 
-Fit = Callable[[Sequence["Measured"], Sequence[str]], tuple[Callable[[np.ndarray], np.ndarray], float | None]]
+Fit = Callable[[Sequence[Measured], Sequence[str]], tuple[Callable[[np.ndarray], np.ndarray], float | None]]
 
 
 def _run_held_out(task: PredictionTask, fit: Fit) -> PredictionScores:
     parts = task.parts()
     panels = task.panels([train for train, _ in parts])
     every = tuple(dict.fromkeys(gene for panel in panels for gene in panel.genes))
-    read = {one.slide.name: _measured(one, Panel(every, task.gene_table), task.colour) for one in task.slides}
+    read = {one.slide.name: task.measured(one, Panel(every, task.gene_table)) for one in task.slides}
     with keeping("fair", task.groups, task.out) as kept:
         for (train, test), panel in zip(parts, panels):
             columns = [every.index(gene) for gene in panel.genes]
@@ -209,7 +216,7 @@ def _run_held_out(task: PredictionTask, fit: Fit) -> PredictionScores:
 
 
 def _predicted(
-    tested: Sequence["Measured"],
+    tested: Sequence[Measured],
     panel: Panel,
     models: Mapping[str, Callable[[np.ndarray], np.ndarray]],
     facts: Mapping[str, Any],
@@ -225,51 +232,6 @@ def _predicted(
         task.show(SlidePrediction(one.spots, panel.genes, one.values, said, f"{len(train)} slides"))
     regressors = {name: model for name, model in models.items() if isinstance(model, Regressor)}
     return PredictedFold(panel.genes, facts, slides, regressors)
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """The n spots of a slide, with their expression, its noise (n x genes), places (n x 2) and, where they are wanted,
-    the colours of their patches (n x 6)."""
-
-    spots: EmbeddedSlide
-    values: np.ndarray
-    noise: np.ndarray
-    xy: np.ndarray
-    colours: np.ndarray | None = None
-
-    @property
-    def name(self) -> str:
-        return self.spots.slide.name
-
-    def take_genes(self, columns: Sequence[int]) -> "Measured":
-        return replace(self, values=self.values[:, columns], noise=self.noise[:, columns])
-
-    def take(self, rows: np.ndarray) -> "Measured":
-        colours = None if self.colours is None else self.colours[rows]
-        return Measured(self.spots.take(rows), self.values[rows], self.noise[rows], self.xy[rows], colours)
-
-    def baselines(self) -> dict[str, np.ndarray]:
-        """Return the features of what needs no embedding, by name: n x 9, and n x 6."""
-        colours = {} if self.colours is None else {"colour": self.colours}
-        return {"coordinates": place_features(self.xy), **colours}
-
-    def features(self) -> list[tuple[str, Callable[["Measured"], np.ndarray]]]:
-        """Return, by name, what makes features of a slide: embeddings first."""
-        beside = [(name, lambda one, name=name: one.baselines()[name]) for name in self.baselines()]
-        return [("embeddings", lambda one: one.spots.vectors), *beside]
-
-    def predicted(self, said: Mapping[str, np.ndarray]) -> PredictedSlide:
-        """Return predictions of the spots, truth beside."""
-        return PredictedSlide(self.name, self.spots.spot_ids, self.values, self.noise, said)
-
-
-def _measured(one: EmbeddedSlide, panel: Panel, colour: bool, kind: str = "median-log1p") -> Measured:
-    """Read what is measured of a slide's spots; those without a count are left out, but by HEST's "log1p"."""
-    spots, read = (one, read_expression(one, panel, kind)) if kind == "log1p" else with_counts(one, panel, kind)
-    xy, radius = read_places(spots)
-    colours = slide_colours(spots.slide, xy[:, 0], xy[:, 1], radius) if colour else None
-    return Measured(spots, read.values, read.noise(), xy, colours)
 
 
 def _ridge(

@@ -5,8 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+from stimage.cells.features import NucleiOfSlides
 from stimage.core.errors import DataError
-from stimage.evaluation.baselines import colour_only, colour_statistics, majority, position_only
+from stimage.evaluation.baselines import (
+    colour_statistics,
+    majority,
+    nuclei_statistics,
+    numbers_only,
+    position_only,
+)
 from stimage.evaluation.labelled import LabelledSpots
 from stimage.evaluation.saved.labels import Probed, ProbeScores, probe_scores, save_labels
 from stimage.evaluation.spot_folds import block_folds, spot_blocks, spot_groups
@@ -25,6 +32,7 @@ def run_probe(
     progress: Callable[[Iterable], Iterable] = iter,
     tested: Collection[str] = (),
     out: Path | None = None,
+    nuclei: NucleiOfSlides | None = None,
 ) -> ProbeScores:
     """Probe embeddings by a protocol and a split.
 
@@ -46,6 +54,8 @@ def run_probe(
         group is held out in turn.
     out
         A folder for what is said of each test spot, if it is wanted.
+    nuclei
+        Those of the slides, for the baseline of nuclei alone; without them, there is none.
 
     Raises
     ------
@@ -57,14 +67,15 @@ def run_probe(
     if len(np.unique(spots.labels)) < 2:
         raise DataError(f"all {len(spots)} labelled spots have one label, {str(spots.labels[0])!r}, so there is "
                         "nothing to tell apart: add slides")  # fmt: skip
-    colours = colour_statistics(spots) if with_colour else None
+    numbers = {"colour": colour_statistics(spots)} if with_colour else {}
+    numbers |= {"nuclei": nuclei_statistics(spots, nuclei)} if nuclei else {}
     within, studies = split in ("random", "block"), _studies(spots)
     if within:
-        names, scopes = list(spots.slides), _within(spots, colours, protocol, split, studies, progress)
+        names, scopes = list(spots.slides), _within(spots, numbers, protocol, split, studies, progress)
     else:
         held = spot_groups(spots, groups or Splitting(split))
         names = [name for name in spots.slides if not tested or name in tested]
-        scopes = [_held_out(spots, colours, protocol, held, tested)]
+        scopes = [_held_out(spots, numbers, protocol, held, tested)]
         studies = {study: own for study, some in studies.items() if (own := [n for n in some if n in names])}
     told = {"slides": names, "studies": studies, "within": within, "all_named": protocol == "original"}
     if out is not None:
@@ -81,7 +92,7 @@ def rare_classes(labels: np.ndarray, least: int = 10) -> list[str]:
 
 def _within(
     spots: LabelledSpots,
-    colours: np.ndarray | None,
+    numbers: Mapping[str, np.ndarray],
     protocol: str,
     split: str,
     studies: Mapping[str, Sequence[str]],
@@ -94,7 +105,7 @@ def _within(
         some = spots.take(mine)
         try:
             folds = random_folds(len(some)) if split == "random" else block_folds(some)
-            own = colours[mine] if colours is not None else None
+            own = {name: one[mine] for name, one in numbers.items()}
             found.append(_predict_all(some, own, protocol, folds, some.embeddings.slides, names))
         except DataError as error:
             if names == every:
@@ -104,19 +115,19 @@ def _within(
 
 
 def _held_out(
-    spots: LabelledSpots, colours: np.ndarray | None, protocol: str, groups: np.ndarray, tested: Collection[str]
+    spots: LabelledSpots, numbers: Mapping[str, np.ndarray], protocol: str, groups: np.ndarray, tested: Collection[str]
 ) -> Probed:
     inner = spot_blocks(spots)
     if tested:
         folds = [held_fold(groups, np.isin(spots.embeddings.slides, list(tested)), inner)]
     else:
         folds = group_folds(groups, inner)
-    return _predict_all(spots, colours, protocol, folds, groups, tuple(spots.slides))
+    return _predict_all(spots, numbers, protocol, folds, groups, tuple(spots.slides))
 
 
 def _predict_all(
     spots: LabelledSpots,
-    colours: np.ndarray | None,
+    numbers: Mapping[str, np.ndarray],
     protocol: str,
     folds: list[Fold],
     groups: np.ndarray,
@@ -130,8 +141,7 @@ def _predict_all(
         "majority": majority(labels, folds),
         "position": position_only(spots, labels, folds),
     }
-    if colours is not None:
-        predicted["colour"] = colour_only(colours, labels, folds)
+    predicted |= {name: numbers_only(one, labels, folds) for name, one in numbers.items()}
     rows = np.concatenate([fold.test for fold in folds])
     sizes = np.bincount(labels if len(folds) > 1 else labels[rows], minlength=len(classes)).tolist()
     facts = {"slides": names, "spots": sum(sizes), "classes": dict(zip(classes.tolist(), sizes)),

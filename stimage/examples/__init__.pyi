@@ -11,6 +11,7 @@ from .opening import check_asked_for as check_asked_for
 from .options import OPTIONS as OPTIONS
 from .options import SpotsConfig as SpotsConfig
 from .options import plain_value as plain_value
+from .published import CLASSES as CLASSES
 from .published import PATCH as PATCH
 from .published import VERIFIED as VERIFIED
 from .published import published_at as published_at

@@ -1,11 +1,12 @@
 """Batches of spots as Arrow tables: the examples that everything downstream reads."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
+from stimage.cells.columns import CELLS, DENSITY, cell_columns
 from stimage.genes.normalise import Normalisation, fit_normalisation
 from stimage.genes.panels import Panel
 from stimage.genes.vocabulary import Vocabulary
@@ -26,6 +27,7 @@ def spot_tables(
     end: int | None = None,
     normalise: str = "counts",
     columns: Collection[str] | None = None,
+    classes: Sequence[str] = (),
 ) -> Iterator[pa.Table]:
     """Yield spots ``begin`` to ``end`` of a slide as Arrow tables of at most 64 rows, with the builder's columns.
 
@@ -40,10 +42,15 @@ def spot_tables(
         How a panel's counts become its ``expression``; see `stimage.genes.normalise.Normalisation`.
     columns
         The wanted columns; files that only other columns need are not read. None is all.
+    classes
+        Of cells, which are counted by them; without any, there are no such columns.
     """
+    end = len(spots) if end is None else end
     patched = patch if columns is None or "image" in columns else None
     counted = (columns is None or needs_counts(columns)) and not spots.slide.image_alone
     expression = _expression(spots, genes, normalise) if counted else None
+    wanted = classes and (columns is None or not {CELLS, DENSITY}.isdisjoint(columns))
+    cells = cell_columns(spots, classes, begin, end) if wanted else {}
     for batch in read_batches(spots, patched, begin, end, expression is not None):
         table = _spot_columns(spots, batch, columns)
         if batch.patches is not None:
@@ -52,6 +59,7 @@ def spot_tables(
             table |= expression(batch.rows)
         elif spots.slide.image_alone:
             table |= null_columns(genes, batch.end - batch.begin)
+        table |= {name: values[batch.begin - begin : batch.end - begin] for name, values in cells.items()}
         yield pa.table({name: table[name] for name in columns or table})
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stimage.core.access import is_local
-from stimage.slides.catalog import FILE_KINDS
+from stimage.slides.catalog import READ_FILES
 from stimage.slides.freshness import slide_identity
 from stimage.slides.splits.splitting import SlideSplit
 
@@ -17,14 +17,16 @@ class Contents:
     """Slides of a root, as their server describes them, each with its split.
 
     ``files`` are those of a slide that are read; ``vocabulary`` is the file that numbers the genes, ``ids`` a digest of
-    the numbers of those that the slides have, where examples have them.
+    the numbers of those that the slides have, where examples have them; ``classes`` are those of cells, of all slides
+    of the root, where they are counted.
     """
 
     root: str
     placed: tuple[SlideSplit, ...]
-    files: tuple[str, ...] = FILE_KINDS
+    files: tuple[str, ...] = READ_FILES
     vocabulary: str | None = None
     ids: str | None = None
+    classes: tuple[str, ...] = ()
 
     def digest(self, source: str, options: Mapping[str, Any]) -> str:
         """Digest all that the examples depend on.

@@ -1,7 +1,7 @@
 """The builder's options, the features of examples that follow from them, and the name of the cache."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
@@ -10,6 +10,7 @@ import datasets
 import numpy as np
 from datasets import Features, Image, Value
 
+from stimage.cells.columns import CELLS, DENSITY, root_classes
 from stimage.core.access import Access
 from stimage.core.storage import normal_root
 from stimage.core.tables import read_lines
@@ -64,6 +65,11 @@ class SpotsConfig(datasets.BuilderConfig):
         ``counts`` and ``expression`` no count is parsed and no gene numbered, without ``annotation`` its file is not
         opened, without ``image`` that is not (with on_mismatch="drop" but for its size). Which spots come never
         depends on it.
+    cells
+        True adds ``cells``, how many cells of each class a spot has, with the classes of all slides of the root, and
+        ``cells_per_mm2``, of all classes together: of the cells that `stimage.import_cells` or `stimage.detect_cells`
+        took into the root. They are null on slides without cells, and where a spot does not lie wholly in the region
+        that was segmented.
     normalise
         What ``expression`` is: "counts", "log1p", "median-log1p" or "original"; see
         `stimage.genes.normalise.Normalisation`.
@@ -96,6 +102,7 @@ class SpotsConfig(datasets.BuilderConfig):
     panel: Any = None
     gene_table: str | None = None
     columns: Any = None
+    cells: bool = False
     normalise: str = "counts"
     image_format: str | None = None
     on_mismatch: str = "error"
@@ -112,6 +119,8 @@ class SpotsConfig(datasets.BuilderConfig):
 
     def check(self) -> None:
         """Raise `ValueError` for values that are none of their options', or options that do not go together."""
+        if not isinstance(self.cells, bool):
+            raise ValueError(f"cells={self.cells!r}: pass True or False")
         if self.normalise not in NORMALISATIONS:
             raise ValueError(f"normalise={self.normalise!r}: pass one of {NORMALISATIONS}")
         if self.normalise != "counts" and self.panel is None:
@@ -123,7 +132,7 @@ class SpotsConfig(datasets.BuilderConfig):
         if not isinstance(self.max_image_pixels, int | float) or not self.max_image_pixels > 0:
             raise ValueError(f"max_image_pixels={self.max_image_pixels!r}: pass a number above 0")
         Patch.parse(self.patch, self.upsample, self.pyramid)
-        _chosen(spot_features(None if self.panel is None else Panel.read(self.panel)), self.columns)
+        self.features_with(())
 
     @property
     def location(self) -> str:
@@ -140,8 +149,12 @@ class SpotsConfig(datasets.BuilderConfig):
     @property
     def features(self) -> Features:
         """The features that examples have."""
+        return self.features_with(self.contents.classes if self.cells else ())
+
+    def features_with(self, classes: Sequence[str]) -> Features:
+        """Return the features that examples have where cells are of these classes."""
         panel = Panel.read(self.panel, self.gene_table) if self.panel is not None else None
-        return _chosen(spot_features(panel), self.columns)
+        return _chosen(spot_features(panel, classes if self.cells else None), self.columns)
 
     @property
     def selection(self) -> Selection:
@@ -162,12 +175,13 @@ class SpotsConfig(datasets.BuilderConfig):
         catalog = catalog.with_scales(self.um_per_px)
         placed = split_slides(catalog, self.selection, self.splitting).values()
         columns = set(spot_features()) if self.columns is None else set(_named(self.columns))
-        files = _files_of(columns, self.on_mismatch)
+        files = _files_of(columns | ({"cells"} if self.cells else set()), self.on_mismatch)
         slides = [one.slide for one in placed]
         if self.catalog is None:  # one that is given is for streaming, which keeps nothing
             slides = with_stamps(slides, files)
         placed = tuple(replace(one, slide=slide) for one, slide in zip(placed, slides))
-        contents = Contents(normal_root(self.location), placed, tuple(files))
+        classes = root_classes(catalog.slides, catalog.root) if self.cells else ()
+        contents = Contents(normal_root(self.location), placed, tuple(files), classes=classes)
         if self.panel is not None or not needs_counts(columns):
             return contents
         ids = ids_digest(catalog, slides) if self.catalog is None else None
@@ -180,6 +194,7 @@ class SpotsConfig(datasets.BuilderConfig):
             return super().create_config_id({"of": "streamed"}, custom_features)
         made = {key.name: getattr(self, key.name) for key in fields(self) if key.name not in CHOOSING | INNER}
         made["columns"] = self.columns and sorted(set(_named(self.columns)))
+        made["cells"] = self.contents.classes
         made["patch"] = Patch.parse(self.patch, self.upsample, self.pyramid)
         made["panel"] = Panel.read(self.panel).genes if self.panel is not None else None
         made["gene_table"] = [text for _, text in read_lines(self.gene_table)] if self.gene_table else None
@@ -200,16 +215,20 @@ def _files_of(columns: set[str], on_mismatch: str) -> list[str]:
     return [file for file in FILE_KINDS if file in needed]
 
 
-def spot_features(panel: Panel | None = None) -> Features:
-    """Return the features of an example: with a panel, ``expression`` instead of ``gene_ids`` and ``counts``."""
+def spot_features(panel: Panel | None = None, classes: Sequence[str] | None = None) -> Features:
+    """Return the features of an example: with a panel, ``expression`` instead of ``gene_ids`` and ``counts``.
+
+    With classes of cells, also ``cells`` and ``cells_per_mm2``.
+    """
     text, number = Value("string"), Value("float32")
     expression = {"gene_ids": datasets.Sequence(Value("int32")), "counts": datasets.Sequence(number)}
     if panel:
         expression = {"expression": datasets.Sequence(number, length=len(panel.genes))}
+    cells = {} if classes is None else {CELLS: dict.fromkeys(classes, Value("int32")), DENSITY: number}
     return Features(
         dict.fromkeys(("spot_id", "slide", "tech", "species", "tissue", "pmid"), text)
         | {"involve_cancer": Value("bool"), "x": number, "y": number, "radius": number, "um_per_px": number}
-        | {"annotation": text, "image": Image(), **expression}
+        | {"annotation": text, "image": Image(), **expression, **cells}
     )
 
 

@@ -30,9 +30,11 @@ SHARD = re.compile(r"(.+)-\d{5}-of-\d{5}\.parquet")
 # pages have checksums, which versions of datasets before 4.2 cannot be told to look at
 VERIFIED = {"fragment_scan_options": ParquetFragmentScanOptions(page_checksum_verification=True)}
 VERIFIED = VERIFIED if hasattr(ParquetConfig, "fragment_scan_options") else {}
+CLASSES = b"cells"  # in the metadata of the table of slides: of which classes cells were counted
 PATCH = b"patch"  # in the metadata of the table of slides: how their patches were cut
 FILTERS = {field.name for field in fields(Filters)}
-TAKEN = FILTERS | {"panel", "gene_table", "normalise", "columns"}  # all other options are of cutting and dealing
+# all other options are of cutting and dealing
+TAKEN = FILTERS | {"panel", "gene_table", "normalise", "columns", "cells"}
 ROWS = 256  # spots of which a panel's expression is made at a time
 
 
@@ -63,13 +65,14 @@ class Published:
         filters = Filters(**{one: getattr(config, one) for one in FILTERS})
         slides = catalog.of_techs(config.techs, f"the configuration {name!r}").select(filters)
         files = shards_of(self.location, self.access)
-        wanted = list(config.features)
-        column = self._panel_column(config, catalog, files) if "expression" in wanted else None
+        features = config.features_with(self._classes() if config.cells else ())
+        wanted = list(features)
+        column = self._panel_column(config, catalog, files, tuple(wanted)) if "expression" in wanted else None
         needed = column.needed if column else wanted
         how = {**how, "columns": needed, **VERIFIED, **self._server()}
         data_files = self._by_split(slides, files, split)
         spots = datasets.load_dataset("parquet", data_files=data_files, split=split, **how)
-        features, each = config.features, spots if split is None else {split: spots}
+        each = spots if split is None else {split: spots}
         if column:
             made = {part: one.with_format("arrow").map(column, batched=True, batch_size=ROWS, features=features)
                     .with_format(None) for part, one in each.items()}  # fmt: skip
@@ -84,7 +87,16 @@ class Published:
     def _server(self) -> dict[str, Any]:
         return {"storage_options": dict(self.access.storage_options) or None, "token": self.access.token}
 
-    def _panel_column(self, config: SpotsConfig, catalog: Catalog, files: Mapping[str, list]) -> PanelColumn:
+    def _classes(self) -> tuple[str, ...]:
+        said = _slides_table(self.location, self.access, []).schema.metadata or {}
+        if CLASSES not in said:
+            raise DataError(f"{self.location}: has no cells; publish with cells=True (--cells) into another folder, or "
+                            "leave out cells=")  # fmt: skip
+        return tuple(json.loads(said[CLASSES]))
+
+    def _panel_column(
+        self, config: SpotsConfig, catalog: Catalog, files: Mapping[str, list], columns: tuple[str, ...]
+    ) -> PanelColumn:
         vocabulary, panel = vocabulary_in(self.location, self.access), Panel.read(config.panel, config.gene_table)
         for species in {slide.species for slide in catalog.slides if not slide.image_alone}:
             panel.places_in(vocabulary.names, vocabulary.path, species)  # what no slide has is told at once
@@ -93,7 +105,7 @@ class Published:
         counted = sum(not slide.image_alone for slide in catalog.slides)
         how = {**VERIFIED, **self._server()}
         return PanelColumn(vocabulary.path, panel, config.normalise, urls, species_of, counted,
-                           tuple(config.features), how)  # fmt: skip
+                           columns, how)  # fmt: skip
 
     def _by_split(self, slides: list[Slide], files: Mapping[str, list], split: str | None) -> dict[str, list[str]]:
         """Return split → files of these slides."""

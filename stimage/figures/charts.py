@@ -11,7 +11,13 @@ from stimage.core.errors import DataError
 from stimage.figures.colours import GREY, OKABE_ITO
 from stimage.figures.style import canvas, shortened, styled
 
-CLASSIFIER_LABELS = {"embedding": "embedding", "majority": "majority", "position": "position only", "colour": "colour"}
+CLASSIFIER_LABELS = {
+    "embedding": "embedding",
+    "majority": "majority",
+    "position": "position only",
+    "colour": "colour",
+    "nuclei": "nuclei",
+}
 SCORES = {"silhouette": "silhouette (higher is better)", "calinski_harabasz": "Calinski-Harabasz (higher is better)",
           "davies_bouldin": "Davies-Bouldin (lower is better)"}  # fmt: skip
 SPECIES_ORDER = ("human", "mouse", "human & mouse")

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from stimage.cells.features import nuclei_of_slides
 from stimage.core.arguments import check_whole
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
@@ -109,8 +110,8 @@ def predict(
     -------
     Scores
         ``overall["pearson"]`` has ``mean`` and ``std`` of Pearson's r, and ``overall["baselines"]`` those of
-        ``gene_mean``, ``coordinates`` and ``colour``; of "fixed" and "neighbours" these stand in
-        ``overall["per_slide"]`` and ``overall["pooled"]``.
+        ``gene_mean``, ``coordinates``, ``colour`` and, where the root has the cells of all slides, ``nuclei``; of
+        "fixed" and "neighbours" these stand in ``overall["per_slide"]`` and ``overall["pooled"]``.
 
     Raises
     ------
@@ -171,8 +172,11 @@ def predict(
             notes.append(f"map: {drawn[-1][0]}")
 
     groups = _groups(protocol, slides, split, patients, no_study)
+    nuclei, partly = nuclei_of_slides(root.catalog.root, [one.slide for one in slides])
+    notes += partly
     task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, _read_keys(keys, root),
-                          {one.slide.name for one in tested}, colour, None if out is None else Path(out))  # fmt: skip
+                          {one.slide.name for one in tested}, colour, None if out is None else Path(out),
+                          nuclei)  # fmt: skip
     outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)
     if 0 < maps < predicted:
         notes += [f"maps of {maps} of {predicted} predicted slides; maps={predicted} (--maps {predicted}) draws all"]
@@ -180,9 +184,8 @@ def predict(
     if out is not None:
         genes = {"genes": list(chosen.genes) if chosen else n, "folds": folds}
         config = with_patients(_config(protocol, gene, split, genes, task), root, patients)
-        path = _write(
-            Path(out), protocol, config, outcome, _data(root, read, slides, scored.seen), time.monotonic() - began
-        )
+        data = _data(root, read, slides, scored.seen) | ({"nuclei": nuclei.about} if nuclei else {})
+        path = _write(Path(out), protocol, config, outcome, data, time.monotonic() - began)
         sealed(path, (file for files in drawn for file in files))
     return Scores(outcome.overall, outcome.slides, tuple(notes), path)
 

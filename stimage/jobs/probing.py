@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from stimage.cells.features import nuclei_of_slides
 from stimage.core.errors import DataError
 from stimage.evaluation.probe_scopes import rare_classes, run_probe
 from stimage.evaluation.results import data_identity, write_scores
@@ -83,7 +84,8 @@ def probe(
     -------
     Scores
         ``overall["pooled"]`` has macro-F1 and more for "embedding" and for the baselines "majority", "position" and
-        "colour", and "above", how much the embedding is above each; ``overall["studies"]`` the same by study.
+        "colour", and "nuclei" where the root has the cells of all slides; and "above", how much the embedding is above
+        each; ``overall["studies"]`` the same by study.
 
     Raises
     ------
@@ -118,9 +120,12 @@ def probe(
         + [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()]
         + rare_classes(spots.labels)
     )
+    nuclei, partly = nuclei_of_slides(root.catalog.root, list(spots.slides.values()))
+    notes += partly
     hidden = None if progress is None else not progress
     folder = None if out is None else Path(out)
-    probed = run_probe(spots, protocol, split, groups, colour, lambda some: tqdm(some, disable=hidden), tested, folder)
+    probed = run_probe(spots, protocol, split, groups, colour, lambda some: tqdm(some, disable=hidden), tested, folder,
+                       nuclei)  # fmt: skip
     if split == "random":
         score = probed.pooled["position"]["macro_f1"]["mean"]
         notes += [f"under this random split the position of a spot alone, without its image, scores {score:.3f}"]
@@ -132,7 +137,7 @@ def probe(
         config |= {"test": sorted(tested)} if tested else {}
         data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
                              left_out=spots.left_out, parts=root.names_by_split(spots.slides),
-                             seen=scored.seen)  # fmt: skip
+                             seen=scored.seen, **({"nuclei": nuclei.about} if nuclei else {}))  # fmt: skip
         path = write_scores(
             folder, f"linear_probe/{protocol}", PROBE_VERSION, with_patients(config, root, patients), data,
             SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides,

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from stimage.cells.columns import root_classes
 from stimage.core.arguments import check_whole
 from stimage.core.errors import DataError
 from stimage.jobs.roots import Root, open_unpublished
@@ -51,6 +52,7 @@ def publish(
     image_format: str = "png",
     jpeg_quality: int = 95,
     spots_per_shard: int = 20_000,
+    cells: bool = False,
     push_to_hub: str | None = None,
     public: bool = False,
     license: str | None = None,
@@ -74,6 +76,8 @@ def publish(
         "png", which is lossless, or "jpeg" of a quality from 1 to 100.
     spots_per_shard
         Larger slides are cut into several shards.
+    cells
+        Whether examples have ``cells`` and ``cells_per_mm2``: as `load` takes it.
     push_to_hub, public
         Upload it as this data set of the Hub, such as "user/spots". A new one is private, unless ``public``.
     license
@@ -115,7 +119,7 @@ def publish(
     options = ShardOptions(
         Patch.parse(patch, upsample, pyramid), image_format, jpeg_quality, spots_per_shard=spots_per_shard
     )
-    plan = plan_publishing(open_unpublished(root), out, options)
+    plan = plan_publishing(open_unpublished(root), out, options, cells)
     repo = open_repository(push_to_hub, public) if push_to_hub else "user/repo"
     if failed := build_shards(plan, engine, workers, progress=progress):
         many = f"{len(failed)} of {len(plan.shards)} shards failed; {plan.out / CARD} is not written:"
@@ -125,10 +129,11 @@ def publish(
     return Published(plan.out, push_folder(plan.out, repo) if push_to_hub else None, plan.report(done), tuple(notes))
 
 
-def plan_publishing(root: Root, out: str | Path, options: ShardOptions) -> Plan:
+def plan_publishing(root: Root, out: str | Path, options: ShardOptions, cells: bool = False) -> Plan:
     """Plan a folder, and note in it what it is made with; spots are read and split as ``root`` says."""
     how = {name: root.source.reading[name] for name in ("on_mismatch", "max_image_pixels")}
-    return make_plan(root.catalog, root.selection, out, replace(options, **how), root.splitting)
+    classes = root_classes(root.catalog.slides, root.location) if cells else None
+    return make_plan(root.catalog, root.selection, out, replace(options, cells=classes, **how), root.splitting)
 
 
 def build_shards(

@@ -1,12 +1,12 @@
 """The data card: a README.md whose YAML makes the folder a data set, here and on the Hub."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from stimage.genes.vocabulary import load_vocabulary
-from stimage.publishing.parquet import SPOT_SCHEMA
+from stimage.publishing.parquet import spot_schema
 from stimage.publishing.plan import Plan
 from stimage.publishing.shards import ShardRecord
 from stimage.slides.splits.splitting import slides_by_split
@@ -40,7 +40,7 @@ slides = load_dataset("{repo}", "slides", split="train")
 | `annotation` | the pathologist's label, or null |
 | `image` | RGB patch: {patch}, {encoding} |
 | `gene_ids`, `counts` | the genes with a count, ids ascending, and their raw counts{null} |
-
+{cells}
 `slides.parquet` has a row per slide: the meta file's{meta_file}, joined with what was measured (spots, genes,
 true image type and size, pitch, µm per pixel, who says it, why it is trusted or not). `genes.parquet` has a row per
 gene: id, name, kind, species, in how many slides and spots it is, its total count. Gene ids are of these {genes:,}
@@ -51,6 +51,11 @@ that a slide measured: of these, one without a count is not expressed in a spot;
 {notes}
 Cite the data's authors: Chen et al., *STimage-1K4M: A histopathology image-gene expression dataset for spatial
 transcriptomics*, NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
+"""
+
+CELLS_TOLD = """\
+| `cells` | the number of cells of each class in the spot; null where it does not lie wholly in what was segmented |
+| `cells_per_mm2` | cells of all classes per mm²; null also where `um_per_px` is |
 """
 
 
@@ -65,7 +70,7 @@ def card(plan: Plan, done: Mapping[str, ShardRecord], notes: list[str], repo: st
         size_categories=[next((name for most, name in SIZES if _total(sizes["all"]) < most), "n>10M")],
         configs=[_config(name, splits) for name, splits in sizes.items()]
         + [{"config_name": table, "data_files": f"{table}.parquet"} for table in ("slides", "genes")],
-        dataset_info=[_info(name, splits) for name, splits in sizes.items()],
+        dataset_info=[_info(name, splits, plan.options.cells) for name, splits in sizes.items()],
     )
     vocabulary = load_vocabulary(plan.shards[0].vocabulary)
     text = TEXT.format(
@@ -73,7 +78,8 @@ def card(plan: Plan, done: Mapping[str, ShardRecord], notes: list[str], repo: st
         spots=_total(sizes["all"]), slides=len(plan.placed) - len(plan.left_out(done)), repo=repo, config=techs[0],
         report=plan.report(done), patch=_patch(plan), encoding=_encoding(plan),
         meta_file=f" (`{plan.catalog.meta_file}`)" if plan.catalog.meta_file else "",
-        null=_null(plan, done), splitting=_splitting(plan, plan.left_out(done)),
+        null=_null(plan, done), cells=CELLS_TOLD if plan.options.cells else "",
+        splitting=_splitting(plan, plan.left_out(done)),
         notes="".join(f"\nNote: {note}.\n" for note in notes),
     )  # fmt: skip
     return str(DatasetCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))
@@ -101,13 +107,14 @@ def _config(name: str, splits: Mapping[str, list[int]]) -> dict:
     return {"config_name": name, **default, "data_files": files}
 
 
-def _info(name: str, splits: Mapping[str, list[int]]) -> dict:
+def _info(name: str, splits: Mapping[str, list[int]], classes: Sequence[str] | None) -> dict:
     lists = {"gene_ids": {"sequence": "int32"}, "counts": {"sequence": "float32"}}
-    kinds = {"image": {"dtype": "image"}, **lists}
+    cells = {"struct": [{"name": one, "dtype": "int32"} for one in classes or ()]}
+    kinds: dict[str, dict] = {"image": {"dtype": "image"}, "cells": cells, **lists}
     names = {"float": "float32"}
     features = [
         {"name": field.name} | kinds.get(field.name, {"dtype": names.get(str(field.type), str(field.type))})
-        for field in SPOT_SCHEMA
+        for field in spot_schema(classes)
     ]
     parts = [{"name": s, "num_bytes": size, "num_examples": spots} for s, (spots, size) in splits.items()]
     size = sum(size for _, size in splits.values())

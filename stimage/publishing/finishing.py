@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.tables import csv_text
-from stimage.examples.published import PATCH
+from stimage.examples.published import CLASSES, PATCH
 from stimage.genes.measured import MEASURED_FILE, write_measured
 from stimage.genes.names import is_ensembl
 from stimage.genes.vocabulary import GENES_FILE, load_vocabulary
@@ -99,7 +99,9 @@ def slides_table(plan: Plan, done: Mapping[str, ShardRecord]) -> pa.Table:
         for f in fields(SlideFacts)
     }
     columns["left_out"] = pa.array([parts[name][0].left_out for name in names], pa.string())
-    return pa.table(columns).replace_schema_metadata({PATCH: json.dumps(asdict(plan.options.patch))})
+    said = {PATCH: json.dumps(asdict(plan.options.patch))}
+    said |= {CLASSES: json.dumps(plan.options.cells)} if plan.options.cells else {}
+    return pa.table(columns).replace_schema_metadata(said)
 
 
 def genes_table(plan: Plan) -> pa.Table:

@@ -1,12 +1,13 @@
 """How spots are written as Parquet: readable by datasets of any version, row group by row group."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stimage.cells.columns import CELLS, DENSITY
 from stimage.genes.vocabulary import Vocabulary
 
 ROW_GROUP_SPOTS, ROW_GROUP_BYTES = 500, 32 << 20  # a reader holds a row group; datasets caps it at 100 MB
@@ -22,27 +23,42 @@ SPOT_SCHEMA = pa.schema(
 )
 
 
-def _features() -> dict[str, dict]:
+def spot_schema(classes: Sequence[str] | None = None) -> pa.Schema:
+    """Return the columns of published spots; with classes of cells, also those of cells."""
+    if classes is None:
+        return SPOT_SCHEMA
+    cells = pa.struct([(name, pa.int32()) for name in classes])
+    return SPOT_SCHEMA.append(pa.field(CELLS, cells)).append(pa.field(DENSITY, pa.float32()))
+
+
+def _features(schema: pa.Schema) -> dict[str, dict]:
     """Return the features of a spot as datasets writes them into a file; versions 3 know no ``List``."""
-    features: dict[str, dict] = {field.name: {"dtype": str(field.type), "_type": "Value"} for field in SPOT_SCHEMA}
-    features |= {name: {"dtype": "float32", "_type": "Value"} for name in NUMBERS}
+    features: dict[str, dict] = {field.name: {"dtype": str(field.type), "_type": "Value"} for field in schema}
+    features |= {name: {"dtype": "float32", "_type": "Value"} for name in (*NUMBERS, DENSITY) if name in features}
+    if CELLS in features:
+        features[CELLS] = {field.name: {"dtype": "int32", "_type": "Value"} for field in schema.field(CELLS).type}
     features |= {"image": {"_type": "Image"}}
     for name, dtype in (("gene_ids", "int32"), ("counts", "float32")):
         features[name] = {"feature": {"dtype": dtype, "_type": "Value"}, "_type": "Sequence"}
     return features
 
 
-def write_spots(path: Path, tables: Iterable[pa.Table], vocabulary: Vocabulary) -> None:
+def write_spots(
+    path: Path, tables: Iterable[pa.Table], vocabulary: Vocabulary, classes: Sequence[str] | None = None
+) -> None:
     """Write tables of spots into one file; images are stored as they are, all else is compressed.
 
-    The file's metadata has the features, and the number and digest of the genes of the vocabulary.
+    The file's metadata has the features, and the number and digest of the genes of the vocabulary. With ``classes`` of
+    cells, the tables have the columns of cells.
     """
-    metadata = {b"huggingface": json.dumps({"info": {"features": _features()}}).encode(), **vocabulary.metadata}
+    schema = spot_schema(classes)
+    leaves = _leaves(schema)
+    metadata = {b"huggingface": json.dumps({"info": {"features": _features(schema)}}).encode(), **vocabulary.metadata}
     with pq.ParquetWriter(
         path,
-        SPOT_SCHEMA.with_metadata(metadata),
-        compression={leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in _leaves()},
-        use_dictionary=[leaf for leaf in _leaves() if leaf not in ("image.bytes", "gene_ids.list.element")],
+        schema.with_metadata(metadata),
+        compression={leaf: "none" if leaf == "image.bytes" else "zstd" for leaf in leaves},
+        use_dictionary=[leaf for leaf in leaves if leaf not in ("image.bytes", "gene_ids.list.element")],
         column_encoding={"gene_ids.list.element": "DELTA_BINARY_PACKED"},
         write_page_index=True,
         write_page_checksum=True,
@@ -50,7 +66,7 @@ def write_spots(path: Path, tables: Iterable[pa.Table], vocabulary: Vocabulary) 
     ) as writer:
         waiting = []
         for table in tables:
-            waiting.append(table.select(SPOT_SCHEMA.names))
+            waiting.append(table.select(schema.names))
             if sum(map(len, waiting)) >= ROW_GROUP_SPOTS or sum(t.nbytes for t in waiting) >= ROW_GROUP_BYTES:
                 writer.write_table(pa.concat_tables(waiting))
                 waiting = []
@@ -58,8 +74,10 @@ def write_spots(path: Path, tables: Iterable[pa.Table], vocabulary: Vocabulary) 
             writer.write_table(pa.concat_tables(waiting))
 
 
-def _leaves() -> list[str]:
+def _leaves(schema: pa.Schema) -> list[str]:
     inner = {name: [f"{name}.list.element"] for name in ("gene_ids", "counts")} | {
         "image": ["image.bytes", "image.path"]
     }
-    return [leaf for name in SPOT_SCHEMA.names for leaf in inner.get(name, [name])]
+    if CELLS in schema.names:
+        inner[CELLS] = [f"{CELLS}.{field.name}" for field in schema.field(CELLS).type]
+    return [leaf for name in schema.names for leaf in inner.get(name, [name])]

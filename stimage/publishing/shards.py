@@ -20,7 +20,7 @@ from stimage.examples.opening import check_asked_for
 from stimage.genes.vocabulary import load_vocabulary
 from stimage.publishing.facts import SlideFacts
 from stimage.publishing.parquet import write_spots
-from stimage.slides.catalog import Slide
+from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide
 from stimage.slides.freshness import slide_identity, with_current_stamps
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
@@ -33,7 +33,10 @@ WORK = ".build"  # folder of OUT that is not published
 
 @dataclass(frozen=True)
 class ShardOptions:
-    """What a shard's content depends on beside its slide; see the builder's options of these names."""
+    """What a shard's content depends on beside its slide; see the builder's options of these names.
+
+    ``cells`` are the classes by which cells are counted; None where they are not.
+    """
 
     patch: Patch = field(default_factory=Patch)
     image_format: str = "png"
@@ -41,6 +44,12 @@ class ShardOptions:
     on_mismatch: str = "error"
     max_image_pixels: int = MAX_IMAGE_PIXELS
     spots_per_shard: int = 20_000
+    cells: tuple[str, ...] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The parts of a slide that are read."""
+        return FILE_KINDS if self.cells else READ_FILES
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,8 @@ class Shard:
 
         The slide must know its files' stamps; see `stimage.slides.freshness.with_stamps`.
         """
-        known = [FORMAT, slide_identity(self.slide), self.part, self.parts, self.path, asdict(self.options)]
+        slide = slide_identity(self.slide, self.options.files)
+        known = [FORMAT, slide, self.part, self.parts, self.path, _told(self.options)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
@@ -147,7 +157,7 @@ def write_shard(shard: Shard) -> ShardRecord:
         path.unlink(missing_ok=True)  # an earlier run may have had patches of it
     else:
         with placing(shard.out, shard.path) as temporary:
-            write_spots(temporary, _tables(shard, spots, record), vocabulary)
+            write_spots(temporary, _tables(shard, spots, record), vocabulary, shard.options.cells)
             if with_current_stamps(shard.slide).stamps != shard.slide.stamps:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
     with placing(shard.out, shard.totals) as temporary:
@@ -161,6 +171,11 @@ def write_shard(shard: Shard) -> ShardRecord:
         record = asdict(done)
         temporary.write_text(json.dumps(record | {"sha256": _digest(record)}, indent=1, ensure_ascii=False))
     return done
+
+
+def _told(options: ShardOptions) -> dict:
+    told = asdict(options)
+    return told if options.cells else {name: value for name, value in told.items() if name != "cells"}
 
 
 def _open(shard: Shard) -> tuple[Spots | None, str | None]:
@@ -206,7 +221,7 @@ def _tables(shard: Shard, spots: Spots, record: _Record) -> Iterator[pa.Table]:
     options, n = shard.options, len(spots)
     begin, end = (n * k // shard.parts for k in (shard.part, shard.part + 1))
     genes, encode = load_vocabulary(shard.vocabulary), encoder(options.image_format, options.jpeg_quality)
-    for table in spot_tables(spots, options.patch, genes, encode, begin, end):
+    for table in spot_tables(spots, options.patch, genes, encode, begin, end, classes=options.cells or ()):
         record.add(table)
         yield table
 

@@ -1,6 +1,7 @@
 from .catalog import FILE_KINDS as FILE_KINDS
 from .catalog import ON_MISMATCH as ON_MISMATCH
 from .catalog import PUBLISHED as PUBLISHED
+from .catalog import READ_FILES as READ_FILES
 from .catalog import TECHS as TECHS
 from .catalog import Catalog as Catalog
 from .catalog import Filters as Filters
@@ -108,6 +109,7 @@ from .scale.given import read_um_per_px as read_um_per_px
 from .scale.grids import BIN as BIN
 from .scale.grids import GRIDS as GRIDS
 from .scale.grids import grids_of as grids_of
+from .scale.lattice import Lattice as Lattice
 from .scale.lattice import measure_lattice as measure_lattice
 from .scale.scale import AGREE as AGREE
 from .scale.scale import LAID as LAID

@@ -23,7 +23,8 @@ from stimage.slides.slide_files import REQUIRED_FILES, slide_files
 
 TECHS = ("ST", "Visium", "VisiumHD")
 ON_MISMATCH = ("error", "drop")
-FILE_KINDS = (*REQUIRED_FILES, "annotation")  # of a slide
+READ_FILES = (*REQUIRED_FILES, "annotation")  # of a slide, which its examples are made of
+FILE_KINDS = (*READ_FILES, "cells")  # and what they are made of by option
 PUBLISHED = "slides.parquet"  # tells a published folder from a root
 BYTES_PER_SPOT = 75  # of a coord file
 log = logging.getLogger(__name__)
@@ -33,11 +34,11 @@ log = logging.getLogger(__name__)
 class Slide:
     """One image with its spots: where its files are, and its row of the meta file.
 
-    ``coord``, ``counts``, ``image`` and ``annotation`` are paths or URLs; without a meta file, what it would say is
-    None. ``size`` is the coord file's, in bytes; ``um_per_px`` a scale that is given, and who gives it. What HEST says
-    besides: ``study``, ``patient``, pitch and diameter of spots (``grid_um``), and ``image_size``, width and height.
-    ``access`` is what the files' server asks for; ``stamps`` what it says of them, by part, as far as it is known (see
-    `stimage.slides.freshness.with_stamps`).
+    ``coord``, ``counts``, ``image``, ``annotation`` and ``cells`` are paths or URLs; without a meta file, what it would
+    say is None. ``size`` is the coord file's, in bytes; ``um_per_px`` a scale that is given, and who gives it. What
+    HEST says besides: ``study``, ``patient``, pitch and diameter of spots (``grid_um``), and ``image_size``, width and
+    height. ``access`` is what the files' server asks for; ``stamps`` what it says of them, by part, as far as it is
+    known (see `stimage.slides.freshness.with_stamps`).
     """
 
     name: str
@@ -61,6 +62,7 @@ class Slide:
     access: Access = field(default=OPEN, compare=False, repr=False)
     stamps: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     gene_num: int | None = field(default=None, compare=False)
+    cells: str | None = field(default=None, compare=False)
 
     @property
     def image_alone(self) -> bool:
@@ -201,14 +203,13 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     old = replaced(Path(root), waiting) if is_local(root) else set()
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(url, access) if url else None
-    notes = {
-        fold_name(name.removesuffix(".gz")): file for name, file in list_folder(root, "annotation", access).items()
-    }
+    listed = (list_folder(root, folder, access).items() for folder in ("annotation", "cells"))
+    beside = {fold_name(name.removesuffix(".gz")): file for files in listed for name, file in files}
     slides, broken = {}, {}
     for tech in TECHS:
         for name, files in sorted(slide_files(root, tech, access, old).items()):
             row = (meta or {}).get(name)
-            slide = _slide(tech, files, row, notes.get(fold_name(f"{name}_anno.csv")), access)
+            slide = _slide(tech, files | _beside(name, beside), row, access)
             if name in slides:
                 raise DataError(f"{root}: slide {slide.name!r} is in {slides[name].tech} and in {tech}; rename one")
             problem = problem_of(root, slide, row, meta_file)
@@ -219,7 +220,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
             if problem:
                 broken[slide.name] = problem
     if not slides and (samples := read_samples(root, access)):
-        return _of_hest(root, samples, notes, access)
+        return _of_hest(root, samples, beside, access)
     if not slides:
         raise DataError(
             f"{root}: has no slides; expected {'|'.join(TECHS)} folders with coord/SLIDE_coord.csv, "
@@ -230,12 +231,12 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     return Catalog(root, tuple(slides.values()), broken, meta, meta_file, access)
 
 
-def _of_hest(root: str, samples: Iterable[Sample], notes: Mapping[str, dict], access: Access) -> Catalog:
+def _of_hest(root: str, samples: Iterable[Sample], beside: Mapping[str, dict], access: Access) -> Catalog:
     """Return the catalog of a folder of HEST's, whose metadata stand for a meta file."""
     slides, broken, meta = [], {}, {}
     for one in samples:
         name, row = fold_name(one.row["slide"]), one.row
-        slide = _slide(row["tech"], dict(one.files), row, notes.get(f"{name}_anno.csv"), access)
+        slide = _slide(row["tech"], {**one.files, **_beside(name, beside)}, row, access)
         slides.append(replace(slide, study=row.get("study") or None, patient=row.get("patient") or None,
                               grid_um=one.grid_um, image_size=one.image_size))  # fmt: skip
         meta[name] = row
@@ -245,15 +246,21 @@ def _of_hest(root: str, samples: Iterable[Sample], notes: Mapping[str, dict], ac
     return Catalog(root, tuple(slides), broken, meta, METADATA, access)
 
 
-def _slide(tech: str, files: dict, row: Mapping[str, str] | None, note: dict | None, access: Access) -> Slide:
-    row, known = row or {}, {**files, "annotation": note or {}}
+def _beside(name: str, beside: Mapping[str, dict]) -> dict[str, dict]:
+    """Return the files of a slide that it may have or not, by its folded name."""
+    files = {"annotation": fold_name(f"{name}_anno.csv"), "cells": fold_name(f"{name}.parquet")}
+    return {part: beside[file] for part, file in files.items() if file in beside}
+
+
+def _slide(tech: str, files: dict, row: Mapping[str, str] | None, access: Access) -> Slide:
+    row = row or {}
     urls: dict[str, Any] = {part: files[part]["url"] if part in files else "" for part in REQUIRED_FILES}
-    stamps = {part: known[part]["stamp"] for part in FILE_KINDS if known.get(part, {}).get("stamp")}
+    stamps = {part: files[part]["stamp"] for part in FILE_KINDS if files.get(part, {}).get("stamp")}
     return Slide(
         name=unicodedata.normalize("NFC", row.get("slide") or files["name"]),
         tech=tech,
         **urls,
-        annotation=note["url"] if note else None,
+        **{part: files[part]["url"] for part in ("annotation", "cells") if part in files},
         species=row.get("species") or None,
         tissue=row.get("tissue") or None,
         pmid=row.get("pmid") or None,

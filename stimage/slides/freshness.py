@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 
 from stimage.core.access import OPEN, Access, is_local
 from stimage.core.storage import check_readable, stamp_of
-from stimage.slides.catalog import FILE_KINDS, Slide, read_catalog
+from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide, read_catalog
 from stimage.slides.slide_files import REQUIRED_FILES
 
 ASKING = 16  # requests at once
@@ -41,7 +41,7 @@ def with_current_stamps(slide: Slide) -> Slide:
     return with_stamps([replace(slide, stamps={})])[0]
 
 
-def slide_identity(slide: Slide, files: Iterable[str] = FILE_KINDS) -> dict:
+def slide_identity(slide: Slide, files: Iterable[str] = READ_FILES) -> dict:
     """Return everything that a slide's examples depend on: its row of the meta file, its files' names and stamps.
 
     The place of the root, tokens and storage options are no part of it.
@@ -49,7 +49,8 @@ def slide_identity(slide: Slide, files: Iterable[str] = FILE_KINDS) -> dict:
     known = {part.name: getattr(slide, part.name) for part in fields(Slide) if part.compare and part.name != "size"}
     known = {name: value for name, value in known.items() if value is not None or name not in ("grid_um", "image_size")}
     for file in FILE_KINDS:
-        url = known.pop(file)
+        known.pop(file, None)
+        url = getattr(slide, file)
         known |= {file: [os.path.basename(url), slide.stamps[file]]} if url and file in files else {}
     return known
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stimage.cells.features import LOOKS, PatchNuclei
 from stimage.core.errors import DataError
 from stimage.evaluation.expression import place_features
 from stimage.evaluation.hest_bench.folder import BenchSample, read_barcodes, read_patches, read_places
@@ -12,8 +13,9 @@ from stimage.loading.embeddings import Embeddings, EmbeddingWriter, read_embeddi
 from stimage.loading.pixels import resize
 from stimage.towers.image_towers import ImageTower
 
-BASELINES = ("colour", "position")  # encoders without a model
+BASELINES = ("colour", "position", "nuclei")  # encoders without a model
 BATCH = 64
+PATCH_UM = 112  # side of the benchmark's patches
 Encode = Callable[[BenchSample], Iterator[tuple[list[str], np.ndarray]]]
 
 
@@ -37,6 +39,23 @@ def by_colour(sample: BenchSample) -> Iterator[tuple[list[str], np.ndarray]]:
 def by_position(sample: BenchSample) -> Iterator[tuple[list[str], np.ndarray]]:
     """Yield each patch's place within its sample, x and y to the third power (n x 9)."""
     yield read_barcodes(sample), place_features(read_places(sample)).astype(np.float32)
+
+
+def by_nuclei(sample: BenchSample) -> Iterator[tuple[list[str], np.ndarray]]:
+    """Yield what nuclei each patch has, as the built-in detector finds them (n x 4); see `PatchNuclei.features`."""
+    n = len(read_barcodes(sample))
+    looked = (images[k] for images, k in _some(sample, np.unique(np.linspace(0, n - 1, min(n, LOOKS)).astype(int))))
+    nuclei = None
+    for barcodes, images in read_patches(sample, BATCH):
+        nuclei = nuclei or PatchNuclei(PATCH_UM / images.shape[2], looked)
+        yield barcodes, np.stack([nuclei.features(one) for one in images])
+
+
+def _some(sample: BenchSample, rows: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield batches of patches, and which of a batch is wanted."""
+    for first, (_, images) in enumerate(read_patches(sample, BATCH)):
+        for k in rows[rows // BATCH == first] % BATCH:
+            yield images, int(k)
 
 
 def embed_sample(sample: BenchSample, encode: Encode, path: Path, label: str) -> None:

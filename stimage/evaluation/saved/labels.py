@@ -12,7 +12,7 @@ from stimage.evaluation.saved.rows import read_rows, write_rows
 from stimage.scores.intervals import paired_difference
 from stimage.scores.probe_scores import FoldPredictions, summarise
 
-CLASSIFIERS = ("embedding", "majority", "position", "colour")
+CLASSIFIERS = ("embedding", "majority", "position", "colour", "nuclei")
 TEXTS = ("spot_id", "slide", "block", "group")
 
 

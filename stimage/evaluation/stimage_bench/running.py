@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from stimage.cells.features import NucleiOfSlides
 from stimage.core.errors import DataError
 from stimage.evaluation.expression import WIDE_ALPHAS, place_features
 from stimage.evaluation.expression_data import EmbeddedSlide, Expression, read_expression, read_places
@@ -37,7 +38,11 @@ def variable_genes(slides: Sequence[Slide], n: int) -> list[str]:
 
 
 def run_stimage_bench(
-    slides: Sequence[EmbeddedSlide], n: int = 50, seeds: Sequence[int] = SEEDS, out: Path | None = None
+    slides: Sequence[EmbeddedSlide],
+    n: int = 50,
+    seeds: Sequence[int] = SEEDS,
+    out: Path | None = None,
+    nuclei: NucleiOfSlides | None = None,
 ) -> PredictionScores:
     """Predict log1p counts of the most variable genes, test slides in view, by ridge regression on embeddings.
 
@@ -46,7 +51,7 @@ def run_stimage_bench(
     slides dealt, those of one study fall on both sides: see `leaks`. Slides of a study are alike, so intervals of
     ``per_slide`` are over studies; a slide of no known study is one of its own. Which slides the published figures were
     tested on is not known, so these stand beside them, and are not the same split. Predictions and regressors are
-    written into the folder ``out``, if there is one.
+    written into the folder ``out``, if there is one. With the ``nuclei`` of all slides, there is a baseline of nuclei alone.
 
     Raises
     ------
@@ -57,26 +62,35 @@ def run_stimage_bench(
         raise DataError(f"{len(slides)} slides cannot be dealt into train, validation and test: add slides")
     panel = Panel(tuple(variable_genes([one.slide for one in slides], n)))
     read = {one.slide.name: read_expression(one, panel, "log1p") for one in slides}
-    places = {one.slide.name: place_features(read_places(one)[0]) for one in slides}
+    features = {one.slide.name: _features(one, nuclei) for one in slides}
     with keeping("fair", split_groups([one.slide for one in slides], BY_STUDY), out) as kept:
         for seed in seeds:
             dealt = deal_slides([one.slide for one in slides], Splitting("slide", seed))
             parts = {part: [one for one in slides if dealt[one.slide.name].split == part]
                      for part in ("train", "validation", "test")}  # fmt: skip
-            models, alphas = _models(parts, read, places)
-            tested = [_predicted(one, read[one.slide.name], places[one.slide.name], models) for one in parts["test"]]
+            models, alphas = _models(parts, read, features)
+            tested = [_predicted(one, read[one.slide.name], features[one.slide.name], models) for one in parts["test"]]
             kept.add(PredictedFold(panel.genes, {"seed": seed, "alphas": alphas}, tested, models))
         return kept.scores()
 
 
+def _features(one: EmbeddedSlide, nuclei: NucleiOfSlides | None) -> dict[str, np.ndarray]:
+    """Return what a slide's spots are predicted by, by name: embeddings, and the baselines' features."""
+    xy, r = read_places(one)
+    beside = {"nuclei": nuclei.features(one.slide, xy, r)} if nuclei else {}
+    return {"embeddings": one.vectors, "coordinates": place_features(xy), **beside}
+
+
 def _models(
-    parts: Mapping[str, Sequence[EmbeddedSlide]], read: Mapping[str, Expression], places: Mapping[str, np.ndarray]
+    parts: Mapping[str, Sequence[EmbeddedSlide]],
+    read: Mapping[str, Expression],
+    features: Mapping[str, Mapping[str, np.ndarray]],
 ) -> tuple[dict[str, Regressor], dict[str, float]]:
     """Return what predicts, by name, and the penalties."""
     truth = {part: np.concatenate([read[one.slide.name].values for one in some]) for part, some in parts.items()}
     found, alphas = {}, {}
-    for name, of in (("embeddings", lambda one: one.vectors), ("coordinates", lambda one: places[one.slide.name])):
-        x = {part: np.concatenate([of(one) for one in some]) for part, some in parts.items()}
+    for name in next(iter(features.values())):
+        x = {part: np.concatenate([features[one.slide.name][name] for one in some]) for part, some in parts.items()}
         models = ridge_path(x["train"], truth["train"], WIDE_ALPHAS)
         errors = [np.mean((model(x["validation"]) - truth["validation"]) ** 2) for model in models]
         best = int(np.argmin(errors))
@@ -85,8 +99,7 @@ def _models(
 
 
 def _predicted(
-    one: EmbeddedSlide, known: Expression, places: np.ndarray, models: Mapping[str, Regressor]
+    one: EmbeddedSlide, known: Expression, features: Mapping[str, np.ndarray], models: Mapping[str, Regressor]
 ) -> PredictedSlide:
-    features = {"embeddings": one.vectors, "coordinates": places, "gene_mean": places}
-    said = {name: model(features[name]) for name, model in models.items()}
+    said = {name: model(features.get(name, one.vectors)) for name, model in models.items()}
     return PredictedSlide(one.slide.name, one.spot_ids, known.values, known.noise(), said)

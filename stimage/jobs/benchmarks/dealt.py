@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from stimage.cells.features import nuclei_of_slides
 from stimage.evaluation.expression import WIDE_ALPHAS
 from stimage.evaluation.expression_data import embedded_slides
 from stimage.evaluation.results import data_identity, write_scores
@@ -53,14 +54,16 @@ def predict_dealt(
     need_counts((one.slide for one in slides), "measuring predictions")
     scored = settle_seen(read.provenance, [one.slide for one in slides], seen, read.model)
     slides = [one for one in slides if one.slide in scored.slides]
-    found, path = run_stimage_bench(slides, n, out=None if out is None else Path(out)), None
+    nuclei, partly = nuclei_of_slides(root.catalog.root, [one.slide for one in slides])
+    found, path = run_stimage_bench(slides, n, out=None if out is None else Path(out), nuclei=nuclei), None
     if out is not None:
         config = {"genes": n, "normalise": "log1p", "alphas": WIDE_ALPHAS, "split": "slides dealt 8:1:1"}
         used = [read.take(read.slides == one.slide.name) for one in slides]
         by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
         data = {"model": read.model, "slides": len(slides), "by_slide": by_slide, "seen": scored.seen}
+        data |= {"nuclei": nuclei.about} if nuclei else {}
         path = write_scores(out, "stimage-bench", VERSION, config, data, SEEDS, PACKAGES, time.monotonic() - began,
                             found.slides, found.overall)  # fmt: skip
         sealed(path)
     lost = (f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}",) if without else ()
-    return Scores(found.overall, found.slides, (*scored.notes, *lost), path)
+    return Scores(found.overall, found.slides, (*scored.notes, *partly, *lost), path)

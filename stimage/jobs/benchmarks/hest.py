@@ -43,7 +43,7 @@ def benchmark(
     seed: int = SEED,
     progress: bool | None = False,
 ) -> pd.DataFrame:
-    """Run HEST-Benchmark with its own splits, genes and protocols; baselines of colour and position beside.
+    """Run HEST-Benchmark with its own splits, genes and protocols; baselines of colour, position and nuclei beside.
 
     Embeddings are made once for each encoder and sample. The same call goes on after an interruption.
 
@@ -53,7 +53,7 @@ def benchmark(
         A download of MahmoodLab/hest-bench: a folder a task, with splits, patches, adata and var_50genes.json.
     encoders
         As `embed` takes ``model``: presets, paths, names; or a folder with embeddings, ``TASK/SAMPLE.parquet``, as a
-        benchmark writes them. "colour" and "position" are always there.
+        benchmark writes them. "colour", "position" and "nuclei" are always there.
     out
         A folder to write: embeddings, and ``TASK/HEAD/ENCODER`` with results.json, the predictions and regressors that
         `verify` computes it of again, and their digests.
@@ -92,7 +92,7 @@ def benchmark(
     >>> import stimage
     >>> found = stimage.benchmark("hest-bench", "clip", "out", heads=["ridge-pca256", "ridge"])
     >>> sorted(set(found.encoder))
-    ['clip', 'colour', 'position', 'untrained:clip']
+    ['clip', 'colour', 'nuclei', 'position', 'untrained:clip']
     """
     return open_hest(folder, encoders, out, tasks, heads, untrained, batch_size, dtype, seed).run(progress)
 

@@ -13,6 +13,7 @@ from stimage.evaluation.hest_bench.vectors import (
     BASELINES,
     Encode,
     by_colour,
+    by_nuclei,
     by_position,
     by_tower,
     embed_sample,
@@ -84,7 +85,8 @@ class HestEncoder:
         if self._encode is None:
             options: dict[str, Any] = {"model": self.name, "space": "tower", "of": "images"}
             if self.name in BASELINES:
-                self._encode = {"colour": by_colour, "position": by_position}[self.name]
+                known = {"colour": by_colour, "position": by_position, "nuclei": by_nuclei}
+                self._encode = known[self.name]
             else:
                 tower = load_tower(self.name, dtype=self.dtype)
                 self.label = f"{tower.name} {tower.digest[:12]}"

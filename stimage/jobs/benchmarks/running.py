@@ -29,11 +29,13 @@ from stimage.jobs.probing import probe, retrieve
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.vectors.patches import Asked
 from stimage.slides.catalog import Slide
+from stimage.slides.freshness import file_digest
 from stimage.slides.splits.groups import merge_groups
 from stimage.towers.options import TowerOptions
 
 RUNS: dict[str, Callable] = {"predict": predict, "predict_dealt": predict_dealt, "probe": probe, "retrieve": retrieve}
 ASKED = "asked.json"
+NUCLEI = "nuclei"  # the baseline that is there where the root has the cells of all slides of a unit
 OURS = ("root", "embeddings", "other", "out", "progress", "seen")  # arguments of jobs that no task may set
 COLUMNS = ("task", "unit", "group", "slides", "studies", "spots", "encoder", "figure", "value", "low", "high", "groups",
            "of_ceiling", "dtype", "results")  # fmt: skip
@@ -100,11 +102,14 @@ class RootBench:
     def _score(self, task: Task, unit: Unit, vectors: Vectors, place: Path) -> None:
         """Score a unit, unless its results are there."""
         slides, options = [one.name for one in unit.slides], {**task.options, "seen": self.seen}
-        asked = as_json({"job": task.job, "options": options, "slides": slides, "embeddings": vectors.digest})
+        told = {"job": task.job, "options": options, "slides": slides, "embeddings": vectors.digest}
+        if NUCLEI in task.baselines and all(one.cells for one in unit.slides):
+            told |= {"cells": [file_digest(one.cells or "", one.access) for one in unit.slides]}
+        asked = as_json(told)
         if all((place / name).exists() for name in (RESULTS, MANIFEST, ASKED)):
             if (place / ASKED).read_text(encoding="utf-8") != asked:
-                raise DataError(f"{place}: has results of another task, other slides or embeddings; pass another out= "
-                                "(--out)")  # fmt: skip
+                raise DataError(f"{place}: has results of another task, other slides or embeddings, or other cells; "
+                                "pass another out= (--out)")  # fmt: skip
             return
         place.mkdir(parents=True, exist_ok=True)
         write_text(place / ASKED, asked)
@@ -123,7 +128,10 @@ class RootBench:
             able = (one for one in self.encoders if _space(task) in self._slides(one))
             if (first := next(able, None)) is not None:
                 place = self._place(task, unit, first)
+                known = {score.name for score in score_items(read_results(place)["overall"])}
                 for name, figure in task.baselines.items():
+                    if name == NUCLEI and figure not in known:
+                        continue
                     yield self._row(task, unit, name, figure, place)
 
 

@@ -22,7 +22,8 @@ class Lattice:
     ``kind`` is "square", "hexagonal" or "none"; ``pitch`` the distance of nearest neighbours along the lattice's
     closest direction, in pixels; ``order`` the bond-orientational order, 1 for a perfect lattice; ``stretch`` how much
     longer the lattice is along one line than across it, whichever way it is turned, as a share; ``rows`` how many rows
-    of spots it spans, along the direction where they are most, but for few that lie far out.
+    of spots it spans, along the direction where they are most, but for few that lie far out; ``turn`` by which angle,
+    in radians, a direction of it is turned from the x axis, the smallest there is.
     """
 
     kind: str
@@ -30,6 +31,7 @@ class Lattice:
     order: float
     stretch: float
     rows: int = 0
+    turn: float = 0.0
 
 
 def measure_lattice(x: np.ndarray, y: np.ndarray) -> Lattice | None:
@@ -52,7 +54,7 @@ def measure_lattice(x: np.ndarray, y: np.ndarray) -> Lattice | None:
     pitch = float(np.hypot(*mean.T).min())
     regular = abs(order[fold]) >= MIN_ORDER and along.min() > MIN_SHARE * along.mean()
     kind = {4: "square", 6: "hexagonal"}[fold] if regular else "none"
-    return Lattice(kind, pitch, float(abs(order[fold])), _stretch(ideal, mean), _rows(x, y, turn, pitch))
+    return Lattice(kind, pitch, float(abs(order[fold])), _stretch(ideal, mean), _rows(x, y, turn, pitch), float(turn))
 
 
 def _bonds(x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
