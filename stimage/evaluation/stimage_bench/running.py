@@ -51,7 +51,8 @@ def run_stimage_bench(
     slides dealt, those of one study fall on both sides: see `leaks`. Slides of a study are alike, so intervals of
     ``per_slide`` are over studies; a slide of no known study is one of its own. Which slides the published figures were
     tested on is not known, so these stand beside them, and are not the same split. Predictions and regressors are
-    written into the folder ``out``, if there is one. With the ``nuclei`` of all slides, there is a baseline of nuclei alone.
+    written into the folder ``out``, if there is one. With the ``nuclei`` of all slides, there is a baseline of nuclei
+    alone.
 
     Raises
     ------
