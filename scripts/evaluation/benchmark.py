@@ -51,7 +51,7 @@ def main() -> None:
 def open_hest(args: argparse.Namespace) -> Any:
     """Return HEST-Benchmark as it was asked for."""
     return jobs.open_hest(args.root, args.encoders, args.out, args.tasks, args.heads, args.untrained, args.batch_size,
-                          args.dtype, args.seed)  # fmt: skip
+                          args.dtype, args.seed, args.seen)  # fmt: skip
 
 
 def open_root(args: argparse.Namespace) -> Any:

@@ -102,6 +102,33 @@ def labelled_unseen(
     return read_labelled(embeddings, [slide for slide in slides if slide.name not in left_out], on_mismatch), scored
 
 
+def samples_seen(provenance: Provenance | None, names: Sequence[str], seen: str, model: str) -> dict | str:
+    """Refuse fixed sets of samples, such as a benchmark's, that a model was trained on; return what it has seen.
+
+    Parameters
+    ----------
+    seen
+        "error" refuses, "score" takes them all the same.
+
+    Raises
+    ------
+    DataError
+        If the model was trained on a sample, and ``seen`` is "error".
+    ValueError
+        If ``seen`` is neither.
+    """
+    if seen not in ("error", "score"):
+        raise ValueError(f"seen={seen!r} (--seen {seen}): HEST-Benchmark's folds are fixed; pass error or score")
+    if provenance is None:
+        return UNKNOWN
+    found = {part: sorted(name for name in names if provenance.has(part, name)) for part in TOLD}
+    if (trained := found["trained"]) and seen == "error":
+        raise DataError(f"{model}: was trained on {len(trained)} of the {len(names)} samples that would be scored: "
+                        f"{shown(trained, 5)}; leave this encoder out, or score them all the same by seen='score' "
+                        "(--seen score)")  # fmt: skip
+    return found
+
+
 def _among(provenance: Provenance, part: str, slides: Sequence[Slide]) -> list[str]:
     """Return the slides that a model has seen so, by name, or else by what their image holds."""
     named = {slide.name for slide in slides if provenance.has(part, slide.name)}

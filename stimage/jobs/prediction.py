@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import reduce
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from stimage.genes.panels import Panel
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, sealed, tested_slides, with_patients
 from stimage.loading.embeddings import Embeddings, read_embeddings
+from stimage.loading.provenance import Provenance
 from stimage.scores.folds import SEEDS
 from stimage.scores.ridge import fair_pearson
 from stimage.slides.missing import need_counts
@@ -157,7 +159,10 @@ def predict(
     need_counts((one.slide for one in slides), "measuring predictions")
     of_name = {one.slide.name: one for one in slides}
     tested = [of_name[name] for name in tested_slides(test, [one.slide for one in slides])]
-    scored = settle_seen(read.provenance, [one.slide for one in tested or slides], seen, read.model)
+    found_by = _read_keys(keys, root)
+    known = [one.provenance for one in (read, found_by) if one and one.provenance]
+    scored = settle_seen(reduce(Provenance.joined, known) if known else None, [one.slide for one in tested or slides],
+                         seen, read.model)  # fmt: skip
     slides = [one for one in slides if (tested and one not in tested) or one.slide in scored.slides]
     tested, notes = [one for one in tested if one in slides], scored.notes
     if without:
@@ -174,7 +179,7 @@ def predict(
     groups = _groups(protocol, slides, split, patients, no_study)
     nuclei, partly = nuclei_of_slides(root.catalog.root, [one.slide for one in slides])
     notes += partly
-    task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, _read_keys(keys, root),
+    task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, found_by,
                           {one.slide.name for one in tested}, colour, None if out is None else Path(out),
                           nuclei)  # fmt: skip
     outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from stimage.slides.catalog import read_catalog
 from stimage.slides.coordinates import read_coordinates
 from stimage.slides.freshness import file_digest
 from tests.evaluation.scripts import labelled_root, run
+from tests.evaluation.test_hest_bench import write_bench
 
 SLIDES = ("Slide_A", "Slide_B", "Slide_C")
 
@@ -144,3 +146,37 @@ def test_models_from_before_there_was_such_a_file(tmp_path):
     assert read_provenance(str(tmp_path)) is None
     shutil.rmtree(tmp_path)
     assert read_provenance("timm:resnet18") is None and read_provenance("uni2-h") is None
+
+
+def test_keys_of_neighbours_and_probes_of_some_slides(root, vectors, tmp_path):
+    """What finds neighbours may be of a trained model, too; slides that are merely trained on may have been seen."""
+    plain, tuned = vectors("plain", Provenance()), vectors("tuned", Provenance({"Slide_A": ""}))
+    with pytest.raises(DataError, match="was trained on 1 of the 3 slides that would be scored: Slide_A"):
+        stimage.predict(root, plain, "neighbours", keys=tuned, colour=False, n=3)
+    left = stimage.predict(root, plain, "neighbours", keys=tuned, colour=False, n=3, test=["Slide_B"])
+    assert set(left.slides) == {"Slide_B"}
+    with pytest.raises(DataError, match="was trained on 1 of the 1 slides that would be scored: Slide_A"):
+        stimage.probe(root, tuned, colour=False, test=["Slide_A"])
+    found = stimage.probe(root, tuned, colour=False, test=["slide_b"], out=tmp_path / "out")
+    assert set(found.slides) == {"Slide_B"} and found.overall["pooled"]["spots"] == 25
+    with pytest.raises(ValueError, match=r"test= \(--test\) is of split= \(--split\) slide, study, patient"):
+        stimage.probe(root, plain, split="block", test=["Slide_A"])
+    with pytest.raises(DataError, match="'Slide_X' is none of the 3 slides"):
+        stimage.probe(root, plain, test=["Slide_X"])
+
+
+def test_samples_of_a_benchmark(tmp_path):
+    """An encoder, or its embeddings as files, that was trained on a sample of HEST-Benchmark."""
+    bench = write_bench(tmp_path / "bench")
+    stimage.benchmark(bench, [], tmp_path / "first", heads="ridge", untrained=False)
+    files = shutil.copytree(tmp_path / "first/embeddings/colour", tmp_path / "mine")
+    for path in files.glob("*/*.parquet"):
+        read = read_embeddings(path)
+        write_embeddings(path, read.spot_ids, path.stem, read.vectors, "tuned", Provenance({"INT2": ""}))
+    with pytest.raises(DataError, match=r"mine: was trained on 1 of the 3 samples that would be scored: INT2; leave"):
+        stimage.benchmark(bench, files, tmp_path / "out", heads="ridge", untrained=False)
+    found = stimage.benchmark(bench, files, tmp_path / "out", heads="ridge", untrained=False, seen="score")
+    place = found.results[found.encoder == str(files)].iloc[0]
+    assert json.loads(Path(place, "results.json").read_text())["data"]["seen"]["trained"] == ["INT2"]
+    with pytest.raises(ValueError, match="folds are fixed; pass error or score"):
+        stimage.benchmark(bench, files, tmp_path / "out", heads="ridge", seen="drop")

@@ -11,6 +11,7 @@ from stimage.evaluation.expression import place_features
 from stimage.evaluation.hest_bench.folder import BenchSample, read_barcodes, read_patches, read_places
 from stimage.loading.embeddings import Embeddings, EmbeddingWriter, read_embeddings
 from stimage.loading.pixels import resize
+from stimage.loading.provenance import Provenance
 from stimage.towers.image_towers import ImageTower
 
 BASELINES = ("colour", "position", "nuclei")  # encoders without a model
@@ -58,7 +59,9 @@ def _some(sample: BenchSample, rows: np.ndarray) -> Iterator[tuple[np.ndarray, i
             yield images, int(k)
 
 
-def embed_sample(sample: BenchSample, encode: Encode, path: Path, label: str) -> None:
+def embed_sample(
+    sample: BenchSample, encode: Encode, path: Path, label: str, provenance: Provenance | None = None
+) -> None:
     """Write a sample's embeddings into a Parquet file, whole or not at all.
 
     Raises
@@ -73,7 +76,7 @@ def embed_sample(sample: BenchSample, encode: Encode, path: Path, label: str) ->
                 spot = barcodes[int(good.argmin())]
                 raise DataError(f"{sample.patches}: {label} gives spot {spot!r} a vector that is not finite; try "
                                 "dtype='float32' (--dtype float32)")  # fmt: skip
-            writer = writer or EmbeddingWriter(path, sample.name, label, vectors.shape[1])
+            writer = writer or EmbeddingWriter(path, sample.name, label, vectors.shape[1], provenance)
             writer.add(barcodes, vectors)
         if writer is None:
             raise DataError(f"{sample.patches}: has no patch")

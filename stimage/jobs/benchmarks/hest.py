@@ -18,6 +18,7 @@ from stimage.evaluation.hest_bench.running import BenchSpots, run_task, spots_of
 from stimage.evaluation.hest_bench.vectors import BASELINES, BATCH
 from stimage.evaluation.results import data_identity, read_scores, write_scores
 from stimage.evaluation.saved.manifest import MANIFEST
+from stimage.evaluation.seen import samples_seen
 from stimage.jobs.benchmarks.encoders import OFFICIAL, BenchEncoder, list_encoders
 from stimage.jobs.benchmarks.hest_encoder import HestEncoder
 from stimage.jobs.benchmarks.naming import folder_name, names_of
@@ -41,6 +42,7 @@ def benchmark(
     batch_size: int = BATCH,
     dtype: str = OFFICIAL,
     seed: int = SEED,
+    seen: str = "error",
     progress: bool | None = False,
 ) -> pd.DataFrame:
     """Run HEST-Benchmark with its own splits, genes and protocols; baselines of colour, position and nuclei beside.
@@ -70,6 +72,8 @@ def benchmark(
         "float16".
     seed
         Of PCA and trees.
+    seen
+        What to do with an encoder that was trained on one of the samples: "error", or "score" it all the same.
     progress
         Whether to show a bar; None shows it on a terminal.
 
@@ -83,7 +87,8 @@ def benchmark(
     Raises
     ------
     DataError
-        If the folder or one of its files is none of HEST-Benchmark's, or an encoder cannot be loaded.
+        If the folder or one of its files is none of HEST-Benchmark's, or an encoder cannot be loaded, or was
+        trained on a sample.
     ValueError
         If there is no such head.
 
@@ -94,7 +99,7 @@ def benchmark(
     >>> sorted(set(found.encoder))
     ['clip', 'colour', 'nuclei', 'position', 'untrained:clip']
     """
-    return open_hest(folder, encoders, out, tasks, heads, untrained, batch_size, dtype, seed).run(progress)
+    return open_hest(folder, encoders, out, tasks, heads, untrained, batch_size, dtype, seed, seen).run(progress)
 
 
 @dataclass(frozen=True)
@@ -106,6 +111,7 @@ class HestBench:
     encoders: Sequence[HestEncoder]
     heads: Sequence[str]
     seed: int
+    seen: str
 
     def plan(self) -> pd.DataFrame:
         """Tell what will be embedded: see `RootBench.plan`; ``slides`` are samples, ``spots`` patches."""
@@ -116,7 +122,7 @@ class HestBench:
         rows, hidden = [], None if progress is None else not progress
         for encoder in self.encoders:
             for task in tqdm(self.tasks, unit="task", desc=encoder.name, disable=hidden):
-                rows += _of_task(task, encoder, self.heads, self.out, self.seed)
+                rows += _of_task(task, encoder, self.heads, self.out, self.seed, self.seen)
         return pd.DataFrame(sorted(rows), columns=list(COLUMNS))
 
 
@@ -130,6 +136,7 @@ def open_hest(
     batch_size: int = BATCH,
     dtype: str = OFFICIAL,
     seed: int = SEED,
+    seen: str = "error",
 ) -> HestBench:
     """Return a benchmark that can be planned and run; arguments and errors are those of `benchmark`."""
     check_whole(batch_size, "batch_size", 1)
@@ -139,15 +146,21 @@ def open_hest(
     read = [read_task(folder, name) for name in (names_of(tasks) if tasks is not None else find_tasks(folder))]
     asked = [name for name in names_of(encoders) if name not in BASELINES]
     towers = [*list_encoders(asked, untrained, dtype), *(BenchEncoder(name, False, "") for name in BASELINES)]
-    return HestBench(out, read, [HestEncoder(one, out, batch_size) for one in towers], wanted, seed)
+    bench = HestBench(out, read, [HestEncoder(one, out, batch_size) for one in towers], wanted, seed, seen)
+    for encoder in bench.encoders:
+        samples_seen(encoder.provenance, [one.name for task in read for one in task.samples], seen, encoder.name)
+    return bench
 
 
-def _of_task(task: BenchTask, encoder: HestEncoder, heads: Sequence[str], out: Path, seed: int) -> list[tuple]:
+def _of_task(
+    task: BenchTask, encoder: HestEncoder, heads: Sequence[str], out: Path, seed: int, seen: str
+) -> list[tuple]:
     """Run a task with each head, or read the results that are there."""
     rows, spots = [], spots_of_task(task, encoder.vectors(task))
     ids = np.array([f"{one.sample.name}_{code}" for one in spots.values() for code in one.barcodes])
     every = Embeddings(ids, ids, np.concatenate([one.vectors for one in spots.values()]), encoder.name)
-    data = data_identity(ids, *(one.counts for one in spots.values()), embeddings=every)
+    data = data_identity(ids, *(one.counts for one in spots.values()), embeddings=every,
+                         seen=samples_seen(encoder.provenance, list(spots), seen, encoder.name))  # fmt: skip
     for head in heads:
         folds = [[[one.name for one in part] for part in (fold.train, fold.test)] for fold in task.folds]
         config = {"task": task.name, "head": head, "genes": list(task.genes), "normalise": "log1p", "folds": folds}

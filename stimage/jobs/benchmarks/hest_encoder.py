@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from stimage.core.errors import DataError
-from stimage.core.files import write_text
+from stimage.core.files import listed, write_text
 from stimage.evaluation.embedding import settle_options
 from stimage.evaluation.hest_bench.folder import BenchSample, BenchTask, read_barcodes
 from stimage.evaluation.hest_bench.vectors import (
@@ -20,7 +21,9 @@ from stimage.evaluation.hest_bench.vectors import (
     in_patch_order,
 )
 from stimage.jobs.benchmarks.encoders import BenchEncoder
-from stimage.loading.embeddings import Embeddings
+from stimage.jobs.vectors.writing import provenance_of
+from stimage.loading.embeddings import Embeddings, read_embeddings
+from stimage.loading.provenance import Provenance
 from stimage.slides.freshness import file_digest
 from stimage.towers.image_towers import load_tower
 
@@ -33,6 +36,14 @@ class HestEncoder:
         self.folder = Path(encoder.name) if encoder.files else out / "embeddings" / encoder.folder
         self.batch_size, self.label = batch_size, encoder.name
         self._encode: Encode | None = None
+
+    @cached_property
+    def provenance(self) -> Provenance | None:
+        """What the encoder has seen; None where that is not known."""
+        if self.files:
+            first = next(iter(listed(self.folder, "**/*.parquet")), None)
+            return read_embeddings(first).provenance if first else None
+        return None if self.name in BASELINES else provenance_of(self.name)
 
     def vectors(self, task: BenchTask) -> Callable[[BenchSample], Embeddings]:
         """Return what gives the embeddings of a task's samples; those that are not there are made.
@@ -50,7 +61,7 @@ class HestEncoder:
                 return in_patch_order(sample, path)
             self._settle(sample, path)
             if not path.exists():
-                embed_sample(sample, encode, path, self.label)
+                embed_sample(sample, encode, path, self.label, self.provenance)
             return in_patch_order(sample, path)
 
         return of
