@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 import stimage
 from stimage.core.errors import DataError
@@ -47,6 +48,10 @@ def test_r_and_rmse_by_class(root, table, tmp_path):
             assert found.r[name] == pytest.approx(np.corrcoef(shares[name], other)[0, 1])
         else:
             assert np.isnan(found.r[name]) and found.deconvolved[name] == 0
+    with Image.open(tmp_path / "out/Slide_A_agreement.png") as picture:
+        assert min(picture.size) > 400
+    assert f"figure: {tmp_path / 'out/Slide_A_agreement.png'}" in done.stdout
+    assert (tmp_path / "out/Slide_A_agreement.pdf").read_bytes().startswith(b"%PDF")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Hold shares of cells by class against proportions of a deconvolution, such as RCTD's or cell2location's.
 
 Writes cells_agreement.csv: by slide and class, how many spots have both, Pearson's r, the root of the mean squared
-error, and both means. The slides' cells are those that import_cells.py took into the root.
+error, and both means; and a figure a slide. The slides' cells are those that import_cells.py took into the root.
 """
 
 import argparse
@@ -16,6 +16,8 @@ def main() -> None:
     table = stimage.compare_cells(root_of(args), args.proportions, args.types, args.out)
     print(table.to_string(index=False, float_format=lambda one: f"{one:.3f}"))
     print(f"table: {args.out / 'cells_agreement.csv'}")
+    for name in table.slide.unique():
+        print(f"figure: {args.out / name}_agreement.png")
 
 
 def parse_arguments() -> argparse.Namespace:

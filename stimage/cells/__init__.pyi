@@ -1,4 +1,5 @@
 from .agreement import agreement as agreement
+from .agreement import paired as paired
 from .agreement import read_proportions as read_proportions
 from .cells import FOLDER as FOLDER
 from .cells import Cells as Cells

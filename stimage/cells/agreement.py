@@ -51,19 +51,13 @@ def read_proportions(path: str | os.PathLike, types: Mapping[str, str]) -> pd.Da
     return sums.div(sums.sum(axis=1).replace(0, np.nan), axis=0)
 
 
-def agreement(shares: pd.DataFrame, proportions: pd.DataFrame) -> pd.DataFrame:
-    """Return by class how shares of cells agree with proportions, over the spots that have both.
+def paired(shares: pd.DataFrame, proportions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return both, of the spots that have both, with all classes: a class is 0 in the one that lacks it.
 
     Parameters
     ----------
     shares, proportions
-        By spot id, a column a class. A class that only one of them has is 0 in the other.
-
-    Returns
-    -------
-    pandas.DataFrame
-        By class: ``spots``, Pearson's ``r`` (NaN where a side is constant, or of less than three spots), ``rmse``,
-        and the means ``cells`` and ``deconvolved``.
+        By spot id, a column a class.
 
     Raises
     ------
@@ -74,12 +68,25 @@ def agreement(shares: pd.DataFrame, proportions: pd.DataFrame) -> pd.DataFrame:
     if not len(both):
         raise DataError(f"no spot has both cells and proportions: ids are such as {shares.index[:1].tolist()} and "
                         f"{proportions.index[:1].tolist()}")  # fmt: skip
+    classes = list(dict.fromkeys([*shares.columns, *proportions.columns]))
+    ours, theirs = (one.reindex(index=both, columns=classes).fillna(0) for one in (shares, proportions))
+    return ours, theirs
+
+
+def agreement(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
+    """Return by class how shares of cells agree with proportions, as `paired` returns them.
+
+    Returns
+    -------
+    pandas.DataFrame
+        By class: ``spots``, Pearson's ``r`` (NaN where a side is constant, or of less than three spots), ``rmse``,
+        and the means ``cells`` and ``deconvolved``.
+    """
     rows = {}
-    for name in dict.fromkeys([*shares.columns, *proportions.columns]):
-        ours, theirs = (one[name].reindex(both).fillna(0).to_numpy() if name in one else np.zeros(len(both))
-                        for one in (shares, proportions))  # fmt: skip
-        told = len(both) >= LEAST and ours.std() > 0 and theirs.std() > 0
-        r = float(np.corrcoef(ours, theirs)[0, 1]) if told else np.nan
-        rmse = float(np.sqrt(((ours - theirs) ** 2).mean()))
-        rows[name] = {"spots": len(both), "r": r, "rmse": rmse, "cells": ours.mean(), "deconvolved": theirs.mean()}
+    for name in ours.columns:
+        x, y = ours[name].to_numpy(), theirs[name].to_numpy()
+        told = len(x) >= LEAST and x.std() > 0 and y.std() > 0
+        r = float(np.corrcoef(x, y)[0, 1]) if told else np.nan
+        rmse = float(np.sqrt(((x - y) ** 2).mean()))
+        rows[name] = {"spots": len(x), "r": r, "rmse": rmse, "cells": x.mean(), "deconvolved": y.mean()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("class")

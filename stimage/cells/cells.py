@@ -1,8 +1,10 @@
 """The cells of a slide as a root keeps them: a Parquet file a slide in its folder cells/, which geopandas reads."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -114,7 +116,8 @@ def write_cells(cells: Cells, path: Path) -> None:
              "um_per_px": cells.um_per_px, "area_unit": cells.area_unit, "source": cells.source}  # fmt: skip
     told = {ABOUT: json.dumps(about).encode(), b"geo": json.dumps(GEO).encode()}
     with replacing(path) as unfinished:
-        pq.write_table(cells.table.replace_schema_metadata(told), unfinished, compression="zstd")
+        pq.write_table(cells.table.replace_schema_metadata(told), unfinished, compression="zstd",
+                       write_page_checksum=True)  # fmt: skip
 
 
 def read_cells(root: str, slide: Slide, columns: list[str] | None = None) -> Cells:
@@ -143,18 +146,34 @@ def cells_of(slide: Slide, columns: list[str] | None = None) -> Cells:
     url = slide.cells or ""
     path = local_copy(url, slide.access)
     try:
-        file = pq.ParquetFile(path)
-        about = json.loads(file.schema_arrow.metadata[ABOUT])
+        file = pq.ParquetFile(path, page_checksum_verification=True)
+        about = _about(json.loads((file.schema_arrow.metadata or {})[ABOUT]))
+        _check_columns(file.schema_arrow)
         table = file.read(columns)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise unreadable(url, error, f"is no file of cells, or damaged ({one_line(error)}); import them anew") from None
     if about["slide"] != slide.name:
         raise DataError(f"{url}: has the cells of slide {about['slide']}; import this slide's")
     size = image_info(slide.image, ANY_SIZE) if is_local(slide.image) else None
-    if size and [size.width, size.height] != about["image_size"]:
+    if size and (size.width, size.height) != about["image_size"]:
         wide, high = about["image_size"]
         raise DataError(f"{url}: has the cells of an image of {wide} x {high} pixels, but "
                         f"{slide.image} has {size.width} x {size.height}; import them anew")  # fmt: skip
-    left, top, right, bottom = about["region"]
-    return Cells(table, slide.name, tuple(about["image_size"]), (left, top, right, bottom), about["um_per_px"],
-                 about["source"])  # fmt: skip
+    return Cells(table, **about)
+
+
+def _about(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file's metadata tell of all its cells; raise KeyError, TypeError or ValueError if they don't."""
+    (wide, high), (left, top, right, bottom), um = told["image_size"], told["region"], told["um_per_px"]
+    region = float(left), float(top), float(right), float(bottom)
+    if not np.isfinite([*region, um or 1]).all() or (um is not None and not um > 0):
+        raise ValueError(f"the region is {region}, and µm per pixel are {um}")
+    return {"slide": str(told["slide"]), "image_size": (int(wide), int(high)), "region": region,
+            "um_per_px": None if um is None else float(um), "source": str(told["source"])}  # fmt: skip
+
+
+def _check_columns(schema: pa.Schema) -> None:
+    """Raise ValueError if a column of all cells is missing or of another type."""
+    for field in SCHEMA:
+        if field.name not in schema.names or schema.field(field.name).type != field.type:
+            raise ValueError(f"has no column {field.name!r} of the type {field.type}")

@@ -1,3 +1,4 @@
+from .agreement import agreement_panels as agreement_panels
 from .charts import collection_bars as collection_bars
 from .charts import collection_pies as collection_pies
 from .charts import f1_bars as f1_bars

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from stimage.cells.agreement import agreement, read_proportions
+from stimage.cells.agreement import agreement, paired, read_proportions
 from stimage.cells.classes import own_map
 from stimage.core.arguments import path_of
 from stimage.core.files import write_text
+from stimage.figures.agreement import agreement_panels
+from stimage.figures.style import save
 from stimage.jobs.cells.counting import count_cells
 from stimage.jobs.roots import Root
 
@@ -32,7 +34,8 @@ def compare_cells(
     types
         What class each type is: a CSV with the columns ``source`` and ``class``, or a dict; "" leaves a type out.
     out
-        A folder for ``cells_agreement.csv``.
+        A folder for ``cells_agreement.csv``, and a figure a slide, SLIDE_agreement.png and .pdf: the two of each spot,
+        a panel a class.
 
     Returns
     -------
@@ -62,8 +65,12 @@ def compare_cells(
     """
     table = read_proportions(path_of(proportions, "proportions"), own_map(types))
     shares = count_cells(root, values="shares")
-    found = {name: agreement(own.iloc[:, 4:], table) for name, own in shares.groupby("slide", sort=False)}
+    both = {str(name): paired(own.iloc[:, 4:], table) for name, own in shares.groupby("slide", sort=False)}
+    found = {name: agreement(*pair) for name, pair in both.items()}
     told = pd.concat(found, names=["slide"]).reset_index()
     if out is not None:
-        write_text(path_of(out, "out") / "cells_agreement.csv", told.to_csv(index=False))
+        folder = path_of(out, "out")
+        write_text(folder / "cells_agreement.csv", told.to_csv(index=False))
+        for name, pair in both.items():
+            save(agreement_panels(name, *pair, found[name]), folder / f"{name}_agreement")
     return told
