@@ -15,7 +15,7 @@ from joblib import cpu_count
 import stimage
 from stimage.cli.options import add_filters, add_scale, counted, positive, root_of, run
 from stimage.collection.checks.findings import worst
-from stimage.collection.page.drawing import ZOOM
+from stimage.slides.images.tiles import ZOOM
 
 
 def main() -> int:

@@ -1,4 +1,5 @@
 from .command import main as main
+from .doctor import examine as examine
 from .evaluation import ELSEWHERE as ELSEWHERE
 from .evaluation import add_labelled as add_labelled
 from .evaluation import add_seen as add_seen

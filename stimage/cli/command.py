@@ -10,7 +10,7 @@ from stimage import __version__
 from stimage.core.shipped import BASE
 
 FOLDERS = {  # folder of scripts/ → what its jobs are for
-    ".": "the whole way",
+    ".": "begin",
     "data_collection": "collect slides",
     "data_process": "prepare data",
     "finetune": "train",

@@ -1,4 +1,5 @@
 from .checks.findings import Finding as Finding
+from .checks.findings import Result as Result
 from .checks.findings import worst as worst
 from .checks.running import FINDING_COLUMNS as FINDING_COLUMNS
 from .checks.running import Checked as Checked
@@ -30,7 +31,6 @@ from .page.drawing import LAYERS as LAYERS
 from .page.drawing import PICTURES as PICTURES
 from .page.drawing import SMALL as SMALL
 from .page.drawing import TILES as TILES
-from .page.drawing import ZOOM as ZOOM
 from .page.drawing import Drawing as Drawing
 from .page.report import PageFiles as PageFiles
 from .page.report import write_review_page as write_review_page

@@ -13,13 +13,13 @@ from stimage.collection.checks.running import FINDING_COLUMNS, Checked, check_al
 from stimage.collection.leaks.meter import CONTENT, find_leaks, slides_of
 from stimage.collection.leaks.overlap import by_content, by_publication, published, published_in
 from stimage.collection.leaks.split_files import read_folds
-from stimage.collection.page.drawing import LAYERS, PICTURES, SMALL, TILES, ZOOM, Drawing
+from stimage.collection.page.drawing import LAYERS, PICTURES, SMALL, TILES, Drawing
 from stimage.collection.page.report import PageFiles, write_review_page
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.files import write_text
 from stimage.core.tables import csv_text
 from stimage.jobs.roots import Root, open_unpublished
-from stimage.slides.images.tiles import PLACE
+from stimage.slides.images.tiles import PLACE, ZOOM
 from stimage.slides.names import fold_name
 from stimage.slides.splits.groups import read_patients
 from stimage.slides.splits.splitting import split_by_table

@@ -71,6 +71,7 @@ from .images.readers.remedies import by_us as by_us
 from .images.readers.remedies import not_supported as not_supported
 from .images.readers.slide_image import SlideImage as SlideImage
 from .images.tiles import PLACE as PLACE
+from .images.tiles import ZOOM as ZOOM
 from .images.tiles import Tiles as Tiles
 from .images.tiles import write_tiles as write_tiles
 from .images.tissue import find_tissue as find_tissue

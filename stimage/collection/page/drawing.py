@@ -8,10 +8,9 @@ from stimage.collection.checks.evidence import Evidence
 from stimage.collection.page.layers import write_layers
 from stimage.collection.page.overlay import draw_overlay
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
-from stimage.slides.images.tiles import write_tiles
+from stimage.slides.images.tiles import ZOOM, write_tiles
 
 PICTURES, SMALL, TILES, LAYERS = "pictures", "thumbnails", "tiles", "layers"  # folders beside the page
-ZOOM = 4096  # pixels of a slide's longer side: 1 to 7 MB a slide, and no more than 8 GB for the data set's 1,149
 VARYING = 3  # genes, unless some are named
 
 

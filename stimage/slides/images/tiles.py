@@ -11,6 +11,7 @@ from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info
 from stimage.slides.images.streaming import stream_image
 
 TILE = 512  # pixels: a slide has some hundred files
+ZOOM = 4096  # pixels of the longer side: 1 to 7 MB a slide, and no more than 8 GB for the data set's 1,149
 QUALITY = 75  # of the JPEGs
 PLACE, ABOUT = "image", "about.json"  # folder of the tiles, and what says of which image they are
 

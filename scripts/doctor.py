@@ -1,0 +1,25 @@
+"""Look at this machine: versions, extras, native code, caches, the Hub's login, GPUs; each with what to do about it.
+
+It takes seconds, asks nothing of a network and shows no token: what it prints belongs into an issue. A check passes,
+warns, fails, or is skipped, where something is not there that few need. The exit code is 1 if a check failed.
+"""
+
+import argparse
+import sys
+
+from stimage.cli.doctor import examine
+
+
+def main() -> int:
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    found = examine()
+    for name, one in found.items():
+        remedy = f"\n{'':8}→ {one.remedy}" if one.remedy else ""
+        print(f"{one.status:7} {name}: {one.message}{remedy}")
+    failed = [name for name, one in found.items() if one.status == "fail"]
+    print(f"failed: {', '.join(failed)}" if failed else "nothing failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())  # what other scripts share needs packages that may be broken

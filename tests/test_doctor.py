@@ -1,0 +1,112 @@
+"""The doctor: what it says of this machine and of broken ones, without torch, a network, or a word of the token."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stimage.cli import doctor
+from tests.test_scripts import run
+
+PROJECT = Path(__file__).parents[1]
+SECRET = "hf_averysecrettoken"  # no token
+
+
+def test_this_machine(monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", SECRET)
+    done = run("doctor.py")
+    assert done.returncode == 0, done.stdout
+    lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert {line.split()[0] for line in lines[:-1]} <= {"pass", "warn", "skipped"} and lines[-1] == "nothing failed"
+    for words in (
+        "pass    python: 3.",
+        "pass    packages: aiohttp ",
+        "pass    native code: numpy",
+        "hub login: there is a token",
+    ):
+        assert words in done.stdout
+    assert SECRET not in done.stdout + done.stderr and str(Path.home()) not in done.stdout
+
+
+def test_without_torch_scanpy_and_network():
+    code = """
+import runpy, socket, sys
+for name in ("torch", "scanpy", "scipy", "sklearn", "transformers", "pandas"):
+    sys.modules[name] = None
+def refuse(*args, **kwargs):
+    raise SystemExit("it asks a network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+sys.argv = ["doctor"]
+runpy.run_path("scripts/doctor.py", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == 0 and "nothing failed" in done.stdout, done.stdout + done.stderr
+
+
+def test_packages_that_are_missing_or_old(monkeypatch):
+    versions = {"pyarrow": None, "numpy": "1.0", "scanpy": None, "peft": "0.1"}
+    real = doctor._version
+    monkeypatch.setattr(
+        doctor, "_version", lambda name: versions.get(name, real(name)) if name in versions else real(name)
+    )
+    done = run("doctor.py")
+    assert done.returncode == 1
+    assert "fail    packages: numpy 1.0 is not >=1.26; pyarrow is missing\n" in done.stdout
+    assert "→ pip install --upgrade stimage-1k4m\n" in done.stdout
+    assert "skipped extra genes: not installed: scanpy\n" in done.stdout
+    assert "fail    extra train: peft 0.1 is not >=0.19\n" in done.stdout
+    assert '→ pip install --upgrade "stimage-1k4m[train]"\n' in done.stdout
+    assert done.stdout.endswith("failed: packages, extra train\n")
+
+
+def test_a_package_that_is_broken(monkeypatch):
+    def fail(name: str):
+        raise OSError("libvips.so.42: cannot open shared object file") if name == "pyvips" else ImportError("no")
+
+    monkeypatch.setattr(doctor.importlib, "import_module", fail)
+    found = doctor.check_native()
+    assert found.status == "fail" and "pyvips can't be imported (libvips.so.42: cannot open" in found.message
+    assert found.remedy.startswith("pip install --force-reinstall numpy")
+
+
+def test_a_check_that_breaks_stops_no_other(monkeypatch):
+    def fail():
+        raise RuntimeError("broken\nin two lines")
+
+    monkeypatch.setattr(doctor, "check_cache", fail)
+    found = doctor.examine()
+    assert found["cache"].status == "fail" and "RuntimeError: broken" in found["cache"].message
+    assert found["gpu"].status in ("pass", "warn", "skipped")
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = doctor.check_cache({"HF_DATASETS_CACHE": str(tmp_path / "file/cache")})
+    assert found.status == "fail" and "can't be written" in found.message and "HF_DATASETS_CACHE" in found.remedy
+
+
+def test_little_shared_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: doctor.shutil._ntuple_diskusage(64 << 20, 0, 64 << 20))
+    assert doctor.check_shared(tmp_path).status == "warn"
+    assert doctor.check_shared(tmp_path / "none").status == "skipped"
+
+
+def test_a_login_is_told_only_by_its_kind(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    assert doctor.check_login().status == "skipped"
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: SECRET)
+    found = doctor.check_login()
+    assert found.status == "pass" and SECRET not in found.message + found.remedy
+
+
+def test_a_gpu_that_torch_does_not_see(tmp_path, monkeypatch):
+    torch = pytest.importorskip("torch")
+    (tmp_path / "nvidia0").write_text("")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for cuda, words in ((None, "built without CUDA"), ("13.0", "for CUDA 13.0 does not see it")):
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        found = doctor.check_gpu(str(tmp_path / "nvidia[0-9]*"))
+        assert found.status == "warn" and words in found.message and found.remedy
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    assert '"stimage-1k4m[train]"' in doctor.check_gpu(str(tmp_path / "nvidia[0-9]*")).remedy
