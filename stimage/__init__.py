@@ -8,7 +8,7 @@ import sys
 
 from stimage.core.extras import attach
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __getattr__, __dir__, __all__ = attach(__name__, __file__)
 
 if sys.platform == "win32":  # it has no os.pread, no fork and no file locks of POSIX
