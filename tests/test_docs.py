@@ -43,7 +43,7 @@ from tests.towers.checkpoints import write_clip
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*.md"))
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *PAGES]
-NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/stimage-1k4m": "tester/spots"}  # other names are files
+NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/": "tester/"}  # other names are files
 ON_HUB = {"hf://datasets/jiawennnn/STimage-1K4M": "ROOT",  # in Python blocks; tests/hub reads from a Hub
           "Human_Breast_Andersson_10142021_ST_B4": "Human_Breast_Sample1_ST_A1"}  # fmt: skip
 SMALL = {"loss": {"batch_size": 16, "chunk": 8}, "run": {"epochs": 1, "workers": 0},  # of every configuration
