@@ -84,12 +84,12 @@ class Case:
 def run_side(side: Side, arguments: tuple, once: bool = True, repeats: int = REPEATS) -> tuple[dict, Found]:
     """Measure one side, ``once`` if it is long; return its figures and what it found.
 
-    The figures are ``name``, ``cores``, the ``runs`` as they came, the medians ``seconds`` and ``mb``, and how many
-    ``spots`` these are of, if the job counts them.
+    The figures are ``name``, ``cores``, the ``runs`` as they came, the medians ``seconds``, ``cpu`` and ``mb``, and how
+    many ``spots`` these are of, if the job counts them.
     """
     long = LONG if once else inf
     runs = measure(side.job, *arguments, *side.more, cores=side.cores, repeats=repeats, long=long)
     found = [run.pop("found") for run in runs][-1]
-    medians = {key: statistics.median(run[key] for run in runs) for key in ("seconds", "mb")}
+    medians = {key: statistics.median(run[key] for run in runs) for key in ("seconds", "cpu", "mb")}
     counted = {"spots": found["spots"]} if "spots" in found else {}
     return {"name": side.name, "cores": side.cores, **medians, **counted, "runs": runs}, found

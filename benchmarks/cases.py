@@ -66,10 +66,11 @@ def publishing(inputs: Inputs) -> list[Case]:
     few = inputs.sizes.slides
     n = 2 * few * inputs.sizes.spots
     return [
-        Case("build", f"{few} Visium slides into Parquet, PNG", 4, inputs.few_slides,
-             Side("ours", "publishing.build_ours", (1,)),
-             (Side("pandas, Pillow, PNG files", "publishing.build_original"),),
-             Side("decoding, and writing as many bytes", "publishing.build_limit")),
+        *(Case(f"build{name}", f"{few} Visium slides into Parquet, {kind.upper()}", 4, inputs.few_slides,
+               Side("ours", "publishing.build_ours", (1, 0, kind)),
+               (Side(f"pandas, Pillow, {kind.upper()} files", "publishing.build_original", (kind,)),),
+               Side("decoding, encoding, Parquet, digests", "publishing.build_limit", (kind,)))
+          for name, kind in (("", "png"), ("-jpeg", "jpeg"))),
         Case("workers", f"{2 * few} of them, two workers", 1.2, inputs.more_slides,
              Side("ours", "publishing.build_ours", (2,), cores=2),
              (Side("ours, one worker", "publishing.build_ours", (1,), cores=2),)),

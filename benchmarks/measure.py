@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -27,9 +28,10 @@ def measure(job: str, *arguments: object, cores: int = 1, repeats: int = 1, long
     Returns
     -------
     list of dict
-        Of each run ``seconds``; ``peak_mb``, what its process and the processes that it started had allocated at most;
-        ``mb``, how much of that came after the imports; ``resident_mb``, the most that they had in memory, with the
-        pages of files that they map; ``found``. A child's memory counts whole, shared or not.
+        Of each run ``seconds``; ``cpu``, the seconds that its process and the processes that ended before it worked,
+        which a busy machine changes least; ``peak_mb``, what its process and the processes that it started had
+        allocated at most; ``mb``, how much of that came after the imports; ``resident_mb``, the most that they had in
+        memory, with the pages of files that they map; ``found``. A child's memory counts whole, shared or not.
 
     Raises
     ------
@@ -107,14 +109,19 @@ def find_job(job: str) -> Callable:
 
 
 def run_here(job: str, *arguments: object) -> dict:
-    """Run a job in this process; returns its ``seconds``, ``before_mb`` and ``found``."""
+    """Run a job in this process; returns its ``seconds``, ``cpu``, ``before_mb`` and ``found``."""
     function, arguments = find_job(job), [str(argument) for argument in arguments]
     if isgeneratorfunction(function):
         steps = function(*arguments)
         next(steps)
-    before, began = memory_mb(), time.perf_counter()
+    before, worked, began = memory_mb(), _cpu(), time.perf_counter()
     found = next(steps) if isgeneratorfunction(function) else function(*arguments)
-    return {"seconds": time.perf_counter() - began, "before_mb": before, "found": found}
+    return {"seconds": time.perf_counter() - began, "cpu": _cpu() - worked, "before_mb": before, "found": found}
+
+
+def _cpu() -> float:
+    """Return the seconds that this process, and those that it started and that ended, have worked."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def main() -> None:

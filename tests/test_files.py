@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -88,6 +89,45 @@ def test_no_writing_there_is_told_at_once(tmp_path, write):
         write(tmp_path / "file/x"),
     ):
         pytest.fail("it began")
+
+
+def test_a_disk_that_can_no_longer_be_written_is_told_as_such(tmp_path, monkeypatch):
+    """Also where what was begun can't be removed any more."""
+
+    def refuse(self, *_, **__):
+        raise OSError(30, "Read-only file system", str(self))
+
+    for write in (replacing, replacing_folder):
+        told = pytest.raises(OutputError, match=r"x: cannot be written \(.*Read-only file system")
+        with monkeypatch.context() as patch, told, write(tmp_path / "x"):
+            for name in ("unlink", "rename", "replace"):
+                patch.setattr(Path, name, refuse)
+
+
+HDF5 = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from stimage.core.errors import OutputError
+from stimage.core.files import replacing_hdf5
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
+try:
+    with replacing_hdf5(Path(sys.argv[1])) as file:
+        for k in range(20):
+            file.create_dataset(f"group/{k}", data=np.arange(1000 * k), chunks=(100,) if k else None)
+except OutputError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("size", [0, 100, 5000, 700_000])
+def test_hdf5_on_a_full_disk_does_not_crash(tmp_path, size):
+    command = [sys.executable, "-c", HDF5, str(tmp_path / "x.h5"), str(size)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "") and "x.h5: cannot be written (File too large)" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

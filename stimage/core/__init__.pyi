@@ -19,6 +19,7 @@ from .files import listed as listed
 from .files import locked as locked
 from .files import replacing as replacing
 from .files import replacing_folder as replacing_folder
+from .files import replacing_hdf5 as replacing_hdf5
 from .files import room_for as room_for
 from .files import unfinished_folder as unfinished_folder
 from .files import writable as writable

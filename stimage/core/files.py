@@ -9,15 +9,20 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import FileIO
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
 
 from stimage.core.errors import DataError, OutputError, one_line
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+if TYPE_CHECKING:
+    import h5py
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # the last where a file may not be so large
 TORCH = ("inline_container", "iostream error")  # torch's writer of files names no reason
 log = logging.getLogger(__name__)
 
@@ -85,7 +90,50 @@ def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
             yield unfinished
             unfinished.replace(path)
     finally:
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):  # of a disk that may not be written any more; its name is hidden
+            unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_hdf5(path: Path) -> "Iterator[h5py.File]":
+    """Give an HDF5 file to write, which takes the place of ``path`` at the end, as `replacing` does.
+
+    HDF5 itself crashes as it closes a file that it could not write.
+    """
+    import h5py  # here, since it takes long to import
+
+    with replacing(path) as unfinished, _Patient(unfinished, "w+") as raw:
+        try:
+            with h5py.File(raw, "w") as file:
+                yield file
+        finally:
+            if raw.error:
+                raise raw.error
+
+
+class _Patient(FileIO):
+    """A file that keeps the first error of writing, and takes what comes after it without writing it."""
+
+    error: OSError | None = None
+
+    def write(self, data) -> int:  # type: ignore[no-untyped-def]
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while len(left) and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        if self.error:
+            self.seek(len(left), os.SEEK_CUR)
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
 
 
 def write_text(path: Path, text: str, within: Path | None = None) -> None:
@@ -117,7 +165,8 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
                 folder.rename(_old(folder))
             unfinished.rename(folder)
     finally:
-        _tidy(folder)
+        with writable(folder):
+            _tidy(folder)
 
 
 def unfinished_folder(folder: Path) -> Path:

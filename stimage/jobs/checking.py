@@ -16,7 +16,7 @@ from stimage.collection.leaks.split_files import read_folds
 from stimage.collection.page.drawing import LAYERS, PICTURES, SMALL, TILES, Drawing
 from stimage.collection.page.report import PageFiles, write_review_page
 from stimage.core.arguments import check_whole, path_of
-from stimage.core.files import write_text
+from stimage.core.files import writable, write_text
 from stimage.core.tables import csv_text
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.images.tiles import PLACE, ZOOM
@@ -87,7 +87,8 @@ def check(
     genes = [genes] if isinstance(genes, str) else genes
     began, root, out = time.monotonic(), open_unpublished(root), path_of(out, "out") if out is not None else None
     if out:
-        out.mkdir(parents=True, exist_ok=True)
+        with writable(out):
+            out.mkdir(parents=True, exist_ok=True)
     split_by_table(root.catalog, root.listed, root.selection, root.splitting)  # as the loader does, for any slide
     max_pixels = root.source.reading["max_image_pixels"]
     drawing = Drawing(out, colour, zoom, genes) if out else None

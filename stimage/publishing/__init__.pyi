@@ -2,6 +2,8 @@ from .engines import run_local as run_local
 from .engines import run_ray as run_ray
 from .engines import submit_slurm as submit_slurm
 from .finishing import write_folder_files as write_folder_files
+from .parquet import SPOT_SCHEMA as SPOT_SCHEMA
+from .parquet import write_spots as write_spots
 from .plan import CARD as CARD
 from .plan import Plan as Plan
 from .plan import drop_stale as drop_stale

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from stimage.core.files import replacing
+from stimage.core.files import replacing_hdf5
 from stimage.slides.images.patches import Patch
 from stimage.slides.spots import Spots
 
@@ -30,7 +29,7 @@ def write_patches(spots: Spots, ids: Sequence[str], patch: Patch, path: Path) ->
     x, y = corners.T + side / 2
     images = whole.cut(spots.image_path, x, y, spots.r, spots.scale, spots.max_pixels)
     told = {"pixel_size": um_per_px, "downsample": side / px, "patch_size_src": side, "patch_size_target": px}
-    with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
+    with replacing_hdf5(path) as file:
         shape = (len(spots), px, px, 3)
         img = file.create_dataset("img", shape, np.uint8, chunks=(1, px, px, 3))
         for k, pixels in enumerate(images):

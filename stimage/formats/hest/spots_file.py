@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pandas as pd
 from anndata.io import write_elem
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.files import replacing_hdf5
 from stimage.formats.written.anndata_files import BLOCK_SPOTS, EMPTY, append_rows, write_starts
 from stimage.slides.images.views import read_views, whole
 from stimage.slides.spots import Spots
@@ -34,7 +33,7 @@ def write_spots(spots: Spots, ids: Sequence[str], path: Path) -> np.ndarray:
     """
     genes, mito = spots.genes, np.array([gene.upper().startswith("MT-") for gene in spots.genes])
     per_spot, told, of_genes, totals = [], [], np.zeros(len(genes)), np.zeros(len(genes))
-    with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
+    with replacing_hdf5(path) as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for at in range(0, len(spots), BLOCK_SPOTS):
             rows = spots.rows(slice(at, at + BLOCK_SPOTS))

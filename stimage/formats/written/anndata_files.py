@@ -12,7 +12,7 @@ from anndata import AnnData
 from anndata.io import write_elem
 from scipy.sparse import csr_matrix, vstack
 
-from stimage.core.files import replacing
+from stimage.core.files import replacing_hdf5
 from stimage.formats.source_scale import SOURCE, SPACE_RANGER, USER
 from stimage.formats.written.options import ExportOptions
 from stimage.genes.normalise import fit_normalisation
@@ -68,7 +68,7 @@ def write_h5ad(
     """
     genes = options.genes_of(slides)
     tables, per_spot = [], []
-    with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
+    with replacing_hdf5(path) as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         write_elem(file, "uns", {"spatial": {}})
         for slide in progress(slides):

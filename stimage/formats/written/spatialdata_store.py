@@ -15,7 +15,7 @@ from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError
 from stimage.core.extras import needs
-from stimage.core.files import replacing_folder
+from stimage.core.files import locked, replacing_folder
 from stimage.formats.stored.store import MARKS
 from stimage.formats.written.anndata_files import (
     block_reader,
@@ -57,7 +57,7 @@ def write_store(slides: Sequence[Slide], path: Path, options: ExportOptions) -> 
         )
     spatialdata, spots = needs("spatialdata"), open_spots(slide, options.on_mismatch)
     region = element_name(slide.name)
-    with replacing_folder(path) as unfinished, _quiet():
+    with locked(path.parent), replacing_folder(path) as unfinished, _quiet():
         table = _table(spots, region, options)
         data = spatialdata.SpatialData(
             images={f"{region}_full_image": _image(spots, unfinished / "pixels")},

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from stimage.core.errors import DataError
-from stimage.core.files import locked, replacing
+from stimage.core.files import locked, replacing_hdf5
 from stimage.core.storage import cache_folder, check_readable, unnamed_array
 from stimage.slides.counts.hdf5_layout import MATRIX, opened
 from stimage.slides.counts.writing import CHUNK, COMPRESSED
@@ -48,7 +48,7 @@ def _by_rows(path: str, *stamp: int) -> str:
     copy = cache_folder() / "by_rows" / key / os.path.basename(path)
     with locked(copy.parent):
         if not copy.exists():
-            with opened(path) as file, replacing(copy) as unfinished, h5py.File(unfinished, "w") as new:
+            with opened(path) as file, replacing_hdf5(copy) as new:
                 _convert(file, new, path)
     return str(copy)
 

@@ -42,11 +42,22 @@ def convert(slides: Iterable[Slide], root: Path, to: str) -> Iterator[Converted]
         path = Path(slide.counts)
         if slide.counts == slide.coord:
             raise DataError(f"{path}: is a file of HEST's, which has more than counts; it stays as it is")
-        before, new = path.stat().st_size, path.with_name(path.name.rpartition("_count.")[0] + f"_count.{to}")
-        if new != path:
-            with staged(root) as stage:
-                source = local_copy(str(path))
-                WRITERS[to](stage / new.relative_to(root), read_names(source), read_counts(source))
-                with locked(root):
-                    place(stage, root, [str(path.relative_to(root))])
+        new = path.with_name(path.name.rpartition("_count.")[0] + f"_count.{to}")
+        before = 0
+        try:
+            before = path.stat().st_size
+            if new != path:
+                _write(path, new, root, to)
+        except (DataError, FileNotFoundError):
+            if path.exists() or not new.exists():  # else another process has done the same meanwhile
+                raise
         yield Converted(slide.name, before, new.stat().st_size)
+
+
+def _write(path: Path, new: Path, root: Path, to: str) -> None:
+    """Write a slide's counts into a new file, instead of that which they are in."""
+    with staged(root) as stage:
+        source = local_copy(str(path))
+        WRITERS[to](stage / new.relative_to(root), read_names(source), read_counts(source))
+        with locked(root):
+            place(stage, root, [str(path.relative_to(root))])

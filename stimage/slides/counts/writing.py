@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.files import replacing, replacing_hdf5
 from stimage.core.tables import csv_text
 from stimage.slides.counts.rows import CountRows
 
@@ -60,9 +60,8 @@ def write_h5(path: Path, genes: Sequence[str], blocks: Blocks, gene_ids: Sequenc
     DataError
         If a count is no whole number, or one of 2^31 or more.
     """
-    import h5py
 
-    with replacing(path) as unfinished, h5py.File(unfinished, "w") as file:
+    with replacing_hdf5(path) as file:
         group = file.create_group("matrix")
         for name in ("data", "indices"):
             group.create_dataset(name, (0,), np.int32, maxshape=(None,), chunks=(CHUNK,), **COMPRESSED)
