@@ -88,7 +88,7 @@ def benchmark(folder: Path) -> None:
 
     torch.set_num_threads(1)
     encoders = [folder / "clip", folder / "dinov2"]
-    stimage.benchmark_root(folder / "root", encoders, folder / "out", str(folder / "task.yaml"))
+    stimage.benchmark_root(folder / "root", encoders, folder / "out", str(folder / "task.yaml"), untrained=False)
 
 
 def embed(folder: Path) -> None:

@@ -86,7 +86,6 @@ class HestEncoder:
         """Note the digest of the patches that embeddings are made of, or compare it with the one noted."""
         note, digest = path.with_suffix(".patches"), file_digest(str(sample.patches))
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_text(note, digest)
         elif not note.exists() or note.read_text(encoding="utf-8") != digest:
             raise DataError(f"{path}: was made of other patches than {sample.patches} has now; delete it, or pass "
@@ -103,6 +102,5 @@ class HestEncoder:
                 self.label = f"{tower.name} {tower.digest[:12]}"
                 options |= {"weights": tower.digest, "dtype": self.dtype, "pooling": tower.pooling, "size": tower.size}
                 self._encode = by_tower(tower, self.batch_size)
-            self.folder.mkdir(parents=True, exist_ok=True)
             settle_options(self.folder, options)
         return self._encode

@@ -111,7 +111,6 @@ class RootBench:
                 raise DataError(f"{place}: has results of another task, other slides or embeddings, or other cells; "
                                 "pass another out= (--out)")  # fmt: skip
             return
-        place.mkdir(parents=True, exist_ok=True)
         write_text(place / ASKED, asked)
         RUNS[task.job](with_slides(self.root, slides), vectors.path, **task.arguments, seen=self.seen, out=place)
 
