@@ -10,6 +10,7 @@ from .original.crops import Cropped as Cropped
 from .original.crops import write_crops as write_crops
 from .original.expression import FORMS as FORMS
 from .original.expression import TableOptions as TableOptions
+from .original.expression import stack_hvg as stack_hvg
 from .original.expression import write_hvg as write_hvg
 from .original.expression import write_overlap_hvg as write_overlap_hvg
 from .recognise import read_source as read_source

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 FOLDER, RECORD = "checkpoints", "settings.json"
+# settings that may change, and epochs may become more
 FREE = {f"run.{name}" for name in ("processes", "workers", "trackers", "keep", "checkpoint_steps", "probe_spots",
-                                  "compile", "patience", "epochs")}  # may change, and epochs become more  # fmt: skip
+                                  "compile", "patience", "epoch_models", "epochs")}  # fmt: skip
 
 
 @dataclass

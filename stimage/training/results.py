@@ -87,15 +87,21 @@ sides.{test}
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Writes a run's model into OUT/model, and pushes it if a repository was opened.
+    """Writes a run's best model into OUT/model, and pushes it if a repository was opened.
 
-    A model that begins with random weights is written into OUT/untrained, too, before training: to compare with.
+    With ``epoch_models``, the model of each epoch is kept as OUT/epochs/epoch-01 and so on. A model that begins with
+    random weights is written into OUT/untrained, too, before training: to compare with.
     """
 
     repo: str | None = None
     push_each: bool = False
 
     def __call__(self, run: Run, weights: dict[str, torch.Tensor]) -> None:
+        epoch = run.progress.history[-1]["epoch"]
+        if run.settings.run.epoch_models and epoch == int(epoch):
+            self._write(run, weights, run.out / f"epochs/epoch-{int(epoch):02d}")
+        if epoch != run.progress.best_epoch:
+            return
         self._write(run, weights, run.out / "model")
         if self.repo and self.push_each:
             try:

@@ -56,14 +56,14 @@ class Run:
     settings, out
         What to do, and the folder for it. A run that the folder has goes on, if its settings are the same, or its
         epochs fewer.
-    on_better
-        Called in the main process whenever the held-out loss is the best so far (or, without held-out spots, after each
-        epoch) with the run and the model's weights; it saves the model.
+    keep_model
+        Called in the main process whenever the held-out loss is the best so far (or, without held-out spots or with
+        ``epoch_models``, after each epoch) with the run and the model's weights; it saves the model.
     """
 
-    def __init__(self, settings: Settings, out: Path, on_better: Callable[["Run", dict[str, torch.Tensor]], None]):
+    def __init__(self, settings: Settings, out: Path, keep_model: Callable[["Run", dict[str, torch.Tensor]], None]):
         self.settings = settings = with_precision(settings)
-        self.out, self.on_better, self.progress = out, on_better, Progress()
+        self.out, self.keep_model, self.progress = out, keep_model, Progress()
         self.kept = 0  # step of the newest checkpoint
         self.began = time.monotonic()
         self.accelerator = make_accelerator(settings, out)
@@ -264,11 +264,12 @@ class Run:
         if self.settings.run.trackers:
             numbers = {f"validation/{k}": v for k, v in progress.history[-1].items() if v is not None}
             accelerator.log(numbers, step=progress.step)
-        if epoch and scores.get("loss", -epoch) < progress.best:
+        if better := epoch > 0 and scores.get("loss", -epoch) < progress.best:
             progress.best, progress.best_epoch = scores.get("loss", -epoch), epoch
+        if better or (self.settings.run.epoch_models and epoch > 0):
             weights = self.weights()
             if accelerator.is_main_process:
-                self.on_better(self, weights)
+                self.keep_model(self, weights)
             accelerator.wait_for_everyone()
 
     def _is_late(self, epoch: int) -> bool:

@@ -1,7 +1,7 @@
 """Tables of expression, spots by genes, as the data set's authors make them for fine-tuning; with the genes' names."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import csv
 
+from stimage.core.errors import DataError
 from stimage.core.files import replacing
 from stimage.genes.choosing import DEFAULT_N, ShowProgress, overlap_choice, pearson_genes
 from stimage.genes.dispersion import common_genes, genes_of
@@ -21,7 +22,7 @@ from stimage.slides.spots import Spots, open_spots
 
 FORMS = ("csv", "parquet")
 SPOT = "SPOT"  # name of the column of ids
-STACKED = "count_overlap_hvg"  # file of all slides together
+OVERLAP, STACKED = "count_overlap_hvg", "count_hvg"  # files of all slides together
 Write = Callable[[pa.RecordBatch], None]
 
 
@@ -53,6 +54,34 @@ def write_hvg(slide: Slide, out: Path, options: TableOptions) -> Path:
     return path
 
 
+def stack_hvg(tables: Sequence[Path], out: Path, form: str) -> Path:
+    """Write what `write_hvg` wrote of slides, one below another, as ``out``/count_hvg: its columns are ranks from 0 on.
+
+    Raises
+    ------
+    DataError
+        If slides have different numbers of genes.
+    """
+    path, ranks = out / f"{STACKED}.{form}", None
+    with ExitStack() as stack:
+        for table in map(_read, tables):
+            if ranks is None:
+                ranks = [str(rank) for rank in range(table.num_columns - 1)]
+                write = stack.enter_context(_table(path, ranks, form))
+            if table.num_columns - 1 != len(ranks):
+                raise DataError(f"{tables[0]}: has {len(ranks)} genes, but another slide {table.num_columns - 1}; pass "
+                                f"n={min(len(ranks), table.num_columns - 1)} (--n)")  # fmt: skip
+            for batch in table.rename_columns([SPOT, *ranks]).to_batches():
+                write(batch.cast(_schema(ranks)))
+    return path
+
+
+def _read(path: Path) -> pa.Table:
+    if path.suffix == ".parquet":
+        return pq.read_table(path)
+    return csv.read_csv(path, convert_options=csv.ConvertOptions(column_types={SPOT: pa.string()}))
+
+
 def write_overlap_hvg(slides: Sequence[Slide], out: Path, options: TableOptions, progress: ShowProgress = iter) -> Path:
     """Write the most variable of the genes that all slides have, of all their spots, as ``out``/count_overlap_hvg.
 
@@ -63,7 +92,7 @@ def write_overlap_hvg(slides: Sequence[Slide], out: Path, options: TableOptions,
     common = common_genes(slides, options.naming)
     n = options.n or DEFAULT_N["overlap-hvg"]
     genes, median = overlap_choice(slides, common, n, options.allow_normalised, progress, options.naming)
-    path = out / f"{STACKED}.{options.form}"
+    path = out / f"{OVERLAP}.{options.form}"
     with _table(path, genes, options.form) as write:
         for slide in progress(slides):
             spots = open_spots(slide, options.on_mismatch, with_image=False)

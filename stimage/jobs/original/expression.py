@@ -8,7 +8,7 @@ from tqdm import tqdm
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.core.processes import in_processes
-from stimage.formats.original.expression import FORMS, TableOptions, write_hvg, write_overlap_hvg
+from stimage.formats.original.expression import FORMS, TableOptions, stack_hvg, write_hvg, write_overlap_hvg
 from stimage.genes.names import Naming
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.missing import need_counts
@@ -22,6 +22,7 @@ def export_expression(
     strategy: str = "hvg",
     n: int | None = None,
     *,
+    stacked: bool = False,
     form: str = "csv",
     allow_normalised: bool = False,
     gene_table: str | Path | None = None,
@@ -44,6 +45,9 @@ def export_expression(
         common genes, then log1p. See `select_genes`.
     n
         How many genes; by default 128, overlap-hvg 100.
+    stacked
+        Of "hvg": write the slides' tables one below another as count_hvg.csv, too, whose columns are ranks. Fine-tuning
+        takes it as ``data.vectors``, to train as the authors did.
     form
         "csv" or "parquet". The first column, SPOT, has the ids of spots, and the others are called after their genes.
     allow_normalised
@@ -65,7 +69,7 @@ def export_expression(
     DataError
         If a slide cannot be read, has no counts or no whole numbers, or slides have no gene in common.
     ValueError
-        If there is no such strategy or form.
+        If there is no such strategy or form, or "overlap-hvg" is to be stacked.
 
     Examples
     --------
@@ -77,6 +81,8 @@ def export_expression(
     """
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy={strategy!r}: pass one of {', '.join(STRATEGIES)}")
+    if stacked and strategy != "hvg":
+        raise ValueError("stacked= (--stacked) is of strategy hvg: the table of overlap-hvg has all slides anyway")
     if form not in FORMS:
         raise ValueError(f"form={form!r}: pass one of {', '.join(FORMS)}")
     if n is not None:
@@ -96,4 +102,7 @@ def export_expression(
         if path is None:
             raise DataError(f"{slide.name}: {died}")
         written[slide.name] = path
-    return {slide.name: written[slide.name] for slide in root.slides}
+    written = {slide.name: written[slide.name] for slide in root.slides}
+    if stacked:
+        stack_hvg(list(written.values()), out, form)
+    return written

@@ -141,6 +141,7 @@ class RunSettings(Group):
                                          least=1)  # fmt: skip
     checkpoint_steps: int | None = setting(None, "steps between checkpoints, beside one an epoch", least=1)
     keep: int = setting(2, "checkpoints that are kept", least=1)
+    epoch_models: bool = setting(False, "keep the model of each epoch too, in OUT/epochs")
     processes: int | None = setting(None, "number of processes that the run must have; null takes what is there",
                                     least=1)  # fmt: skip
     workers: int | None = setting(None, "processes of each rank that decode patches; null takes its share of the cores "
