@@ -44,6 +44,7 @@ from .jobs.prediction import predict as predict
 from .jobs.probing import probe as probe
 from .jobs.probing import retrieve as retrieve
 from .jobs.publishing import publish as publish
+from .jobs.publishing import write_croissant as write_croissant
 from .jobs.results.pushing import publish_results as publish_results
 from .jobs.results.verifying import verify as verify
 from .jobs.roots import Root as Root

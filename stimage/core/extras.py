@@ -12,6 +12,7 @@ EXTRAS = {  # module → the extra of pyproject.toml that installs it
     "evaluate": "evaluate",
     "geopandas": "spatialdata",
     "igraph": "evaluate",
+    "mlcroissant": "croissant",
     "openslide": "slides",
     "peft": "train",
     "ray": "ray",

@@ -38,6 +38,7 @@ from .probing import retrieve as retrieve
 from .publishing import build_shards as build_shards
 from .publishing import plan_publishing as plan_publishing
 from .publishing import publish as publish
+from .publishing import write_croissant as write_croissant
 from .results.pushing import publish_results as publish_results
 from .results.verifying import verify as verify
 from .roots import Root as Root

@@ -1,14 +1,16 @@
 """Publishing a root as Parquet shards with a card, here or on the Hub."""
 
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stimage.cells.columns import root_classes
-from stimage.core.arguments import check_whole
+from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.jobs.roots import Root, open_unpublished
+from stimage.publishing.croissant import FILE, check_metadata, write_metadata
 from stimage.publishing.engines import run_local, run_ray
 from stimage.publishing.finishing import write_folder_files
 from stimage.publishing.plan import CARD, Plan, drop_stale, job_shards, make_plan
@@ -18,6 +20,7 @@ from stimage.publishing.shards import ShardOptions
 from stimage.slides.images.patches import Patch
 
 ENGINES = ("local", "ray")
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,44 @@ def publish(
     return Published(plan.out, push_folder(plan.out, repo) if push_to_hub else None, plan.report(done), tuple(notes))
 
 
+def write_croissant(folder: str | Path, *, repo: str | None = None, license: str | None = None) -> Path:
+    """Write Croissant metadata of a published folder, which catalogues of data sets and their loaders read.
+
+    mlcroissant checks the file where it is installed, and the log says so where it is not.
+
+    Parameters
+    ----------
+    folder
+        What `publish` made.
+    repo
+        The data set of the Hub that the folder was pushed as, such as "user/spots": the metadata then names its files.
+        Without it, the metadata names the files beside it.
+    license
+        Of the data.
+
+    Returns
+    -------
+    pathlib.Path
+        The file, ``metadata.json`` in the folder. `publish` removes the file when it makes further shards.
+
+    Raises
+    ------
+    DataError
+        If the folder is no finished published folder, or mlcroissant finds a fault.
+
+    Examples
+    --------
+    >>> import stimage
+    >>> published = stimage.publish(stimage.open_root("sample", "ST"), "described")
+    >>> stimage.write_croissant(published.folder, license="mit").name
+    'metadata.json'
+    """
+    path = write_metadata(path_of(folder, "folder"), repo, license)
+    if not check_metadata(path):
+        log.warning('%s: is not checked, as mlcroissant is not installed; pip install "stimage-1k4m[croissant]"', path)
+    return path
+
+
 def plan_publishing(root: Root, out: str | Path, options: ShardOptions, cells: bool = False) -> Plan:
     """Plan a folder, and note in it what it is made with; spots are read and split as ``root`` says."""
     how = {name: root.source.reading[name] for name in ("on_mismatch", "max_image_pixels")}
@@ -152,7 +193,8 @@ def build_shards(
         print(f"{plan.out}: {len(plan.shards)} shards, {len(todo)} to make", file=sys.stderr, flush=True)
     if not todo:
         return []
-    (plan.out / CARD).unlink(missing_ok=True)
+    for name in (CARD, FILE):  # what is said of the folder as it was
+        (plan.out / name).unlink(missing_ok=True)
     outcomes = (run_ray if engine == "ray" else run_local)(todo, workers)
     if tell:
         outcomes = with_progress(outcomes, todo, sum(shard.slide.about_spots // shard.parts for shard in todo))

@@ -1,3 +1,6 @@
+from .croissant import FILE as FILE
+from .croissant import check_metadata as check_metadata
+from .croissant import write_metadata as write_metadata
 from .engines import run_local as run_local
 from .engines import run_ray as run_ray
 from .engines import submit_slurm as submit_slurm
