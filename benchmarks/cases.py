@@ -30,6 +30,8 @@ def reading(inputs: Inputs) -> list[Case]:
              Side("ours", "reading.patches_ours"),
              (Side("Pillow", "reading.patches_pillow"), Side("Pillow, a PNG each", "reading.patches_pillow_png")),
              Side("decoding down to the last patch", "reading.patches_limit")),
+        Case("crops", "the same as a file each", 0.5, inputs.st_slide,
+             Side("ours", "original.crops"), (Side("pandas, Pillow, as the original", "original.crops_plain"),)),
         Case("physical", "the same at 112 µm = 224 px", 0.2, inputs.st,
              Side("ours", "reading.physical_ours"), (Side("Pillow", "reading.physical_pillow"),),
              Side("decoding down to the last patch", "reading.patches_limit"), partial(close, within=1)),

@@ -96,12 +96,19 @@ class Inputs:
             root = self._once("st", lambda root: self._st_slide(root, name))
         return root / f"ST/image/{name}.png", root / f"ST/coord/{name}_coord.csv"
 
+    def st_slide(self) -> tuple[Path, str]:
+        """The root of that slide, and the slide's name."""
+        image = self.st()[0]
+        return image.parents[2], image.stem
+
     def _st_slide(self, root: Path, name: str) -> None:
         (down, across), margin = self.sizes.st, self.sizes.margin
         i, j = (a.ravel() for a in np.mgrid[0:down, 0:across])
         ids = [f"{name}_{a}x{b}" for a, b in zip(j, i)]
         write_image(root / f"ST/image/{name}.png", 2 * margin + 290 * across, 2 * margin + 340 * down)
         write_coord(root / f"ST/coord/{name}_coord.csv", ids, margin + j * 290.0, margin + i * 340.0, 67.86)
+        (root / "ST/gene_exp").mkdir()
+        (root / f"ST/gene_exp/{name}_count.csv").write_text(",A\n" + "".join(f"{one},1\n" for one in ids))
 
     def huge(self) -> tuple[Path, int]:
         """A JPEG, and the bins along its sides."""
