@@ -17,7 +17,7 @@ from stimage.core.files import listed, write_text
 from stimage.publishing.plan import CARD
 from stimage.slides.catalog import TECHS
 
-FILE = "metadata.json"
+FILE, IMAGE = "metadata.json", "image"
 TITLE = "Tissue spots: H&E images with gene expression"
 PAPER = (
     "Chen et al., STimage-1K4M: A histopathology image-gene expression dataset for spatial transcriptomics, "
@@ -133,22 +133,33 @@ def _file_set(name: str, pattern: str, repo: str | None) -> dict[str, Any]:
 
 
 def _record_set(name: str, meaning: str, files: str, schema: pa.Schema, key: str) -> dict[str, Any]:
-    fields = [_field(name, files, column) for column in schema]
+    fields = [field for column in schema for field in _fields(name, files, column)]
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": meaning, "key": {"@id": f"{name}/{key}"},
             "field": fields}  # fmt: skip
 
 
-def _field(name: str, files: str, column: pa.Field) -> dict[str, Any]:
-    """Return a column as a field; a patch is a struct, whose member ``bytes`` is the image's file."""
-    image = column.name == "image"
-    source = {"fileSet": {"@id": files}, "extract": {"column": column.name}}
-    return {
-        "@type": "cr:Field", "@id": f"{name}/{column.name}", "name": column.name,
-        "description": SPOTS.get(column.name, column.name) if name in TECHS else column.name,
-        "dataType": "sc:ImageObject" if image else _data_type(column.type),
-        **({"repeated": True} if pa.types.is_list(column.type) else {}),
-        "source": source | ({"transform": {"jsonPath": "bytes"}} if image else {}),
-    }  # fmt: skip
+def _fields(name: str, files: str, column: pa.Field) -> list[dict[str, Any]]:
+    """Return a column as a field, or, of a struct such as that of cells, a field for each member.
+
+    A patch is a struct, too, of which the member ``bytes`` is the image's file.
+    """
+    meaning = SPOTS.get(column.name, column.name) if name in TECHS else column.name
+    if column.name == IMAGE:
+        return [_field(name, files, column.name, "", meaning, "sc:ImageObject", "bytes")]
+    if pa.types.is_struct(column.type):
+        return [_field(name, files, column.name, f"/{one.name}", one.name, _data_type(one.type), one.name)
+                for one in column.type]  # fmt: skip
+    repeated = {"repeated": True} if pa.types.is_list(column.type) else {}
+    return [_field(name, files, column.name, "", meaning, _data_type(column.type)) | repeated]
+
+
+def _field(
+    records: str, files: str, column: str, below: str, meaning: str, kind: str, member: str | None = None
+) -> dict[str, Any]:
+    source = {"fileSet": {"@id": files}, "extract": {"column": column}}
+    source |= {"transform": {"jsonPath": member}} if member else {}
+    return {"@type": "cr:Field", "@id": f"{records}/{column}{below}", "name": f"{column}{below}",
+            "description": meaning, "dataType": kind, "source": source}  # fmt: skip
 
 
 def _data_type(type_: pa.DataType) -> str:

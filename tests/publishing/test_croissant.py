@@ -4,6 +4,7 @@ import json
 from itertools import islice
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -84,6 +85,18 @@ def test_mlcroissant_reads_the_spots(folder):
         assert read["ST/spot_id"].decode() == spot["spot_id"] and read["ST/x"] == np.float32(spot["x"])
         assert list(read["ST/counts"]) == spot["counts"] and read["ST/image"].size == (10, 10)
     assert len(list(data.records("genes"))) == 4
+
+
+def test_columns_of_structs_have_a_field_a_member(folder):
+    path = next(folder.glob("data/ST/*/*.parquet"))
+    table = pq.read_table(path)
+    cells = pa.array([{"Neoplastic": k, "Dead": 2 * k} for k in range(len(table))])
+    pq.write_table(table.append_column("cells", cells), path)
+    written = stimage.write_croissant(folder)
+    assert columns(json.loads(written.read_text()))["ST"][-2:] == ["cells/Neoplastic", "cells/Dead"]
+    mlcroissant = pytest.importorskip("mlcroissant", reason="the extra croissant has it")
+    read = mlcroissant.Dataset(jsonld=str(written)).records("ST")
+    assert [one["ST/cells/Dead"] for one in read] == [2 * k for k in range(9)]
 
 
 def test_mlcroissant_tells_a_fault(folder, monkeypatch):
