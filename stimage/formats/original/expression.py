@@ -68,9 +68,11 @@ def stack_hvg(tables: Sequence[Path], out: Path, form: str) -> Path:
             if ranks is None:
                 ranks = [str(rank) for rank in range(table.num_columns - 1)]
                 write = stack.enter_context(_table(path, ranks, form))
-            if table.num_columns - 1 != len(ranks):
-                raise DataError(f"{tables[0]}: has {len(ranks)} genes, but another slide {table.num_columns - 1}; pass "
-                                f"n={min(len(ranks), table.num_columns - 1)} (--n)")  # fmt: skip
+            if (n := table.num_columns - 1) != len(ranks):
+                least = min(n, len(ranks))
+                raise DataError(
+                    f"{tables[0]}: has {len(ranks)} genes, but another slide {n}; pass n={least} (--n {least})"
+                )
             for batch in table.rename_columns([SPOT, *ranks]).to_batches():
                 write(batch.cast(_schema(ranks)))
     return path
