@@ -24,7 +24,7 @@ SCRIPTS_ONLY = {  # jobs that Python has no function for: their messages name th
 }  # fmt: skip
 COMMANDS = ("{DEAL}", "{NUMBER}", "{command}", "torchrun")  # whole commands of a shell
 FUNCTIONS = ("open_root", "add_slide", "check", "select_genes", "publish", "finetune", "embed", "probe", "predict",
-             "retrieve", "search", "read_slide", "export_slides", "import_cells",
+             "retrieve", "search", "read_slide", "export_slides", "export_expression", "import_cells",
              "compare_cells")  # fmt: skip
 WRITTEN = re.compile(
     r"(\w+)=(\S*)(?: and \w+=)? \((--[a-z][\w-]*(?:, --[\w-]+)*)([^)]*)\)"
