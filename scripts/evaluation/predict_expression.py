@@ -27,12 +27,13 @@ def main() -> None:
     elsewhere = ["patients", "no_study"] if args.protocol == "hest" else ELSEWHERE.get(args.split, [])
     found = stimage.predict(
         root_of(args, elsewhere), args.embeddings, args.protocol, args.split, gene=args.gene, panel=args.panel,
-        n=args.n, folds=args.folds, test=args.test, k=args.k, keys=args.keys, gene_table=args.gene_table,
+        n=args.n, folds=args.folds, test=args.test, train=args.train, k=args.k, keys=args.keys,
+        gene_table=args.gene_table,
         patients=args.patients, no_study=args.no_study, colour=not args.no_colour, maps=args.maps,
         seen=args.seen, out=args.out,
     )  # fmt: skip
     for note in found.notes:
-        print(note if note.startswith("map: ") else f"note: {note}")
+        print(note if note.startswith(("map: ", "table: ")) else f"note: {note}")
     overall = found.overall
     baselines, above = (overall.get("per_slide", overall).get(key, {}) for key in ("baselines", "above"))
     beside = [f"{name.replace('_', ' ')} {scores['pearson']['mean']:.3f}" for name, scores in baselines.items()]
@@ -41,6 +42,9 @@ def main() -> None:
     print(f"95 % interval: {stimage.scores.told(overall['intervals']['pearson'])}")
     for name, interval in above.get("intervals", {}).items():
         print(f"above {name.replace('_', ' ')} by {interval['value']:.3f}: {stimage.scores.told(interval)}")
+    for one in overall.get("transfer", ()):
+        print(f"{one['tested_on']} from {one['trained_on']}: Pearson's r {one['pearson']:.3f}, mean squared error "
+              f"{one['mse']:.3f}, alpha {one['alpha']:g}")  # fmt: skip
     share = overall["of_ceiling"]["mean"]
     print("noise ceiling: not known of any gene" if np.isnan(share) else f"of the noise ceiling: {share:.0%}")
     print(f"predictions and regressors are beside; stimage verify {args.out} computes all figures again")
@@ -59,6 +63,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--folds", type=positive, help="bins of groups; without it, one group is left out at a time")
     parser.add_argument("--test", nargs="+", metavar="SLIDE", help="test these slides at once, and train on all others "
                         "(fixed, neighbours); without it, each group is held out in turn")  # fmt: skip
+    parser.add_argument("--train", metavar="SLIDE", help="with --test, of original: predict these slides from this one")
     parser.add_argument("--k", type=positive, help="neighbours whose mean predicts (50)")
     parser.add_argument("--keys", type=Path, metavar="EMBEDDINGS", help="of the same spots in the same space, such as "
                         "of genes: by these are neighbours found; without it, by their own embeddings")  # fmt: skip

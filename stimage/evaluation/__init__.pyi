@@ -69,9 +69,13 @@ from .saved.manifest import seal as seal
 from .saved.manifest import seal_all as seal_all
 from .saved.manifest import seal_more as seal_more
 from .saved.predictions import PREDICTIONS as PREDICTIONS
+from .saved.predictions import read_folds as read_folds
+from .saved.predictions import read_told as read_told
 from .saved.ranks import ranked_scores as ranked_scores
 from .saved.ranks import save_ranks as save_ranks
 from .saved.regressors import REGRESSORS as REGRESSORS
+from .saved.regressors import read_regressors as read_regressors
+from .saved.regressors import regressor_file as regressor_file
 from .saved.verifying import verify_results as verify_results
 from .seen import SEEN as SEEN
 from .seen import labelled_unseen as labelled_unseen

@@ -48,8 +48,8 @@ class PredictionTask:
     found, other embeddings of the slides in the same space, such as of genes; without it, their own. With ``tested``,
     names of slides, these are the only ones that are held out, all at once, with what is of their groups. With
     ``colour``, images are read for the baseline of colours; ``nuclei``, those of all slides, are for the baseline of
-    nuclei alone. Predictions and regressors are written into the folder
-    ``out``, if there is one.
+    nuclei alone. Predictions and regressors are written into the folder ``out``, if there is one. ``source``, a slide's
+    name, is what the original protocol predicts the ``tested`` from.
     """
 
     slides: Sequence[EmbeddedSlide]
@@ -65,6 +65,17 @@ class PredictionTask:
     colour: bool = False
     out: Path | None = None
     nuclei: NucleiOfSlides | None = None
+    source: str = ""
+
+    def transfers(self) -> list[tuple[str, str]]:
+        """Return, of the original protocol, which slide is predicted from which: source and target.
+
+        Each from the one before it; or, with a ``source``, the ``tested`` from that one.
+        """
+        names = [one.slide.name for one in self.slides]
+        if self.source:
+            return [(self.source, name) for name in names if name in self.tested]
+        return list(zip([names[-1], *names[:-1]], names)) if len(names) > 1 else []
 
     def parts(self) -> list[tuple[list[EmbeddedSlide], list[EmbeddedSlide]]]:
         """Return the slides to train on and those to test on, of each fold.
@@ -112,25 +123,28 @@ class PredictionTask:
 def run_original(task: PredictionTask, gene: str) -> PredictionScores:
     """Predict one gene as the data set's authors do: by random spots of each slide, then one slide from another.
 
-    Each slide is predicted from the one before it, with the alpha that was best there. Intervals are over studies,
+    Each slide is predicted from the one before it, or as `PredictionTask.transfers` says, with the alpha that was best
+    there. Intervals are over studies,
     whose slides are alike; a slide of no known study is one of its own.
     """
     panel, alphas = Panel((gene,), task.gene_table), {}
-    read = [task.measured(one, panel) for one in task.slides]
+    read = {one.slide.name: task.measured(one, panel) for one in task.slides}
     with keeping("original", split_groups([one.slide for one in task.slides], BY_STUDY), task.out) as kept:
-        for one in read:
-            try:
-                alphas[one.name] = _within_slide(one, panel, kept)
-            except DataError as error:
-                raise DataError(f"{one.name}: {error}") from None
-        for source, one in zip([read[-1], *read[:-1]], read):
-            if len(read) == 1:
-                kept.add(PredictedFold(panel.genes, {"trained_on": None}, [one.predicted({})]))
-                continue
+        for name, one in read.items():
+            if task.source in ("", name):
+                try:
+                    alphas[name] = _within_slide(one, panel, kept)
+                except DataError as error:
+                    raise DataError(f"{name}: {error}") from None
+        pairs = task.transfers()
+        for name in alphas.keys() - {target for _, target in pairs}:
+            kept.add(PredictedFold(panel.genes, {"trained_on": None}, [read[name].predicted({})]))
+        for source, one in ((read[source], read[target]) for source, target in pairs):
             alpha = alphas[source.name]
-            model = original_ridge(alpha).fit(source.spots.vectors, source.values)
-            regressors = {"embeddings": Regressor.of_scikit_learn(model)}
-            said = model.predict(one.spots.vectors).reshape(one.values.shape)
+            # in single precision, rounding decides the third digit after LSQR's last step
+            vectors, values = (np.asarray(some, np.float64) for some in (source.spots.vectors, source.values))
+            regressors = {"embeddings": Regressor.of_scikit_learn(original_ridge(alpha).fit(vectors, values))}
+            said = regressors["embeddings"](one.spots.vectors)
             facts = {"trained_on": source.name, "alpha": alpha}
             kept.add(PredictedFold(panel.genes, facts, [one.predicted({"embeddings": said})], regressors))
             task.show(SlidePrediction(one.spots, panel.genes, one.values, said, source.name))

@@ -29,6 +29,7 @@ from stimage.evaluation.seen import settle_seen
 from stimage.figures.maps import prediction_maps
 from stimage.figures.style import save
 from stimage.genes.panels import Panel
+from stimage.jobs.results.tables import write_tables
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, sealed, tested_slides, with_patients
 from stimage.loading.embeddings import Embeddings, read_embeddings
@@ -38,7 +39,8 @@ from stimage.scores.ridge import fair_pearson
 from stimage.slides.missing import need_counts
 from stimage.slides.splits.splitting import SPLIT_BY
 
-# protocols, and their versions; 1 of "original" had intervals over slides, 1 of "hest" over the folds that are known
+# protocols, and their versions; 1 of "original" predicted from another slide in single precision, with intervals over
+# slides; 1 of "hest" had intervals over the folds that are known
 PREDICTIONS = {"original": 2, "hest": 2, "fixed": 1, "neighbours": 1}
 RUNS = {"hest": run_hest, "fixed": run_fixed, "neighbours": run_neighbours}  # those of a panel
 NEIGHBOURS = 50  # as BLEEP
@@ -57,6 +59,7 @@ def predict(
     n: int = 50,
     folds: int | None = None,
     test: str | Path | Sequence[str] | None = None,
+    train: str | None = None,
     k: int | None = None,
     keys: str | Path | pd.DataFrame | Embeddings | None = None,
     gene_table: str | Path | None = None,
@@ -91,6 +94,9 @@ def predict(
     test
         Of "fixed" and "neighbours": slides, by name or as a file of names, that are tested at once, all others being
         trained on; such as those that a tuned model has not seen. Without it, each group is held out in turn.
+    train
+        Of "original", with ``test``: the slide from which these are predicted; without both, each slide is predicted
+        from the one before it.
     k, keys
         Of "neighbours": how many (50, as BLEEP), and embeddings of the same spots in the same space, by which training
         spots are found; of genes, as BLEEP has it. Without ``keys``, by their own embeddings.
@@ -105,8 +111,9 @@ def predict(
     seen
         As `probe` takes it.
     out
-        A folder for results.json, the predictions of each tested spot, the regressors, and maps, if they are wanted:
-        `verify` computes the figures again of these.
+        A folder for results.json and results.csv, the predictions of each tested spot, the regressors, and maps, if
+        they are wanted: `verify` computes the figures again of these. Of "original", truth and prediction of one slide
+        from another are also tables, truth_SLIDE.csv and predicted_SLIDE.csv.
 
     Returns
     -------
@@ -146,7 +153,10 @@ def predict(
         raise ValueError(f"gene= (--gene) is of protocol='original': name genes of {protocol!r} as panel= (--panel)")
     if protocol != "neighbours" and not (k is None and keys is None):
         raise ValueError("k= (--k) and keys= (--keys) are of protocol='neighbours'")
-    if test is not None and (protocol not in ("fixed", "neighbours") or folds):
+    if train is not None and (protocol != "original" or test is None):
+        raise ValueError("train= (--train) is of protocol='original', with test= (--test); other protocols train on "
+                         "all slides that are not tested")  # fmt: skip
+    if test is not None and train is None and (protocol not in ("fixed", "neighbours") or folds):
         raise ValueError(
             "test= (--test) is of protocol='fixed' and protocol='neighbours', and without folds= (--folds)"
         )
@@ -159,6 +169,8 @@ def predict(
     need_counts((one.slide for one in slides), "measuring predictions")
     of_name = {one.slide.name: one for one in slides}
     tested = [of_name[name] for name in tested_slides(test, [one.slide for one in slides])]
+    source = _source(train, tested, slides)
+    slides = [one for one in slides if one in tested or one.slide.name == source] if source else slides
     found_by = _read_keys(keys, root)
     known = [one.provenance for one in (read, found_by) if one and one.provenance]
     scored = settle_seen(reduce(Provenance.joined, known) if known else None, [one.slide for one in tested or slides],
@@ -181,7 +193,7 @@ def predict(
     notes += partly
     task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, found_by,
                           {one.slide.name for one in tested}, colour, None if out is None else Path(out),
-                          nuclei)  # fmt: skip
+                          nuclei, source)  # fmt: skip
     outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)
     if 0 < maps < predicted:
         notes += [f"maps of {maps} of {predicted} predicted slides; maps={predicted} (--maps {predicted}) draws all"]
@@ -191,7 +203,9 @@ def predict(
         config = with_patients(_config(protocol, gene, split, genes, task), root, patients)
         data = _data(root, read, slides, scored.seen) | ({"nuclei": nuclei.about} if nuclei else {})
         path = _write(Path(out), protocol, config, outcome, data, time.monotonic() - began)
-        sealed(path, (file for files in drawn for file in files))
+        tables = write_tables(path.parent, of_name) if protocol == "original" else []
+        notes += [f"table: {table}" for table in tables]
+        sealed(path, [*tables, *(file for files in drawn for file in files)])
     return Scores(outcome.overall, outcome.slides, tuple(notes), path)
 
 
@@ -218,6 +232,16 @@ def _groups(
     return split_groups([one.slide for one in slides], grouping(split, patients, no_study))
 
 
+def _source(train: str | None, tested: list[EmbeddedSlide], slides: list[EmbeddedSlide]) -> str:
+    """Return the slide that all tested ones are predicted from; "" without one."""
+    if train is None:
+        return ""
+    (name,) = tested_slides([train], [one.slide for one in slides], "train= (--train)")
+    if name in {one.slide.name for one in tested}:
+        raise ValueError(f"train= (--train): {name!r} is among the slides of test= (--test)")
+    return name
+
+
 def _read_keys(keys: str | Path | pd.DataFrame | Embeddings | None, root: Root) -> Embeddings | None:
     return None if keys is None else read_embeddings(keys, [slide.name for slide in root.catalog.slides])
 
@@ -225,7 +249,9 @@ def _read_keys(keys: str | Path | pd.DataFrame | Embeddings | None, root: Root) 
 def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: PredictionTask) -> dict[str, Any]:
     """Return what decides the figures beside the data."""
     if protocol == "original":
-        return {"gene": gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"}
+        return {"gene": gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"} | (
+            {"train": task.source, "test": sorted(task.tested)} if task.source else {}
+        )
     if protocol == "hest":
         return genes | {"normalise": "log1p", "components": HEST_PCA, "split": "study and patient"}
     nan = "genes constant in the truth are left out and counted; constant predictions score 0"

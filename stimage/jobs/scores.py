@@ -83,7 +83,9 @@ def sealed(path: Path, beside: Iterable[Path] = ()) -> Path:
     return path
 
 
-def tested_slides(test: str | Path | Sequence[str] | None, slides: Sequence[Slide]) -> list[str]:
+def tested_slides(
+    test: str | Path | Sequence[str] | None, slides: Sequence[Slide], option: str = "test= (--test)"
+) -> list[str]:
     """Return the names of the slides that are tested at once; none where each group is held out in turn.
 
     Raises
@@ -95,7 +97,7 @@ def tested_slides(test: str | Path | Sequence[str] | None, slides: Sequence[Slid
         return []
     wanted, found = slide_names(test), {fold_name(one.name): one.name for one in slides}
     if lost := [name for name in wanted if fold_name(name) not in found]:
-        raise DataError(f"test= (--test): {lost[0]!r} is none of the {len(slides)} slides that have embeddings and are "
+        raise DataError(f"{option}: {lost[0]!r} is none of the {len(slides)} slides that have embeddings and are "
                         "meant")  # fmt: skip
     meant = set(map(fold_name, wanted))
     return [name for folded, name in found.items() if folded in meant]

@@ -132,10 +132,11 @@ class OriginalScoring(Scoring):
             self.facts[one.slide] = {"best_alpha": fold.facts["alpha"]}
             return
         tops = noise_ceilings(one.truth, one.noise)
-        found = {name: _spread([fold[name] for fold in self.random[one.slide]]) for name in self.random[one.slide][0]}
-        own = found.pop("embeddings")
-        beside = beside_ceiling(np.array([own["pearson"]["mean"]]), tops)
-        self.slides[one.slide] = {**self.facts[one.slide], "n": len(one.truth), **own, **beside, "baselines": found}
+        if random := self.random[one.slide]:
+            found = {name: _spread([fold[name] for fold in random]) for name in random[0]}
+            own = found.pop("embeddings")
+            beside = beside_ceiling(np.array([own["pearson"]["mean"]]), tops)
+            self.slides[one.slide] = {**self.facts[one.slide], "n": len(one.truth), **own, **beside, "baselines": found}
         if fold.facts["trained_on"]:
             error, r = _error_and_r(one.truth, one.said["embeddings"], "embeddings")
             self.transfer.append({"trained_on": fold.facts["trained_on"], "tested_on": one.slide,
