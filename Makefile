@@ -11,6 +11,7 @@
 # make bench-steps          a training step on the CPU, of all weights, by LoRA and on embeddings: time and memory, in some ten minutes
 # make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours; SIZE=60000 takes some 20 minutes
 # make bench-images [IMAGE=slide.png]   patches from each format of image beside its own decoder, and from a pyramid, in some 20 minutes
+# make pictures            each picture of the project, from the made sample, and all of them on one sheet, in some ten minutes
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
 # make docs                 the documentation as a site, in out/docs; it needs no server
@@ -29,7 +30,7 @@ QUICK := $(addprefix tests/, examples genes sample slides collection/test_make_m
 	$(addprefix test_, bad_input.py builder.py columns.py dropped.py files.py house.py resume.py tables.py))
 SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test quick faults lint docs bench bench-gpu bench-steps bench-hd bench-images bench-compare test-data test-datasets3 test-oldest test-timm clean
+.PHONY: demo test quick faults lint docs bench bench-gpu bench-steps bench-hd bench-images bench-compare pictures test-data test-datasets3 test-oldest test-timm clean
 
 # what a user needs; developers' tools come on top of it
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml setup.py
@@ -78,6 +79,9 @@ bench-steps: $(VENV)/developed
 
 bench-gpu: $(VENV)/developed
 	$(BIN)/python -m benchmarks.gpu --out $(OUT)/bench-gpu
+
+pictures: $(VENV)/developed
+	$(BIN)/python -m benchmarks.pictures --out $(OUT)/pictures
 
 bench-compare: $(VENV)/developed
 	$(BIN)/python -m benchmarks.compare $(OLD) $(NEW) --threshold $(THRESHOLD)

@@ -65,7 +65,7 @@ def load_libraries() -> None:
     import stimage.collection.checks.running
     import stimage.evaluation.predict
     import stimage.evaluation.probe_scopes
-    import stimage.figures.charts
+    import stimage.figures.charts.bars
     import stimage.publishing.finishing
     import stimage.training.results  # noqa: F401
 

@@ -17,6 +17,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/show_spots"), help="folder for SLIDE.png (%(default)s)")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with spots that do not "
                         "have a place, an image and counts: stop, or leave them out (%(default)s)")  # fmt: skip
+    parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids: genes are called by symbols")
     add_image_limit(parser)
     add_scale(parser)
     parser.set_defaults(splits="none")  # no split is shown, so a table of them that lacks a slide is no error
@@ -29,7 +30,7 @@ def main() -> None:
     (slide,) = root.catalog.select(Filters(slides=args.slide), args.on_mismatch)
     spots = open_spots(slide, args.on_mismatch, args.max_image_pixels)
     print(describe(spots))
-    (path,) = figures.save(collection.sheet_of(spots), args.out / slide.name, ("png",))
+    (path,) = figures.save(collection.sheet_of(spots, args.gene_table), args.out / slide.name, ("png",))
     print(f"contact sheet: {path}")
 
 

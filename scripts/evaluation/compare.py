@@ -7,6 +7,10 @@ In brackets are 95 % intervals over what was held out (slides, studies or patien
 differences has each later result less the first, group by group: what makes a group hard for both falls out. Where the
 interval holds 0, the results may be as good as each other.
 
+--original writes the table of the data set's authors beside them, tab-separated, with their names and columns:
+linear_probing_result.csv of linear_probe.py --protocol original --split random, silhouette_score.csv of
+embedding_scores.py.
+
 Refuses to mix protocols, configurations, seeds or spots: such figures can't be compared.
 """
 
@@ -15,6 +19,7 @@ from pathlib import Path
 
 from stimage import evaluation
 from stimage.cli.options import run
+from stimage.core.errors import DataError
 from stimage.core.files import write_text
 
 SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
@@ -23,7 +28,9 @@ SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 def main() -> None:
     args = parse_arguments()
     folders = [(path if path.is_dir() else path.parent).resolve().name for path in args.results]
-    found = evaluation.compare_results(args.results, args.names or folders, args.figures)
+    names = args.names or folders
+    found = evaluation.compare_results(args.results, names, args.figures)
+    original = evaluation.original_tables(read_all(args.results, names)) if args.original else {}
     every = args.all or args.figures
     shown = found.scores if every else evaluation.main_scores(found.scores)
     apart = found.differences if every else evaluation.main_differences(found.differences)
@@ -32,12 +39,23 @@ def main() -> None:
     for form in evaluation.TABLE_FORMATS:
         write(args.out / f"comparison{SUFFIX[form]}", found.scores if form == "csv" else shown, form)
         write(args.out / f"differences{SUFFIX[form]}", found.differences if form == "csv" else apart, form)
+    for name, text in original.items():
+        write_text(args.out / name, text)
     print(evaluation.format_table(shown, "markdown"))
     if len(apart) > 1:
         print(evaluation.format_table(apart, "markdown"))
     if len(shown[0]) < len(found.scores[0]):
         print(f"{len(shown[0]) - 1} of {len(found.scores[0]) - 1} figures: --all shows the others too")
-    print(f"tables: {args.out}/comparison.md, .tex and .csv, and differences beside them")
+    print(
+        f"tables: {args.out}/comparison.md, .tex and .csv, and {' and '.join(['differences', *original])} beside them"
+    )
+
+
+def read_all(paths: list[Path], names: list[str]) -> dict[str, dict]:
+    """Return the results by name; no two may be called alike."""
+    if len(set(names)) < len(names):
+        raise DataError(f"{len(paths)} models have the names {', '.join(names)}; pass --names, one each")
+    return dict(zip(names, map(evaluation.read_scores, paths)))
 
 
 def write(path: Path, table: list[list[str]], form: str) -> None:
@@ -51,6 +69,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--names", nargs="+", help="what to call them; otherwise the folders' names")
     parser.add_argument("--figures", nargs="+", help="names of figures, or how they begin")
     parser.add_argument("--all", action="store_true", help="figures, not the most important alone")
+    parser.add_argument("--original", action="store_true", help="the authors' table, too")
     parser.add_argument("--out", type=Path, default=Path("out/compare"), help="folder to write (%(default)s)")
     args = parser.parse_args()
     if args.names and len(args.names) != len(args.results):

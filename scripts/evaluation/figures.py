@@ -1,10 +1,13 @@
 """Draw figures, each as PNG and PDF, in colours that the colour-blind tell apart.
 
-figures.py projection --embeddings A B --root ROOT --method UMAP --out FIGURES     a panel for each model
+figures.py projection --embeddings A B --root ROOT --method UMAP --out FIGURES     a panel for each model, and a table
+figures.py projection --points FIGURES/projection_umap.csv --out FIGURES    the same again, from that table
 figures.py f1 --results A B --out FIGURES            bars of linear_probe's results
-figures.py scores --results A B --out FIGURES        boxes of embedding_scores' results
-figures.py labels --root ROOT --slide S [--embeddings A] --out FIGURES     labels over the slide, and predicted ones
-figures.py genes --root ROOT --slide S --genes ERBB2 CD3E --out FIGURES    expression over the slide
+figures.py scores --results A B --out FIGURES        boxes of embedding_scores' results, a point for each slide
+figures.py models --probes A B --scores A B --points FILE [--root ROOT --slide S] --out FIGURES    all that on one sheet
+figures.py labels --root ROOT --slide S [--image] [--embeddings A] --out FIGURES    labels over the slide, and predicted
+figures.py annotated --root ROOT --out FIGURES       labels on the image of one slide of each study, nine at most
+figures.py genes --root ROOT --slide S --genes ERBB2 CD3E [--image] --out FIGURES    expression over the slide
 figures.py overview --root ROOT --slide S --embeddings A --gene ERBB2 --out FIGURES    spots, patches, a gene predicted
 figures.py collection --meta ROOT/meta/meta_all_gene.csv --out FIGURES     bars and pies of slides and spots
 """
@@ -30,6 +33,8 @@ from stimage.slides.meta_file import read_collection
 from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots, open_spots
 
+METHODS, MOST = ("t-SNE", "UMAP", "t-SNE-original"), 9  # of the plane; annotated slides
+ON_IMAGE = "rings on the slide's image, in place of discs within the tissue's outline"
 OTHER = "name another as --slide"
 NORMALISE = "median-log1p"  # of the genes that are drawn
 TABLE = "of symbols and Ensembl ids: a slide that has ids is asked by symbols, or the reverse; titles have symbols"
@@ -43,21 +48,37 @@ def main() -> None:
 
 
 def draw_projection(args: argparse.Namespace) -> dict:
+    if args.points:
+        points = evaluation.read_points(args.points)
+        name = args.points.stem
+        method = {one.lower(): one for one in METHODS}.get(name.removeprefix("projection_"), "axis")
+    else:
+        points, method = project_all(args), args.method
+        name = f"projection_{method.lower()}"
+        evaluation.write_points(args.out / f"{name}.csv", points)
+        print(args.out / f"{name}.csv")
+    return {name: figures.projection_figure(points.places, points.labels, method.removesuffix("-original"))}
+
+
+def project_all(args: argparse.Namespace) -> evaluation.Points:
+    """Return the places of each model's embeddings in the plane."""
     catalog = read_catalog(args.root)
     wanted = selection_of(args).select_from(catalog)
-    points, labels, names = {}, {}, model_names(args, args.embeddings)
+    points, names = evaluation.Points(), model_names(args, args.embeddings)
     for path, name in zip(args.embeddings, names or [""] * len(args.embeddings)):
         every = loading.read_embeddings(path, [slide.name for slide in catalog.slides])
         slides, _ = evaluation.embedded_slides(every, catalog.slides, wanted)
         ids, vectors = (np.concatenate([getattr(one, name) for one in slides]) for name in ("spot_ids", "vectors"))
+        of_slide = np.repeat([one.slide.name for one in slides], [len(one.spot_ids) for one in slides])
         some = scores.draw_some(len(ids), args.spots, args.seed)
         name = name or every.model or path.stem
-        if name in points:
+        if name in points.places:
             raise DataError(f"{path}: is of model {name}, as another of --embeddings is; pass each model once")
-        points[name] = scores.project(vectors[some], args.method, args.seed)
+        points.places[name] = scores.project(vectors[some], args.method, args.seed)
         of_spot = {spot: label for one in slides for spot, label in labels_of(open_spots(one.slide)).items()}
-        labels[name] = [of_spot.get(spot) for spot in ids[some].tolist()]
-    return {f"projection_{args.method.lower()}": figures.projection_figure(points, labels, args.method)}
+        points.spot_ids[name], points.slides[name] = ids[some].tolist(), of_slide[some].tolist()
+        points.labels[name] = [of_spot.get(spot) for spot in ids[some].tolist()]
+    return points
 
 
 def draw_f1(args: argparse.Namespace) -> dict:
@@ -68,9 +89,21 @@ def draw_scores(args: argparse.Namespace) -> dict:
     return {"score_boxes": figures.score_boxes(named_results(args))}
 
 
-def named_results(args: argparse.Namespace) -> dict:
-    folders = [(path.parent if path.suffix == ".json" else path).name for path in args.results]
-    return dict(zip(model_names(args, args.results, folders), map(evaluation.read_scores, args.results)))
+def draw_models(args: argparse.Namespace) -> dict:
+    probes, by_slide = (named_results(args, paths) for paths in (args.probes, args.scores))
+    points = evaluation.read_points(args.points)
+    places = {name: points.places[name] for name in probes if name in points.places}
+    if not [*probes] == [*by_slide] == [*places]:
+        told = "; ".join(", ".join(one) for one in (probes, by_slide, points.places))
+        raise DataError(f"probes, scores and points are of other models, or in another order: {told}; pass --names")
+    slide = evaluation.labelled_slide(one_slide(args)[0]) if args.slide else None
+    return {"models": figures.models_sheet(probes, by_slide, places, points.labels, slide)}
+
+
+def named_results(args: argparse.Namespace, paths: list[Path] | None = None) -> dict:
+    paths = paths or args.results
+    folders = [(path.parent if path.suffix == ".json" else path).name for path in paths]
+    return dict(zip(model_names(args, paths, folders), map(evaluation.read_scores, paths)))
 
 
 def model_names(args: argparse.Namespace, paths: list[Path], otherwise: Sequence[str] = ()) -> list[str]:
@@ -91,7 +124,9 @@ def draw_labels(args: argparse.Namespace) -> dict:
         said = predicted_labels(embeddings, args, spots)
         right = np.mean([said[spot] == truth[spot] for spot in said])
         shown[f"predicted from other slides, {100 * right:.0f} % right"] = [said.get(spot) for spot in ids]
-    return {f"labels_{spots.slide.name}": figures.label_maps(spots.slide.name, evaluation.mapped_shapes(spots), shown)}
+    shapes, image = drawn_on(args, spots)
+    figure = figures.label_maps(spots.slide.name, shapes, shown, image)
+    return {f"labels_{spots.slide.name}": figure}
 
 
 def predicted_labels(embeddings: loading.Embeddings, args: argparse.Namespace, spots: Spots) -> dict[str, str]:
@@ -112,17 +147,27 @@ def predicted_labels(embeddings: loading.Embeddings, args: argparse.Namespace, s
     return {spot: label for spot, slide, label in said if slide == spots.slide.name}
 
 
+def draw_annotated(args: argparse.Namespace) -> dict:
+    catalog = read_catalog(args.root)
+    selected = selection_of(args).select_from(catalog)
+    chosen = evaluation.studied_slides(selected, catalog.slides, args.slides is not None)
+    if not chosen:
+        raise DataError(f"{args.root}: none of the slides has annotations; choose others, such as by --slides")
+    if len(chosen) > MOST:
+        print(f"note: the first {MOST} of {len(chosen)} slides are drawn; --slides chooses others")
+    shown = [(evaluation.labelled_slide(open_spots(slide, "drop")), said) for slide, said in chosen[:MOST]]
+    return {"annotated": figures.annotated_slides(shown)}
+
+
 def draw_genes(args: argparse.Namespace) -> dict:
     spots, ids = one_slide(args)
     need_counts([spots.slide], "drawing genes", OTHER)
     one = evaluation.EmbeddedSlide(spots.slide, np.array(ids), np.zeros((len(ids), 0), np.float32))
     values = evaluation.read_expression(one, Panel(tuple(args.genes), args.gene_table), NORMALISE).values
     genes = dict(zip(evaluation.titles_of(args.genes, args.gene_table, spots.slide.species), values.T))
-    return {
-        f"genes_{spots.slide.name}": figures.gene_maps(
-            spots.slide.name, evaluation.mapped_shapes(spots), genes, evaluation.UNITS[NORMALISE]
-        )
-    }
+    shapes, image = drawn_on(args, spots)
+    figure = figures.gene_maps(spots.slide.name, shapes, genes, evaluation.UNITS[NORMALISE], image)
+    return {f"genes_{spots.slide.name}": figure}
 
 
 def draw_glance(args: argparse.Namespace) -> dict:
@@ -156,6 +201,14 @@ def one_slide(args: argparse.Namespace) -> tuple[Spots, list[str]]:
     return spots, spots.ids.to_pylist()
 
 
+def drawn_on(args: argparse.Namespace, spots: Spots) -> tuple[figures.SpotShapes, figures.SlideImage | None]:
+    """Return the spots and what they are drawn on: the slide's image, or white within the tissue's outline."""
+    if args.image:
+        one = evaluation.labelled_slide(spots)
+        return one.shapes, one.image
+    return evaluation.mapped_shapes(spots), None
+
+
 def labels_of(spots: Spots) -> dict[str, str]:
     """Return spot id → label, of the spots that have one."""
     pairs = zip(spots.ids.to_pylist(), spots.annotation.to_pylist())
@@ -165,14 +218,20 @@ def labels_of(spots: Spots) -> dict[str, str]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(
-        required=True, metavar="KIND", help="projection, f1, scores, labels, genes, overview, collection"
+        required=True,
+        metavar="KIND",
+        help="one of those above",
     )
 
     kind = partial(add_kind, kinds)
-    one = kind("projection", draw_projection, True)
-    one.add_argument("--embeddings", type=Path, nargs="+", required=True, help="one for each model")
+    one = kind("projection", draw_projection)
+    one.add_argument("--root", help="a folder laid out as the data set")
+    source = one.add_mutually_exclusive_group(required=True)
+    source.add_argument("--embeddings", type=Path, nargs="+", help="one for each model; they need --root")
+    source.add_argument("--points", type=Path, help="the table that was written beside an earlier figure")
     one.add_argument("--names", nargs="+", help="of the models; otherwise as their embeddings say")
-    one.add_argument("--method", choices=("t-SNE", "UMAP"), default="t-SNE", help="(%(default)s)")
+    one.add_argument("--method", choices=METHODS, default="t-SNE",
+                     help="t-SNE-original is scikit-learn's by default, as the authors' (%(default)s)")  # fmt: skip
     one.add_argument("--spots", type=positive, default=5000, help="at most, drawn at random (%(default)s)")
     one.add_argument("--seed", type=int, default=0, help="(%(default)s)")
     add_filters(one)
@@ -182,10 +241,26 @@ def parse_arguments() -> argparse.Namespace:
         one.add_argument("--names", nargs="+", help="of the models; otherwise the folders' names")
         if name == "f1":
             one.add_argument("--metric", choices=("macro_f1", "balanced_accuracy", "auroc"), default="macro_f1")
+    one = kind("models", draw_models)
+    one.add_argument("--probes", type=Path, nargs="+", required=True, help="results of linear_probe, one a model")
+    one.add_argument("--scores", type=Path, nargs="+", required=True, help="of embedding_scores, in the same order")
+    one.add_argument("--points", type=Path, required=True, help="the table that the figure projection has beside it")
+    one.add_argument(
+        "--names", nargs="+", help="of the models, as the table of points has; otherwise the folders' names"
+    )
+    one.add_argument("--root", help="of a slide whose labels are shown on its image")
+    one.add_argument("--slide", help="the slide")
     add_slide_kinds(kind)
+    one = kind("annotated", draw_annotated, True)
+    add_filters(one)
     one = kind("collection", draw_collection)
     one.add_argument("--meta", required=True, help="the meta file")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.draw is draw_projection and args.embeddings and not args.root:
+        parser.error("--embeddings need --root: their slides and labels")
+    if args.draw is draw_models and bool(args.root) != bool(args.slide):
+        parser.error("--root and --slide go together: the slide whose labels are shown")
+    return args
 
 
 def add_kind(kinds: Any, name: str, draw: Callable, root: bool = False) -> argparse.ArgumentParser:
@@ -203,9 +278,11 @@ def add_slide_kinds(kind: Callable[..., argparse.ArgumentParser]) -> None:
     one = kind("labels", draw_labels, True)
     one.add_argument("--slide", required=True)
     one.add_argument("--embeddings", type=Path, help="predict the slide's labels from other slides, too")
+    one.add_argument("--image", action="store_true", help=ON_IMAGE)
     one = kind("genes", draw_genes, True)
     one.add_argument("--slide", required=True)
     one.add_argument("--genes", nargs="+", required=True)
+    one.add_argument("--image", action="store_true", help=ON_IMAGE)
     one.add_argument("--gene-table", metavar="FILE", help=TABLE)
     one = kind("overview", draw_glance, True)
     one.add_argument("--slide", required=True)

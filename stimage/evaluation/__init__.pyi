@@ -45,7 +45,9 @@ from .labelled import LabelledSpots as LabelledSpots
 from .labelled import read_labelled as read_labelled
 from .pictured import UNITS as UNITS
 from .pictured import draw_overview as draw_overview
+from .pictured import labelled_slide as labelled_slide
 from .pictured import mapped_shapes as mapped_shapes
+from .pictured import studied_slides as studied_slides
 from .pictured import titles_of as titles_of
 from .predict import PredictionScores as PredictionScores
 from .predict import PredictionTask as PredictionTask
@@ -57,6 +59,7 @@ from .predict import run_original as run_original
 from .predict import split_groups as split_groups
 from .probe_scopes import rare_classes as rare_classes
 from .probe_scopes import run_probe as run_probe
+from .probe_scopes import studies_of as studies_of
 from .results import data_identity as data_identity
 from .results import read_scores as read_scores
 from .results import write_scores as write_scores
@@ -97,3 +100,7 @@ from .tables.forms import score_cell as score_cell
 from .tables.forms import score_items as score_items
 from .tables.forms import score_rows as score_rows
 from .tables.forms import write_csv as write_csv
+from .tables.original import original_tables as original_tables
+from .tables.points import Points as Points
+from .tables.points import read_points as read_points
+from .tables.points import write_points as write_points

@@ -10,16 +10,20 @@ from scipy.ndimage import binary_fill_holes, distance_transform_edt, label
 
 from stimage.evaluation.expression import SlidePrediction
 from stimage.evaluation.expression_data import spots_of
-from stimage.figures.shapes import SpotShapes
+from stimage.figures.shapes import LabelledSlide, SpotShapes
 from stimage.figures.sheets import Gene, overview
 from stimage.genes.names import read_gene_table
 from stimage.scores.ridge import fair_pearson
+from stimage.slides.catalog import Slide
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.tissue import find_tissue
-from stimage.slides.images.views import around, read_views, shapes_of, whole
+from stimage.slides.images.views import read_views, shapes_of, slide_image, whole
+from stimage.slides.labels import is_label
+from stimage.slides.splits.groups import merge_groups
 from stimage.slides.spots import Spots
 
 LONGEST, LEAST = 800, 900  # pixels of the thumbnail on which tissue is looked for; of the slide's picture
+FINE = 1400  # of the picture of a slide whose every spot is to be seen
 CRUMB = 0.02  # of all tissue: smaller pieces have no outline
 LABELS, PATCHES = 4, 3  # rows of patches, and how many in each
 UNITS = {"median-log1p": "log1p of normalised counts", "log1p": "log1p of counts"}  # by normalisation
@@ -45,6 +49,27 @@ def outlined(tissue: np.ndarray, width: float) -> np.ndarray:
     return (sizes > CRUMB * sizes.sum())[pieces]
 
 
+def labelled_slide(spots: Spots) -> LabelledSlide:
+    """Return a slide's image where its spots are, and their labels."""
+    shapes = shapes_of(spots, spots.slide, spots.scale)
+    labels = [label if is_label(label) else None for label in spots.annotation.to_pylist()]
+    return LabelledSlide(spots.slide.name, slide_image(spots, shapes, FINE), shapes, labels)
+
+
+def studied_slides(slides: Sequence[Slide], every: Sequence[Slide], each: bool) -> list[tuple[Slide, str]]:
+    """Return the first annotated slide of each study, or ``each`` annotated slide, and what to say of it.
+
+    Slides of no known study are studies of their own; studies that share a slide are one. ``every`` slide is counted.
+    """
+    study = merge_groups({slide.name: slide.pmids or (slide.name,) for slide in every if slide.annotation})
+    sizes, chosen = Counter(study.values()), {}
+    for slide in slides:
+        if slide.annotation:
+            chosen.setdefault(slide.name if each else study[slide.name], slide)
+    return [(slide, f"{f'study {study[slide.name]}, ' if slide.pmids else ''}n = {sizes[study[slide.name]]}")
+            for slide in chosen.values()]  # fmt: skip
+
+
 def draw_overview(
     spots: Spots, labels: Sequence[str | None], prediction: SlidePrediction, name: str, unit: str
 ) -> Figure:
@@ -58,10 +83,10 @@ def draw_overview(
         What the gene is to be called, and what its values are.
     """
     shapes = shapes_of(spots, spots.slide, spots.scale)
-    (view,) = read_views(spots.image_path, [around(shapes, spots.image_info, LEAST)], spots.max_pixels)
+    image = slide_image(spots, shapes, LEAST)
     truth, predicted = prediction.truth[:, :1], prediction.predicted[:, :1]
     gene = Gene(name, truth[:, 0], predicted[:, 0], unit, fair_pearson(truth, predicted)[0])
-    return overview(view, shapes, labels, _patches(spots, labels), mapped_shapes(*spots_of(prediction.spots)), gene)
+    return overview(image, shapes, labels, _patches(spots, labels), mapped_shapes(*spots_of(prediction.spots)), gene)
 
 
 def _patches(spots: Spots, labels: Sequence[str | None]) -> dict[str, list[np.ndarray]]:

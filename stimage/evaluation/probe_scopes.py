@@ -69,7 +69,7 @@ def run_probe(
                         "nothing to tell apart: add slides")  # fmt: skip
     numbers = {"colour": colour_statistics(spots)} if with_colour else {}
     numbers |= {"nuclei": nuclei_statistics(spots, nuclei)} if nuclei else {}
-    within, studies = split in ("random", "block"), _studies(spots)
+    within, studies = split in ("random", "block"), studies_of(spots)
     if within:
         names, scopes = list(spots.slides), _within(spots, numbers, protocol, split, studies, progress)
     else:
@@ -155,7 +155,7 @@ def _predict_all(
     )  # fmt: skip
 
 
-def _studies(spots: LabelledSpots) -> dict[str, tuple[str, ...]]:
+def studies_of(spots: LabelledSpots) -> dict[str, tuple[str, ...]]:
     """Return study → its slides, of the studies that are known."""
     of_slide = merge_groups({name: pmids for name, slide in spots.slides.items() if (pmids := slide.pmids)})
     members: dict[str, tuple[str, ...]] = {}

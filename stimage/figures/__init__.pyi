@@ -1,9 +1,11 @@
 from .agreement import agreement_panels as agreement_panels
-from .charts import collection_bars as collection_bars
-from .charts import collection_pies as collection_pies
-from .charts import f1_bars as f1_bars
-from .charts import parts_of as parts_of
-from .charts import score_boxes as score_boxes
+from .charts.annotated import annotated_slides as annotated_slides
+from .charts.bars import f1_bars as f1_bars
+from .charts.boxes import score_boxes as score_boxes
+from .charts.collection import collection_bars as collection_bars
+from .charts.collection import collection_pies as collection_pies
+from .charts.collection import parts_of as parts_of
+from .charts.models import models_sheet as models_sheet
 from .colours import OTHER as OTHER
 from .colours import UNLABELLED as UNLABELLED
 from .colours import Look as Look
@@ -25,6 +27,8 @@ from .pixels.check_picture import check_picture as check_picture
 from .projection import projection_figure as projection_figure
 from .scale import count_colours as count_colours
 from .scale import count_ticks as count_ticks
+from .shapes import LabelledSlide as LabelledSlide
+from .shapes import SlideImage as SlideImage
 from .shapes import SpotShapes as SpotShapes
 from .shapes import View as View
 from .sheets import Cell as Cell

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
-MORE = ("#772200", "#000099", "#774466", "#AACC99", "#441144", "#006644", "#8877FF", "#3300EE")
+MORE = ("#772200", "#000099", "#774466", "#AACC99", "#441144", "#006644", "#8877FF", "#3300EE", "#22CC00", "#EEAACC",
+        "#888844", "#CC00AA")  # fmt: skip
 GREY = "#999999"  # labels beyond the palette, and what is only there to compare with
 FAINT = "#DDDDDD"  # spots without a label
 
@@ -27,7 +28,7 @@ OTHER, UNLABELLED = Look(GREY), Look(FAINT)
 def label_looks(labels: Iterable[str | None], most: int = len(LOOKS)) -> dict[str, Look]:
     """Return the looks of the commonest labels, in the order of their names; 10 comes after 9.
 
-    The first eight colours are Okabe and Ito's (2008). The other eight were searched for: they differ most from all
+    The first eight colours are Okabe and Ito's (2008). The other twelve were searched for: they differ most from all
     others for normal eyes and for eyes without red, green or blue cones (Machado et al., IEEE TVCG 15, 1291, 2009).
     Spots of these have a mark in the middle, too, so that no label hangs on colour alone.
 

@@ -3,31 +3,38 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from stimage.figures.colours import label_looks, legend_of, look_of
+from stimage.figures.colours import Look, label_looks, legend_of, look_of
 from stimage.figures.scale import colour_bar, colours_of, span_of
-from stimage.figures.shapes import SpotShapes
+from stimage.figures.shapes import SlideImage, SpotShapes
 from stimage.figures.spots import draw_spots
 from stimage.figures.style import add_legend, canvas, styled
+from stimage.figures.views import INSET, show_slide
 
-SIDE = 2.8  # inches of a map's width
+MOST = 4  # maps of genes beside one another
+SIDE, ON_IMAGE = 2.8, 4.5  # inches of a map's width; of one on the slide's image
 
 
 @styled
-def label_maps(title: str, shapes: SpotShapes, labels: Mapping[str, Sequence[str | None]]) -> Figure:
+def label_maps(
+    title: str, shapes: SpotShapes, labels: Mapping[str, Sequence[str | None]], image: SlideImage | None = None
+) -> Figure:
     """Draw a slide's labels, one map for each kind of them (such as truth and prediction).
 
     Parameters
     ----------
     labels
-        By the map's title: n labels. The sixteen commonest have looks of their own; see `label_looks`.
+        By the map's title: n labels. The twenty commonest have looks of their own; see `label_looks`.
+    image
+        On which spots are rings; without it, spots are discs on white, within the tissue's outline.
     """
     every = [label for many in labels.values() for label in many]
     looks = label_looks(every)
-    figure, axes = canvas(*_inches(shapes, len(labels), 1, 2.0), 1, len(labels))
+    figure, axes = canvas(*_inches(shapes, len(labels), 1, 2.3, image), 1, len(labels))
     for one, (name, many) in zip(axes.flat, labels.items()):
-        draw_spots(one, shapes, [look_of(label, looks) for label in many])
+        _draw(one, shapes, [look_of(label, looks) for label in many], image)
         one.set_title(name)
     add_legend(figure, legend_of(every, looks))
     figure.suptitle(title, fontsize=10)
@@ -35,14 +42,24 @@ def label_maps(title: str, shapes: SpotShapes, labels: Mapping[str, Sequence[str
 
 
 @styled
-def gene_maps(title: str, shapes: SpotShapes, genes: Mapping[str, np.ndarray], unit: str) -> Figure:
-    """Draw a gene in each map, by what it is to be called; its colours span all but the extreme hundredths."""
-    figure, axes = canvas(*_inches(shapes, len(genes), 1, 0.8 * len(genes)), 1, len(genes))
+def gene_maps(
+    title: str, shapes: SpotShapes, genes: Mapping[str, np.ndarray], unit: str, image: SlideImage | None = None
+) -> Figure:
+    """Draw a gene in each map, by what it is to be called; its colours span all but the extreme hundredths.
+
+    Spots whose value is NaN are pale, and the map's title counts them. ``image`` is as `label_maps` takes it.
+    """
+    columns = min(MOST, len(genes))
+    rows = -(-len(genes) // columns)
+    figure, axes = canvas(*_inches(shapes, columns, rows, 0.8 * columns, image), rows, columns)
+    for one in axes.flat[len(genes) :]:
+        one.set_axis_off()
     for one, (gene, values) in zip(axes.flat, genes.items()):
         colours = colours_of(span_of([values]))
-        draw_spots(one, shapes, colours.to_rgba(values))
+        _draw(one, shapes, colours.to_rgba(values), image)
         colour_bar(figure, one, colours, [values], unit)
-        one.set_title(gene)
+        unknown = int((~np.isfinite(values)).sum())
+        one.set_title(f"{gene}, {unknown} spot{'s' * (unknown > 1)} without a value" if unknown else gene)
     figure.suptitle(title, fontsize=10)
     return figure
 
@@ -87,8 +104,20 @@ def prediction_maps(
     return figure
 
 
-def _inches(shapes: SpotShapes, columns: int, rows: int, beside: float) -> tuple[float, float]:
+def _draw(
+    axes: Axes, shapes: SpotShapes, colours: np.ndarray | Sequence[Look], image: SlideImage | None = None
+) -> None:
+    if image is None:
+        draw_spots(axes, shapes, colours)
+    else:
+        show_slide(axes, image, shapes, colours)
+
+
+def _inches(
+    shapes: SpotShapes, columns: int, rows: int, beside: float, image: SlideImage | None = None
+) -> tuple[float, float]:
     """Return a figure's size for maps of the slide's shape, with room for titles, scale bars and what is beside."""
     left, top, right, bottom = shapes.box
-    tall = float(np.clip((bottom - top) / (right - left), 0.5, 2))
-    return max(SIDE * columns + beside, 4.8), (SIDE * tall + 0.35) * rows + 0.6
+    tall, side = float(np.clip((bottom - top) / (right - left), 0.5, 2)), ON_IMAGE if image else SIDE
+    below = INSET if image and image.whole else 0
+    return max(side * columns + beside, 4.8), (side * tall + 0.35 + below) * rows + 0.6

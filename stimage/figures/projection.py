@@ -29,7 +29,7 @@ def projection_figure(
     for one in axes.flat[len(points) :]:
         one.set_axis_off()
     for one, (model, where) in zip(axes.flat, points.items()):
-        _scatter(one, where, labels[model], looks)
+        scatter(one, where, labels[model], looks)
         one.set_title(f"{model}, {len(where):,} spots")
         one.set(xticks=[], yticks=[], xlabel=f"{method} 1", ylabel=f"{method} 2")
         one.spines[:].set(visible=True, color=GREY)
@@ -37,7 +37,7 @@ def projection_figure(
     return figure
 
 
-def _scatter(axes: Axes, points: np.ndarray, labels: Sequence[str | None], looks: dict) -> None:
+def scatter(axes: Axes, points: np.ndarray, labels: Sequence[str | None], looks: dict) -> None:
     """Draw points (n x 2), those of rarer labels and of none below, the others mixed, so that none hides another."""
     side = float(np.clip(12_000 / len(points), 4, 20)) ** 0.5
     named = np.array([label in looks for label in labels], bool)

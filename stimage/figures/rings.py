@@ -8,6 +8,8 @@ from stimage.figures.colours import Look, rgb_and_marks
 
 DOT = 3.0  # pixels of radius below which a spot is a dot, as its ring would be a blot
 LEAST = 1.3  # pixels of a dot's radius
+EDGE = 0.08  # of a radius: each edge, so that it is seen in a picture made smaller, too
+WHITE = 5.0  # pixels of radius within a ring, below which its white edge would hide the tissue
 DRAWN = 20_000  # spots; of more an even share is drawn, so that tissue shows between them
 RING_PIXELS = 1 << 26  # pixels of all rings
 BLENDED_PIXELS = 1 << 22  # pixels blended at a time
@@ -50,17 +52,18 @@ def draw_rings(
 
 def _masks(radius: float, square: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return how much, from 0 to 1, the black edge, the white edge and the ring cover each pixel around a spot."""
-    half = int(np.ceil(radius + 2))
+    edge = max(1.0, EDGE * radius)
+    half = int(np.ceil(radius + edge + 1))
     across, down = np.abs(np.mgrid[-half : half + 1, -half : half + 1])
     far = np.maximum(across, down) if square else np.hypot(across, down)
     outer = radius - square  # bins touch: each has its ring inside
-    inner = outer - np.clip(0.28 * radius, 1.8, 7) if radius >= DOT else -1.0
+    inner = outer - np.clip(0.36 * radius, 1.8, 10) if radius >= DOT else -1.0
 
     def between(low: float, high: float) -> np.ndarray:
         return np.clip(high - far + 0.5, 0, 1) * np.clip(far - low + 0.5, 0, 1)
 
-    white = between(inner - 1, inner) if inner > 2 else np.zeros_like(far)
-    return between(outer, outer + 1), white, between(inner, outer)
+    white = between(inner - edge, inner) if inner > WHITE else np.zeros_like(far)
+    return between(outer, outer + edge), white, between(inner, outer)
 
 
 def _disc(radius: float) -> np.ndarray:

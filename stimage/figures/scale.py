@@ -9,6 +9,9 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.transforms import blended_transform_factory
 
+from stimage.core.errors import DataError
+from stimage.figures.colours import FAINT
+
 SHARE = 0.3  # of a picture's width: a scale bar is at most so long
 CLIPPED = 0.01  # share of values at either end that are beyond the colours
 
@@ -43,8 +46,16 @@ def scale_bar(axes: Axes, um_per_px: float | None) -> None:
 
 
 def span_of(many: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Return the range that colours of some maps share: that of all values but the lowest and highest hundredth."""
-    values = np.concatenate([np.ravel(one) for one in many]).astype(float)
+    """Return the range that colours of some maps share: that of all values but the lowest and highest hundredth.
+
+    Raises
+    ------
+    DataError
+        If no value is finite.
+    """
+    values = _known(many)
+    if not len(values):
+        raise DataError("no spot has a value, so that there is nothing to draw; choose another gene or slide")
     low, high = np.quantile(values, (CLIPPED, 1 - CLIPPED))
     if high <= low:  # next to all are alike
         low, high = values.min(), values.max()
@@ -52,8 +63,8 @@ def span_of(many: Sequence[np.ndarray]) -> tuple[float, float]:
 
 
 def colours_of(span: tuple[float, float]) -> ScalarMappable:
-    """Return what gives values their colours: viridis, which the colour-blind can read, over a range."""
-    return ScalarMappable(matplotlib.colors.Normalize(*span), "viridis")
+    """Return what gives values their colours: viridis, which the colour-blind can read; NaN is as pale as no label."""
+    return ScalarMappable(matplotlib.colors.Normalize(*span), matplotlib.colormaps["viridis"].with_extremes(bad=FAINT))
 
 
 def count_colours(values: np.ndarray) -> ScalarMappable:
@@ -77,10 +88,15 @@ def count_ticks(colours: ScalarMappable, values: np.ndarray) -> list[tuple[float
 
 def colour_bar(figure: Figure, axes: Axes | Sequence[Axes], colours: ScalarMappable, many: Sequence, unit: str) -> None:
     """Draw the bar of some maps' colours, with the unit; pointed at an end beyond which there are values."""
-    values = np.concatenate([np.ravel(one) for one in many])
+    values = _known(many)
     below, above = values.min() < colours.norm.vmin, values.max() > colours.norm.vmax
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
     bar = figure.colorbar(colours, ax=axes, shrink=0.7, aspect=25, pad=0.02, extend=extend)
     bar.set_label(unit, fontsize=7)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
+
+
+def _known(many: Sequence[np.ndarray]) -> np.ndarray:
+    values = np.concatenate([np.ravel(one) for one in many]).astype(float)
+    return values[np.isfinite(values)]

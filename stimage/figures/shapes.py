@@ -1,5 +1,6 @@
 """What pictures are drawn of: where spots are, and parts of a slide's image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -38,3 +39,21 @@ class View:
     left: float
     top: float
     step: float
+
+
+@dataclass(frozen=True, eq=False)
+class SlideImage:
+    """The part of a slide's image where its spots are, and all of the image, small; None where the part is all."""
+
+    view: View
+    whole: View | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledSlide:
+    """A slide's image, its n spots and their labels."""
+
+    name: str
+    image: SlideImage
+    shapes: SpotShapes
+    labels: Sequence[str | None]

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stimage.figures.colours import OTHER, Look, label_looks, look_of
-from stimage.figures.rings import draw_rings
 from stimage.figures.scale import colour_bar, colours_of, count_colours, count_ticks, scale_bar, span_of
-from stimage.figures.shapes import SpotShapes, View
+from stimage.figures.shapes import SlideImage, SpotShapes
 from stimage.figures.spots import draw_spots
 from stimage.figures.style import shortened, styled
+from stimage.figures.views import show_slide
 
 WIDTH = 9  # inches
 BAR = 0.25  # of a map's width, that the colour bar takes
@@ -26,7 +26,7 @@ NUMBER = {"boxstyle": "circle,pad=0.15", "facecolor": "black", "edgecolor": "non
 @styled
 def contact_sheet(
     title: str,
-    view: View,
+    image: SlideImage,
     shapes: SpotShapes,
     totals: np.ndarray | None,
     chosen: np.ndarray,
@@ -47,10 +47,10 @@ def contact_sheet(
     figure = Figure((13, 7), layout="constrained")
     slide, grid = figure.subplot_mosaic([["slide", "patches"]], width_ratios=[1, 1.05]).values()
     if totals is None:
-        _show_view(slide, _with_rings(view, shapes, [OTHER] * len(shapes.xy)))
+        show_slide(slide, image, shapes, [OTHER] * len(shapes.xy), bar=False)
     else:
         colours = count_colours(totals)
-        _show_view(slide, _with_rings(view, shapes, colours.to_rgba(totals)))
+        show_slide(slide, image, shapes, colours.to_rgba(totals), bar=False)
         bar = figure.colorbar(colours, ax=slide, shrink=0.6, aspect=30, pad=0.02, label="total count of a spot")
         values, _, texts = zip(*count_ticks(colours, totals))
         bar.set_ticks(values, labels=texts)
@@ -100,16 +100,10 @@ def search_sheet(title: str, query: Cell | None, found: Sequence[Cell]) -> Figur
         axes.imshow(cell.pixels, interpolation="lanczos")
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set(visible=cell is query, linewidth=2)
-        text = "\n".join(_without_middle(line, int(CELL * 16)) for line in cell.lines)
+        text = "\n".join(shortened(line, int(CELL * 16)) for line in cell.lines)
         axes.set_title(text, fontsize=7, loc="left", pad=3, linespacing=1.25)
         scale_bar(axes, cell.um_per_px)
     return figure
-
-
-def _without_middle(text: str, longest: int) -> str:
-    """Return a text with … for its middle, if it is beyond so many characters: names often differ at their end."""
-    half = longest // 2
-    return text if len(text) <= longest else f"{text[:half]}…{text[1 - half :]}"
 
 
 def _axes_with_units(axes: Axes, um_per_px: float | None) -> None:
@@ -139,7 +133,7 @@ class Gene:
 
 @styled
 def overview(
-    view: View,
+    image: SlideImage,
     shapes: SpotShapes,
     labels: Sequence[str | None],
     patches: Mapping[str, Sequence[np.ndarray]],
@@ -160,15 +154,16 @@ def overview(
     looks = label_looks(labels)
     left, top, right, bottom = mapped.box
     rows, columns = max(len(patches), 1), max(map(len, patches.values()), default=1)
-    ratios = [view.pixels.shape[1] / view.pixels.shape[0], columns / rows, *[(right - left) / (bottom - top)] * 2]
+    ratios = [
+        image.view.pixels.shape[1] / image.view.pixels.shape[0],
+        columns / rows,
+        *[(right - left) / (bottom - top)] * 2,
+    ]
     figure = Figure((WIDTH, WIDTH / (sum(ratios) + BAR) + 0.4), layout="constrained")
     slide, cells, *maps = figure.subplots(1, 4, width_ratios=ratios)
     mine = np.array([label in patches for label in labels], bool)
     some = replace(shapes, xy=shapes.xy[mine], r=shapes.r[mine])
-    _show_view(slide, _with_rings(view, some, [look_of(label, looks) for label in labels if label in patches]))
-    slide.set(xticks=[], yticks=[])
-    slide.spines[:].set_visible(False)
-    scale_bar(slide, shapes.um_per_px)
+    show_slide(slide, image, some, [look_of(label, looks) for label in labels if label in patches])
     _patches(cells, patches, looks, rows, columns)
     both = [gene.measured, gene.predicted]
     colours = colours_of(span_of(both))
@@ -197,16 +192,3 @@ def _patches(
             one.spines[:].set(visible=True, color=looks[name].colour, linewidth=1.4)
         axes.text(0.01, 1 - (row + 0.2) / rows, shortened(name, 22), color=looks[name].colour, fontsize=7,
                   transform=axes.transAxes)  # fmt: skip
-
-
-def _show_view(axes: Axes, view: View) -> None:
-    """Show a part of a slide's image; the axes are in pixels of the whole image, y downwards."""
-    down, across = np.array(view.pixels.shape[:2]) * view.step
-    axes.imshow(view.pixels, extent=(view.left, view.left + across, view.top + down, view.top), interpolation="lanczos")
-
-
-def _with_rings(view: View, shapes: SpotShapes, colours: np.ndarray | Sequence[Look]) -> View:
-    """Return a view with a ring around each spot; see `draw_rings`."""
-    at = (shapes.xy - (view.left, view.top)) / view.step
-    drawn = draw_rings(view.pixels, at, shapes.r / view.step, colours, shapes.square)
-    return View(drawn, view.left, view.top, view.step)

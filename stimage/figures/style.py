@@ -6,7 +6,8 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
@@ -43,16 +44,19 @@ def canvas(width: float, height: float, rows: int = 1, columns: int = 1, **optio
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
 
 
-def add_legend(figure: Figure, entries: Sequence[tuple[str, Look]]) -> None:
-    """Name labels at the figure's right."""
+def add_legend(place: Figure | SubFigure | Axes, entries: Sequence[tuple[str, Look]], **options: Any) -> None:
+    """Name labels at a figure's right, or where the options of matplotlib's ``legend`` say."""
     handles = [
         Line2D([], [], linestyle="", marker="o", markersize=4.2 if look.marked else 5.5, markeredgecolor=look.colour,
                markerfacecolor="white" if look.marked else look.colour, markeredgewidth=1.8 if look.marked else 0)
         for _, look in entries
     ]  # fmt: skip
-    figure.legend(handles, [shortened(name) for name, _ in entries], loc="outside right center", fontsize=8)
+    names = [shortened(name) for name, _ in entries]
+    where: Any = {"loc": "outside right center", "fontsize": 8} | options
+    place.legend(handles, names, **where)
 
 
-def shortened(text: str, longest: int = 28) -> str:
-    """Return a text with … for what is beyond so many characters."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+def shortened(text: str, longest: int = 34) -> str:
+    """Return a text with … for its middle, if it is beyond so many characters: names often differ at their end."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]}…{text[half + 1 - longest :]}"

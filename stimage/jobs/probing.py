@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from stimage.cells.features import nuclei_of_slides
 from stimage.core.errors import DataError
-from stimage.evaluation.probe_scopes import rare_classes, run_probe
+from stimage.evaluation.probe_scopes import rare_classes, run_probe, studies_of
 from stimage.evaluation.results import data_identity, write_scores
 from stimage.evaluation.saved.ranks import ranked_scores, save_ranks
 from stimage.evaluation.seen import labelled_unseen, settle_seen
@@ -137,7 +137,8 @@ def probe(
         config |= {"test": sorted(tested)} if tested else {}
         data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
                              left_out=spots.left_out, parts=root.names_by_split(spots.slides),
-                             seen=scored.seen, **({"nuclei": nuclei.about} if nuclei else {}))  # fmt: skip
+                             seen=scored.seen, studies=studies_of(spots),
+                             **({"nuclei": nuclei.about} if nuclei else {}))  # fmt: skip
         path = write_scores(
             folder, f"linear_probe/{protocol}", PROBE_VERSION, with_patients(config, root, patients), data,
             SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides,

@@ -13,6 +13,8 @@ COMPONENTS = 50  # of a PCA before
 def project(vectors: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
     """Return places in the plane (n x 2) of vectors (n x d): scaled to unit length, then 50 principal components.
 
+    "t-SNE-original" is the data set authors': scikit-learn's t-SNE, by its defaults, of the vectors as they are.
+
     Raises
     ------
     DataError
@@ -21,6 +23,11 @@ def project(vectors: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
     if len(vectors) < 10:
         raise DataError(f"{len(vectors)} spots are too few to project; at least 10 are needed")
     x = np.asarray(vectors, np.float64)
+    if method == "t-SNE-original":
+        if len(x) <= 30:
+            raise DataError(f"{len(x)} spots are too few for t-SNE-original, whose perplexity is 30; pass t-SNE as "
+                            "method= (--method)")  # fmt: skip
+        return TSNE(random_state=seed).fit_transform(x)
     x /= np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12)
     x = PCA(min(COMPONENTS, *x.shape), random_state=seed).fit_transform(x)
     if method == "t-SNE":

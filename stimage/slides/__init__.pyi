@@ -82,6 +82,7 @@ from .images.views import Part as Part
 from .images.views import around as around
 from .images.views import read_views as read_views
 from .images.views import shapes_of as shapes_of
+from .images.views import slide_image as slide_image
 from .images.views import whole as whole
 from .labels import NONE as NONE
 from .labels import is_label as is_label

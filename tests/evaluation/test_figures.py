@@ -8,7 +8,8 @@ from matplotlib.colors import to_hex
 from PIL import Image
 
 from stimage.core.errors import DataError
-from stimage.figures.charts import collection_bars, collection_pies, f1_bars
+from stimage.figures.charts.bars import f1_bars
+from stimage.figures.charts.collection import collection_bars, collection_pies
 from stimage.figures.colours import LOOKS, OKABE_ITO, label_looks, legend_of
 from stimage.figures.maps import gene_maps, label_maps, prediction_maps
 from stimage.figures.projection import projection_figure
@@ -40,7 +41,9 @@ def legend(figure) -> list[str]:
 
 def drawn(folder, *names) -> None:
     """Say that these figures are there, as PNG and PDF, and are not blank."""
-    assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
+    assert {path.name for path in folder.iterdir() if path.suffix != ".csv"} == {
+        f"{name}.{kind}" for name in names for kind in ("png", "pdf")
+    }
     for name in names:
         assert np.asarray(Image.open(folder / f"{name}.png").convert("L")).std() > 5
         assert sum(map(str.isalpha, words_of(folder / f"{name}.pdf"))) > 5  # text is text
@@ -138,29 +141,29 @@ def test_measured_and_predicted_have_one_scale():
 
 
 def test_labels_have_each_a_look_of_its_own():
-    labels = [f"L{k}" for k in range(20) for _ in range(20 - k)] + [None, ""]
+    labels = [f"L{k}" for k in range(24) for _ in range(24 - k)] + [None, ""]
     looks = label_looks(labels)
-    assert len(set(looks.values())) == 16 == len({look.colour for look in looks.values()})
-    assert [*looks] == [f"L{k}" for k in range(16)]  # by name, 10 after 9
+    assert len(set(looks.values())) == 20 == len({look.colour for look in looks.values()})
+    assert [*looks] == [f"L{k}" for k in range(20)]  # by name, 10 after 9
     entries = legend_of(labels, looks)
-    assert [name for name, _ in entries[16:]] == ["4 rarer labels", "no label"]
-    assert len({look for _, look in entries}) == 18
+    assert [name for name, _ in entries[20:]] == ["4 rarer labels", "no label"]
+    assert len({look for _, look in entries}) == 22
     assert {look.colour for look in [*label_looks(labels, 8).values()]} == set(OKABE_ITO)
     assert [*label_looks(["b", "c", "b", "A", ""])] == ["A", "b", "c"]
 
 
 def test_legends_are_in_order_and_spots_look_as_they_say():
-    labels = [f"cluster {k % 18}" if k % 19 else None for k in range(340)]
+    labels = [f"cluster {k % 22}" if k % 23 else None for k in range(504)]
     maps, plane = (
-        label_maps("", shapes(340), {"a": labels}),
-        projection_figure({"m": shapes(340).xy}, {"m": labels}, "PCA"),
+        label_maps("", shapes(504), {"a": labels}),
+        projection_figure({"m": shapes(504).xy}, {"m": labels}, "PCA"),
     )
     for figure in (maps, plane):
-        assert legend(figure) == [*(f"cluster {k}" for k in range(16)), "2 rarer labels", "no label"]
+        assert legend(figure) == [*(f"cluster {k}" for k in range(20)), "2 rarer labels", "no label"]
     spots, marks = maps.axes[0].collections[:2]
-    of_label = {label: {to_hex(spots.get_facecolor()[k]) for k in range(340) if labels[k] == label} for label in labels}
-    assert all(len(some) == 1 for some in of_label.values()) and len(set(map(min, of_label.values()))) == 18
-    assert len(marks.get_offsets()) == sum(labels.count(f"cluster {k}") for k in range(8, 16))
+    of_label = {label: {to_hex(spots.get_facecolor()[k]) for k in range(504) if labels[k] == label} for label in labels}
+    assert all(len(some) == 1 for some in of_label.values()) and len(set(map(min, of_label.values()))) == 22
+    assert len(marks.get_offsets()) == sum(labels.count(f"cluster {k}") for k in range(8, 20))
 
 
 def seen_by(colour: str, eye: np.ndarray) -> np.ndarray:

@@ -90,7 +90,7 @@ def with_footer(image: Image.Image, step: float, um_per_px: float | None, legend
     pixels = round(length / step)
     start = GAP + max(pixels, _width(text)) + 3 * GAP  # where the legend begins
     entries = legend if not isinstance(legend, Bar | str) else []
-    rows = _rows([shortened(name, 40) for name, _ in entries], start, image.width)
+    rows = _rows(entries, start, image.width)
     whole = Image.new("RGB", (image.width, image.height + 2 * GAP + max(2, len(rows)) * LINE), "white")
     whole.paste(image)
     pen, top = ImageDraw.Draw(whole), image.height + GAP
@@ -100,23 +100,22 @@ def with_footer(image: Image.Image, step: float, um_per_px: float | None, legend
         _bar(whole, pen, start, top, legend)
     elif isinstance(legend, str):
         pen.text((start, top), legend, "black", _font())
-    looks = {shortened(name, 40): look for name, look in entries}
     for row, line in enumerate(rows):
-        for x, name in line:
-            _mark(pen, x, top + row * LINE, looks[name])
+        for x, name, look in line:
+            _mark(pen, x, top + row * LINE, look)
             pen.text((x + TEXT + 8, top + row * LINE - 2), name, "black", _font())
     return whole
 
 
-def _rows(names: Sequence[str], start: int, end: int) -> list[list[tuple[int, str]]]:
-    """Return the lines of a legend: names, each with where it begins."""
+def _rows(entries: Sequence[tuple[str, Look]], start: int, end: int) -> list[list[tuple[int, str, Look]]]:
+    """Return the lines of a legend: names and looks, each with where it begins."""
     rows, x = [[]], start
-    for name in names:
+    for name, look in ((shortened(name, 40), look) for name, look in entries):
         wide = TEXT + 8 + _width(name) + 2 * GAP
         if rows[-1] and x + wide > end:
             rows.append([])
             x = start
-        rows[-1].append((x, name))
+        rows[-1].append((x, name, look))
         x += wide
     return rows
 

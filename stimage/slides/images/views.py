@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stimage.figures.shapes import SpotShapes, View
+from stimage.figures.shapes import SlideImage, SpotShapes, View
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 from stimage.slides.images.reader import ImageInfo, read_patches
@@ -13,6 +13,7 @@ from stimage.slides.scale.scale import Scale
 from stimage.slides.spots import Spots
 
 IMAGE_PX = 2000  # of an image's longer side, as Space Ranger's "hires" image
+WHOLE_PX = 400  # of the longer side of all of the image, beside its part
 MARGIN = 0.05  # of the longer side, around the spots
 
 
@@ -70,3 +71,9 @@ def read_views(path: str, parts: Sequence[Part], max_pixels: int) -> list[View]:
         found[k][done[k]] = strip.reshape(step, -1, step, 3).mean((0, 2))
         done[k] += 1
     return [View(view, part.left, part.top, part.step) for part, view in zip(parts, found)]
+
+
+def slide_image(spots: Spots, shapes: SpotShapes, least: int) -> SlideImage:
+    """Read a slide's image where its spots are, as `around`, and all of it, small, in one pass."""
+    parts = [around(shapes, spots.image_info, least), whole(spots.image_info, WHOLE_PX)]
+    return SlideImage(*read_views(spots.image_path, parts, spots.max_pixels))

@@ -1,0 +1,1 @@
+"""Charts of results and of the collection: bars, boxes, pies, and several models on one sheet."""

@@ -1,0 +1,172 @@
+"""Pictures as files: scale bars measured in pixels, insets, odd labels, odd values, and names that are too long."""
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from stimage.core.errors import DataError
+from stimage.figures.charts.annotated import annotated_slides
+from stimage.figures.charts.bars import f1_bars
+from stimage.figures.colours import FAINT, OKABE_ITO, label_looks, legend_of, look_of
+from stimage.figures.maps import gene_maps, label_maps, prediction_maps
+from stimage.figures.pixels.check_picture import check_picture, with_footer
+from stimage.figures.shapes import LabelledSlide, SlideImage, SpotShapes, View
+from stimage.figures.style import save, shortened
+from tests.figures import inside, words_of
+from tests.roots import write_csv, write_slide
+from tests.test_scripts import run
+
+UM = 0.7
+
+
+def lattice(side=8, pitch=40.0):
+    x, y = np.meshgrid(np.arange(1, side + 1) * pitch, np.arange(1, side + 1) * pitch)
+    return SpotShapes(np.stack([x.ravel(), y.ravel()], 1), np.full(side * side, 10.0), um_per_px=UM)
+
+
+def image_of(shapes, wide=400, high=380, whole=True):
+    pixels = np.full((high, wide, 3), 235, np.uint8)
+    left = np.full((high // 4, wide, 3), 235, np.uint8)
+    return SlideImage(View(pixels, 0, 0, 1.0), View(left, 0, 0, 4.0) if whole else None)
+
+
+def where(picture, colour) -> np.ndarray:
+    """Return the middle (x, y) of the pixels that have a colour."""
+    down, across = np.nonzero((np.abs(picture.astype(int) - [*bytes.fromhex(colour[1:])]) < 25).all(-1))
+    assert len(down) > 20
+    return np.array([(across.min() + across.max()) / 2, (down.min() + down.max()) / 2])
+
+
+def bar_of(picture) -> int:
+    """Return the length of the longest horizontal line of black pixels that is thicker than one row, in pixels."""
+    black, longest = (picture < 60).all(-1), 0
+    for row in black[:-2] & black[1:-1]:
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], row.view(np.int8), [0]])))
+        longest = max(longest, int((edges[1::2] - edges[::2]).max(initial=0)))
+    return longest
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A slide of 144 spots, 20 pixels apart, of which the second row's ends have labels of their own."""
+    root, side = tmp_path / "root", 12
+    write_slide(root, "Slide_A", "ST", side=side)
+    Image.new("RGB", (270, 260), (235, 230, 240)).save(root / "ST/image/Slide_A.png")
+    rows = [[f"Slide_A_{i}x{j}", "c" if (i, j) not in ((1, 0), (1, 11)) else "ab"[j > 0]]
+            for i in range(side) for j in range(side)]  # fmt: skip
+    write_csv(root / "annotation/Slide_A_anno.csv", [["", "V2"], *rows])
+    meta = root / "meta/meta_all_gene.csv"
+    head, row = meta.read_text().splitlines()
+    meta.write_text(f"{head},um_per_px\n{row},{UM}\n")
+    return root
+
+
+@pytest.mark.parametrize("more", [(), ("--image",)])
+def test_a_scale_bar_measured_in_the_picture(root, tmp_path, more):
+    done = run(
+        "evaluation/figures.py", "labels", "--root", root, "--slide", "Slide_A", *more, "--out", tmp_path / "out"
+    )
+    assert done.returncode == 0, done.stderr
+    picture = np.asarray(Image.open(tmp_path / "out/labels_Slide_A.png").convert("RGB"))
+    legend = int(picture.shape[1] * 0.88)
+    a, b = (where(picture[:, :legend], colour) for colour in OKABE_ITO[:2])
+    px_per_um = (b - a)[0] / (11 * 20 * UM)
+    said = [line for line in words_of(tmp_path / "out/labels_Slide_A.pdf").splitlines() if line.endswith("m")]
+    (um,) = (float(line.split()[0]) for line in said if line[0].isdigit())
+    assert bar_of(picture) == pytest.approx(um * px_per_um, rel=0.01)
+    assert abs((b - a)[1]) < 2
+
+
+def test_the_bar_of_a_check_picture(tmp_path):
+    shapes = lattice(20, 400.0)
+    view = View(np.full((840, 840, 3), 235, np.uint8), 0, 0, 10.0)
+    looks = {"x": label_looks(["x"])["x"], "y": label_looks(["x", "y"])["y"]}
+    labels = ["x" if k == 0 else "y" if k == 19 else None for k in range(400)]
+    colours = [look_of(label, looks) for label in labels]
+    check_picture(tmp_path / "a.jpg", tmp_path / "b.jpg", view, shapes, colours, "all")
+    picture = np.asarray(Image.open(tmp_path / "a.jpg"))
+    step = 8400 / picture.shape[1]
+    assert bar_of(picture[picture.shape[1] :]) == pytest.approx(1000 / UM / step, rel=0.01)  # 1 mm of 5.9
+
+
+@pytest.mark.parametrize(("labels", "names"), [
+    ([f"L{k % 25}" for k in range(64)], [*(f"L{k}" for k in range(20)), "5 rarer labels"]),
+    (["alone"] * 64, ["alone"]),
+    ([None] * 64, ["no label"]),
+    (["b", "a 10", "a 9", None] * 16, ["a 9", "a 10", "b", "no label"]),
+])  # fmt: skip
+@pytest.mark.parametrize("on_image", [False, True])
+def test_labels_of_any_number(tmp_path, labels, names, on_image):
+    shapes = lattice()
+    figure = label_maps("S", shapes, {"a": labels}, image_of(shapes) if on_image else None)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == names
+    assert inside(figure)
+    save(figure, tmp_path / "f")
+    assert {*names} <= {*words_of(tmp_path / "f.pdf").splitlines()}
+    sheet = annotated_slides([(LabelledSlide("S", image_of(shapes), shapes, labels), "n = 1")] * 4)
+    assert inside(sheet) and len(sheet.subfigs) == 6
+
+
+def test_spots_without_a_value_are_pale_and_counted():
+    shapes, values = lattice(), np.arange(64.0)
+    values[[3, 5]] = np.nan
+    figure = gene_maps("S", shapes, {"ERBB2": values, "CD3E": np.arange(64.0)}, "log1p")
+    first, second = figure.axes[:2]
+    assert (first.get_title(), second.get_title()) == ("ERBB2, 2 spots without a value", "CD3E")
+    colours = [*map(to_hex, first.collections[0].get_facecolor())]
+    assert {k for k, colour in enumerate(colours) if colour == FAINT.lower()} == {3, 5}
+    assert figure.axes[2].get_ylim()[1] > 60
+    both = prediction_maps("S", shapes, ["A"], values[:, None], values[:, None] / 2, np.array([np.nan]), "log1p")
+    assert to_hex(both.axes[0].collections[0].get_facecolor()[3]) == FAINT.lower()
+    with pytest.raises(DataError, match="no spot has a value"):
+        gene_maps("S", shapes, {"ERBB2": np.full(64, np.nan)}, "log1p")
+
+
+def test_a_score_that_is_not_known_is_no_bar_of_zero():
+    def card(mean):
+        pooled = {
+            "embedding": {"macro_f1": {"mean": mean, "std": None}},
+            "majority": {"macro_f1": {"mean": 0.1, "std": 0.0}},
+        }
+        return {"protocol": {"name": "linear_probe", "config": {}}, "overall": {"pooled": pooled}}
+
+    axes = f1_bars({"known": card(0.6), "unknown": card(None)}).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["not known"]
+    heights = [bar.get_height() for bar in axes.patches]
+    assert heights[0] == 0.6 and np.isnan(heights[1])
+
+
+def test_names_that_differ_at_their_end_stay_apart():
+    names = [f"invasive carcinoma of no special type, grade {k} of the Nottingham scale, region {k}" for k in (1, 2, 3)]
+    assert len({shortened(name) for name in names}) == 3 and max(len(shortened(name)) for name in names) == 34
+    shapes, labels = lattice(), [names[k % 3] for k in range(64)]
+    figure = label_maps(names[0][:40], shapes, {"annotation": labels})
+    said = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert inside(figure) and [line[-8:] for line in said] == ["region 1", "region 2", "region 3"]
+
+
+def test_each_name_below_a_picture_has_its_own_colour():
+    names = [f"{'a' * 30} {k} {'b' * 30}" for k in range(3)]  # alike where they are cut
+    looks = label_looks(names)
+    footer = np.asarray(with_footer(Image.new("RGB", (1400, 100), "white"), 1.0, 0.5, legend_of(names, looks)))[100:]
+    for look in looks.values():
+        assert (footer == [*bytes.fromhex(look.colour[1:])]).all(-1).sum() > 50
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_part_of_an_image_is_shown_beside_the_whole(whole):
+    shapes = lattice()
+    image = SlideImage(View(np.full((400, 400, 3), 200, np.uint8), 0, 0, 1.0),
+                       View(np.full((100, 200, 3), 90, np.uint8), 0, 0, 4.0 if whole else 2.1))  # fmt: skip
+    figure = label_maps("S", shapes, {"a": ["x"] * 64}, image)
+    insets = figure.axes[0].child_axes
+    assert len(insets) == whole
+    FigureCanvasAgg(figure).draw()
+    for inset in insets:
+        (frame,) = inset.patches
+        assert frame.get_bbox().bounds == (0, 0, 400, 400) and inset.get_xlim() == (0, 800)
+        box, outer = inset.get_window_extent(), figure.axes[0].get_window_extent()
+        assert box.y0 >= 0 and box.y1 < outer.y0 and box.x1 == pytest.approx(outer.x1, abs=1)
+        assert box.width == pytest.approx(0.8 * figure.dpi, rel=0.02)
