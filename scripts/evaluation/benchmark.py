@@ -44,8 +44,11 @@ def main() -> None:
         for form in evaluation.TABLE_FORMATS:
             write_text(args.out / f"{name}{SUFFIX[form]}", evaluation.format_table(table, form))
         print(evaluation.format_table(table, "markdown"))
+    shown = jobs.as_units(found) if is_hest else found
+    page = jobs.write_page(shown, names, args.out, f"{'HEST-Benchmark' if is_hest else 'tasks'} on {args.root}")
     evaluation.seal_all(args.out)
     print(f"tables: {', '.join(f'{args.out}/{name}.md' for name in tables)}; .tex and .csv beside them")
+    print(f"page: {page}")
 
 
 def open_hest(args: argparse.Namespace) -> Any:

@@ -2,6 +2,8 @@ from .anndata_slides import add_slide as add_slide
 from .anndata_slides import read_slide as read_slide
 from .benchmarks.hest import benchmark as benchmark
 from .benchmarks.hest import open_hest as open_hest
+from .benchmarks.page.writing import as_units as as_units
+from .benchmarks.page.writing import write_page as write_page
 from .benchmarks.planning import plan_words as plan_words
 from .benchmarks.rooted import benchmark_root as benchmark_root
 from .benchmarks.rooted import show_tasks as show_tasks

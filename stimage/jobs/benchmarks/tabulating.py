@@ -66,15 +66,18 @@ def over_units(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str]]:
     Then the same over all tasks: of the units of which each encoder has a figure, so that all means are of the same
     ones. Units that share slides are one group. Figures of several kinds go into that mean as they are.
     """
-    lines = [[task, name, f"{values.mean():.3f}", str(len(values)), told(mean_interval(values, groups))]
-             for task, table, groups in _tables(found, encoders) for name, values in table.items()]  # fmt: skip
+    lines = []
+    for task, table, groups in tables_of(found, encoders):
+        for name in map(str, table):
+            values = table[name].to_numpy(float)
+            lines.append([task, name, f"{values.mean():.3f}", str(len(values)), told(mean_interval(values, groups))])
     return [["task", "encoder", "mean", "units", "95 % interval over units"], *lines]
 
 
 def apart_over_units(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str]]:
     """Return a line a task, and of all tasks, and a later encoder: how much it is above the first, over units."""
     lines = []
-    for task, table, groups in _tables(found, encoders):
+    for task, table, groups in tables_of(found, encoders):
         first, *others = [name for name in encoders if name in table]
         for name in others:
             apart = mean_interval((table[name] - table[first]).to_numpy(), groups)
@@ -82,7 +85,7 @@ def apart_over_units(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[
     return [["task", "encoder", "above", "difference", "95 % interval over units"], *lines]
 
 
-def _tables(found: pd.DataFrame, encoders: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
+def tables_of(found: pd.DataFrame, encoders: Sequence[str]) -> Iterator[tuple[str, pd.DataFrame, np.ndarray]]:
     """Yield each task, and then all of them: a column an encoder or baseline, a row a unit; and the units' groups."""
     tasks = list(dict.fromkeys(found.task))
     for name, some in [*((task, [task]) for task in tasks), *([(ALL, tasks)] if len(tasks) > 1 else [])]:
