@@ -4,17 +4,20 @@ import gc
 import json
 from array import array
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from stimage.cells.reading.lifted import Irregular, Lifted, lift
 from stimage.cells.reading.outlines import Found, Outlines
 from stimage.core.errors import DataError, one_line, unreadable
 
 CELLS = ("cell", "detection")  # QuPath's objects of which each is a cell, of whatever parts
 OUTLINED = {"Polygon": 1, "MultiPolygon": 0, "Point": 1, "MultiPoint": 0}  # 1 where coordinates are one cell's
+DEPTHS = {"Point": 1, "MultiPoint": 2, "Polygon": 3, "MultiPolygon": 4}  # of their lists
+MARK = b"\xef\xbb\xbf"  # of UTF-8
 WANTED = (
     "cells.geojson, cell_detection.geojson or cell_detection.json of CellViT, JSON of HoVer-Net, or GeoJSON of "
     "QuPath or Space Ranger"
@@ -26,7 +29,7 @@ class JsonCells:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.outlines, self.xy = Outlines(), array("d")
+        self.outlines, self.xy = Outlines(), array("d")  # or an array of NumPy's
         self.classes: list[str | None] = []
         self.ids: list[str] = []
         self.features, self.regions, self.kinds = 0, 0, set[str]()
@@ -69,10 +72,14 @@ class JsonCells:
             for one in each:
                 self.outlines.add(one if kind == "MultiPolygon" and each[0] is places else [one])
         self.classes += [_class_name(properties.get("classification"))] * len(each)
+        self._named(kind, properties, name, len(each))
+
+    def _named(self, kind: str, properties: Mapping, name: Any, cells: int) -> None:
+        """Note what a feature's cells are called, and what it is."""
         self.kinds.add("GeoJSON of centres" if kind.endswith("Point") else "GeoJSON")
         if "cell_id" in properties:
             self.ids.append(f"cellid_{int(properties['cell_id']):09d}-1")  # as Space Ranger's matrix calls them
-        elif name is not None and len(each) == 1:
+        elif name is not None and cells == 1:
             self.ids.append(str(name))
 
     def _cell(self, one: Mapping) -> None:
@@ -93,7 +100,7 @@ class JsonCells:
         names, kind = _type_map(top), next(iter(self.kinds), "JSON of CellViT" if _has(top, "cells") else
                                            "JSON of HoVer-Net")  # fmt: skip
         classes = [names.get(one, one) if one else None for one in self.classes]
-        xy = np.asarray(self.xy).reshape(-1, 2) if self.xy else None
+        xy = np.asarray(self.xy).reshape(-1, 2) if len(self.xy) else None
         ids = self.ids if len(self.ids) == n else None
         return Found(kind, self.outlines if drawn else None, xy, classes if any(classes) else None, ids)
 
@@ -105,6 +112,49 @@ class JsonCells:
         return DataError(f"{self.path}: is none of {WANTED}")
 
 
+class LiftedCells(JsonCells):
+    """Cells of a file whose places are lifted out: numbers of lists stand in the lists' places."""
+
+    def __init__(self, path: Path, lists: Mapping[str, Lifted]) -> None:
+        super().__init__(path)
+        self.lists: Mapping[str, Lifted] = lists
+        self.taken: dict[str, list[int]] = {}
+        self._parts: list[int] = []
+
+    def _feature(self, geometry: Mapping, properties: Mapping, name: Any) -> None:
+        kind, k, lists = geometry["type"], geometry["coordinates"], self.lists["coordinates"]
+        object_type = str(properties.get("objectType", ""))
+        if kind == "Polygon" and object_type == "annotation":
+            self.regions += 1
+            return
+        if DEPTHS.get(kind) != lists.depth or (kind.startswith("Multi") and object_type in CELLS):
+            raise Irregular
+        if not self._parts:
+            self._parts = lists.parts().tolist()
+        self.taken.setdefault("coordinates", []).append(k)
+        n = self._parts[k]
+        self.classes += [_class_name(properties.get("classification"))] * n
+        self._named(kind, properties, name, n)
+
+    def _cell(self, one: Mapping) -> None:
+        for key in ("centroid", "contour"):
+            if key in one:
+                self.taken.setdefault(key, []).append(one[key])
+        kind = one.get("type")
+        self.classes.append(None if kind is None else str(int(kind)))
+
+    def found(self, top: Any) -> Found:
+        own = {key: self.lists[key].take(np.asarray(taken)) for key, taken in self.taken.items()}
+        places = own.get("coordinates")
+        drawn = places if places and places.depth > 2 else own.get("contour")
+        centres = places if places and places.depth <= 2 else own.get("centroid")
+        if (drawn and drawn.depth < 2) or ("centroid" in own and own["centroid"].depth != 1):
+            raise Irregular
+        self.outlines = Outlines.of_lists(drawn) if drawn else self.outlines
+        self.xy = centres.xy.ravel() if centres else self.xy
+        return super().found(top)
+
+
 def read_json(path: Path) -> Found:
     """Read a JSON file of cells.
 
@@ -113,6 +163,15 @@ def read_json(path: Path) -> Found:
     DataError
         If it is empty, cut off, none of the forms that are known, or has no cells; with the place.
     """
+    with suppress(Irregular, DataError, OSError, ValueError, RecursionError):  # what is wrong, the plain reader tells
+        text, lists = lift(path.read_bytes().removeprefix(MARK))
+        lifted = LiftedCells(path, lists)
+        return lifted.found(_parsed(text, lifted.hook))
+    return _read_plainly(path)
+
+
+def _read_plainly(path: Path) -> Found:
+    """Read a file list by list; all that is wrong with it is told with its place."""
     try:
         text = path.read_text(encoding="utf-8-sig")
         cells = JsonCells(path)
@@ -128,7 +187,7 @@ def read_json(path: Path) -> Found:
         raise unreadable(path, error, f"is no JSON ({one_line(error)})") from None
 
 
-def _parsed(text: str, hook: Callable[[dict], Any]) -> Any:
+def _parsed(text: str | bytes, hook: Callable[[dict], Any]) -> Any:
     """Parse JSON; of millions of new lists, the collector of garbage would look through all again and again."""
     waits = gc.isenabled()
     gc.disable()

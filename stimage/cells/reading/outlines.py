@@ -4,9 +4,11 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Any
 
 import numpy as np
 
+from stimage.cells.reading.lifted import Lifted
 from stimage.core.extras import needs
 
 AT_ONCE = 20_000  # cells whose polygons are held
@@ -20,11 +22,20 @@ class Outlines:
     ``cell_of_polygon`` whose each is, counted from 0. Of a polygon's rings, the first is the outline, others are holes.
     """
 
-    points: array = field(default_factory=lambda: array("d"))
-    ring_sizes: array = field(default_factory=lambda: array("q"))
-    polygon_of_ring: array = field(default_factory=lambda: array("q"))
-    cell_of_polygon: array = field(default_factory=lambda: array("q"))
+    points: Any = field(default_factory=lambda: array("d"))  # arrays of Python's or NumPy's
+    ring_sizes: Any = field(default_factory=lambda: array("q"))
+    polygon_of_ring: Any = field(default_factory=lambda: array("q"))
+    cell_of_polygon: Any = field(default_factory=lambda: array("q"))
     cells: int = 0
+
+    @classmethod
+    def of_lists(cls, lists: Lifted) -> "Outlines":
+        """Return a cell a ring of lists that are 2 deep, and a cell a polygon of deeper ones."""
+        rings = np.flatnonzero(lists.after >= 2)
+        ends = lists.after[rings] >= min(lists.depth, 3)
+        n = int(ends.sum())
+        sizes, of = np.diff(rings, prepend=-1), np.cumsum(ends) - ends
+        return cls(lists.xy.ravel(), sizes, of, np.arange(n), n)
 
     def add(self, polygons: Iterable[Sequence]) -> None:
         """Add a cell of some polygons, each a list of rings, each a list of [x, y].
@@ -51,7 +62,7 @@ class Outlines:
         cell = np.asarray(self.cell_of_polygon, int)[np.asarray(self.polygon_of_ring, int)]
         found = dict.fromkeys(np.setdiff1d(np.arange(self.cells), cell).tolist(), "has no outline")
         found |= dict.fromkeys(cell[_distinct(points, ring, len(sizes)) < 3].tolist(), "has less than 3 points")
-        lost = np.unique(ring[~np.isfinite(points).all(1)])
+        lost = np.unique(ring[~(np.isfinite(points[:, 0]) & np.isfinite(points[:, 1]))])
         return found | dict.fromkeys(cell[lost].tolist(), "has a point that is no number")
 
     @property
@@ -89,13 +100,17 @@ def _distinct(points: np.ndarray, ring: np.ndarray, rings: int) -> np.ndarray:
     first = np.searchsorted(ring, np.arange(rings)).clip(max=max(len(points) - 1, 0))
     if not len(points):
         return np.zeros(rings, int)
-    other = (points != points[first][ring]).any(1)
+    other = _differ(points, points[first][ring])
     second = np.full(rings, -1)
     at = np.flatnonzero(other)
     second[ring[at][::-1]] = at[::-1]
-    third = other & (second[ring] >= 0) & (points != points[second[ring]]).any(1)
+    third = other & (second[ring] >= 0) & _differ(points, points[second[ring]])
     some = np.bincount(ring, minlength=rings) > 0
     return some.astype(int) + (second >= 0) + (np.bincount(ring[third], minlength=rings) > 0)
+
+
+def _differ(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return (some[:, 0] != others[:, 0]) | (some[:, 1] != others[:, 1])  # any(1) takes ten times as long
 
 
 def _joined(each: np.ndarray, cell: np.ndarray, cells: int) -> np.ndarray:

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from stimage.cells.reading.json_files import WANTED, read_json
+from stimage.cells.reading.json_files import MARK, WANTED, read_json
 from stimage.cells.reading.label_images import NUMPY, TIFF, read_labels
 from stimage.cells.reading.outlines import Found
 from stimage.core.errors import DataError
 from stimage.core.storage import check_readable
-
-MARK = b"\xef\xbb\xbf"  # of UTF-8
 
 
 def read_file(path: Path) -> Found:

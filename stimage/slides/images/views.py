@@ -68,7 +68,8 @@ def read_views(path: str, parts: Sequence[Part], max_pixels: int) -> list[View]:
     done = [0 for _ in parts]
     for k, strip in zip(of[order].tolist(), read_patches(path, rows[order], max_pixels)):
         step = parts[k].step
-        found[k][done[k]] = strip.reshape(step, -1, step, 3).mean((0, 2))
+        below = strip.sum(0, dtype=np.uint32)  # row by row, which is several times as fast as squares at once
+        found[k][done[k]] = below.reshape(-1, step, 3).sum(1, dtype=np.uint64) / step**2
         done[k] += 1
     return [View(view, part.left, part.top, part.step) for part, view in zip(parts, found)]
 
