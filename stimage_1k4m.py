@@ -174,7 +174,7 @@ def load(
     streaming
         Read spots as they are asked for, or prepare all in datasets' cache first.
     num_proc, keep_in_memory
-        Of preparing: so many processes, and whether to read what is prepared into memory.
+        For preparing: so many processes, and whether to read the prepared spots into memory.
     cache_dir, token, storage_options
         datasets' cache; what the root's server is given.
     **options

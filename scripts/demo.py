@@ -73,7 +73,7 @@ def load_libraries() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("root", nargs="?", help="a folder laid out as the data set (default: a sample, made in OUT)")
-    parser.add_argument("--slides", nargs="+", metavar="SLIDE", help="of ROOT; without it, a few are taken")
+    parser.add_argument("--slides", nargs="+", metavar="SLIDE", help="slides of ROOT; without it, a few are taken")
     parser.add_argument("--override", nargs="+", default=[], metavar="NAME=VALUE", help="a setting of the fine-tuning")
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder for what is made (%(default)s)")
     args = parser.parse_args()

@@ -1,13 +1,16 @@
-"""The language of documents: sentences that are read once. What a program can tell of that is tested here.
+"""The language of documents and of public docstrings: sentences that are read once, as far as a program can tell.
 
 Tables, code and headings are left out. A sentence ends by a full stop, a question mark, or the end of its paragraph or
 item.
 """
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+import stimage
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*.md"))
@@ -50,7 +53,7 @@ def faults(text: str) -> list[str]:
             found += [f"{words}: {sentence}" for words, pattern in FORBIDDEN.items() if pattern.search(sentence)]
             if len(re.findall(r"[\w'’-]+", sentence)) > MOST_WORDS:
                 found.append(f"more than {MOST_WORDS} words: {sentence}")
-            if any(len(RELATIVE.findall(part)) > 3 for part in re.split(r"[:;]", sentence)):
+            if any(len(RELATIVE.findall(part)) > 4 for part in re.split(r"[:;]", sentence)):
                 found.append(f"a chain of 'which' and 'that': {sentence}")
     return found
 
@@ -58,3 +61,17 @@ def faults(text: str) -> list[str]:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_sentences_are_read_once(document):
     assert not faults((PROJECT / document).read_text(encoding="utf-8"))
+
+
+def described(docstring: str) -> str:
+    """Return a docstring's text without its examples, heads of sections and names of parameters."""
+    text = re.split(r"^Examples\n-+\n", inspect.cleandoc(docstring), flags=re.M)[0].replace("``", "`")
+    text = re.sub(r"^\w+\n-{3,}$", "", text, flags=re.M)
+    text = re.sub(r"^\S.*\n(?=    \S)", "\n", text, flags=re.M)  # a parameter's name, above what is said of it
+    return re.sub(r"^    ", "", text, flags=re.M)
+
+
+@pytest.mark.parametrize("name", [name for name in stimage.__all__ if inspect.isroutine(getattr(stimage, name))])
+def test_docstrings_say_what_they_are_about(name):
+    found = faults(described(getattr(stimage, name).__doc__))
+    assert not [fault for fault in found if fault.startswith(("says 'of which'", "begins with 'Of'"))]

@@ -50,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--slide", required=True, help="its name, which begins its spots' ids")
     parser.add_argument("--image", type=Path, help="the full-resolution image, or the name of one in the store; "
                         "without it, the one of the source that shows most")  # fmt: skip
-    parser.add_argument("--positions", type=Path, help="of legacy ST: the spot detector's table, or the alignment "
+    parser.add_argument("--positions", type=Path, help="for legacy ST: the spot detector's table, or the alignment "
                         "matrix, if none of this sample lies beside the counts")  # fmt: skip
     parser.add_argument("--spot-diameter", type=above_0,
                         help="pixels of the full-resolution image, if the source does not say it")  # fmt: skip
@@ -65,14 +65,14 @@ def parse_arguments() -> argparse.Namespace:
         parser.add_argument(f"--{name}", default="", help="for the meta file")
     parser.add_argument("--involve-cancer", choices=("True", "False"), help="for the meta file")
     parser.add_argument(
-        "--layer", help="of a .h5ad or a store: the layer of raw counts, if X has others; raw is its .raw"
+        "--layer", help="for a .h5ad or a store: the layer of raw counts, if X has others; raw is its .raw"
     )
-    parser.add_argument("--library", help="of a .h5ad or a store of several slides, or of several bins: the "
+    parser.add_argument("--library", help="for a .h5ad or a store of several slides, or of several bins: the "
                         "one to take")  # fmt: skip
-    parser.add_argument("--genome", help="of counts of several genomes: the one to keep, as the source calls it")
+    parser.add_argument("--genome", help="for counts of several genomes: the one to keep, as the source calls it")
     add_labels(parser)
     parser.add_argument(
-        "--rebin", type=int, metavar="µM", help="of Visium HD: add bins to larger ones of so many µm, as 8"
+        "--rebin", type=int, metavar="µM", help="for Visium HD: add bins to larger ones of so many µm, as 8"
     )
     parser.add_argument(
         "--trust-coordinates", action="store_true", help="do not ask whether the spots lie on the image's tissue"
@@ -87,19 +87,19 @@ def parse_arguments() -> argparse.Namespace:
 
 def add_lattice(parser: argparse.ArgumentParser) -> None:
     """Add what may be said of the spots that are laid on an image alone."""
-    parser.add_argument("--pitch-um", type=above_0, help="of an image alone: µm from a spot to the next (100; ST 200; "
+    parser.add_argument("--pitch-um", type=above_0, help="for an image alone: µm from a spot to the next (100; ST 200; "
                         "VisiumHD 8)")  # fmt: skip
-    parser.add_argument("--spot-um", type=above_0, help="of an image alone: µm across a spot (55 of 100; ST 100 of "
+    parser.add_argument("--spot-um", type=above_0, help="for an image alone: µm across a spot (55 of 100; ST 100 of "
                         "200)")  # fmt: skip
     parser.add_argument("--whole-image", action="store_true",
-                        help="of an image alone: lay spots on all of it, not on its tissue alone")  # fmt: skip
+                        help="for an image alone: lay spots on all of it, not on its tissue alone")  # fmt: skip
 
 
 def add_labels(parser: argparse.ArgumentParser) -> None:
     """Add where labels are, and which of a table's."""
     parser.add_argument("--labels", help="a column of obs, or a table: barcode, label (as Loupe exports); "
                         "without it, an annotation that is there is kept")  # fmt: skip
-    parser.add_argument("--label-column", help="of the table of labels, if it has several columns of them")
+    parser.add_argument("--label-column", help="column of labels in their table, if it has several")
     parser.add_argument("--label-run", metavar="N", help="the number behind this slide's barcodes in the table "
                         "of labels of an aggregated run: 2 of ACGT-2")  # fmt: skip
 

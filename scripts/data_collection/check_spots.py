@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
     add_filters(parser)
     add_scale(parser)
     parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help="folder to write (%(default)s)")
-    parser.add_argument("--colour", default="counts", help="of the spots: counts, annotation, or a gene (%(default)s)")
+    parser.add_argument("--colour", default="counts", help="spots' colour: counts, annotation, or a gene (%(default)s)")
     parser.add_argument("--zoom", type=int, default=ZOOM, metavar="PX", help="longer side of the image that the "
                         "page can zoom into; twice as many take 4 times the disk; 0: none (%(default)s)")  # fmt: skip
     parser.add_argument("--genes", nargs="+", metavar="GENE", help="to be shown on that image; without it, the three "

@@ -64,7 +64,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--jpeg-quality", type=int, choices=range(1, 101), default=95, metavar="1-100", help="%(default)s"
     )
-    parser.add_argument("--spots-per-shard", type=positive, default=20_000, help="of larger slides (%(default)s)")
+    parser.add_argument("--spots-per-shard", type=positive, default=20_000, help="of a large slide (%(default)s)")
     parser.add_argument(
         "--cells", action="store_true", help="with the number of cells of each class, and their density"
     )
@@ -79,8 +79,8 @@ def parse_arguments() -> argparse.Namespace:
     how.add_argument("--share", help=argparse.SUPPRESS)
     hub = parser.add_argument_group("Hub")
     hub.add_argument("--push-to-hub", metavar="REPO", help="upload it as this data set, private if it is new")
-    hub.add_argument("--public", action="store_true", help="of a data set that all may see")
-    hub.add_argument("--license", help="of the data, for the card")
+    hub.add_argument("--public", action="store_true", help="make a data set that all may see")
+    hub.add_argument("--license", help="licence of the data, for the card")
     return parser.parse_args()
 
 

@@ -31,9 +31,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
     parser.add_argument("--strategy", choices=STRATEGIES, default="hvg", help="how genes are chosen (%(default)s)")
     parser.add_argument("--n", type=positive, help="how many genes (128; overlap-hvg 100)")
-    parser.add_argument("--stacked", action="store_true", help="of hvg: write the slides' tables one below another as "
+    parser.add_argument("--stacked", action="store_true", help="for hvg: write the slides' tables one below another as "
                         "count_hvg, too, whose columns are ranks; fine-tuning takes it as data.vectors")  # fmt: skip
-    parser.add_argument("--form", choices=FORMS, default="csv", help="of the tables (%(default)s)")
+    parser.add_argument("--form", choices=FORMS, default="csv", help="form of the tables (%(default)s)")
     parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
     add_filters(parser)
     add_naming(parser)

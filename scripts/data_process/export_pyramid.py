@@ -29,7 +29,7 @@ def parse_arguments() -> argparse.Namespace:
     add_scale(parser)
     parser.add_argument("--compression", choices=COMPRESSIONS, default="jpeg",
                         help="all but jpeg keep pixels exactly (%(default)s)")  # fmt: skip
-    parser.add_argument("--quality", type=positive, default=90, help="of jpeg, 1 to 100 (%(default)s)")
+    parser.add_argument("--quality", type=positive, default=90, help="quality of jpeg, 1 to 100 (%(default)s)")
     parser.add_argument("--ome", action="store_true", help="describe the image by OME-XML, with the smaller levels as "
                         "sub-pages, as Bio-Formats reads it: SLIDE.ome.tif")  # fmt: skip
     add_image_limit(parser)

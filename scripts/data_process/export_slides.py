@@ -79,8 +79,8 @@ def add_hest(parser: argparse.ArgumentParser) -> None:
     """Add the options of HEST's layout alone."""
     group = parser.add_argument_group("of --to hest")
     group.add_argument("--compression", choices=COMPRESSIONS, default="jpeg",
-                       help="of the image; all but jpeg keep its pixels exactly (%(default)s)")  # fmt: skip
-    group.add_argument("--quality", type=positive, default=90, help="of jpeg, 1 to 100 (%(default)s)")
+                       help="compression of the image; all but jpeg keep its pixels exactly (%(default)s)")  # fmt: skip
+    group.add_argument("--quality", type=positive, default=90, help="quality of jpeg, 1 to 100 (%(default)s)")
     group.add_argument("--patch-um", type=float, default=HEST_PATCH.um, help="side of a patch in µm (%(default)s)")
     group.add_argument("--patch-px", type=positive, default=HEST_PATCH.px, help="pixels of it (%(default)s)")
     group.add_argument("--upsample", action="store_true", help="take images that are coarser than that, too")

@@ -74,7 +74,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("root", help="a folder laid out as the data set, or a download of MahmoodLab/hest-bench")
     parser.add_argument("--encoders", nargs="+", required=True, help="presets, folders or names of models; or "
                         "embeddings that are there: what embed_spots.py wrote, a .parquet file, or a .csv")  # fmt: skip
-    parser.add_argument("--tasks", nargs="+", help="of a root: names or YAML files; of hest-bench: IDC PRAD …, or all")
+    parser.add_argument("--tasks", nargs="+", help="in a root: names or YAML files; in hest-bench: IDC PRAD …, or all")
     parser.add_argument("--plan", action="store_true", help="print the plan alone, and run nothing")
     parser.add_argument("--no-untrained", dest="untrained", action="store_false",
                         help="leave out the encoders with random weights")  # fmt: skip
@@ -88,7 +88,7 @@ def parse_arguments() -> argparse.Namespace:
                         help="official: a preset's own, and float32 of others (%(default)s)")  # fmt: skip
     parser.add_argument("--trust-remote-code", action="store_true",
                         help="run the code that comes with checkpoints; read it first")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, help="of PCA and trees (%(default)s, as HEST's)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of PCA and trees (%(default)s, as HEST's)")
     add_filters(parser)
     add_reading(parser)
     add_patch(parser)

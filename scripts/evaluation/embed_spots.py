@@ -56,9 +56,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--of", nargs="+", choices=("images", "genes", "text"), default=["images"],
                         help="what of spots is embedded, in the joint space; of several, each into a folder of its "
                         "name (images)")  # fmt: skip
-    parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, for slides that name the "
+    parser.add_argument("--gene-table", metavar="FILE", help="symbols and Ensembl ids, for slides that name the "
                         "model's genes otherwise")  # fmt: skip
-    parser.add_argument("--encoder", help="of a model that was trained on vectors of images: the image encoder that "
+    parser.add_argument("--encoder", help="for a model that was trained on vectors of images: the image encoder that "
                         "made them, if it is not found under the name that the model says; or such vectors of the "
                         "spots, so that no image is read")  # fmt: skip
     add_tower(parser)

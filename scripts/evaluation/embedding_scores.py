@@ -84,7 +84,7 @@ def _spread(values: Sequence) -> dict:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_labelled(parser, "out/embedding_scores")
-    parser.add_argument("--norm", choices=("none", "unit"), default="none", help="of the vectors (%(default)s)")
+    parser.add_argument("--norm", choices=("none", "unit"), default="none", help="norm of the vectors (%(default)s)")
     parser.add_argument(
         "--most", type=positive, default=MAX_SPOTS, help="spots; of more, a sample is scored (%(default)s)"
     )

@@ -229,7 +229,7 @@ def parse_arguments() -> argparse.Namespace:
     source = one.add_mutually_exclusive_group(required=True)
     source.add_argument("--embeddings", type=Path, nargs="+", help="one for each model; they need --root")
     source.add_argument("--points", type=Path, help="the table that was written beside an earlier figure")
-    one.add_argument("--names", nargs="+", help="of the models; otherwise as their embeddings say")
+    one.add_argument("--names", nargs="+", help="names of the models; otherwise as their embeddings say")
     one.add_argument("--method", choices=METHODS, default="t-SNE",
                      help="t-SNE-original is scikit-learn's by default, as the authors' (%(default)s)")  # fmt: skip
     one.add_argument("--spots", type=positive, default=5000, help="at most, drawn at random (%(default)s)")
@@ -238,7 +238,7 @@ def parse_arguments() -> argparse.Namespace:
     for name, draw in (("f1", draw_f1), ("scores", draw_scores)):
         one = kind(name, draw)
         one.add_argument("--results", type=Path, nargs="+", required=True, help="results.json, or folders of one")
-        one.add_argument("--names", nargs="+", help="of the models; otherwise the folders' names")
+        one.add_argument("--names", nargs="+", help="names of the models; otherwise the folders' names")
         if name == "f1":
             one.add_argument("--metric", choices=("macro_f1", "balanced_accuracy", "auroc"), default="macro_f1")
     one = kind("models", draw_models)
@@ -286,7 +286,7 @@ def add_slide_kinds(kind: Callable[..., argparse.ArgumentParser]) -> None:
     one.add_argument("--gene-table", metavar="FILE", help=TABLE)
     one = kind("overview", draw_glance, True)
     one.add_argument("--slide", required=True)
-    one.add_argument("--embeddings", type=Path, required=True, help="of the slide and of those to predict it from")
+    one.add_argument("--embeddings", type=Path, required=True, help="for the slide and those to predict it from")
     one.add_argument("--gene", required=True)
     one.add_argument("--gene-table", metavar="FILE", help=TABLE)
 

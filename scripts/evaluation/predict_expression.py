@@ -55,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--embeddings", type=Path, required=True, help="folder or file of embed_spots, or a CSV")
     parser.add_argument("--root", required=True, help="the root that they were made of: counts and coordinates")
     parser.add_argument("--protocol", choices=PROTOCOLS, default="fixed", help="(%(default)s)")
-    parser.add_argument("--gene", help="of the original protocol (ERBB2)")
+    parser.add_argument("--gene", help="gene of the original protocol (ERBB2)")
     parser.add_argument("--panel", help="file of genes, instead of choosing them (all but original)")
     parser.add_argument("--n", type=positive, default=50, help="genes to choose (%(default)s)")
     parser.add_argument("--split", choices=("slide", "study", "patient"), default="slide",
@@ -65,9 +65,9 @@ def parse_arguments() -> argparse.Namespace:
                         "(fixed, neighbours); without it, each group is held out in turn")  # fmt: skip
     parser.add_argument("--train", metavar="SLIDE", help="with --test, of original: predict these slides from this one")
     parser.add_argument("--k", type=positive, help="neighbours whose mean predicts (50)")
-    parser.add_argument("--keys", type=Path, metavar="EMBEDDINGS", help="of the same spots in the same space, such as "
+    parser.add_argument("--keys", type=Path, metavar="EMBEDDINGS", help="for the same spots in the same space, such as "
                         "of genes: by these are neighbours found; without it, by their own embeddings")  # fmt: skip
-    parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids, as select_genes takes it")
+    parser.add_argument("--gene-table", metavar="FILE", help="symbols and Ensembl ids, as select_genes takes it")
     parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
     parser.add_argument("--maps", type=int, default=3, help="slides to draw (%(default)s)")
     add_seen(parser)

@@ -24,8 +24,8 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", type=Path, help="a folder of results, or of many")
     parser.add_argument("--push-to-hub", metavar="REPO", help="upload it, private if it is new")
-    parser.add_argument("--public", action="store_true", help="of a data set that all may see")
-    parser.add_argument("--license", help="of the results, for the card, such as cc-by-4.0")
+    parser.add_argument("--public", action="store_true", help="make a data set that all may see")
+    parser.add_argument("--license", help="licence of the results, for the card, such as cc-by-4.0")
     return parser.parse_args()
 
 

@@ -38,8 +38,8 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--embeddings", type=Path, required=True,
-                        help="of the one kind (images), or a folder that has both")  # fmt: skip
-    parser.add_argument("--other", type=Path, help="of the other kind (genes), of the same length")
+                        help="embeddings of the one kind (images), or a folder that has both")  # fmt: skip
+    parser.add_argument("--other", type=Path, help="embeddings of the other kind (genes), of the same length")
     parser.add_argument("--root", required=True, help="the root that they were made of")
     parser.add_argument("--k", type=positive, nargs="+", default=[1, 5, 10], help="recalls (1 5 10)")
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",

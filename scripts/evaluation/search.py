@@ -47,9 +47,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("query", nargs="?", help='genes with counts: "ERBB2=5 KRT8=3"')
     parser.add_argument("--image", type=Path, help="search by an image file of a patch")
     parser.add_argument("--spot", metavar="SPOT_ID", help="search by one of the spots")
-    parser.add_argument("--embeddings", type=Path, help="of the spots' images in the joint space, as embed_spots makes "
+    parser.add_argument("--embeddings", type=Path, help="the spots' images in the joint space, as embed_spots makes "
                         "them with --space joint; without it, they are made")  # fmt: skip
-    parser.add_argument("--encoder", help="of a model that was trained on vectors of images: the image encoder that "
+    parser.add_argument("--encoder", help="for a model that was trained on vectors of images: the image encoder that "
                         "made them")  # fmt: skip
     parser.add_argument("--n", type=positive, default=12, help="spots to find (%(default)s)")
     parser.add_argument("--per-slide", type=positive, metavar="N", help="spots of one slide, at most")

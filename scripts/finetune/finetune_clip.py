@@ -45,7 +45,7 @@ def parse_arguments() -> argparse.Namespace:
     hub = parser.add_argument_group("Hub")
     hub.add_argument("--push-to-hub", metavar="REPO", help="upload the model, private if it is new")
     hub.add_argument("--push-checkpoints", action="store_true", help="also each time that it is the best so far")
-    hub.add_argument("--public", action="store_true", help="of a model that all may see")
+    hub.add_argument("--public", action="store_true", help="make a model that all may see")
     args = parser.parse_args()
     if args.config in (*TECHS, "all"):
         parser.error(f"--config {args.config}: means a YAML file; for a technology, --override tech={args.config}")

@@ -85,8 +85,8 @@ def add_dealing(parser: argparse.ArgumentParser, default: str | None = None) -> 
     without = f"({default})" if default else "; without it, all is in train"
     group.add_argument("--split-by", choices=SPLIT_BY, default=default, help=f"what is never on two sides {without}")
     group.add_argument("--split-seed", type=int, metavar="N", help="another one gives another split (0)")
-    group.add_argument("--split-fractions", nargs=3, type=float, metavar="F", help="of train, validation and test "
-                       "(0.8 0.1 0.1)")  # fmt: skip
+    group.add_argument("--split-fractions", nargs=3, type=float, metavar="F", help="shares of train, validation "
+                       "and test (0.8 0.1 0.1)")  # fmt: skip
     group.add_argument("--patients", metavar="FILE", help="CSV with the columns slide and patient")
     group.add_argument("--no-study", choices=("own",), help="own: each slide of no known study is a study of its own")
     return group

@@ -187,7 +187,7 @@ def add_slide(
         The full-resolution image, or the name of one in the SpatialData store. Without it, the one of the data that
         shows most: where that is a small one, patches have few pixels.
     tech
-        "ST", "Visium" or "VisiumHD", if it is not what the data says. Of an image alone, the lattice: "Visium", the
+        "ST", "Visium" or "VisiumHD", if it is not what the data says. For an image alone, the lattice: "Visium", the
         default, is hexagonal, of 55 µm spots 100 µm apart; "ST" square, of 100 µm spots 200 µm apart; "VisiumHD"
         square, of bins of 8 µm side by side.
     species, tissue, pmid, title, involve_cancer
@@ -200,28 +200,28 @@ def add_slide(
     label_run
         The number behind this slide's barcodes in the labels, if these are of an aggregated run: 2 of ``ACGT-2``.
     layer
-        Of an AnnData: the layer of raw counts, or "raw", which is its ``.raw``. Without it, ``X``.
+        For an AnnData: the layer of raw counts, or "raw", which is its ``.raw``. Without it, ``X``.
     library
-        Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it. Of a store of
+        For an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it. For a store of
         several slides or sizes of bins: the element of the spots, or their table.
     genome
-        Of counts of several genomes: the one to keep, as the data calls it.
+        For counts of several genomes: the one to keep, as the data calls it.
     positions
-        Of legacy ST: the spot detector's table, or the alignment matrix, if none of this sample lies beside the counts.
+        For legacy ST: the spot detector's table, or the alignment matrix, if none of this sample is beside the counts.
     spot_diameter
-        Of a spot, in pixels of the full-resolution image, if the data does not say it.
+        The diameter of a spot, in pixels of the full-resolution image, if the data does not say it.
     um_per_px
         µm per pixel of the full-resolution image, if the data does not say it. An image alone needs it, unless its
         file says it.
     pitch_um, spot_um
-        Of an image alone: µm from a spot to the next, and across a spot; without the latter, in proportion to the
+        For an image alone: µm from a spot to the next, and across a spot; without the latter, in proportion to the
         pitch.
     whole_image
-        Of an image alone: lay spots on all of it, and do not look for tissue.
+        For an image alone: lay spots on all of it, and do not look for tissue.
     on_mismatch
         What to do if spots lie beyond the image: "error", or "drop" these spots.
     rebin
-        Of Visium HD: add the data's bins to larger ones of so many µm, as 8, a multiple of their own. Counts are sums.
+        For Visium HD: add the data's bins to larger ones of so many µm, as 8, a multiple of their own. Counts are sums.
     trust_coordinates
         Do not ask whether the spots lie on the image's tissue.
     counts_as

@@ -47,7 +47,7 @@ def check(
         A folder to write, too: ``findings.csv``, ``findings.parquet``, ``results.json``, a picture of each slide with
         its spots, and ``report.html``, a page to look through them and to mark slides.
     colour
-        Of the spots in pictures: "counts", "annotation", or a gene.
+        The colour of the spots in pictures: "counts", "annotation", or a gene.
     zoom
         Pixels of the longer side of the image that the page can zoom into; a smaller image stays as it is. 4,096 pixels
         take 1 to 7 MB a slide, twice as many four times that; 0 writes no such image. What is there is kept.
@@ -141,7 +141,7 @@ def leaks(
     pandas.DataFrame
         A row a finding: ``status``, "leak" or "suspected"; ``what`` is shared, "patient", "study", "counts", "image" or
         "sections"; ``fold``, empty where there is one; ``slides``, part → names; ``evidence``. Its ``attrs["missing"]``
-        has the slides that the root lacks. Of a study whose patients are known and differ between parts, the status is
+        has the slides that the root lacks. If a study's patients are known and differ between parts, the status is
         "suspected".
 
     Raises

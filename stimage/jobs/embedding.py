@@ -112,12 +112,12 @@ def embed(
         images and genes, or its images and text; there, vectors are of unit length. Then ``of`` says what is embedded:
         "images", "genes", with the panel and the normalisation of training, or "text", sentences as in training.
     gene_table
-        Of symbols and Ensembl ids, for slides that name a joint model's genes otherwise; without it, the one that the
-        model was trained with.
+        A table of symbols and Ensembl ids, for slides that name a joint model's genes otherwise; without it, the one
+        that the model was trained with.
     encoder
-        Of a joint model that was trained on vectors of images, where the image encoder is that made them, or such
-        vectors of the spots, a folder or a file, so that no image is read; without it, under the name that the model
-        says.
+        For a joint model that was trained on vectors of images: the image encoder that made them, by path or name; or
+        such vectors of the spots, a folder or a file, so that no image is read. Without it, the encoder is sought under
+        the name that the model says.
     patch, upsample, pyramid
         How the images of a root's spots are cut: as `load` takes them. None takes the patch that a model of `finetune`
         was trained on, or else the original's; another than the model's is told.

@@ -108,7 +108,7 @@ def finetune(
     Returns
     -------
     FineTuned
-        Where the model is, and its scores. Of several processes, the main one writes them.
+        Where the model is, and its scores. If there are several processes, the main one writes them.
 
     Raises
     ------

@@ -47,7 +47,7 @@ def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converte
     Returns
     -------
     Iterator of Converted
-        Of each slide, once its file is in place: ``slide``, and the bytes ``before`` and ``after``.
+        For each slide, once its file is in place: ``slide``, and the bytes ``before`` and ``after``.
 
     Raises
     ------
@@ -126,11 +126,11 @@ def export_slides(
         CSV with the spot ids first; not of "hest". They are joined by spot id. A spot that has none is an error, or, of
         a root that was opened with ``on_mismatch="drop"``, gets NaN; the log says how many are of other spots.
     compression, quality
-        Of "hest": the image's, "jpeg" with a quality of 1 to 100, or, exactly, "deflate", "lzw" or "none".
+        For "hest": the image's compression, "jpeg" with a quality of 1 to 100, or, exactly, "deflate", "lzw" or "none".
     patch, upsample
-        Of "hest": a square of ``um`` µm around each spot in ``px`` pixels, as `embed` takes it; 112 µm in 224 pixels.
+        For "hest": a square of ``um`` µm around each spot in ``px`` pixels, as `embed` takes it; 112 µm in 224 pixels.
     patches
-        Of "hest": whether to write patches.
+        For "hest": whether to write patches.
     progress
         Whether to show on a terminal how far it is.
 

@@ -52,7 +52,7 @@ def select_genes(
     n
         How many; by default 128, overlap-hvg 100, hest 50.
     genes
-        Of the method "list": names, or a file of them; they are held against those that all slides have.
+        For the method "list": names, or a file of them. They are compared with the genes that all slides have.
     held_out
         Names of further slides to hold out, or a file of names.
     allow_normalised

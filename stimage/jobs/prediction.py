@@ -86,22 +86,22 @@ def predict(
     split
         What "fixed" and "neighbours" hold out: "slide", "study" or "patient".
     gene
-        Of "original"; without it, ERBB2.
+        The gene of "original"; without it, ERBB2.
     panel, n
         The genes, as `Panel`, names or a panel file; without it, ``n`` are chosen.
     folds
         Bins of groups; without it, one group is left out at a time.
     test
-        Of "fixed" and "neighbours": slides, by name or as a file of names, that are tested at once, all others being
+        For "fixed" and "neighbours": slides, by name or as a file of names, that are tested at once, all others being
         trained on; such as those that a tuned model has not seen. Without it, each group is held out in turn.
     train
         Of "original", with ``test``: the slide from which these are predicted; without both, each slide is predicted
         from the one before it.
     k, keys
-        Of "neighbours": how many (50, as BLEEP), and embeddings of the same spots in the same space, by which training
+        For "neighbours": how many (50, as BLEEP), and embeddings of the same spots in the same space, by which training
         spots are found; of genes, as BLEEP has it. Without ``keys``, by their own embeddings.
     gene_table
-        Of symbols and Ensembl ids, for slides that name genes otherwise.
+        A table of symbols and Ensembl ids, for slides that name genes otherwise.
     patients, no_study
         As `probe` takes them; "hest" always groups by them.
     colour

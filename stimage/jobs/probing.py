@@ -69,7 +69,7 @@ def probe(
         How slides are grouped: a CSV with the columns ``slide`` and ``patient``; "own" makes each slide of no known
         study one of its own.
     test
-        Of the splits by slide, study and patient: slides, by name or as a file of names, that are tested at once, all
+        For the splits by slide, study and patient: slides, by name or as a file of names, that are tested at once, all
         others but those of their groups being trained on. Without it, each group is held out in turn.
     on_mismatch
         What to do with labelled spots that have no embedding: "error", or "drop".
@@ -169,10 +169,11 @@ def retrieve(
     root
         What `open_root` takes or returns: the slides that the spots are of.
     embeddings, other
-        Of the one and of the other kind, of one length; as `probe` takes them. Without ``other``, ``embeddings`` is a
-        folder with the folders ``images`` and ``genes``, or ``text``, as embed_spots makes it with ``--of``.
+        Vectors of the one and of the other kind, of one length; as `probe` takes them. Without ``other``,
+        ``embeddings`` is a folder with the folders ``images`` and ``genes``, or ``text``, as embed_spots makes it with
+        ``--of``.
     k
-        Of the recalls.
+        The numbers k of the recalls.
     by
         What the intervals of recalls are over: "slide", "study" or "patient". None takes ``split_by`` of the root, or
         slides. A slide of no known study is one of its own.

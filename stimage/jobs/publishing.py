@@ -84,7 +84,7 @@ def publish(
     push_to_hub, public
         Upload it as this data set of the Hub, such as "user/spots". A new one is private, unless ``public``.
     license
-        Of the data, for the card.
+        The licence of the data, for the card.
     engine, workers
         "local" makes shards in so many processes; with 0 workers, this one does it. "ray" makes them as tasks of Ray.
     progress

@@ -149,7 +149,7 @@ def open_root(
     slides, exclude
         Names of slides to take, and to leave out, or a file of names: one a line, or a CSV with the column ``slide``.
     species, tissue, pmid, involve_cancer
-        Take the slides of which the meta file says so: a value, or a list of values.
+        Take the slides that the meta file says this of: a value, or a list of values.
     split_by, split_seed, split_fractions, patients, no_study
         How slides are split into train, validation and test: by "slide", "study" or "patient", so that no group is on
         two sides; ``patients`` is a CSV with the columns ``slide`` and ``patient``. Without ``split_by`` and without a

@@ -71,7 +71,7 @@ def benchmark(
         In which encoders run: "official" is a preset's own precision, and float32 of others; or "float32", "bfloat16",
         "float16".
     seed
-        Of PCA and trees.
+        The seed of PCA and trees.
     seen
         What to do with an encoder that was trained on one of the samples: "error", or "score" it all the same.
     progress

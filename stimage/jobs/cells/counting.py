@@ -14,7 +14,7 @@ from stimage.jobs.roots import Root, open_unpublished
 def count_cells(root: str | Path | Root, out: str | Path | None = None, *, values: str = "counts") -> pd.DataFrame:
     """Count the cells of each class in each spot: those whose centre lies within the spot's radius.
 
-    Of Visium HD, within the bin's square. Only spots that lie wholly in the region that was segmented have a row.
+    On Visium HD, it lies within the bin's square. Only spots that lie wholly in the segmented region have a row.
 
     Parameters
     ----------

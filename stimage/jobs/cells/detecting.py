@@ -27,8 +27,8 @@ def detect_cells(root: str | Path | Root, *, progress: bool = False) -> pd.DataF
     Parameters
     ----------
     root
-        What `open_root` takes or returns: a folder of this machine. Of an opened one, the slides that are meant, and
-        ``um_per_px`` is heeded.
+        What `open_root` takes or returns: a folder of this machine. An opened root gives the slides that are
+        meant, and its ``um_per_px`` is heeded.
     progress
         Whether to show on a terminal how far it is.
 

@@ -55,7 +55,7 @@ def export_expression(
     gene_table, names
         As `select_genes` takes them.
     workers
-        Of "hvg": processes that work on a slide each; with 0, this one does it.
+        For "hvg": processes that work on a slide each; with 0, this one does it.
     progress
         Whether to show a bar; None shows it on a terminal.
 

@@ -35,7 +35,7 @@ def publish_results(
     push_to_hub, public
         Upload it as this data set of the Hub, such as "user/results". A new one is private, unless ``public``.
     license
-        Of the results, for the card.
+        The licence of the results, for the card.
 
     Returns
     -------

@@ -64,7 +64,7 @@ def search(
         Instead, an image file of a patch, cut as the model's patches are; or the id of one of the spots, which is then
         not among those that are found.
     embeddings
-        Of the images of these spots in the model's joint space, as `embed` makes them; without it, they are made.
+        Vectors of the spots' images in the model's joint space, as `embed` makes them; without it, they are made.
     n, per_slide
         How many spots to find, and how many of one slide at most.
     encoder, patch, upsample, pyramid, batch_size, workers

@@ -39,7 +39,7 @@ def embed_root(
 ) -> list[Path]:
     """Write the embeddings of a root's slides into a folder; of several processes, each embeds its share.
 
-    Of several kinds, such as images and genes, each is written into a folder of its name. Returns the folders.
+    Several kinds, such as images and genes, are each written into a folder of its name. Returns the folders.
     """
     provenance = provenance_of(model)
     source = cut_as_trained(root.source, asked, model, provenance)
