@@ -19,7 +19,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="what build_shards.py made")
     parser.add_argument("--repo", help="the data set of the Hub that the folder was pushed as: name the files there")
-    parser.add_argument("--license", help="of the data")
+    parser.add_argument("--license", help="licence of the data")
     return parser.parse_args()
 
 

@@ -95,7 +95,7 @@ def predict(
         For "fixed" and "neighbours": slides, by name or as a file of names, that are tested at once, all others being
         trained on; such as those that a tuned model has not seen. Without it, each group is held out in turn.
     train
-        Of "original", with ``test``: the slide from which these are predicted; without both, each slide is predicted
+        For "original", with ``test``: the slide from which these are predicted; without both, each slide is predicted
         from the one before it.
     k, keys
         For "neighbours": how many (50, as BLEEP), and embeddings of the same spots in the same space, by which training
@@ -112,7 +112,7 @@ def predict(
         As `probe` takes it.
     out
         A folder for results.json and results.csv, the predictions of each tested spot, the regressors, and maps, if
-        they are wanted: `verify` computes the figures again of these. Of "original", truth and prediction of one slide
+        they are wanted: `verify` computes the figures again of these. For "original", truth and prediction of one slide
         from another are also tables, truth_SLIDE.csv and predicted_SLIDE.csv.
 
     Returns

@@ -145,7 +145,7 @@ def write_croissant(folder: str | Path, *, repo: str | None = None, license: str
         The data set of the Hub that the folder was pushed as, such as "user/spots": the metadata then names its files.
         Without it, the metadata names the files beside it.
     license
-        Of the data.
+        The licence of the data.
 
     Returns
     -------

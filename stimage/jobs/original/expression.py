@@ -46,7 +46,7 @@ def export_expression(
     n
         How many genes; by default 128, overlap-hvg 100.
     stacked
-        Of "hvg": write the slides' tables one below another as count_hvg.csv, too, whose columns are ranks. Fine-tuning
+        For "hvg": write the slides' tables one below another, too, as count_hvg.csv. Its columns are ranks. Fine-tuning
         takes it as ``data.vectors``, to train as the authors did.
     form
         "csv" or "parquet". The first column, SPOT, has the ids of spots, and the others are called after their genes.
