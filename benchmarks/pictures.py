@@ -21,6 +21,7 @@ from stimage.core.tables import csv_text
 
 HERE = Path(__file__).parents[1]
 VISIUM, ST, HD = "Human_Breast_Sample3_Visium_F1", "Human_Breast_Sample1_ST_A1", "Human_Breast_Sample5_VisiumHD_A1"
+LEFT_OUT = {"image", "thumbnails", "tiles", "layers"}  # folders
 CELL, CAPTION, COLUMNS = 900, 60, 4  # pixels of a picture's side on the sheet, and of what is below it
 
 
@@ -88,9 +89,9 @@ def commands(out: Path) -> list[list]:
 
 
 def pictures(out: Path) -> list[Path]:
-    """Return the pictures in a folder, without the sheet and the slides' own images."""
+    """Return the pictures in a folder, without the sheet, the slides' own images, small ones and tiles."""
     kept = (path for kind in ("png", "jpg") for path in out.rglob(f"*.{kind}"))
-    return sorted(path for path in kept if path.parent != out and "image" not in path.parts)
+    return sorted(path for path in kept if path.parent != out and not LEFT_OUT & {*path.parts})
 
 
 def sheet_of(shown: dict[str, Path], columns: int = COLUMNS) -> Image.Image:

@@ -23,6 +23,7 @@ class Look(NamedTuple):
 
 LOOKS = (*map(Look, OKABE_ITO), *(Look(colour, True) for colour in MORE))
 OTHER, UNLABELLED = Look(GREY), Look(FAINT)
+UNCLASSED = Look("#22CC00")  # cells without a class: outlines must be seen on nuclei
 
 
 def label_looks(labels: Iterable[str | None], most: int = len(LOOKS)) -> dict[str, Look]:
@@ -44,19 +45,21 @@ def label_looks(labels: Iterable[str | None], most: int = len(LOOKS)) -> dict[st
     return dict(zip(sorted(common, key=_natural), LOOKS))
 
 
-def look_of(label: str | None, looks: dict[str, Look]) -> Look:
+def look_of(label: str | None, looks: dict[str, Look], none: Look = UNLABELLED) -> Look:
     """Return the look of a spot by its label: that of rarer labels, or that of none, where it has none of its own."""
-    return looks.get(label, OTHER) if label else UNLABELLED
+    return looks.get(label, OTHER) if label else none
 
 
-def legend_of(labels: Iterable[str | None], looks: dict[str, Look], none: str = "no label") -> list[tuple[str, Look]]:
+def legend_of(
+    labels: Iterable[str | None], looks: dict[str, Look], none: tuple[str, Look] = ("no label", UNLABELLED)
+) -> list[tuple[str, Look]]:
     """Return the legend's entries: labels in order, then how many others there are, then ``none``: without a label."""
     present = set(labels)
     others = len({label for label in present if label} - looks.keys())
     entries = [*looks.items()]
     if others:
         entries.append((f"{others} rarer label{'s' * (others > 1)}", OTHER))
-    return entries + [(none, UNLABELLED)] * any(not label for label in present)
+    return entries + [none] * any(not label for label in present)
 
 
 def rgb_and_marks(colours: np.ndarray | Sequence[Look]) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from stimage.core.files import replacing
-from stimage.figures.colours import Look, legend_of, look_of
+from stimage.figures.colours import UNCLASSED, Look, legend_of, look_of
 from stimage.figures.pixels.check_picture import with_footer
 from stimage.figures.shapes import View
 
@@ -53,7 +53,7 @@ def cell_picture(
     image = Image.fromarray(view.pixels).resize(size, Image.Resampling.BICUBIC if times > 1 else Image.Resampling.BOX)
     step = view.step / times
     pen, corner = ImageDraw.Draw(image), np.array([view.left, view.top])
-    colours = [look_of(one, looks).colour for one in cells.classes]
+    colours = [look_of(one, looks, UNCLASSED).colour for one in cells.classes]
     drawn = [((ring - corner) / step).ravel().tolist() for ring in cells.rings]
     width = 2 if step <= 1 else 1
     if width > 1:
@@ -64,6 +64,6 @@ def cell_picture(
     for k in np.setdiff1d(np.arange(len(cells.xy)), np.asarray(cells.ring_of, int)).tolist():
         x, y = (cells.xy[k] - corner) / step
         pen.ellipse((x - DOT, y - DOT, x + DOT, y + DOT), fill=colours[k], outline=HALO)
-    whole = with_footer(image, step, um_per_px, legend_of(cells.classes, looks, "no class"))
+    whole = with_footer(image, step, um_per_px, legend_of(cells.classes, looks, ("no class", UNCLASSED)))
     with replacing(path) as unfinished:
         whole.save(unfinished)

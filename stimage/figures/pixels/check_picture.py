@@ -85,26 +85,36 @@ def _square(image: Image.Image) -> Image.Image:
 
 
 def with_footer(image: Image.Image, step: float, um_per_px: float | None, legend: Legend) -> Image.Image:
-    """Put the scale bar and the legend below an image."""
+    """Put the scale bar and the legend below an image; below a large one, which is seen made smaller, larger ones."""
+    times = max(1, image.width // SIDE)
     length, text = scale_length(image.width * step, um_per_px)
-    pixels = round(length / step)
-    start = GAP + max(pixels, _width(text)) + 3 * GAP  # where the legend begins
-    entries = legend if not isinstance(legend, Bar | str) else []
-    rows = _rows(entries, start, image.width)
-    whole = Image.new("RGB", (image.width, image.height + 2 * GAP + max(2, len(rows)) * LINE), "white")
+    start = GAP + max(round(length / step / times), _width(text)) + 3 * GAP  # where the legend begins
+    footer = _footer(image.width // times, start, text, legend)
+    footer = footer.resize((image.width, footer.height * times), Image.Resampling.BICUBIC)
+    left, right, top = GAP * times, GAP * times + round(length / step) - 1, GAP * times
+    ImageDraw.Draw(footer).rectangle((left, top, right, top + 8 * times - 1), fill="black")  # to the pixel
+    whole = Image.new("RGB", (image.width, image.height + footer.height), "white")
     whole.paste(image)
-    pen, top = ImageDraw.Draw(whole), image.height + GAP
-    pen.rectangle((GAP, top, GAP + pixels - 1, top + 7), fill="black")
-    pen.text((GAP, top + 14), text, "black", _font())
+    whole.paste(footer, (0, image.height))
+    return whole
+
+
+def _footer(width: int, start: int, text: str, legend: Legend) -> Image.Image:
+    """Draw a legend that begins at ``start``, and what the scale bar says; not the bar."""
+    entries = legend if not isinstance(legend, Bar | str) else []
+    rows = _rows(entries, start, width)
+    footer = Image.new("RGB", (width, 2 * GAP + max(2, len(rows)) * LINE), "white")
+    pen = ImageDraw.Draw(footer)
+    pen.text((GAP, GAP + 14), text, "black", _font())
     if isinstance(legend, Bar):
-        _bar(whole, pen, start, top, legend)
+        _bar(footer, pen, start, GAP, legend)
     elif isinstance(legend, str):
-        pen.text((start, top), legend, "black", _font())
+        pen.text((start, GAP), legend, "black", _font())
     for row, line in enumerate(rows):
         for x, name, look in line:
-            _mark(pen, x, top + row * LINE, look)
-            pen.text((x + TEXT + 8, top + row * LINE - 2), name, "black", _font())
-    return whole
+            _mark(pen, x, GAP + row * LINE, look)
+            pen.text((x + TEXT + 8, GAP + row * LINE - 2), name, "black", _font())
+    return footer
 
 
 def _rows(entries: Sequence[tuple[str, Look]], start: int, end: int) -> list[list[tuple[int, str, Look]]]:
