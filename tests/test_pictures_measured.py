@@ -9,6 +9,7 @@ from PIL import Image
 from stimage.core.errors import DataError
 from stimage.figures.charts.annotated import annotated_slides
 from stimage.figures.charts.bars import f1_bars
+from stimage.figures.charts.models import models_sheet
 from stimage.figures.colours import FAINT, OKABE_ITO, label_looks, legend_of, look_of
 from stimage.figures.maps import gene_maps, label_maps, prediction_maps
 from stimage.figures.pixels.check_picture import check_picture, with_footer
@@ -170,3 +171,21 @@ def test_a_part_of_an_image_is_shown_beside_the_whole(whole):
         box, outer = inset.get_window_extent(), figure.axes[0].get_window_extent()
         assert box.y0 >= 0 and box.y1 < outer.y0 and box.x1 == pytest.approx(outer.x1, abs=1)
         assert box.width == pytest.approx(0.8 * figure.dpi, rel=0.02)
+
+
+@pytest.mark.parametrize(("wide", "high"), [(400, 250), (250, 400)])
+def test_titles_stay_within_sheets_whose_slides_have_all_of_the_image_below(wide, high):
+    shapes, labels = lattice(5), ["x"] * 25
+    image = SlideImage(View(np.full((high, wide, 3), 200, np.uint8), 0, 0, 1.0),
+                       View(np.full((300, 100, 3), 90, np.uint8), 0, 0, 4.0))  # fmt: skip
+    slide = LabelledSlide("Human_Breast_Andersson_10142021_ST_C3", image, shapes, labels)
+    f1 = {name: {"macro_f1": {"mean": 0.5, "std": 0.1}} for name in ("embedding", "majority")}
+    probe = {"protocol": {"name": "linear_probe", "config": {}}, "overall": {"pooled": f1}}
+    scores = {"slides": {f"S{k}": {"silhouette": k, "calinski_harabasz": k, "davies_bouldin": k} for k in range(20)}}
+    where = {"CLIP": shapes.xy}
+    sheets = [
+        models_sheet({"CLIP": probe}, {"CLIP": scores}, where, {"CLIP": labels}, slide),
+        annotated_slides([(slide, "study 34650042, n = 4")] * 5),
+        label_maps("S", shapes, {"a": labels}, image),
+    ]
+    assert all(map(inside, sheets))

@@ -41,6 +41,7 @@ def show_slide(
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)
         scale_bar(axes, shapes.um_per_px)
+    axes.set_anchor("N")  # or what is below pushes the title out of the figure
     if image.whole is not None:
         _show_whole(axes, view, image.whole)
 
