@@ -20,7 +20,7 @@ PROJECT = Path(__file__).parents[1]
 PACKAGE = PROJECT / "stimage"
 SCRIPTS_ONLY = {  # jobs that Python has no function for: their messages name the option alone
     "collection/meta/making.py", "evaluation/tables/comparing.py", "genes/numbering.py", "slides/splits/dealing.py",
-    "publishing/engines.py", "cli/options.py", "cli/evaluation.py", "cli/command.py",
+    "publishing/engines.py", "cli/options.py", "cli/evaluation.py", "cli/command.py", "cli/doctor.py",
 }  # fmt: skip
 COMMANDS = ("{DEAL}", "{NUMBER}", "{command}", "torchrun")  # whole commands of a shell
 FUNCTIONS = ("open_root", "add_slide", "check", "select_genes", "publish", "finetune", "embed", "probe", "predict",
