@@ -38,6 +38,7 @@ from .jobs.finetuning import finetune as finetune
 from .jobs.forms import convert_counts as convert_counts
 from .jobs.forms import export_slides as export_slides
 from .jobs.genes import select_genes as select_genes
+from .jobs.original.checking import check_images as check_images
 from .jobs.original.cropping import crop_patches as crop_patches
 from .jobs.original.expression import export_expression as export_expression
 from .jobs.prediction import predict as predict

@@ -6,13 +6,13 @@ from .imported import ImportOptions as ImportOptions
 from .labels import is_table as is_table
 from .labels import with_labels as with_labels
 from .large.rebinning import rebinned as rebinned
-from .original.crops import Cropped as Cropped
 from .original.crops import write_crops as write_crops
 from .original.expression import FORMS as FORMS
 from .original.expression import TableOptions as TableOptions
 from .original.expression import stack_hvg as stack_hvg
 from .original.expression import write_hvg as write_hvg
 from .original.expression import write_overlap_hvg as write_overlap_hvg
+from .original.overlays import write_overlay as write_overlay
 from .recognise import read_source as read_source
 from .stored.store import is_store as is_store
 from .written.anndata_files import read_slides as read_slides

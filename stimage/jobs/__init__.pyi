@@ -32,6 +32,7 @@ from .finetuning import tune as tune
 from .forms import convert_counts as convert_counts
 from .forms import export_slides as export_slides
 from .genes import select_genes as select_genes
+from .original.checking import check_images as check_images
 from .original.cropping import crop_patches as crop_patches
 from .original.expression import export_expression as export_expression
 from .prediction import predict as predict

@@ -22,11 +22,10 @@ RECORDS = "slides"  # folder beside the images: what each slide's were cut from
 
 @dataclass(frozen=True)
 class Cropped:
-    """How many images a slide has, and how many of them are new; or what kept them from being written."""
+    """How many images a slide has, and how many of them are new."""
 
     spots: int
     new: int
-    error: str = ""
 
 
 def write_crops(

@@ -3,18 +3,14 @@
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from tqdm import tqdm
 
 from stimage.core.arguments import check_whole, path_of
-from stimage.core.errors import DataError, OutputError
 from stimage.core.files import locked
-from stimage.core.processes import in_processes
-from stimage.formats.original.crops import Cropped, write_crops
+from stimage.formats.original.crops import write_crops
+from stimage.jobs.original.slides import each_slide
 from stimage.jobs.roots import Root, open_unpublished
-from stimage.slides.catalog import Slide
 from stimage.slides.images.patches import Patch
 
 
@@ -68,25 +64,10 @@ def crop_patches(
     """
     check_whole(workers, "workers")
     root, out, shape = open_unpublished(root), path_of(out, "out"), Patch.parse(patch, upsample, pyramid)
-    reading, hidden = root.source.reading, None if progress is None else not progress
-    cut = partial(_attempt, out=out, patch=shape, on_mismatch=reading["on_mismatch"],
+    reading = root.source.reading
+    cut = partial(write_crops, out=out, patch=shape, on_mismatch=reading["on_mismatch"],
                   max_pixels=reading["max_image_pixels"])  # fmt: skip
     with locked(out):
-        work = in_processes(cut, root.slides, workers)
-        done = list(tqdm(work, total=len(root.slides), unit="slide", disable=hidden))
-    if failed := [
-        told.error if told else f"{slide.name}: {died}" for slide, told, died in done if not told or told.error
-    ]:
-        raise DataError("; ".join(failed))
-    rows = {slide.name: (told.spots, told.new) for slide, told, _ in done if told}
-    return pd.DataFrame.from_dict(rows, "index", columns=["spots", "new"]).sort_index().rename_axis("slide")
-
-
-def _attempt(slide: Slide, **options: Any) -> Cropped:
-    """Write a slide's images, or say why not: the other slides do without it."""
-    try:
-        return write_crops(slide, **options)
-    except OutputError:
-        raise
-    except DataError as error:
-        return Cropped(0, 0, str(error))
+        done = each_slide(cut, root.slides, workers, progress)
+    rows = {name: (one.spots, one.new) for name, one in done.items()}
+    return pd.DataFrame.from_dict(rows, "index", columns=["spots", "new"]).rename_axis("slide")

@@ -6,10 +6,9 @@ from pathlib import Path
 from tqdm import tqdm
 
 from stimage.core.arguments import check_whole, path_of
-from stimage.core.errors import DataError
-from stimage.core.processes import in_processes
 from stimage.formats.original.expression import FORMS, TableOptions, stack_hvg, write_hvg, write_overlap_hvg
 from stimage.genes.names import Naming
+from stimage.jobs.original.slides import each_slide
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.missing import need_counts
 
@@ -92,17 +91,11 @@ def export_expression(
     need_counts(root.slides, "expression")
     naming = Naming(str(gene_table), names) if gene_table else None
     options = TableOptions(n, form, root.source.reading["on_mismatch"], allow_normalised, naming)
-    bar = partial(tqdm, unit="slide", disable=None if progress is None else not progress)
     if strategy == "overlap-hvg":
+        bar = partial(tqdm, unit="slide", disable=None if progress is None else not progress)
         path = write_overlap_hvg(root.slides, out, options, bar)
         return {slide.name: path for slide in root.slides}
-    work = in_processes(partial(write_hvg, out=out, options=options), root.slides, workers)
-    written = {}
-    for slide, path, died in bar(work, total=len(root.slides)):
-        if path is None:
-            raise DataError(f"{slide.name}: {died}")
-        written[slide.name] = path
-    written = {slide.name: written[slide.name] for slide in root.slides}
+    written = each_slide(partial(write_hvg, out=out, options=options), root.slides, workers, progress)
     if stacked:
         stack_hvg(list(written.values()), out, form)
     return written
