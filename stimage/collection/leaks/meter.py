@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+from stimage.collection.leaks.candidates import candidates
 from stimage.collection.leaks.fingerprints import counts_print, image_print
 from stimage.collection.leaks.likeness import Likeness, likenesses
 from stimage.collection.leaks.split_files import Fold
@@ -67,7 +68,7 @@ def find_leaks(
     content
         What is looked at of slides, besides study and patient: "counts", "image".
     progress
-        Wraps slides, and then pairs of slides, with their unit.
+        Wraps slides, and then pairs of slides that may be alike, with their unit.
 
     Returns
     -------
@@ -99,7 +100,10 @@ def _by_content(
         if "image" in content:
             images[name] = image_print(slides[name])
     found = []
-    for one, other in progress(pairs, "pair"):
+    names = list(wanted)
+    alike = candidates([counts.get(name) for name in names], [images.get(name) for name in names])
+    either = {frozenset((names[i], names[j])) for i, j in alike}
+    for one, other in progress([pair for pair in pairs if frozenset(pair) in either], "pair"):
         of_counts = (counts[one], counts[other]) if one in counts and other in counts else None
         of_images = (images[one], images[other]) if one in images and other in images else None
         found += [_leak(alike, placed, slides, one, other) for alike in likenesses(of_counts, of_images)]

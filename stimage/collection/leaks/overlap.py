@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from stimage.collection.leaks.candidates import candidates
 from stimage.collection.leaks.fingerprints import counts_print, image_print
 from stimage.collection.leaks.likeness import likenesses
 from stimage.collection.leaks.meter import Progress
@@ -82,8 +83,12 @@ def by_content(
             "image": image_print(slide) if "image" in content else None,
         }
     found = []
+    every = [prints[k] for k in range(len(prints))]
+    alike = candidates([one["counts"] for one in every], [one["image"] for one in every], sections=False)
     for k, one in enumerate(progress(ours, "slide")):
         for j, other in enumerate(theirs, len(ours)):
+            if (k, j) not in alike:
+                continue
             pairs = ((prints[k][what], prints[j][what]) for what in ("counts", "image"))
             counts, images = (None if a is None or b is None else (a, b) for a, b in pairs)
             found += [Shared(one.name, alike.what, [other.name], alike.evidence)
