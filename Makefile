@@ -12,6 +12,7 @@
 # make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours; SIZE=60000 takes some 20 minutes
 # make bench-images [IMAGE=slide.png]   patches from each format of image beside its own decoder, and from a pyramid, in some 20 minutes
 # make pictures            each picture of the project, from the made sample, and all of them on one sheet, in some ten minutes
+# make soak [SIZE=600000] [MINUTES=60]   a Visium HD slide of so many bins, epoch after epoch, and the memory of all processes; fails if it grows
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
 # make lint                 ruff and mypy
 # make docs                 the documentation as a site, in out/docs; it needs no server
@@ -25,12 +26,13 @@ DATA_TESTS := $(addprefix tests/, slides sample $(addprefix test_, builder.py sh
 TESTS ?= $(DATA_TESTS) tests/loading tests/towers
 SIZE ?= 545000
 SPARSE ?= 600000 9600000
+MINUTES ?= 60
 QUICK := $(addprefix tests/, examples genes sample slides collection/test_make_meta.py formats/test_space_ranger.py formats/test_adding.py \
 	publishing/test_build_bad_input.py training/test_parts.py training/test_settings.py \
 	$(addprefix test_, bad_input.py builder.py columns.py dropped.py files.py house.py resume.py tables.py))
 SHARED := --numprocesses logical --maxprocesses 4 --dist worksteal
 
-.PHONY: demo test quick faults lint docs bench bench-gpu bench-steps bench-hd bench-images bench-compare pictures test-data test-datasets3 test-oldest test-timm clean
+.PHONY: demo test quick faults lint docs bench bench-gpu bench-steps bench-hd bench-images bench-compare soak pictures test-data test-datasets3 test-oldest test-timm clean
 
 # what a user needs; developers' tools come on top of it
 $(VENV)/installed: requirements.txt constraints.txt pyproject.toml setup.py
@@ -82,6 +84,10 @@ bench-gpu: $(VENV)/developed
 
 pictures: $(VENV)/developed
 	$(BIN)/python -m benchmarks.pictures --out $(OUT)/pictures
+
+soak: SIZE := 600000
+soak: $(VENV)/developed
+	$(BIN)/python -m benchmarks.soak --out $(OUT)/soak --bins $(SIZE) --minutes $(MINUTES)
 
 bench-compare: $(VENV)/developed
 	$(BIN)/python -m benchmarks.compare $(OLD) $(NEW) --threshold $(THRESHOLD)

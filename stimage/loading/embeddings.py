@@ -182,12 +182,15 @@ class EmbeddingWriter:
 def _read_parquet(path: Path) -> Embeddings:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-    except (OSError, pa.ArrowException) as error:
+        table.validate(full=True)  # texts may be no texts
+        columns, said = table.column_names, table.schema.metadata or {}
+        model = said[MODEL].decode() if MODEL in said else None
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise unreadable(
             path, error, f"is no Parquet file that can be read ({one_line(error)}); make it again"
         ) from None
-    if missing := [name for name in EMBEDDING_COLUMNS if name not in table.column_names]:
-        found = ", ".join(table.column_names)
+    if missing := [name for name in EMBEDDING_COLUMNS if name not in columns]:
+        found = ", ".join(columns)
         raise DataError(f"{path}: has no column {missing[0]!r}, but {found}; expected {', '.join(EMBEDDING_COLUMNS)}")
     lists = table["embedding"].combine_chunks()
     lengths = pc.unique(pc.list_value_length(lists)).to_pylist()
@@ -195,10 +198,9 @@ def _read_parquet(path: Path) -> Embeddings:
         raise DataError(f"{path}: vectors have the lengths {sorted(map(str, lengths))}; they must have one")
     values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).astype(np.float32)
     vectors = values.reshape(len(table), lengths[0] if lengths else 0)
-    said = table.schema.metadata or {}
-    model, seen = said.get(MODEL), _seen(said[SEEN], path) if SEEN in said else None
+    seen = _seen(said[SEEN], path) if SEEN in said else None
     spot_ids, slides = (np.array(table[name].to_pylist(), dtype=str) for name in EMBEDDING_COLUMNS[:2])
-    return Embeddings(spot_ids, slides, vectors, model.decode() if model else None, seen)
+    return Embeddings(spot_ids, slides, vectors, model, seen)
 
 
 def _seen(text: bytes, path: Path) -> Provenance:

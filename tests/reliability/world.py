@@ -3,11 +3,17 @@
 import os
 from pathlib import Path
 
+import anndata
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
+from stimage.slides.counts.rows import CountRows
+from stimage.slides.counts.writing import write_h5
 from tests.reliability.faults import WEIGHED, Fault
 from tests.roots import GENES, write_csv, write_slide
 
@@ -25,10 +31,12 @@ FILES = {  # kind of file → its name, relative to the root
     "annotation": "annotation/Slide_A_anno.csv",
     "coord": "ST/coord/Slide_A_coord.csv",
     "counts": "ST/gene_exp/Slide_A_count.csv",
+    "counts, .h5": "ST/gene_exp/Slide_C_count.h5",
+    "counts, .h5ad": "ST/gene_exp/Slide_D_count.h5ad",
     "PNG": "ST/image/Slide_A.png",
     "JPEG": "ST/image/Slide_B.jpg",
     "TIFF, LZW": "ST/image/Slide_C.tif",
-    "TIFF, tiled": "ST/image/Slide_F.tif",
+    "TIFF, pyramid": "ST/image/Slide_F.tif",
     "TIFF, raw": "ST/image/Slide_D.tif",
     "JPEG, progressive": "ST/image/Slide_E.jpg",
     "genes": "genes.parquet",
@@ -64,15 +72,31 @@ def make_root(root: Path) -> Path:
     write_slide(root, "Slide_F", "ST", side=3, seed=9)
     image = root / "ST/image/Slide_F.png"
     pyvips.Image.new_from_file(str(image)).tiffsave(
-        str(image.with_suffix(".tif")), tile=True, tile_width=32, tile_height=32, compression="deflate"
+        str(image.with_suffix(".tif")), tile=True, tile_width=32, tile_height=32, compression="deflate", pyramid=True
     )
     image.unlink()
+    write_sparse(root)
     for name in ("Slide_A", "Slide_B"):
         labels = [[f"{name}_{i}x{j}", "tumour" if i else "stroma, dense"] for i in range(3) for j in range(3)]
         write_csv(root / f"annotation/{name}_anno.csv", [["", "V2"], *labels])
     names = [*GENES, "RARE1", "RARE2"]
     pq.write_table(pa.table({"id": pa.array(range(len(names)), pa.int32()), "name": names}), root / "genes.parquet")
     return root
+
+
+def write_sparse(root: Path) -> None:
+    """Write the counts of two slides as files of 10x Genomics' and of AnnData's form, instead of their CSVs."""
+    for name, suffix in (("Slide_C", "h5"), ("Slide_D", "h5ad")):
+        path = root / f"ST/gene_exp/{name}_count.csv"
+        table = pd.read_csv(path, index_col=0)
+        counts = csr_matrix(table.to_numpy(np.float32))
+        if suffix == "h5":
+            block = CountRows(counts.indptr, counts.indices, counts.data, tuple(table.index))
+            write_h5(path.with_suffix(".h5"), list(table), [block])
+        else:
+            obs, var = (pd.DataFrame(index=names.astype(object)) for names in (table.index, table.columns))
+            anndata.AnnData(counts, obs, var).write_h5ad(path.with_suffix(".h5ad"))
+        path.unlink()
 
 
 def image_of(root: Path, slide: str) -> str:

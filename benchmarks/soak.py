@@ -1,0 +1,104 @@
+"""Stream a Visium HD slide, epoch after epoch, through workers, and watch the memory of all processes: soak.json."""
+
+import argparse
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from benchmarks import report
+from benchmarks.hd import write_slide
+from benchmarks.machine import describe
+
+NAME, OUT, FOLDER = "soak", Path("out/soak"), "inputs"
+GENES, BATCH, WORKERS = 2000, 500, 2
+SHARE, MEGABYTES = 0.05, 20  # by which the last quarter's most may be above the second quarter's median
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
+    parser.add_argument("--out", type=Path, default=OUT, help="folder for the slide and the results (%(default)s)")
+    parser.add_argument("--bins", type=int, default=600_000, help="bins of the slide (%(default)s)")
+    parser.add_argument("--genes", type=int, default=GENES, help="its genes (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=60, help="how long epochs go on; one is done in any case "
+                        "(%(default)g)")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=WORKERS, help="processes that read (%(default)s)")
+    args = parser.parse_args(arguments)
+    found = run(args.out, args.bins, args.genes, args.minutes, args.workers)
+    print(line(found))
+    return int(not found["flat"])
+
+
+def run(out: Path, bins: int, genes: int = GENES, minutes: float = 60, workers: int = WORKERS) -> dict:
+    """Write the slide, stream it for so many minutes, remove it, and write and return what was seen.
+
+    Returns
+    -------
+    dict
+        ``machine``; ``bins``, ``genes``, ``workers``; ``epochs`` and ``spots`` that came; ``seconds``; ``mb``, the
+        memory of all processes at even steps, shared pages counted once; ``flat``, whether it did not grow.
+    """
+    folder = out / FOLDER
+    shutil.rmtree(folder, ignore_errors=True)
+    write_slide(folder, bins, genes, "h5")
+    samples, spots, epochs, began = list[float](), 0, 0, time.monotonic()
+    while not epochs or time.monotonic() - began < 60 * minutes:
+        seen = 0
+        for n in _epoch(folder, workers):
+            seen += n
+            if not samples or time.monotonic() - began > len(samples) * minutes * 60 / 200 or seen == n:
+                samples.append(memory_mb())
+        if seen != bins:
+            raise RuntimeError(f"epoch {epochs + 1} had {seen:,} spots of {bins:,}")
+        spots, epochs = spots + seen, epochs + 1
+    samples.append(memory_mb())
+    shutil.rmtree(folder)
+    found = {"machine": describe(), "bins": bins, "genes": genes, "workers": workers, "epochs": epochs, "spots": spots,
+             "seconds": time.monotonic() - began, "mb": [round(one, 1) for one in samples],
+             "flat": is_flat(samples)}  # fmt: skip
+    report.write_json(found, out / f"{NAME}.json")
+    return found
+
+
+def _epoch(root: Path, workers: int) -> Iterator[int]:
+    """Read all spots once, as training does; give the number of spots of each batch."""
+    import stimage_1k4m
+    from stimage.loading.batches import spot_loader
+
+    spots = stimage_1k4m.load("VisiumHD", root)
+    for batch in spot_loader(spots, BATCH, workers=workers, image_size=16):
+        yield len(batch.spot_ids)
+
+
+def memory_mb() -> float:
+    """Return what this process and its children hold, in MB; what they share counts once."""
+    total, me = 0, psutil.Process()
+    for process in (me, *me.children(recursive=True)):
+        try:
+            total += process.memory_full_info().pss
+        except psutil.NoSuchProcess:  # it has just ended
+            continue
+    return total / 1e6
+
+
+def is_flat(samples: list[float]) -> bool:
+    """Tell whether the last quarter's most is no more than the second quarter's median, but for some noise."""
+    quarter = max(1, len(samples) // 4)
+    second, last = samples[quarter : 2 * quarter] or samples, samples[-quarter:]
+    return max(last) <= (1 + SHARE) * statistics.median(second) + MEGABYTES
+
+
+def line(found: dict) -> str:
+    """Say what was seen in a line."""
+    mb = found["mb"]
+    return (f"{found['epochs']} epochs of {found['bins']:,} bins in {found['seconds'] / 60:.1f} min through "
+            f"{found['workers']} workers: {min(mb):,.0f} to {max(mb):,.0f} MB, {mb[-1]:,.0f} MB at the end: "
+            f"{'flat' if found['flat'] else 'IT GROWS'}")  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())
