@@ -78,6 +78,8 @@ def test_spots_are_right_or_the_file_is_named(root, fault):
             file = next(slide for slide in slides if slide.casefold() == name.casefold())
             if file != struck:
                 assert spots == whole[file], fault
+            elif fault.kind.startswith("counts, ") and spots == whole[file]:
+                continue  # damaged where nobody reads; slow readers may stumble over it
             elif fault.when != "reading":
                 assert spots == slow.slide(root, "ST", file, image_of(root, file)), fault
             elif spots != whole[file]:
