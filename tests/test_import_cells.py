@@ -202,3 +202,13 @@ def test_other_files_are_told(opened, tmp_path):
         stimage.import_cells(opened, "Slide_A", tmp_path / "file", factor=0)
     with pytest.raises(DataError, match="Slide_B"):
         stimage.import_cells(opened, "Slide_B", tmp_path / "file")
+
+
+def test_a_label_image_whose_rows_are_columns(root):
+    path = root / "labels.npy"
+    np.save(path, np.ascontiguousarray(NUCLEI.labels().T))
+    with pytest.raises(DataError, match=r"labels.npy: has 600 x 800 pixels.*: rows are columns; pass swap=True"):
+        stimage.import_cells(root, "Slide_A", path)
+    cells = stimage.import_cells(root, "Slide_A", path, swap=True)
+    assert len(cells) == len(NUCLEI) and cells.region == (0, 0, 800, 600)
+    assert np.abs(cells.xy[np.argsort(cells.table["id"].to_numpy().astype(int))] - NUCLEI.xy).max() < 1

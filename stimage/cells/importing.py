@@ -70,9 +70,12 @@ def _check_size(path: Path, found: Found, info: ImageInfo, options: ImportOption
     """Refuse a label image that has not the slide's pixels, and say which factor it has."""
     if found.size is None or options.unchecked:
         return
-    across, down = info.width / found.size[0], info.height / found.size[1]
+    wide, high = found.size[::-1] if options.swap else found.size
+    across, down = info.width / wide, info.height / high
     sizes = f"has {found.size[0]:,} x {found.size[1]:,} pixels, and the slide's image {info.width:,} x {info.height:,}"
     if abs(across / down - 1) > ROUNDED:
+        if not options.swap and abs(info.width / high / (info.height / wide) - 1) <= ROUNDED:
+            raise DataError(f"{path}: {sizes}: rows are columns; pass swap=True (--swap)")
         raise DataError(f"{path}: {sizes}: it is of another image, or of a part of it")
     if abs(across / options.factor - 1) > ROUNDED:
         raise DataError(f"{path}: {sizes}; pass factor={across:.6g} (--factor {across:.6g})")
