@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from tqdm import tqdm
 
-from stimage import evaluation, scores
+from stimage import evaluation, jobs, scores
 from stimage.cli.evaluation import add_labelled, labelled_of
 from stimage.cli.options import positive, run
 from stimage.core.errors import DataError
@@ -37,7 +37,7 @@ def main() -> None:
                                     left_out=spots.left_out, **of_slides)  # fmt: skip
     path = evaluation.write_scores(args.out, "embedding_scores", VERSION, config, data, [scores.SEED], PACKAGES,
                                     time.perf_counter() - began, by_slide, overall)  # fmt: skip
-    evaluation.write_csv(path.with_suffix(".csv"), evaluation.read_scores(path))
+    jobs.sealed(path)
     print(table({**by_slide, "pooled": overall["pooled"]}))
     print(f"batch mixing {overall['batch_mixing']:.3f}; results: {path}, and {path.with_suffix('.csv').name} beside it")
 

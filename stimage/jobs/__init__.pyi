@@ -48,6 +48,7 @@ from .roots import Root as Root
 from .roots import list_slides as list_slides
 from .roots import open_root as open_root
 from .scores import Scores as Scores
+from .scores import sealed as sealed
 from .spots import gene_names as gene_names
 from .spots import load as load
 from .vectors.patches import Asked as Asked
