@@ -1,4 +1,4 @@
-"""The results as a table, and into the README."""
+"""The results as a table, and into a page of the documentation."""
 
 import json
 import re
