@@ -170,7 +170,7 @@ const Zoom = (() => {
       const shade = k => `rgb(${SHADES.slice(3 * k, 3 * k + 3)})`, bar = make("div", "shades"), ticks = make("div", "ticks");
       bar.style.background = `linear-gradient(to right, ${[0, 51, 102, 153, 204, 255].map(shade)})`;
       for (const [place, text] of spotColours.of.ticks) {
-        const tick = make("span", place < 0.05 ? "first" : place > 0.95 ? "last" : "", text);
+        const tick = make("span", place < 0.05 ? "first" : place > 0.95 ? "last" : place > 0.75 ? "near" : "", text);
         tick.style.left = `${100 * place}%`;
         ticks.append(tick);
       }
