@@ -44,6 +44,7 @@ metric: per_slide.pearson
 baselines:
   gene mean: per_slide.baselines.gene_mean.pearson
   coordinates: per_slide.baselines.coordinates.pearson
+  colour: per_slide.baselines.colour.pearson
 END
 "$python" "$home/scripts/evaluation/benchmark.py" sample --exclude $hd --seen drop \
   --encoders out/tuned/model local-dir:lite out/colour \

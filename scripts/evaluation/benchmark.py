@@ -80,7 +80,7 @@ def parse_arguments() -> argparse.Namespace:
                         help="leave out the encoders with random weights")  # fmt: skip
     parser.add_argument("--seen", choices=("error", "drop", "score"), default="error",
                         help="what to do with slides that an encoder was trained on: stop, leave them out for all "
-                        "encoders, or score them (%(default)s)")  # fmt: skip
+                        "encoders (of a root alone), or score them (%(default)s)")  # fmt: skip
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=["ridge-pca256"], help="(ridge-pca256)")
     parser.add_argument("--batch-size", type=positive, default=64, help="patches at once (%(default)s)")
     parser.add_argument("--workers", type=int, default=0, help="processes that read; 0: threads (%(default)s)")

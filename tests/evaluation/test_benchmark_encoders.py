@@ -54,6 +54,9 @@ def test_embeddings_that_are_there_are_an_encoder(folder, tmp_path):
     assert found.value[0] == expected.overall["pooled"]["pearson"]["mean"]
     pd.concat([pd.read_parquet(path) for path in sorted(files.glob("*.parquet"))]).to_parquet(tmp_path / "one.parquet")
     assert bench(folder, tmp_path / "one.parquet", tmp_path / "other").value[0] == found.value[0]
+    table = pd.read_parquet(tmp_path / "one.parquet").set_index("spot_id")["embedding"]
+    pd.DataFrame(np.stack(table), table.index).to_csv(tmp_path / "spots_&_%.csv")  # as documented: ids come first
+    assert bench(folder, tmp_path / "spots_&_%.csv", tmp_path / "csv").value[0] == pytest.approx(found.value[0])
     shutil.rmtree(files)
     embed(folder / "root", files, model="other", size=5)
     with pytest.raises(DataError, match="has results of another task, other slides or embeddings"):

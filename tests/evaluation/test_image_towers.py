@@ -73,8 +73,19 @@ def test_a_pooler_without_weights_is_not_offered(tmp_path):
     with torch.inference_mode():
         want = model(pixel_values=normalised(images())).last_hidden_state[:, 0]
     assert torch.allclose(load_tower(name).encode(images()), want, atol=1e-5)
-    with pytest.raises(DataError, match=r"has no pooling 'pooler'; pass pooling= \(--pooling\): cls, mean, cls\+mean$"):
-        load_tower(name, options=TowerOptions("pooler"))
+    assert load_tower(f"untrained:{name}").pooling == load_tower(name).pooling == "cls"
+    for one in (name, f"untrained:{name}"):
+        with pytest.raises(DataError, match=r"no pooling 'pooler'; pass pooling= \(--pooling\): cls, mean, cls\+mean$"):
+            load_tower(one, options=TowerOptions("pooler"))
+
+
+def test_an_untrained_tower_needs_a_configuration_alone(tmp_path):
+    model = hf.ViTModel(hf.ViTConfig(**SMALL, patch_size=8, intermediate_size=64)).eval()
+    name = save(model, tmp_path / "vit")
+    whole = load_tower(f"untrained:{name}")
+    (tmp_path / "vit/model.safetensors").unlink()
+    alone = load_tower(f"untrained:{name}")
+    assert whole.pooling == alone.pooling == "pooler" and whole.digest == alone.digest
 
 
 @pytest.mark.parametrize("kind", ["convnext", "swin"])

@@ -45,6 +45,7 @@ def test_shipped_tasks_can_be_read():
     for name in list_tasks():
         task = read_task_file(name)
         assert task.name == name and task.metric and task.baselines
+        assert task.job == "retrieve" or {"colour", "nuclei"} < set(task.baselines)
         assert Path(task.arguments.get("patients", __file__)).is_file()
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from stimage.cells.features import NucleiOfSlides
 from stimage.core.errors import DataError
 from stimage.evaluation.expression import WIDE_ALPHAS, place_features
-from stimage.evaluation.expression_data import EmbeddedSlide, Expression, read_expression, read_places
+from stimage.evaluation.expression_data import EmbeddedSlide, Expression, read_expression, read_places, slide_colours
 from stimage.evaluation.predict import BY_STUDY, split_groups
 from stimage.evaluation.saved.predictions import PredictedFold, PredictedSlide
 from stimage.evaluation.saved.regressors import Regressor
@@ -78,8 +78,9 @@ def run_stimage_bench(
 def _features(one: EmbeddedSlide, nuclei: NucleiOfSlides | None) -> dict[str, np.ndarray]:
     """Return what a slide's spots are predicted by, by name: embeddings, and the baselines' features."""
     xy, r = read_places(one)
+    colour = slide_colours(one.slide, xy[:, 0], xy[:, 1], r)
     beside = {"nuclei": nuclei.features(one.slide, xy, r)} if nuclei else {}
-    return {"embeddings": one.vectors, "coordinates": place_features(xy), **beside}
+    return {"embeddings": one.vectors, "coordinates": place_features(xy), "colour": colour, **beside}
 
 
 def _models(

@@ -16,7 +16,7 @@ from stimage.jobs.scores import Scores, sealed
 from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.slides.missing import need_counts
 
-VERSION = 2  # 1 had intervals over slides
+VERSION = 3  # 1 had intervals over slides, 2 no baseline of colours
 PACKAGES = ("stimage-1k4m", "numpy", "scipy")
 
 

@@ -183,9 +183,9 @@ def _unseen(root: Root, tasks: Sequence[Task], encoders: Sequence[BenchEncoder],
     scored = {one.name for task, unit in _work(root, tasks, left) for one in unit.slides}
     for encoder in encoders:
         if seen == "drop":
-            left = settle_seen(seen_by(encoder), left, seen, encoder.name).slides
+            left = settle_seen(seen_by(encoder, root), left, seen, encoder.name).slides
         else:
-            settle_seen(seen_by(encoder), [one for one in left if one.name in scored], seen, encoder.name)
+            settle_seen(seen_by(encoder, root), [one for one in left if one.name in scored], seen, encoder.name)
     return left
 
 

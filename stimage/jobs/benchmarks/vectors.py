@@ -82,11 +82,11 @@ def make_vectors(encoder: BenchEncoder, root: Root, slides: list[Slide], out: Pa
     return Vectors(folder, "".join(hashlib.sha256((one / MARKER).read_bytes()).hexdigest() for one in places))
 
 
-def seen_by(encoder: BenchEncoder) -> Provenance | None:
+def seen_by(encoder: BenchEncoder, root: Root) -> Provenance | None:
     """Return what an encoder has seen; None where that is not known."""
     if not encoder.files:
         return provenance_of(encoder.name)
-    return read_embeddings(folder_of(encoder, Path(), "tower")).provenance
+    return read_embeddings(folder_of(encoder, Path(), "tower"), [one.name for one in root.catalog.slides]).provenance
 
 
 def _checked(path: Path, slides: list[Slide], asked: Asked, root: Root) -> Embeddings:

@@ -82,28 +82,39 @@ def _model(
         if config.get("model_type") == "clip":  # CLIPModel goes by the outer one
             vision.projection_dim = config.get("projection_dim", vision.projection_dim)
         cls: Any = transformers.CLIPVisionModelWithProjection
-        return _load(cls, name, config=vision, **given) if pretrained else _random(name, cls, vision, given)
+        return _load(cls, name, config=vision, **given) if pretrained else (_random(name, cls, vision, given), set())
     if kind in SIGLIP:
         cls = transformers.Siglip2VisionModel if "2" in kind else transformers.SiglipVisionModel
-        return _load(cls, name, **given) if pretrained else _random(name, cls, cls.config_class, given)
+        return _load(cls, name, **given) if pretrained else (_random(name, cls, cls.config_class, given), set())
     trust = options.trust_remote_code
     cls = transformers.AutoModel
-    model, missing = _load(cls, name, trust_remote_code=trust, **given) if pretrained else _random(
-        name, cls, transformers.AutoConfig, given, trust_remote_code=trust)  # fmt: skip
+    if pretrained:
+        model, missing = _load(cls, name, trust_remote_code=trust, **given)
+    else:
+        model = _random(name, cls, transformers.AutoConfig, given, trust_remote_code=trust)
+        missing = _lacking(model, cls, name, trust_remote_code=trust, **given)
     if model.main_input_name != "pixel_values" or hasattr(model, "get_image_features"):
         raise DataError(f"{name}: is no vision model that is known here, but {kind!r}; pass CLIP, SigLIP, DINOv2 or "
                         "another image encoder, or timm:NAME")  # fmt: skip
     return model, missing
 
 
-def _random(name: str, cls: Any, config: Any, given: dict[str, Any], **trust: bool) -> tuple[Any, set[str]]:
+def _random(name: str, cls: Any, config: Any, given: dict[str, Any], **trust: bool) -> Any:
     """Make a model of a configuration, or of that of a class that the checkpoint has; its weights are random."""
     with told(name, f"can't be made as {cls.__name__}"):
         if isinstance(config, type):
             config = config.from_pretrained(name, **trust)  # type: ignore[attr-defined]
-        return (
-            cls.from_config(config, **trust, **given) if hasattr(cls, "from_config") else cls(config, **given)
-        ), set()
+        return cls.from_config(config, **trust, **given) if hasattr(cls, "from_config") else cls(config, **given)
+
+
+def _lacking(model: Any, cls: Any, name: str, **options: object) -> set[str]:
+    """Return the weights of its pooler that a checkpoint lacks, so that an untrained model is pooled as the trained."""
+    if getattr(model, "pooler", None) is None:
+        return set()
+    try:
+        return _load(cls, name, **options)[1]
+    except DataError:  # a configuration alone, or weights that the trained model can't be made of either
+        return set()
 
 
 def _said(model: Any, library: str, options: TowerOptions) -> dict[str, Any] | None:
