@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import GradScalerKwargs, InitProcessGroupKwargs
 
 from stimage.core.errors import DataError
@@ -18,6 +19,7 @@ FP16_SCALE = 2.0**10  # of the loss at first; by torch's 2**16 gradients overflo
 
 def make_accelerator(settings: Settings, out: Path) -> Accelerator:
     """Return what spreads the run over its processes; `DataError` if these are others than were asked for."""
+    AcceleratorState._reset_state()  # of an earlier run in this process, whose precision and compiler it would keep
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),  # or torchrun's processes would each run alone
         mixed_precision=autocast_of(settings),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stimage.training.checkpoints import claim
-from stimage.training.launch import with_precision
+from stimage.training.launch import make_accelerator, with_precision
 from stimage.training.optimizer import choose_tuned, make_optimizer, make_schedule, realign
 from stimage.training.settings.groups import TowerSettings, flat
 from stimage.training.settings.reading import RENAMED, make_settings, read_record
@@ -28,6 +28,15 @@ def test_precision_is_accelerates_unless_settings_name_one(monkeypatch, asked, l
     else:
         with refused(f"mixed_precision: is {asked or 'null'}, but accelerate launch was told {launched}"):
             with_precision(settings)
+
+
+def test_runs_of_one_process_have_each_their_own_precision(tmp_path):
+    def precision(asked: str, compiled: bool) -> tuple[str, str]:
+        launched = make_accelerator(make_settings(LEAST | {"mixed_precision": asked, "compile": compiled}), tmp_path)
+        return launched.mixed_precision, str(launched.state.dynamo_plugin.backend.value)
+
+    expected = [("bf16", "NO"), ("no", "INDUCTOR"), ("bf16", "NO")]
+    assert [precision("bf16", False), precision("no", True), precision("bf16", False)] == expected
 
 
 def test_a_run_of_before_the_groups_is_known(tmp_path):
