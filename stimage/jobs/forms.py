@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from tqdm import tqdm
 
+from stimage.cells.cells import read_cells
 from stimage.core.access import is_local
 from stimage.core.arguments import path_of
 from stimage.core.errors import DataError, shown
@@ -115,8 +116,9 @@ def export_slides(
     to
         "h5ad": what `read_slide` returns, for scanpy and squidpy. "spatialdata": a SpatialData store (SLIDE.zarr) of
         the image with its pyramid, spots as circles, or squares of Visium HD, and a table of counts, in the coordinate
-        systems "global", of pixels, and "micrometers". "hest": HEST-1k's layout, which is a root, too; a slide that is
-        there already, unchanged and written with the same options, is kept.
+        systems "global", of pixels, and "micrometers"; with ``cells``, the cells have an element, too. "hest":
+        HEST-1k's layout, which is a root, too; a slide that is there already, unchanged and written with the same
+        options, is kept.
     one_file
         All slides in one file, which then has the genes that all have: of "h5ad".
     panel, normalise, gene_table, names, image_px, cells
@@ -162,7 +164,9 @@ def export_slides(
     vectors = {key: _vectors(key, of, known) for key, of in (embeddings or {}).items()}
     options = replace(options, embeddings=vectors, hest=replace(hest, titles=_titles(root.catalog)))
     slides, write = slides_left(root.slides, options), form.write
-    options = replace(options, columns=cell_columns(root, slides) if cells else None)
+    if cells:
+        own = partial(read_cells, root.catalog.root)
+        options = replace(options, columns=cell_columns(root, slides), cells=own)
     bar = partial(tqdm, unit="slide", disable=None if progress else True)
     written = {slide.name: out if one_file else form.target(out, slide.name) for slide in slides}
     _spare_sources(slides, written)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
+from stimage.cells.cells import Cells
 from stimage.core.arguments import check_whole
 from stimage.core.errors import DataError
 from stimage.genes.dispersion import common_genes
@@ -118,6 +119,8 @@ class ExportOptions:
         What HEST's layout alone has.
     columns
         Gives what ``obs`` has besides, by spot id, of a slide: the same columns of each; NaN where it has no such spot.
+    cells
+        Gives the cells of a slide, which a format with places of its own for them has, too.
     """
 
     naming: Naming | None = None
@@ -128,6 +131,7 @@ class ExportOptions:
     embeddings: Mapping[str, SpotVectors] = field(default_factory=dict)
     hest: HestOptions = field(default_factory=HestOptions)
     columns: Callable[[Slide], pd.DataFrame] | None = None
+    cells: Callable[[Slide], Cells] | None = None
 
     def genes_of(self, slides: Sequence[Slide]) -> list[str]:
         """Return the genes that are written: those of a panel, or that all slides have; of images alone, none."""

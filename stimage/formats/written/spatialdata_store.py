@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_matrix
 
+from stimage.cells.cells import Cells
 from stimage.core.errors import DataError
 from stimage.core.extras import needs
 from stimage.core.files import locked, replacing_folder
@@ -43,7 +44,9 @@ def write_store(slides: Sequence[Slide], path: Path, options: ExportOptions) -> 
 
     ``images`` has ``SLIDE_full_image`` with its levels; ``shapes`` has ``SLIDE``, circles, or squares of Visium HD, by
     the number of a spot; ``tables`` has ``table``, an AnnData as `write_h5ad` writes it. The
-    coordinate system "global" is of pixels of the slide image, and "micrometers", where a scale is known, of µm.
+    coordinate system "global" is of pixels of the slide image, and "micrometers", where a scale is known, of µm. With
+    ``options.cells``, ``SLIDE_cells`` has the cells by id, with class, area and what else is measured of them: outlines
+    in ``shapes``, or, of cells that have centres alone, ``points``.
 
     Raises
     ------
@@ -63,6 +66,8 @@ def write_store(slides: Sequence[Slide], path: Path, options: ExportOptions) -> 
             images={f"{region}_full_image": _image(spots, unfinished / "pixels")},
             shapes={region: _shapes(spots)}, tables={TABLE: table},
         )  # fmt: skip
+        if options.cells:
+            data[f"{region}_cells"] = _cells(options.cells(slide), spots)
         data.write(unfinished / "store")
         shutil.rmtree(unfinished / "pixels")
         for part in (unfinished / "store").iterdir():
@@ -117,6 +122,19 @@ def _shapes(spots: Spots) -> Any:
     else:
         shapes = geopandas.GeoDataFrame({"radius": r}, geometry=shapely.points(x, y))
     return needs("spatialdata.models").ShapesModel.parse(shapes, transformations=_systems(spots))
+
+
+def _cells(cells: Cells, spots: Spots) -> Any:
+    """Return outlines of cells, or points where a cell has a centre alone, by the cells' ids."""
+    models, told = needs("spatialdata.models"), cells.table.to_pandas().set_index("id")
+    polygons = told.pop("polygon")
+    told["class"] = told["class"].astype("category")
+    if polygons.isna().any():
+        return models.PointsModel.parse(told, coordinates={"x": "x", "y": "y"}, transformations=_systems(spots))
+    outlines = needs("geopandas").GeoDataFrame(
+        told.drop(columns=["x", "y"]), geometry=needs("shapely").from_wkb(polygons)
+    )
+    return models.ShapesModel.parse(outlines, transformations=_systems(spots))
 
 
 def _systems(spots: Spots) -> dict[str, Any]:
