@@ -1,13 +1,14 @@
 """Batches of spots as Arrow tables: the examples that everything downstream reads."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 
 from stimage.cells.columns import CELLS, DENSITY, cell_columns
-from stimage.genes.normalise import Normalisation, fit_normalisation
+from stimage.genes.normalise import OF_MEDIAN, Normalisation, fit_normalisation, median_of
 from stimage.genes.panels import Panel
 from stimage.genes.vocabulary import Vocabulary
 from stimage.slides.counts.rows import CountRows
@@ -16,6 +17,7 @@ from stimage.slides.spots import SpotBlock, Spots, read_batches
 
 COUNTED = frozenset(("gene_ids", "counts", "expression"))
 PREPARED_ROWS, PREPARED_BYTES = 1000, 32 << 20  # of a table in a prepared data set: larger ones open faster
+KEPT_BYTES = 64 << 20  # of a panel's counts that are kept from the pass that finds a slide's median total
 
 
 def spot_tables(
@@ -48,15 +50,16 @@ def spot_tables(
     end = len(spots) if end is None else end
     patched = patch if columns is None or "image" in columns else None
     counted = (columns is None or needs_counts(columns)) and not spots.slide.image_alone
-    expression = _expression(spots, genes, normalise) if counted else None
+    expression = _expression(spots, genes, normalise, end - begin == len(spots)) if counted else None
+    read = expression is not None and not isinstance(expression, _KeptCounts)
     wanted = classes and (columns is None or not {CELLS, DENSITY}.isdisjoint(columns))
     cells = cell_columns(spots, classes, begin, end) if wanted else {}
-    for batch in read_batches(spots, patched, begin, end, expression is not None):
+    for batch in read_batches(spots, patched, begin, end, read):
         table = _spot_columns(spots, batch, columns)
         if batch.patches is not None:
             table |= _image_column(batch, encode)
-        if batch.rows is not None and expression:
-            table |= expression(batch.rows)
+        if expression:
+            table |= expression(batch)
         elif spots.slide.image_alone:
             table |= null_columns(genes, batch.end - batch.begin)
         table |= {name: values[batch.begin - begin : batch.end - begin] for name, values in cells.items()}
@@ -68,17 +71,46 @@ def needs_counts(columns: Iterable[str]) -> bool:
     return not COUNTED.isdisjoint(columns)
 
 
+@dataclass(frozen=True, eq=False)
+class _KeptCounts:
+    """Makes ``expression`` of counts that are kept: of a panel's genes (n x genes), and in all (n)."""
+
+    counts: np.ndarray
+    totals: np.ndarray
+    normal: Normalisation
+
+    def __call__(self, batch: SpotBlock) -> dict[str, pa.Array]:
+        some = slice(batch.begin, batch.end)
+        return _vectors(self.normal.dense(self.counts[some], self.totals[some]))
+
+
 def _expression(
-    spots: Spots, genes: Vocabulary | Panel | None, normalise: str
-) -> Callable[[CountRows], dict[str, pa.Array]]:
-    """Return the function from rows of counts to columns of examples."""
+    spots: Spots, genes: Vocabulary | Panel | None, normalise: str, whole: bool
+) -> Callable[[SpotBlock], dict[str, pa.Array]]:
+    """Return the function from blocks of spots to columns of examples; ``whole`` if it is asked for all spots."""
     if isinstance(genes, Panel):
-        places = genes.places_in(spots.genes, spots.counts_path, spots.slide.species)
-        return partial(
-            dense_column, places=places, width=len(genes.genes), normal=fit_normalisation(normalise, spots, places)
-        )
-    assert genes is not None
-    return partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts_path))
+        places, width = genes.places_in(spots.genes, spots.counts_path, spots.slide.species), len(genes.genes)
+        if whole and normalise in OF_MEDIAN and len(spots) * width * np.dtype(float).itemsize <= KEPT_BYTES:
+            return _keep_counts(spots, places, width, normalise)
+        column = partial(dense_column, places=places, width=width, normal=fit_normalisation(normalise, spots, places))
+    else:
+        assert genes is not None
+        column = partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts_path))
+
+    def of_rows(batch: SpotBlock) -> dict[str, pa.Array]:
+        assert batch.rows is not None  # they are read
+        return column(batch.rows)
+
+    return of_rows
+
+
+def _keep_counts(spots: Spots, places: np.ndarray, width: int, normalise: str) -> _KeptCounts:
+    """Read a slide's counts once, for the median total and for all spots."""
+    counts, totals = np.zeros((len(spots), width)), np.zeros(len(spots))
+    for some, rows in spots.blocks():
+        counts[some], totals[some] = rows.dense(places, width), rows.totals()
+    median = median_of(counts.sum(1) if normalise == "original" else totals)
+    return _KeptCounts(counts, totals, Normalisation(normalise, spots.counts_path, median))
 
 
 def _spot_columns(spots: Spots, batch: SpotBlock, columns: Collection[str] | None) -> dict[str, pa.Array]:
@@ -120,8 +152,11 @@ def _sparse(rows: CountRows, gene_ids: np.ndarray) -> dict[str, pa.Array]:
 
 def dense_column(rows: CountRows, places: np.ndarray, width: int, normal: Normalisation) -> dict[str, pa.Array]:
     """Return the expression of a panel's genes as vectors of its length."""
-    values = normal.dense(rows.dense(places, width), rows.totals())
-    return {"expression": pa.FixedSizeListArray.from_arrays(values.ravel(), width)}
+    return _vectors(normal.dense(rows.dense(places, width), rows.totals()))
+
+
+def _vectors(values: np.ndarray) -> dict[str, pa.Array]:
+    return {"expression": pa.FixedSizeListArray.from_arrays(values.ravel(), values.shape[1])}
 
 
 def null_columns(genes: Vocabulary | Panel | None, n: int) -> dict[str, pa.Array]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError, shown
 from stimage.examples.arrow import dense_column, null_columns
-from stimage.genes.normalise import Normalisation, median_of
+from stimage.genes.normalise import OF_MEDIAN, Normalisation, median_of
 from stimage.genes.panels import Panel
 from stimage.genes.vocabulary import load_vocabulary
 from stimage.slides.counts.rows import CountRows
@@ -84,7 +84,7 @@ class PanelColumn:
         had[places[everywhere & (places >= 0)]] = True
         inside = np.flatnonzero(places >= 0) if self.normalise == "original" else None
         totals = []
-        if self.normalise in ("median-log1p", "original") or not had.all():
+        if self.normalise in OF_MEDIAN or not had.all():
             for rows in self._blocks(slide):
                 values = rows.values if inside is None else rows.values * np.isin(rows.columns, inside)
                 totals.append(rows.totals(values))

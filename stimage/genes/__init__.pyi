@@ -24,6 +24,7 @@ from .names import places_among as places_among
 from .names import read_gene_table as read_gene_table
 from .names import rename_genes as rename_genes
 from .normalise import NORMALISATIONS as NORMALISATIONS
+from .normalise import OF_MEDIAN as OF_MEDIAN
 from .normalise import Normalisation as Normalisation
 from .normalise import fit_normalisation as fit_normalisation
 from .normalise import median_of as median_of

@@ -9,6 +9,7 @@ from stimage.core.errors import DataError
 from stimage.slides.spots import Spots
 
 NORMALISATIONS = ("counts", "log1p", "median-log1p", "original")
+OF_MEDIAN = ("median-log1p", "original")  # those that need a slide's median total
 NOT_RAW = "{}: has counts that are no whole numbers: they seem to be normalised; get the raw counts, or {}"
 
 
@@ -82,7 +83,7 @@ def fit_normalisation(kind: str, spots: Spots, places: np.ndarray) -> Normalisat
     places
         For each gene of the count file, its place in the panel, or -1.
     """
-    if kind not in ("median-log1p", "original"):
+    if kind not in OF_MEDIAN:
         return Normalisation(kind, spots.counts_path)
     inside = tuple(np.flatnonzero(places >= 0).tolist()) if kind == "original" else None
     return Normalisation(kind, spots.counts_path, _median_total(spots, inside))
