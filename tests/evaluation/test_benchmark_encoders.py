@@ -63,6 +63,19 @@ def test_embeddings_that_are_there_are_an_encoder(folder, tmp_path):
         bench(folder, files, tmp_path / "out")
 
 
+@pytest.mark.parametrize("file", ["genes.txt", "root/ST/gene_exp/S1_count.csv", "root/ST/coord/S2_coord.csv"])
+def test_figures_of_files_that_have_changed_are_not_taken(folder, tmp_path, file):
+    shutil.copytree(folder / "root", tmp_path / "root")
+    (tmp_path / "genes.txt").write_text("ERBB2\nESR1\n")
+    (tmp_path / "genes.yaml").write_text(PREDICTION.replace("[ERBB2, ESR1]", "genes.txt"))
+    files = embed(tmp_path / "root", tmp_path / "mine")
+    found = bench(tmp_path, files, tmp_path / "out")
+    assert bench(tmp_path, files, tmp_path / "out").equals(found)
+    (tmp_path / file).write_text((tmp_path / file).read_text() + "\n")
+    with pytest.raises(DataError, match="or of files that have changed since; pass another out="):
+        bench(tmp_path, files, tmp_path / "out")
+
+
 def test_embeddings_that_do_not_fit_are_refused(folder, tmp_path):
     files = embed(folder / "root", tmp_path / "mine")
     table = pq.read_table(files / "S1.parquet")

@@ -116,7 +116,8 @@ def test_a_row_of_tasks_on_a_root(root, tmp_path):
     rows = stimage.benchmark_root(root, clip, tmp_path / "with", str(task), untrained=False)
     assert rows.encoder.tolist() == [clip, "coordinates", "nuclei"] and rows.value.iloc[2] > 0.9
     with pytest.raises(
-        DataError, match="has results of another task, other slides or embeddings, or other cells; pass"
+        DataError,
+        match="has results of another task, other slides or embeddings, or of files that have changed since; pass",
     ):
         stimage.benchmark_root(root, clip, tmp_path / "without", str(task), untrained=False)
 

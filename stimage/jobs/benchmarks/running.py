@@ -28,8 +28,8 @@ from stimage.jobs.prediction import predict
 from stimage.jobs.probing import probe, retrieve
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.vectors.patches import Asked
-from stimage.slides.catalog import Slide
-from stimage.slides.freshness import file_digest
+from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide
+from stimage.slides.freshness import file_digest, slide_digests
 from stimage.slides.splits.groups import merge_groups
 from stimage.towers.options import TowerOptions
 
@@ -103,16 +103,30 @@ class RootBench:
         """Score a unit, unless its results are there."""
         slides, options = [one.name for one in unit.slides], {**task.options, "seen": self.seen}
         told = {"job": task.job, "options": options, "slides": slides, "embeddings": vectors.digest}
-        if NUCLEI in task.baselines and all(one.cells for one in unit.slides):
-            told |= {"cells": [file_digest(one.cells or "", one.access) for one in unit.slides]}
-        asked = as_json(told)
+        asked = as_json(told | self._contents(task, unit))
         if all((place / name).exists() for name in (RESULTS, MANIFEST, ASKED)):
             if (place / ASKED).read_text(encoding="utf-8") != asked:
-                raise DataError(f"{place}: has results of another task, other slides or embeddings, or other cells; "
-                                "pass another out= (--out)")  # fmt: skip
+                raise DataError(f"{place}: has results of another task, other slides or embeddings, or of files "
+                                "that have changed since; pass another out= (--out)")  # fmt: skip
             return
         write_text(place / ASKED, asked)
         RUNS[task.job](with_slides(self.root, slides), vectors.path, **task.arguments, seen=self.seen, out=place)
+
+    @cached_property
+    def _digests(self) -> dict[str, dict[str, str]]:
+        """Slide → part → the digest of its file, each read once."""
+        slides = {one.name: one for _, unit in self.work for one in unit.slides}
+        return slide_digests(slides.values(), FILE_KINDS)
+
+    def _contents(self, task: Task, unit: Unit) -> dict[str, Any]:
+        """Return what the files hold that a unit's figures depend on: those of its slides, and those it is told of."""
+        cells = NUCLEI in task.baselines and all(one.cells for one in unit.slides)
+        parts = FILE_KINDS if cells else READ_FILES
+        files = {one.name: {part: digest for part, digest in self._digests[one.name].items() if part in parts}
+                 for one in unit.slides}  # fmt: skip
+        named = {key: file_digest(value) for key, value in task.arguments.items()
+                 if isinstance(value, str) and Path(value).is_file()}  # fmt: skip
+        return {"files": files, "named": named, "studies": [[one.study, *one.pmids] for one in unit.slides]}
 
     def _row(self, task: Task, unit: Unit, encoder: BenchEncoder | str, figure: str, place: Path | None) -> tuple:
         told = (task.name, unit.name, self._groups[task.name, unit.name], len(unit.slides), unit.studies, unit.spots)
