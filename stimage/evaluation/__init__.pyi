@@ -83,6 +83,7 @@ from .saved.verifying import verify_results as verify_results
 from .seen import SEEN as SEEN
 from .seen import labelled_unseen as labelled_unseen
 from .seen import samples_seen as samples_seen
+from .seen import seen_of_all as seen_of_all
 from .seen import seen_words as seen_words
 from .seen import settle_seen as settle_seen
 from .spot_folds import BLOCKS_PER_SIDE as BLOCKS_PER_SIDE

@@ -142,6 +142,14 @@ def _among(provenance: Provenance, part: str, slides: Sequence[Slide]) -> list[s
     return sorted(named)
 
 
+def seen_of_all(told: Sequence[object]) -> dict[str, list[str]] | str:
+    """Return what a model has seen of the slides of several results, as each says it."""
+    known = [one for one in told if isinstance(one, Mapping)]
+    if not known or len(known) < len(told):
+        return UNKNOWN
+    return {part: sorted({name for one in known for name in one.get(part, ())}) for part in TOLD}
+
+
 def seen_words(seen: object) -> str:
     """Say in a table's cell what a model has seen of the slides that it is scored on."""
     if not isinstance(seen, Mapping):

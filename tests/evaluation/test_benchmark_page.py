@@ -50,6 +50,25 @@ def test_the_page_says_what_can_be_told(page_file):
     assert means[:4] == sorted(means[:4], reverse=True) and means[0] == pytest.approx(0.435)
 
 
+def test_differences_are_to_the_first_that_has_a_figure_and_what_was_seen_is_of_all_units(tmp_path):
+    rows, none = [], {"trained": [], "validation": [], "panel": []}
+    for task, names in (("labels", "abc"), ("retrieval", "bc")):
+        for unit, seen in (("brain", none), ("skin", none | {"trained": ["S1", "S2"]})):
+            for name in "abc":
+                value = {"b": 0.1, "c": 0.3}.get(name, 0.7)
+                interval = {"value": value, "low": None, "high": None, "groups": 2, "without": {"x": value, "y": value}}
+                place = write_scores(tmp_path / task / unit / name, task, 1, {"unit": unit}, {"seen": seen}, [], [], 1,
+                                     {}, {"r": value, "intervals": {"r": interval}}).parent  # fmt: skip
+                found = (value, None, None, 2, None, str(place)) if name in names else (*[None] * 5, "")
+                rows.append((task, unit, unit, name, "r", *found))
+    text = write_page(pd.DataFrame(rows, columns=list(NEEDED)), list("abc"), tmp_path, "both").read_text()
+    labels, retrieval = (re.search(rf'id="task-{k}".*?</section>', text, re.DOTALL)[0] for k in (1, 2))
+    assert "Above a, over units" in labels and "-0.600" in labels and "-0.400" in labels
+    assert "Above b, over units" in retrieval and "+0.200" in retrieval and "Above a" not in retrieval
+    assert text.count("2 trained on") == 3
+    assert re.search(r"<td>labels 1</td><td><code>\w{12}, \w{12}</code>", text)  # of both units
+
+
 def test_places_in_a_chart_are_of_its_axis():
     values = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
     interval = mean_interval(values, list("abcdef"))

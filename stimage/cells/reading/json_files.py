@@ -29,7 +29,7 @@ class JsonCells:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.outlines, self.xy = Outlines(), array("d")  # or an array of NumPy's
+        self.outlines, self.xy = Outlines(), array("d")
         self.classes: list[str | None] = []
         self.ids: list[str] = []
         self.features, self.regions, self.kinds = 0, 0, set[str]()
@@ -151,7 +151,7 @@ class LiftedCells(JsonCells):
         if (drawn and drawn.depth < 2) or ("centroid" in own and own["centroid"].depth != 1):
             raise Irregular
         self.outlines = Outlines.of_lists(drawn) if drawn else self.outlines
-        self.xy = centres.xy.ravel() if centres else self.xy
+        self.xy = array("d", np.asarray(centres.xy, np.float64).tobytes()) if centres else self.xy
         return super().found(top)
 
 

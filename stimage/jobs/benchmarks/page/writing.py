@@ -10,7 +10,7 @@ import pandas as pd
 
 from stimage.core.files import write_text
 from stimage.evaluation.results import read_scores
-from stimage.evaluation.seen import seen_words
+from stimage.evaluation.seen import seen_of_all, seen_words
 from stimage.jobs.benchmarks.naming import short_names
 from stimage.jobs.benchmarks.page.charts import chart_of
 from stimage.jobs.benchmarks.tabulating import ALL, apart_by_unit, apart_over_units, tables_of
@@ -29,7 +29,7 @@ def write_page(found: pd.DataFrame, encoders: Sequence[str], out: Path, title: s
     found
         What `benchmark_root` returns; or what `benchmark` returns, by `as_units`.
     encoders
-        Those that are no baselines; differences are to the first.
+        Those that are no baselines; differences are to the first one that a task has a figure of.
     title
         What was measured.
     notes
@@ -43,7 +43,7 @@ def write_page(found: pd.DataFrame, encoders: Sequence[str], out: Path, title: s
              tables_of(found, encoders)]  # fmt: skip
     shown = {
         "title": title, "notes": notes, "names": names, "tasks": [task for task in tasks if task["name"] != ALL],
-        "all": next((task for task in tasks if task["name"] == ALL), None), "first": names[encoders[0]],
+        "all": next((task for task in tasks if task["name"] == ALL), None),
         "style": TEMPLATE.joinpath("page.css").read_text("utf-8"), **_provenance(found, encoders, names),
     }  # fmt: skip
     text = page.from_string(TEMPLATE.joinpath("page.html").read_text("utf-8")).render(shown)
@@ -74,7 +74,8 @@ def _task(
     rows.sort(key=lambda row: -row["mean"])
     without = [names[one] for one in encoders if one not in table.columns and name != ALL]
     apart = [] if name == ALL else apart_by_unit(own, encoders)[1:]
-    return {"name": name, "rows": rows, "chart": chart_of(rows), "without": without,
+    first = next((names[one] for one in encoders if one in table), "")  # of those that have a figure
+    return {"name": name, "first": first, "rows": rows, "chart": chart_of(rows), "without": without,
             "units": [" ".join(key) if name == ALL else key[1] for key in table.index],
             "figure": own.figure.iloc[0], "studied": _studied(own), "groups": len(set(groups)),
             "over": [[names[line[1]], *line[3:]] for line in over if line[0] == name],
@@ -100,12 +101,14 @@ def _provenance(found: pd.DataFrame, encoders: Sequence[str], names: dict[str, s
         results = [read_scores(path) for path in own.results]
         data, dtype = results[0]["data"], own["dtype"].iloc[0] if "dtype" in own else ""
         by_slide: dict[str, Any] = next(iter(data.get("by_slide", {}).values()), {})
-        seen = next((one["data"]["seen"] for one in results if "seen" in one["data"]), None)
+        seen = seen_of_all([one["data"].get("seen") for one in results])
         width = data.get("dimensions") or by_slide.get("dimensions") or ""
         made.append((names[name], name, data.get("model") or "", width, dtype or "as it is", seen_words(seen)))
         for task, result in zip(own.task, results):
             card = result["protocol"]
-            protocols[task] = (task, f"{card['name']} {card['version']}", card["sha256"][:12], result["seeds"])
+            told = (task, f"{card['name']} {card['version']}", [], result["seeds"])
+            *_, digests, _ = protocols.setdefault(task, told)
+            digests += {card["sha256"][:12]} - {*digests}  # units of one task may be of several configurations
             versions |= result["versions"]
     return {"made": made, "protocols": list(protocols.values()), "versions": versions}
 
