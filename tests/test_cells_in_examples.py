@@ -1,15 +1,18 @@
 """Cells as features of examples: streamed, prepared, published and loaded again, as count_cells has them."""
 
 import json
+import os
 
 import datasets
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import stimage
 import stimage_1k4m
 from stimage.core.errors import DataError
+from stimage.slides.catalog import read_catalog
 from tests.nuclei import CLASSES, UM, Nuclei, cellvit, qupath, write, write_root
 from tests.roots import write_slide
 from tests.test_count_cells import lattice
@@ -101,14 +104,43 @@ def test_published_and_loaded_by_datasets_alone(root, tmp_path):
 def test_bad_input(root, tmp_path):
     with pytest.raises(ValueError, match="cells='yes': pass True or False"):
         stimage_1k4m.load("ST", root, cells="yes")
-    with pytest.raises(ValueError, match=r"columns= has 'cells': name some of"):
+    with pytest.raises(ValueError, match=r"columns= has 'cells': name some of .* \(with cells=True, also"):
         stimage_1k4m.load("ST", root, columns=["cells"])
-    (root / "cells/Slide_A.parquet").write_bytes(b"PAR1")
+    path = root / "cells/Slide_A.parquet"
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    with pytest.raises(DataError, match=r"the files of cells have no cell; .* or leave out cells= \(--cells\)"):
+        stimage_1k4m.load("ST", root, cells=True, **OPTIONS)
+    path.write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"Slide_A.parquet: is no file of cells, or damaged"):
         stimage_1k4m.load("ST", root, cells=True, **OPTIONS)
     (root / "cells/Slide_A.parquet").unlink()
     with pytest.raises(DataError, match=r"no slide has cells; add them by import_cells or detect_cells, or leave out"):
         stimage_1k4m.load("ST", root, cells=True, **OPTIONS)
+
+
+def test_files_of_other_folders_are_no_cells(root):
+    (root / "annotation").mkdir()
+    (root / "annotation/Slide_B.parquet").write_bytes(b"none")
+    (root / "cells/Slide_A_anno.csv").write_text("none")
+    slides = {slide.name: slide for slide in read_catalog(str(root)).slides}
+    assert slides["Slide_A"].cells.endswith("cells/Slide_A.parquet") and slides["Slide_A"].annotation is None
+    assert slides["Slide_B"].cells is None
+    check(stimage_1k4m.load("ST", root, cells=True, **OPTIONS), root)
+
+
+def test_shards_without_cells_do_not_mind_that_they_change(root, tmp_path, monkeypatch):
+    from stimage.publishing import shards
+
+    def write(path, tables, *rest):
+        write_spots(path, tables, *rest)
+        os.utime(root / "cells/Slide_A.parquet", (1, 1))
+
+    write_spots = shards.write_spots
+    monkeypatch.setattr(shards, "write_spots", write)
+    stimage.publish(root, tmp_path / "without")
+    with pytest.raises(DataError, match="Slide_A: one of its files changed while it was read"):
+        os.utime(root / "cells/Slide_A.parquet", (2, 2))
+        stimage.publish(root, tmp_path / "with", cells=True)
 
 
 def test_they_come_as_arrow_tables_too(root):

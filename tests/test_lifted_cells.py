@@ -60,6 +60,7 @@ ODD = {
     "true": [polygon([[[True, 0], [9, 0], [9, 9]]])],
     "a line": [polygon(RING[0], "LineString")],
     "a contour for some": {"nuc": {"1": {"centroid": [1, 2], "contour": RING[0]}, "2": {"centroid": [3, 4]}}},
+    "a contour of rings": {"nuc": {"1": {"centroid": [1, 2], "contour": RING}}},
     "no cell": {"cells": []}, "a list": [], "regions": [polygon(RING, objectType="annotation")],
     "nucleus in a cell": [polygon(RING, objectType="cell") | {"nucleusGeometry": polygon(RING)["geometry"]}] * 3,
     "a name of a key": [polygon(RING, note='"coordinates": [[1, 2]]')],
@@ -97,3 +98,11 @@ def test_cut_and_changed_files(tmp_path):
                 assert ours == plain
             else:
                 same(ours, plain)
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "  \t"])
+def test_a_blank_within_a_number_is_no_number(tmp_path, blank):
+    path = tmp_path / "cells.json"
+    path.write_text(json.dumps({"cells": [{"centroid": [107.5, 3], "type": 1}]}).replace("07", f"{blank}7"))
+    with pytest.raises(DataError, match=r"is no JSON \(at character"):
+        read_json(path)

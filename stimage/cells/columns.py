@@ -25,13 +25,17 @@ def root_classes(slides: Iterable[Slide], where: str) -> tuple[str, ...]:
     Raises
     ------
     DataError
-        If no slide has cells; as `cells_of` does.
+        If no slide has cells, or none of them has any; as `cells_of` does.
     """
     found = [cells_of(slide, ["class"]) for slide in slides if slide.cells]
     if not found:
         raise DataError(f"{where}: no slide has cells; add them by import_cells or detect_cells, or leave out cells= "
                         "(--cells)")  # fmt: skip
-    return tuple(classes_of(found))
+    if not (classes := tuple(classes_of(found))):
+        raise DataError(
+            f"{where}: the files of cells have no cell; import or detect cells, or leave out cells= (--cells)"
+        )
+    return classes
 
 
 def cell_columns(spots: Spots, classes: Sequence[str], begin: int, end: int) -> dict[str, pa.Array]:

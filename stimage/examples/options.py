@@ -239,7 +239,8 @@ def _chosen(features: Features, columns: Any) -> Features:
     wanted = _named(columns)
     if not wanted or (unknown := [name for name in wanted if name not in features]):
         what = f"has {unknown[0]!r}" if wanted else "is empty"
-        raise ValueError(f"columns= {what}: name some of {', '.join(features)}")
+        cells = " (with cells=True, also those of cells)" if {CELLS, DENSITY} & {*map(str, wanted)} else ""
+        raise ValueError(f"columns= {what}: name some of {', '.join(features)}{cells}")
     return Features({name: kind for name, kind in features.items() if name in wanted})
 
 

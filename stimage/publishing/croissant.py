@@ -5,6 +5,7 @@ The JSON is written here, so that the command needs no further package; mlcroiss
 
 import importlib.util
 import json
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -147,10 +148,17 @@ def _fields(name: str, files: str, column: pa.Field) -> list[dict[str, Any]]:
     if column.name == IMAGE:
         return [_field(name, files, column.name, "", meaning, "sc:ImageObject", "bytes")]
     if pa.types.is_struct(column.type):
-        return [_field(name, files, column.name, f"/{one.name}", one.name, _data_type(one.type), one.name)
-                for one in column.type]  # fmt: skip
+        return [_member(name, files, column.name, k, one) for k, one in enumerate(column.type)]
     repeated = {"repeated": True} if pa.types.is_list(column.type) else {}
     return [_field(name, files, column.name, "", meaning, _data_type(column.type)) | repeated]
+
+
+def _member(records: str, files: str, column: str, k: int, member: pa.Field) -> dict[str, Any]:
+    """Return the k-th member of a struct, such as a class of cells: an @id takes no blank, but a number."""
+    path = json.dumps(member.name, ensure_ascii=False)
+    field = _field(records, files, column, f"/{member.name}", member.name, _data_type(member.type), path)
+    plain = re.fullmatch(r"[A-Za-z][\w-]*", member.name, re.ASCII)
+    return field if plain else field | {"@id": f"{records}/{column}/{k}"}
 
 
 def _field(

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +158,7 @@ def write_shard(shard: Shard) -> ShardRecord:
     else:
         with placing(shard.out, shard.path) as temporary:
             write_spots(temporary, _tables(shard, spots, record), vocabulary, shard.options.cells)
-            if with_current_stamps(shard.slide).stamps != shard.slide.stamps:
+            if replace(shard, slide=with_current_stamps(shard.slide)).key() != key:
                 raise DataError(f"{shard.slide.name}: one of its files changed while it was read; run again")
     with placing(shard.out, shard.totals) as temporary:
         totals = record.totals(vocabulary.ids_of(spots.genes if spots else (), shard.slide.counts))

@@ -203,8 +203,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     old = replaced(Path(root), waiting) if is_local(root) else set()
     meta_file, url = (find_meta(root, access) if with_meta else None) or (None, None)
     meta = read_meta(url, access) if url else None
-    listed = (list_folder(root, folder, access).items() for folder in ("annotation", "cells"))
-    beside = {fold_name(name.removesuffix(".gz")): file for files in listed for name, file in files}
+    beside = _files_beside(root, access)
     slides, broken = {}, {}
     for tech in TECHS:
         for name, files in sorted(slide_files(root, tech, access, old).items()):
@@ -231,7 +230,7 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
     return Catalog(root, tuple(slides.values()), broken, meta, meta_file, access)
 
 
-def _of_hest(root: str, samples: Iterable[Sample], beside: Mapping[str, dict], access: Access) -> Catalog:
+def _of_hest(root: str, samples: Iterable[Sample], beside: Mapping[str, Mapping[str, dict]], access: Access) -> Catalog:
     """Return the catalog of a folder of HEST's, whose metadata stand for a meta file."""
     slides, broken, meta = [], {}, {}
     for one in samples:
@@ -246,10 +245,19 @@ def _of_hest(root: str, samples: Iterable[Sample], beside: Mapping[str, dict], a
     return Catalog(root, tuple(slides), broken, meta, METADATA, access)
 
 
-def _beside(name: str, beside: Mapping[str, dict]) -> dict[str, dict]:
+def _files_beside(root: str, access: Access) -> dict[str, dict[str, dict]]:
+    """Return by folder, which is also the part's name, the files that a slide may have or not, by folded names."""
+    listed = {part: list_folder(root, part, access) for part in ("annotation", "cells")}
+    labels = {name.removesuffix(".gz"): file for name, file in listed["annotation"].items()}
+    return {part: {fold_name(name): file for name, file in files.items()}
+            for part, files in (("annotation", labels), ("cells", listed["cells"]))}  # fmt: skip
+
+
+def _beside(name: str, beside: Mapping[str, Mapping[str, dict]]) -> dict[str, dict]:
     """Return the files of a slide that it may have or not, by its folded name."""
-    files = {"annotation": fold_name(f"{name}_anno.csv"), "cells": fold_name(f"{name}.parquet")}
-    return {part: beside[file] for part, file in files.items() if file in beside}
+    ends = {"annotation": "_anno.csv", "cells": ".parquet"}
+    found = {part: beside[part].get(fold_name(name + end)) for part, end in ends.items()}
+    return {part: file for part, file in found.items() if file}
 
 
 def _slide(tech: str, files: dict, row: Mapping[str, str] | None, access: Access) -> Slide:

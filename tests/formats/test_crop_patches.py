@@ -148,3 +148,15 @@ def test_the_golden_crops(shared, tmp_path):
         for spot, digest in crop["sha256_16"].items():
             image = np.asarray(Image.open(tmp_path / f"crop/{spot}.png"))
             assert hashlib.sha256(image.tobytes()).hexdigest()[:16] == digest, (slide, spot)
+
+
+def test_another_scale_cuts_patches_in_um_anew(root, tmp_path):
+    def cut(um_per_px: float, out: str, **patch) -> tuple[list[int], dict[str, bytes]]:
+        opened = stimage.open_root(root, um_per_px=um_per_px)
+        new = stimage.crop_patches(opened, tmp_path / out, **patch).new.tolist()
+        return new, {path.name: path.read_bytes() for path in (tmp_path / out).glob("*.png")}
+
+    physical = {"patch": {"um": 20, "px": 8}}
+    assert [cut(scale, "um", **physical)[0] for scale in (1.0, 1.0, 2.0)] == [[9, 16], [0, 0], [9, 16]]
+    assert cut(2.0, "um", **physical)[1] == cut(2.0, "alone", **physical)[1]
+    assert [cut(scale, "squares")[0] for scale in (1.0, 2.0)] == [[9, 16], [0, 0]]  # of 2r, in pixels

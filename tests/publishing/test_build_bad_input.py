@@ -168,8 +168,8 @@ def test_a_slide_that_changes_while_it_is_read(tiny, tmp_path, monkeypatch):
     )
     original = shards.spot_tables
 
-    def and_touch(*args):
-        yield from original(*args)
+    def and_touch(*args, **more):
+        yield from original(*args, **more)
         os.utime(tiny / "ST/coord/Slide_A_coord.csv", (1, 1))
 
     monkeypatch.setattr(shards, "spot_tables", and_touch)

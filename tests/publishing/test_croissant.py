@@ -99,6 +99,19 @@ def test_columns_of_structs_have_a_field_a_member(folder):
     assert [one["ST/cells/Dead"] for one in read] == [2 * k for k in range(9)]
 
 
+@pytest.mark.parametrize("name", ["Immune cells", "a.b", 'é "q"', "", "1"])
+def test_classes_of_any_name(folder, name):
+    path = next(folder.glob("data/ST/*/*.parquet"))
+    table = pq.read_table(path)
+    cells = pa.array([{"Dead": k, name: 2 * k} for k in range(len(table))])
+    pq.write_table(table.append_column("cells", cells), path)
+    written = stimage.write_croissant(folder)
+    assert columns(json.loads(written.read_text()))["ST"][-2:] == ["cells/Dead", f"cells/{name}"]
+    mlcroissant = pytest.importorskip("mlcroissant", reason="the extra croissant has it")
+    read = mlcroissant.Dataset(jsonld=str(written)).records("ST")
+    assert [(one["ST/cells/Dead"], one["ST/cells/1"]) for one in read] == [(k, 2 * k) for k in range(9)]
+
+
 def test_mlcroissant_tells_a_fault(folder, monkeypatch):
     pytest.importorskip("mlcroissant", reason="the extra croissant has it")
     from stimage.publishing import croissant

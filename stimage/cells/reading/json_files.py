@@ -148,7 +148,7 @@ class LiftedCells(JsonCells):
         places = own.get("coordinates")
         drawn = places if places and places.depth > 2 else own.get("contour")
         centres = places if places and places.depth <= 2 else own.get("centroid")
-        if (drawn and drawn.depth < 2) or ("centroid" in own and own["centroid"].depth != 1):
+        if any(key in own and own[key].depth != depth for key, depth in (("centroid", 1), ("contour", 2))):
             raise Irregular
         self.outlines = Outlines.of_lists(drawn) if drawn else self.outlines
         self.xy = array("d", np.asarray(centres.xy, np.float64).tobytes()) if centres else self.xy

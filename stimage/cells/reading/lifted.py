@@ -14,6 +14,7 @@ from pyarrow import csv
 
 KEYS = re.compile(rb'"(coordinates|contour|centroid)"\s*:\s*')
 BLANKS = b" \t\r\n"
+NUMERALS = bytes.maketrans(b"123456789.eE+-\t\r\n", b"00000000000000   ")  # and other blanks
 BLOCK = 1 << 24  # bytes of a table that are parsed at a time
 NUMBERS = {"x": pa.float64(), "y": pa.float64(), "after": pa.int8()}
 
@@ -96,8 +97,10 @@ def _read(lists: list[bytes]) -> Lifted:
     """Read lists as a table whose third column says how many lists end behind a point."""
     head = lists[0].translate(None, BLANKS) if len(lists[0]) < 99 else lists[0][:99].translate(None, BLANKS)
     depth = len(head) - len(head.lstrip(b"["))
-    text = b",".join(lists).translate(None, BLANKS)
+    text = b",".join(lists)
     lists.clear()
+    _check_blanks(text)
+    text = text.translate(None, BLANKS)
     if not text.startswith(b"[" * depth) or not text.endswith(b"]" * depth):
         raise Irregular
     text = text[depth:-depth]
@@ -114,3 +117,12 @@ def _read(lists: list[bytes]) -> Lifted:
     if not np.isfinite(xy).all():
         raise Irregular
     return Lifted(xy, table["after"].to_numpy(), depth)
+
+
+def _check_blanks(text: bytes) -> None:
+    """Raise Irregular if there is a blank within a number: without it, another number would be read."""
+    alike = text.translate(NUMERALS)
+    while b"  " in alike:
+        alike = alike.replace(b"  ", b" ")
+    if b"0 0" in alike:
+        raise Irregular

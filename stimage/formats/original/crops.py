@@ -3,6 +3,7 @@
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -37,8 +38,8 @@ def write_crops(
 ) -> Cropped:
     """Write ``out``/SPOT.png for each spot of the coord file; images that an earlier call wrote are kept.
 
-    ``out``/slides/SLIDE.json says what the images were cut from: where the files or the patch are others, they
-    are cut anew. Each image is there whole or not at all. Counts are not read.
+    ``out``/slides/SLIDE.json says what the images were cut from: where the files or the patch are others, or µm
+    per pixel of a patch in µm, they are cut anew. Each image is there whole or not at all. Counts are not read.
 
     Parameters
     ----------
@@ -52,8 +53,9 @@ def write_crops(
     """
     spots = open_spots(replace(slide, counts="", gene_num=0, annotation=None), on_mismatch, max_pixels)
     paths = _paths(spots, out)
-    record = as_json({"files": slide_digests([slide], ("coord", "image"))[slide.name], "patch": asdict(patch)})
-    _begin(out / RECORDS / f"{slide.name}.json", record, paths)
+    record: dict[str, Any] = {"files": slide_digests([slide], ("coord", "image"))[slide.name], "patch": asdict(patch)}
+    record |= {"um_per_px": spots.scale.um_per_px} if patch.um else {}
+    _begin(out / RECORDS / f"{slide.name}.json", as_json(record), paths)
     left = np.array([k for k, path in enumerate(paths) if not os.path.exists(path)], int)
     patches = patch.cut(spots.image_path, spots.x[left], spots.y[left], spots.r[left], spots.scale, max_pixels)
     with room_for(out):

@@ -26,8 +26,8 @@ def crop_patches(
 ) -> pd.DataFrame:
     """Write the image of each spot as a PNG: all in one folder, called after their spots, as the authors do.
 
-    The same call goes on where an earlier one was interrupted. Images are cut anew where a slide's files, or the patch,
-    are others than before. Counts are not read.
+    The same call goes on where an earlier one was interrupted. Images are cut anew where a slide's files, the patch,
+    or the µm per pixel of a patch in µm are others than before. Counts are not read.
 
     Parameters
     ----------
