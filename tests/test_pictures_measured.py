@@ -189,3 +189,21 @@ def test_titles_stay_within_sheets_whose_slides_have_all_of_the_image_below(wide
         label_maps("S", shapes, {"a": labels}, image),
     ]
     assert all(map(inside, sheets))
+
+
+def test_all_of_the_image_is_whole_beside_a_colour_bar():
+    shapes, values = lattice(8), np.arange(48)
+    shapes = SpotShapes(shapes.xy[:48], shapes.r[:48], um_per_px=UM)
+    image = SlideImage(View(np.full((300, 370, 3), 200, np.uint8), 0, 0, 1.0),
+                       View(np.full((200, 180, 3), 90, np.uint8), 0, 0, 3.0))  # fmt: skip
+    figure = gene_maps("S", shapes, {"A": values, "B": values}, "log1p", image)
+    FigureCanvasAgg(figure).draw()
+    below = [inset.get_window_extent() for axes in figure.axes[:2] for inset in axes.child_axes]
+    assert len(below) == 2 and min(box.y0 for box in below) >= 0
+
+
+def test_no_room_is_kept_for_an_image_that_is_not_shown():
+    shapes, labels = lattice(5), ["x"] * 25
+    view = View(np.full((380, 400, 3), 235, np.uint8), 0, 0, 1.0)
+    alone, same = (label_maps("S", shapes, {"a": labels}, SlideImage(view, whole)) for whole in (None, view))
+    assert alone.get_size_inches() == pytest.approx(same.get_size_inches())

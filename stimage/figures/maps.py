@@ -119,5 +119,5 @@ def _inches(
     """Return a figure's size for maps of the slide's shape, with room for titles, scale bars and what is beside."""
     left, top, right, bottom = shapes.box
     tall, side = float(np.clip((bottom - top) / (right - left), 0.5, 2)), ON_IMAGE if image else SIDE
-    below = INSET if image and image.whole else 0
+    below = INSET + 0.15 if image and image.beside else 0
     return max(side * columns + beside, 4.8), (side * tall + 0.35 + below) * rows + 0.6

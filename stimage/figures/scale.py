@@ -91,7 +91,8 @@ def colour_bar(figure: Figure, axes: Axes | Sequence[Axes], colours: ScalarMappa
     values = _known(many)
     below, above = values.min() < colours.norm.vmin, values.max() > colours.norm.vmax
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
-    bar = figure.colorbar(colours, ax=axes, shrink=0.7, aspect=25, pad=0.02, extend=extend)
+    top = (1.0, 1.0)  # or the map is put in the middle of its room, and what is below it leaves the figure
+    bar = figure.colorbar(colours, ax=axes, shrink=0.7, aspect=25, pad=0.02, extend=extend, panchor=top)
     bar.set_label(unit, fontsize=7)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+WIDER = 1.25  # times the area of the part: an image so much larger is shown, too
+
 
 @dataclass(frozen=True, eq=False)
 class SpotShapes:
@@ -47,6 +49,14 @@ class SlideImage:
 
     view: View
     whole: View | None = None
+
+    @property
+    def beside(self) -> View | None:
+        """All of the image, if so much of it is outside the part that it is to be shown, too."""
+        if self.whole is None:
+            return None
+        part, every = (one.pixels.shape[0] * one.pixels.shape[1] * one.step**2 for one in (self.view, self.whole))
+        return self.whole if every >= WIDER * part else None
 
 
 @dataclass(frozen=True, eq=False)

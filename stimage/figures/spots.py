@@ -4,13 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import EllipseCollection, PolyCollection
+from matplotlib.collections import EllipseCollection
 
 from stimage.figures.colours import Look, rgb_and_marks
+from stimage.figures.rings import paint_bins
 from stimage.figures.scale import scale_bar
 from stimage.figures.shapes import SpotShapes
 
-DRAWN = 20_000  # spots; of more an even share is drawn
+DRAWN = 20_000  # discs; of more an even share is drawn
+BINS_PX = 2000  # of the longer side of what bins are painted into
 MARK = 0.5  # of the radius: the white in the middle of spots that have a mark
 MARGIN = 0.02  # of the longer side, around the spots
 
@@ -23,25 +25,24 @@ def draw_spots(axes: Axes, shapes: SpotShapes, colours: np.ndarray | Sequence[Lo
     colours
         RGB from 0 to 1 (n x 3), or n looks.
     """
-    some = np.unique(np.linspace(0, len(shapes) - 1, min(len(shapes), DRAWN)).astype(int))
-    xy, r = shapes.xy[some], visible_radius(shapes)[some]
-    rgb, marked = (values[some] for values in rgb_and_marks(colours))
-    _add(axes, xy, r, rgb, shapes.square)
-    if marked.any():
-        _add(axes, xy[marked], MARK * r[marked], "white", shapes.square)
+    if shapes.square:
+        _add_bins(axes, shapes, colours)
+    else:
+        some = np.unique(np.linspace(0, len(shapes) - 1, min(len(shapes), DRAWN)).astype(int))
+        xy, r = shapes.xy[some], visible_radius(shapes)[some]
+        rgb, marked = (values[some] for values in rgb_and_marks(colours))
+        _add_discs(axes, xy, r, rgb)
+        if marked.any():
+            _add_discs(axes, xy[marked], MARK * r[marked], "white")
     frame(axes, shapes)
 
 
 def frame(axes: Axes, shapes: SpotShapes) -> None:
     """Show all spots and the tissue's outline, and a scale bar; no ticks."""
     left, top, right, bottom = shapes.box
-    if shapes.tissue is not None and 0 < shapes.tissue.mean() < 1:
-        step, mask = shapes.tissue_step, np.pad(shapes.tissue, 1).astype(float)  # closed at the image's edge, too
-        rows, columns = ((np.arange(n) - 0.5) * step for n in mask.shape)
-        axes.contour(columns, rows, mask, [0.5], colors="#555555", linewidths=0.7, zorder=0.5)
-        across, down = columns[mask.any(0)], rows[mask.any(1)]
-        left, right = min(left, across[0]), max(right, across[-1])
-        top, bottom = min(top, down[0]), max(bottom, down[-1])
+    if outlined := draw_outline(axes, shapes):
+        left, top = min(left, outlined[0]), min(top, outlined[1])
+        right, bottom = max(right, outlined[2]), max(bottom, outlined[3])
     edge = MARGIN * max(right - left, bottom - top)
     axes.set(xlim=(left - edge, right + edge), ylim=(bottom + edge, top - edge), aspect="equal", xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
@@ -54,10 +55,30 @@ def visible_radius(shapes: SpotShapes) -> np.ndarray:
     return np.maximum(shapes.r, 0.3 * side / max(len(shapes) ** 0.5, 1))
 
 
-def _add(axes: Axes, xy: np.ndarray, r: np.ndarray, fills: np.ndarray | str, square: bool) -> None:
-    corners = xy[:, None] + r[:, None, None] * np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]])
+def draw_outline(axes: Axes, shapes: SpotShapes) -> tuple[float, float, float, float] | None:
+    """Draw the tissue's outline; return its left, top, right and bottom, or None if there is no outline."""
+    if shapes.tissue is None or not 0 < shapes.tissue.mean() < 1:
+        return None
+    step, mask = shapes.tissue_step, np.pad(shapes.tissue, 1).astype(float)  # closed at the image's edge, too
+    rows, columns = ((np.arange(n) - 0.5) * step for n in mask.shape)
+    axes.contour(columns, rows, mask, [0.5], colors="#555555", linewidths=0.7, zorder=0.5)
+    across, down = columns[mask.any(0)], rows[mask.any(1)]
+    return across[0], down[0], across[-1], down[-1]
+
+
+def _add_discs(axes: Axes, xy: np.ndarray, r: np.ndarray, fills: np.ndarray | str) -> None:
     axes.add_collection(
-        PolyCollection(corners, linewidths=0, facecolors=fills, rasterized=True) if square
-        else EllipseCollection(2 * r, 2 * r, np.zeros(len(r)), units="x", linewidths=0, facecolors=fills,
-                               offsets=xy, offset_transform=axes.transData, rasterized=len(r) > 3000)
+        EllipseCollection(2 * r, 2 * r, np.zeros(len(r)), units="x", linewidths=0, facecolors=fills, offsets=xy,
+                          offset_transform=axes.transData, rasterized=len(r) > 3000)
     )  # fmt: skip
+
+
+def _add_bins(axes: Axes, shapes: SpotShapes, colours: np.ndarray | Sequence[Look]) -> None:
+    """Draw all bins as an image: of so many, one by one, a share alone could be drawn, and would be too faint."""
+    left, top, right, bottom = shapes.box
+    px = BINS_PX / max(right - left, bottom - top)
+    size = max(1, round((bottom - top) * px)), max(1, round((right - left) * px))
+    rgb, covered = paint_bins(size, (shapes.xy - (left, top)) * px, visible_radius(shapes) * px, colours)
+    pixels = np.dstack([rgb, np.where(covered, 255, 0).astype(np.uint8)])
+    extent = (left, left + size[1] / px, top + size[0] / px, top)
+    axes.imshow(pixels, extent=extent, zorder=1)

@@ -17,7 +17,6 @@ from stimage.figures.scale import scale_bar
 from stimage.figures.shapes import SlideImage, SpotShapes, View
 
 LEAST = 800  # pixels of the longer side that rings are drawn into
-WIDER = 1.25  # times the area of the part: an image so much larger is shown, too
 INSET = 0.8  # inches of the longer side of all of the image; of a fixed size, or the layout would not settle
 FRAME = "#D55E00"
 
@@ -42,8 +41,8 @@ def show_slide(
         axes.spines[:].set_visible(False)
         scale_bar(axes, shapes.um_per_px)
     axes.set_anchor("N")  # or what is below pushes the title out of the figure
-    if image.whole is not None:
-        _show_whole(axes, view, image.whole)
+    if image.beside is not None:
+        _show_whole(axes, view, image.beside)
 
 
 def _enlarged(view: View) -> View:
@@ -65,8 +64,6 @@ def show_view(axes: Axes, view: View) -> None:
 def _show_whole(axes: Axes, view: View, whole: View) -> None:
     """Show all of the image below the part's right corner, where it hides nothing, with the part framed."""
     (part_down, part_across), (down, across) = (np.array(v.pixels.shape[:2]) * v.step for v in (view, whole))
-    if down * across < WIDER * part_down * part_across:
-        return
     wide, high = (INSET * side / max(across, down) for side in (across, down))
     inset = axes.inset_axes((0, 0, 1, 1))
     inset.set_axes_locator(partial(_below, axes, np.array([wide, high])))

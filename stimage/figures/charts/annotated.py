@@ -39,4 +39,4 @@ def _inches(slide: LabelledSlide) -> float:
     """Return the height that a slide takes: its image, all of the image, its title and its legend."""
     high, wide, _ = slide.image.view.pixels.shape
     entries = len({*slide.labels})
-    return SIDE * min(high / wide, 1.5) + (INSET if slide.image.whole else 0.3) + 0.8 + LINE * -(-entries // 2)
+    return SIDE * min(high / wide, 1.5) + (INSET if slide.image.beside else 0.3) + 0.8 + LINE * -(-entries // 2)
