@@ -109,6 +109,10 @@ def test_regressors_make_the_predictions_again(root, tmp_path):
     other = embed(root, tmp_path / "other", lambda slide, ids: np.random.default_rng(99).normal(size=(len(ids), 8)))
     wrong = stimage.verify(tmp_path, other)
     assert len(wrong) == 1 and "S1: embeddings: predictions differ by up to" in wrong[0]
+    vectors = read_embeddings(root.parent / "e").to_frame().drop(columns="slide")
+    for factor, n in ((1, 0), (2, 1)):
+        (vectors * factor).to_csv(tmp_path / "vectors.csv")  # whose slides are told by the names of spots
+        assert len(stimage.verify(tmp_path, tmp_path / "vectors.csv")) == n
 
 
 def test_predictions_are_of_the_counts(root, tmp_path):

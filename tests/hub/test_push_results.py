@@ -75,3 +75,11 @@ def test_results_that_differ_are_not_published(results, tmp_path):
         file.write("overall,figure\n")
     with pytest.raises(DataError, match="results that differ from what they are computed of are not published"):
         stimage.publish_results(copy)
+
+
+@pytest.mark.parametrize("place", ["figures", "expression.here"])
+def test_no_result_takes_the_name_of_another(results, tmp_path, place):
+    (copy := shutil.copytree(results, tmp_path / "out")).joinpath("labels").rename(copy / place)
+    seal_all(copy)
+    with pytest.raises(DataError, match=f"already has a configuration '{place}'; rename the folder"):
+        stimage.publish_results(copy)

@@ -50,7 +50,7 @@ def write_card(folder: Path, repo: str, licence: str | None = None) -> list[Path
     Raises
     ------
     DataError
-        If a folder's name cannot be one of a data set's files.
+        If a folder's name cannot be one of a data set's files, or is taken.
     """
     found = {path.parent: read_scores(path) for path in listed(folder, f"**/{RESULTS}")}
     rows = [row for place, results in found.items() for row in _rows(_name(folder, place), results)]
@@ -66,7 +66,9 @@ def write_card(folder: Path, repo: str, licence: str | None = None) -> list[Path
                 raise DataError(
                     f"{place}: a data set's file can't have any of {PATTERNS} in its path; rename the folder"
                 )
-            files[name.replace("/", ".")] = path
+            if (called := name.replace("/", ".")) in files:
+                raise DataError(f"{place}: the data set already has a configuration {called!r}; rename the folder")
+            files[called] = path
     data = DatasetCardData(
         license=licence, pretty_name="Evaluation results on spatial transcriptomics",
         tags=["histology", "spatial-transcriptomics", "gene-expression", "biology"],

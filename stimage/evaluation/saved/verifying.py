@@ -1,7 +1,7 @@
 """Holding results against what they were computed of: figures, digests, and predictions against their regressors."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def verify_results(folder: Path, embeddings: Path | None = None) -> list[str]:
         slides, overall = _again(folder)
         wrong += _differences("slides", results["slides"], plain(slides))
         wrong += _differences("overall", results["overall"], plain(overall))
-        wrong += _predicted_again(folder, embeddings) if embeddings else []
+        wrong += _predicted_again(folder, embeddings, results["slides"]) if embeddings else []
     except DataError as error:
         if not wrong:
             raise
@@ -89,11 +89,12 @@ def _equal(said: Any, found: Any) -> bool:
     return said == found
 
 
-def _predicted_again(folder: Path, embeddings: Path) -> Iterator[str]:
+def _predicted_again(folder: Path, embeddings: Path, slides: Iterable[str]) -> Iterator[str]:
     """Yield how saved predictions differ from what the saved regressors make of embeddings."""
-    told, vectors = read_told(folder), _reader(embeddings)
+    told = read_told(folder)
     if told["name"] not in SCORINGS:
         return
+    vectors = _reader(embeddings, list(dict.fromkeys([*slides, *told["groups"]])))
     for number, fold in enumerate(read_folds(folder, told)):
         if not (path := regressor_file(folder, number)).exists():
             log.warning("%s: is not there: the predictions of fold %d are not made again", path, number)
@@ -103,16 +104,21 @@ def _predicted_again(folder: Path, embeddings: Path) -> Iterator[str]:
             yield f"{path}: is of another fold than the predictions"
         for one in fold.slides:
             x = vectors(one.slide, one.spot_ids)
-            for name in {"embeddings", "gene_mean"} & models.keys() & one.said.keys():
+            for name in ("embeddings", "gene_mean"):
+                if name not in models or name not in one.said:
+                    continue
                 off = np.abs(models[name](x) - one.said[name])
-                if off.max(initial=0) > AGAIN * max(1, np.abs(one.said[name]).max(initial=0)):
+                if not off.max(initial=0) <= AGAIN * max(1, np.abs(one.said[name]).max(initial=0)):  # or NaN
                     yield (f"fold {number}: {one.slide}: {name}: predictions differ by up to {off.max():.2g} from what "
                            f"{path.name} makes of {embeddings}")  # fmt: skip
 
 
-def _reader(path: Path) -> Callable[[str, np.ndarray], np.ndarray]:
-    """Return what gives the vectors of some of a slide's spots; of a folder with a file a slide, that alone is read."""
-    whole = None if path.is_dir() else read_embeddings(path)
+def _reader(path: Path, slides: Sequence[str]) -> Callable[[str, np.ndarray], np.ndarray]:
+    """Return what gives the vectors of some of a slide's spots; of a folder with a file a slide, that alone is read.
+
+    By the names of ``slides``, a CSV without a column of slides can be read.
+    """
+    whole = None if path.is_dir() else read_embeddings(path, slides)
 
     def vectors(slide: str, ids: np.ndarray) -> np.ndarray:
         nonlocal whole
