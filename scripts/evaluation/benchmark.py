@@ -19,10 +19,8 @@ from typing import Any
 from stimage import evaluation, jobs
 from stimage.cli.options import add_filters, add_reading, add_splits, positive, root_of, run
 from stimage.cli.towers import add_patch, asked_of
-from stimage.core.files import write_text
 
 HEADS = ("ridge-pca256", "ridge", "random-forest", "xgboost")
-SUFFIX = {"markdown": ".md", "latex": ".tex", "csv": ".csv"}
 
 
 def main() -> None:
@@ -33,21 +31,15 @@ def main() -> None:
     if args.plan:
         return
     found, names = bench.run(None), [one.name for one in bench.encoders]
+    tables = jobs.write_tables(found, names, args.out)
     if is_hest:
-        tables = {"benchmark": jobs.by_task(found), "differences": jobs.above_first(found, names[0])}
         print("mean Pearson's r, ± standard deviation over folds:")
-    else:
-        tables = {"benchmark": jobs.by_unit(found), "differences": jobs.apart_by_unit(found, names),
-                  "means": jobs.over_units(found, names),
-                  "differences_of_means": jobs.apart_over_units(found, names)}  # fmt: skip
-    for name, table in tables.items():
-        for form in evaluation.TABLE_FORMATS:
-            write_text(args.out / f"{name}{SUFFIX[form]}", evaluation.format_table(table, form))
+    for table in tables.values():
         print(evaluation.format_table(table, "markdown"))
     shown = jobs.as_units(found) if is_hest else found
     page = jobs.write_page(shown, names, args.out, f"{'HEST-Benchmark' if is_hest else 'tasks'} on {args.root}")
     evaluation.seal_all(args.out)
-    print(f"tables: {', '.join(f'{args.out}/{name}.md' for name in tables)}; .tex and .csv beside them")
+    print(f"tables: {', '.join(f'{args.out}/{name}.md' for name in tables)}; .tex and .csv beside them, and units.csv")
     print(f"page: {page}")
 
 

@@ -2,7 +2,8 @@
 
 One altered byte of any file is found by its digest in manifest.json; an altered figure, interval or ceiling also where
 the digest was altered with it. With the embeddings, the saved regressors are applied to them, and have to give the
-saved predictions; a benchmark keeps its embeddings itself. Ends with 1 if anything differs.
+saved predictions; a benchmark keeps its embeddings itself, and its tables are made again from its results. Ends with
+1 if anything differs.
 """
 
 import argparse

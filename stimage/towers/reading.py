@@ -83,6 +83,8 @@ def tokenizer_of(name: str) -> "PreTrainedTokenizerBase":
         raise DataError(f"{name}: {NO_TEXT}")
     with told(name, "has no tokenizer that can be read"):
         tokenizer = AutoTokenizer.from_pretrained(name)
+        if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes one without its files, too
+            raise ValueError("it knows no words; save the base model's tokenizer beside it")
     places = CLIPConfig.from_dict(said).text_config.max_position_embeddings
     tokenizer.model_max_length = min(tokenizer.model_max_length, places)
     return tokenizer

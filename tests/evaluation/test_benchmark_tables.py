@@ -31,11 +31,17 @@ def test_means_are_over_units_with_students_interval():
     assert apart_over_units(found, ["a", "b"])[1:] == [apart]
 
 
-def test_units_that_share_slides_are_one_group():
+def test_units_that_share_slides_are_one_group_over_all_tasks():
+    """A task whose unit has the slides of all others takes no interval from a task whose own units share none."""
     values = {("t", f"u{k}", "a"): k / 10 for k in range(7)}
-    shared = {"u5": "u0", "u6": "u0"}
     assert over_units(found_of(values), ["a"])[1][-1].endswith("(7 groups)")
-    assert over_units(found_of(values, shared), ["a"])[1][-1] == "too few groups to tell (5; 6 are needed)"
+    values["other", "u7", "a"] = 0.5
+    one = {unit: "u0" for _, unit, _ in values}
+    lines = {tuple(line[:2]): line[-1] for line in over_units(found_of(values, one), ["a"])}
+    assert lines["t", "a"].endswith("(7 groups)")
+    assert lines["all tasks", "a"] == "too few groups to tell (1; 6 are needed)"
+    shared = {"u5": "u0", "u6": "u0", "u7": "u1"}
+    assert over_units(found_of(values, shared), ["a"])[-1][-1] == "too few groups to tell (5; 6 are needed)"
 
 
 def test_the_mean_over_all_tasks_is_of_units_that_each_encoder_has():

@@ -9,6 +9,8 @@ from stimage.core.tables import csv_text
 
 LEFT_OUT = ("by_fold", "confusion", "alpha", "classes", "intervals", "ceilings")  # not figures of their own
 TABLE_FORMATS = ("markdown", "latex", "csv")
+LATEX = {mark: f"\\{mark}" for mark in "&%$#_{}"} | {"±": r"$\pm$", "–": "--", "<": r"$<$", ">": r"$>$"} | {
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}  # fmt: skip
 SCORE_COLUMNS = ("scope", "figure", "value", "std", "low", "high", "groups")
 
 
@@ -76,6 +78,4 @@ def score_cell(score: Score) -> str:
 
 
 def _latex(cell: str) -> str:
-    for mark in "&%$#_{}":
-        cell = cell.replace(mark, f"\\{mark}")
-    return cell.replace("±", r"$\pm$").replace("–", "--")
+    return "".join(LATEX.get(mark, mark) for mark in cell)

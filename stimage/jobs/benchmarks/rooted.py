@@ -105,7 +105,7 @@ def benchmark_root(
         A row a task, unit and encoder: the task's ``figure``, its ``value`` and 95 % interval, its share ``of_ceiling``
         where that is known, and the folder of the ``results``, "" of an encoder without the joint space that a task
         needs; and a row for each of the task's baselines, "nuclei" where the root has the cells of all slides. Units of
-        one ``group`` share slides.
+        one ``group``, of whatever tasks, share slides.
 
     Raises
     ------

@@ -37,8 +37,8 @@ RUNS: dict[str, Callable] = {"predict": predict, "predict_dealt": predict_dealt,
 ASKED = "asked.json"
 NUCLEI = "nuclei"  # the baseline that is there where the root has the cells of all slides of a unit
 OURS = ("root", "embeddings", "other", "out", "progress", "seen")  # arguments of jobs that no task may set
-COLUMNS = ("task", "unit", "group", "slides", "studies", "spots", "encoder", "figure", "value", "low", "high", "groups",
-           "of_ceiling", "dtype", "results")  # fmt: skip
+FIGURES = ("value", "low", "high", "groups", "of_ceiling")
+COLUMNS = ("task", "unit", "group", "slides", "studies", "spots", "encoder", "figure", *FIGURES, "dtype", "results")
 PLAN_COLUMNS = ("encoder", "space", "dtype", "slides", "spots", "there", "left", "seconds")
 
 
@@ -133,7 +133,7 @@ class RootBench:
         name, dtype = (encoder, "") if isinstance(encoder, str) else (encoder.name, encoder.dtype)
         if place is None:
             return *told, name, figure, None, None, None, None, None, dtype, ""
-        return *told, name, figure, *_figure(task, figure, place), dtype, str(place)
+        return *told, name, figure, *read_figure(task.name, figure, place), dtype, str(place)
 
     def _baselines(self) -> Iterator[tuple]:
         """Yield rows of what no encoder changes, of the results of the first one that has them."""
@@ -215,11 +215,11 @@ def _check_options(task: Task) -> None:
         Panel.read(task.arguments["panel"])
 
 
-def _figure(task: Task, figure: str, place: Path) -> Sequence:
-    """Return a figure's value, interval and groups, and its share of the noise ceiling."""
+def read_figure(task: str, figure: str, place: Path) -> Sequence:
+    """Return `FIGURES` of a figure of results: its value, interval and groups, and its share of the noise ceiling."""
     scores = {score.name: score for score in score_items(read_results(place)["overall"])}
     if figure not in scores:
-        raise DataError(f"task {task.name}: its results have no figure {figure!r}, but {', '.join(scores)}")
+        raise DataError(f"task {task}: its results have no figure {figure!r}, but {', '.join(scores)}")
     score, beside = scores[figure], scores.get(f"{figure.rpartition('.')[0]}.of_ceiling")
     interval = [(score.interval or {}).get(key) for key in ("low", "high", "groups")]
     return score.value, *interval, beside.value if beside and figure.endswith(".pearson") else None

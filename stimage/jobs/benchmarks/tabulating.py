@@ -64,7 +64,7 @@ def over_units(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str]]:
     """Return a line a task and encoder or baseline: the mean over the task's units, and its interval.
 
     Then the same over all tasks: of the units of which each encoder has a figure, so that all means are of the same
-    ones. Units that share slides are one group. Figures of several kinds go into that mean as they are.
+    ones, and units that share slides are one group. Figures of several kinds go into that mean as they are.
     """
     lines = []
     for task, table, groups in tables_of(found, encoders):
@@ -96,7 +96,8 @@ def tables_of(found: pd.DataFrame, encoders: Sequence[str]) -> Iterator[tuple[st
         table = table[table[able].notna().all(axis=1)].dropna(axis=1)
         if len(table) and len(table.columns):
             groups = rows.drop_duplicates(["task", "unit"]).set_index(["task", "unit"]).group
-            yield name, table, groups[table.index].to_numpy()
+            # units of one task share no slides; that those of another task join them is of the mean over all alone
+            yield name, table, (groups[table.index].to_numpy() if name == ALL else np.arange(len(table)))
 
 
 def _cell(row: dict) -> str:

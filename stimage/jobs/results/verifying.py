@@ -8,10 +8,13 @@ from stimage.core.files import listed
 from stimage.core.results import RESULTS
 from stimage.evaluation.saved.manifest import EMBEDDINGS, MANIFEST, check_seal
 from stimage.evaluation.saved.verifying import verify_results
+from stimage.jobs.benchmarks.page.tables import check_tables
 
 
 def verify(folder: str | Path, embeddings: str | Path | None = None) -> list[str]:
     """Compute the figures of results again from the predictions beside them, and hold all files against their digests.
+
+    The tables of a benchmark are made again from its results.
 
     Parameters
     ----------
@@ -47,7 +50,12 @@ def verify(folder: str | Path, embeddings: str | Path | None = None) -> list[str
     whole = check_seal(folder) if folder not in places and (folder / MANIFEST).exists() else []
     for place in places:
         whole += [f"{place}: {one}" for one in verify_results(place, given or _kept(folder, place))]
-    return whole
+    try:
+        return whole + check_tables(folder)
+    except DataError as error:
+        if not whole:
+            raise
+        return [*whole, str(error)]
 
 
 def _kept(folder: Path, place: Path) -> Path | None:
