@@ -13,6 +13,7 @@ import stimage
 from stimage.core.errors import DataError
 from stimage.jobs.benchmarks.encoders import list_encoders
 from stimage.jobs.benchmarks.running import open_benchmark
+from stimage.jobs.benchmarks.tabulating import by_unit
 from stimage.towers.image_towers import load_tower
 from tests.building import once
 from tests.evaluation.scripts import embed, run
@@ -150,7 +151,7 @@ def test_retrieval_is_of_encoders_with_a_joint_space(folder, tmp_path):
     found = stimage.benchmark_root(*asked, untrained=False).set_index("encoder")
     assert found.value[str(both)] == 1.0 and found.value["chance"] == pytest.approx(0.4)
     assert np.isnan(found.value[alone]) and found.results[alone] == ""
-    table = stimage.jobs.by_unit(found.reset_index())
+    table = by_unit(found.reset_index())
     assert "no joint space" in table[1]
 
 

@@ -11,6 +11,7 @@ from stimage.towers.reading import tokenizer_of
 from stimage.training.data.parts import choose_parts
 from stimage.training.settings.reading import make_settings
 from stimage.training.spots import load_spots
+from tests.evaluation.towers import make_tower
 from tests.training.finetuning import finetune
 
 
@@ -52,3 +53,9 @@ def test_an_encoder_of_images_alone_has_no_text_tower(tmp_path):
     (tmp_path / "config.json").write_text('{"model_type": "vit"}')
     with pytest.raises(DataError, match="has no text tower; a text tower needs a whole CLIP checkpoint"):
         tokenizer_of(str(tmp_path))
+
+
+def test_a_tokenizer_without_words_is_refused(tmp_path):
+    """A checkpoint that was saved without its tokenizer's files would give all sentences one vector."""
+    with pytest.raises(DataError, match="it knows no words; save the base model's tokenizer beside it"):
+        tokenizer_of(str(make_tower("clip", tmp_path / "clip")))
