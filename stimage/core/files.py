@@ -8,6 +8,7 @@ import errno
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -50,9 +51,16 @@ def _no_room(error: Exception) -> str | None:
 
 def _cannot_be_written(path: str | os.PathLike, why: str) -> str:
     return (
-        f"{path}: cannot be written ({why}); what is done is kept: make it writable, with room, or name another place, "
-        "and run it again"
+        f"{path}: cannot be written ({why}); what is done is kept: make it writable, with room, or "
+        f"{_another(path, 'name another place')}, and run it again"
     )
+
+
+def _another(path: str | os.PathLike, otherwise: str) -> str:
+    """Return how to have files elsewhere: those of the cache of datasets, if a path is of it, by their variable."""
+    config = sys.modules.get("datasets.config")  # without which nothing is cached
+    cached = config and Path(os.path.abspath(path)).is_relative_to(os.path.abspath(config.HF_DATASETS_CACHE))
+    return "set HF_DATASETS_CACHE to another folder, for it is of the cache" if cached else otherwise
 
 
 @contextmanager
@@ -218,7 +226,7 @@ def locked(folder: Path) -> Iterator[None]:
             lock.acquire()
     except (OSError, NotImplementedError) as error:  # the latter where a file system knows no locks
         why = f"cannot be locked to write into it ({one_line(error)})"
-        raise OutputError(f"{folder}: {why}; pass another folder") from None
+        raise OutputError(f"{folder}: {why}; {_another(folder, 'pass another folder')}") from None
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from stimage.core.access import is_local
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, OutputError
 from stimage.core.files import write_text
 from stimage.core.storage import cache_folder, list_folder, local_copy
 from stimage.genes.headers import header_digests, header_genes
@@ -158,6 +158,8 @@ def _all_are_needed(root: str) -> Iterator[None]:
     """Say, where a slide's gene names can't be read, how to do without that slide."""
     try:
         yield
+    except OutputError:  # the slides are right, and the cache can't be written
+        raise
     except DataError as error:
         raise DataError(
             f"{error}; run it again, mend or remove the file, or number the genes of other slides: {NUMBER} {root} "
