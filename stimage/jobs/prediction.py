@@ -11,6 +11,7 @@ import pandas as pd
 
 from stimage.cells.features import nuclei_of_slides
 from stimage.core.arguments import check_whole
+from stimage.core.errors import DataError
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
 from stimage.evaluation.pictured import UNITS, mapped_shapes, titles_of
@@ -144,22 +145,7 @@ def predict(
     """
     check_whole(maps, "maps")
     _check(protocol, split, n, folds, bool(maps) and out is None)
-    if gene is not None and not isinstance(gene, str):
-        raise ValueError(f"gene={gene!r}: pass a gene's name")
-    if protocol == "original" and panel is not None:
-        raise ValueError("protocol='original' predicts one gene: pass gene= (--gene), or panel= (--panel) to another "
-                         "protocol")  # fmt: skip
-    if protocol != "original" and gene is not None:
-        raise ValueError(f"gene= (--gene) is of protocol='original': name genes of {protocol!r} as panel= (--panel)")
-    if protocol != "neighbours" and not (k is None and keys is None):
-        raise ValueError("k= (--k) and keys= (--keys) are of protocol='neighbours'")
-    if train is not None and (protocol != "original" or test is None):
-        raise ValueError("train= (--train) is of protocol='original', with test= (--test); other protocols train on "
-                         "all slides that are not tested")  # fmt: skip
-    if test is not None and train is None and (protocol not in ("fixed", "neighbours") or folds):
-        raise ValueError(
-            "test= (--test) is of protocol='fixed' and protocol='neighbours', and without folds= (--folds)"
-        )
+    _check_protocol(protocol, gene, panel, test, train, folds, not (k is None and keys is None))
     if k is not None:
         check_whole(k, "k", 1)
     gene = gene or GENE
@@ -171,10 +157,15 @@ def predict(
     tested = [of_name[name] for name in tested_slides(test, [one.slide for one in slides])]
     source = _source(train, tested, slides)
     slides = [one for one in slides if one in tested or one.slide.name == source] if source else slides
-    found_by = _read_keys(keys, root)
+    found_by = None if keys is None else read_embeddings(keys, [slide.name for slide in root.catalog.slides])
     known = [one.provenance for one in (read, found_by) if one and one.provenance]
-    scored = settle_seen(reduce(Provenance.joined, known) if known else None, [one.slide for one in tested or slides],
-                         seen, read.model)  # fmt: skip
+    of_figures = [one.slide for one in slides if not tested or one in tested or one.slide.name == source]
+    scored = settle_seen(reduce(Provenance.joined, known) if known else None, of_figures, seen, read.model)
+    left = {slide.name for slide in scored.slides}
+    if source and not (source in left and left - {source}):
+        raise DataError(f"{read.model or 'the model'}: was trained on the slide of train= (--train), whose spots are "
+                        "scored, too, or on all of test= (--test); name others, or pass seen='score' (--seen "
+                        "score)")  # fmt: skip
     slides = [one for one in slides if (tested and one not in tested) or one.slide in scored.slides]
     tested, notes = [one for one in tested if one in slides], scored.notes
     if without:
@@ -221,6 +212,27 @@ def _check(protocol: str, split: str, n: int, folds: int | None, nowhere: bool) 
         raise ValueError("maps= are drawn into a folder: pass out= too")
 
 
+def _check_protocol(
+    protocol: str, gene: object, panel: object, test: object, train: object, folds: int | None, near: bool
+) -> None:
+    """Refuse options that are another protocol's."""
+    if gene is not None and not isinstance(gene, str):
+        raise ValueError(f"gene={gene!r}: pass a gene's name")
+    if protocol == "original" and panel is not None:
+        raise ValueError("protocol='original' predicts one gene: pass gene= (--gene), or panel= (--panel) to another "
+                         "protocol")  # fmt: skip
+    if protocol != "original" and gene is not None:
+        raise ValueError(f"gene= (--gene) is of protocol='original': name genes of {protocol!r} as panel= (--panel)")
+    if protocol != "neighbours" and near:
+        raise ValueError("k= (--k) and keys= (--keys) are of protocol='neighbours'")
+    if train is not None and (protocol != "original" or test is None):
+        raise ValueError("train= (--train) is of protocol='original', with test= (--test); other protocols train on "
+                         "all slides that are not tested")  # fmt: skip
+    if test is not None and train is None and (protocol not in ("fixed", "neighbours") or folds):
+        raise ValueError("test= (--test) is of protocol='fixed' and protocol='neighbours', and without folds= "
+                         "(--folds)")  # fmt: skip
+
+
 def _groups(
     protocol: str, slides: list[EmbeddedSlide], split: str, patients: str | Path | None, no_study: str | None
 ) -> dict[str, str]:
@@ -240,10 +252,6 @@ def _source(train: str | None, tested: list[EmbeddedSlide], slides: list[Embedde
     if name in {one.slide.name for one in tested}:
         raise ValueError(f"train= (--train): {name!r} is among the slides of test= (--test)")
     return name
-
-
-def _read_keys(keys: str | Path | pd.DataFrame | Embeddings | None, root: Root) -> Embeddings | None:
-    return None if keys is None else read_embeddings(keys, [slide.name for slide in root.catalog.slides])
 
 
 def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: PredictionTask) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """One slide from another, as the original's last step: the tables and the regressor, against a plain program."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from sklearn.linear_model import Ridge
 import stimage
 from stimage.core.errors import DataError
 from stimage.loading.embeddings import read_embeddings
+from stimage.loading.provenance import Provenance
 from stimage.scores.folds import random_folds
 from tests.evaluation.scripts import embed, run
 from tests.roots import write_slide
@@ -95,6 +98,23 @@ def test_options_of_it(root, tmp_path):
         predict(train="S9", test=["S1"])
     found = predict(train="s1", test=["S0", "S2"])
     assert [(one["trained_on"], one["tested_on"]) for one in found.overall["transfer"]] == [("S1", "S0"), ("S1", "S2")]
+
+
+def test_the_slide_that_is_trained_on_is_scored_too(root, tmp_path):
+    """Figures are of its spots, so a model that has seen it is refused."""
+    read = read_embeddings(embed(root, tmp_path / "e"))
+
+    def predict(seen, trained):
+        own = replace(read, provenance=Provenance(trained=dict.fromkeys(trained, "")))
+        return stimage.predict(root, own, "original", train="S0", test=["S1", "S2"], seen=seen, colour=False)
+
+    with pytest.raises(DataError, match="was trained on 1 of the 3 slides that would be scored: S0"):
+        predict("error", ["S0"])
+    for trained in (["S0"], ["S1", "S2"]):
+        with pytest.raises(DataError, match=r"was trained on the slide of train= .*, or on all of test= \(--test\)"):
+            predict("drop", trained)
+    assert [one["tested_on"] for one in predict("drop", ["S1"]).overall["transfer"]] == ["S2"]
+    assert "1 of 3 slides were trained on" in predict("score", ["S0"]).notes[0]
 
 
 def test_on_real_slides(shared, tmp_path):
