@@ -31,6 +31,12 @@ def test_means_are_over_units_with_students_interval():
     assert apart_over_units(found, ["a", "b"])[1:] == [apart]
 
 
+def test_a_figure_that_no_encoder_has_is_compared_with_none():
+    found = found_of({("t", "u", "a"): np.nan, ("t", "u", "b"): np.nan, ("t", "u", "gene mean"): 0.1})
+    assert apart_over_units(found, ["a", "b"])[1:] == []
+    assert [line[1] for line in over_units(found, ["a", "b"])[1:]] == ["gene mean"]
+
+
 def test_units_that_share_slides_are_one_group_over_all_tasks():
     """A task whose unit has the slides of all others takes no interval from a task whose own units share none."""
     values = {("t", f"u{k}", "a"): k / 10 for k in range(7)}

@@ -78,8 +78,8 @@ def apart_over_units(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[
     """Return a line a task, and of all tasks, and a later encoder: how much it is above the first, over units."""
     lines = []
     for task, table, groups in tables_of(found, encoders):
-        first, *others = [name for name in encoders if name in table]
-        for name in others:
+        able = [name for name in encoders if name in table]  # none where no figure of an encoder is known
+        for first, name in ((able[0], name) for name in able[1:]):
             apart = mean_interval((table[name] - table[first]).to_numpy(), groups)
             lines.append([task, name, first, f"{apart['value']:+.3f}", told(apart)])
     return [["task", "encoder", "above", "difference", "95 % interval over units"], *lines]
