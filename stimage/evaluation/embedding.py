@@ -67,7 +67,7 @@ def settle_options(out: Path, options: dict) -> None:
     DataError
         If the folder's files were made with other options, naming the difference, or without any.
     """
-    marker = out / MARKER
+    marker, options = out / MARKER, json.loads(as_json(options))  # as the marker has them: a tuple is a list there
     try:
         before = dict(json.loads(marker.read_text(encoding="utf-8")))
     except FileNotFoundError:

@@ -109,6 +109,9 @@ def test_text_of_a_whole_clip(folder, published, tmp_path):  # noqa: F811
     here, there = (stimage.embed(one, tmp_path / "clip", space="joint", of="text") for one in (root, published))
     np.testing.assert_allclose(vectors_of(here), vectors_of(there), atol=1e-5)
     assert not np.allclose(vectors_of(here), vectors_of(table), atol=1e-3)
+    for _ in range(2):  # with files of the first time
+        stimage.embed(root, tmp_path / "clip", tmp_path / "out", space="joint", of="text")
+        next((tmp_path / "out").glob("*.parquet")).unlink()
 
 
 def test_what_a_model_can_not_do_is_refused(folder, tuned, embed, tmp_path):  # noqa: F811
