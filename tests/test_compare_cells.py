@@ -7,6 +7,8 @@ from PIL import Image
 
 import stimage
 from stimage.core.errors import DataError
+from stimage.figures.agreement import agreement_panels
+from tests.figures import inside
 from tests.nuclei import CLASSES, UM, Nuclei, cellvit, write, write_root
 from tests.test_scripts import run
 
@@ -52,6 +54,16 @@ def test_r_and_rmse_by_class(root, table, tmp_path):
         assert min(picture.size) > 400
     assert f"figure: {tmp_path / 'out/Slide_A_agreement.png'}" in done.stdout
     assert (tmp_path / "out/Slide_A_agreement.pdf").read_bytes().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(("classes", "shape"), [(1, (1, 1)), (6, (2, 3))])
+def test_panels_of_any_number_of_classes(classes, shape):
+    names = [f"class {k}" for k in range(classes)]
+    shares = pd.DataFrame(np.random.default_rng(0).random((50, classes)), columns=names)
+    scores = pd.DataFrame({"r": [np.nan, *[0.5] * (classes - 1)], "rmse": 0.1}, index=names)
+    figure = agreement_panels("Human_Breast_Andersson_10142021_ST_C3", shares, shares / 2, scores)
+    assert inside(figure) and figure.axes[0].get_subplotspec().get_gridspec().get_geometry() == shape
+    assert "r is not known" in figure.axes[0].get_title()
 
 
 @pytest.mark.parametrize(

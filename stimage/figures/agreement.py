@@ -25,8 +25,8 @@ def agreement_panels(title: str, ours: pd.DataFrame, theirs: pd.DataFrame, score
     """
     classes = list(scores.index)
     rows = -(-len(classes) // ACROSS)
-    columns = min(len(classes), ACROSS)
-    figure, axes = canvas(2.3 * columns + 0.5, 2.5 * rows + 0.6, rows, columns)
+    columns = -(-len(classes) // rows)
+    figure, axes = canvas(max(2.3 * columns + 0.5, 4.8), 2.5 * rows + 0.6, rows, columns)
     looks = label_looks(classes)
     size, alpha = (2, 0.3) if len(ours) >= MANY else (7, 0.6)
     for one, name in zip(axes.flat, classes):
