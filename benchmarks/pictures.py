@@ -48,10 +48,13 @@ def run(command: list) -> None:
 
 
 def write_symbols(root: Path, path: Path) -> None:
-    """Write the symbols of the sample's Ensembl ids: its other slides have the same genes, in the same order."""
+    """Write the symbols of the sample's Ensembl ids: of the named genes, which come first, and which no slide lacks."""
     symbols, ids = (next(csv.reader((root / tech / "gene_exp" / f"{slide}_count.csv").open()))[1:]
                     for tech, slide in (("ST", ST), ("VisiumHD", HD)))  # fmt: skip
-    write_text(path, csv_text([("gene_id", "symbol"), *zip(ids, symbols)]))
+    named = [
+        pair for pair in zip(ids, symbols) if not pair[1].startswith("GENE")
+    ]  # each slide lacks other made-up ones
+    write_text(path, csv_text([("gene_id", "symbol"), *named]))
 
 
 def commands(out: Path) -> list[list]:
