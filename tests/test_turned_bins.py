@@ -5,6 +5,7 @@ import pytest
 
 import stimage
 import stimage_1k4m
+from stimage.cells.features import nuclei_of_slides
 from tests.nuclei import Nuclei, cellvit, write, write_root
 from tests.roots import write_csv
 
@@ -33,3 +34,9 @@ def test_each_cell_is_in_one_bin(tmp_path, turn):
     assert sum(expected.values()) > 200
     told = stimage_1k4m.load("VisiumHD", root, cells=True, columns=["spot_id", "cells"])
     assert {one["spot_id"]: sum(one["cells"].values()) for one in told} == expected
+    (slide,) = stimage.open_root(root).slides
+    nuclei, _ = nuclei_of_slides(str(root), [slide])
+    some = np.arange(0, len(places), 37)  # far from one another: they tell no lattice
+    xy = np.array([centres[place] for place in places])
+    found = nuclei.features(slide, xy[some], np.full(len(some), SIDE / 2))
+    assert np.expm1(found[:, 0]) == pytest.approx([expected[ids[places[k]]] for k in some], abs=1e-3)

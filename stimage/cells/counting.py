@@ -126,6 +126,14 @@ def count_classes(
     return counts.reshape(len(centres), len(classes))
 
 
+def area_of(slide: Slide) -> "SpotArea":
+    """Return what belongs to a spot of a slide; the lattice is that of all its spots."""
+    if slide.tech != "VisiumHD":
+        return SpotArea()
+    at = read_coordinates(local_copy(slide.coord, slide.access))
+    return SpotArea.of(slide.tech, measure_lattice(at.x, at.y))
+
+
 @dataclass(frozen=True)
 class SpotArea:
     """What belongs to a spot: the circle of its radius; of Visium HD, a square of twice that, ``turn`` radians turned.

@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from stimage.cells.cells import FOLDER, Cells, density_of, read_cells
-from stimage.cells.counting import SpotArea, classes_of, count_classes
+from stimage.cells.counting import area_of, classes_of, count_classes
 from stimage.cells.nuclei import OWN, SOURCE
 from stimage.cells.parting import Stain, find_threshold, part_nuclei, smaller, steps_to_work
 from stimage.core.storage import list_folder
 from stimage.slides.catalog import Slide
-from stimage.slides.scale.lattice import measure_lattice
 
 MEASURED = ("area", *OWN)  # of a nucleus; a spot has the mean over its own
 COLUMNS = ["x", "y", "class", *MEASURED]
@@ -52,7 +51,7 @@ class NucleiOfSlides:
             Centres (n x 2) and radii (n) of spots, in pixels of the slide's image.
         """
         cells = read_cells(self.root, slide, COLUMNS)
-        area = SpotArea.of(slide.tech, measure_lattice(*xy.T) if slide.tech == "VisiumHD" else None)
+        area = area_of(slide)
         counts = count_classes(cells, classes_of([cells]), xy, r, area)
         of = {name: k for k, name in enumerate(classes_of([cells]))}
         own = [counts[:, of[name]] if name in of else np.zeros(len(xy)) for name in self.classes]

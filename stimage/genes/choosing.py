@@ -135,6 +135,9 @@ def overlap_choice(
     mean, variance = moments.mean_and_variance(median)
     kept = moments.filled > 0  # others would change the bins
     chosen = np.flatnonzero(kept)[most_variable(mean[kept], variance[kept], n)]
+    if not len(chosen):
+        raise DataError(f"{slides[0].counts}: none of the genes that all slides have varies between spots, so that "
+                        "none is the most variable; take more slides or spots")  # fmt: skip
     return [common[i] for i in chosen], median
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import stimage
 from stimage.core.errors import DataError
-from tests.roots import write_csv
+from tests.roots import write_csv, write_genes
 from tests.test_scripts import run
 
 SCRIPT = "data_process/export_expression.py"
@@ -156,3 +156,11 @@ def test_golden_overlap_hvg(shared, tmp_path):
     assert table.columns.tolist() == want["genes"] and list(table.shape) == want["shape"]
     assert table.to_numpy().sum() == pytest.approx(want["sum"], abs=0.05)
     same(table, overlap_hvg([shared / f"real/ST/gene_exp/{slide}_count.csv" for slide in want["slides"]], 100))
+
+
+def test_genes_that_do_not_vary_make_no_empty_table(tmp_path):
+    for name in "AB":
+        write_genes(tmp_path / "root", name, ["G1", "G2", "G3"])  # the same counts in each spot
+    with pytest.raises(DataError, match=r"A_count.csv: none of the genes that all slides have varies between spots"):
+        stimage.export_expression(tmp_path / "root", tmp_path / "out", "overlap-hvg")
+    assert not list((tmp_path / "out").glob("count_*"))

@@ -209,8 +209,9 @@ const Zoom = (() => {
       const found = window.stimageFound;
       delete window.stimageFound;
       script.remove();
-      const ready = await unpackAll(found);
+      const ready = await unpackAll(found).catch(() => null);
       if (slide !== next) return; // another was opened meanwhile
+      if (!ready) return void otherwise(); // an old browser can't unpack
       layers = ready;
       get("viewer").hidden = false;
       get("cells-label").hidden = !layers.cells;
