@@ -5,9 +5,11 @@ from functools import partial
 import numpy as np
 
 from benchmarks.case import Case, Found, Side, equal
-from benchmarks.inputs import Inputs
+from benchmarks.inputs import PANEL, Inputs
 
 PANDAS, POLARS, PYARROW = (Side(name, f"reading.counts_{name}") for name in ("pandas", "polars", "pyarrow"))
+
+TRAINED = 10  # slides of a root that training begins on
 
 
 def make_cases(inputs: Inputs) -> list[Case]:
@@ -116,6 +118,8 @@ def cells(inputs: Inputs) -> list[Case]:
 def training(inputs: Inputs) -> list[Case]:
     s = inputs.sizes
     one_by_one = "PNG files and the image processor, one by one"
+    slides = min(TRAINED, 2 * s.slides)
+    root = (slides, min(PANEL, s.genes))
     return [
         Case("preprocess", f"{s.patches:,} decoded patches of 112 px made 224 px", 0.7, inputs.patches,
              Side("ours", "training.pixels_ours"), (Side("image processor, one by one", "training.pixels_processor"),),
@@ -127,6 +131,9 @@ def training(inputs: Inputs) -> list[Case]:
              Side("ours", "training.step_ours", (s.step, s.vision)),
              (Side(one_by_one, "training.step_original", (s.step, s.vision)),),
              Side("the step, its data at hand", "training.step_limit", (s.step, s.vision)), shares),
+        Case("first-step", f"the first step of training on a root of {slides} Visium slides, nothing prepared", 3,
+             lambda: inputs.more_slides()[:1], Side("ours", "training.first_ours", root),
+             (Side("ours, in a second run", "training.first_prepared", root),)),
     ]  # fmt: skip
 
 

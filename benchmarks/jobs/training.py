@@ -3,15 +3,19 @@
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from unittest import mock
 
 import numpy as np
 
 from benchmarks.jobs import loads
+from benchmarks.measure import ROOT
 
 SIZE, BATCH, CHUNK = 224, 64, 16
 GENES = 128
 SHOWN = 20  # of so many patches, one is compared
 BATCHES, PROCESSOR = "stimage.loading.tensors", "transformers.models.clip.image_processing_pil_clip"
+RUN = ("stimage.training.run", "transformers.models.clip.modeling_clip")
 STEP = (BATCHES, PROCESSOR, "PIL.Image", "pyarrow.parquet", "accelerate", "stimage.towers.two_towers")
 
 
@@ -173,3 +177,44 @@ def step_original(folder: str, spots: str, vision: str) -> Iterator[dict | None]
 def step_limit(folder: str, spots: str, vision: str) -> Iterator[dict | None]:
     """The step alone, its data at hand."""
     yield from _step(folder, int(spots), lambda: None, vision)
+
+
+@loads(*RUN)
+def first_ours(root: str, slides: str, genes: str) -> Iterator[dict | None]:
+    """Train on a root of which nothing is prepared, up to the first step."""
+    yield from _first_step(root, int(slides), int(genes), before=False)
+
+
+@loads(*RUN)
+def first_prepared(root: str, slides: str, genes: str) -> Iterator[dict | None]:
+    """Do the same in a second run, which finds the spots prepared."""
+    yield from _first_step(root, int(slides), int(genes), before=True)
+
+
+def _first_step(root: str, slides: int, genes: int, before: bool) -> Iterator[dict | None]:
+    import datasets
+
+    with TemporaryDirectory() as cache, mock.patch.object(datasets.config, "HF_DATASETS_CACHE", cache):
+        Path(cache, "panel.txt").write_text("".join(f"GENE{i:05d}\n" for i in range(genes)))
+        if before:
+            _begin(root, slides, Path(cache))
+        yield None
+        yield _begin(root, slides, Path(cache))
+
+
+def _begin(root: str, slides: int, cache: Path) -> dict:
+    """Take the first step of the tiny CLIP on some slides; return the number of spots, and the step's loss."""
+    from stimage.training.run import Run
+    from stimage.training.settings.reading import read_settings
+    from stimage.training.validation import loader, to_device
+
+    names = ",".join(f"Bench_Visium_{k:02d}" for k in range(slides))
+    changed = [f"towers.image={ROOT}/configs/finetune/tiny_clip", f"data.panel={cache}/panel.txt",
+               f"data.slides=[{names}]", "data.validation_slides=null", "run.workers=0"]  # fmt: skip
+    with TemporaryDirectory() as out:
+        settings = read_settings(ROOT / "configs/finetune/tiny.yaml", changed, root)
+        run = Run(settings, Path(out, "run"), lambda run, weights: None)
+        (batch,) = loader(run.train, [(0, run.batches(0)[0])], 0)
+        loss = run.step(to_device(batch, run.accelerator))
+        run.close()
+    return {"spots": len(run.train), "loss": loss}
