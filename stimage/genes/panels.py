@@ -124,7 +124,8 @@ def _parse(path: Path) -> object:
             return [line.strip() for line in text.splitlines() if line.strip()]
         return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text))["genes"]
     except OSError as error:
-        raise DataError(f"{path}: can't be read as a panel ({one_line(error)})") from None
+        remedy = "name a file, or in Python pass the names of genes as a list"
+        raise DataError(f"{path}: can't be read as a panel ({one_line(error)}); {remedy}") from None
     except (ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise DataError(
             f"{path}: is no panel; expected JSON or YAML with names under the key 'genes', or UTF-8 text with a name a "

@@ -49,8 +49,8 @@ that a slide measured: of these, one without a count is not expressed in a spot;
 `splits.csv` says which slide is in which split.
 {splitting}
 {notes}
-Cite the data's authors: Chen et al., *STimage-1K4M: A histopathology image-gene expression dataset for spatial
-transcriptomics*, NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
+For slides of STimage-1K4M, cite the data's authors: Chen et al., *STimage-1K4M: A histopathology image-gene expression
+dataset for spatial transcriptomics*, NeurIPS 2024 Datasets and Benchmarks, [arXiv 2406.06393](https://arxiv.org/abs/2406.06393).
 """
 
 CELLS_TOLD = """\

@@ -218,16 +218,23 @@ def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Ca
             slides[name] = slide
             if problem:
                 broken[slide.name] = problem
-    if not slides and (samples := read_samples(root, access)):
-        return _of_hest(root, samples, beside, access)
     if not slides:
-        raise DataError(
-            f"{root}: has no slides; expected {'|'.join(TECHS)} folders with coord/SLIDE_coord.csv, "
-            "gene_exp/SLIDE_count.csv and image/SLIDE.png"
-        )
+        if samples := read_samples(root, access):
+            return _of_hest(root, samples, beside, access)
+        raise DataError(_no_slides(root))
     if meta and (absent := len(meta.keys() - slides.keys())):
         log.info("%s: %d slides of %s are not in this root", root, absent, meta_file)
     return Catalog(root, tuple(slides.values()), broken, meta, meta_file, access)
+
+
+def _no_slides(root: str) -> str:
+    """Return that a root has no slides, and which folder was probably meant."""
+    above = f"; name the folder above, {root[: root.rindex('/')]}" if Path(root).name in TECHS else ""
+    why = "; there is no such folder" if is_local(root) and not Path(root).exists() else above
+    return (
+        f"{root}: has no slides; expected {'|'.join(TECHS)} folders with coord/SLIDE_coord.csv, "
+        f"gene_exp/SLIDE_count.csv and image/SLIDE.png{why}"
+    )
 
 
 def _of_hest(root: str, samples: Iterable[Sample], beside: Mapping[str, Mapping[str, dict]], access: Access) -> Catalog:

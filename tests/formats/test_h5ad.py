@@ -29,7 +29,7 @@ def test_scanpy(read, tmp_path):
 def test_counts_where_they_are(read):
     """In a layer, in .raw, dense, by columns; the message names what has them, and that works."""
     data = logged(slide())
-    assert "no layer has raw counts, nor has .raw: get a file that has them" in refusal(read, data)
+    assert "neither a layer nor .raw has raw counts: get a file that has them" in refusal(read, data)
     data.layers["counts"], data.layers["scaled"] = csc_matrix(slide().X), data.X * -1
     told = refusal(read, data)
     assert told.endswith("which is no raw count; pass layer='counts' (--layer counts), which has raw counts")

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import stimage_1k4m  # noqa: F401
+from stimage.core.errors import DataError
 from stimage.slides.catalog import Filters, read_catalog
 from stimage.slides.meta_file import newest_meta
 from stimage.slides.names import fold_name
@@ -97,6 +99,14 @@ def test_the_file_that_is_read_is_written(two_metas, tmp_path):
     assert hidden.returncode and f"{DATED} beside it is newer" in hidden.stderr
     assert run(*make, "--out", two_metas / "meta" / DATED).returncode == 0
     assert rows_of(two_metas / "meta" / DATED)["Mine"]["tissue"] == ""
+
+
+def test_a_folder_that_is_no_root_is_told(tmp_path):
+    write_slide(tmp_path, "A", "ST", side=2)
+    for folder, why in ((tmp_path / "typo", "there is no such folder"),
+                        (tmp_path / "ST", f"name the folder above, {tmp_path}")):  # fmt: skip
+        with pytest.raises(DataError, match=re.escape(f"{folder}: has no slides; expected") + f".*; {why}$"):
+            read_catalog(str(folder))
 
 
 @pytest.mark.slow

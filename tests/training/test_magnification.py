@@ -33,7 +33,8 @@ def settings_of(root, **more):
 
 def test_squares_of_2r_that_differ_are_refused(root):
     settings = settings_of(root)
-    with pytest.raises(DataError, match=r"squares of 2r, of 4 µm on A but 7 µm on C; pass data.patch_um=112"):
+    remedy = "pass data.patch_um=112 and data.patch_px=162 for one size"  # which the coarsest slide has
+    with pytest.raises(DataError, match=f"squares of 2r, of 4 µm on A but 7 µm on C; {remedy}"):
         check_magnification(settings, choose_parts(settings))
     with pytest.raises(DataError, match="squares of 2r"):  # also if the other is held out
         check_magnification(settings, Parts(("A",), ("C",)))

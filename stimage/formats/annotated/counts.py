@@ -157,6 +157,6 @@ def _remedy(parts: Parts, name: str) -> str:
         except DataError:  # it is none that could be advised
             continue
     if not whole:
-        return "no layer has raw counts, nor has .raw: get a file that has them"
+        return "neither a layer nor .raw has raw counts: get a file that has them"
     ways = [f"layer={one!r} (--layer {one})" if one != "X" else "no layer= (--layer)" for one in whole]
     return f"pass {' or '.join(ways)}, which has raw counts"

@@ -16,6 +16,7 @@ from stimage.slides.scale.scale import slide_scale
 from stimage.training.data.parts import Parts
 from stimage.training.settings.groups import Settings
 
+ONE_SIZE_UM = 112  # the side that the shipped configurations ask for
 MIXED = 1.2  # times as large as the smallest patch that the largest may be
 SPOT_UM = {"ST": 100.0, "Visium": 55.0, "VisiumHD": 8.0}  # a spot's diameter, where a slide's scale is not known
 
@@ -65,9 +66,11 @@ def check_magnification(settings: Settings, parts: Parts) -> None:
     sides = spot_sides(source, (*parts.train, *parts.validation))
     least, most = min(sides, key=sides.__getitem__), max(sides, key=sides.__getitem__)
     if sides[most] > MIXED * sides[least]:
-        remedy = "pass data.patch_um=112 and data.patch_px=224 for one size"
-        if source.published:
-            remedy = "publish the root again with one size, by patch= (--patch-um, --patch-px)"
+        remedy = "publish the root again with one size, by patch= (--patch-um, --patch-px)"
+        if not source.published:
+            scales = filter(None, map(scale_of, _of(source, sides)))
+            px = int(min([224, *(ONE_SIZE_UM / scale for scale in scales)]))
+            remedy = f"pass data.patch_um={ONE_SIZE_UM} and data.patch_px={px} for one size"
         differ = f"of {sides[least]:.0f} µm on {least} but {sides[most]:.0f} µm on {most}"
         raise DataError(f"data.patch_um: is null, so patches are squares of 2r, {differ}; {remedy}, or "
                         "data.mixed_magnification=true to train on both")  # fmt: skip
