@@ -14,9 +14,10 @@ from stimage.formats.adding import write_slide as write_imported
 from stimage.slides.catalog import read_catalog
 from stimage.slides.meta_file import MetaRow
 from tests.formats.killed import imported
+from tests.nuclei import UM, Nuclei, write_root
 from tests.reliability.scripts import call
 from tests.reliability.strikes import Job
-from tests.roots import write_slide
+from tests.roots import write_csv, write_slide
 from tests.test_scripts import no_processes
 
 TASK = """\
@@ -72,6 +73,29 @@ def make_cells(folder: Path) -> None:
 
 def import_cells(folder: Path, file: str) -> None:
     stimage.import_cells(folder / "root", "Slide_0", folder / file, classes="pannuke", unchecked=True)
+
+
+def make_nuclei(folder: Path) -> None:
+    write_root(folder / "root", Nuclei(300, 200))
+
+
+def detect_cells(folder: Path) -> None:
+    stimage.detect_cells(stimage.open_root(folder / "root", um_per_px=UM))
+
+
+def show_cells(folder: Path) -> None:
+    stimage.show_cells(stimage.open_root(folder / "root", um_per_px=0.5), "Slide_0", folder / "out", um=40, px=100)
+
+
+def make_proportions(folder: Path) -> None:
+    make_cells(folder)
+    write_csv(folder / "rctd.csv", [["", "A", "B"], *([f"Slide_0_{i}x1", i / 4, 1 - i / 4] for i in range(3))])
+
+
+def compare_cells(folder: Path) -> None:
+    types = {"A": "Neoplastic", "B": "Connective"}
+    one = stimage.open_root(folder / "root", slides="Slide_0")
+    stimage.compare_cells(one, folder / "rctd.csv", types, folder / "out")
 
 
 def make_encoders(folder: Path) -> None:
@@ -136,6 +160,9 @@ JOBS: dict[str, Job] = {
     "select_genes": Job(make, script(*SELECT), OUT),
     "number_genes": Job(make, script("data_process/number_genes.py", "{}/root"), ROOT),
     "count_cells": Job(make_cells, in_folder(count_cells), OUT),
+    "detect_cells": Job(make_nuclei, in_folder(detect_cells), ROOT),
+    "show_cells": Job(make_cells, in_folder(show_cells), OUT),
+    "compare_cells": Job(make_proportions, in_folder(compare_cells), ("out/*.csv", "out/*.png")),
     "embed": Job(make_encoders, in_folder(embed), OUT),
     "benchmark": Job(make_encoders, in_folder(benchmark), OUT),
 }

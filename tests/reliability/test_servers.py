@@ -9,10 +9,12 @@ import datasets
 import huggingface_hub.constants
 import pytest
 
+import stimage
 from stimage.core.errors import DataError
 from stimage.core.storage import local_copy
 from tests.faults import FAULTS, Handler, serving
 from tests.hub.client import upload
+from tests.nuclei import Nuclei, cellvit, write, write_root
 from tests.roots import GENES, write_csv, write_slide
 from tests.test_remote import stream
 
@@ -78,6 +80,16 @@ def test_each_request_over_http_fails_once(root, caches):
     want = stream(data_dir=str(root))
     with serving(root, handler=Tagging) as server:
         assert fail_each_in_turn(server.faults, server.url, want, caches)
+
+
+def test_each_request_for_cells_and_sparse_counts_fails_once(tmp_path, caches):
+    nuclei = Nuclei(400, 300)
+    root = write_root(tmp_path / "root", nuclei)
+    stimage.import_cells(root, "Slide_A", write(tmp_path / "cells.json", cellvit(nuclei)))
+    list(stimage.convert_counts(root))
+    want = stream(data_dir=str(root), cells=True)
+    with serving(root, handler=Tagging) as server:
+        assert fail_each_in_turn(server.faults, server.url, want, caches, cells=True)
 
 
 def test_each_request_to_the_hub_fails_once(root, caches, hub, monkeypatch):
