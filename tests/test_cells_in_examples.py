@@ -147,3 +147,12 @@ def test_they_come_as_arrow_tables_too(root):
     spots = stimage_1k4m.load("ST", root, cells=True, **OPTIONS).with_format("arrow")
     table = pa.concat_tables(list(spots.iter(64)))
     assert table["cells"].null_count == len(table) - len(told(root))
+
+
+def test_cells_that_come_while_a_root_is_open_are_in_its_examples(tmp_path):
+    root = write_root(tmp_path / "root", NUCLEI)
+    lattice(root, 33.0, 40.0)
+    opened = stimage.open_root(root, um_per_px=UM)
+    stimage.read_slide(opened, "Slide_A")
+    stimage.import_cells(root, "Slide_A", write(root / "cells.geojson", cellvit(NUCLEI, points=True)))
+    check(list(stimage_1k4m.load("ST", root, cells=True, um_per_px=UM)), root)
