@@ -7,8 +7,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 project = "STimage-1K4M, spot by spot"
 html_title = project
-extensions = ["myst_parser", "sphinx.ext.napoleon", "jobs_reference"]
-source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+extensions = ["myst_parser", "sphinx.ext.napoleon", "jobs_reference", "notebooks"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext", ".ipynb": "markdown"}
 myst_heading_anchors = 4  # as GitHub makes them, so that links hold in both places
 suppress_warnings = ["myst.header"]
 html_theme = "furo"

@@ -26,6 +26,7 @@ from torch.distributed.run import get_args_parser
 from transformers import CLIPImageProcessor
 
 import stimage_1k4m
+from docs.notebooks import cells_of
 from stimage.formats.written.anndata_files import write_h5ad
 from stimage.sample import make_sample
 from stimage.slides.catalog import read_catalog
@@ -42,7 +43,8 @@ from tests.towers.checkpoints import write_clip
 
 PROJECT = Path(__file__).parents[1]
 PAGES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*.md"))
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", *PAGES]
+NOTEBOOKS = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*.ipynb"))
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *PAGES, *NOTEBOOKS]
 NAMES = {"SLIDE": "Human_Breast_Sample3_Visium_B1", "user/": "tester/"}  # other names are files
 ON_HUB = {"hf://datasets/jiawennnn/STimage-1K4M": "ROOT",  # in Python blocks; tests/hub reads from a Hub
           "Human_Breast_Andersson_10142021_ST_B4": "Human_Breast_Sample1_ST_A1"}  # fmt: skip
@@ -65,9 +67,15 @@ STAND_INS = {  # first words of a command: what is run instead
 COMMANDS = ("python ", "pip ", "accelerate ", "torchrun ", "make ", "sbatch ", ".venv/bin/")
 
 
+def read(page: Path) -> str:
+    """Return a page's Markdown; of a notebook, without its code, which `test_notebooks.py` runs."""
+    text = page.read_text(encoding="utf-8")
+    return "\n\n".join(source for kind, source in cells_of(text) if kind != "code") if page.suffix == ".ipynb" else text
+
+
 def blocks(document: str) -> list[tuple[str, str]]:
     """Return a document's fenced blocks in order: language and text; commands in cells of a table are such, too."""
-    text = (PROJECT / document).read_text(encoding="utf-8")
+    text = read(PROJECT / document)
     parts = re.findall(r"^```([^\n`]*)\n(.*?)^```$|^(\|[^\n]*)$", text, re.MULTILINE | re.DOTALL)
     found = [(language, body) for language, body, row in parts if not row]
     for *_, row in parts:
@@ -92,7 +100,7 @@ def rows(page: Path) -> list[list[str]]:
 
 
 def test_stand_ins_are_needed():
-    said = "\n".join((PROJECT / document).read_text(encoding="utf-8") for document in DOCUMENTS)
+    said = "\n".join(read(PROJECT / document) for document in DOCUMENTS)
     assert not [words for words in STAND_INS if words not in said]
 
 
@@ -207,14 +215,14 @@ def test_every_block_runs(document, inputs, tmp_path, monkeypatch, hub):
 
 def anchors(path: Path) -> set[str]:
     """Return the anchors of a page's headings, as GitHub makes them."""
-    titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.M | re.S), re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```$", "", read(path), flags=re.M | re.S), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document):
     page = PROJECT / document
-    for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+    for link in re.findall(r"\]\(([^)\s]+)\)", read(page)):
         if not link.startswith("http"):
             path, _, anchor = link.partition("#")
             target = (page.parent / path).resolve() if path else page

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 import stimage
+from docs.notebooks import as_markdown
 
 PROJECT = Path(__file__).parents[1]
-PAGES = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*.md"))
+PAGES = sorted(
+    str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*") if path.suffix in (".md", ".ipynb")
+)
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *PAGES]
 MOST_WORDS = 42
 RELATIVE = re.compile(r"\b(?:which|that|whose|whom|who)\b")
@@ -60,7 +63,8 @@ def faults(text: str) -> list[str]:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_sentences_are_read_once(document):
-    assert not faults((PROJECT / document).read_text(encoding="utf-8"))
+    text = (PROJECT / document).read_text(encoding="utf-8")
+    assert not faults(as_markdown(text) if document.endswith(".ipynb") else text)
 
 
 def described(docstring: str) -> str:

@@ -29,7 +29,8 @@ def site(tmp_path_factory) -> Path:
 
 
 def test_every_page_is_made(site):
-    pages = [path.relative_to(PROJECT / "docs") for path in (PROJECT / "docs").rglob("*.md")]
+    files = [path for path in (PROJECT / "docs").rglob("*") if path.suffix in (".md", ".ipynb")]
+    pages = [path.relative_to(PROJECT / "docs") for path in files]
     assert len(pages) > 10 and not [page for page in pages if not (site / page.with_suffix(".html")).exists()]
 
 

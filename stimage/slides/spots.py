@@ -163,7 +163,7 @@ def open_spots(
     urls = (slide.coord, "" if slide.image_alone else slide.counts, slide.image if with_image else "", slide.annotation)
     files = tuple(local_copy(url, slide.access) if url else "" for url in urls)
     stamps = tuple((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in files if path)
-    stamps += ((slide.cells or "", 0, 0),)  # slides are equal whether they have cells or not, and spots keep their slide
+    stamps += ((slide.cells or "", 0, 0),)  # a slide equals itself without cells, and spots keep their slide
     return _open_spots(slide, files, stamps, on_mismatch, max_pixels)
 
 
