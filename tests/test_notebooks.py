@@ -13,6 +13,7 @@ TUTORIALS = Path(__file__).parents[1] / "docs/tutorials"
 LEAVES = {  # what each notebook ends with
     "first_look": ["figures/first_look.png"],
     "own_slides": ["mine/meta/meta_all_gene.csv", "out/check/report.html", "out/published/README.md"],
+    "tune_clip": ["out/clip/model/config.json", "out/clip/curves.png", "out/probe/results.json"],
     "benchmark": ["out/mine", "out/benchmark/expression", "out/benchmark/labels-by-slide"],
     "cells": ["sample/cells", "out/cells/Human_Breast_Sample3_Visium_A1_cells.csv", "figures/cells.png"],
 }
