@@ -4,7 +4,8 @@
     embed_spots.py ROOT --model RUN/model --space joint --of images genes --out JOINT       for retrieval.py, search.py
     torchrun --nproc_per_node 2 scripts/evaluation/embed_spots.py …     several processes without a GPU
 
-Run again, it goes on where it stopped; a slide that fails does not stop the others.
+Run again, it goes on where it stopped, and embeds slides anew whose files have changed; a slide that fails does not
+stop the others.
 Every spot's patch is resized whole to the tower's size (bicubic).
 """
 

@@ -1,14 +1,15 @@
-"""Embedding slides: one Parquet file each, whole or not at all; finished files are kept.
+"""Embedding slides: one Parquet file each, whole or not at all; finished files of slides as they are now are kept.
 
 The spots of a slide go through the encoder in batches of that slide alone, always the same ones. So a vector depends
 neither on what else is embedded, nor on the order, nor on the number of processes.
 """
 
 import json
+import os
 import reprlib
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +25,11 @@ from stimage.loading.embeddings import EmbeddingWriter
 from stimage.loading.sources import Source, reading
 from stimage.loading.tensors import SpotBatch, begin_batch
 from stimage.slides.catalog import Slide
+from stimage.slides.freshness import file_digest, slide_digests
+from stimage.slides.slide_files import REQUIRED_FILES
 
 MARKER = "embedding.json"  # what the folder's files were made with
+MADE_OF = "made_of"  # folder: what each slide's file was made of
 Item = SpotBatch | DataError | None
 
 
@@ -87,10 +91,31 @@ def settle_options(out: Path, options: dict) -> None:
         raise DataError(f"{out}: was made with other options: {'; '.join(other)}; pass another out= (--out)")
 
 
-def slides_left(slides: Sequence[Slide], out: Path) -> list[Slide]:
-    """Return the slides that have no file yet, the largest first, so that processes end together."""
-    left = [slide for slide in slides if not (out / f"{slide.name}.parquet").exists()]
-    return sorted(left, key=lambda slide: (-slide.about_spots, slide.name))
+def slides_left(source: Source, slides: Sequence[Slide], out: Path) -> list[Slide]:
+    """Return the slides to embed, the largest first, so that processes end together.
+
+    They have no file yet, or one made of what has changed since. Files without a note of what they are of are kept.
+    """
+
+    def is_done(slide: Slide) -> bool:
+        file, note = out / f"{slide.name}.parquet", out / MADE_OF / f"{slide.name}.json"
+        if not (file.exists() and note.exists()):
+            return file.exists()
+        try:
+            before = dict(json.loads(note.read_text(encoding="utf-8")))
+        except (ValueError, TypeError):  # damaged
+            return False
+        return before == made_of(source, slide, before)
+
+    return sorted((one for one in slides if not is_done(one)), key=lambda slide: (-slide.about_spots, slide.name))
+
+
+def made_of(source: Source, slide: Slide, parts: Iterable[str]) -> dict[str, str]:
+    """Return a digest of each of these parts of a slide, and the scale that is given; of a published one, of all."""
+    if source.published:
+        return {os.path.basename(file): file_digest(file, source.access) for file in source.shards(slide)}
+    scale = {"um_per_px": repr(slide.um_per_px)} if slide.um_per_px else {}
+    return slide_digests([slide], [part for part in REQUIRED_FILES if part in parts])[slide.name] | scale
 
 
 def embed_slides(
@@ -112,7 +137,8 @@ def embed_slides(
     workers = int(not source.published) if workers is None else workers
     batches = SlideBatches(source, slides, batch_size, encoder)
     loader = AheadLoader(batches, min(workers, len(slides)))
-    writers, spots, failed = {}, Counter(), set()
+    parts = ("coord", "image") if encoder.columns == ("image",) else tuple(REQUIRED_FILES)
+    writers, notes, spots, failed = {}, {}, Counter(), set()
     try:
         for k, batch in loader:
             if k in failed:
@@ -126,12 +152,14 @@ def embed_slides(
                         path = out / f"{slides[k].name}.parquet"
                         said = (encoder.label, encoder.width, encoder.provenance)
                         writers[k] = EmbeddingWriter(path, slides[k].name, *said)
+                        notes[k] = as_json(made_of(source, slides[k], parts))
                     writers[k].add(batch.spot_ids, vectors)
                     spots[k] += len(batch)
                     continue
                 if k not in writers:
                     raise DataError(f"{slides[k].name}: has no spots")
                 writers.pop(k).finish()
+                write_text(out / MADE_OF / f"{slides[k].name}.json", notes[k])
                 yield slides[k], spots[k], None
             except DataError as error:
                 failed.add(k)

@@ -106,7 +106,7 @@ def embed(
         before any of these takes the same encoder with random weights.
     out
         A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted; several processes need one.
-        Slides that it has already are kept, so the same call goes on after an interruption.
+        Slides that it has already, as they are now, are kept, so the same call goes on after an interruption.
     space, of
         "tower", the image encoder's own space, or "joint", the space in which a model that `finetune` made has its
         images and genes, or its images and text; there, vectors are of unit length. Then ``of`` says what is embedded:

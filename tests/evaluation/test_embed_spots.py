@@ -116,6 +116,24 @@ def test_it_goes_on_where_it_stopped(root, embed, files, tmp_path):
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items() if path.stem != "S1")
 
 
+@pytest.mark.parametrize("part", ["image/S1.png", "coord/S1_coord.csv"])
+def test_a_slide_that_has_changed_is_embedded_anew(root, embed, files, tmp_path, part):
+    changed, out = shutil.copytree(root, tmp_path / "root"), tmp_path / "out"
+    embed(changed, out)
+    before, path = files(out), changed / "ST" / part
+    if path.suffix == ".png":
+        Image.eval(Image.open(path), lambda value: 255 - value).save(path)
+    else:
+        path.write_text(path.read_text().replace("\nS1_0x0,", "\nS1_0x0,1", 1))
+    done = embed(changed, out)
+    assert "2 of them done" in done.printed, done.error
+    assert [name for name, data in files(out).items() if data != before[name]] == ["S1.parquet"]
+    embed(changed, tmp_path / "fresh")
+    assert files(out) == files(tmp_path / "fresh")
+    (out / "made_of/S1.json").write_text("{")
+    assert "2 of them done" in embed(changed, out).printed
+
+
 def test_filters_and_a_physical_patch(root, published, embed, tmp_path):
     done = embed(root, tmp_path / "a", "dinov2", "--slides", "S1", "--patch-um", 240, "--patch-px", 24)
     assert not done.error and [path.stem for path in (tmp_path / "a").glob("*.parquet")] == ["S1"]
@@ -143,7 +161,8 @@ def test_a_broken_slide_does_not_stop_the_others(root, embed, tmp_path, workers)
     (broken / "ST/image/S1.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
     error = embed(broken, tmp_path / "out", "clip", "--workers", workers).error
     assert error.startswith("error: 1 of 3 slides failed, such as: ") and "S1.png" in error and "\n" not in error
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"S0.parquet", "S2.parquet", "embedding.json"}
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
+    assert found == ["S0.parquet", "S2.parquet", "embedding.json", "made_of/S0.json", "made_of/S2.json"]
 
 
 def test_what_is_no_vision_tower(root, embed, towers, tmp_path):  # noqa: F811

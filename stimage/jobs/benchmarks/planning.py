@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from stimage.evaluation.embedding import seconds_a_spot
+from stimage.evaluation.embedding import seconds_a_spot, slides_left
 from stimage.evaluation.joint.encoders import make_encoders
 from stimage.jobs.benchmarks.encoders import BenchEncoder
 from stimage.jobs.benchmarks.vectors import How, folder_of
@@ -23,7 +23,7 @@ def plan_line(encoder: BenchEncoder, root: Root, slides: list[Slide], out: Path,
     if space == "joint":
         kinds += [encoder.beside or "genes"]
     last = folder / kinds[-1] if space == "joint" else folder  # which is written last
-    left = [one for one in slides if not (last / f"{one.name}.parquet").exists()]
+    left = slides_left(root.source, slides, last)
     todo, seconds = sum(one.about_spots for one in left), 0.0
     if left:
         source = cut_as_trained(root.source, how.asked, encoder.name, provenance_of(encoder.name))

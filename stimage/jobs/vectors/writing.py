@@ -55,7 +55,7 @@ def embed_root(
             by = replace(made, provenance=provenance)
             with state.main_process_first():
                 settle_options(folder, _options(source, model, by, batch_size, dtype))
-                left = slides_left(root.slides, folder)
+                left = slides_left(source, root.slides, folder)
             state.wait_for_everyone()  # all have the same list before one begins to shorten it
             if progress and state.is_main_process:
                 many = f"{len(root.slides):,} slide{'s' * (len(root.slides) != 1)}"
