@@ -4,7 +4,8 @@ Each slide is scored on its own and all spots together (pooled); batch_mixing sa
 from 0 (apart) to 1. ARI is 0 by chance and at most 1, NMI from 0 to 1: high is good. Distances are Euclidean, on the
 vectors as they are (the data set authors' way) or at unit norm. Up to 50,000 spots the scores are exact; of more, a
 seeded sample is scored, and results.json says so. Spots without a label, or labelled "undetermined" or "Exclude", are
-left out. Writes results.json and results.csv.
+left out. Beside the embedding, each slide's spots are scored by their position alone and by the colours of their
+patches. Writes results.json and results.csv.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ def main() -> None:
     args = parse_arguments()
     began = time.perf_counter()
     spots, of_slides = labelled_of(args)
-    by_slide, overall = score(spots, args.norm, args.most)
+    beside = {"position": evaluation.positions(spots, 0)[:, :2]}
+    beside |= {} if args.no_colour else {"colour": evaluation.colour_statistics(spots)}
+    by_slide, overall = score(spots, args.norm, args.most, beside)
     config = {"norm": args.norm, "most": args.most, "neighbours": scores.NEIGHBOURS}
     data = evaluation.data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
                                     left_out=spots.left_out, **of_slides)  # fmt: skip
@@ -39,11 +42,18 @@ def main() -> None:
                                     time.perf_counter() - began, by_slide, overall)  # fmt: skip
     jobs.sealed(path)
     print(table({**by_slide, "pooled": overall["pooled"]}))
+    for name, found in overall["over_slides"].get("baselines", {}).items():
+        print(f"{name} alone, mean over slides: " + ", ".join(f"{one} {found[one]['mean']:.4f}" for one in SHOWN))
     print(f"batch mixing {overall['batch_mixing']:.3f}; results: {path}, and {path.with_suffix('.csv').name} beside it")
 
 
-def score(spots: evaluation.LabelledSpots, norm: str, most: int) -> tuple[dict[str, dict], dict]:
-    """Return scores by slide, and of all: pooled, mean and standard deviation over slides, and mixing."""
+def score(
+    spots: evaluation.LabelledSpots, norm: str, most: int, beside: dict[str, np.ndarray]
+) -> tuple[dict[str, dict], dict]:
+    """Return scores by slide, and of all: pooled, mean and standard deviation over slides, and mixing.
+
+    ``beside`` has the vectors of each baseline (n x d), which are scored slide by slide as they are.
+    """
     x = scores.l2_normalise(spots.embeddings.vectors) if norm == "unit" else spots.embeddings.vectors
     of_slide, by_slide = spots.embeddings.slides, {}
     pooled = scores.embedding_scores(x, spots.labels, most)
@@ -53,12 +63,30 @@ def score(spots: evaluation.LabelledSpots, norm: str, most: int) -> tuple[dict[s
             by_slide[slide] = scores.embedding_scores(x[mine], spots.labels[mine], most)
         except DataError as error:  # one class on this slide; others can be scored
             by_slide[slide] = {"spots": int(mine.sum()), "left_out": str(error)}
+            continue
+        by_slide[slide]["baselines"] = {
+            name: scores.embedding_scores(vectors[mine], spots.labels[mine], most) for name, vectors in beside.items()
+        }
     scored = {slide: values_of(entry) for slide, entry in by_slide.items() if "silhouette" in entry}
-    mean: dict = {name: _spread([entry[name] for entry in scored.values()]) for name in SHOWN} if scored else {}
-    if scored:
-        mean["intervals"] = {n: scores.mean_interval([e[n] for e in scored.values()], list(scored)) for n in SHOWN}
     mixing = scores.batch_mixing(x, spots.labels, of_slide, most)
-    return by_slide, {"pooled": pooled, "over_slides": mean, "batch_mixing": mixing}
+    over = over_slides(scored, list(beside)) if scored else {}
+    return by_slide, {"pooled": pooled, "over_slides": over, "batch_mixing": mixing}
+
+
+def over_slides(scored: dict[str, dict], beside: list[str]) -> dict:
+    """Return mean, deviation and interval of each figure over slides, of the baselines too, and how much it is above
+    each of them."""
+
+    def told(values: dict[str, list[float]]) -> dict:
+        found: dict = {name: _spread(of_slides) for name, of_slides in values.items()}
+        return found | {"intervals": {name: scores.mean_interval(v, list(scored)) for name, v in values.items()}}
+
+    own = {name: [entry[name] for entry in scored.values()] for name in SHOWN}
+    known = {one: {name: [entry[f"baselines.{one}.{name}"] for entry in scored.values()] for name in SHOWN}
+             for one in beside}  # fmt: skip
+    above = {one: {name: np.subtract(own[name], known[one][name]).tolist() for name in SHOWN} for one in beside}
+    of_baselines, of_above = ({one: told(values) for one, values in all_of.items()} for all_of in (known, above))
+    return told(own) | {"baselines": of_baselines, "above": of_above}
 
 
 def values_of(entry: dict) -> dict:
@@ -84,6 +112,7 @@ def _spread(values: Sequence) -> dict:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_labelled(parser, "out/embedding_scores")
+    parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
     parser.add_argument("--norm", choices=("none", "unit"), default="none", help="norm of the vectors (%(default)s)")
     parser.add_argument(
         "--most", type=positive, default=MAX_SPOTS, help="spots; of more, a sample is scored (%(default)s)"

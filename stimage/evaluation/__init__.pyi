@@ -1,3 +1,4 @@
+from .baselines import colour_statistics as colour_statistics
 from .embedding import MARKER as MARKER
 from .embedding import embed_slides as embed_slides
 from .embedding import seconds_a_spot as seconds_a_spot
@@ -88,6 +89,7 @@ from .seen import seen_words as seen_words
 from .seen import settle_seen as settle_seen
 from .spot_folds import BLOCKS_PER_SIDE as BLOCKS_PER_SIDE
 from .spot_folds import BUFFER_PITCHES as BUFFER_PITCHES
+from .spot_folds import positions as positions
 from .spot_folds import spot_blocks as spot_blocks
 from .stimage_bench.running import SEEDS as SEEDS
 from .stimage_bench.running import run_stimage_bench as run_stimage_bench

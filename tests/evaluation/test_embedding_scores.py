@@ -5,7 +5,9 @@ import json
 import numpy as np
 import pytest
 from sklearn.metrics import silhouette_samples as scikit_learns
+from sklearn.metrics import silhouette_score
 
+import stimage_1k4m
 from stimage.scores.embedding_scores import batch_mixing, embedding_scores
 from stimage.scores.silhouette import silhouette_samples
 from tests.evaluation.scripts import GOLDEN, embed, labelled_root, run
@@ -57,3 +59,23 @@ def test_beyond_the_limit_a_sample_is_scored_and_said_so(tmp_path, capsys):
     assert done.results["overall"]["pooled"]["sampled"] == 40 and done.results["protocol"]["config"]["norm"] == "unit"
     assert done.results["slides"]["Slide_B"]["sampled"] is None
     assert "1 classes have no silhouette" in done.results["slides"]["Slide_A"]["left_out"]
+
+
+def test_position_and_colours_stand_beside(tmp_path, capsys):
+    root = labelled_root(tmp_path, lambda slide, n: "tumour" if n % 2 else "stroma")
+    vectors = embed(root, tmp_path / "noise")
+    done = run(capsys, SCORES, "--embeddings", vectors, "--root", root, out=tmp_path / "out")
+    assert not done.error and "position alone, mean over slides: silhouette" in done.printed, done.error
+    slides, over = done.results["slides"], done.results["overall"]["over_slides"]
+    spots = [spot for spot in stimage_1k4m.load("ST", root, slides=["Slide_A"]) if spot["annotation"]]
+    places = np.array([[spot["x"], spot["y"]] for spot in spots])
+    pixels = [np.asarray(spot["image"], float).reshape(-1, 3) for spot in spots]
+    colours = np.array([[*one.mean(0), *one.std(0)] for one in pixels])
+    labels = [spot["annotation"] for spot in spots]
+    found = slides["Slide_A"]["baselines"]
+    assert found["position"]["silhouette"] == pytest.approx(silhouette_score(places, labels), abs=1e-5)
+    assert found["colour"]["silhouette"] == pytest.approx(silhouette_score(colours, labels), abs=1e-2)
+    differences = [one["silhouette"] - one["baselines"]["colour"]["silhouette"] for one in slides.values()]
+    assert over["above"]["colour"]["silhouette"]["mean"] == pytest.approx(np.mean(differences))
+    done = run(capsys, SCORES, "--embeddings", vectors, "--root", root, "--no-colour", out=tmp_path / "less")
+    assert list(done.results["slides"]["Slide_A"]["baselines"]) == ["position"]
