@@ -53,7 +53,7 @@ def open_root(args: argparse.Namespace) -> Any:
     """Return the tasks of a root as they were asked for."""
     if not args.tasks:
         raise ValueError("a root needs tasks= (--tasks): stimage tasks lists them")
-    cut, code = asked_of(args), {"trust_remote_code": True} if args.trust_remote_code else {}
+    cut, code = asked_of(args), {"trust_remote_code": args.trust_remote_code} if args.trust_remote_code else {}
     return jobs.open_benchmark(
         root_of(args), args.encoders, args.out, args.tasks, args.untrained, args.seen, dtype=args.dtype,
         patch=cut.patch, upsample=cut.upsample, pyramid=cut.pyramid, batch_size=args.batch_size, workers=args.workers,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import poisson
 
-from stimage.evaluation.expression import beside_ceiling
+from stimage.evaluation.averages import beside_ceiling
 from stimage.scores.ceilings import Ceilings, count_noise, noise_ceilings
 from stimage.scores.ridge import pearson
 

@@ -27,7 +27,7 @@ def out(request, tmp_path_factory, tmp_path, capsys) -> Path:
     """What the command wrote, of two encoders, one of which has a name that Markdown and LaTeX may mistake."""
 
     def build(folder: Path) -> None:
-        arguments = [write_bench(folder / "hest") or folder / "hest", "--encoders", "colour", "position"]
+        arguments = [write_bench(folder / "hest") or folder / "hest", "--encoders", "position", "colour"]
         if request.param == "root":
             for k in range(3):
                 write_slide(folder / "root", f"S{k}", "ST", side=5, seed=k)

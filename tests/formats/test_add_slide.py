@@ -140,7 +140,7 @@ def test_what_is_refused(add, sample, tmp_path):
     write_h5ad(slides[:2], tmp_path / "two.h5ad")
     assert "has 2 slides in obs['slide']: " in add(tmp_path / "two.h5ad", "Mine")
     write_h5ad(slides[:1], tmp_path / "log.h5ad", ExportOptions(normalise="log1p"))
-    assert "which is no raw count; no layer has raw counts" in add(tmp_path / "log.h5ad", "Mine")
+    assert "which is no raw count; neither a layer nor .raw has raw counts" in add(tmp_path / "log.h5ad", "Mine")
     assert "has no layer 'counts'" in add(tmp_path / "log.h5ad", "Mine", "--layer", "counts")
     counts = np.expm1(anndata.read_h5ad(tmp_path / "log.h5ad").X.toarray()).round()
     with h5py.File(tmp_path / "log.h5ad", "a") as file:

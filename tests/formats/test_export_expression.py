@@ -164,3 +164,14 @@ def test_genes_that_do_not_vary_make_no_empty_table(tmp_path):
     with pytest.raises(DataError, match=r"A_count.csv: none of the genes that all slides have varies between spots"):
         stimage.export_expression(tmp_path / "root", tmp_path / "out", "overlap-hvg")
     assert not list((tmp_path / "out").glob("count_*"))
+
+
+def test_slides_of_other_numbers_of_genes_are_stacked_as_advised(tmp_path):
+    root = write_root(tmp_path / "root")
+    with pytest.raises(DataError, match=r"but another slide \d+; pass n=(\d+) \(--n \1\)") as refused:
+        stimage.export_expression(root, tmp_path / "out", "hvg", 60, stacked=True)
+    least = int(str(refused.value).rpartition("--n ")[2].rstrip(")"))
+    stimage.export_expression(root, tmp_path / "other", "hvg", least, stacked=True)
+    shapes = {path.stem: pd.read_csv(path, index_col=0).shape for path in (tmp_path / "other").glob("*.csv")}
+    each = {f"Slide_{k}_count_hvg": (38, least) for k in (0, 1)}
+    assert shapes == each | {"count_hvg": (76, least)}

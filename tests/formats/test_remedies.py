@@ -42,7 +42,7 @@ LEFT = [
     "formats/stored/store.py: {path}: is an image alone (OME-Zarr); name the slide's counts, and write it as TIFF for "
     "image= (--image)",
 ]
-EXPORTS = ("written", "hest")
+EXPORTS = ("written", "hest", "original")
 NO_ADVICE = ("adding.py: slide= (--slide)", "source_scale.py: user (add_slide --um-per-px)")  # a name, and who gave it
 
 

@@ -1,6 +1,7 @@
 """A slide's image as small JPEG files, of which a page shows those that are in view: Deep Zoom's folders of tiles."""
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -85,5 +86,6 @@ def _save(image: pyvips.Image, folder: Path, step: int) -> None:
     pyvips.Operation.call("dzsave", small, str(folder / "tiles"), **options)
     (folder / "tiles.dzi").unlink()
     for level in (folder / "tiles_files").iterdir():
-        level.rename(folder / level.name)
-    (folder / "tiles_files").rmdir()
+        if level.is_dir():  # and no vips-properties.xml, which has the time of writing
+            level.rename(folder / level.name)
+    shutil.rmtree(folder / "tiles_files")

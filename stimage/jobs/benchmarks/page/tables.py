@@ -40,8 +40,10 @@ def write_tables(found: pd.DataFrame, encoders: Sequence[str], out: Path) -> dic
         Those that are no baselines; differences are to the first.
     """
     kinds = [ENCODER if name in encoders else BASELINE for name in found.encoder]
+    order = [encoders.index(name) + 1 if name in encoders else 0 for name in found.encoder]
     places = [Path(path).relative_to(out).as_posix() if path else "" for path in found.results]
-    write_text(out / UNITS, found.assign(results=places, kind=kinds).to_csv(index=False, lineterminator="\n"))
+    units = found.assign(results=places, kind=kinds, order=order)
+    write_text(out / UNITS, units.to_csv(index=False, lineterminator="\n"))
     tables = _tables(found, encoders)
     for name, table in tables.items():
         for form in TABLE_FORMATS:
@@ -63,7 +65,7 @@ def check_tables(out: Path) -> list[str]:
     places = [out / path / RESULTS for path in dict.fromkeys(found.results) if path]
     if lost := [f"{path}: is missing" for path in places if not path.is_file()]:
         return lost
-    encoders = list(dict.fromkeys(found.encoder[found.kind == ENCODER]))
+    encoders = list(dict.fromkeys(found[found.kind == ENCODER].sort_values("order").encoder))
     tables = _tables(found.assign(results=[str(out / path) if path else "" for path in found.results]), encoders)
     wrong = list(_differ(out, found))
     for name, table in tables.items():
@@ -76,7 +78,7 @@ def check_tables(out: Path) -> list[str]:
 
 def _read(path: Path) -> pd.DataFrame:
     columns, rows = read_table(path, needs=("task", "encoder", "results", "kind"))
-    needs = [*(OF_HEST if "head" in columns else COLUMNS), "kind"]
+    needs = [*(OF_HEST if "head" in columns else COLUMNS), "kind", "order"]
     if lost := [name for name in needs if name not in columns]:
         raise DataError(f"{path}: has no column {lost[0]!r}; run the benchmark again")
     cells = {name: [row[name] if name in TEXTS else _number(row, name) for row in rows] for name in needs}
