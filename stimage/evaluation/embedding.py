@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from stimage.core.errors import DataError, one_line
-from stimage.core.files import listed, write_text
+from stimage.core.files import listed, room_for, write_text
 from stimage.core.results import as_json
 from stimage.evaluation.joint.encoders import SpotEncoder
 from stimage.loading.ahead import AheadLoader, Batches, Begun, Memory
@@ -153,13 +153,15 @@ def embed_slides(
                         said = (encoder.label, encoder.width, encoder.provenance)
                         writers[k] = EmbeddingWriter(path, slides[k].name, *said)
                         notes[k] = as_json(made_of(source, slides[k], parts))
+                        with room_for(path):
+                            path.unlink(missing_ok=True)  # of what has changed: a file that is there is of its note
                     writers[k].add(batch.spot_ids, vectors)
                     spots[k] += len(batch)
                     continue
                 if k not in writers:
                     raise DataError(f"{slides[k].name}: has no spots")
-                writers.pop(k).finish()
                 write_text(out / MADE_OF / f"{slides[k].name}.json", notes[k])
+                writers.pop(k).finish()
                 yield slides[k], spots[k], None
             except DataError as error:
                 failed.add(k)
