@@ -8,7 +8,6 @@ import json
 import os
 import reprlib
 import time
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -137,8 +136,7 @@ def embed_slides(
     workers = int(not source.published) if workers is None else workers
     batches = SlideBatches(source, slides, batch_size, encoder)
     loader = AheadLoader(batches, min(workers, len(slides)))
-    parts = ("coord", "image") if encoder.columns == ("image",) else tuple(REQUIRED_FILES)
-    writers, notes, spots, failed = {}, {}, Counter(), set()
+    files, failed = {}, set()
     try:
         for k, batch in loader:
             if k in failed:
@@ -148,29 +146,52 @@ def embed_slides(
                     raise batch
                 if batch is not None:
                     vectors = _finite(encoder.encode(batch).numpy(), batch, encoder)
-                    if k not in writers:
-                        path = out / f"{slides[k].name}.parquet"
-                        said = (encoder.label, encoder.width, encoder.provenance)
-                        writers[k] = EmbeddingWriter(path, slides[k].name, *said)
-                        notes[k] = as_json(made_of(source, slides[k], parts))
-                        with room_for(path):
-                            path.unlink(missing_ok=True)  # of what has changed: a file that is there is of its note
-                    writers[k].add(batch.spot_ids, vectors)
-                    spots[k] += len(batch)
+                    if k not in files:
+                        files[k] = _SlideFile(source, slides[k], encoder, out)
+                    files[k].add(batch.spot_ids, vectors)
                     continue
-                if k not in writers:
+                if k not in files:
                     raise DataError(f"{slides[k].name}: has no spots")
-                write_text(out / MADE_OF / f"{slides[k].name}.json", notes[k])
-                writers.pop(k).finish()
-                yield slides[k], spots[k], None
+                yield slides[k], files.pop(k).finish(), None
             except DataError as error:
                 failed.add(k)
-                if k in writers:
-                    writers.pop(k).discard()
+                if k in files:
+                    files.pop(k).discard()
                 yield slides[k], 0, error
     finally:
-        for writer in writers.values():
-            writer.discard()
+        for file in files.values():
+            file.discard()
+
+
+class _SlideFile:
+    """A slide's file in the making, and the note of what it is made of."""
+
+    def __init__(self, source: Source, slide: Slide, encoder: SpotEncoder, out: Path):
+        path, parts = out / f"{slide.name}.parquet", tuple(REQUIRED_FILES)
+        if encoder.columns == ("image",):
+            parts = ("coord", "image")
+        self.path, self.note = path, out / MADE_OF / f"{slide.name}.json"
+        self.made_of, self.spots = made_of(source, slide, parts), 0
+        self.writer = EmbeddingWriter(path, slide.name, encoder.label, encoder.width, encoder.provenance)
+
+    def add(self, spot_ids: Sequence[str], vectors: np.ndarray) -> None:
+        self.writer.add(spot_ids, vectors)
+        self.spots += len(vectors)
+
+    def finish(self) -> int:
+        """Give note and file their names, and return the number of spots."""
+        try:
+            with room_for(self.path):
+                self.path.unlink(missing_ok=True)  # of what has changed: a file that is there is of its note
+            write_text(self.note, as_json(self.made_of))
+            self.writer.finish()
+        except DataError:
+            self.discard()
+            raise
+        return self.spots
+
+    def discard(self) -> None:
+        self.writer.discard()
 
 
 def seconds_a_spot(source: Source, slide: Slide, encoder: SpotEncoder, batch_size: int = 64) -> float:
