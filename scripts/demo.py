@@ -1,7 +1,8 @@
-"""The whole way from slides to a report, in minutes on two cores: check, genes, shards, fine-tuning, evaluation.
+"""Run the whole way from slides to a report in minutes: checks, genes, shards, fine-tuning, evaluation.
 
-On a made sample, or on a few slides of your own root. Each step is a script of this folder: its command is printed, and
-does the same when you type it. Interrupted, the same command goes on; what changed is done again.
+The demo takes a made sample, or a few slides of your own root. Each step is a script of this project. The demo prints
+its command, and the command does the same when you type it. After an interruption, run the same command again: finished
+steps are kept, and steps whose input changed are done again.
 """
 
 import argparse
@@ -72,10 +73,14 @@ def load_libraries() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", nargs="?", help="a folder laid out as the data set (default: a sample, made in OUT)")
-    parser.add_argument("--slides", nargs="+", metavar="SLIDE", help="slides of ROOT; without it, a few are taken")
-    parser.add_argument("--override", nargs="+", default=[], metavar="NAME=VALUE", help="a setting of the fine-tuning")
-    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for what is made (%(default)s)")
+    parser.add_argument("root", nargs="?", help="root: a folder laid out as the data set (default: a sample, made in "
+                        "OUT)")  # fmt: skip
+    parser.add_argument("--slides", nargs="+", metavar="SLIDE", help="names of the slides of ROOT to take (default: at "
+                        "most 6 similar slides)")  # fmt: skip
+    parser.add_argument("--override", nargs="+", default=[], metavar="NAME=VALUE", help="settings of the fine-tuning "
+                        "to change")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder for all files that the demo makes "
+                        "(default: %(default)s)")  # fmt: skip
     args = parser.parse_args()
     if args.slides and not args.root:
         parser.error("--slides are of a ROOT: pass it too")

@@ -1,7 +1,8 @@
-"""Look at this machine: versions, extras, native code, caches, the Hub's login, GPUs; each with what to do about it.
+"""Check this machine: versions, extras, native code, caches, the Hub's login and GPUs, with a remedy for each fault.
 
-It takes seconds, asks nothing of a network and shows no token: what it prints belongs into an issue. A check passes,
-warns, fails, or is skipped, where something is not there that few need. The exit code is 1 if a check failed.
+The checks take seconds, need no network and show no token, so that you can put their output into an issue. A check
+passes, warns, fails, or is skipped where it is about something that few users need. The exit code is 1 if a check
+failed.
 """
 
 import argparse

@@ -1,6 +1,6 @@
-"""Draw each slide's spots as squares over its image, cropped to the spots: a PNG a slide, to check by eye.
+"""Draw the spots of each slide as squares over its image, cropped to the spots: one PNG per slide, to check by eye.
 
-The same command goes on where an earlier one was interrupted. check_spots.py finds what is wrong, and has a page.
+After an interruption, run the same command again: it continues. check_spots.py finds faults by itself.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from pathlib import Path
 from joblib import cpu_count
 
 import stimage
-from stimage.cli.options import add_filters, add_image_limit, counted, positive, root_of, run
+from stimage.cli.options import OUT, PROCESSES, ROOT, add_filters, add_image_limit, counted, positive, root_of, run
 
 
 def main() -> None:
@@ -20,11 +20,11 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help=ROOT)
     add_filters(parser)
     add_image_limit(parser)
-    parser.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("out/check_images"), help="folder to write (%(default)s)")
+    parser.add_argument("--workers", type=positive, default=cpu_count(), help=PROCESSES)
+    parser.add_argument("--out", type=Path, default=Path("out/check_images"), help=OUT)
     return parser.parse_args()
 
 

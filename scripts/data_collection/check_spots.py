@@ -1,8 +1,8 @@
-"""Check every slide of a root: files, ids, geometry, scale, tissue, sharpness, counts, and the meta file.
+"""Check every slide of a root: files, ids, geometry, scale, tissue, sharpness, counts and the meta file.
 
-Writes findings.csv, findings.parquet, results.json, a picture of each slide with its spots, and report.html, a page to
-look through them and to mark slides: its images can be zoomed, and have layers of counts, labels, genes and cells. The
-exit code is 1 if a check failed.
+The results are findings.csv, findings.parquet, results.json, a picture of each slide with its spots, and report.html, a
+page to look through the slides and to mark them. The images of the page can be zoomed, and have layers of counts,
+labels, genes and cells. The exit code is 1 if a check failed.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 from joblib import cpu_count
 
 import stimage
-from stimage.cli.options import add_filters, add_scale, counted, positive, root_of, run
+from stimage.cli.options import OUT, PROCESSES, ROOT, add_filters, add_scale, counted, positive, root_of, run
 from stimage.collection.checks.findings import worst
 from stimage.slides.images.tiles import ZOOM
 
@@ -37,16 +37,18 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help=ROOT)
     add_filters(parser)
     add_scale(parser)
-    parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help="folder to write (%(default)s)")
-    parser.add_argument("--colour", default="counts", help="spots' colour: counts, annotation, or a gene (%(default)s)")
-    parser.add_argument("--zoom", type=int, default=ZOOM, metavar="PX", help="longer side of the image that the "
-                        "page can zoom into; twice as many take 4 times the disk; 0: none (%(default)s)")  # fmt: skip
-    parser.add_argument("--genes", nargs="+", metavar="GENE", help="to be shown on that image; without it, the three "
-                        "that differ most between spots of the slide")  # fmt: skip
-    parser.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("out/check_spots"), help=OUT)
+    parser.add_argument("--colour", default="counts", help="colour of the spots: counts, annotation, or the name of a "
+                        "gene (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--zoom", type=int, default=ZOOM, metavar="PX", help="longer side, in pixels, of the image "
+                        "that the page can zoom into; a doubled side takes 4 times the disk space, 0 makes no such "
+                        "image (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--genes", nargs="+", metavar="GENE", help="genes to show on that image (default: the three "
+                        "genes that differ most between the spots of the slide)")  # fmt: skip
+    parser.add_argument("--workers", type=positive, default=cpu_count(), help=PROCESSES)
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
-"""Make the meta file of a root, a row a slide, from GEO's tables, publications, maps, and the count files.
+"""Make the meta file of a root, one row per slide, from GEO's tables, publications, maps and the count files.
 
-What the sources do not say is listed, never guessed, and the exit code is 1 and no file is written, unless
---allow-unknown leaves such cells empty. With --check, hold a meta file that exists against the maps instead.
+Values that no source gives are listed and never guessed. The exit code is then 1 and no file is written, unless
+--allow-unknown leaves such cells empty. With --check, an existing meta file is checked against the maps instead.
 """
 
 import argparse
@@ -61,22 +61,25 @@ def check(path: Path, maps: Maps) -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", nargs="?", help="a folder laid out as the data set; without it, --slides names slides")
-    parser.add_argument("--geo", nargs="+", type=Path, default=[], metavar="FILE",
-                        help="GEO's series_matrix.txt, family.soft (also .gz), or tables")  # fmt: skip
-    parser.add_argument("--bib", nargs="+", type=Path, default=[], metavar="FILE", help="publications as BibTeX")
+    parser.add_argument("root", nargs="?", help="root: a folder laid out as the data set; without it, --slides names "
+                        "the slides")  # fmt: skip
+    parser.add_argument("--geo", nargs="+", type=Path, default=[], metavar="FILE", help="GEO's files series_matrix.txt "
+                        "or family.soft (also .gz), or tables")  # fmt: skip
+    parser.add_argument("--bib", nargs="+", type=Path, default=[], metavar="FILE", help="publications as BibTeX files")
     parser.add_argument("--publications", nargs="+", type=Path, default=[], metavar="FILE",
-                        help="publications as a table: pmid, title, abstract, keywords")  # fmt: skip
-    parser.add_argument("--slides", type=Path, metavar="FILE",
-                        help="table of what slides' names do not tell: slide, and any of gse, gsm, pmid, tech, "
-                        "species, tissue, title, abstract, keywords")  # fmt: skip
-    parser.add_argument("--maps", type=Path, default=SHIPPED, metavar="FOLDER",
-                        help="species.csv, tissues.csv and tissue_of_study.csv (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--tissue-raw", action="store_true",
-                        help="add the column tissue_raw: the tissue in the sources' words")  # fmt: skip
-    parser.add_argument("--allow-unknown", action="store_true", help="leave cells empty that nothing tells")
-    parser.add_argument("--out", type=Path, help="the file to write (default: ROOT/meta/meta_all_gene.csv)")
-    parser.add_argument("--check", type=Path, metavar="META", help="hold this meta file against the maps")
+                        help="publications as tables with the columns pmid, title, abstract, keywords")  # fmt: skip
+    parser.add_argument("--slides", type=Path, metavar="FILE", help="table for facts that the names of slides do not "
+                        "tell: the column slide, and any of gse, gsm, pmid, tech, species, tissue, title, abstract, "
+                        "keywords")  # fmt: skip
+    parser.add_argument("--maps", type=Path, default=SHIPPED, metavar="FOLDER", help="folder with species.csv, "
+                        "tissues.csv and tissue_of_study.csv (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--tissue-raw", action="store_true", help="add the column tissue_raw: the tissue in the words "
+                        "of the source")  # fmt: skip
+    parser.add_argument("--allow-unknown", action="store_true", help="leave a cell empty where no source gives its "
+                        "value")  # fmt: skip
+    parser.add_argument("--out", type=Path, help="meta file to write (default: ROOT/meta/meta_all_gene.csv)")
+    parser.add_argument("--check", type=Path, metavar="META", help="check this meta file against the maps, and write "
+                        "nothing")  # fmt: skip
     args = parser.parse_args()
     if not args.check and not args.root and not args.slides:
         parser.error("pass ROOT, or --slides, or --check")

@@ -1,7 +1,7 @@
-"""Turn a root into a folder of Parquet shards that `load_dataset` reads with no code of ours, here or on the Hub.
+"""Publish a root as a folder of Parquet shards that load_dataset reads without our code, here or on the Hub.
 
-Run again after an interruption, or when slides were added: what is done is kept. README.md is written last, so a
-folder that has one is whole.
+After an interruption, or when slides were added, run the same command again: finished shards are kept. README.md is
+written last, so a folder with a README.md is complete.
 """
 
 from __future__ import annotations
@@ -14,7 +14,18 @@ from joblib import cpu_count
 
 import stimage
 from stimage import jobs, publishing
-from stimage.cli.options import add_filters, add_reading, add_splits, patch_of, positive, root_of, run
+from stimage.cli.options import (
+    PROCESSES,
+    PUBLIC,
+    ROOT,
+    add_filters,
+    add_reading,
+    add_splits,
+    patch_of,
+    positive,
+    root_of,
+    run,
+)
 
 
 def main() -> int:
@@ -56,31 +67,34 @@ def submit(args: argparse.Namespace, plan: publishing.Plan) -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
-    parser.add_argument("out", type=Path, help="folder to publish; new, or of an earlier run")
+    parser.add_argument("root", help=ROOT)
+    parser.add_argument("out", type=Path, help="folder to publish: a new one, or the one of an earlier run")
     add_filters(parser)
     add_reading(parser)
-    parser.add_argument("--image-format", choices=("png", "jpeg"), default="png", help="%(default)s, which is lossless")
-    parser.add_argument(
-        "--jpeg-quality", type=int, choices=range(1, 101), default=95, metavar="1-100", help="%(default)s"
-    )
-    parser.add_argument("--spots-per-shard", type=positive, default=20_000, help="of a large slide (%(default)s)")
-    parser.add_argument(
-        "--cells", action="store_true", help="with the number of cells of each class, and their density"
-    )
+    parser.add_argument("--image-format", choices=("png", "jpeg"), default="png", help="format of the patches: png is "
+                        "lossless (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--jpeg-quality", type=int, choices=range(1, 101), default=95, metavar="1-100",
+                        help="quality of JPEG patches (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--spots-per-shard", type=positive, default=20_000, help="number of spots in one shard of a "
+                        "large slide (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--cells", action="store_true", help="add the number of cells of each class, and their density")
     add_splits(parser)
     parser.add_argument("--seed", dest="split_seed", type=int, help=argparse.SUPPRESS)  # names of earlier versions
     parser.add_argument("--fractions", dest="split_fractions", nargs=3, type=float, help=argparse.SUPPRESS)
-    how = parser.add_argument_group("how it is run")
-    how.add_argument("--engine", choices=("local", "slurm", "ray"), default="local", help="%(default)s")
-    how.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")
-    how.add_argument("--tasks", type=positive, default=16, help="jobs of the Slurm array (%(default)s)")
-    how.add_argument("--sbatch", action="append", default=[], metavar="OPTION", help="for sbatch: --sbatch=--time=60")
+    how = parser.add_argument_group("execution")
+    how.add_argument("--engine", choices=("local", "slurm", "ray"), default="local", help="what runs the jobs: "
+                     "processes on this machine, a Slurm array, or Ray (default: %(default)s)")  # fmt: skip
+    how.add_argument("--workers", type=positive, default=cpu_count(), help=PROCESSES)
+    how.add_argument("--tasks", type=positive, default=16, help="number of jobs in the Slurm array (default: "
+                     "%(default)s)")  # fmt: skip
+    how.add_argument("--sbatch", action="append", default=[], metavar="OPTION", help="an option for sbatch, such as "
+                     "--sbatch=--time=60")  # fmt: skip
     how.add_argument("--share", help=argparse.SUPPRESS)
     hub = parser.add_argument_group("Hub")
-    hub.add_argument("--push-to-hub", metavar="REPO", help="upload it as this data set, private if it is new")
-    hub.add_argument("--public", action="store_true", help="make a data set that all may see")
-    hub.add_argument("--license", help="licence of the data, for the card")
+    hub.add_argument("--push-to-hub", metavar="REPO", help="upload the folder as this data set; a new data set is "
+                     "private")  # fmt: skip
+    hub.add_argument("--public", action="store_true", help=PUBLIC)
+    hub.add_argument("--license", help="licence of the data, for the card, such as cc-by-4.0")
     return parser.parse_args()
 
 

@@ -1,12 +1,12 @@
-"""Write slides' counts as sparse HDF5, which has no zeros, or as the wide CSV of the data set, in place.
+"""Rewrite the counts of slides in place: as sparse HDF5, without zeros, or as the wide CSV of the data set.
 
-Either form gives the same examples. What is killed leaves each slide with its old file or with its new one.
+Both forms give the same examples. If the command is killed, each slide has either its old file or its new one.
 """
 
 import argparse
 
 import stimage
-from stimage.cli.options import add_filters, counted, root_of, run
+from stimage.cli.options import LOCAL_ROOT, add_filters, counted, root_of, run
 from stimage.slides.counts.converting import WRITERS
 
 
@@ -22,8 +22,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set")
-    parser.add_argument("--to", choices=tuple(WRITERS), default="h5", help="form of the counts (%(default)s)")
+    parser.add_argument("root", help=LOCAL_ROOT)
+    parser.add_argument("--to", choices=tuple(WRITERS), default="h5", help="form of the counts: h5 is sparse HDF5, csv "
+                        "the wide CSV of the data set (default: %(default)s)")  # fmt: skip
     add_filters(parser)
     return parser.parse_args()
 

@@ -1,14 +1,15 @@
-"""Count the cells of each class in each spot: those whose centre lies within its radius, or, of Visium HD, its square.
+"""Count the cells of each class in each spot of the slides, by the centres of the cells.
 
-Writes SLIDE_cells.csv, a row a spot that lies wholly in the region that was segmented: SPOT, yaxis, xaxis, r, and a
-column a class. The slides' cells are those that import_cells.py or detect_cells.py took into the root.
+A cell belongs to a spot if its centre lies within the spot's radius, or within the square of a Visium HD bin. The file
+SLIDE_cells.csv has one row for each spot that lies wholly in the segmented region: SPOT, yaxis, xaxis, r, and one
+column per class. The slides need cells: see import_cells.py and detect_cells.py.
 """
 
 import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_filters, counted, root_of, run
+from stimage.cli.options import OUT, ROOT, add_filters, counted, root_of, run
 
 VALUES = ("counts", "shares", "density")
 
@@ -26,11 +27,11 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help=ROOT)
     add_filters(parser)
-    parser.add_argument("--values", choices=VALUES, default="counts",
-                        help="counts, shares of the spot's cells, or cells per mm² (%(default)s)")  # fmt: skip
-    parser.add_argument("--out", type=Path, default=Path("out/cells"), help="folder to write (%(default)s)")
+    parser.add_argument("--values", choices=VALUES, default="counts", help="values to write: numbers of cells, shares "
+                        "of the spot's cells, or cells per mm² (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("out/cells"), help=OUT)
     return parser.parse_args()
 
 

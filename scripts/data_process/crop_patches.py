@@ -1,6 +1,6 @@
-"""Write the image of each spot as a PNG: all in one folder, called after their spots, as the data set's authors do.
+"""Write the patch of each spot as a PNG named after the spot, all in one folder, as the data set's authors do.
 
-The same command goes on where an earlier one was interrupted. Count files are not read.
+After an interruption, run the same command again: it continues. Count files are not read.
 """
 
 import argparse
@@ -9,7 +9,18 @@ from pathlib import Path
 from joblib import cpu_count
 
 import stimage
-from stimage.cli.options import add_filters, add_reading, counted, patch_of, positive, root_of, run
+from stimage.cli.options import (
+    OUT,
+    PROCESSES,
+    ROOT,
+    add_filters,
+    add_reading,
+    counted,
+    patch_of,
+    positive,
+    root_of,
+    run,
+)
 
 
 def main() -> None:
@@ -21,11 +32,11 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help=ROOT)
     add_filters(parser)
     add_reading(parser)
-    parser.add_argument("--workers", type=positive, default=cpu_count(), help="processes (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("out/crop"), help="folder to write (%(default)s)")
+    parser.add_argument("--workers", type=positive, default=cpu_count(), help=PROCESSES)
+    parser.add_argument("--out", type=Path, default=Path("out/crop"), help=OUT)
     return parser.parse_args()
 
 

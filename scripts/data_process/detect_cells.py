@@ -1,13 +1,14 @@
-"""Find the nuclei of slides without a GPU, and take them into the root, as cells/SLIDE.parquet.
+"""Find the nuclei of slides without a GPU, and store them in the root as cells/SLIDE.parquet.
 
-By colour deconvolution, a threshold and a watershed: a baseline beside trained segmenters, whose cells import_cells.py
-takes. Nuclei have no class. Their centres, outlines, areas, ellipticity, haematoxylin and density are written.
+The method is colour deconvolution, a threshold and a watershed. It is a baseline beside trained segmenters, whose cells
+import_cells.py takes. The file has the centre, outline, area, ellipticity, haematoxylin and local density of each
+nucleus. The nuclei have no class.
 """
 
 import argparse
 
 import stimage
-from stimage.cli.options import add_filters, add_image_limit, add_scale, counted, root_of, run
+from stimage.cli.options import LOCAL_ROOT, add_filters, add_image_limit, add_scale, counted, root_of, run
 
 
 def main() -> None:
@@ -20,7 +21,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set")
+    parser.add_argument("root", help=LOCAL_ROOT)
     add_filters(parser)
     add_scale(parser)
     add_image_limit(parser)

@@ -1,4 +1,4 @@
-"""Former name of export_slides, which writes .h5ad unless told otherwise."""
+"""Do what export_slides does: this is its former name. The default format is .h5ad."""
 
 import runpy
 from pathlib import Path

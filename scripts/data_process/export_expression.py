@@ -1,7 +1,8 @@
-"""Write the expression of the most variable genes as tables, a row a spot, by the strategies of the data set's authors.
+"""Write the expression of the most variable genes as tables, one row per spot, as the data set's authors do.
 
-hvg: a table a slide, SLIDE_count_hvg, of its own most variable genes. overlap-hvg: one table, count_overlap_hvg, of the
-most variable of the genes that all slides have. Columns are called after their genes.
+The strategy hvg writes one table per slide, SLIDE_count_hvg, of the most variable genes of that slide. overlap-hvg
+writes one table, count_overlap_hvg, of the most variable genes among those that all slides have. Columns are named
+after their genes.
 """
 
 import argparse
@@ -10,7 +11,7 @@ from pathlib import Path
 from joblib import cpu_count
 
 import stimage
-from stimage.cli.options import add_filters, add_naming, counted, positive, root_of, run
+from stimage.cli.options import OUT, ROOT, add_filters, add_naming, counted, positive, root_of, run
 from stimage.slides.catalog import ON_MISMATCH
 
 STRATEGIES, FORMS = ("hvg", "overlap-hvg"), ("csv", "parquet")
@@ -28,20 +29,23 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
-    parser.add_argument("--strategy", choices=STRATEGIES, default="hvg", help="how genes are chosen (%(default)s)")
-    parser.add_argument("--n", type=positive, help="how many genes (128; overlap-hvg 100)")
-    parser.add_argument("--stacked", action="store_true", help="for hvg: write the slides' tables one below another as "
-                        "count_hvg, too, whose columns are ranks; fine-tuning takes it as data.vectors")  # fmt: skip
-    parser.add_argument("--form", choices=FORMS, default="csv", help="form of the tables (%(default)s)")
-    parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
+    parser.add_argument("root", help=ROOT)
+    parser.add_argument("--strategy", choices=STRATEGIES, default="hvg", help="way to choose genes: hvg for each "
+                        "slide, overlap-hvg for all slides together (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--n", type=positive, help="number of genes (default: 128; overlap-hvg 100)")
+    parser.add_argument("--stacked", action="store_true", help="hvg only: also write count_hvg, the tables of all "
+                        "slides one below another; its columns are ranks, and fine-tuning takes it as "
+                        "data.vectors")  # fmt: skip
+    parser.add_argument("--form", choices=FORMS, default="csv", help="format of the tables (default: %(default)s)")
+    parser.add_argument("--allow-normalised", action="store_true", help="accept counts that are not whole numbers")
     add_filters(parser)
     add_naming(parser)
-    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
-                        help="spots that the coord and count file do not both have: stop, or leave them out "
-                        "(%(default)s)")  # fmt: skip
-    parser.add_argument("--workers", type=positive, default=cpu_count(), help="processes, of hvg (%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("out/expression"), help="folder to write (%(default)s)")
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with spots that only "
+                        "one of the coord file and the count file has: error stops, drop leaves them out (default: "
+                        "%(default)s)")  # fmt: skip
+    parser.add_argument("--workers", type=positive, default=cpu_count(), help="number of processes for hvg (default: "
+                        "%(default)s)")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("out/expression"), help=OUT)
     return parser.parse_args()
 
 

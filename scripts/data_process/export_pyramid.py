@@ -1,15 +1,26 @@
-"""Write slides' images as pyramids of tiles that segmenters of cells and viewers read: CellViT, OpenSlide, QuPath.
+"""Write slide images as tiled pyramids for cell segmenters and viewers, such as CellViT, OpenSlide and QuPath.
 
-SLIDE.tif has tiles of 256 pixels, and says how many µm a pixel is: in its resolution tags and, with the
-magnification, in a description as Aperio's scanners write it. A slide whose µm per pixel is neither given nor told by
-the lattice of its spots is refused.
+SLIDE.tif has tiles of 256 pixels. Its resolution tags give µm per pixel, and its description gives µm per pixel and
+magnification as Aperio's scanners do. A slide without a known µm per pixel is refused: give it by --um-per-px.
 """
 
 import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_filters, add_image_limit, add_scale, counted, positive, root_of, run
+from stimage.cli.options import (
+    COMPRESSION,
+    OUT,
+    QUALITY,
+    ROOT,
+    add_filters,
+    add_image_limit,
+    add_scale,
+    counted,
+    positive,
+    root_of,
+    run,
+)
 from stimage.slides.images.pyramid import COMPRESSIONS
 
 
@@ -24,16 +35,15 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help=ROOT)
     add_filters(parser)
     add_scale(parser)
-    parser.add_argument("--compression", choices=COMPRESSIONS, default="jpeg",
-                        help="all but jpeg keep pixels exactly (%(default)s)")  # fmt: skip
-    parser.add_argument("--quality", type=positive, default=90, help="quality of jpeg, 1 to 100 (%(default)s)")
+    parser.add_argument("--compression", choices=COMPRESSIONS, default="jpeg", help=COMPRESSION)
+    parser.add_argument("--quality", type=positive, default=90, help=QUALITY)
     parser.add_argument("--ome", action="store_true", help="describe the image by OME-XML, with the smaller levels as "
-                        "sub-pages, as Bio-Formats reads it: SLIDE.ome.tif")  # fmt: skip
+                        "sub-pages, as Bio-Formats reads it; the file is SLIDE.ome.tif")  # fmt: skip
     add_image_limit(parser)
-    parser.add_argument("--out", type=Path, default=Path("out/pyramids"), help="folder to write (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("out/pyramids"), help=OUT)
     return parser.parse_args()
 
 

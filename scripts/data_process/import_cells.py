@@ -1,9 +1,9 @@
-"""Take the cells that a segmenter found in a slide's image into the root, as cells/SLIDE.parquet.
+"""Store the cells that a segmenter found in a slide's image in the root, as cells/SLIDE.parquet.
 
-FILE is cells.geojson, cell_detection.geojson or cell_detection.json of CellViT, JSON of HoVer-Net, GeoJSON of QuPath or
-of Space Ranger 4, or a label image (a TIFF or .npy of integers) of StarDist or Cellpose. Its cells are to be in pixels
-of the slide's image. Cells outside it, or on its background as often as on its tissue, are refused, with the factor
-that would fit.
+FILE is one of these: cells.geojson, cell_detection.geojson or cell_detection.json from CellViT; JSON from HoVer-Net;
+GeoJSON from QuPath or Space Ranger 4; a label image (a TIFF or .npy of integers) from StarDist or Cellpose. Coordinates
+of cells must be pixels of the slide's image. Cells outside the image are refused, and so are cells that lie on
+background as often as on tissue. The error then names the factor that would fit.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_image_limit, add_scale, counted, root_of, run
+from stimage.cli.options import LOCAL_ROOT, add_image_limit, add_scale, counted, root_of, run
 
 
 def main() -> None:
@@ -25,16 +25,18 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set")
-    parser.add_argument("file", type=Path, help="the segmenter's file")
-    parser.add_argument("--slide", required=True, help="the slide's name")
-    parser.add_argument("--classes", metavar="MAP", help="what classes are called: pannuke, consep or monusac, the "
-                        "training set whose names or numbers they are; keep, which takes names as they are; or a CSV "
-                        "with the columns source and class")  # fmt: skip
-    parser.add_argument("--factor", type=float, default=1.0, help="what places are multiplied by (%(default)s)")
+    parser.add_argument("root", help=LOCAL_ROOT)
+    parser.add_argument("file", type=Path, help="file that the segmenter wrote")
+    parser.add_argument("--slide", required=True, help="name of the slide")
+    parser.add_argument("--classes", metavar="MAP", help="names of the classes: pannuke, consep or monusac for the "
+                        "training set of the segmenter; keep to leave the names as they are; or a CSV with the columns "
+                        "source and class")  # fmt: skip
+    parser.add_argument("--factor", type=float, default=1.0, help="factor by which coordinates are multiplied "
+                        "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--swap", action="store_true", help="swap x and y")
-    parser.add_argument("--drop-broken", action="store_true", help="leave out cells whose outline is broken")
-    parser.add_argument("--unchecked", action="store_true", help="take cells wherever they lie")
+    parser.add_argument("--drop-broken", action="store_true", help="leave out cells with a broken outline")
+    parser.add_argument("--unchecked", action="store_true", help="skip the check that the cells lie on the tissue of "
+                        "the image")  # fmt: skip
     add_scale(parser)
     add_image_limit(parser)
     return parser.parse_args()

@@ -1,6 +1,6 @@
-"""Make a small root in the data set's layout: slides of ST, Visium and Visium HD whose structure is known.
+"""Make a small root in the data set's layout: slides of ST, Visium and Visium HD with a known structure.
 
-Regions of the tissue differ in texture, stain and expressed genes; images are PNG, JPEG and TIFF; files have the
+Regions of the tissue differ in texture, stain and expressed genes. Images are PNG, JPEG and TIFF, and files have the
 irregularities of real ones. The same seed makes the same bytes.
 """
 
@@ -16,17 +16,17 @@ DEFAULTS = {name: p.default for name, p in inspect.signature(make_sample).parame
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="the folder to make; it must be empty if it exists")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; it must be new or empty")
     for name, help_text in {
-        "seed": "what is drawn depends on it alone",
-        "genes": "genes of a species",
-        "slides_per_study": "slides of each of the four ST and Visium studies",
-        "st_side": "ST spots along a side",
-        "visium_side": "Visium spots along a side",
-        "hd_side": "Visium HD bins along a side",
+        "seed": "seed of all that is drawn; the same seed gives the same bytes",
+        "genes": "number of genes of each species",
+        "slides_per_study": "number of slides in each of the four ST and Visium studies",
+        "st_side": "number of ST spots along a side",
+        "visium_side": "number of Visium spots along a side",
+        "hd_side": "number of Visium HD bins along a side",
     }.items():
         option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=int, default=DEFAULTS[name], help=f"{help_text} (%(default)s)")
+        parser.add_argument(option, type=int, default=DEFAULTS[name], help=f"{help_text} (default: %(default)s)")
     args = vars(parser.parse_args())
     names = make_sample(**args)
     print(f"made {len(names)} slides in {args['out']}:", *names, sep="\n  ")

@@ -1,12 +1,12 @@
-"""Tell what a table of symbols and Ensembl ids makes of each slide's gene names: mapped, kept, merged, lost.
+"""Show how a table of symbols and Ensembl ids renames the genes of each slide: mapped, kept, merged or lost.
 
-select_genes.py, export_slides.py and the builder take the same table as --gene-table and gene_table=.
+select_genes.py and export_slides.py take the same table as --gene-table, the builder as gene_table=.
 """
 
 import argparse
 from pathlib import Path
 
-from stimage.cli.options import add_filters, add_naming, counted, run, selection_of
+from stimage.cli.options import ROOT, add_filters, add_naming, counted, run, selection_of
 from stimage.core.files import write_text
 from stimage.core.storage import local_copy
 from stimage.core.tables import csv_text
@@ -32,10 +32,11 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help=ROOT)
     add_filters(parser)
     add_naming(parser, required=True)
-    parser.add_argument("--out", type=Path, default=Path("out/gene_names.csv"), help="a row a gene (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("out/gene_names.csv"), help="table to write, with one row per "
+                        "gene (default: %(default)s)")  # fmt: skip
     return parser.parse_args()
 
 

@@ -1,13 +1,14 @@
-"""Number a root's genes for good: make its genes.parquet, or add to it the genes that it lacks; no id ever changes.
+"""Fix the ids of a root's genes: make its genes.parquet, or add new genes to it. No id ever changes.
 
-Without a genes.parquet, ids follow from all slides of a root, so that they may change when a slide is added. This gives
-each gene the id that it has now, and later ones those after it. Slides that lack a file take no part.
+Without a genes.parquet, ids follow from all slides of a root, so that they may change when a slide is added. This
+command gives each gene the id that it has now, and gives later genes the ids after those. Slides that lack a file are
+left out.
 """
 
 import argparse
 from pathlib import Path
 
-from stimage.cli.options import add_filters, counted, run, selection_of
+from stimage.cli.options import ROOT, add_filters, counted, run, selection_of
 from stimage.core.access import is_local
 from stimage.core.errors import DataError
 from stimage.genes.numbering import number_root
@@ -32,10 +33,10 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help=ROOT)
     add_filters(parser)
-    parser.add_argument("--out", type=Path, metavar="FILE", help=f"a {GENES_FILE} to write, instead of the root's own: "
-                        "for a root that can't be written")  # fmt: skip
+    parser.add_argument("--out", type=Path, metavar="FILE", help=f"{GENES_FILE} to write, for a root that can't be "
+                        "written (default: the root's own)")  # fmt: skip
     return parser.parse_args()
 
 

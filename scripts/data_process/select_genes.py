@@ -1,13 +1,13 @@
 """Choose genes and write them as a panel file, which the builder, training and evaluation take as panel=.
 
-The file names the genes in order and says how they were chosen: method, slides, parameters, versions, and a digest.
+The file lists the genes in order, and says how they were chosen: method, slides, parameters, versions and a digest.
 """
 
 import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_filters, add_naming, add_splits, counted, positive, root_of, run
+from stimage.cli.options import ROOT, add_filters, add_naming, add_splits, counted, positive, root_of, run
 from stimage.genes.choosing import DEFAULT_N
 from stimage.genes.panels import PANEL_SUFFIXES
 
@@ -23,20 +23,20 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
-    parser.add_argument("--method", choices=(*DEFAULT_N, "list"), required=True,
-                        help="hvg: of one slide; hvg-union, hvg-consensus: of each; overlap-hvg: of all spots, "
-                        "as the data set's authors; hest: as HEST-Benchmark; list: your own, with --genes")  # fmt: skip
-    parser.add_argument("--n", type=positive, help="how many (128; overlap-hvg 100; hest 50)")
-    parser.add_argument("--genes", type=Path, help="file of names, for the method list")
-    parser.add_argument("--allow-normalised", action="store_true", help="take counts that are no whole numbers")
+    parser.add_argument("root", help=ROOT)
+    parser.add_argument("--method", choices=(*DEFAULT_N, "list"), required=True, help="way to choose genes: hvg from "
+                        "one slide; hvg-union or hvg-consensus from each slide; overlap-hvg from all spots, as the "
+                        "data set's authors do; hest as HEST-Benchmark does; list takes the file --genes")  # fmt: skip
+    parser.add_argument("--n", type=positive, help="number of genes (default: 128; overlap-hvg 100; hest 50)")
+    parser.add_argument("--genes", type=Path, help="file of gene names, for --method list")
+    parser.add_argument("--allow-normalised", action="store_true", help="accept counts that are not whole numbers")
     add_filters(parser)
-    parser.add_argument("--held-out", nargs="+", metavar="SLIDE",
-                        help="slides to test on, beside those of the splits validation and test: they must have the "
-                        "genes, but their counts are not read")  # fmt: skip
+    parser.add_argument("--held-out", nargs="+", metavar="SLIDE", help="slides to test on, in addition to those of the "
+                        "splits validation and test: they must have the genes, but their counts are not "
+                        "read")  # fmt: skip
     add_splits(parser)
     add_naming(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the panel file to write: JSON, or .yaml")
+    parser.add_argument("--out", type=Path, required=True, help="panel file to write: .json or .yaml")
     args = parser.parse_args()
     if (args.method == "list") != (args.genes is not None):
         parser.error("--method list and --genes go together")

@@ -5,19 +5,20 @@ from pathlib import Path
 
 import stimage
 from stimage import collection, figures
-from stimage.cli.options import add_image_limit, add_scale, root_of, run
+from stimage.cli.options import MISMATCHED, ROOT, add_image_limit, add_scale, root_of, run
 from stimage.slides.catalog import ON_MISMATCH, Filters
 from stimage.slides.spots import Spots, open_spots
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
-    parser.add_argument("--slide", help="the slide's name; without it, the slides of the root are listed")
-    parser.add_argument("--out", type=Path, default=Path("out/show_spots"), help="folder for SLIDE.png (%(default)s)")
-    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with spots that do not "
-                        "have a place, an image and counts: stop, or leave them out (%(default)s)")  # fmt: skip
-    parser.add_argument("--gene-table", metavar="FILE", help="of symbols and Ensembl ids: genes are called by symbols")
+    parser.add_argument("root", help=ROOT)
+    parser.add_argument("--slide", help="name of the slide; without it, the slides of the root are listed")
+    parser.add_argument("--out", type=Path, default=Path("out/show_spots"), help="folder to write SLIDE.png into "
+                        "(default: %(default)s)")  # fmt: skip
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help=MISMATCHED)
+    parser.add_argument("--gene-table", metavar="FILE", help="table of symbols and Ensembl ids, to show genes by their "
+                        "symbols (default: names as in the files)")  # fmt: skip
     add_image_limit(parser)
     add_scale(parser)
     parser.set_defaults(splits="none")  # no split is shown, so a table of them that lacks a slide is no error

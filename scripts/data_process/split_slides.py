@@ -1,10 +1,10 @@
-"""Deal slides into train, validation and test, as near to the fractions as groups allow, and write the table.
+"""Divide slides into train, validation and test, as near to the fractions as groups allow, and write the table.
 
-Whole slides, studies or patients are dealt; studies that share a slide are one. Each split gets at least one. Put the
-table into the root as splits.csv, or name it (--splits, splits=): it then says which slide is where.
+Whole slides, studies or patients go into a split; studies that share a slide count as one. Each split gets at least one
+group. Put the table into the root as splits.csv, or name it by --splits or splits=. It then rules which slide is where.
 
-An older table is only added to: with --add-to OLD, or where --out is there already, its slides stay where they are, and
-new ones follow their group.
+An older table is only added to: the table of --add-to, or the one that --out already names. Its slides stay where they
+are, and new slides follow their group.
 """
 
 import argparse
@@ -58,14 +58,17 @@ def write(out: Path, older: SplitTable, placed: list[SlideSplit]) -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or one that build_shards made; or its URL")
+    parser.add_argument("root", help="root or published folder: a folder laid out as the data set, a folder that "
+                        "build_shards.py wrote, or the URL of one")  # fmt: skip
     add_filters(parser)
-    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
-                        help="slides that lack a file or a row of the meta file: stop, or leave them out "
-                        "(%(default)s)")  # fmt: skip
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with slides that lack "
+                        "a file or a row of the meta file: error stops, drop leaves them out (default: "
+                        "%(default)s)")  # fmt: skip
     add_dealing(parser, default="slide")
-    parser.add_argument("--add-to", metavar="OLD", help="the table whose slides stay where they are, a file or a URL")
-    parser.add_argument("--out", type=Path, required=True, help="the table to write, with slide, split and group")
+    parser.add_argument("--add-to", metavar="OLD", help="older table, a file or a URL, whose slides stay where they "
+                        "are (default: the table at --out, if there is one)")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, help="table to write, with the columns slide, split and "
+                        "group")  # fmt: skip
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
-"""Write Croissant metadata of a published folder, metadata.json, which catalogues of data sets and loaders read.
+"""Describe a published folder as Croissant metadata, metadata.json, which data set catalogues and loaders read.
 
-mlcroissant checks the file where it is installed. The Hub makes such metadata by itself of a public data set.
+mlcroissant checks the file where it is installed. For a public data set, the Hub makes such metadata by itself.
 """
 
 import argparse
@@ -17,9 +17,10 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="what build_shards.py made")
-    parser.add_argument("--repo", help="the data set of the Hub that the folder was pushed as: name the files there")
-    parser.add_argument("--license", help="licence of the data")
+    parser.add_argument("folder", type=Path, help="folder that build_shards.py wrote")
+    parser.add_argument("--repo", help="name of the data set on the Hub that the folder was pushed to; the metadata "
+                        "then names the files there")  # fmt: skip
+    parser.add_argument("--license", help="licence of the data, such as cc-by-4.0")
     return parser.parse_args()
 
 

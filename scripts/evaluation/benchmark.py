@@ -1,15 +1,17 @@
-"""Compare many encoders on many tasks: HEST-Benchmark's own, or tasks of a root's slides; and write a table.
+"""Compare encoders on many tasks, HEST-Benchmark's own or tasks on the slides of a root, and write a table.
 
-First, a plan is printed: what is embedded, and about how long that takes. Embeddings are made once for each encoder.
-The same command goes on after an interruption. OUT gets the results of each task and encoder, and tables with 95 %
-intervals and paired differences. Baselines are always beside: each encoder with random weights is one of them.
+First, the command prints a plan: what is embedded, and about how long that takes. Embeddings are made once for each
+encoder. After an interruption, run the same command again: it continues. OUT gets the results of each task and encoder,
+and tables with 95 % intervals and paired differences. Baselines are always in the table, among them each encoder with
+random weights. verify.py computes all figures again.
 
-Of a ROOT, --tasks names what tasks.py lists, or YAML files. Of a download of MahmoodLab/hest-bench, tasks are its
-folders (IDC, PRAD …), with its own splits and genes. verify.py computes all figures again. --heads are then:
+For a root, --tasks takes names that tasks.py lists, or YAML files. For a download of MahmoodLab/hest-bench, the tasks
+are its folders (IDC, PRAD …), with its own splits and genes, and --heads takes:
 
-ridge-pca256   ridge regression on 256 principal components, and
-ridge          on embeddings as they are: the two official protocols
-random-forest  70 trees a gene (scikit-learn's, HEST has another library's); xgboost, if it is installed
+ridge-pca256   ridge regression on 256 principal components: HEST's official protocol
+ridge          ridge regression on the embeddings as they are: also an official protocol
+random-forest  70 trees per gene, from scikit-learn (HEST uses another library)
+xgboost        gradient boosting, if xgboost is installed
 """
 
 import argparse
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from stimage import evaluation, jobs
-from stimage.cli.options import add_filters, add_reading, add_splits, positive, root_of, run
+from stimage.cli.options import TRUST, add_filters, add_reading, add_splits, positive, root_of, run
 from stimage.cli.towers import add_patch, asked_of
 
 HEADS = ("ridge-pca256", "ridge", "random-forest", "xgboost")
@@ -63,29 +65,35 @@ def open_root(args: argparse.Namespace) -> Any:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or a download of MahmoodLab/hest-bench")
-    parser.add_argument("--encoders", nargs="+", required=True, help="presets, folders or names of models; or "
-                        "embeddings that are there: what embed_spots.py wrote, a .parquet file, or a .csv")  # fmt: skip
-    parser.add_argument("--tasks", nargs="+", help="in a root: names or YAML files; in hest-bench: IDC PRAD …, or all")
-    parser.add_argument("--plan", action="store_true", help="print the plan alone, and run nothing")
-    parser.add_argument("--no-untrained", dest="untrained", action="store_false",
-                        help="leave out the encoders with random weights")  # fmt: skip
-    parser.add_argument("--seen", choices=("error", "drop", "score"), default="error",
-                        help="what to do with slides that an encoder was trained on: stop, leave them out for all "
-                        "encoders (of a root alone), or score them (%(default)s)")  # fmt: skip
-    parser.add_argument("--heads", nargs="+", choices=HEADS, default=["ridge-pca256"], help="(ridge-pca256)")
-    parser.add_argument("--batch-size", type=positive, default=64, help="patches at once (%(default)s)")
-    parser.add_argument("--workers", type=int, default=0, help="processes that read; 0: threads (%(default)s)")
+    parser.add_argument("root", help="root, or a download of MahmoodLab/hest-bench: a folder")
+    parser.add_argument("--encoders", nargs="+", required=True, help="encoders to compare: presets, folders or names "
+                        "of models, or finished embeddings (a folder that embed_spots.py wrote, a .parquet file or a "
+                        ".csv file)")  # fmt: skip
+    parser.add_argument("--tasks", nargs="+", help="tasks to run; for a root: names that tasks.py lists, or YAML "
+                        "files; for hest-bench: IDC PRAD …, or all (default for hest-bench: all)")  # fmt: skip
+    parser.add_argument("--plan", action="store_true", help="print the plan, and run nothing")
+    parser.add_argument("--no-untrained", dest="untrained", action="store_false", help="leave out the encoders with "
+                        "random weights")  # fmt: skip
+    parser.add_argument("--seen", choices=("error", "drop", "score"), default="error", help="what to do with slides "
+                        "that an encoder was trained on: error stops, drop leaves them out for all encoders (root "
+                        "only), score scores them all the same (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--heads", nargs="+", choices=HEADS, default=["ridge-pca256"], help="hest-bench only: heads to "
+                        "fit on the embeddings (default: ridge-pca256)")  # fmt: skip
+    parser.add_argument("--batch-size", type=positive, default=64, help="number of patches embedded at once (default: "
+                        "%(default)s)")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=0, help="number of reading processes; 0 reads in threads "
+                        "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--dtype", choices=("official", "float32", "bfloat16", "float16"), default="official",
-                        help="official: a preset's own, and float32 of others (%(default)s)")  # fmt: skip
-    parser.add_argument("--trust-remote-code", action="store_true",
-                        help="run the code that comes with checkpoints; read it first")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, help="seed of PCA and trees (%(default)s, as HEST's)")
+                        help="precision of the encoders; official is the preset's own, and float32 for other encoders "
+                        "(default: %(default)s)")  # fmt: skip
+    parser.add_argument("--trust-remote-code", action="store_true", help=TRUST)
+    parser.add_argument("--seed", type=int, default=1, help="hest-bench only: seed of PCA and random forests (default: "
+                        "%(default)s, as in HEST)")  # fmt: skip
     add_filters(parser)
     add_reading(parser)
     add_patch(parser)
     add_splits(parser, parts=True)
-    parser.add_argument("--out", type=Path, required=True, help="the folder to write")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write")
     return parser.parse_args()
 
 

@@ -1,24 +1,24 @@
-"""Put several results.json side by side: a line each, their overall figures as columns; and their paired differences.
+"""Compare several results.json in one table, one row each, with paired differences between them.
 
-Prints, and writes as Markdown and LaTeX, the figures that matter most: macro-F1 of the probe and its baselines; the
-three embedding scores; Pearson's r and its baselines; recall@10. comparison.csv has all of them, as --all prints them.
-In brackets are 95 % intervals over what was held out (slides, studies or patients; six or more).
+The most important figures are printed, and written as Markdown and LaTeX: macro-F1 of the probe and its baselines; the
+three embedding scores; Pearson's r and its baselines; recall@10. The file comparison.csv has all figures, and --all
+prints them. The intervals in brackets, of 95 %, are over the groups that were held out, at least six.
 
-differences has each later result less the first, group by group: what makes a group hard for both falls out. Where the
-interval holds 0, the results may be as good as each other.
+differences has each later result minus the first, group by group, so that a group that is hard for both cancels out.
+Where its interval includes 0, neither result is shown to be better.
 
---original writes the table of the data set's authors beside them, tab-separated, with their names and columns:
-linear_probing_result.csv of linear_probe.py --protocol original --split random, silhouette_score.csv of
+--original also writes the table of the data set's authors, tab-separated, with their names and columns:
+linear_probing_result.csv from linear_probe.py --protocol original --split random, and silhouette_score.csv from
 embedding_scores.py.
 
-Refuses to mix protocols, configurations, seeds or spots: such figures can't be compared.
+Results of different protocols, configurations, seeds or spots can't be compared, and are refused.
 """
 
 import argparse
 from pathlib import Path
 
 from stimage import evaluation
-from stimage.cli.options import run
+from stimage.cli.options import OUT, run
 from stimage.core.errors import DataError
 from stimage.core.files import write_text
 
@@ -66,11 +66,13 @@ def write(path: Path, table: list[list[str]], form: str) -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("results", nargs="+", type=Path, help="results.json files, or the folders that have them")
-    parser.add_argument("--names", nargs="+", help="what to call them; otherwise the folders' names")
-    parser.add_argument("--figures", nargs="+", help="names of figures, or how they begin")
-    parser.add_argument("--all", action="store_true", help="figures, not the most important alone")
-    parser.add_argument("--original", action="store_true", help="the authors' table, too")
-    parser.add_argument("--out", type=Path, default=Path("out/compare"), help="folder to write (%(default)s)")
+    parser.add_argument("--names", nargs="+", help="names of the results in the table (default: the names of their "
+                        "folders)")  # fmt: skip
+    parser.add_argument("--figures", nargs="+", help="figures to show, by name or by the beginning of their names "
+                        "(default: the most important ones)")  # fmt: skip
+    parser.add_argument("--all", action="store_true", help="show all figures, and not only the most important ones")
+    parser.add_argument("--original", action="store_true", help="write the table of the data set's authors, too")
+    parser.add_argument("--out", type=Path, default=Path("out/compare"), help=OUT)
     args = parser.parse_args()
     if args.names and len(args.names) != len(args.results):
         parser.error(f"{len(args.names)} names for {len(args.results)} results: give one each")

@@ -1,14 +1,15 @@
-"""Hold shares of cells by class against proportions of a deconvolution, such as RCTD's or cell2location's.
+"""Compare the shares of cells by class with the proportions of a deconvolution, such as RCTD or cell2location.
 
-Writes cells_agreement.csv: by slide and class, how many spots have both, Pearson's r, the root of the mean squared
-error, and both means; and a figure a slide. The slides' cells are those that import_cells.py took into the root.
+The file cells_agreement.csv has one row per slide and class: the number of spots that have both values, Pearson's r,
+the root of the mean squared error, and both means. Each slide gets a figure. The slides need cells: see
+import_cells.py.
 """
 
 import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_filters, root_of, run
+from stimage.cli.options import OUT, ROOT, add_filters, root_of, run
 
 
 def main() -> None:
@@ -22,11 +23,13 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("root", help=ROOT)
     add_filters(parser)
-    parser.add_argument("--proportions", type=Path, required=True, help="CSV: spot ids first, then a column a type")
-    parser.add_argument("--types", type=Path, required=True, help="CSV with the columns source, a type, and class")
-    parser.add_argument("--out", type=Path, default=Path("out/cells"), help="folder to write (%(default)s)")
+    parser.add_argument("--proportions", type=Path, required=True, help="CSV with the spot ids in the first column, "
+                        "and one column per cell type")  # fmt: skip
+    parser.add_argument("--types", type=Path, required=True, help="CSV with the columns source (a cell type of the "
+                        "proportions) and class (a class of the cells)")  # fmt: skip
+    parser.add_argument("--out", type=Path, default=Path("out/cells"), help=OUT)
     return parser.parse_args()
 
 

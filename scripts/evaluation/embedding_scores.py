@@ -1,11 +1,13 @@
 """Score embeddings by the pathologists' labels: silhouette, Calinski-Harabasz, Davies-Bouldin, clusters, mixing.
 
-Each slide is scored on its own and all spots together (pooled); batch_mixing says how well slides mix within labels,
-from 0 (apart) to 1. ARI is 0 by chance and at most 1, NMI from 0 to 1: high is good. Distances are Euclidean, on the
-vectors as they are (the data set authors' way) or at unit norm. Up to 50,000 spots the scores are exact; of more, a
-seeded sample is scored, and results.json says so. Spots without a label, or labelled "undetermined" or "Exclude", are
-left out. Beside the embedding, each slide's spots are scored by their position alone and by the colours of their
-patches. Writes results.json and results.csv.
+Each slide is scored by itself, and all spots are scored together (pooled). batch_mixing says how well slides mix within
+labels, from 0 (apart) to 1. ARI is 0 by chance and at most 1, NMI lies between 0 and 1; for both, high is good.
+Distances are Euclidean, between the vectors as they are, as the data set's authors do, or at unit norm. Up to 50,000
+spots are scored exactly. Beyond that, a seeded sample of the spots is scored, and results.json says so. Spots without a
+label, or with the label "undetermined" or "Exclude", are left out.
+
+As baselines, the spots of each slide are also scored by their positions alone, and by the colours of their patches. The
+results are results.json and results.csv.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from tqdm import tqdm
 
 from stimage import evaluation, jobs, scores
 from stimage.cli.evaluation import add_labelled, labelled_of
-from stimage.cli.options import positive, run
+from stimage.cli.options import NO_COLOUR, positive, run
 from stimage.core.errors import DataError
 from stimage.scores.folds import MAX_SPOTS
 
@@ -112,11 +114,11 @@ def _spread(values: Sequence) -> dict:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_labelled(parser, "out/embedding_scores")
-    parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
-    parser.add_argument("--norm", choices=("none", "unit"), default="none", help="norm of the vectors (%(default)s)")
-    parser.add_argument(
-        "--most", type=positive, default=MAX_SPOTS, help="spots; of more, a sample is scored (%(default)s)"
-    )
+    parser.add_argument("--no-colour", action="store_true", help=NO_COLOUR)
+    parser.add_argument("--norm", choices=("none", "unit"), default="none", help="norm of the vectors: none leaves "
+                        "them as they are, unit divides each by its length (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--most", type=positive, default=MAX_SPOTS, help="largest number of spots to score exactly; of "
+                        "more spots, a sample of this size is scored (default: %(default)s)")  # fmt: skip
     return parser.parse_args()
 
 

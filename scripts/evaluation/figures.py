@@ -1,4 +1,4 @@
-"""Draw figures, each as PNG and PDF, in colours that the colour-blind tell apart.
+"""Draw figures of results, slides and collections as PNG and PDF, in colours that the colour-blind tell apart.
 
 figures.py projection --embeddings A B --root ROOT --method UMAP --out FIGURES     a panel for each model, and a table
 figures.py projection --points FIGURES/projection_umap.csv --out FIGURES    the same again, from that table
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from stimage import evaluation, figures, loading, scores
-from stimage.cli.options import add_filters, positive, run, selection_of
+from stimage.cli.options import ROOT, add_filters, positive, run, selection_of
 from stimage.core.errors import DataError
 from stimage.genes.panels import Panel
 from stimage.scores.folds import group_folds
@@ -34,10 +34,12 @@ from stimage.slides.missing import need_counts
 from stimage.slides.spots import Spots, open_spots
 
 METHODS, MOST = ("t-SNE", "UMAP", "t-SNE-original"), 9  # of the plane; annotated slides
-ON_IMAGE = "rings on the slide's image, in place of discs within the tissue's outline"
+ON_IMAGE = "draw rings on the slide's image, in place of discs within the outline of the tissue"
 OTHER = "name another as --slide"
 NORMALISE = "median-log1p"  # of the genes that are drawn
-TABLE = "of symbols and Ensembl ids: a slide that has ids is asked by symbols, or the reverse; titles have symbols"
+TABLE = "table of symbols and Ensembl ids: genes may be named by either, and titles show symbols"
+NAMES = "names of the models (default: the names of the folders)"
+SLIDE = "name of the slide"
 
 
 def main() -> None:
@@ -217,44 +219,42 @@ def labels_of(spots: Spots) -> dict[str, str]:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    kinds = parser.add_subparsers(
-        required=True,
-        metavar="KIND",
-        help="one of those above",
-    )
-
-    kind = partial(add_kind, kinds)
+    kind = partial(add_kind, parser.add_subparsers(required=True, metavar="KIND", help="kind of figure, as above"))
     one = kind("projection", draw_projection)
-    one.add_argument("--root", help="a folder laid out as the data set")
+    one.add_argument("--root", help=ROOT)
     source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--embeddings", type=Path, nargs="+", help="one for each model; they need --root")
-    source.add_argument("--points", type=Path, help="the table that was written beside an earlier figure")
-    one.add_argument("--names", nargs="+", help="names of the models; otherwise as their embeddings say")
+    source.add_argument("--embeddings", type=Path, nargs="+", help="embeddings, one for each model; they need --root")
+    source.add_argument("--points", type=Path, help="table that was written beside an earlier figure")
+    one.add_argument("--names", nargs="+", help="names of the models (default: as their embeddings say)")
     one.add_argument("--method", choices=METHODS, default="t-SNE",
-                     help="t-SNE-original is scikit-learn's by default, as the authors' (%(default)s)")  # fmt: skip
-    one.add_argument("--spots", type=positive, default=5000, help="at most, drawn at random (%(default)s)")
-    one.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+                     help="projection; t-SNE-original is the authors' (default: %(default)s)")  # fmt: skip
+    one.add_argument("--spots", type=positive, default=5000, help="largest number of spots (default: %(default)s)")
+    one.add_argument(
+        "--seed", type=int, default=0, help="seed of projection and choice of spots (default: %(default)s)"
+    )
     add_filters(one)
     for name, draw in (("f1", draw_f1), ("scores", draw_scores)):
         one = kind(name, draw)
-        one.add_argument("--results", type=Path, nargs="+", required=True, help="results.json, or folders of one")
-        one.add_argument("--names", nargs="+", help="names of the models; otherwise the folders' names")
+        one.add_argument("--results", type=Path, nargs="+", required=True, help="results.json files, or their folders")
+        one.add_argument("--names", nargs="+", help=NAMES)
         if name == "f1":
-            one.add_argument("--metric", choices=("macro_f1", "balanced_accuracy", "auroc"), default="macro_f1")
+            one.add_argument("--metric", choices=("macro_f1", "balanced_accuracy", "auroc"), default="macro_f1",
+                             help="figure to draw (default: %(default)s)")  # fmt: skip
     one = kind("models", draw_models)
-    one.add_argument("--probes", type=Path, nargs="+", required=True, help="results of linear_probe, one a model")
-    one.add_argument("--scores", type=Path, nargs="+", required=True, help="of embedding_scores, in the same order")
-    one.add_argument("--points", type=Path, required=True, help="the table that the figure projection has beside it")
+    one.add_argument("--probes", type=Path, nargs="+", required=True, help="results of linear_probe.py, one per model")
     one.add_argument(
-        "--names", nargs="+", help="of the models, as the table of points has; otherwise the folders' names"
+        "--scores", type=Path, nargs="+", required=True, help="results of embedding_scores.py, as --probes"
     )
-    one.add_argument("--root", help="of a slide whose labels are shown on its image")
-    one.add_argument("--slide", help="the slide")
+    one.add_argument("--points", type=Path, required=True, help="table that the figure projection has beside it")
+    one.add_argument("--names", nargs="+", help="names of the models, as in the table of points (default: the names of "
+                     "the folders)")  # fmt: skip
+    one.add_argument("--root", help="root of the slide whose labels are shown on its image")
+    one.add_argument("--slide", help=SLIDE)
     add_slide_kinds(kind)
     one = kind("annotated", draw_annotated, True)
     add_filters(one)
     one = kind("collection", draw_collection)
-    one.add_argument("--meta", required=True, help="the meta file")
+    one.add_argument("--meta", required=True, help="meta file of the collection: a CSV")
     args = parser.parse_args()
     if args.draw is draw_projection and args.embeddings and not args.root:
         parser.error("--embeddings need --root: their slides and labels")
@@ -267,27 +267,27 @@ def add_kind(kinds: Any, name: str, draw: Callable, root: bool = False) -> argpa
     """Add a kind of figure, with what all kinds ask for."""
     one = kinds.add_parser(name)
     one.set_defaults(draw=draw)
-    one.add_argument("--out", type=Path, required=True, help="the folder for the figures")
+    one.add_argument("--out", type=Path, required=True, help="folder to write the figures into")
     if root:
-        one.add_argument("--root", required=True, help="a folder laid out as the data set")
+        one.add_argument("--root", required=True, help=ROOT)
     return one
 
 
 def add_slide_kinds(kind: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the kinds that are of one slide."""
     one = kind("labels", draw_labels, True)
-    one.add_argument("--slide", required=True)
-    one.add_argument("--embeddings", type=Path, help="predict the slide's labels from other slides, too")
+    one.add_argument("--slide", required=True, help=SLIDE)
+    one.add_argument("--embeddings", type=Path, help="embeddings to predict the slide's labels by, from other slides")
     one.add_argument("--image", action="store_true", help=ON_IMAGE)
     one = kind("genes", draw_genes, True)
-    one.add_argument("--slide", required=True)
-    one.add_argument("--genes", nargs="+", required=True)
+    one.add_argument("--slide", required=True, help=SLIDE)
+    one.add_argument("--genes", nargs="+", required=True, help="genes to draw")
     one.add_argument("--image", action="store_true", help=ON_IMAGE)
     one.add_argument("--gene-table", metavar="FILE", help=TABLE)
     one = kind("overview", draw_glance, True)
-    one.add_argument("--slide", required=True)
-    one.add_argument("--embeddings", type=Path, required=True, help="for the slide and those to predict it from")
-    one.add_argument("--gene", required=True)
+    one.add_argument("--slide", required=True, help=SLIDE)
+    one.add_argument("--embeddings", type=Path, required=True, help="embeddings of this slide and of others")
+    one.add_argument("--gene", required=True, help="gene to draw and to predict")
     one.add_argument("--gene-table", metavar="FILE", help=TABLE)
 
 

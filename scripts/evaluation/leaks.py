@@ -1,13 +1,13 @@
-"""Find what leaks through a split: one image, counts, study or patient on two sides, by content, whatever the names.
+"""Find leaks through a split by content: one image, count table, study or patient on two sides, under any name.
 
-SPLIT is a CSV with the columns slide (or sample_id) and split; or with a column of names for each of train, val and
-test; or a folder of folds, train_0.csv, test_0.csv and so on, as HEST-Benchmark and STFlow have them.
+SPLIT is a CSV with the columns slide (or sample_id) and split, or a CSV with one column of names for each of train, val
+and test. It may also be a folder of folds, train_0.csv, test_0.csv and so on, as in HEST-Benchmark and STFlow.
 
-leak       the same counts (shuffled, renamed, a part of them), the same image (cut, scaled, turned, stored otherwise),
-           one patient, one study
-suspected  sections of one piece of tissue, by expression; a study whose patients are known and differ
+leak       the same counts (shuffled, renamed, or a part of them), the same image (cut, scaled, turned, or in another
+           format), one patient, one study
+suspected  sections of one piece of tissue, by their expression; a study whose patients are known and differ
 
-Ends with 1 if there is a leak, with 0 if something is suspected at most.
+The exit code is 1 if there is a leak, and 0 if something is only suspected.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_filters, counted, root_of, run
+from stimage.cli.options import SLIDES_OF, add_filters, counted, root_of, run
 from stimage.core.errors import shown
 
 CONTENT = ("counts", "image")
@@ -38,13 +38,14 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("split", type=Path, help="a file, or a folder of folds")
-    parser.add_argument("root", help="the slides: a folder laid out as the data set, or a folder of HEST-1k")
+    parser.add_argument("split", type=Path, help="table of splits, or a folder of folds")
+    parser.add_argument("root", help=SLIDES_OF)
     parser.add_argument("--patients", dest="table", metavar="FILE", help="CSV with the columns slide and patient")
     parser.add_argument("--content", nargs="+", choices=(*CONTENT, "none"), default=CONTENT,
-                        help="what is read of slides (counts image); none: studies and patients alone")  # fmt: skip
+                        help="content of slides to compare; none compares studies and patients alone (default: counts "
+                        "image)")  # fmt: skip
     add_filters(parser)
-    parser.add_argument("--out", type=Path, help="a CSV file to write findings to")
+    parser.add_argument("--out", type=Path, help="CSV file to write the findings to (default: none is written)")
     return parser.parse_args()
 
 

@@ -1,16 +1,18 @@
-"""Probe embeddings: how well a linear classifier tells the pathologists' labels apart, beside its baselines.
+"""Probe embeddings: how well a linear classifier tells the pathologists' labels apart, with baselines.
 
---protocol original is the data set authors' (scikit-learn's SGD, 5 seeds); converged minimises the same objective to
-convergence, on centred vectors of unit norm. Under --split random, neighbours on a slide are trained and tested on, and
-position alone scores high; slide, study and patient hold whole groups out, block parts of slides.
+The protocol original is the one of the data set's authors (scikit-learn's SGD, 5 seeds). The protocol converged
+minimises the same objective to convergence, on centred vectors of unit norm. The split random trains and tests on
+neighbours within a slide, so position alone scores high. The splits slide, study and patient hold out whole groups, and
+block holds out parts of slides.
 
-Rows are slides, studies and all spots (pooled). Under random and block each row has probes of its own, trained and
-tested within it. Under slide, study and patient, probes are trained on all spots but a held-out group's; the row of a
-slide or a study is of its spots while held out, without ±. ± is the standard deviation over folds. Slides with other
-sets of labels (two species) make pooled low: restrict with --tech, --species or --tissue.
+Rows are slides, studies, and all spots (pooled). With random and block, each row has its own probes, trained and tested
+within that row. With slide, study and patient, each probe is trained on the spots of all groups but one, which is held
+out. The row of a slide or study then has its spots while they are held out, and no ±. The number behind ± is the
+standard deviation over folds. Slides with different sets of labels, such as those of two species, lower the pooled
+score: restrict the slides by --tech, --species or --tissue.
 
-Spots without a label, or labelled "undetermined" or "Exclude", are left out. Writes results.json, results.csv, and what
-is said of each test spot, from which verify.py computes both again.
+Spots without a label, or with the label "undetermined" or "Exclude", are left out. The results are results.json,
+results.csv and the prediction for each test spot, from which verify.py computes both again.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import numpy as np
 
 import stimage
 from stimage.cli.evaluation import ELSEWHERE, add_labelled
-from stimage.cli.options import root_of, run
+from stimage.cli.options import NO_COLOUR, root_of, run
 from stimage.scores.folds import PROBE_SPLITS, PROTOCOLS
 
 
@@ -66,12 +68,14 @@ def _cell(figure: dict) -> str:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_labelled(parser, "out/linear_probe")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="converged", help="(%(default)s)")
-    parser.add_argument("--split", choices=PROBE_SPLITS, default="slide", help="what is held out (%(default)s)")
-    parser.add_argument("--test", nargs="+", metavar="SLIDE", help="test these slides at once, and train on all others "
-                        "but those of their groups (slide, study, patient); without it, each group is held out in "
-                        "turn")  # fmt: skip
-    parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="converged", help="protocol of the probe (default: "
+                        "%(default)s)")  # fmt: skip
+    parser.add_argument("--split", choices=PROBE_SPLITS, default="slide", help="groups that are held out (default: "
+                        "%(default)s)")  # fmt: skip
+    parser.add_argument("--test", nargs="+", metavar="SLIDE", help="slides to test on; the probe is trained once, on "
+                        "all slides that share no group with these (default: each group is held out in "
+                        "turn)")  # fmt: skip
+    parser.add_argument("--no-colour", action="store_true", help=NO_COLOUR)
     return parser.parse_args()
 
 

@@ -1,7 +1,7 @@
-"""Find the slides of a root that another collection has too, such as HEST-1k, and write the list of what to leave out.
+"""Find slides that a root shares with another collection, such as HEST-1k, and write the list to leave out.
 
-OTHER is a root, a folder of HEST-1k, or its table of samples (HEST_v1_1_0.csv), which tells publications alone. Slides
-are compared by publication (pmids, titles) and by content, as leaks.py does. --exclude takes the file that is written.
+OTHER is a root, a folder of HEST-1k, or HEST's table of samples (HEST_v1_1_0.csv), which gives publications alone.
+Slides are compared by publication (pmids, titles) and by content, as leaks.py does. --exclude takes the written file.
 """
 
 import argparse
@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import add_filters, counted, root_of, run
+from stimage.cli.options import SLIDES_OF, add_filters, counted, root_of, run
 
 CONTENT = ("counts", "image")
 
@@ -26,12 +26,13 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", help="the slides: a folder laid out as the data set, or a folder of HEST-1k")
-    parser.add_argument("other", help="the other collection: such a folder, or HEST's table of samples")
+    parser.add_argument("root", help=SLIDES_OF)
+    parser.add_argument("other", help="other collection: such a folder, or HEST's table of samples")
     parser.add_argument("--content", nargs="+", choices=(*CONTENT, "none"), default=CONTENT,
-                        help="what is compared besides publications (counts image)")  # fmt: skip
+                        help="content of slides to compare, besides publications; none compares publications alone "
+                        "(default: counts image)")  # fmt: skip
     add_filters(parser)
-    parser.add_argument("--out", type=Path, required=True, help="the CSV file to write, with the column slide")
+    parser.add_argument("--out", type=Path, required=True, help="CSV file to write, with the column slide")
     return parser.parse_args()
 
 

@@ -1,13 +1,14 @@
-"""Predict expression from embeddings, under one of four protocols; results.json and maps of predicted genes.
+"""Predict expression from embeddings by one of four protocols; write results.json and maps of predicted genes.
 
-original    one gene, ridge regression, random spots of each slide, then one slide from another: the data set's authors'
-            figures, of which those of random spots are too good: neighbours are on both sides.
-hest        HEST-Benchmark to the letter: (study, patient) groups held out, genes chosen with the test slides in view.
-fixed       groups held out, genes and penalty chosen on training slides alone, baselines beside it.
-neighbours  as fixed, but a spot has the mean expression of its nearest spots of training slides, after BLEEP.
+original    one gene, by ridge regression: first random spots of each slide, then one slide from another. These are the
+            figures of the data set's authors. Those of random spots are too good, as neighbours are on both sides.
+hest        HEST-Benchmark's protocol exactly: groups of study and patient are held out, and genes are chosen with the
+            test slides in view.
+fixed       groups are held out, genes and penalty are chosen on training slides alone, and baselines are added.
+neighbours  as fixed, but a spot gets the mean expression of its nearest spots in training slides, after BLEEP.
 
-The 95 % interval is over the groups that are held out, six or more. The noise ceiling is the r that a predictor could
-reach which knew each spot's rates: of the genes for which the counts can tell it, r is also given as a share of it.
+The 95 % interval is over the groups that are held out, at least six. The noise ceiling is the r of a perfect predictor,
+which knows the true rate of each spot. For genes whose counts allow an estimate, r is also given as a share of it.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import numpy as np
 
 import stimage
 from stimage.cli.evaluation import ELSEWHERE, add_seen
-from stimage.cli.options import add_filters, add_splits, positive, root_of, run
+from stimage.cli.options import NO_COLOUR, add_filters, add_splits, positive, root_of, run
 
 PROTOCOLS = ("original", "hest", "fixed", "neighbours")
 
@@ -52,28 +53,38 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--embeddings", type=Path, required=True, help="folder or file of embed_spots, or a CSV")
-    parser.add_argument("--root", required=True, help="the root that they were made of: counts and coordinates")
-    parser.add_argument("--protocol", choices=PROTOCOLS, default="fixed", help="(%(default)s)")
-    parser.add_argument("--gene", help="gene of the original protocol (ERBB2)")
-    parser.add_argument("--panel", help="file of genes, instead of choosing them (all but original)")
-    parser.add_argument("--n", type=positive, default=50, help="genes to choose (%(default)s)")
+    parser.add_argument("--embeddings", type=Path, required=True, help="embeddings to predict from: a folder or file "
+                        "that embed_spots.py wrote, or a CSV")  # fmt: skip
+    parser.add_argument("--root", required=True, help="root that the embeddings were made from: its counts and "
+                        "coordinates are read")  # fmt: skip
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="fixed", help="protocol of the prediction (default: "
+                        "%(default)s)")  # fmt: skip
+    parser.add_argument("--gene", help="protocol original only: gene to predict (default: ERBB2)")
+    parser.add_argument("--panel", help="file of genes to predict, for all protocols but original (default: the genes "
+                        "that the protocol chooses)")  # fmt: skip
+    parser.add_argument("--n", type=positive, default=50, help="number of genes that the protocol chooses (default: "
+                        "%(default)s)")  # fmt: skip
     parser.add_argument("--split", choices=("slide", "study", "patient"), default="slide",
-                        help="what fixed and neighbours hold out (%(default)s)")  # fmt: skip
-    parser.add_argument("--folds", type=positive, help="bins of groups; without it, one group is left out at a time")
-    parser.add_argument("--test", nargs="+", metavar="SLIDE", help="test these slides at once, and train on all others "
-                        "(fixed, neighbours); without it, each group is held out in turn")  # fmt: skip
-    parser.add_argument("--train", metavar="SLIDE", help="with --test, of original: predict these slides from this one")
-    parser.add_argument("--k", type=positive, help="neighbours whose mean predicts (50)")
-    parser.add_argument("--keys", type=Path, metavar="EMBEDDINGS", help="for the same spots in the same space, such as "
-                        "of genes: by these are neighbours found; without it, by their own embeddings")  # fmt: skip
-    parser.add_argument("--gene-table", metavar="FILE", help="symbols and Ensembl ids, as select_genes takes it")
-    parser.add_argument("--no-colour", action="store_true", help="no baseline of colours: images are not read")
-    parser.add_argument("--maps", type=int, default=3, help="slides to draw (%(default)s)")
+                        help="groups that the protocols fixed and neighbours hold out (default: "
+                        "%(default)s)")  # fmt: skip
+    parser.add_argument("--folds", type=positive, help="number of folds that the groups are dealt into (default: one "
+                        "fold per group)")  # fmt: skip
+    parser.add_argument("--test", nargs="+", metavar="SLIDE", help="slides to test on, for the protocols fixed and "
+                        "neighbours; all others are trained on (default: each group is held out in turn)")  # fmt: skip
+    parser.add_argument("--train", metavar="SLIDE", help="protocol original with --test only: the slide to train on")
+    parser.add_argument("--k", type=positive, help="protocol neighbours only: number of neighbours to take the mean of "
+                        "(default: 50)")  # fmt: skip
+    parser.add_argument("--keys", type=Path, metavar="EMBEDDINGS", help="protocol neighbours only: embeddings of the "
+                        "same spots in the same space, such as of genes, by which neighbours are found (default: "
+                        "--embeddings)")  # fmt: skip
+    parser.add_argument("--gene-table", metavar="FILE", help="table of symbols and Ensembl ids, as select_genes.py "
+                        "takes it")  # fmt: skip
+    parser.add_argument("--no-colour", action="store_true", help=NO_COLOUR)
+    parser.add_argument("--maps", type=int, default=3, help="number of slides to draw maps of (default: %(default)s)")
     add_seen(parser)
     add_filters(parser)
     add_splits(parser, parts=True)
-    parser.add_argument("--out", type=Path, required=True, help="the folder for results.json and the maps")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write results.json and the maps into")
     return parser.parse_args()
 
 

@@ -1,13 +1,13 @@
-"""Make a folder of results a data set: a card, a table of all figures, and each file of predictions; and upload it.
+"""Publish a folder of results as a data set: a card, a table of all figures, and the files of predictions.
 
-Results are published only if verify.py finds nothing. Embeddings that a benchmark keeps are not uploaded.
+Results are published only if verify.py finds no difference. Embeddings that a benchmark keeps are not uploaded.
 """
 
 import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import run
+from stimage.cli.options import PUBLIC, RESULTS, run
 
 
 def main() -> None:
@@ -22,9 +22,10 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="a folder of results, or of many")
-    parser.add_argument("--push-to-hub", metavar="REPO", help="upload it, private if it is new")
-    parser.add_argument("--public", action="store_true", help="make a data set that all may see")
+    parser.add_argument("results", type=Path, help=RESULTS)
+    parser.add_argument("--push-to-hub", metavar="REPO", help="upload the results as this data set; a new data set is "
+                        "private (default: nothing is uploaded)")  # fmt: skip
+    parser.add_argument("--public", action="store_true", help=PUBLIC)
     parser.add_argument("--license", help="licence of the results, for the card, such as cc-by-4.0")
     return parser.parse_args()
 

@@ -1,8 +1,8 @@
-"""Retrieval between two embeddings of the same spots, such as of images and of genes: recall@k and median rank.
+"""Score retrieval between two embeddings of the same spots, such as images and genes: recall@k and median rank.
 
-Each spot's partner is ranked by cosine similarity among the spots of its slide (within), and among all (across), both
-ways: a_to_b looks for partners in --other, b_to_a in --embeddings. A tie counts against the model. 95 % intervals of
-recalls are over slides, or over what --split-by says. Of a tuned model:
+The partner of each spot is ranked by cosine similarity among the spots of its slide (within) and among all spots
+(across), in both directions: a_to_b looks for partners in --other, b_to_a in --embeddings. A tie counts against the
+model. 95 % intervals of recalls are over slides, or over the groups of --split-by. With a tuned model:
 
     embed_spots.py ROOT --model RUN/model --space joint --of images genes --out JOINT
     retrieval.py --root ROOT --embeddings JOINT --out OUT
@@ -37,17 +37,18 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--embeddings", type=Path, required=True,
-                        help="embeddings of the one kind (images), or a folder that has both")  # fmt: skip
-    parser.add_argument("--other", type=Path, help="embeddings of the other kind (genes), of the same length")
-    parser.add_argument("--root", required=True, help="the root that they were made of")
-    parser.add_argument("--k", type=positive, nargs="+", default=[1, 5, 10], help="recalls (1 5 10)")
-    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
-                        help="spots that have only one of them: stop, or leave them out (%(default)s)")  # fmt: skip
+    parser.add_argument("--embeddings", type=Path, required=True, help="embeddings of one kind, such as images, or a "
+                        "folder that has both kinds")  # fmt: skip
+    parser.add_argument("--other", type=Path, help="embeddings of the other kind, such as genes, in the same space")
+    parser.add_argument("--root", required=True, help="root that the embeddings were made from")
+    parser.add_argument("--k", type=positive, nargs="+", default=[1, 5, 10], help="values of k for recall@k (default: "
+                        "1 5 10)")  # fmt: skip
+    parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help="what to do with spots that only "
+                        "one of the two has: error stops, drop leaves them out (default: %(default)s)")  # fmt: skip
     add_seen(parser)
     add_filters(parser)
     add_splits(parser, parts=True)
-    parser.add_argument("--out", type=Path, required=True, help="the folder for results.json")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write results.json into")
     return parser.parse_args()
 
 

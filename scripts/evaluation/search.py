@@ -1,11 +1,12 @@
-"""Search spots by expression, an image or a spot, in a tuned model's joint space: found.csv, and a sheet of patches.
+"""Search spots by expression, by an image or by a spot, in a tuned model's joint space; draw the patches found.
 
     search.py RUN/model ROOT "ERBB2=5 KRT8=3" --out OUT
     search.py RUN/model ROOT --image patch.png --embeddings JOINT --out OUT
     search.py RUN/model ROOT --spot SPOT_ID --per-slide 2 --out OUT
 
-Counts are those of a spot of its slide's median total (of a tower of sets, of a spot of ten thousand counts); genes
-that are not named are as usual in the training spots. Spots are found by their images.
+The counts of a query are those of a spot with its slide's median total; for a model with the gene tower set, of a spot
+with ten thousand counts. Genes that a query does not name have their usual values in the training spots. Spots are
+found by their images. The results are found.csv and found.png.
 """
 
 import argparse
@@ -42,24 +43,28 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", help="what finetune_clip made, a folder or a name on the Hub; or a whole CLIP")
-    parser.add_argument("root", metavar="SPOTS", help="a root, or a folder that build_shards made")
-    parser.add_argument("query", nargs="?", help='genes with counts: "ERBB2=5 KRT8=3"')
-    parser.add_argument("--image", type=Path, help="search by an image file of a patch")
-    parser.add_argument("--spot", metavar="SPOT_ID", help="search by one of the spots")
-    parser.add_argument("--embeddings", type=Path, help="the spots' images in the joint space, as embed_spots makes "
-                        "them with --space joint; without it, they are made")  # fmt: skip
-    parser.add_argument("--encoder", help="for a model that was trained on vectors of images: the image encoder that "
-                        "made them")  # fmt: skip
-    parser.add_argument("--n", type=positive, default=12, help="spots to find (%(default)s)")
-    parser.add_argument("--per-slide", type=positive, metavar="N", help="spots of one slide, at most")
-    parser.add_argument("--batch-size", type=positive, default=64, help="spots at once (%(default)s)")
-    parser.add_argument("--workers", type=int, default=0, help="reading processes (%(default)s)")
+    parser.add_argument("model", help="tuned model: a folder that finetune_clip.py wrote or its name on the Hub, or a "
+                        "whole CLIP")  # fmt: skip
+    parser.add_argument("root", metavar="SPOTS", help="spots to search: a root, or a folder that build_shards.py wrote")
+    parser.add_argument("query", nargs="?", help='genes with counts to search by: "ERBB2=5 KRT8=3"')
+    parser.add_argument("--image", type=Path, help="image file of a patch to search by")
+    parser.add_argument("--spot", metavar="SPOT_ID", help="id of a spot to search by")
+    parser.add_argument("--embeddings", type=Path, help="embeddings of the spots' images in the joint space, as "
+                        "embed_spots.py makes them with --space joint (default: they are made now)")  # fmt: skip
+    parser.add_argument("--encoder", help="only for a model that was trained on image vectors: the image encoder that "
+                        "made them (default: the encoder that the model names)")  # fmt: skip
+    parser.add_argument("--n", type=positive, default=12, help="number of spots to find (default: %(default)s)")
+    parser.add_argument("--per-slide", type=positive, metavar="N", help="largest number of spots from one slide "
+                        "(default: no limit)")  # fmt: skip
+    parser.add_argument("--batch-size", type=positive, default=64, help="number of spots embedded at once (default: "
+                        "%(default)s)")  # fmt: skip
+    parser.add_argument("--workers", type=int, default=0, help="number of reading processes; 0 reads in threads "
+                        "(default: %(default)s)")  # fmt: skip
     add_filters(parser)
     add_reading(parser)
     add_patch(parser)
     add_splits(parser, parts=True)
-    parser.add_argument("--out", type=Path, required=True, help="the folder for found.csv and found.png")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write found.csv and found.png into")
     return parser.parse_args()
 
 

@@ -1,6 +1,6 @@
-"""List the tasks that are shipped, and what they are of in a root: units, slides, studies, spots.
+"""List the shipped tasks of benchmarks, and what each has in a root: units, slides, studies, spots.
 
-With a meta file (.csv) in place of a root, the slides of the whole collection are counted, without their files.
+With a meta file (.csv) in place of a root, the slides of the whole collection are counted without their files.
 """
 
 import argparse
@@ -19,8 +19,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("root", nargs="?", help="a folder laid out as the data set, or a meta file")
-    parser.add_argument("--tasks", nargs="+", help="names, or YAML files; without it, all that are shipped")
+    parser.add_argument("root", nargs="?", help="root whose slides are counted for each task, or a meta file (default: "
+                        "tasks are listed without counts)")  # fmt: skip
+    parser.add_argument("--tasks", nargs="+", help="names of tasks, or YAML files (default: all shipped tasks)")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""List the image encoders that are known by name: width, licence, and what is missing here to use each.
+"""List the image encoders with a short name: width, licence, and what this machine lacks to use each.
 
 stimage towers
 stimage towers --out TABLE.csv
@@ -25,7 +25,8 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, metavar="FILE", help="a CSV for the table, with sizes, pooling and sources")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="CSV file to write the table to, with sizes, pooling "
+                        "and sources (default: none is written)")  # fmt: skip
     return parser.parse_args()
 
 

@@ -1,16 +1,16 @@
-"""Compute results again from the predictions beside them, and say what differs: of benchmarks, probes, predictions.
+"""Compute the results of benchmarks, probes and predictions again from the saved predictions, and list differences.
 
-One altered byte of any file is found by its digest in manifest.json; an altered figure, interval or ceiling also where
-the digest was altered with it. With the embeddings, the saved regressors are applied to them, and have to give the
-saved predictions; a benchmark keeps its embeddings itself, and its tables are made again from its results. Ends with
-1 if anything differs.
+The digests in manifest.json show a single altered byte of any file. An altered figure, interval or ceiling is found
+even if its digest was altered, too. With --embeddings, the saved regressors are applied to the embeddings, and must
+give the saved predictions. A benchmark keeps its own embeddings, and its tables are made again from its results. The
+exit code is 1 if anything differs.
 """
 
 import argparse
 from pathlib import Path
 
 import stimage
-from stimage.cli.options import run
+from stimage.cli.options import RESULTS, run
 
 
 def main() -> int:
@@ -22,8 +22,9 @@ def main() -> int:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("results", type=Path, help="a folder of results, or of many")
-    parser.add_argument("--embeddings", type=Path, help="that were scored: a folder or a file")
+    parser.add_argument("results", type=Path, help=RESULTS)
+    parser.add_argument("--embeddings", type=Path, help="embeddings that were scored: a folder or a file; with them, "
+                        "the saved regressors are applied again")  # fmt: skip
     return parser.parse_args()
 
 

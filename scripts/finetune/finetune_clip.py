@@ -2,9 +2,9 @@
 
     accelerate launch scripts/finetune/finetune_clip.py --config configs/finetune/clip_vit_b32_hvg.yaml ROOT --out DIR
 
-The same command goes on where an earlier run was interrupted, exactly. DIR/model is the best model on held-out slides
-so far, with its card; DIR/results.json and DIR/curves.png are the scores. With `pretrained: false`, DIR/untrained is
-the model before training.
+After an interruption, run the same command again: it continues exactly where the run stopped. DIR/model is the model
+with the best score on held-out slides so far, with its card. DIR/results.json and DIR/curves.png have the scores. With
+`pretrained: false`, DIR/untrained is the model before training.
 """
 
 import argparse
@@ -36,16 +36,20 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog=f"settings by group, with their defaults:\n{settings_help()}",
     )  # fmt: skip
-    parser.add_argument("data", nargs="?", help="a root, a published folder, or a data set on the Hub")
+    parser.add_argument("data", nargs="?", help="spots to train on: a root, a published folder, or a data set on the "
+                        "Hub (default: data.source of the settings)")  # fmt: skip
     parser.add_argument("--config", required=True, help="YAML file of settings, or the name of a shipped one, such as "
                         "clip_vit_b32_hvg")  # fmt: skip
     parser.add_argument("--override", nargs="+", action="extend", default=[], metavar="NAME=VALUE",
-                        help="a setting: GROUP.NAME=VALUE, or NAME=VALUE")  # fmt: skip
-    parser.add_argument("--out", type=Path, required=True, help="folder of the run; new, or of an interrupted one")
+                        help="settings to change: GROUP.NAME=VALUE, or NAME=VALUE")  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, help="folder of the run: a new one, or the one of an "
+                        "interrupted run")  # fmt: skip
     hub = parser.add_argument_group("Hub")
-    hub.add_argument("--push-to-hub", metavar="REPO", help="upload the model, private if it is new")
-    hub.add_argument("--push-checkpoints", action="store_true", help="also each time that it is the best so far")
-    hub.add_argument("--public", action="store_true", help="make a model that all may see")
+    hub.add_argument("--push-to-hub", metavar="REPO", help="upload the model to this repository; a new repository is "
+                     "private")  # fmt: skip
+    hub.add_argument("--push-checkpoints", action="store_true", help="upload the model each time that it is the best "
+                     "so far, too")  # fmt: skip
+    hub.add_argument("--public", action="store_true", help="make a new repository public, so that everyone sees it")
     args = parser.parse_args()
     if args.config in (*TECHS, "all"):
         parser.error(f"--config {args.config}: means a YAML file; for a technology, --override tech={args.config}")

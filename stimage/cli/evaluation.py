@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stimage.cli.options import add_filters, add_splits, root_of
+from stimage.cli.options import OUT, ROOT, add_filters, add_splits, root_of
 from stimage.evaluation.labelled import LabelledSpots
 from stimage.evaluation.seen import SEEN, labelled_unseen
 from stimage.loading.embeddings import read_embeddings
@@ -16,22 +16,23 @@ ELSEWHERE = {"patient": ["patients"], "study": ["no_study"]}  # options that a s
 def add_labelled(parser: argparse.ArgumentParser, out: str) -> None:
     """Add embeddings, root, filters, splits, and the folder to write."""
     parser.add_argument(
-        "--embeddings", type=Path, required=True, help="folder of Parquet files, one Parquet file, or a CSV"
+        "--embeddings", type=Path, required=True, help="embeddings: a folder of Parquet files, a Parquet file, or a CSV"
     )
-    parser.add_argument("--root", required=True, help="a folder laid out as the data set, or the URL of one")
+    parser.add_argument("--root", required=True, help=ROOT)
     parser.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
-                        help="labelled spots without an embedding: stop, or leave them out (%(default)s)")  # fmt: skip
+                        help="what to do with labelled spots that have no embedding: error stops, drop leaves them out "
+                        "(default: %(default)s)")  # fmt: skip
     add_seen(parser)
     add_filters(parser)
     add_splits(parser, parts=True)
-    parser.add_argument("--out", type=Path, default=Path(out), help="folder to write (%(default)s)")
+    parser.add_argument("--out", type=Path, default=Path(out), help=OUT)
 
 
 def add_seen(parser: argparse.ArgumentParser) -> None:
     """Add what is to be done with slides that the model of the embeddings was trained on."""
     parser.add_argument("--seen", choices=SEEN, default="error",
-                        help="slides that the model was trained on: stop, leave them out, or score them all the same "
-                        "(%(default)s)")  # fmt: skip
+                        help="what to do with slides that the model was trained on: error stops, drop leaves them out, "
+                        "score scores them all the same (default: %(default)s)")  # fmt: skip
 
 
 def labelled_of(args: argparse.Namespace) -> tuple[LabelledSpots, dict[str, Any]]:

@@ -19,19 +19,39 @@ from stimage.slides.selection import Selection, techs_called
 from stimage.slides.splits.splitting import FRACTIONS, SPLIT_BY, Splitting
 from stimage.slides.splits.table import SPLITS
 
-NEEDS = {"patients": "patient", "no_study": "study"}  # what a split is by, if an option is of it
+NEEDS = {"patients": "patient", "no_study": "study"}  # option → the only kind of split that takes it
+
+# help of options that several scripts have
+ROOT = "root: a folder laid out as the data set, or its URL"
+LOCAL_ROOT = "root: a folder on this machine, laid out as the data set"
+SLIDES_OF = "slides to compare: a folder laid out as the data set, or a folder of HEST-1k"
+OUT = "folder to write (default: %(default)s)"
+PROCESSES = "number of processes (default: %(default)s)"
+COMPRESSION = "compression of the image; all but jpeg keep its pixels exactly (default: %(default)s)"
+QUALITY = "quality of jpeg, from 1 to 100 (default: %(default)s)"
+PUBLIC = "make a new data set public, so that everyone sees it"
+RESULTS = "folder of results, or a folder of such folders"
+NO_COLOUR = "leave out the baseline of colours, so that no image is read"
+TRUST = "run the code that comes with a checkpoint; read that code first"
+MISMATCHED = ("what to do with spots that the coord file, the count file and the image do not all have: error stops, "
+              "drop leaves them out (default: %(default)s)")  # fmt: skip
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
     """Add the builder's filters to a script's options."""
-    group = parser.add_argument_group("slides", "which slides to take; without any of these, all")
-    group.add_argument("--tech", choices=(*TECHS, "all"), default="all", help="technology (%(default)s)")
+    group = parser.add_argument_group("slides", "choice of slides; without these options, all slides are taken")
+    group.add_argument(
+        "--tech", choices=(*TECHS, "all"), default="all", help="technology of the slides (default: %(default)s)"
+    )
     group.add_argument("--config", action=_Renamed, help=argparse.SUPPRESS)
-    group.add_argument("--slides", nargs="+", metavar="SLIDE", help="names, or a file of names (one a line, or a CSV)")
-    group.add_argument("--exclude", nargs="+", metavar="SLIDE", help="slides to leave out: names, or a file of names")
-    for name in ("species", "tissue", "pmid"):
-        group.add_argument(f"--{name}", nargs="+", metavar=name.upper())
-    group.add_argument("--involve-cancer", choices=("True", "False"))
+    group.add_argument("--slides", nargs="+", metavar="SLIDE",
+                       help="slides to take: names, or a file of names (one per line, or a CSV)")  # fmt: skip
+    group.add_argument("--exclude", nargs="+", metavar="SLIDE",
+                       help="slides to leave out: names, or a file of names (one per line, or a CSV)")  # fmt: skip
+    group.add_argument("--species", nargs="+", metavar="SPECIES", help="species, as the meta file names them")
+    group.add_argument("--tissue", nargs="+", metavar="TISSUE", help="tissues, as the meta file names them")
+    group.add_argument("--pmid", nargs="+", metavar="PMID", help="studies, by their PubMed ids")
+    group.add_argument("--involve-cancer", choices=("True", "False"), help="slides with cancer, or slides without")
 
 
 class _Renamed(argparse.Action):
@@ -72,23 +92,26 @@ def root_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> "stimage
 def add_splits(parser: argparse.ArgumentParser, parts: bool = False) -> None:
     """Add the builder's options of splits, and with ``parts`` which of them to take."""
     group = add_dealing(parser)
-    group.add_argument("--splits", metavar="FILE", help="CSV with the columns slide and split, such as split_slides.py "
-                       "makes; none: overlook the root's own")  # fmt: skip
+    group.add_argument("--splits", metavar="FILE", help="CSV with the columns slide and split, as split_slides.py "
+                       "writes it; the word none ignores the root's own splits.csv")  # fmt: skip
     if parts:
-        group.add_argument("--part", nargs="+", choices=SPLITS, help="take the slides of these alone")
+        group.add_argument("--part", nargs="+", choices=SPLITS, help="splits to take (default: all)")
 
 
 def add_dealing(parser: argparse.ArgumentParser, default: str | None = None) -> Any:
     """Add the options that deal groups into splits."""
-    group = parser.add_argument_group("splits", "which slides are train, validation and test; where the root has a "
-                                      "splits.csv, that says so")  # fmt: skip
-    without = f"({default})" if default else "; without it, all is in train"
-    group.add_argument("--split-by", choices=SPLIT_BY, default=default, help=f"what is never on two sides {without}")
-    group.add_argument("--split-seed", type=int, metavar="N", help="another one gives another split (0)")
-    group.add_argument("--split-fractions", nargs=3, type=float, metavar="F", help="shares of train, validation "
-                       "and test (0.8 0.1 0.1)")  # fmt: skip
-    group.add_argument("--patients", metavar="FILE", help="CSV with the columns slide and patient")
-    group.add_argument("--no-study", choices=("own",), help="own: each slide of no known study is a study of its own")
+    group = parser.add_argument_group("splits", "division of slides into train, validation and test; a splits.csv in "
+                                      "the root takes the place of --split-by")  # fmt: skip
+    group.add_argument("--split-by", choices=SPLIT_BY, default=default, help="groups that are never divided between "
+                       f"two splits (default: {default or 'no division, all slides are in train'})")  # fmt: skip
+    group.add_argument("--split-seed", type=int, metavar="N",
+                       help="seed of the division; another seed gives another one (default: 0)")  # fmt: skip
+    group.add_argument("--split-fractions", nargs=3, type=float, metavar="F",
+                       help="shares of train, validation and test (default: 0.8 0.1 0.1)")  # fmt: skip
+    group.add_argument("--patients", metavar="FILE", help="with --split-by patient: CSV with the columns slide and "
+                       "patient")  # fmt: skip
+    group.add_argument("--no-study", choices=("own",), help="with --split-by study: own makes each slide without a "
+                       "known study a study of its own (default: such a slide is an error)")  # fmt: skip
     return group
 
 
@@ -107,41 +130,40 @@ def techs_of(args: argparse.Namespace) -> tuple[str, ...]:
 def add_reading(parser: argparse.ArgumentParser) -> None:
     """Add the options for cutting patches and joining files."""
     group = parser.add_argument_group("spots")
-    group.add_argument(
-        "--patch-um", type=float, help="side of the patch in µm; without it, the original's square of 2r"
-    )
-    group.add_argument("--patch-px", type=int, help="pixels that the side is resampled to")
-    group.add_argument("--upsample", action="store_true",
-                       help="take images that are coarser than that by more than 2 %% too")  # fmt: skip
-    group.add_argument("--pyramid", action="store_true", help="cut patches in µm from the coarsest level of the image "
-                       "that is not coarser than they are, instead of from level 0: faster")  # fmt: skip
+    group.add_argument("--patch-um", type=float,
+                       help="side of a patch in µm (default: the original's square, 2r pixels wide)")  # fmt: skip
+    group.add_argument("--patch-px", type=int,
+                       help="with --patch-um: side in pixels that a patch is resampled to")  # fmt: skip
+    group.add_argument("--upsample", action="store_true", help="with --patch-um: accept images that are more than "
+                       "2 %% coarser than the patch; their patches are upsampled")  # fmt: skip
+    group.add_argument("--pyramid", action="store_true", help="with --patch-um: cut patches from the coarsest level of "
+                       "the image that is fine enough, instead of from level 0, which is slower")  # fmt: skip
     add_scale(group)
-    group.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error",
-                       help="spots that the coord file, the count file and the image do not all have: stop, or leave "
-                       "them out (%(default)s)")  # fmt: skip
+    group.add_argument("--on-mismatch", choices=ON_MISMATCH, default="error", help=MISMATCHED)
     add_image_limit(group)
 
 
 def add_image_limit(parser: argparse._ActionsContainer) -> None:
     """Add the number of pixels above which an image is refused."""
-    parser.add_argument(
-        "--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS, help="refuse larger images (%(default)s)"
-    )
+    parser.add_argument("--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS,
+                        help="largest number of pixels of an image; larger images are refused "
+                        "(default: %(default)s)")  # fmt: skip
 
 
 def add_scale(parser: argparse._ActionsContainer) -> None:
     """Add the µm per pixel that a user knows; see `stimage.slides.Catalog.with_scales`."""
     parser.add_argument("--um-per-px", metavar="NUMBER|CSV",
-                        help="µm per pixel: a number for all slides, or a CSV: slide, um_per_px; without it, what the "
-                        "meta file or the lattice tells")  # fmt: skip
+                        help="µm per pixel: a number for all slides, or a CSV with the columns slide and um_per_px "
+                        "(default: the value of the meta file, or of the lattice of spots)")  # fmt: skip
 
 
 def add_naming(parser: argparse.ArgumentParser, required: bool = False) -> None:
     """Add the options that rename genes."""
-    group = parser.add_argument_group("gene names", "through a table of symbols and Ensembl ids: 10x's features.tsv, "
-                                      "an export of Ensembl's BioMart")  # fmt: skip
-    group.add_argument("--gene-table", metavar="FILE", required=required)
-    group.add_argument("--names", choices=NAME_KINDS, default="symbol", help="what to call genes (%(default)s)")
+    group = parser.add_argument_group("gene names", "genes keep the names of the files, unless --gene-table is given")
+    group.add_argument("--gene-table", metavar="FILE", required=required, help="table of symbols and Ensembl ids: "
+                       "10x's features.tsv, or an export of Ensembl's BioMart")  # fmt: skip
+    group.add_argument("--names", choices=NAME_KINDS, default="symbol",
+                       help="with --gene-table: kind of names that genes get (default: %(default)s)")  # fmt: skip
 
 
 def naming_of(args: argparse.Namespace) -> Naming | None:

@@ -5,27 +5,28 @@ import json
 from typing import Any
 
 from stimage import jobs
-from stimage.cli.options import patch_of, positive
+from stimage.cli.options import TRUST, patch_of, positive
 from stimage.towers.options import POOLINGS, TowerOptions
 
 
 def add_tower(parser: argparse.ArgumentParser) -> None:
     """Add what may be said of a tower beyond its name."""
-    group = parser.add_argument_group("tower", "what is to be otherwise than the preset or the checkpoint says")
-    group.add_argument("--pooling", choices=POOLINGS, help="how features become a vector")
-    group.add_argument("--size", type=positive, help="pixels along a side of its images")
-    for name in ("mean", "std"):
-        group.add_argument(f"--{name}", nargs=3, type=float, metavar="F", help="of red, green and blue, from 0 to 1")
+    group = parser.add_argument_group("tower", "values that differ from those of the preset or the checkpoint")
+    group.add_argument("--pooling", choices=POOLINGS, help="way to make one vector of the features of an image")
+    group.add_argument("--size", type=positive, help="side of the tower's input images in pixels")
+    for name, words in (("mean", "mean"), ("std", "standard deviation")):
+        group.add_argument(f"--{name}", nargs=3, type=float, metavar="F",
+                           help=f"{words} of red, green and blue, from 0 to 1")  # fmt: skip
     group.add_argument("--model-args", type=_object, default={}, metavar="JSON",
-                       help='arguments of the model, such as {"init_values": 1e-5}')  # fmt: skip
+                       help='further arguments of the model, such as {"init_values": 1e-5}')  # fmt: skip
     group.add_argument("--trust-remote-code", action="store_true",
-                       help="run the code that comes with the checkpoint; read it first")  # fmt: skip
+                       help=TRUST)  # fmt: skip
 
 
 def add_patch(parser: argparse.ArgumentParser) -> None:
     """Add what says that patches are the original's, whatever a tuned model was trained on; beside `add_reading`."""
-    parser.add_argument("--patch", choices=("original",), help="original: the square of 2r, whatever patch a tuned "
-                        "model was trained on; without that and a size in µm, the model's")  # fmt: skip
+    parser.add_argument("--patch", choices=("original",), help="original cuts the square of 2r, whatever patch a "
+                        "tuned model was trained on (default: the patch in µm, or the model's)")  # fmt: skip
 
 
 def asked_of(args: argparse.Namespace) -> "jobs.Asked":

@@ -20,49 +20,53 @@ class DataSettings(Group):
 
     group: ClassVar[str] = "data"
 
-    source: str = setting("", "a root, a published folder, or a published data set's name on the Hub", file=True)
-    tech: str = setting("all", "technology", choices=(*TECHS, "all"))
-    slides: str | tuple[str, ...] | None = setting(None, "only these slides: names, or a file of names (.csv, .txt)")
-    exclude: str | tuple[str, ...] | None = setting(None, "leave these slides out: names, or a file of names")
-    species: str | tuple[str, ...] | None = setting(None, "only slides of these species")
-    tissue: str | tuple[str, ...] | None = setting(None, "only slides of these tissues")
-    pmid: str | tuple[str, ...] | None = setting(None, "only slides of these studies")
-    validation_slides: str | tuple[str, ...] | None = setting(
-        None, "hold out these slides, of whichever split, instead of split_by"
-    )
-    split_by: str | None = setting(None, "what is never on two sides; train is trained on, validation held out, test "
-                                   "left alone", choices=SPLIT_BY)  # fmt: skip
-    split_seed: int = setting(0, "another seed gives another split")
+    source: str = setting("", "spots to train on: a root, a published folder, or the name of a published data set "
+                          "on the Hub", file=True)  # fmt: skip
+    tech: str = setting("all", "technology of the slides", choices=(*TECHS, "all"))
+    slides: str | tuple[str, ...] | None = setting(None, "names of the slides to take, or a file of names (.csv, "
+                                                   ".txt); null: all")  # fmt: skip
+    exclude: str | tuple[str, ...] | None = setting(None, "names of slides to leave out, or a file of names")
+    species: str | tuple[str, ...] | None = setting(None, "species of the slides to take; null: all")
+    tissue: str | tuple[str, ...] | None = setting(None, "tissues of the slides to take; null: all")
+    pmid: str | tuple[str, ...] | None = setting(None, "studies of the slides to take, by PubMed id; null: all")
+    validation_slides: str | tuple[str, ...] | None = setting(None, "slides to hold out, whatever their split; they "
+                                                              "take the place of split_by")  # fmt: skip
+    split_by: str | None = setting(None, "groups that are never divided between two splits; train is trained on, "
+                                   "validation held out, test left alone", choices=SPLIT_BY)  # fmt: skip
+    split_seed: int = setting(0, "seed of the division; another seed gives another one")
     split_fractions: tuple[float, ...] = setting(FRACTIONS, "shares of train, validation and test", length=3, least=0)
     patients: str | None = setting(None, "CSV file with the columns slide and patient, to split by patient", file=True)
-    splits: str | None = setting(None, "CSV file with the columns slide and split, which rules; none overlooks the "
-                                 "root's own", file=True)  # fmt: skip
-    no_study: str | None = setting(None, "by study: own makes each slide of no known study a study of its own",
-                                   choices=("own",))  # fmt: skip
-    patch_um: float | None = setting(None, "side of a root's patches in µm; null takes the original's square of 2r",
-                                     above=0)  # fmt: skip
-    patch_px: int | None = setting(None, "pixels that this side is resampled to", least=1)
-    upsample: bool = setting(False, "take images that are coarser than that, too")
-    too_coarse: str = setting("error", "slides whose images are coarser than that: stop, or leave them out and say so",
-                              choices=TOO_COARSE)  # fmt: skip
-    mixed_magnification: bool = setting(False, "with patch_um null, take slides whose squares of 2r differ in µm, too")
-    pyramid: bool = setting(False, "cut them from the coarsest level of an image that is not coarser than they are")
-    um_per_px: float | str | None = setting(None, "scale: µm per pixel of all slides, or a CSV file with the columns "
-                                            "slide and um_per_px", above=0, file=True)  # fmt: skip
-    image_vectors: str | None = setting(None, "what embed wrote of these spots, a folder or a file: heads are trained "
-                                        "on its vectors, and no image is read", file=True)  # fmt: skip
-    augment: bool = setting(True, "turn, mirror and recolour the patches that are trained on")
-    panel: str | None = setting(None, "file of the genes that a gene tower takes, of select_genes.py", file=True)
-    gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for a root's slides that name genes "
+    splits: str | None = setting(None, "CSV file with the columns slide and split, which goes before split_by; none "
+                                 "ignores the root's own", file=True)  # fmt: skip
+    no_study: str | None = setting(None, "with split_by study: own makes each slide without a known study a study "
+                                   "of its own", choices=("own",))  # fmt: skip
+    patch_um: float | None = setting(None, "side of a root's patches in µm; null: the original's square, 2r pixels "
+                                     "wide", above=0)  # fmt: skip
+    patch_px: int | None = setting(None, "side in pixels that a patch of patch_um is resampled to", least=1)
+    upsample: bool = setting(False, "accept images that are coarser than the patch, and upsample their patches")
+    too_coarse: str = setting("error", "slides whose images are coarser than the patch: error stops, drop leaves "
+                              "them out and says so", choices=TOO_COARSE)  # fmt: skip
+    mixed_magnification: bool = setting(False, "with patch_um null: accept slides whose squares of 2r differ in µm")
+    pyramid: bool = setting(False, "cut patches from the coarsest level of an image that is fine enough, instead of "
+                            "from level 0")  # fmt: skip
+    um_per_px: float | str | None = setting(None, "µm per pixel of all slides, or a CSV file with the columns slide "
+                                            "and um_per_px", above=0, file=True)  # fmt: skip
+    image_vectors: str | None = setting(None, "folder or file of vectors that embed wrote for these spots: heads "
+                                        "are trained on them, and no image is read", file=True)  # fmt: skip
+    augment: bool = setting(True, "turn, mirror and recolour the patches of the training spots")
+    panel: str | None = setting(None, "panel file that select_genes.py wrote: the genes that a gene tower takes",
+                                file=True)  # fmt: skip
+    gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for slides of a root that name genes "
                                      "otherwise", file=True)  # fmt: skip
-    normalise: str = setting("median-log1p", "how counts become expression; a slide's median total is its own",
+    normalise: str = setting("median-log1p", "way to make expression of counts; the slide's own median total is used",
                              choices=NORMALISATIONS)  # fmt: skip
-    vectors: str | None = setting(None, "file or folder of spots' vectors, of another model of expression, for the "
-                                  "tower vectors: Parquet or CSV, as of embed_spots.py", file=True)  # fmt: skip
-    sentence_genes: int | None = setting(None, "genes of a spot's sentence, for a text tower; null: as many as fit "
-                                         "into its tokens in 95 % of the sentences", least=1)  # fmt: skip
-    above_mean: bool = setting(True, "choose them by log-fold over the slide's mean")
-    exclude_genes: tuple[str, ...] = setting((), "kinds of genes that sentences leave out", choices=GENE_KINDS)
+    vectors: str | None = setting(None, "for the tower vectors: file or folder of another model's vectors of the "
+                                  "spots, Parquet or CSV, as embed_spots.py writes them", file=True)  # fmt: skip
+    sentence_genes: int | None = setting(None, "for a text tower: number of genes in a spot's sentence; null: as "
+                                         "many as fit into its tokens in 95 % of the sentences", least=1)  # fmt: skip
+    above_mean: bool = setting(True, "for a text tower: choose the genes by log-fold over the slide's mean")
+    exclude_genes: tuple[str, ...] = setting((), "for a text tower: kinds of genes that sentences leave out",
+                                             choices=GENE_KINDS)  # fmt: skip
 
     @property
     def filters(self) -> Filters:

@@ -28,42 +28,41 @@ class TowerSettings(Group):
 
     group: ClassVar[str] = "towers"
 
-    image: str = setting("openai/clip-vit-base-patch32", "image encoder: a preset, a name on the Hub or a folder, of "
-                         "transformers, or timm:NAME", file=True)  # fmt: skip
-    pretrained: bool = setting(True, "begin from its weights; false takes its configuration only, and random weights")
-    pooling: str | None = setting(None, "how its features become a vector; null: as its preset or checkpoint says",
-                                  choices=POOLINGS)  # fmt: skip
-    size: int | None = setting(None, "pixels along a side of its images; null: the same", least=1)
-    mean: tuple[float, ...] | None = setting(
-        None, "mean of each colour, from 0 to 1; null: the same", length=3, least=0, most=1
-    )
-    std: tuple[float, ...] | None = setting(
-        None, "standard deviation of each colour; null: the same", length=3, above=0, most=1
-    )
-    model_args: Mapping[str, Any] | None = setting(
-        None, "arguments of the model itself, such as {init_values: 1.0} of timm"
-    )
-    trust_remote_code: bool = setting(False, "let code that comes with the checkpoint run")
-    freeze_layers: int = setting(0, "lowest layers of the image tower that stay as they are, with the embeddings below "
-                                 "them", least=0)  # fmt: skip
-    freeze: tuple[str, ...] = setting((), "parts of the image tower that stay as they are: how their weights' names "
-                                      "begin")  # fmt: skip
-    lora_rank: int | None = setting(None, "width of LoRA's matrices, which learn in place of the image tower's own "
-                                    "weights; null: none", least=1)  # fmt: skip
-    lora_alpha: float = setting(16.0, "what they add is times lora_alpha / lora_rank", above=0)
-    lora_targets: tuple[str, ...] = setting((), "which layers get them, by the ends of their names; without any, each "
+    image: str = setting("openai/clip-vit-base-patch32", "image encoder: a preset; a transformers checkpoint, by "
+                         "its name on the Hub or its folder; or timm:NAME", file=True)  # fmt: skip
+    pretrained: bool = setting(True, "begin from the encoder's weights; false takes its configuration only, and "
+                               "random weights")  # fmt: skip
+    pooling: str | None = setting(None, "way to make one vector of an image's features; null: as the preset or "
+                                  "checkpoint says", choices=POOLINGS)  # fmt: skip
+    size: int | None = setting(None, "side of the encoder's input images in pixels; null: as the preset or "
+                               "checkpoint says", least=1)  # fmt: skip
+    mean: tuple[float, ...] | None = setting(None, "mean of red, green and blue, from 0 to 1; null: as the preset "
+                                             "or checkpoint says", length=3, least=0, most=1)  # fmt: skip
+    std: tuple[float, ...] | None = setting(None, "standard deviation of red, green and blue; null: as the preset "
+                                            "or checkpoint says", length=3, above=0, most=1)  # fmt: skip
+    model_args: Mapping[str, Any] | None = setting(None, "further arguments of the model, such as {init_values: "
+                                                   "1.0} for timm")  # fmt: skip
+    trust_remote_code: bool = setting(False, "run the code that comes with a checkpoint")
+    freeze_layers: int = setting(0, "number of lowest layers of the image tower that are not trained, and neither "
+                                 "are the embeddings below them", least=0)  # fmt: skip
+    freeze: tuple[str, ...] = setting((), "parts of the image tower that are not trained, by the beginning of their "
+                                      "weights' names")  # fmt: skip
+    lora_rank: int | None = setting(None, "width of LoRA's matrices, which are trained in place of the image "
+                                    "tower's own weights; null: no LoRA", least=1)  # fmt: skip
+    lora_alpha: float = setting(16.0, "scale of LoRA: its output is multiplied by lora_alpha / lora_rank", above=0)
+    lora_targets: tuple[str, ...] = setting((), "layers that get LoRA, by the ends of their names; empty: each "
                                             "linear layer within the image tower's layers")  # fmt: skip
-    second: str = setting("linear", "the tower beside it: linear and mlp take a panel's expression, set all genes, "
-                          "vectors another model's; text is the checkpoint's own, of sentences of top genes",
-                          choices=TOWERS)  # fmt: skip
-    standardise: bool = setting(True, "standardise what a gene tower takes by mean and std of the training spots; "
-                                "false takes it as it is, as the original does")  # fmt: skip
-    vector_head: str = setting("linear", "what takes another model's vectors: one layer, or two", choices=PANEL_TOWERS)
-    gene_width: int | None = setting(None, "width of the gene embeddings of the tower set; null: 128, or that of "
-                                     "gene_embeddings", least=1, most=2**16)  # fmt: skip
-    gene_embeddings: str | None = setting(None, "table that gene embeddings begin from, for the tower set: Parquet or "
-                                          "CSV, the gene's name first, then numbers", file=True)  # fmt: skip
-    latent_dim: int = setting(32, "width of the common space; a text tower has its own", least=1, most=2**16)
+    second: str = setting("linear", "tower beside the image tower: linear and mlp take a panel's expression, set "
+                          "all genes, vectors another model's; text is the checkpoint's own, for sentences of top "
+                          "genes", choices=TOWERS)  # fmt: skip
+    standardise: bool = setting(True, "standardise the input of a gene tower by mean and std of the training spots; "
+                                "false leaves it as it is, as the original does")  # fmt: skip
+    vector_head: str = setting("linear", "head on another model's vectors: one layer, or two", choices=PANEL_TOWERS)
+    gene_width: int | None = setting(None, "for the tower set: width of the gene embeddings; null: 128, or the "
+                                     "width of gene_embeddings", least=1, most=2**16)  # fmt: skip
+    gene_embeddings: str | None = setting(None, "for the tower set: table with which gene embeddings begin, Parquet "
+                                          "or CSV, the gene's name first, then numbers", file=True)  # fmt: skip
+    latent_dim: int = setting(32, "width of the joint space; a text tower has its own", least=1, most=2**16)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,17 +85,18 @@ class LossSettings(Group):
 
     objective: str = setting("clip", "clip: cross-entropy; siglip: each pair by itself, with a bias; soft: targets by "
                              "similar expression, after BLEEP", choices=OBJECTIVES)  # fmt: skip
-    neighbour_um: float | None = setting(None, "spots of one slide that are so close, in µm, are no negatives of each "
-                                         "other; null: all are", least=0)  # fmt: skip
-    batch_size: int = setting(1024, "spots of all processes together, each the other's negatives", least=2)
-    chunk: int | None = setting(None, "spots that go through the towers at once: less memory, a third more work; null "
-                                "takes all", least=1)  # fmt: skip
-    slides_per_batch: int | None = setting(None, "slides that a batch is filled from; null draws from all", least=1)
-    spots_per_slide: int | None = setting(None, "spots of a slide in an epoch, at most, drawn anew for each; null: "
-                                          "all", least=1)  # fmt: skip
-    balance: str | None = setting(None, "by slide or study: each gives equally many spots to an epoch; of small ones "
-                                  "spots come more than once", choices=BALANCES)  # fmt: skip
-    clamp: bool = setting(True, "hold the logit scale within 0 and ln 100")
+    neighbour_um: float | None = setting(None, "distance in µm within which spots of one slide are no negatives of "
+                                         "each other; null: all spots are negatives", least=0)  # fmt: skip
+    batch_size: int = setting(1024, "number of spots in a batch, over all processes; each is a negative of the "
+                              "others", least=2)  # fmt: skip
+    chunk: int | None = setting(None, "number of spots that go through the towers at once: less memory, a third "
+                                "more work; null: the whole batch", least=1)  # fmt: skip
+    slides_per_batch: int | None = setting(None, "number of slides that a batch is drawn from; null: all", least=1)
+    spots_per_slide: int | None = setting(None, "largest number of spots that a slide gives to an epoch, drawn anew "
+                                          "for each; null: all", least=1)  # fmt: skip
+    balance: str | None = setting(None, "slide or study: each gives equally many spots to an epoch; spots of small "
+                                  "ones come more than once", choices=BALANCES)  # fmt: skip
+    clamp: bool = setting(True, "keep the logit scale between 0 and ln 100")
 
 
 @dataclass(frozen=True)
@@ -105,20 +105,20 @@ class OptimiserSettings(Group):
 
     group: ClassVar[str] = "optimiser"
 
-    kind: str = setting("adamw", "adamw, or the original's adam, with one lr and an L2 penalty on everything",
-                        choices=OPTIMISERS)  # fmt: skip
+    kind: str = setting("adamw", "optimiser: adamw, or the original's adam, with one lr and an L2 penalty on all "
+                        "weights", choices=OPTIMISERS)  # fmt: skip
     lr: float = setting(5e-5, "learning rate of the checkpoint's layers", least=0)
-    layer_decay: float = setting(1.0, "learning rate of each of the image tower's layers over that of what is above it",
-                                 above=0, most=1)  # fmt: skip
-    heads_first: int = setting(0, "epochs in which the image tower rests, and all else learns", least=0)
-    head_lr: float = setting(1e-3, "learning rate of the layers that begin at random", least=0)
+    layer_decay: float = setting(1.0, "ratio of the learning rate of each layer of the image tower to that of the "
+                                 "layer above it", above=0, most=1)  # fmt: skip
+    heads_first: int = setting(0, "number of first epochs in which the image tower is not trained", least=0)
+    head_lr: float = setting(1e-3, "learning rate of layers with random weights", least=0)
     logit_scale_lr: float = setting(1e-3, "learning rate of the logit scale", least=0)
     betas: tuple[float, ...] = setting((0.9, 0.98), "decay of the two moments", length=2, least=0, below=1)
-    eps: float = setting(1e-6, "added to the denominator", least=0)
+    eps: float = setting(1e-6, "number added to the denominator of the update", least=0)
     weight_decay: float = setting(0.2, "weight decay; adamw spares biases, norms and the logit scale", least=0)
     warmup: float = setting(0.1, "share of all steps in which the learning rate rises", least=0, most=1)
-    cosine: bool = setting(True, "the learning rate falls to 0 afterwards; false keeps it")
-    clip_norm: float | None = setting(1.0, "longest gradient; null clips none", above=0)
+    cosine: bool = setting(True, "let the learning rate fall to 0 after the warm-up; false keeps it")
+    clip_norm: float | None = setting(1.0, "largest norm of the gradient; null clips none", above=0)
 
 
 @dataclass(frozen=True)
@@ -127,29 +127,28 @@ class RunSettings(Group):
 
     group: ClassVar[str] = "run"
 
-    epochs: int = setting(15, "times through the spots; more may be asked for later", least=1, most=10**6)
-    patience: int | None = setting(None, "epochs without a better held-out loss before the run stops; null never stops",
-                                   least=1)  # fmt: skip
-    mixed_precision: str | None = setting(
-        None, "precision of the arithmetic; null takes what accelerate launch says", choices=PRECISIONS
-    )
+    epochs: int = setting(15, "number of epochs; a later run may ask for more", least=1, most=10**6)
+    patience: int | None = setting(None, "number of epochs without a better held-out loss after which the run "
+                                   "stops; null: it never stops early", least=1)  # fmt: skip
+    mixed_precision: str | None = setting(None, "precision of the arithmetic; null: as accelerate launch says",
+                                          choices=PRECISIONS)  # fmt: skip
     gradient_checkpointing: bool = setting(False, "compute activations twice: less memory, a third more work")
-    compile: bool | None = setting(
-        None, "compile the towers: faster steps after a slow first one; null: as accelerate is configured"
-    )
-    validate_steps: int | None = setting(None, "steps after which held-out slides are scored, beside once an epoch",
-                                         least=1)  # fmt: skip
-    checkpoint_steps: int | None = setting(None, "steps between checkpoints, beside one an epoch", least=1)
-    keep: int = setting(2, "checkpoints that are kept", least=1)
+    compile: bool | None = setting(None, "compile the towers: faster steps after a slow first one; null: as "
+                                   "accelerate is configured")  # fmt: skip
+    validate_steps: int | None = setting(None, "number of steps between scores of the held-out slides, in addition "
+                                         "to once an epoch", least=1)  # fmt: skip
+    checkpoint_steps: int | None = setting(None, "number of steps between checkpoints, in addition to one an epoch",
+                                           least=1)  # fmt: skip
+    keep: int = setting(2, "number of checkpoints that are kept", least=1)
     epoch_models: bool = setting(False, "keep the model of each epoch too, in OUT/epochs")
-    processes: int | None = setting(None, "number of processes that the run must have; null takes what is there",
-                                    least=1)  # fmt: skip
-    workers: int | None = setting(None, "processes of each rank that decode patches; null takes its share of the cores "
-                                  "but one", least=0)  # fmt: skip
+    processes: int | None = setting(None, "number of processes that the run must have; null: any number", least=1)
+    workers: int | None = setting(None, "number of processes of each rank that decode patches; null: the rank's "
+                                  "share of the cores, minus one", least=0)  # fmt: skip
     seed: int = setting(0, "seed of weights, order and augmentation", least=0, most=2**32 - 1)
-    seeds: tuple[int, ...] = setting((), "run once with each of these seeds, into OUT/seed-0 …, instead of with seed",
-                                     least=0, most=2**32 - 1)  # fmt: skip
-    probe_spots: int = setting(5000, "spots of the training slides on which the linear probe is fitted", least=0)
+    seeds: tuple[int, ...] = setting((), "seeds of several runs, into OUT/seed-0 and so on; they take the place of "
+                                     "seed", least=0, most=2**32 - 1)  # fmt: skip
+    probe_spots: int = setting(5000, "number of spots of the training slides on which the linear probe is fitted",
+                               least=0)  # fmt: skip
     trackers: tuple[str, ...] = setting((), "trackers of accelerate: tensorboard, wandb, trackio")
 
     def __post_init__(self) -> None:
