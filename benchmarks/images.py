@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--huge", type=int, default=40_000, help="and of a JPEG-tiled TIFF's side (%(default)s)")
     parser.add_argument("--patches", type=int, default=1500, help="of each image (%(default)s)")
     parser.add_argument("--image", type=Path, help="a real slide's image, of which a pyramid is made, too")
-    page = Path("docs/how-to/own_slides.md")
+    page = Path("docs/how-to/images.md")
     readme = "measure nothing; put the table of images.json between the marks of FILE (%(const)s)"
     parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=page, help=readme)
     args = parser.parse_args(arguments)

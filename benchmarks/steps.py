@@ -28,7 +28,7 @@ HEAD = ["way", "a step", "of the time", "memory", "of the memory", "waiting for 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steps", description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder for inputs and results (%(default)s)")
-    page = Path("docs/how-to/training.md")
+    page = Path("docs/how-to/image_tower.md")
     readme = "measure nothing; put the table of steps.json between the marks of FILE (%(const)s)"
     parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=page, help=readme)
     args = parser.parse_args(arguments)
