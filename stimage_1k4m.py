@@ -25,6 +25,8 @@ from stimage.examples.image_formats import encoder
 from stimage.examples.arrow import PREPARED_ROWS
 from stimage.examples.arrow import rebatch
 from stimage.examples.arrow import spot_tables
+from stimage.examples.datasets_cache import for_preparing
+from stimage.examples.datasets_cache import for_streaming
 from stimage.examples.registering import raise_cause
 from stimage.examples.registering import register
 from stimage.examples.registering import raise_as_example_error
@@ -56,13 +58,20 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
     DEFAULT_CONFIG_NAME = "all"
     DEFAULT_WRITER_BATCH_SIZE = PREPARED_ROWS  # datasets would cut tables that have images to a hundred rows
 
-    def __init__(self, *args: Any, token: str | bool | None = None, storage_options: dict | None = None, **kwargs: Any):
+    def __init__(
+        self,
+        cache_dir: str | os.PathLike | None = None,
+        *args: Any,
+        token: str | bool | None = None,
+        storage_options: dict | None = None,
+        **kwargs: Any,
+    ):
         kwargs = {key: plain_value(value) if key in OPTIONS else value for key, value in kwargs.items()}
         access = Access(dict(storage_options or {}), token)
         storage_options = dict(storage_options or {})  # datasets adds to it
-        super().__init__(
-            *args, token=token, storage_options=storage_options, access=access, code=source_digest(__file__), **kwargs
-        )
+        super().__init__(for_streaming(cache_dir), *args, token=token, storage_options=storage_options, access=access,
+                         code=source_digest(__file__), **kwargs)  # fmt: skip
+        self.asked_cache = cache_dir
 
     def _info(self) -> datasets.DatasetInfo:
         self.patch = Patch.parse(self.config.patch, self.config.upsample, self.config.pyramid)
@@ -94,9 +103,11 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
                 )
         return found
 
-    def download_and_prepare(self, *args: Any, **kwargs: Any) -> None:
+    def download_and_prepare(self, output_dir: str | None = None, *args: Any, **kwargs: Any) -> None:
         """Do as datasets does, and note which vocabulary the gene ids of an earlier preparation belong to."""
-        super().download_and_prepare(*args, **kwargs)
+        if output_dir is None:
+            for_preparing(self.asked_cache)
+        super().download_and_prepare(output_dir, *args, **kwargs)
         self._numbering()
 
     def _numbering(self) -> tuple[str, int, str] | None:

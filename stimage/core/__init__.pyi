@@ -21,9 +21,11 @@ from .files import replacing as replacing
 from .files import replacing_folder as replacing_folder
 from .files import replacing_hdf5 as replacing_hdf5
 from .files import room_for as room_for
+from .files import temporary_folder as temporary_folder
 from .files import unfinished_folder as unfinished_folder
 from .files import writable as writable
 from .files import write_text as write_text
+from .hub import not_kept as not_kept
 from .processes import in_processes as in_processes
 from .results import RESULTS as RESULTS
 from .results import as_json as as_json
@@ -47,6 +49,7 @@ from .storage import normal_root as normal_root
 from .storage import pinned as pinned
 from .storage import stamp_of as stamp_of
 from .storage import unnamed_array as unnamed_array
+from .storage import why_not_writable as why_not_writable
 from .tables import GZIP as GZIP
 from .tables import Row as Row
 from .tables import csv_text as csv_text

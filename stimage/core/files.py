@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -70,6 +71,23 @@ def writable(path: str | os.PathLike) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(_cannot_be_written(path, one_line(error))) from error
+
+
+def temporary_folder() -> TemporaryDirectory:
+    """Return an empty folder of the system's temporary files, which goes with the block that it is opened by.
+
+    Raises
+    ------
+    OutputError
+        If none can be made.
+    """
+    try:
+        return TemporaryDirectory()
+    except OSError as error:
+        where = error.filename or "TMPDIR"
+        raise OutputError(
+            f"{where}: no temporary folder can be made ({one_line(error)}); set TMPDIR to a folder that can be written"
+        ) from None
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+from stimage.core.errors import DataError, one_line
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -44,7 +47,24 @@ def copy(url: str, token: str | bool | None, options: Mapping[str, Any]) -> str 
         return None
     kind, repository, revision, path = match.groups()
     api = _api(token, options)
-    return api.hf_hub_download(repository, path, repo_type=KINDS[kind], revision=revision and unquote(revision))
+    try:
+        return api.hf_hub_download(repository, path, repo_type=KINDS[kind], revision=revision and unquote(revision))
+    except OSError as error:
+        if why := not_kept(error):
+            raise DataError(f"{url}: {why}") from None
+        raise
+
+
+def not_kept(error: BaseException) -> str:
+    """Say why a file cannot be kept in the Hub's cache, and the remedy; empty of an error that is none of the cache."""
+    from huggingface_hub import constants
+
+    if not isinstance(error, OSError) or not error.errno or not isinstance(error.filename, str):
+        return ""
+    if not Path(error.filename).is_relative_to(constants.HF_HUB_CACHE):
+        return ""
+    why = f"{error.filename}: cannot be written ({one_line(error)}); set HF_HUB_CACHE to another folder"
+    return f"cannot be kept in the Hub's cache: {why}"
 
 
 def _api(token: str | bool | None, options: Mapping[str, Any]) -> "HfApi":

@@ -20,7 +20,7 @@ import numpy as np
 from stimage.core import hub
 from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError, one_line
-from stimage.core.files import locked, replacing
+from stimage.core.files import locked, replacing, writable
 
 # what file systems call that which changes when a file does, the surest first
 STAMPS = ("blob_id", "md5Hash", "ETag", "etag", "Last-Modified", "LastModified", "last_modified", "mtime", "modify")
@@ -233,15 +233,32 @@ def cache_folder() -> Path:
     return Path(config.HF_DATASETS_CACHE) / "stimage_1k4m"
 
 
+def why_not_writable(folder: str | os.PathLike) -> str:
+    """Return why no file can be made in a folder of this machine, which is made if need be; empty if one can."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.TemporaryFile(dir=os.fspath(folder)):
+            return ""
+    except OSError as error:
+        return one_line(error)
+
+
 def unnamed_array(length: int, dtype: np.dtype) -> np.ndarray:
-    """Return an array in a file of the cache's disk that has no name: the system frees it with its last user."""
+    """Return an array in a file of the cache's disk that has no name: the system frees it with its last user.
+
+    Raises
+    ------
+    OutputError
+        If there is no writing into the cache.
+    """
     if not length:
         return np.empty(0, dtype)
     folder = cache_folder() / "decoded"
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.truncate(length * dtype.itemsize)
-        return np.memmap(file, dtype, "r+", shape=length)
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.truncate(length * dtype.itemsize)
+            return np.memmap(file, dtype, "r+", shape=length)
 
 
 def first_line(url: str, access: Access = OPEN) -> bytes:

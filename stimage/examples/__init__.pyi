@@ -2,6 +2,8 @@ from .arrow import PREPARED_ROWS as PREPARED_ROWS
 from .arrow import rebatch as rebatch
 from .arrow import spot_tables as spot_tables
 from .code_digest import source_digest as source_digest
+from .datasets_cache import for_preparing as for_preparing
+from .datasets_cache import for_streaming as for_streaming
 from .image_formats import JPEG_QUALITY as JPEG_QUALITY
 from .image_formats import PNG_SIGNATURE as PNG_SIGNATURE
 from .image_formats import encode_png as encode_png

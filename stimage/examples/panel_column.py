@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError, shown
 from stimage.examples.arrow import dense_column, null_columns
+from stimage.examples.datasets_cache import for_streaming
 from stimage.genes.normalise import OF_MEDIAN, Normalisation, median_of
 from stimage.genes.panels import Panel
 from stimage.genes.vocabulary import load_vocabulary
@@ -99,9 +100,9 @@ class PanelColumn:
 
     def _blocks(self, slide: str) -> Iterator[CountRows]:
         files = list(map(glob.escape, self.files[slide]))
-        columns = ["gene_ids", "counts"]
+        columns, cache = ["gene_ids", "counts"], for_streaming()
         spots = datasets.load_dataset("parquet", split="train", streaming=True, data_files=files, columns=columns,
-                                      **self.how)  # fmt: skip
+                                      cache_dir=cache, **self.how)  # fmt: skip
         for table in spots.select_columns(columns).with_format("arrow").iter(SPOTS):
             yield _rows(table)
 

@@ -17,6 +17,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.storage import list_folder, local_copy, located
+from stimage.examples.datasets_cache import for_preparing, for_streaming
 from stimage.examples.options import SpotsConfig
 from stimage.examples.panel_column import PanelColumn
 from stimage.genes.carried import carried_by, vocabulary_in
@@ -69,7 +70,8 @@ class Published:
         wanted = list(features)
         column = self._panel_column(config, catalog, files, tuple(wanted)) if "expression" in wanted else None
         needed = column.needed if column else wanted
-        how = {**how, "columns": needed, **VERIFIED, **self._server()}
+        cache = (for_streaming if how["streaming"] else for_preparing)(how.get("cache_dir"))
+        how = {**how, "cache_dir": cache, "columns": needed, **VERIFIED, **self._server()}
         data_files = self._by_split(slides, files, split)
         spots = datasets.load_dataset("parquet", data_files=data_files, split=split, **how)
         each = spots if split is None else {split: spots}

@@ -8,6 +8,7 @@ import re
 from codecs import BOM_UTF8 as BOM
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.compute as pc
 from tqdm.auto import tqdm
 
 from stimage.core.access import is_local
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, OutputError
 from stimage.core.files import replacing
 from stimage.core.storage import cache_folder, check_readable, list_folder, stamp_of
 from stimage.slides.catalog import Slide
@@ -69,7 +70,8 @@ def header_genes(slide: Slide, digest: str) -> pa.Array:
     try:
         return pa.array(parse_header(line, slide.counts), pa.string())
     except DataError:
-        _kept(digest).unlink(missing_ok=True)
+        with suppress(OSError):  # of a cache that may not be written
+            _kept(digest).unlink(missing_ok=True)
         raise
 
 
@@ -121,5 +123,6 @@ def _kept(name: str) -> Path:
 
 
 def _keep(name: str, content: bytes) -> None:
-    with replacing(_kept(name)) as unfinished:
+    """Keep a line, if the cache can be written; if not, it is read again where it is needed."""
+    with suppress(OutputError), replacing(_kept(name)) as unfinished:
         unfinished.write_bytes(content)

@@ -93,7 +93,8 @@ def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
                 vocabulary.ids_of(own, slide.counts)
     ids = sorted(zip(vocabulary.ids_of(genes, catalog.root).tolist(), genes))
     found = hashlib.sha256(json.dumps(ids).encode()).hexdigest()
-    write_text(kept, found)
+    with suppress(OutputError):  # of a cache that is full or may not be written
+        write_text(kept, found)
     return found
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ import pandas as pd
 
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
+from stimage.core.files import temporary_folder
 from stimage.evaluation.joint.encoders import SPACES
 from stimage.jobs.roots import Root, open_root
 from stimage.jobs.vectors.patches import Asked
@@ -168,7 +168,7 @@ def embed(
     root = open_root(root)
     if into is not None:
         root = _of_slides(root, into)
-    with TemporaryDirectory() if out is None else nullcontext(str(out)) as folder:
+    with temporary_folder() if out is None else nullcontext(str(out)) as folder:
         cut = Asked(patch, upsample, pyramid)
         table, by = (None if path is None else str(path) for path in (gene_table, encoder))
         embed_root(root, str(model), Path(folder), cut, batch_size, workers, dtype, options, progress, space, [of],

@@ -19,6 +19,7 @@ import stimage_1k4m
 from stimage.core.access import OPEN, Access, is_local
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.storage import list_folder, located
+from stimage.examples.datasets_cache import for_streaming
 from stimage.examples.published import VERIFIED, published_catalog, published_patch, shards_of
 from stimage.slides.catalog import PUBLISHED, TECHS, Catalog, Filters, Slide, read_catalog
 from stimage.slides.images.patches import Patch
@@ -81,7 +82,13 @@ class Source:
                 (spots,) = stimage_1k4m.load(slide.tech, self.location, None, **options).values()
                 return spots.select_columns(columns)
             files = list(map(glob.escape, self.shards(slide)))  # it takes them for patterns
-            options = {"data_files": files, "columns": list(columns), **VERIFIED, **server}
+            options = {
+                "data_files": files,
+                "columns": list(columns),
+                "cache_dir": for_streaming(),
+                **VERIFIED,
+                **server,
+            }
             return datasets.load_dataset("parquet", split="train", streaming=True, **options).select_columns(columns)
         options = {"slides": [slide.name], "splits": "none", "columns": columns, **self.reading, **genes, **server}
         builder = stimage_1k4m.STimage1K4M(config_name=slide.tech, root=self.location, catalog=self.catalog, **options)

@@ -12,6 +12,7 @@ from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError
 from safetensors import SafetensorError
 
 from stimage.core.errors import DataError, one_line
+from stimage.core.hub import not_kept
 
 if TYPE_CHECKING:  # transformers takes seconds to import, which the help of a script does not wait for
     from transformers import PreTrainedTokenizerBase
@@ -101,7 +102,9 @@ def told(name: str, what: str, remedy: str = "") -> Iterator[None]:
         raise DataError(f"{name}: {what} ({one_line(error)})") from None
     except DAMAGED as error:
         causes = _causes(error)
-        if any(isinstance(cause, GatedRepoError) for cause in causes):
+        if kept := next(filter(None, map(not_kept, causes)), ""):
+            why = kept
+        elif any(isinstance(cause, GatedRepoError) for cause in causes):
             why = f"its terms must be accepted at https://huggingface.co/{repository_of(name)}; then run hf auth login"
         elif any(isinstance(cause, LocalEntryNotFoundError) for cause in causes):
             why = UNREACHABLE.format(repository_of(name))

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 import stimage_1k4m
 from stimage.core.errors import DataError
+from stimage.examples.datasets_cache import for_preparing
 from stimage.examples.registering import raise_cause
 from stimage.loading.ahead import Batches, Begun, Memory, Task
 from stimage.loading.pixels import augment
@@ -205,11 +206,12 @@ def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
         if getattr(data, name):
             raise DataError(f"{data.source}: is published, its patches cut and its genes named: leave out data.{name} "
                             f"(or say data.{name}=null), or pass the root that it was made of")  # fmt: skip
+    cache: dict[str, Any] = {"cache_dir": for_preparing()}
     chosen = {}
     if data.image_vectors:
-        features = _load(datasets.load_dataset_builder, data.source, data.tech).info.features or ()
+        features = _load(datasets.load_dataset_builder, data.source, data.tech, **cache).info.features or ()
         chosen = {"columns": [name for name in features if name != "image"]}
-    loaded = _load(datasets.load_dataset, data.source, data.tech, **VERIFIED, **chosen)
+    loaded = _load(datasets.load_dataset, data.source, data.tech, **VERIFIED, **cache, **chosen)
     every = datasets.concatenate_datasets(list(loaded.values()))
     for names in (parts.train, parts.validation):
         yield _only(every, names) if names else None

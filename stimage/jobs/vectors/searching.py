@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
-from stimage.core.files import write_text
+from stimage.core.files import temporary_folder, write_text
 from stimage.evaluation.joint.counted import settings_of
 from stimage.evaluation.joint.nearest import nearest_spots, patches_of
 from stimage.evaluation.joint.queries import genes_vector, image_vector, parse_genes, place_of_spot, read_image
@@ -156,7 +155,7 @@ def _embedded(
     """Return the images of a root's spots in a joint space, as they are given, or made now."""
     names = [slide.name for slide in root.slides]
     if embeddings is None:
-        with TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             embed_root(root, space.name, Path(folder), cut, batch_size, workers, space="joint", encoder=encoder)
             return read_embeddings(folder)
     if isinstance(embeddings, str | Path) and (both := Path(embeddings) / "images").is_dir():

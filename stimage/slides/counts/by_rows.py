@@ -46,10 +46,11 @@ def _by_rows(path: str, *stamp: int) -> str:
         return path
     key = hashlib.blake2b(f"{path} {stamp}".encode(), digest_size=16).hexdigest()
     copy = cache_folder() / "by_rows" / key / os.path.basename(path)
-    with locked(copy.parent):
-        if not copy.exists():
-            with opened(path) as file, replacing_hdf5(copy) as new:
-                _convert(file, new, path)
+    if not copy.exists():
+        with locked(copy.parent):
+            if not copy.exists():
+                with opened(path) as file, replacing_hdf5(copy) as new:
+                    _convert(file, new, path)
     return str(copy)
 
 
