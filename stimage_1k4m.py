@@ -51,7 +51,7 @@ DESCRIPTION = "Tissue spots, each an H&E image with its gene expression."
 
 
 class STimage1K4M(datasets.ArrowBasedBuilder):
-    """Examples are spots: slide by slide, each from top to bottom, then from left to right."""
+    """Builds examples from spots: slide by slide, each slide from top to bottom, then from left to right."""
 
     BUILDER_CONFIG_CLASS = SpotsConfig
     BUILDER_CONFIGS = [SpotsConfig(name=name) for name in CONFIGS]
@@ -104,7 +104,7 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         return found
 
     def download_and_prepare(self, output_dir: str | None = None, *args: Any, **kwargs: Any) -> None:
-        """Do as datasets does, and note which vocabulary the gene ids of an earlier preparation belong to."""
+        """Prepare spots as datasets does, and note which vocabulary an earlier preparation's gene ids belong to."""
         if output_dir is None:
             for_preparing(self.asked_cache)
         super().download_and_prepare(output_dir, *args, **kwargs)
@@ -170,38 +170,50 @@ def load(
     storage_options: dict | None = None,
     **options: object,
 ) -> Any:
-    """Load spots: as `load_dataset` does, with the same cache, through public parts of datasets alone.
+    """Load the spots of a root as a Hugging Face data set: images with gene expression.
+
+    After ``import stimage_1k4m``, `load_dataset` gives the same data set by the same cache.
 
     Parameters
     ----------
     name
-        A technology, "ST", "Visium" or "VisiumHD", or "all".
+        A technology, "ST", "Visium" or "VisiumHD", or "all" for the three together.
     root
-        A folder laid out as the data set, or any fsspec URL of one. Or a published folder, or ``user/repo`` on the Hub:
-        its patches are cut and its slides are split already, so of the options it takes filters, ``panel``,
+        A folder laid out as the data set (ST, Visium and VisiumHD with image, coord and gene_exp; annotation; meta), or
+        the fsspec URL of one, such as "hf://datasets/jiawennnn/STimage-1K4M". A folder that `publish` made, or its name
+        on the Hub, ``user/repo``, works too: its patches and splits are fixed, so it takes only filters, ``panel``,
         ``gene_table``, ``normalise``, ``columns`` and ``cells``.
     split
-        "train", which has all spots unless ``split_by`` is given, then "validation" and "test", too. None gives all.
+        "train", "validation" or "test". All spots are in "train", unless ``split_by`` is given or the root has a
+        splits.csv. None gives all splits.
     streaming
-        Read spots as they are asked for, or prepare all in datasets' cache first.
+        True reads spots as they are asked for. False first prepares all spots in the cache of datasets.
     num_proc, keep_in_memory
-        For preparing: so many processes, and whether to read the prepared spots into memory.
-    cache_dir, token, storage_options
-        datasets' cache; what the root's server is given.
+        With ``streaming=False``: number of processes that prepare spots, and whether the prepared spots are read into
+        memory.
+    cache_dir
+        Folder of the cache of datasets. None takes its default.
+    token, storage_options
+        Access to the root's server: a token of the Hub, and what fsspec passes to its file system.
     **options
-        Filters, patches, panels, splits: those of `SpotsConfig`.
+        Filters, patches, genes, columns and splits, as the attributes of `SpotsConfig` explain them. Examples:
+        ``species="human"``, ``patch={"um": 112, "px": 224}``, ``panel=["ERBB2", "KRT8"]``, ``split_by="slide"``.
 
     Returns
     -------
     datasets.IterableDataset or datasets.Dataset
-        The spots of the split, streamed or prepared; without a split, a dict of them by split.
+        The spots of the split: streamed, or prepared. A dict of split → spots if ``split`` is None. A spot has
+        ``spot_id``, ``slide``, ``tech``, ``species``, ``tissue``, ``pmid``, ``involve_cancer``, ``x``, ``y`` and
+        ``radius`` (pixels of the slide's image), ``um_per_px``, ``annotation``, ``image`` (RGB), and its genes:
+        ``gene_ids`` and ``counts`` (raw) of the genes with a count, or with a panel ``expression``, in the panel's
+        order.
 
     Raises
     ------
     ValueError
-        If there is no such name, split or option, or an option's value is none.
+        If there is no such name, split or option, or an option has a value that it can't have.
     DataError
-        If the root's files are not as they should be; when streaming, also later, when they are read.
+        If a file of the root is missing or damaged. When streaming, some errors are raised only while spots are read.
 
     Examples
     --------
@@ -241,29 +253,30 @@ def gene_names(
     storage_options: dict | None = None,
     token: str | bool | None = None,
 ) -> list[str]:
-    """Return the names of genes, in the order of their ids.
+    """Return the names of genes in the order of their ids, so that ``names[gene_id]`` is the name of a gene.
 
     Parameters
     ----------
     data
-        A root or a published folder (a path, a URL, or ``user/repo`` on the Hub), for the names of all its genes. Or a
-        data set, streamed or not, or a dict or list of several, for the names that its ``gene_ids`` stand for.
+        A root or a published folder (a path, a URL, or ``user/repo`` on the Hub): all its genes are named. Or a data
+        set, streamed or not, or a dict or list of several: the genes that its ``gene_ids`` stand for are named.
     root
-        Beside a data set: the published folder that it was loaded from, or the root that it was made of. Without it,
-        the one that the data set says; what was concatenated with data that say none is taken to be all of that one.
+        With a data set: the published folder that it was loaded from, or the root that it was made from. None takes the
+        one that the data set itself names. Where data sets were concatenated and some name no root, all of them are
+        taken to be from the one that is named.
     storage_options, token
-        What the root's server asks for.
+        Access to the root's server.
 
     Returns
     -------
     list of str
-        Names in the order of their ids.
+        The names, in the order of their ids.
 
     Raises
     ------
     ValueError
-        If the root now has other ids than the data set, if the data set has no ``gene_ids``, or if it does not say
-        what it was made of, as after `to_parquet` and `to_iterable_dataset`, and ``root`` is not passed.
+        If the root now has other ids than the data set, or the data set has no ``gene_ids``. Also if the data set names
+        no root, as after `to_parquet` and `to_iterable_dataset`, and ``root`` is not passed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Which slides of a root the demo takes, and which of them are held out."""
+"""The slides of a root that the demo takes, and those that it holds out."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -66,12 +66,12 @@ def choose_as_configured(root: str, settings: Settings) -> Choice:
 
 
 def choose_slides(root: str, names: Sequence[str] | None = None) -> Choice:
-    """Take the slides that are named, or a few alike: of one technology and species, with genes of the same names.
+    """Take the named slides, or a few similar ones: of one technology and species, with genes of the same names.
 
     Raises
     ------
     DataError
-        If the root has no slide that can be read, or not those that are named.
+        If the root has no slide that can be read, or lacks a named slide.
     """
     catalog = read_catalog(root)
     slides, notes = (catalog.select(Filters(names)), []) if names else a_few(catalog)

@@ -14,14 +14,16 @@ NAMES = ("--names", "untrained", "tuned")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Makes the steps.
+    """Makes the steps of the demo.
 
     Parameters
     ----------
     out
         The folder of all results.
-    scripts, config, tower
-        The folder of the scripts, and the YAML file and the untrained CLIP of the fine-tuning.
+    scripts
+        The folder of the scripts.
+    config, tower
+        The YAML file of the fine-tuning, and its untrained CLIP.
     """
 
     choice: Choice
@@ -31,7 +33,7 @@ class Recipe:
     tower: Path
 
     def steps(self, overrides: list[str]) -> list[Step]:
-        """Return the steps in order; ``overrides`` are of the settings of the fine-tuning."""
+        """Return the steps in order; ``overrides`` change settings of the fine-tuning."""
         return [*self._prepare(), *self._tune(overrides), *self._embed(), *self._score(), *self._draw()]
 
     @cached_property
@@ -41,12 +43,12 @@ class Recipe:
 
     @cached_property
     def split(self) -> str:
-        """How the probe's spots are split: by slide, if more than one slide has labels."""
+        """The split of the probe: by slide, if more than one slide has labels."""
         return "slide" if len(self.choice.labels) > 1 else "block"
 
     @cached_property
     def no_labels(self) -> str:
-        """Why steps with labels are left out, "" if they are not."""
+        """The reason why steps with labels are left out, "" if they are not."""
         labels = set().union(*self.choice.labels.values())
         return "" if len(labels) > 1 else "the annotation of these slides does not have two labels"
 

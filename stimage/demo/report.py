@@ -27,7 +27,7 @@ LITTLE = 0.01  # of a score: less is called no change
 
 
 def write_demo_report(out: Path, choice: Choice, steps: Steps) -> Path:
-    """Write OUT/report.html of what the steps have made, and return its path; links in it are relative."""
+    """Write OUT/report.html about the results of the steps, with relative links, and return its path."""
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     page.filters |= {"number": number, "data": lambda path: figure_data(out / path)}
     page.globals |= {"verdict": verdict, "change": change}

@@ -31,15 +31,15 @@ class Step:
     Attributes
     ----------
     makes
-        What is there when it has finished: a file, or a folder of its own.
+        What the finished step has made: a file, or a folder of its own.
     resumes
-        It goes on by itself where it was interrupted; others begin again, without what was half made.
+        Whether the step continues by itself after an interruption. Other steps begin again, without half-made results.
     reads
-        Files that the result depends on, beside what earlier steps made.
+        Files that the result depends on, in addition to the results of earlier steps.
     exits
-        Exit codes with which it has done what it is for.
+        Exit codes that mean success.
     left_out
-        Why it can't be done here, if so.
+        The reason why the step can't be done here, if there is one.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Step:
 
     @property
     def shown(self) -> str:
-        """The command as it would be typed: of an installed package, whose scripts lie within it, by the job's name."""
+        """The command as a user would type it; for an installed package, by the name of the job."""
         script, *arguments = self.command
         if script.startswith(str(HERE)):
             return shlex.join(["stimage", Path(script).stem.replace("_", "-"), *arguments])
@@ -60,19 +60,19 @@ class Step:
 
 
 class StepFailed(Exception):
-    """A step failed and printed the reason; its exit code."""
+    """A step failed and printed the reason; the value is its exit code."""
 
 
 class Steps:
-    """Runs steps, and keeps in OUT/demo.json which of them are finished, by what command, in how many seconds.
+    """Runs steps, and records finished steps in OUT/demo.json, with their commands and seconds.
 
-    A step is known by its command, the files that it reads, and all of that of the steps before it: whatever changes,
-    it and those after it are done again.
+    A step is known by its command, by the files that it reads, and by all of that for the steps before it. If any of it
+    changes, the step and all later steps are done again.
 
     Parameters
     ----------
     out
-        The folder that all steps write into. One demo at a time may; another waits.
+        The folder that all steps write into. Only one demo works in it at a time; another waits.
     """
 
     def __init__(self, out: Path):

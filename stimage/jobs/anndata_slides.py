@@ -1,4 +1,4 @@
-"""Slides as AnnData, in and out of a root."""
+"""Read slides from a root as AnnData, and add slides to a root."""
 
 import os
 from collections.abc import Callable, Mapping, Sequence
@@ -47,42 +47,46 @@ def read_slide(
     image_px: int = IMAGE_PX,
     cells: bool = False,
 ) -> "AnnData":
-    """Read a slide as AnnData, as scanpy and squidpy expect it; of several slides, one AnnData of all.
+    """Read a slide as AnnData, as scanpy and squidpy expect it, or several slides as one AnnData.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns; of an opened one, ``um_per_px`` and ``on_mismatch`` are heeded.
+        A folder laid out as the data set, or a `Root` that `open_root` returned. The ``um_per_px`` and ``on_mismatch``
+        of a `Root` apply.
     slide
-        Its name; or several, whose spots come one slide after the other.
+        The name of the slide, or several names. The spots of several slides follow each other.
     panel
-        Read these genes alone: a `Panel`, their names, or a panel file. Without it, all genes; of several slides, those
-        that all have.
+        The genes to read: a `Panel`, names of genes, or a panel file. None reads all genes of the slide, or all genes
+        that several slides have in common.
     normalise
-        What ``X`` is: "counts", "log1p", "median-log1p" (to the slide's median total), or, with a panel, "original".
+        The values of ``X``: "counts", "log1p", "median-log1p" (scaled to the slide's median total first), or, with a
+        panel only, "original".
     gene_table, names
-        A table of gene symbols and Ensembl ids, such as 10x's ``features.tsv.gz``, and what to call genes by it:
-        "symbol" or "ensembl". Counts of genes that come to one name are added.
+        A table of gene symbols and Ensembl ids, such as 10x's ``features.tsv.gz``, and the kind of names that genes
+        get: "symbol" or "ensembl". Counts of genes that get the same name are added. Without a table, genes keep the
+        names of the files.
     image_px
-        Pixels of the image's longer side, at most.
+        Longest side of the image, in pixels.
     cells
-        Count the cells of each spot, which `import_cells` or `detect_cells` took into the root, in ``obs["cells"]``
-        and, by class, ``obs["cells_CLASS"]``: NaN of spots that do not lie wholly in the region that was segmented.
+        Add the number of cells per spot, for slides whose cells `import_cells` or `detect_cells` stored:
+        ``obs["cells"]`` and, for each class, ``obs["cells_CLASS"]``. Spots that are not wholly in the segmented region
+        have NaN.
 
     Returns
     -------
     anndata.AnnData
-        n spots x genes; of an image alone, 0 genes. ``X``: CSR, float32. ``obs``, by spot id: ``slide``, ``tech``,
+        n spots x genes (0 genes for an image alone). ``X``: CSR, float32. ``obs``, by spot id: ``slide``, ``tech``,
         ``species``, ``tissue``, ``pmid``, ``involve_cancer``, ``annotation`` (categories), ``radius`` in pixels of the
-        slide image, ``um_per_px``. ``obsm["spatial"]``: x and y, in pixels of the slide image.
-        ``uns["spatial"][slide]``: ``images["hires"]`` (uint8 RGB), and ``scalefactors``, which say how its pixels and
-        the spots' diameter relate to the slide image.
+        slide's image, ``um_per_px``. ``obsm["spatial"]``: x and y in pixels of the slide's image.
+        ``uns["spatial"][slide]``: ``images["hires"]`` (uint8, RGB), and ``scalefactors``, which relate its pixels and
+        the spots' diameter to the slide's image.
 
     Raises
     ------
     DataError
-        If there is no such slide, one of its files is damaged, it lacks a gene of the panel, or an image alone is asked
-        for a panel or together with slides that have counts.
+        If there is no such slide, one of its files is damaged, or it lacks a gene of the panel. Also if an image alone
+        is read with a panel, or together with slides that have counts.
 
     Examples
     --------
@@ -169,75 +173,75 @@ def add_slide(
 ) -> Slide:
     """Add a slide to a root: its counts, coordinates, image and labels, and its row of the meta file.
 
-    A slide that is there under the same name is replaced.
+    A slide of the same name is replaced.
 
     Parameters
     ----------
     data
-        An AnnData of one slide, laid out as scanpy, squidpy and `read_slide` make it: raw counts, ``obsm["spatial"]``
-        and ``uns["spatial"]``. Or the path of one, a .h5ad file. Or Space Ranger's folder ``outs``; of Visium HD,
-        ``outs/binned_outputs/square_008um``. Or a SpatialData store, a folder of Zarr. Or, of legacy ST, st_pipeline's
-        table of counts, or its folder. Or an image alone, on whose tissue a lattice of spots is laid; the slide then
-        has no counts.
+        An AnnData of one slide in the layout of scanpy, squidpy and `read_slide`, with raw counts, ``obsm["spatial"]``
+        and ``uns["spatial"]``; or a path. A path names a .h5ad file; Space Ranger's folder ``outs`` (Visium HD:
+        ``outs/binned_outputs/square_008um``); a SpatialData store (.zarr); st_pipeline's table of legacy ST counts, or
+        its folder; or an image alone. On the tissue of an image alone, a lattice of spots is laid, without counts.
     root
-        A folder; it is made if it is not there.
+        The folder to add the slide to. A folder that does not exist is made.
     slide
-        The slide's name. Names of spots get it in front, unless they begin with it.
+        The name of the slide. The ids of its spots get this name in front, unless they begin with it.
     image
-        The full-resolution image, or the name of one in the SpatialData store. Without it, the one of the data that
-        shows most: where that is a small one, patches have few pixels.
+        The full-resolution image, or the name of an image in the SpatialData store. None takes the finest image of the
+        data; if that is a small one, patches have few pixels.
     tech
-        "ST", "Visium" or "VisiumHD", if it is not what the data says. For an image alone, the lattice: "Visium", the
-        default, is hexagonal, of 55 µm spots 100 µm apart; "ST" square, of 100 µm spots 200 µm apart; "VisiumHD"
-        square, of bins of 8 µm side by side.
+        "ST", "Visium" or "VisiumHD", where the data does not give the right one. For an image alone, the lattice:
+        "Visium" (default) is hexagonal, with spots of 55 µm, 100 µm apart; "ST" is square, with spots of 100 µm, 200 µm
+        apart; "VisiumHD" is square, with bins of 8 µm side by side.
     species, tissue, pmid, title, involve_cancer
-        For the meta file.
+        Values for the meta file.
     labels
-        Pathologists' labels: a column of ``obs``; a table of barcodes and labels, as Loupe exports; or barcode → label,
-        such as a pandas Series.
+        The pathologists' labels: a column of ``obs``; a table with the columns barcode and label, as Loupe exports it;
+        or barcode → label, such as a pandas Series. None keeps the annotation that the root already has.
     label_column
-        The table's column of labels, if it has several.
+        The column that has the labels, where their table has several.
     label_run
-        The number behind this slide's barcodes in the labels, if these are of an aggregated run: 2 of ``ACGT-2``.
+        The number behind this slide's barcodes, where the labels come from an aggregated run: 2 for ``ACGT-2``.
     layer
-        For an AnnData: the layer of raw counts, or "raw", which is its ``.raw``. Without it, ``X``.
+        The layer of an AnnData that has the raw counts, or "raw" for its ``.raw``. None takes ``X``.
     library
-        For an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it. For a store of
-        several slides or sizes of bins: the element of the spots, or their table.
+        For an AnnData of several slides: the slide to take, as ``uns["spatial"]`` or ``obs`` names it. For a store with
+        several slides or bin sizes: the element of the spots, or their table.
     genome
-        For counts of several genomes: the one to keep, as the data calls it.
+        The genome to keep, as the data names it, where the counts have several.
     positions
-        For legacy ST: the spot detector's table, or the alignment matrix, if none of this sample is beside the counts.
+        For legacy ST: the table of the spot detector, or the alignment matrix. None takes the one beside the counts.
     spot_diameter
-        The diameter of a spot, in pixels of the full-resolution image, if the data does not say it.
+        The diameter of a spot in pixels of the full-resolution image, where the data does not give it.
     um_per_px
-        µm per pixel of the full-resolution image, if the data does not say it. An image alone needs it, unless its
-        file says it.
+        µm per pixel of the full-resolution image, where the data does not give it. An image alone needs it, unless its
+        file has it.
     pitch_um, spot_um
-        For an image alone: µm from a spot to the next, and across a spot; without the latter, in proportion to the
-        pitch.
+        For an image alone: µm from one spot to the next, and the diameter of a spot in µm. With ``pitch_um`` alone, the
+        diameter is in proportion to it.
     whole_image
-        For an image alone: lay spots on all of it, and do not look for tissue.
+        For an image alone: lay spots on the whole image, and not on its tissue alone.
     on_mismatch
-        What to do if spots lie beyond the image: "error", or "drop" these spots.
+        What to do with spots beyond the edge of the image: "error" refuses the slide, "drop" leaves these spots out.
     rebin
-        For Visium HD: add the data's bins to larger ones of so many µm, as 8, a multiple of their own. Counts are sums.
+        For Visium HD: sum the bins into larger ones with a side of this many µm, such as 8. The number must be a
+        multiple of the data's bin size.
     trust_coordinates
-        Do not ask whether the spots lie on the image's tissue.
+        Skip the check that the spots lie on the tissue of the image.
     counts_as
-        The form of the root's count file. "h5": the data's own HDF5 file where it has the counts of these very spots
-        and genes, else one as 10x Genomics writes it. "csv": the wide CSV, which has each zero.
+        The form of the count file. "h5" is sparse HDF5: the data's own file where it has exactly these spots and genes,
+        or a file as 10x Genomics writes it. "csv" is the wide CSV of the data set, with all zeros.
 
     Returns
     -------
     Slide
-        Where its files are, and what the meta file says of it. A `Root` that was opened before does not have it.
+        The paths of its files, and its values of the meta file. A `Root` that was opened before lacks the new slide.
 
     Raises
     ------
     DataError
-        Before anything is written, if the data lacks something, counts are not raw, spots lie outside the image or
-        beside its tissue, no label is of this slide, or the name is taken by a slide of another technology.
+        Before anything is written: if the data lacks something, counts are not raw, spots lie outside the image or
+        beside its tissue, no label belongs to this slide, or a slide of another technology has the same name.
     ValueError
         If an argument has a value that it can't have.
 

@@ -1,4 +1,4 @@
-"""Checking slides and splits: findings as a table, and as a page to look through."""
+"""Check slides and splits: findings as a table, and as a page to look through."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,39 +37,40 @@ def check(
     workers: int = 0,
     progress: bool | None = False,
 ) -> pd.DataFrame:
-    """Check slides: files, ids, geometry, scale, tissue, sharpness, counts, and the meta file.
+    """Check slides: files, ids, geometry, scale, tissue, sharpness, counts and the meta file.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned.
     out
-        A folder to write, too: ``findings.csv``, ``findings.parquet``, ``results.json``, a picture of each slide with
-        its spots, and ``report.html``, a page to look through them and to mark slides.
+        A folder to write ``findings.csv``, ``findings.parquet``, ``results.json``, a picture of each slide with its
+        spots, and ``report.html`` into, a page to look through the slides and to mark them. None writes nothing.
     colour
-        The colour of the spots in pictures: "counts", "annotation", or a gene.
+        The colour of the spots in pictures: "counts", "annotation", or the name of a gene.
     zoom
-        Pixels of the longer side of the image that the page can zoom into; a smaller image stays as it is. 4,096 pixels
-        take 1 to 7 MB a slide, twice as many four times that; 0 writes no such image. What is there is kept.
+        Longer side, in pixels, of the image that the page can zoom into. An image that is smaller stays as it is. A
+        side of 4,096 pixels takes 1 to 7 MB per slide, a doubled side four times that. 0 makes no such image. An image
+        that is already there is kept.
     genes
-        To be shown on that image; without it, the three whose counts differ most between the slide's spots.
+        Genes to show on that image. None takes the three whose counts differ most between the slide's spots.
     workers
-        Processes that check a slide each; with 0, this one does it.
+        Number of processes, each with one slide at a time. 0 works in this process.
     progress
-        Whether to show a bar; None shows it on a terminal.
+        True shows a progress bar, None shows one only on a terminal.
 
     Returns
     -------
     pandas.DataFrame
-        A row a slide and check: ``slide``, ``check``, ``status``, ``message``, ``remedy``, ``values``. The status is
-        "fail" (to be mended before the slide is used), "warn" (to be looked at), "pass" or "skipped" (could not be
-        looked at, because of what another check found). ``values`` is a dict of what was measured, by name. Its
-        ``attrs["zoomed"]`` has the bytes of what can be zoomed, by slide.
+        One row per slide and check: ``slide``, ``check``, ``status``, ``message``, ``remedy``, ``values``. The status
+        is "fail" (mend this before you use the slide), "warn" (look at this), "pass", or "skipped" (another check's
+        finding made this check impossible). ``values`` is a dict of measured values, by name. ``attrs["zoomed"]`` of
+        the table has the bytes of each slide's image to zoom into, by slide.
 
     Raises
     ------
     DataError
-        As `open_root` does, or if ``splits.csv`` is damaged or lacks a slide; what is wrong with a slide is a row.
+        As in `open_root`, or if ``splits.csv`` is damaged or lacks a slide. A fault of a slide is a row, not an error.
 
     Examples
     --------
@@ -112,42 +113,43 @@ def leaks(
     out: str | Path | None = None,
     progress: bool | None = False,
 ) -> pd.DataFrame:
-    """Find what slides on two sides of a split have in common: content, a study, a patient.
+    """Find what slides on two sides of a split share: counts, an image, a study or a patient.
 
-    The same counts are found whatever the order of spots and genes, whatever these are called, and where a slide has
-    but some of them; the same image where it is cut, scaled, turned, mirrored or stored otherwise, by patches around
-    spots. Slides whose expression is as alike as that of sections of one piece of tissue are suspected: two animals of
-    one strain may be as alike.
+    The same counts are found in any order of spots and genes, under any names, and also where one slide has only a part
+    of them. The same image is found by patches around spots, also where it was cut, scaled, turned, mirrored or stored
+    in another format. Slides whose expression is as alike as that of sections of one piece of tissue are suspected
+    only: two animals of one strain may be as alike.
 
     Parameters
     ----------
     split
-        A CSV with the columns slide (or sample_id) and split, such as split_slides.py makes; or with a column of names
-        for each of train, val and test; or a folder of folds, train_0.csv, test_0.csv and so on, with the column
-        sample_id, as HEST-Benchmark and STFlow have them.
+        A CSV with the columns slide (or sample_id) and split, as split_slides.py writes it; a CSV with one column of
+        names for each of train, val and test; or a folder of folds, train_0.csv, test_0.csv and so on, with the column
+        sample_id, as in HEST-Benchmark and STFlow.
     root
-        What `open_root` takes or returns; a folder of HEST-1k is one. Slides that it lacks are not looked at.
+        A folder laid out as the data set, a folder of HEST-1k, or a `Root` that `open_root` returned. Slides of the
+        split that it lacks are not compared.
     patients
-        A CSV with the columns slide and patient; without it, what HEST says.
+        A CSV with the columns slide and patient. None takes the patients that HEST-1k's table names.
     content
-        What is read of slides: "counts", "image", both, or () for none, which takes no time.
+        The content that is read: "counts", "image", both, or () for none, which is fast.
     out
-        A CSV file to write the table to, too.
+        A CSV file to write the table to. None writes nothing.
     progress
-        Whether to show bars; None shows them on a terminal.
+        True shows progress bars, None shows them only on a terminal.
 
     Returns
     -------
     pandas.DataFrame
-        A row a finding: ``status``, "leak" or "suspected"; ``what`` is shared, "patient", "study", "counts", "image" or
-        "sections"; ``fold``, empty where there is one; ``slides``, part → names; ``evidence``. Its ``attrs["missing"]``
-        has the slides that the root lacks. If a study's patients are known and differ between parts, the status is
-        "suspected".
+        One row per finding. ``status`` is "leak" or "suspected". ``what`` is shared: "patient", "study", "counts",
+        "image" or "sections". ``fold`` is empty if there is only one. ``slides`` is a dict of part → names,
+        ``evidence`` a text. ``attrs["missing"]`` of the table has the slides that the root lacks. A shared study is
+        only "suspected" where its patients are known and differ between parts.
 
     Raises
     ------
     DataError
-        If the split cannot be read, the root has fewer than two of its slides, or a slide cannot be read.
+        If the split can't be read, the root has fewer than two of its slides, or a slide can't be read.
 
     Examples
     --------
@@ -181,32 +183,33 @@ def overlap(
     out: str | Path | None = None,
     progress: bool | None = False,
 ) -> pd.DataFrame:
-    """Find the slides of a root that another collection has too, such as HEST-1k, to leave them out.
+    """Find the slides of a root that another collection has too, such as HEST-1k, so that they can be left out.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned.
     other
-        Another root; a folder of HEST-1k; or its table of samples, HEST_v1_1_0.csv, which tells publications alone.
+        Another root, a folder of HEST-1k, or HEST's table of samples, HEST_v1_1_0.csv, which gives publications alone.
     content
-        What is compared besides publications (pmids, titles): "counts", "image", both, or () for none; see `leaks`.
+        The content that is compared besides publications (pmids, titles): "counts", "image", both, or () for none. See
+        `leaks`.
     out
-        A CSV file to write the table to, too: ``exclude=`` and ``--exclude`` take it.
+        A CSV file to write the table to, which ``exclude=`` and ``--exclude`` take. None writes nothing.
     progress
-        Whether to show bars; None shows them on a terminal.
+        True shows progress bars, None shows them only on a terminal.
 
     Returns
     -------
     pandas.DataFrame
-        A row for each slide of the root and each thing that it shares: ``slide``, ``what`` ("publication", "counts" or
-        "image"), ``others`` (names in the other collection) and ``evidence``. A shared publication alone does not say
-        which of its slides are shared.
+        One row for each slide of the root and each thing that it shares: ``slide``, ``what`` ("publication", "counts"
+        or "image"), ``others`` (names in the other collection) and ``evidence``. A shared publication alone does not
+        say which of its slides are shared.
 
     Raises
     ------
     DataError
-        If a collection or a slide cannot be read.
+        If a collection or a slide can't be read.
 
     Examples
     --------
@@ -240,7 +243,7 @@ def _content(content: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def by_part(slides: Mapping[str, Sequence[str]]) -> str:
-    """Return slides by part as one line of text."""
+    """Return the slides of each part as one line of text."""
     return "; ".join(f"{part}: {', '.join(names)}" for part, names in slides.items())
 
 

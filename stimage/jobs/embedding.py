@@ -1,4 +1,4 @@
-"""Embedding spots' images with any encoder: into a table, into files, or into an AnnData."""
+"""Embed the images of spots by any encoder: into a table, into files, or into an AnnData."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -30,16 +30,16 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def list_towers() -> pd.DataFrame:
-    """List the image encoders that `embed` knows by name.
+    """List the image encoders that `embed` knows by a short name.
 
     Returns
     -------
     pandas.DataFrame
-        By name: ``loader`` (what is loaded), ``width`` of the vectors, ``size`` of the images in pixels, ``pooling``,
-        ``precision`` in which its authors run it, ``licence`` of the weights, ``gated`` (whether their terms must be
-        accepted on the Hub first), ``source``, and ``missing``: what must be done on this machine before the encoder
-        can be loaded ("" if nothing); ``cached``, whether its configuration is in the Hugging Face cache already. The
-        Hub is not asked.
+        One row per name: ``loader`` (what is loaded), ``width`` of the vectors, ``size`` of the images in pixels,
+        ``pooling``, ``precision`` in which its authors run it, ``licence`` of the weights, ``gated`` (whether their
+        terms must be accepted on the Hub first), ``source``, ``missing`` (what to do on this machine before the encoder
+        can be loaded, "" if nothing), and ``cached`` (whether its configuration is in the Hugging Face cache). The Hub
+        is not asked.
 
     Examples
     --------
@@ -91,62 +91,65 @@ def embed(
     key: str = "X_embedding",
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Embed the images of spots with a vision tower; or their images, genes or text in a tuned model's joint space.
+    """Embed the images of spots by an image encoder, or their images, genes or text in a tuned model's joint space.
 
-    A patch is resized whole to the tower's size (bicubic). On several GPUs, the same call in a script that ``accelerate
-    launch`` starts, with ``out``.
+    Each patch is resized to the encoder's input size without cropping (bicubic). On several GPUs, put the same call,
+    with ``out``, into a script that ``accelerate launch`` starts.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns: a root, or a published folder, whose patches are cut already.
+        A folder laid out as the data set, a published folder, whose patches are fixed, the URL of one, or a `Root` that
+        `open_root` returned.
     model
-        A preset, such as "uni2-h" (`list_towers` has them); path or Hub name of a transformers checkpoint (CLIP, PLIP,
-        SigLIP, DINOv2, what `finetune` made); for timm, "timm:NAME", "hf-hub:REPO" or "local-dir:FOLDER". "untrained:"
-        before any of these takes the same encoder with random weights.
+        A preset such as "uni2-h" (see `list_towers`); the path or Hub name of a transformers checkpoint (CLIP, PLIP,
+        SigLIP, DINOv2, or a model from `finetune`); for timm, "timm:NAME", "hf-hub:REPO" or "local-dir:FOLDER". With
+        "untrained:" before any of these, the same encoder gets random weights.
     out
-        A folder for a Parquet file a slide (spot_id, slide, embedding), if it is wanted; several processes need one.
-        Slides that it has already, as they are now, are kept, so the same call goes on after an interruption.
+        A folder to write one Parquet file per slide into (spot_id, slide, embedding). None writes nothing; several
+        processes need a folder. Files that match the slide as it is now are kept, so the same call continues after an
+        interruption.
     space, of
-        "tower", the image encoder's own space, or "joint", the space in which a model that `finetune` made has its
-        images and genes, or its images and text; there, vectors are of unit length. Then ``of`` says what is embedded:
-        "images", "genes", with the panel and the normalisation of training, or "text", sentences as in training.
+        The space of the vectors. "tower" is the image encoder's own. "joint" is the space that a model from `finetune`
+        has for images and genes, or for images and text; its vectors have unit length. There, ``of`` chooses what is
+        embedded: "images"; "genes", with the panel and normalisation of training; or "text", sentences as in training.
     gene_table
-        A table of symbols and Ensembl ids, for slides that name a joint model's genes otherwise; without it, the one
-        that the model was trained with.
+        A table of symbols and Ensembl ids, for slides that name genes otherwise than a joint model does. None takes the
+        table that the model was trained with.
     encoder
-        For a joint model that was trained on vectors of images: the image encoder that made them, by path or name; or
-        such vectors of the spots, a folder or a file, so that no image is read. Without it, the encoder is sought under
-        the name that the model says.
+        For a joint model that was trained on image vectors: the path or name of the image encoder that made them, or
+        such vectors of the spots, a folder or a file, so that no image is read. None looks for the encoder under the
+        name that the model has for it.
     patch, upsample, pyramid
-        How the images of a root's spots are cut: as `load` takes them. None takes the patch that a model of `finetune`
-        was trained on, or else the original's; another than the model's is told.
+        The size of patches in a root, as `load` takes them. None takes the patch that a model from `finetune` was
+        trained on, and the original's square of 2r for other models. A patch that differs from the model's is logged.
     batch_size, workers, dtype
-        Spots at once; processes that read, 0 for this one; the model's "float32", "bfloat16" or "float16".
+        Number of spots that are embedded at once; number of reading processes, where 0 reads in this process; and the
+        model's precision, "float32", "bfloat16" or "float16".
     pooling, size, mean, std, model_args
-        What is to be otherwise than the preset or the checkpoint says: how features become a vector ("cls", "mean",
-        "cls+mean", "pooler" or "projection"); pixels along a side; three numbers from 0 to 1 each; arguments of the
-        model itself, such as ``{"init_values": 1e-5}``.
+        Values that differ from those of the preset or the checkpoint: the way to make one vector of features ("cls",
+        "mean", "cls+mean", "pooler" or "projection"); the side of the input in pixels; mean and standard deviation of
+        red, green and blue, from 0 to 1; and further arguments of the model, such as ``{"init_values": 1e-5}``.
     trust_remote_code
-        Whether code that comes with the checkpoint may run.
+        True runs the code that comes with the checkpoint.
     into, key
-        An AnnData whose spots are among those of the root, such as `read_slide` makes: the vectors are put into
-        ``into.obsm[key]`` (float32, n x d), too.
+        An AnnData with spots of the root, such as `read_slide` makes. The vectors are also put into ``into.obsm[key]``
+        (float32, n x d).
     progress
-        Whether to say when each slide is done.
+        True says when each slide is done.
 
     Returns
     -------
     pandas.DataFrame
         By spot id: ``slide``, then the d numbers of the vector (float32). ``attrs["model"]`` names the model and a
-        digest of its weights. `probe`, `predict` and `retrieve` take it.
+        digest of its weights. `probe`, `predict` and `retrieve` take this table.
 
     Raises
     ------
     DataError
-        If there is no such model, it has no joint space or no tower of what is asked for, ``out`` was made with other
-        options, a slide can't be read or lacks genes (all others are done then), or ``into`` has spots that the root
-        does not have.
+        If there is no such model, it has no joint space or lacks the tower that is needed, or ``out`` was made with
+        other options. If a slide can't be read or lacks genes; all others are then done. If ``into`` has spots that the
+        root lacks.
     ValueError
         If an argument has a value that it can't have.
 

@@ -1,4 +1,4 @@
-"""Fine-tuning a CLIP-family model on spots: a run whose model is saved without more ado."""
+"""Fine-tune a CLIP-family model on spots: one run, which saves its model by itself."""
 
 import json
 import logging
@@ -84,38 +84,39 @@ def finetune(
 ) -> FineTuned:
     """Fine-tune a CLIP-family model on spots: images with gene expression, or with sentences of top genes.
 
-    The same call goes on where an earlier one was interrupted, exactly. On several GPUs, the same call in a script that
+    After an interruption, the same call continues exactly. On several GPUs, put the same call into a script that
     ``accelerate launch`` starts.
 
     Parameters
     ----------
     root
-        A root, a published folder, or a published data set's name on the Hub; or what `open_root` returns, whose
-        slides, splits and ``um_per_px`` are then settings. None takes the configuration's.
+        A folder laid out as the data set, a published folder, or a published data set's name on the Hub. Or a `Root`
+        that `open_root` returned: its slides, splits and ``um_per_px`` then become settings. None takes the
+        configuration's.
     out
-        The folder of the run; new, or of an interrupted one.
+        The folder of the run: a new one, or the one of an interrupted run.
     config
-        A YAML file of settings, or the name of a shipped one, such as "clip_vit_b32_hvg". Without it, settings are as
-        they are by default.
+        A YAML file of settings, or the name of a shipped one, such as "clip_vit_b32_hvg". None takes the default
+        settings.
     push_to_hub, push_checkpoints, public
-        Upload the model as this repository, each time that it is the best so far, too; a new one is private, unless
-        ``public``.
+        A Hub repository to upload the model to; whether to upload it each time that it is the best so far, too; and
+        whether a new repository is public. A new one is private otherwise.
     **settings
-        Settings by name, such as ``epochs=5``, ``lr=1e-5``; docs/reference/settings.md lists them. ``panel`` may be a
-        `Panel` or a list of genes, too, which is written beside ``out``. A name that occurs in two groups is written in
-        full, by ``**{"group.name": value}``.
+        Settings by name, such as ``epochs=5`` and ``lr=1e-5``; docs/reference/settings.md lists them. ``panel`` may
+        also be a `Panel` or a list of genes, which is written beside ``out``. A name that occurs in two groups is
+        written in full, by ``**{"group.name": value}``.
 
     Returns
     -------
     FineTuned
-        Where the model is, and its scores. If there are several processes, the main one writes them.
+        The place of the model, and its scores. With several processes, the main process writes them.
 
     Raises
     ------
     DataError
-        If there is no such setting, one has a wrong value, the data can't be read, or ``out`` has another run.
+        If there is no such setting, a setting has a wrong value, the data can't be read, or ``out`` has another run.
     ValueError
-        If ``root`` was opened with options that no setting has.
+        If ``root`` was opened with options that have no setting.
 
     Examples
     --------
@@ -160,7 +161,7 @@ def _kept_if_done(file: Path) -> Iterator[None]:
 def tune(
     settings: Settings, out: Path, push_to_hub: str | None = None, push_checkpoints: bool = False, public: bool = False
 ) -> FineTuned:
-    """Do what `finetune` does, by settings that are read."""
+    """Fine-tune as `finetune` does, with settings that are already read."""
     quieten()
     is_main = int(os.environ.get("RANK", 0)) == 0
     if settings.run.seeds:

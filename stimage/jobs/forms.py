@@ -1,4 +1,4 @@
-"""A root's slides in other forms: counts in place, and slides as files that others read."""
+"""Write the slides of a root in other forms: counts in place, and slides as files for other programs."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,17 +33,17 @@ log = logging.getLogger(__name__)
 
 
 def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converted]:
-    """Write the counts of slides in another form, each instead of the file that is there.
+    """Rewrite the counts of slides in another form, in place of the old file.
 
-    Examples and gene ids stay as they are. Sparse HDF5 has the counts alone, compressed; the wide CSV has each zero.
-    What was opened before, such as a `Root` or a streamed data set, looks for the old files: open it again.
+    Examples and gene ids stay the same. Sparse HDF5 has only counts above 0, compressed; the wide CSV has all zeros. A
+    `Root` or a streamed data set that was opened before looks for the old files: open it again.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns: a folder of this machine.
+        A folder on this machine laid out as the data set, or a `Root` that `open_root` returned.
     to
-        "h5": HDF5 as 10x Genomics writes it, which scanpy's ``read_10x_h5`` reads. "csv": the data set's own form.
+        "h5" is HDF5 as 10x Genomics writes it, which scanpy's ``read_10x_h5`` reads. "csv" is the data set's own form.
 
     Returns
     -------
@@ -53,8 +53,8 @@ def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converte
     Raises
     ------
     DataError
-        If all slides are images alone. If counts can't be read, or are no whole numbers and are to become HDF5; this
-        slide's file is then as it was.
+        If all slides are images alone. If counts can't be read, or are not whole numbers and should become HDF5; the
+        file of this slide is then as it was.
     ValueError
         If there is no such form.
 
@@ -101,52 +101,56 @@ def export_slides(
     patches: bool = True,
     progress: bool = False,
 ) -> dict[str, Path]:
-    """Write slides in a format that others read, each whole or not at all; what is there under its name is replaced.
+    """Write slides in another format: .h5ad for scanpy and squidpy, SpatialData, or HEST-1k's layout.
 
-    Memory is that of a block of counts, some tiles of the image, and what is told of a slide's spots. An option that
-    the format does not take is refused.
+    Each file is written whole or not at all, and replaces a file of the same name. The memory needed is a block of
+    counts, some tiles of the image, and the values of a slide's spots. An option that the format does not have is
+    refused.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns; of an opened one, the slides that are meant, ``um_per_px`` and
-        ``on_mismatch`` are heeded.
+        A folder laid out as the data set, or a `Root` that `open_root` returned. A `Root` chooses the slides, and its
+        ``um_per_px`` and ``on_mismatch`` apply.
     out
-        A folder for a file a slide, called after it; with ``one_file``, the file.
+        A folder to write one file per slide into, named after the slide. With ``one_file``, the file.
     to
-        "h5ad": what `read_slide` returns, for scanpy and squidpy. "spatialdata": a SpatialData store (SLIDE.zarr) of
-        the image with its pyramid, spots as circles, or squares of Visium HD, and a table of counts, in the coordinate
-        systems "global", of pixels, and "micrometers"; with ``cells``, the cells have an element, too. "hest":
-        HEST-1k's layout, which is a root, too; a slide that is there already, unchanged and written with the same
-        options, is kept.
+        "h5ad": what `read_slide` returns. "spatialdata": a SpatialData store (SLIDE.zarr) with the image and its
+        pyramid, the spots as circles (Visium HD: squares), and a table of counts, in the coordinate systems "global"
+        (pixels) and "micrometers"; with ``cells``, also an element of cells. "hest": HEST-1k's layout, which is also a
+        root; there, a slide that is unchanged and was written with the same options is kept.
     one_file
-        All slides in one file, which then has the genes that all have: of "h5ad".
+        For "h5ad": write all slides into one file, with the genes that all of them have.
     panel, normalise, gene_table, names, image_px, cells
-        As `read_slide` takes them; not of "hest", which has the counts and genes as they are.
+        For "h5ad" and "spatialdata": genes, counts and image, as `read_slide` takes them. "hest" has the counts and
+        genes as they are.
     embeddings
-        Key of ``obsm``, such as "X_clip" → what `embed` returns, or where it wrote it: a folder, a Parquet file, or a
-        CSV with the spot ids first; not of "hest". They are joined by spot id. A spot that has none is an error, or, of
-        a root that was opened with ``on_mismatch="drop"``, gets NaN; the log says how many are of other spots.
+        For "h5ad" and "spatialdata": key of ``obsm``, such as "X_clip" → the table that `embed` returns, the folder or
+        Parquet file that it wrote, or a CSV with the spot ids first. Spot ids join them. A spot without an embedding is
+        an error, or gets NaN if the root was opened with ``on_mismatch="drop"``. The log says how many embeddings
+        belong to other spots.
     compression, quality
-        For "hest": the image's compression, "jpeg" with a quality of 1 to 100, or, exactly, "deflate", "lzw" or "none".
+        For "hest": the image's compression, "jpeg" with a quality from 1 to 100, or one that keeps pixels exactly:
+        "deflate", "lzw" or "none".
     patch, upsample
-        For "hest": a square of ``um`` µm around each spot in ``px`` pixels, as `embed` takes it; 112 µm in 224 pixels.
+        For "hest": patches as `embed` takes them, a square of ``um`` µm resampled to ``px`` pixels. The default is 112
+        µm in 224 pixels.
     patches
         For "hest": whether to write patches.
     progress
-        Whether to show on a terminal how far it is.
+        True shows the progress on a terminal.
 
     Returns
     -------
     dict of str to pathlib.Path
-        Slide → the file, or store, that has it; of "hest", the file of its counts.
+        Slide → its file or store; for "hest", the file of its counts.
 
     Raises
     ------
     DataError
-        If a slide can't be read or lacks a gene of the panel, a spot has no embedding, or there is no writing to
-        ``out``. Slides before it are written then. If a slide for "hest" has no counts, or no scale that is trusted;
-        nothing is written then.
+        If a slide can't be read or lacks a gene of the panel, a spot has no embedding, or ``out`` can't be written;
+        slides before it are then written. If a slide for "hest" has no counts or no trusted scale; nothing is then
+        written.
     ValueError
         If an argument has a value that it can't have, or the format does not take it.
 

@@ -1,4 +1,4 @@
-"""Choosing genes: a panel out of the slides of a root, which no held-out slide has a say in."""
+"""Choose genes: a panel from the slides of a root, without the counts of held-out slides."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,33 +37,33 @@ def select_genes(
     out: str | Path | None = None,
     progress: bool | None = False,
 ) -> Panel:
-    """Choose genes by the slides in train, among those that all slides have.
+    """Choose genes by the counts of training slides, among the genes that all slides have.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns. Slides in validation and test must have the genes, but their counts are not
-        read.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned. Slides in validation and test
+        must have the genes, but their counts are not read.
     method
         "hvg": the most variable genes of one slide, by Pearson residuals (Lause et al., Genome Biol. 22, 258, 2021).
-        "hvg-union": those of each slide. "hvg-consensus": those that most slides choose. "overlap-hvg": the most
-        variable of all spots together, as the data set's authors choose. "hest": as HEST-Benchmark (Jaume et al.,
-        NeurIPS 2024). "list": your own, ``genes``.
+        "hvg-union": the most variable genes of each slide, together. "hvg-consensus": the genes that most slides
+        choose. "overlap-hvg": the most variable genes over all spots together, as the data set's authors choose them.
+        "hest": as HEST-Benchmark does (Jaume et al., NeurIPS 2024). "list": your own list, ``genes``.
     n
-        How many; by default 128, overlap-hvg 100, hest 50.
+        Number of genes. The default is 128; 100 for "overlap-hvg", 50 for "hest".
     genes
-        For the method "list": names, or a file of them. They are compared with the genes that all slides have.
+        For "list": names of genes, or a file of them. Genes that a slide lacks are an error.
     held_out
         Names of further slides to hold out, or a file of names.
     allow_normalised
-        Take counts that are no whole numbers.
+        Accept counts that are not whole numbers.
     gene_table, names
-        A table of gene symbols and Ensembl ids, such as 10x's ``features.tsv.gz``, and what to call genes by it:
-        "symbol" or "ensembl".
+        A table of gene symbols and Ensembl ids, such as 10x's ``features.tsv.gz``, and the kind of names that genes
+        get: "symbol" or "ensembl". Without a table, genes keep the names of the files.
     out
-        A file to write, too, .json or .yaml: the genes, how they were chosen, and a digest.
+        A file to write, .json or .yaml, with the genes, how they were chosen, and a digest. None writes nothing.
     progress
-        Whether to show a bar; None shows it on a terminal.
+        True shows a progress bar, None shows one only on a terminal.
 
     Returns
     -------
@@ -73,8 +73,8 @@ def select_genes(
     Raises
     ------
     DataError
-        If a slide is an image alone, slides have no gene in common, counts are no whole numbers, or all slides are held
-        out.
+        If a slide is an image alone, slides have no gene in common, counts are not whole numbers, or all slides are
+        held out.
     ValueError
         If there is no such method, or ``out`` has another ending.
 

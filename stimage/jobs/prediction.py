@@ -1,4 +1,4 @@
-"""Predicting expression from embeddings."""
+"""Predict expression from embeddings."""
 
 import time
 from collections.abc import Sequence
@@ -71,65 +71,68 @@ def predict(
     seen: str = "error",
     out: str | Path | None = None,
 ) -> Scores:
-    """Predict expression from embeddings by ridge regression, on slides that were not trained on.
+    """Predict expression from embeddings by ridge regression or nearest neighbours, on slides that were not trained on.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns: the counts and places of the spots.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned: counts and positions of
+        spots.
     embeddings
-        As `probe` takes them.
+        The table that `embed` returns, the folder or file that it wrote, or a CSV with the spot ids first.
     protocol
-        "fixed": groups held out, genes and penalty chosen on training slides alone, baselines beside it.
-        "neighbours": the same, but a spot's expression is the mean of its nearest spots of training slides (after
-        BLEEP: Xie et al., NeurIPS 2023). "hest": HEST-Benchmark to the letter, its groups by study and patient.
-        "original": one gene, random spots of each slide, then one slide from another, as the data set's authors.
+        "fixed": groups are held out, genes and penalty are chosen on training slides alone, and baselines are added.
+        "neighbours": as "fixed", but the expression of a spot is the mean over its nearest spots in training slides
+        (after BLEEP: Xie et al., NeurIPS 2023). "hest": HEST-Benchmark's protocol exactly, with groups of study and
+        patient. "original": one gene, first on random spots of each slide, then on one slide from another, as the data
+        set's authors do.
     split
-        What "fixed" and "neighbours" hold out: "slide", "study" or "patient".
+        The groups that "fixed" and "neighbours" hold out: "slide", "study" or "patient".
     gene
-        The gene of "original"; without it, ERBB2.
+        For "original": the gene. None takes ERBB2.
     panel, n
-        The genes, as `Panel`, names or a panel file; without it, ``n`` are chosen.
+        The genes: a `Panel`, names or a panel file. Without a panel, the protocol chooses ``n`` genes.
     folds
-        Bins of groups; without it, one group is left out at a time.
+        The number of folds that groups are dealt into. None holds out one group at a time.
     test
-        For "fixed" and "neighbours": slides, by name or as a file of names, that are tested at once, all others being
-        trained on; such as those that a tuned model has not seen. Without it, each group is held out in turn.
+        For "fixed" and "neighbours": slides to test on, as names or a file of names, such as slides that a tuned model
+        has not seen. All other slides are trained on. None holds out each group in turn.
     train
-        For "original", with ``test``: the slide from which these are predicted; without both, each slide is predicted
-        from the one before it.
+        For "original", with ``test``: the slide to train on. Without both, each slide is predicted from the slide
+        before it.
     k, keys
-        For "neighbours": how many (50, as BLEEP), and embeddings of the same spots in the same space, by which training
-        spots are found; of genes, as BLEEP has it. Without ``keys``, by their own embeddings.
+        For "neighbours": the number of neighbours (50 by default, as BLEEP), and embeddings of the same spots in the
+        same space by which neighbours are found, such as those of genes, as BLEEP does. Without ``keys``,
+        ``embeddings`` serve.
     gene_table
         A table of symbols and Ensembl ids, for slides that name genes otherwise.
     patients, no_study
-        As `probe` takes them; "hest" always groups by them.
+        The groups of slides, as `probe` takes them. "hest" always uses them.
     colour
-        False leaves out the baseline of colours, for which images are read.
+        False leaves out the baseline of colours, so that no image is read.
     maps
-        So many slides are drawn into ``out``: measured beside predicted.
+        The number of slides to draw maps of into ``out``: measured beside predicted expression.
     seen
-        As `probe` takes it.
+        What to do with slides that the model was trained on: "error", "drop", which leaves them out, or "score".
     out
-        A folder for results.json and results.csv, the predictions of each tested spot, the regressors, and maps, if
-        they are wanted: `verify` computes the figures again of these. For "original", truth and prediction of one slide
-        from another are also tables, truth_SLIDE.csv and predicted_SLIDE.csv.
+        A folder to write results.json, results.csv, the predictions of each tested spot, the regressors and the maps
+        into. `verify` computes the figures from these again. "original" also writes truth and prediction of one slide
+        from another, truth_SLIDE.csv and predicted_SLIDE.csv. None writes nothing.
 
     Returns
     -------
     Scores
-        ``overall["pearson"]`` has ``mean`` and ``std`` of Pearson's r, and ``overall["baselines"]`` those of
-        ``gene_mean``, ``coordinates``, ``colour`` and, where the root has the cells of all slides, ``nuclei``; of
-        "fixed" and "neighbours" these stand in ``overall["per_slide"]`` and ``overall["pooled"]``.
+        ``overall["pearson"]`` has ``mean`` and ``std`` of Pearson's r. ``overall["baselines"]`` has them for
+        ``gene_mean``, ``coordinates``, ``colour`` and, where the root has the cells of all slides, ``nuclei``. For
+        "fixed" and "neighbours", both are in ``overall["per_slide"]`` and ``overall["pooled"]``.
 
     Raises
     ------
     DataError
-        If embeddings are of other slides, a slide is an image alone, slides have no gene in common, a group is not
-        known, or the model was trained on a slide.
+        If embeddings belong to other slides, a slide is an image alone, slides have no gene in common, a group is
+        unknown, or the model was trained on a slide.
     ValueError
-        If there is no such protocol or split, an option is of another protocol, or maps are to be drawn without
+        If there is no such protocol or split, an option belongs to another protocol, or ``maps`` is given without
         ``out``.
 
     Examples

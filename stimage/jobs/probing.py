@@ -1,4 +1,4 @@
-"""Probing embeddings by the pathologists' labels, and retrieving one kind of embedding by another."""
+"""Probe embeddings by the pathologists' labels, and score retrieval between two kinds of embeddings."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -48,49 +48,52 @@ def probe(
     out: str | Path | None = None,
     progress: bool | None = False,
 ) -> Scores:
-    """Probe embeddings: how well a linear classifier tells the pathologists' labels apart, beside its baselines.
+    """Probe embeddings: how well a linear classifier tells the pathologists' labels apart, with baselines.
 
-    Spots without a label, or labelled "undetermined" or "Exclude", are left out.
+    Spots without a label, or with the label "undetermined" or "Exclude", are left out.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns: the labels and places of the spots.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned: labels and positions of
+        spots.
     embeddings
-        What `embed` returns, or the folder or file that it wrote, or a CSV of spot ids and vectors.
+        The table that `embed` returns, the folder or file that it wrote, or a CSV with the spot ids first.
     protocol
-        "converged" minimises to convergence, on centred vectors of unit norm; "original" is the data set authors'.
+        "converged" minimises to convergence, on centred vectors of unit norm. "original" is the protocol of the data
+        set's authors.
     split
-        What is held out: "slide", "study" or "patient" as a whole, "block", parts of slides, or "random" spots, whose
-        neighbours are trained on.
+        What is held out: whole groups, "slide", "study" or "patient"; "block", parts of slides; or "random" spots,
+        whose neighbours are trained on.
     colour
-        False leaves out the baseline of colours, for which images are read.
+        False leaves out the baseline of colours, so that no image is read.
     patients, no_study
-        How slides are grouped: a CSV with the columns ``slide`` and ``patient``; "own" makes each slide of no known
-        study one of its own.
+        The groups of slides: a CSV with the columns ``slide`` and ``patient``, and "own", which makes each slide
+        without a known study a study of its own.
     test
-        For the splits by slide, study and patient: slides, by name or as a file of names, that are tested at once, all
-        others but those of their groups being trained on. Without it, each group is held out in turn.
+        For the splits by slide, study and patient: slides to test on, as names or a file of names. All slides that
+        share no group with these are trained on. None holds out each group in turn.
     on_mismatch
-        What to do with labelled spots that have no embedding: "error", or "drop".
+        What to do with labelled spots that have no embedding: "error", or "drop", which leaves them out.
     seen
         What to do with slides that the model was trained on: "error", "drop", which leaves them out, or "score".
     out
-        A folder for results.json and results.csv, and predictions.parquet, from which `verify` computes these again.
+        A folder to write results.json, results.csv and predictions.parquet into. `verify` computes the first two from
+        the third again. None writes nothing.
     progress
-        Whether to show a bar; None shows it on a terminal.
+        True shows a progress bar, None shows one only on a terminal.
 
     Returns
     -------
     Scores
-        ``overall["pooled"]`` has macro-F1 and more for "embedding" and for the baselines "majority", "position" and
-        "colour", and "nuclei" where the root has the cells of all slides; and "above", how much the embedding is above
-        each; ``overall["studies"]`` the same by study.
+        ``overall["pooled"]`` has macro-F1 and more for "embedding", for the baselines "majority", "position" and
+        "colour", and for "nuclei" where the root has the cells of all slides. Its "above" says how much better the
+        embedding is than each baseline. ``overall["studies"]`` has the same by study.
 
     Raises
     ------
     DataError
-        If a labelled spot has no embedding, there is one label only, or one group, or the model was trained on a slide.
+        If a labelled spot has no embedding, there is only one label or group, or the model was trained on a slide.
     ValueError
         If there is no such protocol or split.
 
@@ -159,41 +162,41 @@ def retrieve(
     seen: str = "error",
     out: str | Path | None = None,
 ) -> Scores:
-    """Retrieve between two embeddings of the same spots, such as of images and of genes: recall@k and median rank.
+    """Score retrieval between two embeddings of the same spots, such as images and genes: recall@k and median rank.
 
-    Each spot's partner is ranked by cosine similarity among the spots of its slide (within), and among all (across). A
-    tie counts against the model.
+    The partner of each spot is ranked by cosine similarity among the spots of its slide (within) and among all spots
+    (across). A tie counts against the model.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns: the slides that the spots are of.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned: the slides of the spots.
     embeddings, other
-        Vectors of the one and of the other kind, of one length; as `probe` takes them. Without ``other``,
-        ``embeddings`` is a folder with the folders ``images`` and ``genes``, or ``text``, as embed_spots makes it with
+        Vectors of both kinds, of the same length, as `probe` takes them. Without ``other``, ``embeddings`` is a folder
+        with the folders ``images`` and ``genes``, or ``images`` and ``text``, as embed_spots.py writes it with
         ``--of``.
     k
-        The numbers k of the recalls.
+        The values of k for recall@k.
     by
-        What the intervals of recalls are over: "slide", "study" or "patient". None takes ``split_by`` of the root, or
-        slides. A slide of no known study is one of its own.
+        The groups that the intervals of recalls are over: "slide", "study" or "patient". None takes ``split_by`` of the
+        root, or slides. A slide without a known study counts as a study of its own.
     on_mismatch
-        What to do with spots that have only one of the embeddings: "error", or "drop".
+        What to do with spots that have only one of the embeddings: "error", or "drop", which leaves them out.
     seen
-        As `probe` takes it.
+        What to do with slides that the model was trained on: "error", "drop", which leaves them out, or "score".
     out
-        A folder for results.json and the ranks that it is of, if they are wanted.
+        A folder to write results.json and the ranks into. None writes nothing.
 
     Returns
     -------
     Scores
-        ``overall["within"]`` and ``overall["across"]``, each with ``a_to_b``, which looks for partners in ``other``,
-        and ``b_to_a``.
+        ``overall["within"]`` and ``overall["across"]``. Each has ``a_to_b``, which looks for partners in ``other``, and
+        ``b_to_a``.
 
     Raises
     ------
     DataError
-        If a spot has only one of the embeddings, they are of two lengths, or the model was trained on a slide.
+        If a spot has only one of the embeddings, their vectors differ in length, or the model was trained on a slide.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Publishing a root as Parquet shards with a card, here or on the Hub."""
+"""Publish a root as Parquet shards with a card, here or on the Hub."""
 
 import logging
 import sys
@@ -63,45 +63,46 @@ def publish(
     workers: int = 0,
     progress: bool | None = False,
 ) -> Published:
-    """Publish slides as a folder of Parquet shards that `datasets.load_dataset` reads with no code of ours.
+    """Publish slides as a folder of Parquet shards that `datasets.load_dataset` reads without our code.
 
-    What is done is kept, so the same call goes on after an interruption, or when slides were added.
+    Finished shards are kept, so the same call continues after an interruption, or when slides were added.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns; how it is split is how the folder is.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned. The folder gets the root's
+        splits.
     out
-        The folder; new, or of an earlier call with the same options.
+        The folder to publish: a new one, or the one of an earlier call with the same options.
     patch, upsample, pyramid
-        How the images of spots are cut: as `load` takes them.
+        The size of patches, as `load` takes them.
     image_format, jpeg_quality
-        "png", which is lossless, or "jpeg" of a quality from 1 to 100.
+        "png", which is lossless, or "jpeg" with a quality from 1 to 100.
     spots_per_shard
-        Larger slides are cut into several shards.
+        Largest number of spots in a shard: larger slides get several shards.
     cells
-        Whether examples have ``cells`` and ``cells_per_mm2``: as `load` takes it.
+        Whether examples have ``cells`` and ``cells_per_mm2``, as in `load`.
     push_to_hub, public
-        Upload it as this data set of the Hub, such as "user/spots". A new one is private, unless ``public``.
+        The data set on the Hub to upload the folder as, such as "user/spots". A new one is private, unless ``public``.
     license
-        The licence of the data, for the card.
+        The licence of the data, for the card, such as "cc-by-4.0".
     engine, workers
-        "local" makes shards in so many processes; with 0 workers, this one does it. "ray" makes them as tasks of Ray.
+        "local" makes shards in this number of processes; 0 works in this process. "ray" makes them as tasks of Ray.
     progress
-        Whether to say how far it is; None says it as the script does.
+        True says how far the work is, None says it as the script does.
 
     Returns
     -------
     Published
-        The folder, its address on the Hub, and what is to be looked at.
+        The folder, its address on the Hub, and what a curator should look at.
 
     Raises
     ------
     DataError
-        If a slide can't be read: all others are done then, but the folder is not finished. If slides of two splits have
+        If a slide can't be read; all others are then done, but the folder is not finished. If slides of two splits have
         the same image or counts, the folder was made with other options, or the Hub refuses.
     ValueError
-        If an argument has a value that it can't have, such as a folder that `datasets.load_dataset` would take for a
+        If an argument has a value that it can't have, such as a folder that `datasets.load_dataset` takes for a
         pattern.
 
     Examples
@@ -133,17 +134,17 @@ def publish(
 
 
 def write_croissant(folder: str | Path, *, repo: str | None = None, license: str | None = None) -> Path:
-    """Write Croissant metadata of a published folder, which catalogues of data sets and their loaders read.
+    """Describe a published folder as Croissant metadata, which data set catalogues and loaders read.
 
-    mlcroissant checks the file where it is installed, and the log says so where it is not.
+    mlcroissant checks the file where it is installed. The log says so where it is not.
 
     Parameters
     ----------
     folder
-        What `publish` made.
+        The folder that `publish` made.
     repo
-        The data set of the Hub that the folder was pushed as, such as "user/spots": the metadata then names its files.
-        Without it, the metadata names the files beside it.
+        The data set on the Hub that the folder was pushed to, such as "user/spots"; the metadata then names the files
+        there. None names the files beside the metadata.
     license
         The licence of the data.
 
@@ -155,7 +156,7 @@ def write_croissant(folder: str | Path, *, repo: str | None = None, license: str
     Raises
     ------
     DataError
-        If the folder is no finished published folder, or mlcroissant finds a fault.
+        If the folder is not a finished published folder, or mlcroissant finds a fault.
 
     Examples
     --------
@@ -171,7 +172,7 @@ def write_croissant(folder: str | Path, *, repo: str | None = None, license: str
 
 
 def plan_publishing(root: Root, out: str | Path, options: ShardOptions, cells: bool = False) -> Plan:
-    """Plan a folder, and note in it what it is made with; spots are read and split as ``root`` says."""
+    """Plan a folder, and note its options in it; ``root`` gives the spots and their splits."""
     how = {name: root.source.reading[name] for name in ("on_mismatch", "max_image_pixels")}
     classes = root_classes(root.catalog.slides, root.location) if cells else None
     return make_plan(root.catalog, root.selection, out, replace(options, cells=classes, **how), root.splitting)
@@ -180,7 +181,7 @@ def plan_publishing(root: Root, out: str | Path, options: ShardOptions, cells: b
 def build_shards(
     plan: Plan, engine: str = "local", workers: int = 0, part: str | None = None, progress: bool | None = False
 ) -> list[str]:
-    """Make the shards that are missing, or ``part`` K/N of all, and return the errors."""
+    """Make the missing shards, or part K/N of all shards, and return the errors."""
     done = plan.done()
     todo = [shard for shard in plan.shards if shard.name not in done]
     if part:

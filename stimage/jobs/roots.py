@@ -26,18 +26,18 @@ READING = {"um_per_px": None, "on_mismatch": "error", "max_image_pixels": MAX_IM
 
 @dataclass(frozen=True, repr=False)
 class Root:
-    """What `open_root` returns: a root or a published folder, with the slides that are meant.
+    """A root or a published folder with a choice of slides, as `open_root` returns it.
 
     Attributes
     ----------
     source
-        Where the slides are, and how their files are read.
+        The place of the slides, and how their files are read.
     selection
-        Which slides are meant.
+        The choice of slides.
     splitting
-        How slides are split into train, validation and test.
+        The division of slides into train, validation and test.
     part
-        The splits whose slides alone are meant; None means all.
+        The splits whose slides are taken. None takes all.
     """
 
     source: Source
@@ -51,34 +51,34 @@ class Root:
 
     @property
     def location(self) -> str:
-        """Path or URL."""
+        """The path or URL of the root."""
         return self.source.location
 
     @property
     def catalog(self) -> Catalog:
-        """All slides of the root, also those that are not meant."""
+        """All slides of the root, also those that the filters leave out."""
         return self.source.catalog
 
     @cached_property
     def listed(self) -> list[Slide]:
-        """The slides that match the filters, of all splits, also those that can't be read."""
+        """The slides that match the filters, from all splits, also those that can't be read."""
         return self.catalog.of_techs(self.selection.techs, self.selection.asked).select(
             self.selection.filters, with_broken=True
         )
 
     @cached_property
     def placed(self) -> dict[str, SlideSplit]:
-        """Slide name → where it falls, of the slides that match the filters."""
+        """Slide name → its split, for the slides that match the filters."""
         return split_slides(self.catalog, self.selection, self.splitting)
 
     @cached_property
     def slides(self) -> list[Slide]:
-        """The slides that are meant.
+        """The chosen slides.
 
         Raises
         ------
         DataError
-            If none is in the splits that are asked for, or a slide misses a file.
+            If no slide is in the chosen splits, or a slide lacks a file.
         """
         if not self.part:
             return self.selection.select_from(self.catalog)
@@ -90,7 +90,7 @@ class Root:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What training's settings say of the data, by full name; `ValueError` for what they can't say."""
+        """The choice as settings of training, by full name; `ValueError` for options that have no setting."""
         reading, splitting = self.source.reading, self.splitting
         usual = READING | {"um_per_px": reading.get("um_per_px")}  # which is a setting
         if self.source.access != OPEN or any(reading.get(name, value) != value for name, value in usual.items()):
@@ -106,7 +106,7 @@ class Root:
         return {f"data.{name}": value for name, value in own.items()}
 
     def names_by_split(self, names: Collection[str]) -> dict[str, list[str]]:
-        """Return split → names of its slides, of these alone; {} if nothing is split."""
+        """Return split → names of those of these slides that it has, or {} if nothing is split."""
         if not self.splitting.by and all(one.split == "train" for one in self.placed.values()):
             return {}
         return slides_by_split(one for name, one in self.placed.items() if name in names)
@@ -135,9 +135,9 @@ def open_root(
     token: str | bool | None = None,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Root:
-    """Open a root, or a part of it, and choose once its slides, their splits and how files are read.
+    """Open a root, and choose its slides, their splits and how files are read, once for all jobs.
 
-    Folders are listed and the meta file is read; no slide's file is opened. Options are those of `load`.
+    Folders are listed and the meta file is read. No file of a slide is opened. The options are those of `load`.
 
     Parameters
     ----------
@@ -147,31 +147,34 @@ def open_root(
     tech
         "ST", "Visium", "VisiumHD", or "all".
     slides, exclude
-        Names of slides to take, and to leave out, or a file of names: one a line, or a CSV with the column ``slide``.
+        Slides to take, and slides to leave out: names, or a file of names (one per line, or a CSV with the column
+        ``slide``).
     species, tissue, pmid, involve_cancer
-        Take the slides that the meta file says this of: a value, or a list of values.
+        Values of the meta file: slides with this value, or with one of several values, are taken.
     split_by, split_seed, split_fractions, patients, no_study
-        How slides are split into train, validation and test: by "slide", "study" or "patient", so that no group is on
-        two sides; ``patients`` is a CSV with the columns ``slide`` and ``patient``. Without ``split_by`` and without a
-        ``splits.csv`` in the root, all slides are in train.
+        The division of slides into train, validation and test. ``split_by`` keeps the slides of one "slide", "study" or
+        "patient" in one split. ``patients`` is a CSV with the columns ``slide`` and ``patient``. ``no_study="own"``
+        makes each slide without a known study a study of its own. Without ``split_by`` and without a ``splits.csv`` in
+        the root, all slides are in train.
     splits
-        A CSV with the columns ``slide`` and ``split``, or slide name → split; "none" overlooks the root's own.
+        A CSV with the columns ``slide`` and ``split``, or slide name → split. "none" ignores the root's own splits.csv.
     part
-        "train", "validation" or "test", or a list of these: take the slides of these alone.
+        Splits to take: "train", "validation" or "test", or a list of these. None takes all.
     um_per_px
-        µm per pixel of the images, for all slides, or by slide (a dict, or a CSV with ``slide`` and ``um_per_px``).
-        Without it, what the meta file or the lattice tells.
+        µm per pixel of the images: a number for all slides, a dict by slide, or a CSV with the columns ``slide`` and
+        ``um_per_px``. None takes the value of the meta file, or of the lattice of spots.
     on_mismatch
-        What to do with slides that miss a file, and with spots that not all files of a slide have: "error", or "drop".
+        What to do with slides that lack a file, and with spots that not all files of a slide have: "error", or "drop",
+        which leaves them out.
     max_image_pixels
-        Larger images are refused.
+        Largest number of pixels of an image; larger images are refused.
     token, storage_options
-        What the root's server asks for.
+        Access to the root's server: a token of the Hub, and what fsspec passes to its file system.
 
     Returns
     -------
     Root
-        Its ``slides`` are the slides that are meant.
+        Its ``slides`` are the chosen slides. All jobs take it in place of a path.
 
     Raises
     ------
@@ -245,25 +248,25 @@ def open_unpublished(root: str | Path | Root) -> Root:
 
 
 def list_slides(root: str | Path | Root) -> pd.DataFrame:
-    """List the slides of a root, a row a slide; no slide's file is opened.
+    """List the slides of a root, one row per slide, without opening a file of a slide.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns; of an opened one, the slides that match its filters, of all splits.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned; then the slides that match
+        its filters are listed, from all splits.
 
     Returns
     -------
     pandas.DataFrame
-        By slide: ``tech``, ``species``, ``tissue``, ``pmid`` and ``involve_cancer`` as the meta file says; ``spots``
-        and ``genes``, how many it says that there are: 0 genes of an image alone; ``um_per_px`` where it is given;
-        ``annotated``, whether there are labels; ``split``; and ``problem``, what keeps the slide from being read, empty
-        if nothing does.
+        By slide: ``tech``, ``species``, ``tissue``, ``pmid`` and ``involve_cancer`` from the meta file; its numbers of
+        ``spots`` and ``genes`` (0 genes for an image alone); ``um_per_px`` where it is given; ``annotated``, whether
+        the slide has labels; ``split``; and ``problem``, which says why the slide can't be read, or is empty.
 
     Raises
     ------
     DataError
-        As `open_root` does, and if slides can't be split as asked for.
+        As in `open_root`, and if slides can't be split as asked for.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What probes, predictions and retrieval return, and what they have in common."""
+"""The scores that probes, predictions and retrieval return."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,18 +22,18 @@ from stimage.slides.splits.splitting import SPLIT_BY, Splitting
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of embeddings; see docs/reference/protocols.md for what each protocol gives.
+    """Scores of embeddings; docs/reference/protocols.md explains the figures of each protocol.
 
     Attributes
     ----------
     overall
-        Scores of all slides, as results.json has them.
+        Scores over all slides, as in results.json.
     slides
         Scores of each slide, by name.
     notes
-        What was left out, and what is to be kept in mind.
+        Remarks: what was left out, and what to keep in mind.
     path
-        The file results.json, or None if it was not asked for.
+        The file results.json, or None if nothing was written.
     """
 
     overall: Mapping[str, Any]
@@ -43,8 +43,11 @@ class Scores:
 
     @property
     def table(self) -> pd.DataFrame:
-        """All scores, a row each: ``scope`` (a slide, or "overall"), ``figure``, ``value``, ``std``, and of the 95 %
-        interval ``low``, ``high`` and the number of ``groups`` that it is over."""
+        """All scores as a table, one row each.
+
+        ``scope`` is a slide or "overall"; then ``figure``, ``value``, ``std``, the 95 % interval ``low`` to ``high``,
+        and the number of ``groups`` that the interval is over.
+        """
         return pd.DataFrame(score_rows(self.slides, self.overall), columns=list(SCORE_COLUMNS))
 
 
@@ -62,19 +65,19 @@ def with_patients(config: dict[str, Any], root: Root, patients: str | Path | Non
 
 
 def sealed(path: Path, beside: Iterable[Path] = ()) -> Path:
-    """Finish a folder of results: write results.csv beside results.json, and the digests of all that belongs to it.
+    """Finish a folder of results: write results.csv beside results.json, and the digests of all their files.
 
     Parameters
     ----------
     path
-        results.json.
+        The file results.json.
     beside
-        Further files of the results, such as pictures; predictions and regressors are known.
+        Further files of the results, such as pictures. Predictions and regressors need not be named.
 
     Returns
     -------
     Path
-        results.json.
+        The file results.json.
     """
     folder = path.parent
     write_csv(path.with_suffix(".csv"), read_scores(path))

@@ -1,4 +1,4 @@
-"""Making a whole root: which studies it has and in which order its slides are made."""
+"""Make a whole root: its studies, and the order in which its slides are made."""
 
 from pathlib import Path
 
@@ -18,23 +18,25 @@ def make_sample(
     visium_side: int = 20,
     hd_side: int = 64,
 ) -> list[str]:
-    """Make a root of two ST, two Visium and one Visium HD study; the same seed makes the same bytes.
+    """Make a small root with a known structure: two ST studies, two Visium studies and one of Visium HD.
 
     Parameters
     ----------
     out
-        The folder to make; it must be empty if it exists.
+        The folder to write; it must be new or empty.
+    seed
+        The seed of all that is drawn; the same seed gives the same bytes.
     genes
-        Genes of a species; each slide lacks a few.
+        Number of genes of each species; each slide lacks a few.
     slides_per_study
-        Slides of each ST and Visium study; there is one Visium HD slide.
+        Number of slides in each ST and Visium study. There is one Visium HD slide.
     st_side, visium_side, hd_side
-        Spots along a side of the lattice, before those off the tissue are left out.
+        Number of spots along a side of the lattice, before spots off the tissue are left out.
 
     Returns
     -------
     list of str
-        The slides' names.
+        The names of the slides.
 
     Raises
     ------

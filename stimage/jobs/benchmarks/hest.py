@@ -1,4 +1,4 @@
-"""Running HEST-Benchmark from a downloaded folder."""
+"""Run HEST-Benchmark from a downloaded folder."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -46,50 +46,52 @@ def benchmark(
     seen: str = "error",
     progress: bool | None = False,
 ) -> pd.DataFrame:
-    """Run HEST-Benchmark with its own splits, genes and protocols; baselines of colour, position and nuclei beside.
+    """Run HEST-Benchmark with its own splits, genes and protocols, and with baselines of colour, position and nuclei.
 
-    Embeddings are made once for each encoder and sample. The same call goes on after an interruption.
+    Embeddings are made once for each encoder and sample. After an interruption, the same call continues.
 
     Parameters
     ----------
     folder
-        A download of MahmoodLab/hest-bench: a folder a task, with splits, patches, adata and var_50genes.json.
+        A download of MahmoodLab/hest-bench: one folder per task, with splits, patches, adata and var_50genes.json.
     encoders
-        As `embed` takes ``model``: presets, paths, names; or a folder with embeddings, ``TASK/SAMPLE.parquet``, as a
-        benchmark writes them. "colour", "position" and "nuclei" are always there.
+        Encoders as `embed` takes them in ``model``: presets, paths or names. A folder of embeddings,
+        ``TASK/SAMPLE.parquet``, as an earlier benchmark wrote them, works too. The baselines "colour", "position" and
+        "nuclei" are always added.
     out
-        A folder to write: embeddings, and ``TASK/HEAD/ENCODER`` with results.json, the predictions and regressors that
-        `verify` computes it of again, and their digests.
+        The folder to write: embeddings, and ``TASK/HEAD/ENCODER`` with results.json, predictions, regressors and their
+        digests. `verify` computes results.json from these again.
     tasks
-        Names of tasks; None takes all of the folder.
+        The names of tasks. None takes all tasks of the folder.
     heads
-        What is fitted: "ridge-pca256" and "ridge" are the official protocols; "random-forest" and "xgboost".
+        The regressors to fit on embeddings. "ridge-pca256" and "ridge" are the official protocols; "random-forest" and
+        "xgboost" are others.
     untrained
-        Whether each encoder stands beside the same encoder with random weights.
+        Add each encoder with random weights as a baseline.
     batch_size
-        Patches at once.
+        Number of patches that are embedded at once.
     dtype
-        In which encoders run: "official" is a preset's own precision, and float32 of others; or "float32", "bfloat16",
-        "float16".
+        Precision of the encoders: "float32", "bfloat16" or "float16". "official" takes the precision that a preset has,
+        and float32 for other encoders.
     seed
-        The seed of PCA and trees.
+        The seed of PCA and of random forests.
     seen
         What to do with an encoder that was trained on one of the samples: "error", or "score" it all the same.
     progress
-        Whether to show a bar; None shows it on a terminal.
+        True shows a progress bar, None shows one only on a terminal.
 
     Returns
     -------
     pandas.DataFrame
-        A row a task, head and encoder: ``pearson``, the mean over folds of the mean over genes, its ``std`` over folds,
-        the 95 % interval ``low`` to ``high`` (null of fewer than six folds), ``of_ceiling``, and the folder of the
-        ``results``, which `stimage compare` takes.
+        One row per task, head and encoder. ``pearson`` is the mean over folds of the mean r over genes, ``std`` its
+        standard deviation over folds, and ``low`` to ``high`` its 95 % interval (null with fewer than six folds).
+        ``of_ceiling`` is its share of the noise ceiling. ``results`` is the folder that `stimage compare` takes.
 
     Raises
     ------
     DataError
-        If the folder or one of its files is none of HEST-Benchmark's, or an encoder cannot be loaded, or was
-        trained on a sample.
+        If the folder or one of its files is not HEST-Benchmark's, an encoder can't be loaded, or an encoder was trained
+        on a sample.
     ValueError
         If there is no such head.
 

@@ -1,4 +1,4 @@
-"""What a benchmark will embed, and about how long that takes."""
+"""The plan of a benchmark: what it will embed, and about how long that takes."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def plan_line(encoder: BenchEncoder, root: Root, slides: list[Slide], out: Path,
 
 
 def plan_words(plan: pd.DataFrame) -> str:
-    """Return a plan as a user reads it: a line an encoder and space, and the sum."""
+    """Return a plan as text: one line per encoder and space, and the sum."""
     lines = ["encoder, space, precision: slides (there), spots (left), about"]
     for name, space, dtype, slides, spots, there, left, seconds in plan.to_numpy().tolist():
         said = ", ".join(filter(None, (name, space, dtype)))

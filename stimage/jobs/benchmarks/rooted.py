@@ -1,4 +1,4 @@
-"""Running tasks on a root's slides, and telling what tasks are of."""
+"""Run tasks on the slides of a root, and count the slides and spots of tasks."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,20 +17,20 @@ UNIT_COLUMNS = ("task", "unit", "slides", "studies", "spots")
 
 
 def show_tasks(root: str | Path | Root, tasks: str | Iterable[str]) -> pd.DataFrame:
-    """Tell which units tasks have, by a root or by a meta file (.csv) alone.
+    """Count the slides, studies and spots that tasks have in a root, or in a meta file alone.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns, or a meta file.
+        A folder laid out as the data set, a `Root` that `open_root` returned, or a meta file (.csv).
     tasks
         Names of shipped tasks, or YAML files.
 
     Returns
     -------
     pandas.DataFrame
-        A row a task and unit: ``slides``, ``studies`` and ``spots``, their numbers; of a task without a unit here, the
-        unit "none". By a meta file alone it is not known which slides have labels, and all are counted.
+        One row per task and unit, with the numbers of ``slides``, ``studies`` and ``spots``. The unit is "none" for a
+        task that has no unit here. A meta file does not say which slides have labels, so all its slides are counted.
 
     Raises
     ------
@@ -70,48 +70,49 @@ def benchmark_root(
     progress: bool | None = False,
     **tower: Any,
 ) -> pd.DataFrame:
-    """Run tasks on a root's slides with many encoders.
+    """Compare many encoders by tasks on the slides of a root.
 
-    Embeddings are made once for each encoder and slide. The same call goes on after an interruption.
+    Embeddings are made once for each encoder and slide. After an interruption, the same call continues.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns.
+        A folder laid out as the data set, or a `Root` that `open_root` returned.
     encoders
-        As `embed` takes ``model``; or embeddings of the root's spots: a folder or a file, as `embed` writes them.
+        Encoders as `embed` takes them in ``model``, or finished embeddings of the root's spots: a folder or a file that
+        `embed` wrote.
     out
-        A folder to write: embeddings, and ``TASK/UNIT/ENCODER`` with results.json.
+        The folder to write: embeddings, and ``TASK/UNIT/ENCODER`` with results.json.
     tasks
         Names of shipped tasks, or YAML files.
     untrained
-        Whether each encoder stands beside the same encoder with random weights.
+        Add each encoder with random weights as a baseline.
     seen
-        What to do with slides that an encoder was trained on: "error", "score", or "drop", which leaves them out for
-        all encoders.
+        What to do with slides that an encoder was trained on: "error", "score" them all the same, or "drop", which
+        leaves them out for all encoders.
     dtype
-        In which encoders run: "official" is a preset's own precision, and float32 of others; or "float32", "bfloat16",
-        "float16".
+        Precision of the encoders: "float32", "bfloat16" or "float16". "official" takes the precision that a preset has,
+        and float32 for other encoders.
     patch, upsample, pyramid, batch_size, workers
-        As `embed` takes them.
+        Patches and reading, as `embed` takes them.
     progress
-        Whether to show a bar; None shows it on a terminal.
+        True shows a progress bar, None shows one only on a terminal.
     **tower
         ``pooling``, ``size``, ``mean``, ``std``, ``model_args`` and ``trust_remote_code``, as `embed` takes them.
 
     Returns
     -------
     pandas.DataFrame
-        A row a task, unit and encoder: the task's ``figure``, its ``value`` and 95 % interval, its share ``of_ceiling``
-        where that is known, and the folder of the ``results``, "" of an encoder without the joint space that a task
-        needs; and a row for each of the task's baselines, "nuclei" where the root has the cells of all slides. Units of
-        one ``group``, of whatever tasks, share slides.
+        One row per task, unit and encoder: the name of the task's ``figure``, its ``value`` and 95 % interval, its
+        share ``of_ceiling`` where that is known, and the folder of the ``results`` ("" for an encoder that lacks the
+        joint space of a task). Each baseline of a task has a row, "nuclei" only where the root has the cells of all
+        slides. Units with the same ``group`` share slides, also across tasks.
 
     Raises
     ------
     DataError
-        If a task has no unit in the root, an encoder cannot be loaded, embeddings lack spots or are of another patch,
-        or a unit cannot be scored.
+        If a task has no unit in the root, an encoder can't be loaded, embeddings lack spots or belong to another patch,
+        or a unit can't be scored.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Tasks as files: which slides, what is predicted of them, how, and which figure counts."""
+"""Tasks as files: the slides, what is predicted from their embeddings, how, and the figure that counts."""
 
 import difflib
 from collections import defaultdict
@@ -71,7 +71,7 @@ class Unit:
 
 
 def list_tasks() -> list[str]:
-    """Return the names of the tasks that are shipped."""
+    """Return the names of the shipped tasks."""
     return sorted(path.stem for path in (BASE / TASKS).glob("*.yaml"))
 
 

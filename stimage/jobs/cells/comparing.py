@@ -1,4 +1,4 @@
-"""Cells per spot beside what deconvolution says of the same spots."""
+"""Compare the cells of spots with a deconvolution of the same spots."""
 
 import os
 from collections.abc import Mapping
@@ -22,31 +22,34 @@ def compare_cells(
     types: str | os.PathLike | Mapping[str, str],
     out: str | Path | None = None,
 ) -> pd.DataFrame:
-    """Hold shares of cells by class against proportions of a deconvolution (RCTD, cell2location, …), slide by slide.
+    """Compare the shares of cells by class with the proportions of a deconvolution (RCTD, cell2location, …), by slide.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns; the slides that are meant must have cells with classes.
+        A folder laid out as the data set, or a `Root` that `open_root` returned. Its chosen slides must have cells with
+        classes.
     proportions
-        A CSV with the spot ids first, as the root has them, and a column a type. Proportions of types of one class are
-        added, and what is left is made to add up to 1.
+        A CSV with the root's spot ids in the first column, and one column per cell type. Proportions of types that
+        belong to one class are added. The sums are then scaled to add up to 1.
     types
-        What class each type is: a CSV with the columns ``source`` and ``class``, or a dict; "" leaves a type out.
+        The class of each cell type: a CSV with the columns ``source`` and ``class``, or a dict. The class "" leaves a
+        type out.
     out
-        A folder for ``cells_agreement.csv``, and a figure a slide, SLIDE_agreement.png and .pdf: the two of each spot,
-        a panel a class.
+        A folder to write ``cells_agreement.csv`` into, and a figure per slide, SLIDE_agreement.png and .pdf, with a
+        panel per class and a point per spot. None writes nothing.
 
     Returns
     -------
     pandas.DataFrame
-        A row a slide and class: ``spots`` that have both, Pearson's ``r``, ``rmse``, and the means ``cells`` and
-        ``deconvolved``. Shares of spots without cells are left out.
+        One row per slide and class: the number of ``spots`` that have both values, Pearson's ``r``, the root mean
+        squared error ``rmse``, and the means ``cells`` and ``deconvolved``. Spots without cells are left out.
 
     Raises
     ------
     DataError
-        As `count_cells` does; if a type is in no map, a proportion is no number, or a slide has no spot with both.
+        As in `count_cells`. Also if a type has no class, a proportion is not a number, or no spot of a slide has both
+        values.
 
     Examples
     --------

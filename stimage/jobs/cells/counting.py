@@ -1,4 +1,4 @@
-"""Cells per spot, of slides whose cells a root has."""
+"""Count cells per spot, for slides whose cells a root has."""
 
 from pathlib import Path
 
@@ -12,32 +12,33 @@ from stimage.jobs.roots import Root, open_unpublished
 
 
 def count_cells(root: str | Path | Root, out: str | Path | None = None, *, values: str = "counts") -> pd.DataFrame:
-    """Count the cells of each class in each spot: those whose centre lies within the spot's radius.
+    """Count the cells of each class in each spot, by the centres of the cells.
 
-    On Visium HD, it lies within the bin's square. Only spots that lie wholly in the segmented region have a row.
+    A cell belongs to a spot if its centre lies within the spot's radius, or within the square of a Visium HD bin. Spots
+    that are not wholly in the segmented region have no row.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns; the slides that are meant must have cells, by `import_cells` or
-        `detect_cells`.
+        A folder laid out as the data set, or a `Root` that `open_root` returned. Its chosen slides must have cells from
+        `import_cells` or `detect_cells`.
     out
-        A folder for SLIDE_cells.csv: SPOT, yaxis, xaxis, r, and a column a class.
+        A folder to write SLIDE_cells.csv into: SPOT, yaxis, xaxis, r, and one column per class. None writes nothing.
     values
-        "counts"; "shares" of the spot's cells, NaN where it has none; or "density", cells per mm².
+        "counts"; "shares" of the spot's cells, NaN for a spot without cells; or "density", cells per mm².
 
     Returns
     -------
     pandas.DataFrame
-        By spot id: ``slide``, ``yaxis``, ``xaxis`` and ``r`` (pixels of the slide's image), and a column a class that
-        any of the slides has: PanNuke's first, then others, then ``unclassed`` of cells without a class.
+        By spot id: ``slide``, ``yaxis``, ``xaxis`` and ``r`` (pixels of the slide's image), and one column per class
+        that any of the slides has: first PanNuke's classes, then others, then ``unclassed`` for cells without a class.
 
     Raises
     ------
     DataError
-        If a slide has no cells, no spot in the region that was segmented, or, for density, no scale.
+        If a slide has no cells, has no spot in the segmented region, or, for density, has no known µm per pixel.
     ValueError
-        If there are no such values.
+        If ``values`` is none of these.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Nuclei of slides, found without a GPU."""
+"""Find the nuclei of slides without a GPU."""
 
 from functools import partial
 from pathlib import Path
@@ -17,32 +17,32 @@ from stimage.slides.images.reader import image_info
 
 
 def detect_cells(root: str | Path | Root, *, progress: bool = False) -> pd.DataFrame:
-    """Find the nuclei of slides without a GPU, and take them into the root, as cells/SLIDE.parquet.
+    """Find the nuclei of slides without a GPU, and store them in the root as cells/SLIDE.parquet.
 
-    Haematoxylin by colour deconvolution, a threshold learnt of the slide, and a watershed: a baseline beside trained
-    segmenters, whose cells `import_cells` takes. Nuclei have no class. The file is of the same form, with the columns
-    ``ellipticity`` (0 of a circle, to 1), ``haematoxylin`` (mean optical density in the nucleus) and ``density``
-    (nuclei per mm² within 50 µm). Cells that are there already are replaced.
+    The method is colour deconvolution for haematoxylin, a threshold learnt from the slide, and a watershed. It is a
+    baseline beside trained segmenters, whose cells `import_cells` takes. The file has the form of imported cells,
+    without classes, and with the columns ``ellipticity`` (0 for a circle, at most 1), ``haematoxylin`` (mean optical
+    density in the nucleus) and ``density`` (nuclei per mm² within 50 µm). Earlier cells of a slide are replaced.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns: a folder of this machine. An opened root gives the slides that are
-        meant, and its ``um_per_px`` is heeded.
+        A folder on this machine laid out as the data set, or a `Root` that `open_root` returned. A `Root` chooses the
+        slides, and its ``um_per_px`` applies.
     progress
-        Whether to show on a terminal how far it is.
+        True shows the progress on a terminal.
 
     Returns
     -------
     pandas.DataFrame
-        By slide: how many ``cells``, and the medians of ``area`` (µm²), ``ellipticity``, ``haematoxylin`` and
+        By slide: the number of ``cells``, and the medians of ``area`` (µm²), ``ellipticity``, ``haematoxylin`` and
         ``density``.
 
     Raises
     ------
     DataError
-        If a slide's µm per pixel is not known, or more than 2.5; if an image has no tissue or no nuclei, or can't be
-        read. Slides before it are done then.
+        If the µm per pixel of a slide is unknown or more than 2.5, or its image has no tissue, has no nuclei, or can't
+        be read. Slides before it are then finished.
 
     Examples
     --------

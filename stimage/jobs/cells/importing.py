@@ -1,4 +1,4 @@
-"""Cells that a segmenter found, taken into a root."""
+"""Store the cells that a segmenter found in a root."""
 
 import os
 from collections.abc import Mapping
@@ -24,43 +24,45 @@ def import_cells(
     drop_broken: bool = False,
     unchecked: bool = False,
 ) -> Cells:
-    """Take the cells that a segmenter found in a slide's image into the root, as cells/SLIDE.parquet.
+    """Store the cells that a segmenter found in a slide's image in the root, as cells/SLIDE.parquet.
 
-    The file's content tells what it is: CellViT's ``cells.geojson``, ``cell_detection.geojson`` or
-    ``cell_detection.json``; HoVer-Net's JSON; GeoJSON of QuPath or of Space Ranger 4; or a label image, a TIFF or .npy
-    of integers, as StarDist and Cellpose write it. Places are to be pixels of the slide's image, which is held against
-    them. Cells that are there already are replaced.
+    The content of the file tells its format: CellViT's ``cells.geojson``, ``cell_detection.geojson`` or
+    ``cell_detection.json``; HoVer-Net's JSON; GeoJSON from QuPath or Space Ranger 4; or a label image, a TIFF or .npy
+    of integers, as StarDist and Cellpose write it. Coordinates must be pixels of the slide's image, and are checked
+    against that image. Earlier cells of the slide are replaced.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns: a folder of this machine. ``um_per_px`` is heeded.
+        A folder on this machine laid out as the data set, or a `Root` that `open_root` returned, whose ``um_per_px``
+        applies.
     slide
-        The slide's name.
+        The name of the slide.
     file
-        The segmenter's file.
+        The file that the segmenter wrote.
     classes
-        How the file's classes are to be called: "pannuke", "consep" or "monusac", the training set whose names or
-        numbers they are; "keep", which takes names as they are; a CSV with the columns ``source`` and ``class``, or a
-        dict, "" for none. By default, names are looked for in all three.
+        The names of the classes. "pannuke", "consep" or "monusac" is the training set that the file's names or numbers
+        belong to. "keep" leaves names as they are. A CSV with the columns ``source`` and ``class``, or a dict, renames
+        them, and the class "" stands for none. None looks names up in all three training sets.
     factor, swap
-        What places are to be multiplied by, and whether x and y are to be swapped, to be pixels of the image.
+        A factor that coordinates are multiplied by, and whether x and y are swapped, so that they become pixels of the
+        image.
     drop_broken
-        Leave out cells whose outline has less than three points, or a point that is no number.
+        Leave out cells whose outline has fewer than three points, or a point that is not a number.
     unchecked
-        Take cells wherever they lie.
+        Skip the check that the cells lie on the tissue of the image.
 
     Returns
     -------
     Cells
-        Its ``table`` has a row a cell: id, x, y, class, area (µm², or px² where the scale is not known) and polygon.
+        Its ``table`` has one row per cell: id, x, y, class, area (µm², or px² where the scale is unknown) and polygon.
 
     Raises
     ------
     DataError
-        If the file is empty, cut off or none of these; if a class is in no map; if an outline is broken; if cells lie
-        outside the image, on background as often as on tissue, or on what is no darker than around: then with the
-        factor that would fit.
+        If the file is empty, cut off, or in none of these formats; if a class has no name in the map; or if an outline
+        is broken. Also if cells lie outside the image, on background as often as on tissue, or on spots no darker than
+        their surroundings; the error then names the factor that would fit.
     ValueError
         If an argument has a value that it can't have.
 

@@ -1,4 +1,4 @@
-"""Slides as pyramids, for segmenters of cells."""
+"""Write slides as image pyramids, for segmenters of cells."""
 
 from functools import partial
 from pathlib import Path
@@ -21,25 +21,26 @@ def export_pyramid(
     ome: bool = False,
     progress: bool = False,
 ) -> dict[str, Path]:
-    """Write each slide's image as a pyramid of tiles that segmenters and viewers read, such as CellViT and QuPath.
+    """Write slide images as tiled pyramids that segmenters and viewers read, such as CellViT and QuPath.
 
-    A TIFF of tiles of 256 pixels; a BigTIFF where it could need more than 4 GB. µm per pixel are in its resolution
-    tags and in its description, with the magnification. Each file is written whole or not at all, in one pass over the
-    image and the memory of some rows of tiles; what is there under its name is replaced.
+    The file is a TIFF with tiles of 256 pixels, and a BigTIFF where it could need more than 4 GB. µm per pixel are in
+    its resolution tags and in its description, with the magnification. Each file is written whole or not at all, in one
+    pass over the image and with the memory of a few rows of tiles. A file of the same name is replaced.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns; of an opened one, the slides that are meant, and ``um_per_px`` is heeded.
+        A folder laid out as the data set, or a `Root` that `open_root` returned. A `Root` chooses the slides, and its
+        ``um_per_px`` applies.
     out
-        A folder for SLIDE.tif, or, with ``ome``, SLIDE.ome.tif.
+        A folder to write SLIDE.tif into, or, with ``ome``, SLIDE.ome.tif.
     compression, quality
-        "jpeg" with a quality of 1 to 100, or, exactly, "deflate", "lzw" or "none".
+        "jpeg" with a quality from 1 to 100, or one that keeps pixels exactly: "deflate", "lzw" or "none".
     ome
-        Describe the image by OME-XML, with the smaller levels as sub-pages, as Bio-Formats and QuPath read it; without
-        it, by Aperio's words (AppMag and MPP), which OpenSlide reads.
+        True describes the image by OME-XML, with the smaller levels as sub-pages, as Bio-Formats and QuPath read it.
+        False describes it by Aperio's words (AppMag and MPP), which OpenSlide reads.
     progress
-        Whether to show on a terminal how far it is.
+        True shows the progress on a terminal.
 
     Returns
     -------
@@ -49,8 +50,8 @@ def export_pyramid(
     Raises
     ------
     DataError
-        Before anything is written, if a slide's µm per pixel is neither given nor told by its lattice. If an image
-        can't be read, or there is no writing to ``out``; slides before it are written then.
+        Before anything is written, if the µm per pixel of a slide is neither given nor known from its lattice. Later,
+        if an image can't be read or ``out`` can't be written; slides before it are then written.
     ValueError
         If there is no such compression or quality.
 

@@ -1,4 +1,4 @@
-"""Cells over their slide's image."""
+"""Draw cells over the image of their slide."""
 
 from pathlib import Path
 
@@ -25,22 +25,23 @@ def show_cells(
     um: float = 400,
     px: int = 4000,
 ) -> list[Path]:
-    """Draw a slide's cells over its image, by class: a square of it from close by, and the whole slide.
+    """Draw the cells of a slide over its image, coloured by class: a square from close by, and the whole slide.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns; the slide must have cells, by `import_cells` or `detect_cells`.
+        A folder laid out as the data set, or a `Root` that `open_root` returned. The slide must have cells from
+        `import_cells` or `detect_cells`.
     slide
-        The slide's name.
+        The name of the slide.
     out
-        A folder for SLIDE_cells_near.png and SLIDE_cells.png, with scale bar and legend.
+        A folder to write SLIDE_cells_near.png and SLIDE_cells.png into, both with scale bar and legend.
     at
-        x and y of the middle of the square, in pixels; without it, it is where the most cells are.
+        x and y of the centre of the square, in pixels of the slide's image. None takes the place with most cells.
     um
-        Side of the square in µm; twice as many pixels where the scale is not known.
+        Side of the square in µm. Where the scale is unknown, the side is twice as many pixels.
     px
-        Pixels of the longer side of the picture of the whole slide, if the image has so many.
+        Longer side of the picture of the whole slide in pixels, if the image is that large.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def show_cells(
     Raises
     ------
     DataError
-        If the slide has no cells, its image can't be read, or there is no writing to ``out``.
+        If the slide has no cells, its image can't be read, or ``out`` can't be written.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Pictures of slides to check by eye, a file a slide."""
+"""Draw pictures of slides to check by eye, one file per slide."""
 
 from functools import partial
 from pathlib import Path
@@ -12,21 +12,21 @@ from stimage.jobs.roots import Root, open_unpublished
 def check_images(
     root: str | Path | Root, out: str | Path, *, workers: int = 0, progress: bool | None = False
 ) -> dict[str, Path]:
-    """Draw each slide's spots as squares over its image, cropped to the spots: a PNG a slide, as the authors check.
+    """Draw the spots of each slide as squares over its image, cropped to the spots: one PNG per slide, as the authors.
 
-    The same call goes on where an earlier one was interrupted; a picture is drawn anew where a slide's files changed.
-    Counts are not read. `check` finds what is wrong by itself, and has a page.
+    After an interruption, the same call continues. A picture is drawn again if the slide's files changed. Counts are
+    not read. `check` finds faults by itself, and makes a page.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned.
     out
-        A folder for SLIDE.png.
+        A folder to write SLIDE.png into.
     workers
-        Processes that draw a slide each; with 0, this one does it.
+        Number of processes, each with one slide at a time. 0 works in this process.
     progress
-        Whether to show a bar; None shows it on a terminal.
+        True shows a progress bar, None shows one only on a terminal.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def check_images(
     Raises
     ------
     DataError
-        If a slide cannot be read. The other slides' pictures are drawn then.
+        If a slide can't be read. The pictures of the other slides are then drawn.
 
     Examples
     --------

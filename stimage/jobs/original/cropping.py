@@ -1,4 +1,4 @@
-"""Images of spots, as files of their own."""
+"""Write the images of spots as single files."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -24,34 +24,34 @@ def crop_patches(
     workers: int = 0,
     progress: bool | None = False,
 ) -> pd.DataFrame:
-    """Write the image of each spot as a PNG: all in one folder, called after their spots, as the authors do.
+    """Write the patch of each spot as a PNG named after the spot, all in one folder, as the data set's authors do.
 
-    The same call goes on where an earlier one was interrupted. Images are cut anew where a slide's files, the patch,
-    or the µm per pixel of a patch in µm are others than before. Counts are not read.
+    After an interruption, the same call continues. Patches are cut again if the slide's files, the patch, or the µm per
+    pixel of a patch in µm changed. Counts are not read.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns. Spots that lie wholly outside the image are an error, or, of a root that was
-        opened with ``on_mismatch="drop"``, left out.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned. A spot that lies wholly
+        outside the image is an error, or is left out if the root was opened with ``on_mismatch="drop"``.
     out
-        A folder for SPOT.png, and slides/SLIDE.json, which says what the images were cut from.
+        A folder to write SPOT.png into, and slides/SLIDE.json, which says what the patches were cut from.
     patch, upsample, pyramid
-        As `embed` takes them; without a patch, the square of 2r around the spot, black outside the slide's image.
+        The size of patches, as `embed` takes them. None cuts the square of 2r around the spot, black outside the image.
     workers
-        Processes that cut a slide each; with 0, this one does it.
+        Number of processes, each with one slide at a time. 0 works in this process.
     progress
-        Whether to show a bar; None shows it on a terminal.
+        True shows a progress bar, None shows one only on a terminal.
 
     Returns
     -------
     pandas.DataFrame
-        By slide: ``spots``, how many images it has, and ``new``, how many of them this call wrote.
+        By slide: the number of its ``spots`` that have a patch, and the number of ``new`` ones that this call wrote.
 
     Raises
     ------
     DataError
-        If a slide cannot be read, or a spot's id can be no file name. The other slides' images are written then.
+        If a slide can't be read, or a spot's id can't be a file name. The patches of the other slides are then written.
 
     Examples
     --------

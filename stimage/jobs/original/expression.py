@@ -1,4 +1,4 @@
-"""Expression of the most variable genes, as tables."""
+"""Write the expression of the most variable genes as tables."""
 
 from functools import partial
 from pathlib import Path
@@ -29,34 +29,34 @@ def export_expression(
     workers: int = 0,
     progress: bool | None = False,
 ) -> dict[str, Path]:
-    """Write the expression of the most variable genes as tables, a row a spot, by the strategies of the authors.
+    """Write the expression of the most variable genes as tables, one row per spot, as the data set's authors do.
 
     Parameters
     ----------
     root
-        What `open_root` takes or returns.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned.
     out
-        A folder for SLIDE_count_hvg.csv of each slide, or count_overlap_hvg.csv of all.
+        A folder to write SLIDE_count_hvg.csv for each slide into, or one count_overlap_hvg.csv for all.
     strategy
-        "hvg": of each slide, its most variable genes by Pearson residuals, the most variable first; normalised to the
-        median total of these genes, then log1p. One column means different genes on different slides. "overlap-hvg": of
-        all slides' spots together, the most variable of the genes that all have; normalised to the median total of the
-        common genes, then log1p. See `select_genes`.
+        "hvg" takes the most variable genes of each slide by Pearson residuals, the most variable first. Counts are
+        scaled to the median total of these genes, then log1p. A column thus stands for different genes on different
+        slides. "overlap-hvg" takes the most variable among the genes that all slides have, over the spots of all
+        slides. Counts are scaled to the median total of the common genes, then log1p. See `select_genes`.
     n
-        How many genes; by default 128, overlap-hvg 100.
+        Number of genes. The default is 128; 100 for "overlap-hvg".
     stacked
-        For "hvg": write the slides' tables one below another, too, as count_hvg.csv. Its columns are ranks. Fine-tuning
-        takes it as ``data.vectors``, to train as the authors did.
+        For "hvg": also write count_hvg.csv, the tables of all slides one below another. Its columns are ranks.
+        Fine-tuning takes this file as ``data.vectors``, to train as the authors did.
     form
-        "csv" or "parquet". The first column, SPOT, has the ids of spots, and the others are called after their genes.
+        "csv" or "parquet". The first column, SPOT, has the ids of spots. The others are named after their genes.
     allow_normalised
-        Take counts that are no whole numbers.
+        Accept counts that are not whole numbers.
     gene_table, names
-        As `select_genes` takes them.
+        Names of genes, as `select_genes` takes them.
     workers
-        For "hvg": processes that work on a slide each; with 0, this one does it.
+        For "hvg": number of processes, each with one slide at a time. 0 works in this process.
     progress
-        Whether to show a bar; None shows it on a terminal.
+        True shows a progress bar, None shows one only on a terminal.
 
     Returns
     -------
@@ -66,9 +66,10 @@ def export_expression(
     Raises
     ------
     DataError
-        If a slide cannot be read, has no counts or no whole numbers, or slides have no gene in common.
+        If a slide can't be read, has no counts, or has counts that are not whole numbers. If slides have no gene in
+        common.
     ValueError
-        If there is no such strategy or form, or "overlap-hvg" is to be stacked.
+        If there is no such strategy or form, or ``stacked`` is given for "overlap-hvg".
 
     Examples
     --------

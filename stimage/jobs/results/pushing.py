@@ -1,4 +1,4 @@
-"""Publishing results, with all that they are computed of, as a data set of the Hub."""
+"""Publish results as a data set on the Hub, with all that they are computed from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ class PublishedResults:
 def publish_results(
     folder: str | Path, *, push_to_hub: str | None = None, public: bool = False, license: str | None = None
 ) -> PublishedResults:
-    """Make a folder of results a data set that `datasets.load_dataset` reads with no code of ours, and upload it.
+    """Make a data set of a folder of results, which `datasets.load_dataset` reads without our code, and upload it.
 
     Results are published only if they can be computed again: see `verify`. Embeddings that a benchmark keeps are not
     uploaded: they are large, and the terms of some encoders forbid it.
@@ -31,21 +31,22 @@ def publish_results(
     Parameters
     ----------
     folder
-        A folder that `probe`, `predict`, `retrieve` or `benchmark` wrote; gets a card and ``figures.parquet``.
+        A folder that `probe`, `predict`, `retrieve` or `benchmark` wrote. It gets a card and ``figures.parquet``.
     push_to_hub, public
-        Upload it as this data set of the Hub, such as "user/results". A new one is private, unless ``public``.
+        The data set on the Hub to upload the folder as, such as "user/results". A new one is private, unless
+        ``public``. None uploads nothing.
     license
         The licence of the results, for the card.
 
     Returns
     -------
     PublishedResults
-        The folder, and where it is on the Hub.
+        The folder, and its address on the Hub.
 
     Raises
     ------
     DataError
-        If the results cannot be computed again, or the Hub refuses.
+        If the results can't be computed again, or the Hub refuses.
 
     Examples
     --------

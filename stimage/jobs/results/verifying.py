@@ -1,4 +1,4 @@
-"""Computing results again, of whatever kind they are."""
+"""Compute results of any kind again."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from stimage.jobs.benchmarks.page.tables import check_tables
 
 
 def verify(folder: str | Path, embeddings: str | Path | None = None) -> list[str]:
-    """Compute the figures of results again from the predictions beside them, and hold all files against their digests.
+    """Compute results again from the predictions beside them, and compare all files with their digests.
 
     The tables of a benchmark are made again from its results.
 
@@ -21,13 +21,14 @@ def verify(folder: str | Path, embeddings: str | Path | None = None) -> list[str
     folder
         A folder that `probe`, `predict`, `retrieve` or `benchmark` wrote.
     embeddings
-        Those that were scored, as a folder or file: the saved regressors are applied to them, too. Without it, those
-        that a benchmark keeps.
+        The embeddings that were scored, a folder or a file: the saved regressors are applied to them, too. None takes
+        the embeddings that a benchmark keeps.
 
     Returns
     -------
     list of str
-        What differs, in words. Empty if all figures are those of the predictions, and no byte of a file was altered.
+        The differences, in words. The list is empty if all figures follow from the predictions, and no file was
+        altered.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How the images that are embedded are cut: as the model was trained, unless another patch is asked for."""
+"""The patches that are embedded: cut as for the model's training, unless another patch is asked for."""
 
 import logging
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked for: a patch, or None, which takes the model's; and, of a patch in µm, how it is cut."""
+    """The patch that a user asked for, or None for the model's, and how a patch in µm is cut."""
 
     patch: Patch | Mapping | str | None = None
     upsample: bool = False

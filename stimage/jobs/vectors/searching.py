@@ -1,4 +1,4 @@
-"""Searching spots by expression, by an image, or by a spot, in the space in which a model's images and genes meet."""
+"""Search spots by expression, by an image or by a spot, in the joint space of a model's images and genes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -45,45 +45,46 @@ def search(
     workers: int = 0,
     out: str | Path | None = None,
 ) -> pd.DataFrame:
-    """Search spots whose images are nearest to expression, to an image, or to a spot, in a model's joint space.
+    """Search spots whose images are nearest to expression, to an image or to a spot, in a model's joint space.
 
-    Genes that are not named are as usual in the training spots. The count of a named one is as in a spot of its slide's
-    median total; of a tower of sets, as in a spot of ten thousand counts. A text tower reads the names, the highest
-    count first.
+    Genes that a query does not name have their usual values in the training spots. A count in a query means the count
+    in a spot with its slide's median total; for a model with the gene tower set, in a spot with ten thousand counts. A
+    text tower reads the names of the genes, the highest count first.
 
     Parameters
     ----------
     model
-        What `finetune` made: a folder, or a name on the Hub; or a whole CLIP.
+        A model from `finetune`, as a folder or a name on the Hub, or a whole CLIP.
     spots
-        What `open_root` takes or returns: the spots that are searched.
+        The spots to search: a folder laid out as the data set, a published folder, the URL of one, or a `Root` that
+        `open_root` returned.
     query
-        Genes with counts, such as "ERBB2=5 KRT8=3" or ``{"ERBB2": 5, "KRT8": 3}``, by the model's own names of genes.
+        Genes with counts, such as "ERBB2=5 KRT8=3" or ``{"ERBB2": 5, "KRT8": 3}``, under the gene names of the model.
     image, spot
-        Instead, an image file of a patch, cut as the model's patches are; or the id of one of the spots, which is then
-        not among those that are found.
+        In place of a query: an image file of a patch, cut as the model's patches are; or the id of one of the spots,
+        which is then left out of the result.
     embeddings
-        Vectors of the spots' images in the model's joint space, as `embed` makes them; without it, they are made.
+        Vectors of the spots' images in the model's joint space, as `embed` makes them. None makes them now.
     n, per_slide
-        How many spots to find, and how many of one slide at most.
+        Number of spots to find, and largest number of spots from one slide.
     encoder, patch, upsample, pyramid, batch_size, workers
-        As `embed` takes them; of the pictures, too.
+        Encoder, patches and reading, as `embed` takes them; the drawn patches follow them, too.
     out
-        A folder for found.csv and found.png, a contact sheet of the patches, if they are wanted.
+        A folder to write found.csv and found.png into, a contact sheet of the patches. None writes nothing.
 
     Returns
     -------
     pandas.DataFrame
-        By spot id, the nearest first: ``slide`` and ``similarity``, the cosine; spots that are as similar to six digits
-        are in the order of their ids.
+        By spot id, the nearest first: ``slide`` and ``similarity``, the cosine. Spots whose similarities agree to six
+        digits are in the order of their ids.
 
     Raises
     ------
     DataError
-        If the model has no joint space or does not know a gene, there is no such spot or image, or the embeddings are
-        of another model.
+        If the model has no joint space or does not know a gene, there is no such spot or image, or the embeddings
+        belong to another model.
     ValueError
-        If not exactly one of ``query``, ``image`` and ``spot`` is given, or the query is none.
+        If not exactly one of ``query``, ``image`` and ``spot`` is given, or the query has no gene.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Writing the vectors of a root's spots into folders, in as many processes as there are."""
+"""Write the vectors of a root's spots into folders, in one or several processes."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -37,9 +37,9 @@ def embed_root(
     gene_table: str | None = None,
     encoder: str | None = None,
 ) -> list[Path]:
-    """Write the embeddings of a root's slides into a folder; of several processes, each embeds its share.
+    """Write the embeddings of a root's slides into a folder; each of several processes embeds its share.
 
-    Several kinds, such as images and genes, are each written into a folder of its name. Returns the folders.
+    Each of several kinds, such as images and genes, goes into a folder of its name. Returns the folders.
     """
     provenance = provenance_of(model)
     source = cut_as_trained(root.source, asked, model, provenance)

@@ -1,4 +1,4 @@
-"""The tables of a benchmark as files, and whether they are still those of the results that they were made of."""
+"""Write the tables of a benchmark as files, and check whether files are still the tables of their results."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,9 +35,9 @@ def write_tables(found: pd.DataFrame, encoders: Sequence[str], out: Path) -> dic
     Parameters
     ----------
     found
-        What `benchmark_root` or `benchmark` returns.
+        The table that `benchmark_root` or `benchmark` returns.
     encoders
-        Those that are no baselines; differences are to the first.
+        The encoders that are not baselines, by name. Differences are to the first of them.
     """
     kinds = [ENCODER if name in encoders else BASELINE for name in found.encoder]
     order = [encoders.index(name) + 1 if name in encoders else 0 for name in found.encoder]

@@ -1,4 +1,4 @@
-"""Writing the page of a benchmark: charts and tables of each task and over tasks, and where its figures come from."""
+"""Write the page of a benchmark: charts and tables for each task and over all tasks, with the sources of figures."""
 
 from collections.abc import Sequence
 from importlib.resources import files
@@ -27,13 +27,13 @@ def write_page(found: pd.DataFrame, encoders: Sequence[str], out: Path, title: s
     Parameters
     ----------
     found
-        What `benchmark_root` returns; or what `benchmark` returns, by `as_units`.
+        The table that `benchmark_root` returns, or that `as_units` makes of the table of `benchmark`.
     encoders
-        Those that are no baselines; differences are to the first one that a task has a figure of.
+        The encoders that are not baselines, by name. Differences are to the first one that has a figure for a task.
     title
-        What was measured.
+        The title of the page: what was measured.
     notes
-        What is to be said of the whole.
+        Remarks about the whole benchmark.
     """
     names = short_names(list(dict.fromkeys(found.encoder)))
     page = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
@@ -52,7 +52,7 @@ def write_page(found: pd.DataFrame, encoders: Sequence[str], out: Path, title: s
 
 
 def as_units(found: pd.DataFrame) -> pd.DataFrame:
-    """Return the figures of HEST-Benchmark in the form of those of a root's tasks: a task a head, a unit a task."""
+    """Return the table of `benchmark` in the form of `benchmark_root`: each head becomes a task, each task a unit."""
     renamed = found.rename(columns={"task": "unit", "head": "task", "pearson": "value", "folds": "groups"})
     return renamed.assign(group=renamed.unit, figure="pearson")
 
