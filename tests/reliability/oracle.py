@@ -11,7 +11,7 @@ from typing import Any
 from stimage.core.errors import DataError
 from tests.reliability.faults import Fault, as_a_user
 
-SECONDS, MEGABYTES = 30, 400  # that a case may take, of time and of further memory
+SECONDS, WAITING, MEGABYTES = 30, 600, 400  # that a case may take: of processor time, of any time, and of further memory
 TALLY: Counter = Counter()  # (door, kind, action, outcome) → cases
 
 
@@ -19,21 +19,28 @@ class Hang(BaseException):
     """A case took too long; no handler of errors stops it."""
 
 
+def limit_time(seconds: int = SECONDS, waiting: int = WAITING) -> None:
+    """Let SIGPROF come after so much processor time, which a busy machine does not lengthen, and SIGALRM after any time."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    signal.alarm(waiting)
+
+
 @contextmanager
 def limits() -> Iterator[None]:
     """Stop a case that takes too long, and fail one that takes memory."""
 
-    def stop(*_):
-        raise Hang(f"more than {SECONDS} s")
+    def stop(number, _):
+        raise Hang(f"more than {SECONDS} s" if number == signal.SIGPROF else f"waits for {WAITING} s")
 
-    handler = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(SECONDS)
+    handlers = {number: signal.signal(number, stop) for number in (signal.SIGPROF, signal.SIGALRM)}
+    limit_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, handler)
+        limit_time(0, 0)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     assert grown < MEGABYTES, f"took {grown:.0f} MB more"
 
