@@ -11,7 +11,8 @@ from typing import Any
 from stimage.core.errors import DataError
 from tests.reliability.faults import Fault, as_a_user
 
-SECONDS, WAITING, MEGABYTES = 30, 600, 400  # that a case may take: of processor time, of any time, and of further memory
+SECONDS, WAITING = 30, 600  # that a case may take, of processor time and of any
+MEGABYTES = 400  # of further memory
 TALLY: Counter = Counter()  # (door, kind, action, outcome) → cases
 
 
@@ -20,7 +21,7 @@ class Hang(BaseException):
 
 
 def limit_time(seconds: int = SECONDS, waiting: int = WAITING) -> None:
-    """Let SIGPROF come after so much processor time, which a busy machine does not lengthen, and SIGALRM after any time."""
+    """Let SIGPROF come after so much processor time, whatever else runs, and SIGALRM after so much of any."""
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.alarm(waiting)
 
