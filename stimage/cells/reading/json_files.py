@@ -34,8 +34,14 @@ class JsonCells:
         self.ids: list[str] = []
         self.features, self.regions, self.kinds = 0, 0, set[str]()
 
-    def hook(self, one: dict) -> Any:
+    def hook(self, pairs: list[tuple[str, Any]]) -> Any:
         """Take an object of the file; nothing is kept of a feature or a cell itself."""
+        one = dict(pairs)
+        if len(one) < len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise DataError(f"{self.path}: an object has the key {twice!r} twice, behind {len(self.classes):,} cells; "
+                            "get the file anew")  # fmt: skip
         if "geometry" in one and "properties" in one:
             self.features += 1
             with self._told(f"feature {self.features}"):
@@ -187,12 +193,12 @@ def _read_plainly(path: Path) -> Found:
         raise unreadable(path, error, f"is no JSON ({one_line(error)})") from None
 
 
-def _parsed(text: str | bytes, hook: Callable[[dict], Any]) -> Any:
+def _parsed(text: str | bytes, hook: Callable[[list], Any]) -> Any:
     """Parse JSON; of millions of new lists, the collector of garbage would look through all again and again."""
     waits = gc.isenabled()
     gc.disable()
     try:
-        return json.loads(text, object_hook=hook)
+        return json.loads(text, object_pairs_hook=hook)
     finally:
         if waits:
             gc.enable()

@@ -14,7 +14,9 @@ from pyarrow import csv
 
 KEYS = re.compile(rb'"(coordinates|contour|centroid)"\s*:\s*')
 BLANKS = b" \t\r\n"
-NUMERALS = bytes.maketrans(b"123456789.eE+-\t\r\n", b"00000000000000   ")  # and other blanks
+STOP, ZERO, DIGIT, DOT, POWER, MINUS, PLUS, BLANK, OTHER = range(9)  # kinds of bytes; brackets and commas are stops
+KINDS = {b"[],": STOP, b"0": ZERO, b"123456789": DIGIT, b".": DOT, b"eE": POWER, b"-": MINUS, b"+": PLUS, BLANKS: BLANK}
+OF_BYTE = bytes(next((kind for some, kind in KINDS.items() if byte in some), OTHER) for byte in range(256))
 BLOCK = 1 << 24  # bytes of a table that are parsed at a time
 NUMBERS = {"x": pa.float64(), "y": pa.float64(), "after": pa.int8()}
 
@@ -97,9 +99,9 @@ def _read(lists: list[bytes]) -> Lifted:
     """Read lists as a table whose third column says how many lists end behind a point."""
     head = lists[0].translate(None, BLANKS) if len(lists[0]) < 99 else lists[0][:99].translate(None, BLANKS)
     depth = len(head) - len(head.lstrip(b"["))
-    text = b",".join(lists)
+    text, n = b",".join(lists), len(lists)
     lists.clear()
-    _check_blanks(text)
+    _check_numbers(text)
     text = text.translate(None, BLANKS)
     if not text.startswith(b"[" * depth) or not text.endswith(b"]" * depth):
         raise Irregular
@@ -114,15 +116,44 @@ def _read(lists: list[bytes]) -> Lifted:
     except pa.ArrowInvalid:
         raise Irregular from None
     xy = np.stack([table[name].to_numpy() for name in ("x", "y")], 1)
-    if not np.isfinite(xy).all():
+    after = table["after"].to_numpy()
+    if not np.isfinite(xy).all() or (after >= depth).sum() != n:
         raise Irregular
-    return Lifted(xy, table["after"].to_numpy(), depth)
+    return Lifted(xy, after, depth)
 
 
-def _check_blanks(text: bytes) -> None:
-    """Raise Irregular if there is a blank within a number: without it, another number would be read."""
-    alike = text.translate(NUMERALS)
-    while b"  " in alike:
-        alike = alike.replace(b"  ", b" ")
-    if b"0 0" in alike:
-        raise Irregular
+def _check_numbers(text: bytes) -> None:
+    """Raise Irregular if a number is not as JSON has it: the reader of tables takes 01, 1., .5 and +1, too."""
+    kinds = text.translate(OF_BYTE)
+    for sign in (MINUS, PLUS):  # of a power
+        kinds = kinds.replace(bytes([POWER, sign]), bytes([POWER]))
+    while bytes([BLANK, BLANK]) in kinds:
+        kinds = kinds.replace(bytes([BLANK, BLANK]), bytes([BLANK]))
+    pairs, third = _forbidden()
+    for at in range(0, len(kinds), BLOCK):
+        block = kinds[at : at + BLOCK + 2]
+        some = np.frombuffer(block, np.uint8)
+        two = np.frombuffer((some[:-2] * np.uint8(9) + some[1:-1]).tobytes().translate(pairs), np.uint8)
+        if (two & np.frombuffer(block[2:].translate(third), np.uint8)).any():
+            raise Irregular
+
+
+def _forbidden() -> tuple[bytes, bytes]:
+    """Return what JSON's lists of numbers never have in a row, as flags of two bytes (9 * kind + kind) and of a third.
+
+    Two bytes and a third that share a flag are wrong: 1, whatever the third is; 2, a zero in front of a digit; 4, a
+    blank in a number.
+    """
+    digits, ends, number = [ZERO, DIGIT], [STOP, BLANK], [ZERO, DIGIT, DOT, POWER, MINUS]
+    pairs, third = np.zeros((9, 9), np.uint8), np.ones(9, np.uint8)
+    for kind in (DOT, POWER):  # between digits
+        pairs[kind] = pairs[:, kind] = 1
+        pairs[kind, digits] = pairs[digits, kind] = 0
+    pairs[:, MINUS] = pairs[MINUS] = 1
+    pairs[ends, MINUS] = pairs[MINUS, digits] = 0
+    pairs[[PLUS, OTHER]] = pairs[:, [PLUS, OTHER]] = 1
+    pairs[[*ends, MINUS], ZERO] |= 2
+    pairs[number, BLANK] |= 4
+    third[digits] |= 2
+    third[number] |= 4
+    return pairs.tobytes().ljust(256), third.tobytes().ljust(256)
