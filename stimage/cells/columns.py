@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from stimage.cells.cells import Cells, cells_of
-from stimage.cells.counting import SpotArea, classes_of, count_classes
+from stimage.cells.counting import SpotArea, classes_of, count_classes, um_per_px_of
 from stimage.core.errors import DataError
 from stimage.slides.catalog import Slide
 from stimage.slides.spots import Spots
@@ -45,7 +45,7 @@ def cell_columns(spots: Spots, classes: Sequence[str], begin: int, end: int) -> 
     -------
     dict
         ``cells``, a struct of the number of cells of each class; ``cells_per_mm2``, of all classes together, null also
-        where the slide's scale is not known.
+        where neither the slide's scale is known, nor that with which its cells were imported.
     """
     kind, n = pa.struct([(name, pa.int32()) for name in classes]), end - begin
     if not spots.slide.cells:
@@ -56,7 +56,7 @@ def cell_columns(spots: Spots, classes: Sequence[str], begin: int, end: int) -> 
     counts = count_classes(_near(cells, x, y, r), classes, np.stack([x, y], 1), r, area)
     each = [pa.array(column.astype(np.int32)) for column in counts.T]
     found = {CELLS: pa.StructArray.from_arrays(each, fields=list(kind), mask=pa.array(~inside))}
-    um = spots.scale.um_per_px
+    um = um_per_px_of(cells, spots.scale)
     density = counts.sum(1) / area.mm2(r, um) if um else np.zeros(n)
     return found | {DENSITY: pa.array(density, pa.float32(), mask=~inside | (um is None))}
 

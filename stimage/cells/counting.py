@@ -15,6 +15,7 @@ from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
 from stimage.slides.matching import unique_ids
 from stimage.slides.scale.lattice import Lattice, measure_lattice
+from stimage.slides.scale.scale import Scale, slide_scale
 
 VALUES = ("counts", "shares", "density")
 UNCLASSED = "unclassed"  # the column of cells without a class
@@ -56,8 +57,8 @@ class SpotCells:
         if values == "shares":
             return self.table.assign(**counts.div(counts.sum(axis=1).replace(0, np.nan), axis=0))
         if self.mm2 is None:
-            raise DataError(f"{self.slide}: cells per mm² need µm per pixel, which were not known when they were "
-                            "imported; import them again with um_per_px= (--um-per-px)")  # fmt: skip
+            raise DataError(f"{self.slide}: cells per mm² need µm per pixel, which are not known; import the cells "
+                            "again with um_per_px= (--um-per-px)")  # fmt: skip
         return self.table.assign(**counts.div(self.mm2, axis=0))
 
 
@@ -95,8 +96,14 @@ def count_per_spot(cells: Cells, slide: Slide, classes: Sequence[str] | None = N
     ids = unique_ids(spots.ids, slide.name).to_pylist()
     table = pd.DataFrame({name: getattr(spots, key) for key, name in PLACES.items()}, index=pd.Index(ids, name="SPOT"))
     table[names] = counts
-    mm2 = area.mm2(spots.r, cells.um_per_px) if cells.um_per_px else None
+    um = um_per_px_of(cells, slide_scale(at, slide))
+    mm2 = area.mm2(spots.r, um) if um else None
     return SpotCells(table, names, mm2, int((~inside).sum()), slide.name)
+
+
+def um_per_px_of(cells: Cells, scale: Scale) -> float | None:
+    """Return µm per pixel for cells per mm²: the slide's scale, else the one that the cells were imported with."""
+    return scale.um_per_px or cells.um_per_px
 
 
 def as_obs(cells: Cells, slide: Slide, classes: Sequence[str]) -> pd.DataFrame:

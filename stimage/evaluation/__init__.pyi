@@ -63,6 +63,7 @@ from .probe_scopes import run_probe as run_probe
 from .probe_scopes import studies_of as studies_of
 from .results import data_identity as data_identity
 from .results import read_scores as read_scores
+from .results import vectors_digest as vectors_digest
 from .results import write_scores as write_scores
 from .saved.card import write_card as write_card
 from .saved.labels import CLASSIFIERS as CLASSIFIERS

@@ -52,7 +52,11 @@ def read_scores(path: str | os.PathLike) -> dict:
 
 
 def data_identity(
-    spot_ids: np.ndarray, *values: np.ndarray, embeddings: Embeddings | None = None, **facts: object
+    spot_ids: np.ndarray,
+    *values: np.ndarray,
+    embeddings: Embeddings | None = None,
+    other: Embeddings | None = None,
+    **facts: object,
 ) -> dict:
     """Return what identifies data.
 
@@ -64,18 +68,27 @@ def data_identity(
         What is the same whatever the model: labels, expression. Results of other spots or values are not comparable.
     embeddings
         What is the model's own: its name and a digest of its vectors stand apart.
+    other
+        Those of another kind that figures are of, too, such as of genes beside images.
 
     Returns
     -------
     dict
         ``spots``, their number; ``sha256`` of ids and values; ``model``, ``dimensions`` and ``embeddings_sha256``;
-        other facts.
+        ``other_model`` and ``other_embeddings_sha256``; other facts.
     """
     identity = {"spots": len(spot_ids), "sha256": _digest(np.asarray(spot_ids), *values)}
     if embeddings is not None:
         identity |= {"model": embeddings.model, "dimensions": embeddings.vectors.shape[1]}
-        identity |= {"embeddings_sha256": _digest(embeddings.spot_ids, embeddings.vectors)}
+        identity |= {"embeddings_sha256": vectors_digest(embeddings)}
+    if other is not None:
+        identity |= {"other_model": other.model, "other_embeddings_sha256": vectors_digest(other)}
     return identity | facts
+
+
+def vectors_digest(embeddings: Embeddings) -> str:
+    """Return the SHA-256 of ids and vectors, in their order."""
+    return _digest(embeddings.spot_ids, embeddings.vectors)
 
 
 def _digest(*arrays: np.ndarray) -> str:

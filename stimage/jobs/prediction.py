@@ -7,6 +7,7 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from stimage.cells.features import nuclei_of_slides
@@ -25,7 +26,7 @@ from stimage.evaluation.predict import (
     run_original,
     split_groups,
 )
-from stimage.evaluation.results import data_identity, write_scores
+from stimage.evaluation.results import data_identity, vectors_digest, write_scores
 from stimage.evaluation.seen import settle_seen
 from stimage.figures.maps import prediction_maps
 from stimage.figures.style import save
@@ -195,7 +196,7 @@ def predict(
     if out is not None:
         genes = {"genes": list(chosen.genes) if chosen else n, "folds": folds}
         config = with_patients(_config(protocol, gene, split, genes, task), root, patients)
-        data = _data(root, read, slides, scored.seen) | ({"nuclei": nuclei.about} if nuclei else {})
+        data = _data(root, read, slides, scored.seen, found_by) | ({"nuclei": nuclei.about} if nuclei else {})
         path = _write(Path(out), protocol, config, outcome, data, time.monotonic() - began)
         tables = write_tables(path.parent, of_name) if protocol == "original" else []
         notes += [f"table: {table}" for table in tables]
@@ -272,20 +273,29 @@ def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: P
     return genes | own | (near if protocol == "neighbours" else {})
 
 
-def _data(root: Root, embeddings: Embeddings, slides: list[EmbeddedSlide], seen: object) -> dict[str, Any]:
+def _data(
+    root: Root, embeddings: Embeddings, slides: list[EmbeddedSlide], seen: object, keys: Embeddings | None
+) -> dict[str, Any]:
     """Return what identifies the data."""
     used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
     by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
     parts = root.names_by_split({one.slide.name for one in slides})
-    return {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide, "parts": parts, "seen": seen}
+    found_by = {} if keys is None else {"keys_sha256": vectors_digest(keys.take(np.isin(keys.slides, [*by_slide])))}
+    return {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide, "parts": parts, "seen": seen,
+            **found_by}  # fmt: skip
 
 
 def _write(
     out: Path, protocol: str, config: dict, outcome: PredictionScores, data: dict[str, Any], seconds: float
 ) -> Path:
     seeds = SEEDS if protocol == "original" else [0]
-    return write_scores(out, f"expression-{protocol}", PREDICTIONS[protocol], config, data, seeds, PACKAGES, seconds,
-                         outcome.slides, outcome.overall)  # fmt: skip
+    return write_scores(out, *expression_protocol(protocol), config, data, seeds, PACKAGES, seconds, outcome.slides,
+                         outcome.overall)  # fmt: skip
+
+
+def expression_protocol(protocol: str) -> tuple[str, int]:
+    """Return what results call a protocol of `predict`, and its version."""
+    return f"expression-{protocol}", PREDICTIONS[protocol]
 
 
 def _draw(prediction: SlidePrediction, out: Path, protocol: str, gene_table: str | None) -> list[Path]:

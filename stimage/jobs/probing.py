@@ -19,7 +19,7 @@ from stimage.evaluation.seen import labelled_unseen, settle_seen
 from stimage.evaluation.spot_folds import BLOCKS_PER_SIDE, BUFFER_PITCHES
 from stimage.jobs.roots import Root, open_root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, sealed, tested_slides, with_patients
-from stimage.loading.embeddings import KINDS, Embeddings, read_embeddings
+from stimage.loading.embeddings import Embeddings, folders_of_kinds, read_embeddings
 from stimage.loading.provenance import Provenance
 from stimage.scores.folds import PROTOCOLS, SEEDS
 from stimage.scores.linear_probe import PENALTIES
@@ -29,6 +29,7 @@ from stimage.slides.splits.groups import groups_of, merge_groups
 from stimage.slides.splits.splitting import SPLIT_BY, Splitting
 
 PROBE_VERSION = 2  # 1 split spots in the order of their ids
+RETRIEVAL = ("retrieval", 1)  # the protocol and its version
 PROBE_PACKAGES = ("stimage-1k4m", "scikit-learn", "torch", "numpy", "scipy")
 RETRIEVAL_PACKAGES = ("stimage-1k4m", "torch", "numpy")
 
@@ -140,15 +141,20 @@ def probe(
         config |= {"test": sorted(tested)} if tested else {}
         data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
                              left_out=spots.left_out, parts=root.names_by_split(spots.slides),
-                             seen=scored.seen, studies=studies_of(spots),
-                             **({"nuclei": nuclei.about} if nuclei else {}))  # fmt: skip
+                             seen=scored.seen, studies=studies_of(spots))  # fmt: skip
+        data |= {"nuclei": nuclei.about} if nuclei else {}
         path = write_scores(
-            folder, f"linear_probe/{protocol}", PROBE_VERSION, with_patients(config, root, patients), data,
+            folder, *probe_protocol(protocol), with_patients(config, root, patients), data,
             SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides,
             probed.overall,
         )  # fmt: skip
         sealed(path)
     return Scores(probed.overall, probed.slides, tuple(notes), path)
+
+
+def probe_protocol(protocol: str) -> tuple[str, int]:
+    """Return what results call a protocol of `probe`, and its version."""
+    return f"linear_probe/{protocol}", PROBE_VERSION
 
 
 def retrieve(
@@ -225,10 +231,10 @@ def retrieve(
     slides, overall = ranked_scores(a.slides, units, ranks, k)
     path = None
     if out is not None:
-        data = data_identity(a.spot_ids, embeddings=a, other_model=b.model, left_out=left_out,
+        data = data_identity(a.spot_ids, embeddings=a, other=b, left_out=left_out,
                              parts=root.names_by_split(list(slides)), seen=scored.seen)  # fmt: skip
         save_ranks(Path(out), a.spot_ids, a.slides, units, ranks, k)
-        path = write_scores(out, "retrieval", 1, {"k": k, "similarity": "cosine"}, data, [], RETRIEVAL_PACKAGES,
+        path = write_scores(out, *RETRIEVAL, {"k": k, "similarity": "cosine"}, data, [], RETRIEVAL_PACKAGES,
                              time.monotonic() - began, slides, overall)  # fmt: skip
         sealed(path)
     notes = [f"{left_out} spots left out: they have only one of the embeddings"] if left_out else []
@@ -239,8 +245,7 @@ def _both_in(folder: str | Path | pd.DataFrame | Embeddings) -> list[Path]:
     """Return the folders of both kinds of embeddings in a folder: of images first."""
     if not isinstance(folder, str | Path):
         raise ValueError("other= is not given: pass the embeddings of the other kind, too")
-    found = [path for kind in KINDS if (path := Path(folder) / kind).is_dir()]
-    if len(found) != 2:
+    if len(found := folders_of_kinds(Path(folder))) != 2:
         raise DataError(f"{folder}: has no folders of two kinds of embeddings, images and genes; make both, or pass "
                         "other= (--other)")  # fmt: skip
     return found

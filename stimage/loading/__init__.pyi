@@ -10,6 +10,7 @@ from .embeddings import KINDS as KINDS
 from .embeddings import Embeddings as Embeddings
 from .embeddings import EmbeddingWriter as EmbeddingWriter
 from .embeddings import are_embeddings as are_embeddings
+from .embeddings import folders_of_kinds as folders_of_kinds
 from .embeddings import read_embeddings as read_embeddings
 from .embeddings import write_embeddings as write_embeddings
 from .pixels import augment as augment

@@ -103,6 +103,11 @@ def are_embeddings(path: str) -> bool:
     return bool(listed(there, "*.parquet")) if there.is_dir() else there.suffix.lower() in (".parquet", ".csv")
 
 
+def folders_of_kinds(folder: Path) -> list[Path]:
+    """Return the folders in a folder that are called as a kind of embeddings: of images first."""
+    return [path for kind in KINDS if (path := folder / kind).is_dir()]
+
+
 def write_embeddings(
     path: str | os.PathLike,
     spot_ids: Sequence[str],

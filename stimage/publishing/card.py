@@ -55,7 +55,7 @@ dataset for spatial transcriptomics*, NeurIPS 2024 Datasets and Benchmarks, [arX
 
 CELLS_TOLD = """\
 | `cells` | the number of cells of each class in the spot; null where it does not lie wholly in what was segmented |
-| `cells_per_mm2` | cells of all classes per mm²; null also where `um_per_px` is |
+| `cells_per_mm2` | cells of all classes per mm²; null also where no scale is known |
 """
 
 

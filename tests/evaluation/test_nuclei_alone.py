@@ -117,7 +117,7 @@ def test_a_row_of_tasks_on_a_root(root, tmp_path):
     assert rows.encoder.tolist() == [clip, "coordinates", "nuclei"] and rows.value.iloc[2] > 0.9
     with pytest.raises(
         DataError,
-        match="has results of another task, other slides or embeddings, or of files that have changed since; pass",
+        match="has results of another task, other slides or embeddings, an earlier version",
     ):
         stimage.benchmark_root(root, clip, tmp_path / "without", str(task), untrained=False)
 

@@ -163,3 +163,47 @@ def test_the_command_says_what_differs(root, tmp_path, capsys):
             runpy.run_path(str(script), run_name="__main__")
         assert end.value.code == int(altered)
         assert ("is not the table of results.json" in capsys.readouterr().out) == altered
+
+
+@pytest.mark.parametrize("kind", ["neighbours", "fixed", "probe", "retrieval"])
+def test_what_is_not_held_against_embeddings_is_told(root, tmp_path, caplog, kind):
+    KINDS[kind](root, root.parent / "e", tmp_path)
+    assert stimage.verify(tmp_path, root.parent / "e") == []
+    told = {
+        "neighbours": "predictions of coordinates, embeddings are not made again",
+        "fixed": "predictions of colour, coordinates are not made again",
+        "probe": "is not made again of the embeddings: no classifiers are saved",
+        "retrieval": "is not held against",
+    }
+    assert told[kind] in caplog.text
+    caplog.clear()
+    assert stimage.verify(tmp_path) == []
+    assert ("regressors are not applied" in caplog.text) == ((tmp_path / "regressors").exists())
+
+
+def test_both_kinds_of_embeddings_that_were_ranked(root, tmp_path, caplog):
+    """Results of retrieval have the digests of both, and are held against both."""
+    both, genes = tmp_path / "both", lambda slide, ids: np.random.default_rng(7).normal(size=(len(ids), 8))
+    embed(root, both / "images")
+    embed(root, both / "genes", genes)
+    stimage.retrieve(root, both, out=tmp_path / "out")
+    data = json.loads((tmp_path / "out/results.json").read_text())["data"]
+    assert len({data["embeddings_sha256"], data["other_embeddings_sha256"]}) == 2
+    assert stimage.verify(tmp_path / "out", both) == [] and not caplog.text
+    for kind in ("images", "genes"):
+        (both / kind / "S3.parquet").rename(tmp_path / "S3.parquet")
+        (wrong,) = stimage.verify(tmp_path / "out", both)
+        assert f"{both / kind}: has no embedding of spot 'S3_" in wrong
+        (tmp_path / "S3.parquet").rename(both / kind / "S3.parquet")
+    embed(root, both / "genes", lambda slide, ids: genes(slide, ids) + 1e-3)
+    (wrong,) = stimage.verify(tmp_path / "out", both)
+    assert f"{both / 'genes'}: are not the embeddings that were ranked" in wrong
+
+
+def test_neighbours_are_held_against_the_embeddings_by_digest(root, tmp_path):
+    stimage.predict(root, root.parent / "e", "neighbours", n=3, colour=False, keys=root.parent / "e", out=tmp_path)
+    assert len(json.loads((tmp_path / "results.json").read_text())["data"]["keys_sha256"]) == 64
+    assert stimage.verify(tmp_path, root.parent / "e") == []
+    other = embed(root, tmp_path / "other", lambda slide, ids: np.full((len(ids), 8), 1.0 if slide == "S2" else 0))
+    assert len(wrong := stimage.verify(tmp_path, other)) == 6
+    assert "S0: are not the embeddings that were scored" in wrong[0]

@@ -18,15 +18,16 @@ log = logging.getLogger(__name__)
 def seal(folder: Path, files: Iterable[Path]) -> Path:
     """Write the manifest of a folder: the SHA-256 of some of its files, by their paths in it; return its path."""
     digests = {path.relative_to(folder).as_posix(): _digest(path) for path in files}
-    path = folder / MANIFEST
-    write_text(path, json.dumps({"sha256": dict(sorted(digests.items()))}, indent=1, ensure_ascii=False) + "\n")
+    path, text = folder / MANIFEST, json.dumps({"sha256": dict(sorted(digests.items()))}, indent=1, ensure_ascii=False)
+    if not path.exists() or path.read_bytes() != f"{text}\n".encode():
+        write_text(path, f"{text}\n")
     return path
 
 
 def seal_all(folder: Path) -> Path:
     """Write the manifest of a folder that has folders of results: of all files in it that no manifest below has."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    sealed = {path.parent / name for path in listed(folder, f"**/{MANIFEST}") for name in _read(path)}
+    below = [path for path in listed(folder, f"**/{MANIFEST}") if path.parent != folder]
+    sealed = {folder / MANIFEST, *(path.parent / name for path in below for name in _read(path))}
     return seal(folder, [path for path in listed(folder, "**/*") if path.is_file() and path not in sealed])
 
 

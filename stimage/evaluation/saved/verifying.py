@@ -1,7 +1,7 @@
 """Holding results against what they were computed of: figures, digests, and predictions against their regressors."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,21 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.core.results import digest_of, plain
-from stimage.evaluation.results import read_scores
+from stimage.evaluation.results import read_scores, vectors_digest
 from stimage.evaluation.saved.labels import score_labels_again
 from stimage.evaluation.saved.manifest import check_seal
 from stimage.evaluation.saved.predictions import PREDICTIONS, read_folds, read_told
 from stimage.evaluation.saved.ranks import score_ranks_again
 from stimage.evaluation.saved.regressors import read_regressors, regressor_file
+from stimage.evaluation.saved.rows import read_rows
 from stimage.evaluation.saved.scoring import SCORINGS, score_again
 from stimage.evaluation.tables.forms import results_csv
-from stimage.loading.embeddings import read_embeddings
+from stimage.loading.embeddings import folders_of_kinds, read_embeddings
 
 CLOSE = 1e-9  # of a figure that is computed again
 AGAIN = 1e-4  # of a prediction that is made again; some libraries fit in single precision
+APPLIED = ("embeddings", "gene_mean")  # predictors whose features embeddings are, or that have none
+WHY = "no regressor of neighbours or trees is saved, and embeddings have no places, colours or nuclei"
 log = logging.getLogger(__name__)
 
 
@@ -51,7 +54,7 @@ def verify_results(folder: Path, embeddings: Path | None = None) -> list[str]:
         slides, overall = _again(folder)
         wrong += _differences("slides", results["slides"], plain(slides))
         wrong += _differences("overall", results["overall"], plain(overall))
-        wrong += _predicted_again(folder, embeddings, results["slides"]) if embeddings else []
+        wrong += _held_against(folder, embeddings, results) if embeddings else []
     except DataError as error:
         if not wrong:
             raise
@@ -89,28 +92,65 @@ def _equal(said: Any, found: Any) -> bool:
     return said == found
 
 
-def _predicted_again(folder: Path, embeddings: Path, slides: Iterable[str]) -> Iterator[str]:
-    """Yield how saved predictions differ from what the saved regressors make of embeddings."""
-    told = read_told(folder)
-    if told["name"] not in SCORINGS:
+def _held_against(folder: Path, embeddings: Path, results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how results differ from what embeddings give; what can't be held against these is told."""
+    name = read_told(folder)["name"]
+    if name in SCORINGS:
+        yield from _predicted_again(folder, embeddings, results)
+    elif name == "ranks":
+        yield from _scored_vectors(folder, embeddings, results["data"])
+    else:
+        log.warning("%s: what is said of labels is not made again of the embeddings: no classifiers are saved", folder)
+
+
+def _scored_vectors(folder: Path, embeddings: Path, data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield which of both kinds of embeddings in a folder are not those that were ranked."""
+    if len(kinds := folders_of_kinds(embeddings)) != 2:
+        log.warning("%s: is not held against %s, which has no folders of both kinds of embeddings", folder, embeddings)
         return
-    vectors = _reader(embeddings, list(dict.fromkeys([*slides, *told["groups"]])))
+    table, _ = read_rows(folder)
+    ids = np.array(table["spot_id"].to_pylist(), str)
+    for path, key in zip(kinds, ("embeddings_sha256", "other_embeddings_sha256")):
+        read = read_embeddings(path)
+        of = {spot: row for row, spot in enumerate(read.spot_ids.tolist())}
+        if lost := [spot for spot in ids.tolist() if spot not in of]:
+            yield f"{path}: has no embedding of spot {lost[0]!r}, which was ranked"
+        elif vectors_digest(read.take(np.array([of[spot] for spot in ids.tolist()]))) != data.get(key):
+            yield f"{path}: are not the embeddings that were ranked: their digest is not {key} of results.json"
+
+
+def _scored_slides(path: Path, slides: Sequence[str], by_slide: Mapping[str, Mapping]) -> Iterator[str]:
+    """Yield of which slides embeddings are not those that were scored, by their digests."""
+    read = read_embeddings(path, slides)
+    for slide, said in by_slide.items():
+        if vectors_digest(read.take(read.slides == slide)) != said.get("embeddings_sha256"):
+            yield f"{path}: {slide}: are not the embeddings that were scored: their digest is not that of results.json"
+
+
+def _predicted_again(folder: Path, embeddings: Path, results: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how saved predictions differ from what the saved regressors make of embeddings."""
+    told, left = read_told(folder), set()
+    slides = list(dict.fromkeys([*results["slides"], *told["groups"]]))
+    vectors = _reader(embeddings, slides)
     for number, fold in enumerate(read_folds(folder, told)):
         if not (path := regressor_file(folder, number)).exists():
-            log.warning("%s: is not there: the predictions of fold %d are not made again", path, number)
+            left |= {name for one in fold.slides for name in one.said}
             continue
         models, facts = read_regressors(path)
         if facts != {"genes": fold.genes, **fold.facts}:
             yield f"{path}: is of another fold than the predictions"
+        left |= {name for one in fold.slides for name in one.said if name not in models or name not in APPLIED}
         for one in fold.slides:
             x = vectors(one.slide, one.spot_ids)
-            for name in ("embeddings", "gene_mean"):
-                if name not in models or name not in one.said:
-                    continue
+            for name in (name for name in APPLIED if name in models and name in one.said):
                 off = np.abs(models[name](x) - one.said[name])
                 if not off.max(initial=0) <= AGAIN * max(1, np.abs(one.said[name]).max(initial=0)):  # or NaN
                     yield (f"fold {number}: {one.slide}: {name}: predictions differ by up to {off.max():.2g} from what "
                            f"{path.name} makes of {embeddings}")  # fmt: skip
+    if "embeddings" in left:
+        yield from _scored_slides(embeddings, slides, results["data"].get("by_slide", {}))
+    if left:
+        log.warning("%s: predictions of %s are not made again: %s", folder, ", ".join(sorted(left)), WHY)
 
 
 def _reader(path: Path, slides: Sequence[str]) -> Callable[[str, np.ndarray], np.ndarray]:

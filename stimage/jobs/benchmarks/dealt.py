@@ -16,7 +16,7 @@ from stimage.jobs.scores import Scores, sealed
 from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.slides.missing import need_counts
 
-VERSION = 3  # 1 had intervals over slides, 2 no baseline of colours
+DEALT = ("stimage-bench", 3)  # the protocol and its version; 1 had intervals over slides, 2 no baseline of colours
 PACKAGES = ("stimage-1k4m", "numpy", "scipy")
 
 
@@ -62,7 +62,7 @@ def predict_dealt(
         by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
         data = {"model": read.model, "slides": len(slides), "by_slide": by_slide, "seen": scored.seen}
         data |= {"nuclei": nuclei.about} if nuclei else {}
-        path = write_scores(out, "stimage-bench", VERSION, config, data, SEEDS, PACKAGES, time.monotonic() - began,
+        path = write_scores(out, *DEALT, config, data, SEEDS, PACKAGES, time.monotonic() - began,
                             found.slides, found.overall)  # fmt: skip
         sealed(path)
     lost = (f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}",) if without else ()

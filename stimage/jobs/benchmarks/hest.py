@@ -17,7 +17,7 @@ from stimage.evaluation.hest_bench.heads import HEADS, SEED
 from stimage.evaluation.hest_bench.running import BenchSpots, run_task, spots_of_task
 from stimage.evaluation.hest_bench.vectors import BASELINES, BATCH
 from stimage.evaluation.results import data_identity, read_scores, write_scores
-from stimage.evaluation.saved.manifest import MANIFEST
+from stimage.evaluation.saved.manifest import MANIFEST, seal_all
 from stimage.evaluation.seen import samples_seen
 from stimage.jobs.benchmarks.encoders import OFFICIAL, BenchEncoder, list_encoders
 from stimage.jobs.benchmarks.hest_encoder import HestEncoder
@@ -102,7 +102,10 @@ def benchmark(
     >>> sorted(set(found.encoder))
     ['clip', 'colour', 'nuclei', 'position', 'untrained:clip']
     """
-    return open_hest(folder, encoders, out, tasks, heads, untrained, batch_size, dtype, seed, seen).run(progress)
+    bench = open_hest(folder, encoders, out, tasks, heads, untrained, batch_size, dtype, seed, seen)
+    found = bench.run(progress)
+    seal_all(bench.out)
+    return found
 
 
 @dataclass(frozen=True)
@@ -199,5 +202,6 @@ def _is_there(place: Path, config: dict, data: dict, seed: int) -> bool:
     protocol = {"name": PROTOCOL, "version": VERSION, "config": config}
     same = results["protocol"].get("sha256") == digest_of(protocol) and results["seeds"] == [seed]
     if not same or any(results["data"].get(key) != value for key, value in data.items()):
-        raise DataError(f"{place}: has results of other data, embeddings or options; pass another out= (--out)")
+        raise DataError(f"{place}: has results of other data, embeddings or options, or of an earlier version of the "
+                        "protocol; pass another out= (--out)")  # fmt: skip
     return True

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from stimage.evaluation.saved.manifest import seal_all
 from stimage.jobs.benchmarks.encoders import OFFICIAL
 from stimage.jobs.benchmarks.naming import names_of
 from stimage.jobs.benchmarks.running import RootBench, open_benchmark
@@ -82,7 +83,7 @@ def benchmark_root(
         Encoders as `embed` takes them in ``model``, or finished embeddings of the root's spots: a folder or a file that
         `embed` wrote.
     out
-        The folder to write: embeddings, and ``TASK/UNIT/ENCODER`` with results.json.
+        The folder to write: embeddings, ``TASK/UNIT/ENCODER`` with results.json, and the digests of all files.
     tasks
         Names of shipped tasks, or YAML files.
     untrained
@@ -126,4 +127,6 @@ def benchmark_root(
     asked = {"patch": patch, "upsample": upsample, "pyramid": pyramid}
     how = {"batch_size": batch_size, "workers": workers, "dtype": dtype, **asked, **tower}
     bench: RootBench = open_benchmark(root, encoders, out, tasks, untrained, seen, **how)
-    return bench.run(progress)
+    found = bench.run(progress)
+    seal_all(bench.out)
+    return found

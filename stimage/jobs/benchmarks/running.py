@@ -18,14 +18,14 @@ from stimage.evaluation.saved.manifest import MANIFEST
 from stimage.evaluation.seen import settle_seen
 from stimage.evaluation.tables.forms import score_items
 from stimage.genes.panels import Panel
-from stimage.jobs.benchmarks.dealt import predict_dealt
+from stimage.jobs.benchmarks.dealt import DEALT, predict_dealt
 from stimage.jobs.benchmarks.encoders import BenchEncoder, list_encoders
 from stimage.jobs.benchmarks.naming import folder_name, names_of
 from stimage.jobs.benchmarks.planning import plan_line
 from stimage.jobs.benchmarks.tasks import JOINT_JOBS, Task, Unit, check_keys, read_task_file, units_of
 from stimage.jobs.benchmarks.vectors import SPACES, How, Vectors, make_vectors, seen_by, with_slides
-from stimage.jobs.prediction import predict
-from stimage.jobs.probing import probe, retrieve
+from stimage.jobs.prediction import expression_protocol, predict
+from stimage.jobs.probing import RETRIEVAL, probe, probe_protocol, retrieve
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.vectors.patches import Asked
 from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide
@@ -34,6 +34,8 @@ from stimage.slides.splits.groups import merge_groups
 from stimage.towers.options import TowerOptions
 
 RUNS: dict[str, Callable] = {"predict": predict, "predict_dealt": predict_dealt, "probe": probe, "retrieve": retrieve}
+PROTOCOLS = {"predict_dealt": DEALT, "retrieve": RETRIEVAL}  # name and version, as results.json has them
+CALLED: dict[str, Callable] = {"predict": expression_protocol, "probe": probe_protocol}  # the same, by ``protocol``
 ASKED = "asked.json"
 NUCLEI = "nuclei"  # the baseline that is there where the root has the cells of all slides of a unit
 OURS = ("root", "embeddings", "other", "out", "progress", "seen")  # arguments of jobs that no task may set
@@ -103,11 +105,13 @@ class RootBench:
         """Score a unit, unless its results are there."""
         slides, options = [one.name for one in unit.slides], {**task.options, "seen": self.seen}
         told = {"job": task.job, "options": options, "slides": slides, "embeddings": vectors.digest}
+        told |= {"protocol": _protocol(task)}
         asked = as_json(told | self._contents(task, unit))
         if all((place / name).exists() for name in (RESULTS, MANIFEST, ASKED)):
             if (place / ASKED).read_text(encoding="utf-8") != asked:
-                raise DataError(f"{place}: has results of another task, other slides or embeddings, or of files "
-                                "that have changed since; pass another out= (--out)")  # fmt: skip
+                raise DataError(f"{place}: has results of another task, other slides or embeddings, an earlier "
+                                "version of the protocol, or of files that have changed since; pass another out= "
+                                "(--out)")  # fmt: skip
             return
         write_text(place / ASKED, asked)
         RUNS[task.job](with_slides(self.root, slides), vectors.path, **task.arguments, seen=self.seen, out=place)
@@ -120,7 +124,7 @@ class RootBench:
 
     def _contents(self, task: Task, unit: Unit) -> dict[str, Any]:
         """Return what the files hold that a unit's figures depend on: those of its slides, and those it is told of."""
-        cells = NUCLEI in task.baselines and all(one.cells for one in unit.slides)
+        cells = _space(task) == "tower" and all(one.cells for one in unit.slides)  # of whose nuclei is a baseline
         parts = FILE_KINDS if cells else READ_FILES
         files = {one.name: {part: digest for part, digest in self._digests[one.name].items() if part in parts}
                  for one in unit.slides}  # fmt: skip
@@ -201,6 +205,14 @@ def _unseen(root: Root, tasks: Sequence[Task], encoders: Sequence[BenchEncoder],
         else:
             settle_seen(seen_by(encoder, root), [one for one in left if one.name in scored], seen, encoder.name)
     return left
+
+
+def _protocol(task: Task) -> list:
+    """Return what results call a task's protocol, and its version."""
+    if task.job in PROTOCOLS:
+        return list(PROTOCOLS[task.job])
+    default = signature(RUNS[task.job]).parameters["protocol"].default
+    return list(CALLED[task.job](task.options.get("protocol", default)))
 
 
 def _space(task: Task) -> str:
