@@ -1,4 +1,4 @@
-"""What servers ask for before they give a file, and what they raise when they do not."""
+"""Access to servers of files: their tokens and options, and their errors as one kind of error."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,22 +22,22 @@ _kept: set[fsspec.AbstractFileSystem] = set()
 
 @dataclass(frozen=True)
 class Access:
-    """What servers ask for before they give a file: it travels with slides, and is part of no name, key or message.
+    """A user's access to a server of files. It travels with slides, and is part of no name, key or message.
 
     Parameters
     ----------
     storage_options
-        What `fsspec.core.url_to_fs` takes for the URL's protocol, such as ``{"headers": {"Authorization": …}}`` for
+        Options of `fsspec.core.url_to_fs` for the URL's protocol, such as ``{"headers": {"Authorization": …}}`` for
         ``https://`` or ``{"anon": True}`` for ``s3://``.
     token
-        The Hub's, for ``hf://``; True is the one of the Hub's own login, None too where there is one.
+        The token of the Hub, for ``hf://``. True takes the token of the Hub's login, and None takes it if there is one.
     """
 
     storage_options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     token: str | bool | None = field(default=None, repr=False)
 
     def open(self, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-        """Return the file system that a URL is of, and the URL's path there."""
+        """Return the file system of a URL, and the URL's path there."""
         protocol, others = url.partition("://")[0], fsspec.available_protocols()  # datasets adds options of "hf"
         options = {key: value for key, value in self.storage_options.items() if key == protocol or key not in others}
         if url.startswith("hf://") and self.token is not None:
@@ -54,7 +54,7 @@ class Access:
 
     @contextmanager
     def asking(self, url: str, what: str) -> Iterator[None]:
-        """Turn whatever a file system raises, which are errors of many families, into a `DataError` with the URL."""
+        """Turn any error of a file system, which may be of many families, into a `DataError` with the URL."""
         try:
             yield
         except DataError:
@@ -100,5 +100,5 @@ def _refuses(error: BaseException) -> bool:
 
 
 def is_local(url: str) -> bool:
-    """Say whether a URL is a plain path of this machine."""
+    """Return whether a URL is a plain path on this machine."""
     return "://" not in url

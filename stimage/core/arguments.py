@@ -1,4 +1,4 @@
-"""What jobs are called with: what is no path, number or folder to load from is refused at once, by name."""
+"""Arguments of jobs: a value that is no path, number or folder is refused at once, by name."""
 
 import os
 import re
@@ -12,14 +12,14 @@ PATTERN = re.compile(r"[*?\[\]$]|::")  # datasets takes these in a path for a pa
 
 
 def path_of(value: Any, name: str) -> Path:
-    """Return a path; raises `ValueError` if it is none."""
+    """Return a value as a path; `ValueError` if it is not one."""
     if not isinstance(value, str | os.PathLike) or not os.fspath(value):
         raise ValueError(f"{name}={value!r}: pass a path")
     return Path(value)
 
 
 def loadable_folder(value: Any, name: str) -> Path:
-    """Return the absolute path of a folder that `datasets.load_dataset` is to read; `ValueError` if it cannot."""
+    """Return the absolute path of a folder that `datasets.load_dataset` can read; `ValueError` if it can't."""
     path = path_of(value, name).absolute()
     if found := PATTERN.search(str(path)):
         raise ValueError(
@@ -30,12 +30,12 @@ def loadable_folder(value: Any, name: str) -> Path:
 
 
 def check_whole(value: Any, name: str, least: int = 0, of: str = "") -> None:
-    """Refuse what is no whole number, or is too small, with a `ValueError`; ``of`` says of what it is one."""
+    """Refuse a value that is no whole number of ``least`` or more, with a `ValueError`; ``of`` names what it counts."""
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ValueError(f"{name}={value!r}: pass a whole number{of and f' of {of}'}, {least} or more")
 
 
 def check_above_0(value: Any, name: str, of: str) -> None:
-    """Refuse what is no number above 0, with a `ValueError`; ``of`` says what it is of."""
+    """Refuse a value that is not a number above 0, with a `ValueError`; ``of`` names what it measures."""
     if not isinstance(value, int | float | np.number) or isinstance(value, bool) or not 0 < value < float("inf"):
         raise ValueError(f"{name}={value!r}: pass {of}, a number above 0")

@@ -8,35 +8,37 @@ class DataError(ValueError):
 
 
 class OutputError(DataError):
-    """The output cannot be written: there is no use in going on."""
+    """The output can't be written, so that there is no use in going on."""
 
 
 def one_line(error: object, most: int = 300) -> str:
-    """Return an exception's text in one line, cut where it is long; the system's errors give the reason, not the file.
+    """Return the text of an exception in one line, cut where it is long.
+
+    For an error of the system, the text is its reason, without the file.
 
     Parameters
     ----------
     error
         The exception, or its text.
     most
-        Characters.
+        Largest number of characters.
     """
     text = (isinstance(error, OSError) and error.strerror) or str(error)
     return " ".join(text.split())[:most] or type(error).__name__
 
 
 def unreadable(where: object, error: BaseException, why: str) -> DataError:
-    """Return the error of a file that a library failed to read: what the file is to blame for, unless it is not.
+    """Return the error for a file that a library failed to read, with the true cause.
 
     Parameters
     ----------
     where
-        The file, or what errors call it.
+        The file, or its name in errors.
     error
-        What the library raised.
+        The exception that the library raised.
     why
-        What is said of a file that is damaged or of another kind, with the remedy. If memory ran out, a package is
-        missing or the system does not give the file, that is said instead.
+        The text for a file that is damaged or of another kind, with the remedy. If memory ran out, a package is missing
+        or the system does not give the file, the error says that instead.
     """
     if isinstance(error, MemoryError):
         return DataError(f"{where}: memory ran out while it was read")
@@ -46,5 +48,5 @@ def unreadable(where: object, error: BaseException, why: str) -> DataError:
 
 
 def shown(names: Sequence[str], most: int = 20) -> str:
-    """Return the first names of a list as a message has them: with commas, and with … if there are more."""
+    """Return the first names of a list as text for a message: separated by commas, with … if there are more."""
     return ", ".join(names[:most]) + (", …" if names[most:] else "")

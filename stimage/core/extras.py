@@ -1,4 +1,4 @@
-"""Packages of extras: rooms offer lazily what they have, and an error names the extra of a package that is missing."""
+"""Optional packages: a room imports them lazily, and an error names the extra of a missing package."""
 
 import importlib
 from collections.abc import Callable
@@ -57,14 +57,14 @@ def needs(module: str) -> Any:
 
 
 def attach(room: str, file: str, extra: str | None = None) -> tuple[Callable, Callable, list[str]]:
-    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a room, which then imports lazily what its stub lists.
+    """Return ``__getattr__``, ``__dir__`` and ``__all__`` of a room, which lazily imports the names of its stub.
 
     Parameters
     ----------
     room, file
         The room's ``__name__`` and ``__file__``.
     extra
-        The extra that the room's own work needs as a whole, where it needs one.
+        The extra that all work of the room needs, if there is one.
     """
     get, names, offered = lazy_loader.attach_stub(room, file)
 
@@ -86,5 +86,5 @@ def _named(error: ModuleNotFoundError, extra: str | None = None) -> ModuleNotFou
 
 
 def how_to_install(package: str, extra: str | None = None) -> str:
-    """Return the command that installs a package of `EXTRAS` or `APART`, with its extra unless another is meant."""
+    """Return the command that installs a package of `EXTRAS` or `APART`, with its own extra or another ``extra``."""
     return APART.get(package) or f'pip install "stimage-1k4m[{extra or EXTRAS[package]}]"'

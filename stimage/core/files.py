@@ -1,7 +1,7 @@
-"""Files and folders that are written whole or not at all, and folders that one process at a time writes into.
+"""Write files and folders whole or not at all, and let only one process at a time write into a folder.
 
-What is unfinished has a hidden name, ``.name``: nothing that lists folders takes it for a slide, a shard, a model or a
-checkpoint, whatever a kill left behind.
+An unfinished file or folder has a hidden name, ``.name``. No listing takes it for a slide, a shard, a model or a
+checkpoint, even if a killed process left it behind.
 """
 
 import errno
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def room_for(path: str | os.PathLike) -> Iterator[None]:
-    """Turn what a full or read-only disk raises, mostly without a name, into an `OutputError` that names the file."""
+    """Turn the errors of a full or read-only disk, which mostly name no file, into an `OutputError` with the file."""
     try:
         yield
     except DataError:
@@ -66,7 +66,7 @@ def _another(path: str | os.PathLike, otherwise: str) -> str:
 
 @contextmanager
 def writable(path: str | os.PathLike) -> Iterator[None]:
-    """Turn whatever a file system raises into an `OutputError`, where nothing is read but only written."""
+    """Turn any error of a file system into an `OutputError`, for code that only writes."""
     try:
         yield
     except OSError as error:
@@ -74,12 +74,12 @@ def writable(path: str | os.PathLike) -> Iterator[None]:
 
 
 def temporary_folder() -> TemporaryDirectory:
-    """Return an empty folder of the system's temporary files, which goes with the block that it is opened by.
+    """Make an empty folder among the system's temporary files, and remove it at the end of the block.
 
     Raises
     ------
     OutputError
-        If none can be made.
+        If no such folder can be made.
     """
     try:
         return TemporaryDirectory()
@@ -92,17 +92,17 @@ def temporary_folder() -> TemporaryDirectory:
 
 @contextmanager
 def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
-    """Give a path to write to, with the same suffix, which takes the place of ``path`` at the end, if no error came.
+    """Give a path to write to, with the same suffix, which takes the place of ``path`` at the end if no error came.
 
     Parameters
     ----------
     within
-        The folder of the unfinished file, on the same file system; by default, beside ``path``.
+        The folder of the unfinished file, on the same file system. None takes the folder of ``path``.
 
     Raises
     ------
     OutputError
-        At once, if there is no writing there; later, if the disk is full.
+        At once, if the folder can't be written; later, if the disk is full.
     """
     unfinished = (within or path.parent) / f".{uuid4().hex}.{path.name}"  # of this thread alone
     with writable(path):
@@ -124,7 +124,7 @@ def replacing(path: Path, within: Path | None = None) -> Iterator[Path]:
 def replacing_hdf5(path: Path) -> "Iterator[h5py.File]":
     """Give an HDF5 file to write, which takes the place of ``path`` at the end, as `replacing` does.
 
-    HDF5 itself crashes as it closes a file that it could not write.
+    HDF5 by itself crashes when it closes a file that it could not write.
     """
     import h5py  # here, since it takes long to import
 
@@ -170,15 +170,15 @@ def write_text(path: Path, text: str, within: Path | None = None) -> None:
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to write into, which takes the place of ``folder`` at the end, if no error came.
+    """Give an empty folder to write into, which takes the place of ``folder`` at the end if no error came.
 
-    One process at a time may: what a killed one left is removed, or, had it only just moved the old folder away, put
-    back. Other processes find the folder by `unfinished_folder`.
+    Only one process at a time may do so. The remains of a killed process are removed, or put back if it had only moved
+    the old folder away. Other processes find the folder by `unfinished_folder`.
 
     Raises
     ------
     OutputError
-        As `replacing`.
+        As in `replacing`.
     """
     unfinished = unfinished_folder(folder)
     with writable(folder):
@@ -196,7 +196,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 def unfinished_folder(folder: Path) -> Path:
-    """Return where `replacing_folder` lets a folder be written."""
+    """Return the folder that `replacing_folder` gives to write into."""
     return folder.with_name(f".{folder.name}.unfinished")
 
 
@@ -213,26 +213,28 @@ def _tidy(folder: Path) -> None:
 
 
 def content_of(path: Path) -> bytes:
-    """Return a file's bytes; of a pipe, which is no file, an error comes at once, for it would be waited for."""
+    """Return the bytes of a file; a pipe is an error at once, since a read would wait for it."""
     if path.exists() and not path.is_file():
         raise OSError("it is no file")
     return path.read_bytes()
 
 
 def listed(folder: Path, pattern: str) -> list[Path]:
-    """Return what lies in a folder by a glob pattern, sorted, without what is hidden, such as unfinished files."""
+    """Return the files in a folder that match a glob pattern, sorted, without hidden ones, such as unfinished files."""
     found = folder.glob(pattern)  # which, other than a shell, finds hidden names
     return sorted(path for path in found if not any(n.startswith(".") for n in path.relative_to(folder).parts))
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Wait until no other process or thread writes into a folder, and keep them waiting meanwhile; locks may be nested.
+    """Wait until no other process or thread writes into a folder, and keep others waiting during the block.
+
+    Locks may be nested.
 
     Raises
     ------
     OutputError
-        If there is no writing into the folder.
+        If the folder can't be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Files of the Hub: all of one commit, and its own cache."""
+"""Files of the Hub: all from one commit, through the Hub's own cache."""
 
 import re
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def copy(url: str, token: str | bool | None, options: Mapping[str, Any]) -> str 
 
 
 def not_kept(error: BaseException) -> str:
-    """Say why a file cannot be kept in the Hub's cache, and the remedy; empty of an error that is none of the cache."""
+    """Return why a file can't be kept in the Hub's cache, and the remedy; "" for errors that have another cause."""
     from huggingface_hub import constants
 
     if not isinstance(error, OSError) or not error.errno or not isinstance(error.filename, str):

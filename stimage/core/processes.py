@@ -1,4 +1,4 @@
-"""Doing something to many things in processes of this machine; one that dies takes only its own thing with it."""
+"""Apply a function to many items in processes; a process that dies costs only its own item."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, as_completed
@@ -16,9 +16,9 @@ DIED = "its process died with exit code {}; if memory ran out, use fewer workers
 def in_processes(
     function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[tuple[Item, Result | None, str]]:
-    """Yield each item with the function's result, or with why its process died, as they are done.
+    """Yield each item with the function's result, or with the reason why its process died, in the order of completion.
 
-    With 0 workers, this process does it.
+    With 0 workers, this process does the work.
     """
     items = list(items)
     if not workers:

@@ -1,4 +1,4 @@
-"""results.json: what a job found, beside all that must be known to make it again."""
+"""The file results.json: the results of a job, and all that is needed to make them again."""
 
 import hashlib
 import json
@@ -32,13 +32,14 @@ def record_results(
     Parameters
     ----------
     kind, configuration
-        What the configuration is called in the file, and what decides the results; its digest is added as ``sha256``.
+        The name of the configuration in the file, and all values that decide the results. Their digest is added as
+        ``sha256``.
     packages
-        Distributions whose versions are recorded, beside Python's.
+        Distributions whose versions are recorded, in addition to Python's.
     seconds
         Wall time.
     **found
-        The results; ``slides`` has an entry a slide, ``overall`` what is of all. NaN and infinity are written as null.
+        The results: ``slides`` has an entry per slide, ``overall`` the results over all. NaN and infinity become null.
     """
     path = Path(out) / RESULTS
     versions = {"python": platform.python_version(), **versions_of(packages)}
@@ -53,12 +54,12 @@ def read_results(path: str | os.PathLike, needs: Sequence[str] = ()) -> dict:
     Parameters
     ----------
     needs
-        Keys that it must have, where it is not of every kind.
+        Keys that the file must have.
 
     Raises
     ------
     DataError
-        If it is no such file.
+        If the file is not such a file, or lacks a key.
     """
     path = Path(path)
     path = path / RESULTS if path.is_dir() else path
@@ -78,12 +79,12 @@ def digest_of(value: Mapping) -> str:
 
 
 def as_json(value: Any) -> str:
-    """Return a file's text of a value, as `plain` has it."""
+    """Return a value as the text of a JSON file, after `plain`."""
     return json.dumps(plain(value), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def plain(value: Any) -> Any:
-    """Turn numpy's values into JSON's, and what is not finite into None."""
+    """Turn NumPy's values into JSON's, and NaN and infinity into None."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, np.ndarray | list | tuple):
@@ -94,7 +95,7 @@ def plain(value: Any) -> Any:
 
 
 def versions_of(packages: Iterable[str]) -> dict[str, str | None]:
-    """Return the versions of packages; None of what is not installed, as this project if it is run from its folder."""
+    """Return the versions of packages, None for a package that is not installed, such as this project in a clone."""
     return {package: _version(package) for package in packages}
 
 

@@ -1,4 +1,4 @@
-"""Scripts, configurations and metrics: a clone has them beside stimage/, and what is installed within it."""
+"""Scripts, configurations and metrics: beside stimage/ in a clone, within it when installed."""
 
 import difflib
 import os
@@ -10,12 +10,12 @@ CONFIGS = "configs/finetune"
 
 
 def find_config(name: str) -> Path:
-    """Return the YAML file of a configuration: a path as it is, a name such as "clip_vit_b32_hvg" as the shipped one.
+    """Return the YAML file of a configuration, from its path or from the name of a shipped one ("clip_vit_b32_hvg").
 
     Raises
     ------
     ValueError
-        If there is no configuration of that name; naming those that are nearest.
+        If there is no configuration of that name; the error names the nearest ones.
     """
     if Path(name).suffix or Path(name).exists():
         return Path(name)
@@ -28,12 +28,22 @@ def find_config(name: str) -> Path:
 
 
 def find_shipped(path: str) -> str:
-    """Return a path as it is; where there is no such file, that of the shipped one, if there is one."""
+    """Return a path, or the shipped file of that path if the path itself does not exist."""
     return path if os.path.exists(path) or not os.path.exists(BASE / path) else str(BASE / path)
 
 
 def metric_path(name: str) -> str:
-    """Return what `evaluate.load` takes for a metric: "embedding_scores", "linear_probe" or "retrieval".
+    """Return the path of a metric for `evaluate.load`: "embedding_scores", "linear_probe" or "retrieval".
+
+    Parameters
+    ----------
+    name
+        The name of the metric.
+
+    Returns
+    -------
+    str
+        The path.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Files of a root, on disk or behind any fsspec URL: listing folders, telling changes, getting a local copy."""
+"""Files of a root, on disk or behind any fsspec URL: list folders, notice changes, make local copies."""
 
 import gzip
 import hashlib
@@ -31,27 +31,27 @@ log = logging.getLogger(__name__)
 
 
 def normal_root(url: str | os.PathLike) -> str:
-    """Return a root's path absolute and with ``~`` expanded, or its URL without a slash at the end."""
+    """Return the path of a root, absolute and with ``~`` expanded, or its URL without a slash at the end."""
     url = os.fspath(url).removeprefix("file://")
     return os.path.abspath(os.path.expanduser(url)) if is_local(url) else url.rstrip("/")
 
 
 def pinned(root: str, access: Access = OPEN) -> str:
-    """Return a URL of the Hub with the commit it stands for now, so that all its files are of one; others as they are.
+    """Return a URL of the Hub with its current commit, so that all files are from one commit; other URLs stay.
 
     Raises
     ------
     DataError
-        If the Hub does not answer, or has or shows no such repository.
+        If the Hub does not answer, or has no such repository, or hides it.
     """
     with access.asking(root, "looked up"):
         return hub.pinned(root, access.token, access.storage_options)
 
 
 def located(location: str | os.PathLike, access: Access = OPEN) -> str:
-    """Return a root's or a published folder's path or URL as `normal_root` and `pinned` do.
+    """Return the path or URL of a root or a published folder, after `normal_root` and `pinned`.
 
-    ``user/repo``, where there is no such folder, is a data set of the Hub.
+    ``user/repo`` is a data set on the Hub, unless there is such a folder.
     """
     location = os.fspath(location)
     if is_local(location) and not os.path.exists(location) and HUB_NAME.fullmatch(location):
@@ -60,13 +60,13 @@ def located(location: str | os.PathLike, access: Access = OPEN) -> str:
 
 
 def list_folder(root: str, folder: str, access: Access = OPEN) -> dict[str, dict]:
-    """List the files of one folder of a root, empty if there is no such folder; hidden files, ``.name``, are none.
+    """List the files of one folder of a root, without hidden files (``.name``); {} if there is no such folder.
 
     Returns
     -------
     dict
-        File name → ``{"url": full path or URL, "size": bytes or None, "stamp": as `stamp_of`, or None where a listing
-        does not say it, as over HTTP}``.
+        File name → ``url`` (full path or URL), ``size`` in bytes or None, and ``stamp`` as of `stamp_of`, or None where
+        a listing has no stamps, as over HTTP.
     """
     url = f"{root}/{folder}".rstrip("/")
     try:
@@ -120,7 +120,9 @@ def _fresh(fs: fsspec.AbstractFileSystem, path: str) -> fsspec.AbstractFileSyste
 
 
 def stamp_of(url: str, access: Access = OPEN) -> str:
-    """Return what changes when a file does: what its server says of it now; of this machine, size and time in ns.
+    """Return a stamp of a file, which changes when the file does.
+
+    On this machine, it is made of size and time in ns; behind a URL, of what the server says about the file now.
 
     Raises
     ------
@@ -157,17 +159,17 @@ def _local_stamp(state: os.stat_result) -> str:
 
 
 def local_copy(url: str, access: Access = OPEN) -> str:
-    """Return a path of this machine that holds a file: the file itself, or its copy in the Hugging Face cache.
+    """Return a path on this machine that holds a file: the file itself, or its copy in the Hugging Face cache.
 
-    A remote file is fetched whole, once, with a progress bar, and again when the server says that it changed. That a
-    slide's files are cached before they are read, rather than streamed, keeps one way of reading them: spots come in
-    the image's order, which needs the counts in any order, and every further epoch reads from disk. So does what is
-    zipped, as a name that ends in .gz says: the copy is unzipped.
+    A remote file is fetched whole, once, with a progress bar, and again when the server says that it changed. The files
+    of a slide are cached and not streamed, which keeps one way of reading them: spots come in the image's order, which
+    needs the counts in any order, and later epochs read from disk. A file whose name ends in .gz is unzipped into the
+    cache.
 
     Raises
     ------
     DataError
-        If the file cannot be fetched whole, or, of this machine, opened, or can't be unzipped.
+        If the file can't be fetched whole, opened or unzipped.
     """
     if is_local(url):
         check_readable(url)
@@ -216,7 +218,7 @@ def _copy(url: str, access: Access) -> Path:
 
 
 def check_readable(path: str) -> None:
-    """Refuse what is not there, is no file (a pipe would be waited for for ever), or may not be read."""
+    """Refuse a file that does not exist, may not be read, or is no file, such as a pipe, which would be waited for."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise DataError(f"{path}: is no file")
@@ -227,14 +229,14 @@ def check_readable(path: str) -> None:
 
 
 def cache_folder() -> Path:
-    """Return the folder of the Hugging Face cache that this project keeps its files in."""
+    """Return the folder in the Hugging Face cache for the files of this project."""
     from datasets import config  # here, since it takes seconds to import
 
     return Path(config.HF_DATASETS_CACHE) / "stimage_1k4m"
 
 
 def why_not_writable(folder: str | os.PathLike) -> str:
-    """Return why no file can be made in a folder of this machine, which is made if need be; empty if one can."""
+    """Return why no file can be made in a folder on this machine, "" if one can; a missing folder is made."""
     try:
         os.makedirs(folder, exist_ok=True)
         with tempfile.TemporaryFile(dir=os.fspath(folder)):
@@ -244,12 +246,12 @@ def why_not_writable(folder: str | os.PathLike) -> str:
 
 
 def unnamed_array(length: int, dtype: np.dtype) -> np.ndarray:
-    """Return an array in a file of the cache's disk that has no name: the system frees it with its last user.
+    """Return an array in a nameless file on the disk of the cache; the system frees the file with its last user.
 
     Raises
     ------
     OutputError
-        If there is no writing into the cache.
+        If the cache can't be written.
     """
     if not length:
         return np.empty(0, dtype)
@@ -262,12 +264,12 @@ def unnamed_array(length: int, dtype: np.dtype) -> np.ndarray:
 
 
 def first_line(url: str, access: Access = OPEN) -> bytes:
-    """Return a file's first line; of a remote file, only its beginning is fetched, unless it is zipped.
+    """Return the first line of a file; of a remote file, only the beginning is fetched, unless it is zipped.
 
     Raises
     ------
     DataError
-        If it cannot be read, or ends before the size that the server says.
+        If the file can't be read, or ends before the size that the server gives.
     """
     if url.lower().endswith(ZIPPED):
         url = local_copy(url, access)

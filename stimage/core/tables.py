@@ -1,4 +1,4 @@
-"""Text tables and the lines that they are of: one reader, of files that programs write and of those that people do."""
+"""Text tables and their lines: one reader for files that programs write, and for files that people write."""
 
 import csv
 import gzip
@@ -31,12 +31,12 @@ log = logging.getLogger(__name__)
 
 
 class Row(dict[str, str]):
-    """One row of a table: its cells by column, and the file and line where it begins."""
+    """One row of a table: its cells by column, and the file and the line where it begins."""
 
     source: str
 
     def told(self, *columns: str) -> str:
-        """Return the first of these cells that is not empty, without blanks around it; "" if there is none."""
+        """Return the first cell of these columns that is not empty, without blanks around it; "" if there is none."""
         return next((text for column in columns if (text := self.get(column, "").strip())), "")
 
 
@@ -49,25 +49,25 @@ def read_table(
     access: Access | None = None,
     by_hand: bool = False,
 ) -> tuple[list[str], list[Row]]:
-    """Read a small table with a header, plain or gzip: its columns, and its rows without the empty ones.
+    """Read a small table with a header, plain or gzip: its columns, and its rows, without empty ones.
 
     Parameters
     ----------
     needs, known
-        Columns that must be there, and all that may be; by default, others are allowed.
+        Columns that the table must have, and all columns that it may have. None allows any others.
     source
-        What errors call it, if that is not its path.
+        The name of the table in errors. "" takes its path.
     access
-        What the server of a URL asks for; without it, ``path`` is of this machine, and may be a pipe.
+        Access to the server of a URL. None reads a file on this machine, which may be a pipe.
     by_hand
-        It is a curator's: the cells may be separated by tabs or semicolons, the text may be Windows-1252, and upper and
-        lower case and blanks do not count in the names of columns, which come in lower case.
+        True reads a file that a person wrote: cells may be separated by tabs or semicolons, the text may be
+        Windows-1252, and case and blanks do not count in column names, which are returned in lower case.
 
     Raises
     ------
     DataError
-        If it can't be read or is no text, a column is missing, unknown or there twice, or a row has not as many cells
-        as the header, as where a file was cut off; naming the line.
+        If the file can't be read or is no text; if a column is missing, unknown or there twice; or if a row has another
+        number of cells than the header, as where a file was cut off. The error names the line.
     """
     source, local = source or str(path), path if access is None else local_copy(os.fspath(path), access)
     cells = read_cells(local, source, by_hand=by_hand)
@@ -102,15 +102,15 @@ def _check_columns(source: str, columns: list[str], known: Sequence[str] | None)
 def read_cells(
     path: str | os.PathLike, source: str = "", *, by_hand: bool = True, comment: str | None = None
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield a table's rows that are not empty, each with the line where it begins; raises as `read_table`.
+    """Yield the rows of a table that are not empty, each with the line where it begins; raises as `read_table` does.
 
     Parameters
     ----------
     by_hand
-        The cells are separated by tabs if the first row has one, by semicolons if it has no comma either; where it has
-        none of these, as R's only name of a column, the second row tells. The text may be Windows-1252.
+        True finds the separator: tabs if the first row has one, semicolons if it has no comma either. If the first row
+        has none of these, as with R's only column name, the second row decides. The text may be Windows-1252.
     comment
-        What begins a line that is none of the table.
+        The beginning of lines that do not belong to the table.
     """
     source = source or str(path)
     lines = _table_lines(path, source, by_hand, comment)
@@ -147,10 +147,10 @@ def _counted(lines: Iterable[tuple[int, str]], last: list[int]) -> Iterator[str]
 
 
 def read_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a curator's text file, counted from 1, without their ends.
+    """Yield the lines of a text file that a person wrote, counted from 1, without their ends.
 
-    Gzip is known by its first bytes, whatever the name. A file that is not UTF-8 (a byte order mark is taken off) is
-    read as Windows-1252, which Latin-1 text mostly is, with a warning that names the first such line.
+    Gzip is recognised by its first bytes, under any name. A byte order mark is taken off. A file that is not UTF-8 is
+    read as Windows-1252, which Latin-1 text mostly is, and a warning names the first such line.
 
     Raises
     ------
@@ -216,9 +216,9 @@ def _decode(line: bytes, path: str, number: int, by_hand: bool) -> tuple[str, bo
 
 
 def other_form(path: str | os.PathLike, line: bytes) -> str:
-    """Say what a file is that is no comma-separated UTF-8 text, by its first line, and how it becomes one; "" if it is.
+    """Return what a file is that is no comma-separated UTF-8 text, by its first line, and how to convert it; else "".
 
-    The command that it names changes the file's form alone: no cell is read as a number, and no name is changed.
+    The command that is named changes only the form of the file: no cell is read as a number, and no name is changed.
     """
     how: dict[str, Any] = {}
     then = ""
@@ -246,7 +246,7 @@ def other_form(path: str | os.PathLike, line: bytes) -> str:
 
 
 def rewriting(path: str | os.PathLike, then: str = "", **how: Any) -> str:
-    """Return a command that reads a table as text, does something with it, and writes it where it was."""
+    """Return a command that reads a table as text, changes it, and writes it to the same place."""
     name = json.dumps(os.fspath(path) if is_local(os.fspath(path)) else os.path.basename(path), ensure_ascii=False)
     options = "".join(f", {key}={json.dumps(value)}" for key, value in how.items())
     code = f"pd.read_csv({name}{options}, header=None, dtype=str, keep_default_na=False){then}"
@@ -255,7 +255,7 @@ def rewriting(path: str | os.PathLike, then: str = "", **how: Any) -> str:
 
 
 def csv_text(rows: Iterable[Iterable], quoting: Quoting = csv.QUOTE_MINIMAL) -> str:
-    """Return a comma-separated table's text, with line ends of Unix."""
+    """Return rows as the text of a comma-separated table, with Unix line ends."""
     rows, text = list(rows), io.StringIO(newline="")
     csv.writer(text, lineterminator="\n", quoting=quoting).writerows(rows)
     if "\r" in text.getvalue() and quoting != csv.QUOTE_ALL:  # before 3.13, Python does not quote it by itself
@@ -264,7 +264,7 @@ def csv_text(rows: Iterable[Iterable], quoting: Quoting = csv.QUOTE_MINIMAL) -> 
 
 
 def read_names(path: str | os.PathLike) -> list[str]:
-    """Read slide names: one a line; or the column ``slide`` of a CSV, but for those whose ``mark`` is "reject"."""
+    """Read names of slides: one per line, or the column ``slide`` of a CSV, without rows whose ``mark`` is "reject"."""
     columns, rows = read_table(path)
     if "slide" in columns:
         return [row["slide"] for row in rows if row.get("mark", "").strip().lower() != "reject"]
@@ -274,7 +274,7 @@ def read_names(path: str | os.PathLike) -> list[str]:
 
 
 def number_of(cell: str) -> float:
-    """Return the number that a cell has; NaN if it has none."""
+    """Return the number in a cell; NaN if it has none."""
     try:
         return float(cell) if cell.isascii() and "_" not in cell else np.nan  # float also takes 1_0
     except ValueError:

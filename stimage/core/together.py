@@ -1,7 +1,7 @@
-"""Files that take their places below a folder together: all of them or none, whatever is killed at whatever moment.
+"""Put files in their places below a folder together: all of them or none, even if a process is killed.
 
-They are written into a hidden folder beside. Its renaming decides: what is killed before changes nothing, and what is
-killed after is finished by the next process that lists or writes the folder.
+Files are first written into a hidden folder beside. Its renaming decides: a kill before it changes nothing, and after
+it, the next process that lists or writes the folder finishes the work.
 """
 
 import logging
@@ -22,12 +22,12 @@ BEGUN, READY, LOCK, GONE = ".begun-", ".ready", ".lock", ".gone"
 
 @contextmanager
 def staged(root: Path) -> Iterator[Path]:
-    """Give an empty folder of this process alone, on the file system of ``root``; what is left in it is removed.
+    """Give an empty folder for this process alone, on the file system of ``root``; files left in it are removed.
 
     Raises
     ------
     OutputError
-        If there is no writing there, or the disk is full.
+        If the folder can't be written, or the disk is full.
     """
     with locked(root), writable(root):
         _remove_killed(root)
@@ -44,12 +44,12 @@ def staged(root: Path) -> Iterator[Path]:
 
 
 def place(stage: Path, root: Path, instead_of: Iterable[str] = ()) -> None:
-    """Let a stage's files take the same places below ``root``, all of them or none; the caller has locked ``root``.
+    """Put the files of a stage in the same places below ``root``, all of them or none; the caller has locked ``root``.
 
     Parameters
     ----------
     instead_of
-        Files below ``root``, by name, that are removed with it: those of another name that new ones replace.
+        Files below ``root``, by name, that the new files replace under another name, and that are removed with it.
     """
     finish_placing(root)
     (stage / GONE).write_text("\n".join(instead_of), encoding="utf-8")
@@ -58,7 +58,7 @@ def place(stage: Path, root: Path, instead_of: Iterable[str] = ()) -> None:
 
 
 def finish_placing(root: Path) -> None:
-    """Put files in their places that a killed process had ready.
+    """Put files in their places that a killed process left ready.
 
     Raises
     ------
@@ -83,9 +83,9 @@ def finish_placing(root: Path) -> None:
 
 
 def not_in_place(root: Path) -> set[str]:
-    """Put files in their places as `finish_placing`; return the paths below ``root`` of those that cannot be put there.
+    """Put files in their places as `finish_placing` does, and return the paths below ``root`` where that fails.
 
-    So a root on a read-only disk can be read.
+    A root on a read-only disk can thus be read.
     """
     try:
         finish_placing(root)
@@ -97,9 +97,9 @@ def not_in_place(root: Path) -> set[str]:
 
 
 def replaced(root: Path, waiting: Collection[str]) -> set[str]:
-    """Return files below ``root`` that others of another name have replaced, and that could not be removed yet.
+    """Return files below ``root`` that files of another name replaced, and that could not be removed yet.
 
-    ``waiting`` are those that are `not_in_place`: while a new file waits, the old one of its folder holds.
+    ``waiting`` are the files that are `not_in_place`: while a new file waits, the old one of its folder counts.
     """
     try:
         names = (root / READY / GONE).read_text(encoding="utf-8").split("\n")

@@ -1,4 +1,4 @@
-"""Batches of spots as Arrow tables: the examples that everything downstream reads."""
+"""Batches of spots as Arrow tables: the examples that all later steps read."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -36,16 +36,16 @@ def spot_tables(
     Parameters
     ----------
     genes
-        A vocabulary, for sparse ``gene_ids`` and ``counts``; or a panel, for a dense ``expression``; None if neither is
+        A vocabulary, for sparse ``gene_ids`` and ``counts``; a panel, for a dense ``expression``; or None if neither is
         among the columns.
     encode
-        Makes an image file of a patch; see `stimage.examples.image_formats.encoder`.
+        Function that makes an image file from a patch; see `stimage.examples.image_formats.encoder`.
     normalise
-        How a panel's counts become its ``expression``; see `stimage.genes.normalise.Normalisation`.
+        The way from a panel's counts to ``expression``; see `stimage.genes.normalise.Normalisation`.
     columns
-        The wanted columns; files that only other columns need are not read. None is all.
+        The columns to make; files that only other columns need are not read. None makes all.
     classes
-        Of cells, which are counted by them; without any, there are no such columns.
+        Classes of cells to count. Without classes, there are no such columns.
     """
     end = len(spots) if end is None else end
     patched = patch if columns is None or "image" in columns else None

@@ -1,4 +1,4 @@
-"""A digest of the code that makes examples. A data set prepared by another version of that code is not reused."""
+"""A digest of the code that makes examples: a data set prepared by another version of the code is not reused."""
 
 import ast
 import hashlib
@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1]
 
 @cache
 def source_digest(script: str) -> str:
-    """Digest a builder's file, all modules of this package that it imports directly or not, and tables beside them."""
+    """Return a digest of a builder's file, the modules of this package that it imports at any depth, and tables."""
     modules = sources(Path(script))
     tables = sorted(table for folder in {path.parent for path in modules[1:]} for table in folder.glob("*.csv"))
     contents = [path.read_bytes() for path in [*modules, *tables]]

@@ -1,4 +1,4 @@
-"""Patches as image files: PPM to stream, PNG and JPEG to keep."""
+"""Patches as image files: PPM for streaming, PNG and JPEG for keeping."""
 
 import io
 import struct
@@ -19,7 +19,7 @@ UP = 2  # PNG's filter that predicts a byte from the one above, the fastest to u
 def encoder(image_format: str, jpeg_quality: int = JPEG_QUALITY) -> Callable[[np.ndarray], bytes]:
     """Return the function that writes RGB pixels, uint8 (height, width, 3), as a file of this format.
 
-    "ppm" is uncompressed, the fastest to make and to read; "png" is lossless; "jpeg" is small, and loses something.
+    "ppm" is uncompressed, and the fastest to make and to read. "png" is lossless. "jpeg" is small, and loses detail.
     """
     encoders: dict[str, Callable[[np.ndarray], bytes]] = {
         "ppm": encode_ppm, "png": encode_png, "jpeg": partial(encode_jpeg, quality=jpeg_quality),

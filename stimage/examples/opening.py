@@ -1,4 +1,4 @@
-"""Opening slides one after the other. Slides that do not fit may be left out, but at least one must stay."""
+"""Open slides one after the other. Slides that do not fit may be left out, but at least one must stay."""
 
 import logging
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ def check_asked_for(spots: Spots, patch: Patch, panel: Panel | None) -> None:
 
 @dataclass(frozen=True)
 class Opening:
-    """How slides are opened; see `open_spots` and the builder's options of these names."""
+    """The way to open slides; see `open_spots` and the builder's options of these names."""
 
     patch: Patch
     panel: Panel | None = None
@@ -36,10 +36,10 @@ class Opening:
     with_image: bool = True
 
     def open(self, slide: Slide, among: Sequence[Slide]) -> Spots | None:
-        """Return a slide's spots, or None, and log why, if it is left out.
+        """Return a slide's spots, or None, with a log entry, if the slide is left out.
 
-        Which slides those are is known only when they are opened, by processes that each see some of them. So whoever
-        leaves one out looks for one of all, ``among``, that is not.
+        Whether a slide is left out is known only once it is opened, and each process sees only some slides. So a
+        process that leaves one out looks for a slide among all, ``among``, that stays.
 
         Raises
         ------
@@ -54,12 +54,12 @@ class Opening:
         return None
 
     def kept(self, slides: Sequence[Slide]) -> list[Slide]:
-        """Return the slides that are not left out; only where some may be, they are opened to know.
+        """Return the slides that are not left out. Slides are opened only if some may be left out.
 
         Raises
         ------
         DataError
-            As `open` does.
+            As in `open`.
         """
         if self.on_mismatch != "drop":
             return list(slides)

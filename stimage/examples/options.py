@@ -40,52 +40,54 @@ class SpotsConfig(datasets.BuilderConfig):
     Parameters
     ----------
     root
-        Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), instead of ``data_dir``. What its server
-        asks for goes to `load_dataset` beside it: ``storage_options``, as fsspec takes them, or the Hub's ``token``.
+        Any fsspec URL of a root (``hf://datasets/jiawennnn/STimage-1K4M``), in place of ``data_dir``. Access to its
+        server is passed to `load_dataset` as ``storage_options``, as fsspec takes them, or as ``token``, for the Hub.
     slides, exclude, species, tissue, pmid, involve_cancer
-        A value or a list of values, ``slides`` and ``exclude``, which leaves slides out, also a CSV or text file of
-        names; slides that do not match are not opened, but for the line of gene names of their count files, which is
-        read once for the root's vocabulary, and never with a panel.
+        Filters, each a value or a list of values; None takes all slides. ``slides`` and ``exclude``, which leaves
+        slides out, may also be a CSV or text file of names. Slides that do not match are not opened. Only the gene
+        names of their count files are read, once, for the root's vocabulary, and never with a panel.
     patch, upsample, pyramid
-        How the image of a spot is cut: "original", the square of 2r in the image's own pixels; or
-        ``{"um": 112, "px": 224}``, a square of so many µm, resampled to so many pixels; see `stimage.slides.Patch`.
-        Slides whose image is coarser than that by more than 2 % are refused, unless ``upsample`` is True.
-        ``pyramid=True`` cuts from the coarsest level of an image's pyramid that is not coarser than that.
+        The image of a spot: "original", the square of 2r in the image's own pixels; or ``{"um": 112, "px": 224}``, a
+        square of 112 µm resampled to 224 pixels; see `stimage.slides.Patch`. Slides whose image is more than 2 %
+        coarser than the patch are refused, unless ``upsample`` is True. ``pyramid=True`` cuts from the coarsest level
+        of an image that is fine enough, which is faster.
     um_per_px
-        µm per pixel where you know it: a number for all slides, or by slide a mapping or the path of a CSV (slide,
-        um_per_px). Without it, see `stimage.slides.scale.scale.slide_scale`.
+        µm per pixel: a number for all slides, a mapping by slide, or the path of a CSV with the columns slide and
+        um_per_px. None takes the value of the meta file, or of the lattice; see
+        `stimage.slides.scale.scale.slide_scale`.
     panel
-        Gene names, or the path of a file of them: examples then have ``expression``, a dense vector of raw counts.
-        Without a panel they have ``gene_ids`` and ``counts``, only of the genes with a count; see `gene_names`.
+        Gene names, or the path of a file of them: examples then have ``expression``, a dense vector in the panel's
+        order. Without a panel, they have ``gene_ids`` and ``counts`` of the genes with a count; see `gene_names`.
     gene_table
-        File of symbols and Ensembl ids, for slides that name the panel's genes by the other; see
-        `stimage.genes.names.read_gene_table`. Counts of genes that come to one name are added.
+        File of symbols and Ensembl ids, for slides that name the panel's genes by the other kind; see
+        `stimage.genes.names.read_gene_table`. Counts of genes that get the same name are added.
     columns
-        Names of features; examples have these alone, and what the others take is not read: without ``gene_ids``,
-        ``counts`` and ``expression`` no count is parsed and no gene numbered, without ``annotation`` its file is not
-        opened, without ``image`` that is not (with on_mismatch="drop" but for its size). Which spots come never
-        depends on it.
+        Names of the features that examples have; None makes all. Files that only other features need are not read:
+        without ``gene_ids``, ``counts`` and ``expression`` no count is parsed and no gene numbered, without
+        ``annotation`` its file is not opened. Without ``image`` the image is not opened, except for its size with
+        ``on_mismatch="drop"``. The choice of columns never changes which spots come.
     cells
-        True adds ``cells``, how many cells of each class a spot has, with the classes of all slides of the root, and
-        ``cells_per_mm2``, of all classes together: of the cells that `stimage.import_cells` or `stimage.detect_cells`
-        took into the root. They are null on slides without cells, and where a spot does not lie wholly in the region
-        that was segmented.
+        True adds ``cells``, the number of cells of each class in a spot, and ``cells_per_mm2``, the density of all
+        cells. The cells are those that `stimage.import_cells` or `stimage.detect_cells` stored in the root, and the
+        classes are those of all slides. Both are null for slides without cells, and for spots that are not wholly in
+        the segmented region.
     normalise
-        What ``expression`` is: "counts", "log1p", "median-log1p" or "original"; see
+        The values of ``expression``: "counts" (raw), "log1p", "median-log1p" or "original"; see
         `stimage.genes.normalise.Normalisation`.
     image_format
-        "ppm" (the default when streaming), "png" (the default otherwise) or "jpeg", the only one that loses anything.
+        "ppm" (the default when streaming), "png" (the default otherwise) or "jpeg", the only one that loses detail.
     on_mismatch
-        "error", or "drop" to leave out, and log, spots that the coord file, the count file and the image do not all
-        have, and slides that lack a file, a row in the meta file, a gene of the panel or the scale for the patch.
+        "error", or "drop", which leaves out and logs two things: spots that the coord file, the count file and the
+        image do not all have; and slides that lack a file, a row in the meta file, a gene of the panel, or the scale
+        for the patch.
     max_image_pixels
-        Images of more pixels are refused, as decompression bombs.
+        Largest number of pixels of an image; larger images are refused, as decompression bombs.
     split_by, split_seed, split_fractions, patients, no_study
-        "slide", "study" or "patient": examples then come in the splits train, validation and test, and no slide, study
-        or patient is in two of them; see `stimage.slides.splits.splitting.Splitting`. Without it, all are in train.
+        The division into train, validation and test by "slide", "study" or "patient", so that none of these is in two
+        splits; see `stimage.slides.splits.splitting.Splitting`. Without it, all spots are in train.
     splits
-        CSV file with the columns ``slide`` and ``split``, or slide name → split: it rules instead, as does a splits.csv
-        in the root, which "none" overlooks.
+        CSV file with the columns ``slide`` and ``split``, or slide name → split, which goes before ``split_by``. A
+        splits.csv in the root does so, too; "none" ignores it.
     """
 
     root: str | None = None
@@ -118,7 +120,7 @@ class SpotsConfig(datasets.BuilderConfig):
     catalog: Catalog | None = field(default=None, repr=False)  # the root's, where it is known: it is not listed again
 
     def check(self) -> None:
-        """Raise `ValueError` for values that are none of their options', or options that do not go together."""
+        """Refuse values that an option can't have, and options that exclude each other, with a `ValueError`."""
         if not isinstance(self.cells, bool):
             raise ValueError(f"cells={self.cells!r}: pass True or False")
         if self.normalise not in NORMALISATIONS:
@@ -136,41 +138,41 @@ class SpotsConfig(datasets.BuilderConfig):
 
     @property
     def location(self) -> str:
-        """The root's path or URL."""
+        """The path or URL of the root."""
         if not (self.root or self.data_dir):
             raise ValueError("pass data_dir=ROOT, a folder laid out as the data set, or root=URL")
         return self.root or self.data_dir
 
     @property
     def techs(self) -> tuple[str, ...]:
-        """The technologies' folders that the config's name stands for."""
+        """The technologies that the name of the configuration stands for."""
         return techs_called(self.name)
 
     @property
     def features(self) -> Features:
-        """The features that examples have."""
+        """The features of examples."""
         return self.features_with(self.contents.classes if self.cells else ())
 
     def features_with(self, classes: Sequence[str]) -> Features:
-        """Return the features that examples have where cells are of these classes."""
+        """Return the features of examples for cells of these classes."""
         panel = Panel.read(self.panel, self.gene_table) if self.panel is not None else None
         return _chosen(spot_features(panel, classes if self.cells else None), self.columns)
 
     @property
     def selection(self) -> Selection:
-        """The slides that are asked for."""
+        """The choice of slides."""
         filters = Filters(**{key.name: getattr(self, key.name) for key in fields(Filters)})
         return Selection(str(self.location), self.techs, filters, self.on_mismatch, f"the configuration {self.name!r}")
 
     @property
     def splitting(self) -> Splitting:
-        """How they are split."""
+        """The division of slides into splits."""
         how = (self.split_by, self.split_seed, self.split_fractions, self.patients, self.splits, self.no_study)
         return Splitting(*how)
 
     @cached_property
     def contents(self) -> Contents:
-        """The slides that are asked for, with their splits and their files as they are now; a root is listed once."""
+        """The chosen slides, with their splits and their files as they are now; a root is listed once."""
         catalog = self.catalog or read_catalog(self.location, access=self.access)
         catalog = catalog.with_scales(self.um_per_px)
         placed = split_slides(catalog, self.selection, self.splitting).values()
@@ -188,7 +190,7 @@ class SpotsConfig(datasets.BuilderConfig):
         return replace(contents, vocabulary=root_vocabulary(catalog), ids=ids)
 
     def create_config_id(self, config_kwargs: dict, custom_features: Features | None = None) -> str:
-        """Name the prepared data set's cache by all that its examples depend on, and by nothing else."""
+        """Return a name for the prepared data set's cache, made from all values that its examples depend on."""
         self.check()  # before a root is read, which may take long
         if self.catalog is not None:
             return super().create_config_id({"of": "streamed"}, custom_features)
@@ -245,10 +247,7 @@ def _chosen(features: Features, columns: Any) -> Features:
 
 
 def plain_value(value: Any) -> Any:
-    """Return an option's value in plain Python: paths as text, NumPy's numbers as Python's.
-
-    Iterators and sets become lists.
-    """
+    """Return an option's value in plain Python: paths as text, NumPy's numbers as Python's, iterables as lists."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, np.generic):

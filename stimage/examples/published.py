@@ -1,4 +1,4 @@
-"""Spots of a published folder: the slides that are asked for, and their columns alone."""
+"""Spots of a published folder: the chosen slides, and only their columns."""
 
 import glob
 import json
@@ -124,13 +124,13 @@ class Published:
 
 
 def published_at(root: str | os.PathLike, access: Access = OPEN) -> Published | None:
-    """Return the published folder that there is, here, behind a URL or as ``user/repo`` on the Hub; None of a root."""
+    """Return the published folder at a path, a URL or ``user/repo`` on the Hub; None if it is a root."""
     location = located(root, access)
     return Published(location, access) if PUBLISHED in list_folder(location, "", access) else None
 
 
 def shards_of(location: str, access: Access) -> dict[str, list[tuple[str, str]]]:
-    """Return slide name → the split and the path or URL of each of its shards, in order."""
+    """Return slide name → split and path or URL of each of its shards, in order."""
     found: dict[str, list[tuple[str, str]]] = {}
     for tech in TECHS:
         for split in SPLITS:
@@ -141,12 +141,12 @@ def shards_of(location: str, access: Access) -> dict[str, list[tuple[str, str]]]
 
 
 def published_catalog(location: str, access: Access) -> Catalog:
-    """Return the slides of a published folder, but those that were left out.
+    """Return the slides of a published folder, without slides that were left out.
 
     Raises
     ------
     DataError
-        If its table of slides is damaged or none.
+        If its table of slides is damaged or missing.
     """
     path = f"{location}/{PUBLISHED}"
     of = {name: name for name in ("species", "tissue", "pmid", "involve_cancer")}
@@ -166,7 +166,7 @@ def published_catalog(location: str, access: Access) -> Catalog:
 
 
 def published_patch(location: str, access: Access = OPEN) -> Patch | None:
-    """Return how the patches of a published folder were cut; None of a folder that is older than the note of it."""
+    """Return the patch of a published folder; None if the folder is older than the note about it."""
     said = _slides_table(location, access, []).schema.metadata or {}
     try:
         return Patch(**json.loads(said[PATCH])) if PATCH in said else None
@@ -176,7 +176,7 @@ def published_patch(location: str, access: Access = OPEN) -> Patch | None:
 
 
 def published_sides(location: str, access: Access = OPEN) -> dict[str, float | None]:
-    """Return slide name → how many µm the square of 2r is; None where the scale is not known."""
+    """Return slide name → the side of the square of 2r in µm, or None where the scale is unknown."""
     rows = _slides_table(location, access, ["slide", "radius", "um_per_px"]).to_pylist()
     return {row["slide"]: 2 * row["radius"] * row["um_per_px"] if row["radius"] and row["um_per_px"] else None
             for row in rows}  # fmt: skip

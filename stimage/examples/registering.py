@@ -1,4 +1,4 @@
-"""Making datasets find a builder by its name, and report the builder's own errors."""
+"""Make datasets find a builder by its name, and report the builder's own errors."""
 
 import logging
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class ExampleError(DataError, DatasetGenerationError):
 
 @contextmanager
 def raise_as_example_error() -> Iterator[None]:
-    """Turn a `DataError` into an `ExampleError`; datasets hides other errors behind one without a cause."""
+    """Turn a `DataError` into an `ExampleError`, since datasets hides other errors behind one without a cause."""
     try:
         yield
     except DataError as error:
@@ -27,7 +27,7 @@ def raise_as_example_error() -> Iterator[None]:
 
 @contextmanager
 def raise_cause() -> Iterator[None]:
-    """Raise the cause, such as a full disk, where datasets only reports that making examples failed."""
+    """Raise the cause, such as a full disk, where datasets only reports that examples could not be made."""
     try:
         yield
     except DatasetGenerationError as error:
@@ -40,7 +40,7 @@ def raise_cause() -> Iterator[None]:
 def register(name: str, digest: str) -> None:
     """Let `datasets.load_dataset` find the module ``name`` among its packaged ones.
 
-    This uses private parts of datasets. Where a release has moved them, the log says so, and nothing else is lost.
+    This uses private parts of datasets. If a release has moved them, the log says so, and nothing else is lost.
     """
     try:
         packaged = datasets.packaged_modules._PACKAGED_DATASETS_MODULES

@@ -1,4 +1,4 @@
-"""The slides of a root, what the meta file says of them, and the choice of some of them."""
+"""The slides of a root with their rows of the meta file, and the choice of some of them."""
 
 import logging
 import os
@@ -32,13 +32,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Slide:
-    """One image with its spots: where its files are, and its row of the meta file.
+    """One image with its spots: the places of its files, and its row of the meta file.
 
-    ``coord``, ``counts``, ``image``, ``annotation`` and ``cells`` are paths or URLs; without a meta file, what it would
-    say is None. ``size`` is the coord file's, in bytes; ``um_per_px`` a scale that is given, and who gives it. What
-    HEST says besides: ``study``, ``patient``, pitch and diameter of spots (``grid_um``), and ``image_size``, width and
-    height. ``access`` is what the files' server asks for; ``stamps`` what it says of them, by part, as far as it is
-    known (see `stimage.slides.freshness.with_stamps`).
+    ``coord``, ``counts``, ``image``, ``annotation`` and ``cells`` are paths or URLs. Without a meta file, its values
+    are None. ``size`` is the size of the coord file in bytes. ``um_per_px`` is a given scale with its giver. For
+    samples of HEST, there are also ``study``, ``patient``, the pitch and diameter of spots in µm (``grid_um``), and the
+    width and height of the image (``image_size``). ``access`` is the access to the files' server. ``stamps`` are the
+    stamps of files by part, as far as they are known (see `stimage.slides.freshness.with_stamps`).
     """
 
     name: str
@@ -66,31 +66,31 @@ class Slide:
 
     @property
     def image_alone(self) -> bool:
-        """Whether it has no counts, as its row of the meta file says: ``gene_num`` is 0."""
+        """Whether the slide has no counts: ``gene_num`` is 0 in its row of the meta file."""
         return self.gene_num == 0
 
     @property
     def about_spots(self) -> int:
-        """About how many spots the slide has, by the meta file or by the coord file's size; no file is opened."""
+        """The approximate number of spots, from the meta file or from the size of the coord file; no file is opened."""
         return max(1, self.spot_num or (self.size or 0) // BYTES_PER_SPOT)
 
     @property
     def pmids(self) -> tuple[str, ...]:
-        """Its studies, sorted."""
+        """The studies of the slide, sorted."""
         return tuple(sorted({pmid.strip() for pmid in (self.pmid or "").split(",")} - {""}))
 
     def parts(self, spots_per_part: int) -> int:
-        """The number of ranges, of about so many spots each, that the slide is cut into."""
+        """The number of ranges, each of about ``spots_per_part`` spots, that the slide is cut into."""
         return min(1000, -(-self.about_spots // spots_per_part))
 
 
 @dataclass(frozen=True)
 class Filters:
-    """Which slides are wanted: each a value or a list of values; None takes all.
+    """The choice of slides: each filter is a value or a list of values, and None takes all.
 
-    ``pmid`` matches each of a slide's comma-separated pmids. ``slides``, and ``exclude``, which leaves slides out,
-    ignore case, and may be a file of names: one a line, or a CSV with the column ``slide``, such as the marks that the
-    checks' report saves.
+    ``pmid`` matches each of a slide's comma-separated pmids. ``slides`` chooses slides by name, ``exclude`` leaves
+    slides out. Both ignore case, and may be a file of names: one per line, or a CSV with the column ``slide``, such as
+    the marks that the report of `check` saves.
     """
 
     slides: str | os.PathLike | Iterable[str] | None = None
@@ -108,10 +108,10 @@ class Filters:
 
 @dataclass(frozen=True)
 class Catalog:
-    """All slides that have a file in a root, in order of technology and name.
+    """All slides that have a file in a root, in the order of technology and name.
 
-    ``broken`` says, by slide, what keeps it from being read; ``meta`` has the meta file's rows by folded name, and
-    ``meta_file`` says which file of the root that is; ``elsewhere`` are the slides of technologies not asked for.
+    ``broken`` is slide → the reason why it can't be read. ``meta`` has the rows of the meta file by folded name, and
+    ``meta_file`` is its name. ``elsewhere`` are the slides of technologies that were not asked for.
     """
 
     root: str
@@ -123,7 +123,7 @@ class Catalog:
     elsewhere: tuple[Slide, ...] = ()
 
     def of_techs(self, techs: Iterable[str], asked: str = "") -> "Catalog":
-        """Return the part of the catalog that has these technologies; ``asked`` is what names them, for the error."""
+        """Return the part of the catalog with these technologies; ``asked`` names the option for the error."""
         slides = tuple(slide for slide in self.slides if slide.tech in techs)
         if not slides:
             why = f"; {asked} asks for them" if asked else ""
@@ -137,7 +137,7 @@ class Catalog:
         Raises
         ------
         DataError
-            If a slide is named that neither the root nor its meta file has; as `given_scales` does.
+            As in `given_scales`, and if a named slide is neither in the root nor in its meta file.
         """
         known = {fold_name(slide.name) for slide in self.slides}
         given = given_scales(um_per_px, known)
@@ -150,13 +150,13 @@ class Catalog:
     def select(
         self, filters: Filters = Filters(), on_mismatch: str = "error", with_broken: bool = False
     ) -> list[Slide]:
-        """Return the slides that match, without opening any file; with ``with_broken``, also those that can't be read.
+        """Return the slides that match, without opening a file; with ``with_broken``, also slides that can't be read.
 
         Raises
         ------
         DataError
-            If a wanted slide misses a file or its row in the meta file (unless ``on_mismatch`` is "drop", which leaves
-            it out and says so), if a filter has a value that no slide has, or if nothing is left.
+            If a chosen slide lacks a file or its row in the meta file, unless ``on_mismatch`` is "drop", which leaves
+            it out and logs that. If a filter has a value that no slide has, or no slide is left.
         """
         if on_mismatch not in ON_MISMATCH:
             raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {ON_MISMATCH}")
@@ -182,21 +182,21 @@ class Catalog:
 
 
 def read_catalog(root: str, with_meta: bool = True, access: Access = OPEN) -> Catalog:
-    """List a root's slides and join them with the meta file; no slide's file is opened.
+    """List the slides of a root and join them with the meta file, without opening a file of a slide.
 
     Parameters
     ----------
     root
         A folder laid out as the data set, or the fsspec URL of one.
     with_meta
-        False where the meta file is still to be made: one that is there is not looked at.
+        False ignores the meta file, for a root whose meta file is still to be made.
     access
-        What the root's server asks for.
+        Access to the root's server.
 
     Raises
     ------
     DataError
-        If the root has no slide, a name is not allowed or occurs twice, or the meta file is no such file.
+        If the root has no slide, a name is not allowed or occurs twice, or the meta file is damaged.
     """
     root = pinned(normal_root(root), access)
     waiting = not_in_place(Path(root)) if is_local(root) else set()

@@ -1,4 +1,4 @@
-"""Where a slide's spots are: the coord file, read and checked."""
+"""The coord file of a slide: the positions of its spots, read and checked."""
 
 import csv
 from array import array
@@ -38,13 +38,13 @@ class Coordinates:
 def read_coordinates(path: str) -> Coordinates:
     """Read a coord file: spot ids in the first column, then ``yaxis``, ``xaxis`` and ``r`` in any order.
 
-    Of a .h5ad file of HEST, they are the spots in tissue.
+    In a .h5ad file of HEST, the spots in tissue are read.
 
     Raises
     ------
     DataError
-        For a file that is empty or lacks a column or has it twice, a spot without an id, a coordinate that is no finite
-        number, or an ``r`` of 0 or less; with the line.
+        If the file is empty, lacks a column or has it twice, or has a spot without an id, a coordinate that is not a
+        finite number, or an ``r`` of 0 or less. The error names the line.
     """
     if path.lower().endswith(".h5ad"):
         from stimage.slides.hest.annotated import read_spots  # here, since few roots need it

@@ -1,4 +1,4 @@
-"""Stamps of a slide's files, which tell whether a file changed; a server is asked only where its listings lack them."""
+"""Stamps of a slide's files, which tell whether a file changed; a server is asked only if its listings lack them."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ def with_stamps(slides: Iterable[Slide], files: Iterable[str] = FILE_KINDS) -> l
     Raises
     ------
     DataError
-        If a server does not answer; naming the file.
+        If a server does not answer; the error names the file.
     """
     slides = list(slides)
     unknown = [(k, file) for k, slide in enumerate(slides) for file in files if _unknown(slide, file)]
@@ -42,9 +42,9 @@ def with_current_stamps(slide: Slide) -> Slide:
 
 
 def slide_identity(slide: Slide, files: Iterable[str] = READ_FILES) -> dict:
-    """Return everything that a slide's examples depend on: its row of the meta file, its files' names and stamps.
+    """Return everything that a slide's examples depend on: its row of the meta file, and its files' names and stamps.
 
-    The place of the root, tokens and storage options are no part of it.
+    The place of the root, tokens and storage options are not part of it.
     """
     known = {part.name: getattr(slide, part.name) for part in fields(Slide) if part.compare and part.name != "size"}
     known = {name: value for name, value in known.items() if value is not None or name not in ("grid_um", "image_size")}
@@ -56,7 +56,7 @@ def slide_identity(slide: Slide, files: Iterable[str] = READ_FILES) -> dict:
 
 
 def root_digest(root: str) -> str:
-    """Digest a root's slides and their files as they are now; the digest changes when one of them does."""
+    """Return a digest of a root's slides and their files as they are now; it changes when one of them does."""
     slides = with_stamps(read_catalog(root).slides)
     return hashlib.sha256(repr([sorted(slide_identity(slide).items()) for slide in slides]).encode()).hexdigest()
 
@@ -66,7 +66,7 @@ def _unknown(slide: Slide, file: str) -> bool:
 
 
 def slide_digests(slides: Iterable[Slide], files: Iterable[str] = REQUIRED_FILES) -> dict[str, dict[str, str]]:
-    """Return slide name → part → `file_digest` of that file, of the parts that a slide has."""
+    """Return slide name → part → `file_digest` of the file, for the parts that a slide has."""
     asked = [(slide, part) for slide in slides for part in files if getattr(slide, part)]
     with ThreadPoolExecutor(ASKING) as pool:
         digests = pool.map(lambda it: file_digest(getattr(it[0], it[1]), it[0].access), asked)
@@ -77,9 +77,9 @@ def slide_digests(slides: Iterable[Slide], files: Iterable[str] = REQUIRED_FILES
 
 
 def file_digest(url: str, access: Access = OPEN) -> str:
-    """Digest what a file holds, wherever it lies: all of it, of a file beyond 32 MiB its size and 16 places.
+    """Return a digest of the content of a file: the whole file, or beyond 32 MiB its size and 16 places.
 
-    Behind a URL, what its server says of it stands for what it holds.
+    Behind a URL, the server's statement about the content takes its place.
 
     Raises
     ------

@@ -10,14 +10,14 @@ NONE = ("", "NA")  # no label; the second is how R writes a missing one
 
 
 def is_label(annotation: str | None) -> bool:
-    """Say whether an annotation is a label: not missing, empty, undetermined or Exclude, in any case."""
+    """Return whether an annotation is a label: not missing, empty, undetermined or Exclude, in any case."""
     return (annotation or "").strip().casefold() not in UNLABELLED
 
 
 def read_labels(path: str, access: Access = OPEN) -> dict[str, str | None]:
-    """Read an annotation file: spot id, as the file has it, → label, None where there is none.
+    """Read an annotation file: spot id, as in the file, → label, or None where there is none.
 
-    A label is what column ``V2`` has, without the blanks around it.
+    A label is the value of the column ``V2``, without blanks around it.
 
     Raises
     ------

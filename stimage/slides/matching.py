@@ -1,4 +1,4 @@
-"""Matching a slide's files: the spots that all of them have, and ids that are unique across slides."""
+"""Match the files of a slide: the spots that all of them have, and ids that are unique across slides."""
 
 import logging
 import os
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class NoSpotLeft(DataError):
-    """All spots of a slide are dropped."""
+    """All spots of a slide are left out."""
 
 
 def match_spots(
@@ -34,16 +34,17 @@ def match_spots(
     info: ImageInfo | None,
     on_mismatch: str,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return each spot's row in the count file (-1 where it has none), and which spots are kept.
+    """Return the row of each spot in the count file (-1 for none), and which spots are kept.
 
-    Without ``info``, spots outside the image are kept too. Of an image alone, there is no ``index``, and no row counts.
+    Without ``info``, spots outside the image are kept, too. For an image alone, ``index`` is None, and no row is
+    needed.
 
     Raises
     ------
     DataError
-        If there is something to drop, and ``on_mismatch`` is "error"; if a spot occurs twice.
+        If a spot would be left out and ``on_mismatch`` is "error", or if a spot occurs twice.
     NoSpotLeft
-        If all are dropped.
+        If all spots are left out.
     """
     if index:
         row = _rows_of(coord, coordinates, counts, index, on_mismatch)
@@ -74,7 +75,7 @@ def match_spots(
 
 
 def check_size(slide: Slide, image: str, info: ImageInfo) -> None:
-    """Refuse an image of another size than the slide's source says: places are in that one's pixels."""
+    """Refuse an image whose size differs from the one by the slide's source, since coordinates are pixels of that."""
     if slide.image_size and slide.image_size != (info.width, info.height):
         width, height = slide.image_size
         raise DataError(f"{image}: is {info.width:,} x {info.height:,} pixels, but by the metadata of {slide.name} it "

@@ -1,4 +1,4 @@
-"""The meta file of a root: which of several is read, and its rows."""
+"""The meta file of a root: the choice among several, and its rows."""
 
 import logging
 import re
@@ -45,22 +45,22 @@ SCALE_COLUMNS = META_COLUMNS[-2:]  # which only files with a scale have
 
 
 def newest_meta(names: Iterable[str], source: str) -> str | None:
-    """Return the newest of the meta files among these names of files, None if there is none.
+    """Return the newest of the meta files among these names of files, or None.
 
-    The data set's authors put the date behind the name, as MMDDYYYY (``meta_all_gene02122025.csv``); a file without a
+    The data set's authors put the date behind the name, as MMDDYYYY (``meta_all_gene02122025.csv``). A file without a
     date is older than any with one.
 
     Raises
     ------
     DataError
-        If a name has another number than a date.
+        If the number in a name is not a date.
     """
     dated = {name: _date(name, found[1], source) for name in names if (found := DATED.fullmatch(name))}
     return max(dated, key=dated.__getitem__, default=None)
 
 
 def find_meta(root: str, access: Access = OPEN) -> tuple[str, str] | None:
-    """Return path below the root, and path or URL, of the meta file that is read; None where a root has none."""
+    """Return the path below the root, and the path or URL, of the meta file to read, or None."""
     files = list_folder(root, "meta", access)
     name = newest_meta(files, f"{root}/meta")
     for other in files:
@@ -72,13 +72,13 @@ def find_meta(root: str, access: Access = OPEN) -> tuple[str, str] | None:
 
 
 def read_meta(url: str, access: Access = OPEN) -> dict[str, Mapping[str, str]]:
-    """Return a meta file's rows by folded slide name.
+    """Return the rows of a meta file by folded slide name.
 
     Raises
     ------
     DataError
-        If a column is missing, a name is not allowed or occurs twice, involve_cancer is neither True nor
-        False, or um_per_px is no number above 0.
+        If a column is missing, a name is not allowed or occurs twice, involve_cancer is neither True nor False, or
+        um_per_px is not a number above 0.
     """
     _, table = read_table(url, NEEDED, access=access)
     for number, row in enumerate(table, 1):
@@ -91,12 +91,12 @@ def read_meta(url: str, access: Access = OPEN) -> dict[str, Mapping[str, str]]:
 
 
 def read_collection(meta: str) -> list[tuple[str, str, str, int]]:
-    """Return technology, species, tissue and number of spots of each slide of a meta file, by technology.
+    """Return technology, species, tissue and number of spots of each slide in a meta file, by technology.
 
     Raises
     ------
     DataError
-        If it has no such columns, or a number of spots is none.
+        If the file lacks these columns, or a number of spots is not a number.
     """
     _, rows = read_table(meta, ["species", "tech", "tissue", "spot_num"])
     for number, row in enumerate(rows, 1):

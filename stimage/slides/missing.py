@@ -1,4 +1,4 @@
-"""What a slide lacks: a file, its row of the meta file, or, of an image alone, counts."""
+"""Missing parts of a slide: a file, its row of the meta file, or, for an image alone, counts."""
 
 import os
 from collections.abc import Collection, Iterable, Mapping
@@ -38,12 +38,14 @@ def need_counts(slides: Iterable["Slide"], what: str, remedy: str = LEAVE_OUT) -
     Parameters
     ----------
     what
-        What needs them, for the error; ``remedy`` is what the error advises.
+        The job that needs counts, for the error.
+    remedy
+        The advice of the error.
 
     Raises
     ------
     DataError
-        If a slide is an image alone; naming such slides.
+        If a slide is an image alone; the error names such slides.
     """
     if alone := [slide.name for slide in slides if slide.image_alone]:
         raise DataError(f"{what} needs counts, and images alone have none: {shown(alone, 5)}; {remedy}")

@@ -1,4 +1,4 @@
-"""Names of slides: how they are compared, which are allowed, and lists of them."""
+"""Names of slides: their comparison, the allowed names, and lists of them."""
 
 import os
 import unicodedata
@@ -12,12 +12,12 @@ from stimage.core.tables import read_names
 
 
 def fold_name(name: str) -> str:
-    """Fold a name for comparison: upper and lower case do not count, nor does the way Unicode writes accents."""
+    """Fold a name for comparison: neither case counts, nor the way in which Unicode writes accents."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def check_name(name: object, source: str) -> None:
-    """Refuse a slide's name that would lead out of a folder or make a hidden file: files are named after slides."""
+    """Refuse a slide's name that leads out of a folder or makes a hidden file, since files are named after slides."""
     if not isinstance(name, str) or not name or name[0] == "." or ".." in name or any(c in name for c in "/\\\0"):
         raise DataError(
             f"{source}: {name!r} is no slide name; it may not be empty, begin with '.', or have '..', '/' or '\\' in it"
@@ -32,7 +32,7 @@ def slide_names(slides: str | os.PathLike | Iterable[str]) -> list[str]:
 
 
 def texts_of(values: Any) -> list[str]:
-    """Return a value, or a list of values, as a list of texts; raises `ValueError` for what is neither."""
+    """Return a value, or a list of values, as a list of texts; `ValueError` for other objects."""
     if isinstance(values, str | int | np.generic):
         return [str(values)]
     if not isinstance(values, Iterable):

@@ -1,4 +1,4 @@
-"""Which slides of a root are asked for: of some technologies, that match the filters."""
+"""The slides of a root that are asked for: of some technologies, and matching the filters."""
 
 import os
 import shlex
@@ -9,13 +9,13 @@ from stimage.slides.names import texts_of
 
 
 def techs_called(tech: str) -> tuple[str, ...]:
-    """Return the technologies of a configuration's name; "all" has each of them."""
+    """Return the technologies of a configuration's name; "all" stands for all of them."""
     return TECHS if tech == "all" else (tech,)
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The slides of a root that are of these technologies and match the filters; ``asked`` says where it is said so."""
+    """The choice of a root's slides by technologies and filters; ``asked`` names the option for errors."""
 
     root: str
     techs: tuple[str, ...] = TECHS
@@ -29,7 +29,7 @@ class Selection:
 
     @property
     def words(self) -> str:
-        """The same as options of a script."""
+        """The choice as options of a script."""
         words = [self.root, *(("--tech", *self.techs) if len(self.techs) == 1 else ())]
         for one in fields(Filters):
             if (value := getattr(self.filters, one.name)) is not None:

@@ -1,4 +1,4 @@
-"""The files of slides, found by how a root's folders and files are called."""
+"""Find the files of slides by the names of a root's folders and files."""
 
 from collections.abc import Collection
 
@@ -18,7 +18,7 @@ REQUIRED_FILES = {  # part of a slide: folder and how its file's name ends
 def slide_files(root: str, tech: str, access: Access = OPEN, but: Collection[str] = ()) -> dict[str, dict[str, dict]]:
     """Return folded slide name → part → file; the part "name" is the slide's name as its files spell it.
 
-    ``but`` are files below the root that are not looked at.
+    ``but`` are files below the root to ignore.
     """
     found = {}
     for part, (folder, suffixes) in REQUIRED_FILES.items():

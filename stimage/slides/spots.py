@@ -1,4 +1,4 @@
-"""A slide's spots: coordinates, counts, image and annotation joined, and read together in the image's order."""
+"""The spots of a slide: coordinates, counts, image and annotation, joined and read together in the image's order."""
 
 import logging
 import os
@@ -33,13 +33,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Spots:
-    """The n spots of a slide that can be read, from top to bottom, then from left to right, then in the file's order.
+    """The n readable spots of a slide, from top to bottom, then from left to right, then in the file's order.
 
-    ``ids`` are unique across slides: an id of the files that does not begin with the slide's name has it in front;
-    ``file_ids`` are the ids as the files have them. ``x``, ``y``, ``r`` are float64 pixels; ``row_start`` and
-    ``row_end`` say where each spot's counts lie in the file ``counts_path``. ``image_path``, ``counts_path`` and
-    ``labels_path`` are files of this machine, or "". ``left_out`` has the ids of dropped spots. An image alone has no
-    count file, and no genes.
+    ``ids`` are unique across slides: an id that does not begin with the slide's name gets the name in front.
+    ``file_ids`` are the ids in the files. ``x``, ``y`` and ``r`` are float64, in pixels. ``row_start`` and ``row_end``
+    are the place of each spot's counts in the file ``counts_path``. ``image_path``, ``counts_path`` and ``labels_path``
+    are files on this machine, or "". ``left_out`` has the ids of spots that were left out. An image alone has no count
+    file and no genes.
     """
 
     slide: Slide
@@ -62,22 +62,22 @@ class Spots:
 
     @property
     def dropped(self) -> int:
-        """How many spots are left out."""
+        """The number of spots that are left out."""
         return len(self.left_out)
 
     @cached_property
     def image_info(self) -> ImageInfo:
-        """What the image's header says."""
+        """The header of the image."""
         return image_info(self.image_path, self.max_pixels)
 
     @cached_property
     def genes(self) -> list[str]:
-        """The genes of the count file, one a column; none of an image alone."""
+        """The genes of the count file, one per column; none for an image alone."""
         return [] if self.slide.image_alone else read_genes(self.counts_path)
 
     @cached_property
     def annotation(self) -> pa.Array | pa.ChunkedArray:
-        """Each spot's label, null where there is none."""
+        """The label of each spot, null where there is none."""
         if not self.labels_path:
             return pa.nulls(len(self), pa.string())
         labels = read_labels(self.labels_path)
@@ -91,13 +91,13 @@ class Spots:
         return pa.array(labels.values(), pa.string()).take(at[: len(self)])
 
     def rows(self, some: slice | np.ndarray) -> CountRows:
-        """Read the counts of some spots, and check that the rows have their ids: a file may have changed in place.
+        """Read the counts of some spots, and check the ids of their rows, since a file may have changed in place.
 
         Raises
         ------
         DataError
-            As `rows_at` does, and if the rows have other ids; the slide's rows are then indexed anew; or if
-            there are none, of an image alone.
+            As in `rows_at`. If the rows have other ids; the rows of the slide are then indexed again. If there are no
+            counts, as for an image alone.
         """
         need_counts([self.slide], "reading expression")
         ids = self.file_ids[some] if isinstance(some, slice) else self.file_ids.take(pa.array(some))
@@ -112,9 +112,9 @@ class Spots:
             raise
 
     def blocks(self, at: np.ndarray | None = None) -> Iterator[tuple[np.ndarray, CountRows]]:
-        """Read the counts of all spots, or of those at some places, block by block as they lie in the file.
+        """Yield the counts of all spots, or of those at some places, block by block as they lie in the file.
 
-        Yields, for each block, which of the places it has (counted from 0), and its counts; raises as `rows` does.
+        Each block comes with its places, counted from 0. Raises as `rows` does.
         """
         at = np.arange(len(self)) if at is None else at
         order = self.row_start[at].argsort()
@@ -126,7 +126,7 @@ class Spots:
 class SpotBlock:
     """Consecutive spots ``begin`` to ``end`` of a slide: a patch each (uint8 RGB), and their counts in CSR form.
 
-    Either is None if it was not asked for.
+    Patches or counts are None if they were not asked for.
     """
 
     begin: int
@@ -143,21 +143,21 @@ def open_spots(
     Parameters
     ----------
     slide
-        Its files are fetched first if they are remote.
+        The slide. Its files are fetched first if they are remote.
     on_mismatch
-        What to do with spots that only one of the coord and count files lists, that lie wholly outside the image, or
-        whose radius cannot be: "error" or "drop" (and log how many).
+        What to do with spots that only one of the coord and count files has, that lie wholly outside the image, or
+        whose radius is impossible: "error", or "drop", which leaves them out and logs their number.
     max_pixels
-        Images of more pixels are refused.
+        Largest number of pixels of an image; larger images are refused.
     with_image
-        False where no patch is wanted: the image is opened only to know which spots to drop.
+        False if no patch is needed: the image is then opened only to know which spots to leave out.
 
     Raises
     ------
     DataError
-        As `read_coordinates`, `index_rows` and `read_patches` do, and for spots that do not match or occur twice.
+        As in `read_coordinates`, `index_rows` and `read_patches`, and if spots do not match or occur twice.
     NoSpotLeft
-        If every spot is dropped.
+        If every spot is left out.
     """
     with_image |= on_mismatch == "drop"
     urls = (slide.coord, "" if slide.image_alone else slide.counts, slide.image if with_image else "", slide.annotation)
@@ -209,22 +209,22 @@ def _reading_order(x: np.ndarray, y: np.ndarray, kept: np.ndarray) -> slice | np
 def read_batches(
     spots: Spots, patch: Patch | None, begin: int = 0, end: int | None = None, with_counts: bool = True
 ) -> Iterator[SpotBlock]:
-    """Read spots ``begin`` to ``end`` of a slide, some at a time, in one pass over the image.
+    """Read spots ``begin`` to ``end`` of a slide, block by block, in one pass over the image.
 
-    Of an image that is not a tiled TIFF, the rows above the first of these spots are decoded too, and not kept, unless
-    the last spots that were read lie just above them.
+    In an image that is not a tiled TIFF, the rows above the first of these spots are decoded, too, unless the spots
+    that were read last lie just above them.
 
     Parameters
     ----------
     patch
-        How patches are cut; None where none are wanted.
+        The size of patches. None reads no patches.
     with_counts
-        False where no counts are wanted: the count file is not opened. Of an image alone, there never are any.
+        False leaves the count file closed. An image alone never has counts.
 
     Raises
     ------
     DataError
-        Where a row of the counts or the image can't be read; see `Spots.rows` and `read_patches`.
+        If a row of the counts or of the image can't be read; see `Spots.rows` and `read_patches`.
     """
     end, with_counts = len(spots) if end is None else end, with_counts and not spots.slide.image_alone
     part, rows = slice(begin, end), None

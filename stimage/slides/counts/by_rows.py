@@ -1,4 +1,4 @@
-"""AnnData's counts that are not kept by rows, dense or by columns (CSC), as a copy in the cache that is."""
+"""Counts of AnnData that are dense or stored by columns (CSC): a copy by rows is kept in the cache."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ def by_rows(path: str) -> str:
 
 
 def are_by_rows(path: str) -> bool:
-    """Return whether a file's counts are by rows, or at least neither dense nor by columns."""
+    """Return whether the counts of a file are stored by rows, and neither dense nor by columns."""
     with opened(path) as file:
         x = file.get("X")
         return not isinstance(x, h5py.Dataset) and (x is None or x.attrs.get("encoding-type") != "csc_matrix")

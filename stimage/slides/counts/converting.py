@@ -1,4 +1,4 @@
-"""A slide's counts in another form: the wide CSV as sparse HDF5, or back."""
+"""Convert the counts of a slide: the wide CSV to sparse HDF5, or back."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ WRITERS: dict[str, Callable] = {"csv": write_csv, "h5": write_h5}
 
 @dataclass(frozen=True)
 class Converted:
-    """A slide whose counts are in the form that was asked for, and the bytes of their file before and now."""
+    """A slide with converted counts, and the bytes of its count file before and after."""
 
     slide: str
     before: int
@@ -25,17 +25,17 @@ class Converted:
 
 
 def convert(slides: Iterable[Slide], root: Path, to: str) -> Iterator[Converted]:
-    """Write the counts of a root's slides in another form, each instead of the file that is there.
+    """Rewrite the counts of a root's slides in another form, in place of the old files.
 
     Parameters
     ----------
     to
-        "csv", or "h5": 10x Genomics' HDF5.
+        "csv", or "h5" for 10x Genomics' HDF5.
 
     Raises
     ------
     DataError
-        If counts can't be read, or are no raw counts and are to become HDF5; the slide's file is then as it was.
+        If counts can't be read, or are not raw and should become HDF5. The file of this slide is then as it was.
     """
     finish_placing(root)
     for slide in slides:

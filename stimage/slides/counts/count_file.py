@@ -1,7 +1,7 @@
-"""Count files of any form, read in one way: the wide CSV of the data set, or sparse HDF5.
+"""Read count files of any form in one way: the wide CSV of the data set, or sparse HDF5.
 
-Each form is a module that has ``header_line``, ``read_counts``, ``index_rows`` and ``rows_at``; the file's name tells
-which.
+Each form is a module with ``header_line``, ``read_counts``, ``index_rows`` and ``rows_at``. The name of the file tells
+the form.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ SUFFIXES = ("_count.csv", "_count.csv.gz", *(f"_count{end}" for end in SPARSE))
 
 
 def header_line(url: str, access: Access = OPEN) -> bytes:
-    """Return a count file's gene names as the first line of the CSV form; of a remote file, only this part is fetched.
+    """Return the gene names of a count file as the first line of a CSV; of a remote file, only this part is fetched.
 
     Raises
     ------
     DataError
-        If it cannot be read.
+        If the names can't be read.
     """
     return _form(url).header_line(url, access)
 
@@ -39,12 +39,12 @@ def read_names(path: str) -> list[str]:
 
 
 def read_counts(path: str) -> Iterator[CountRows]:
-    """Yield all rows in the file's order, some at a time.
+    """Yield all rows in the order of the file, block by block.
 
     Raises
     ------
     DataError
-        Naming file, spot and gene, for a count that is no number of 0 or more; if the file contradicts itself.
+        If a count is not a number of 0 or more (the error names file, spot and gene), or the file contradicts itself.
     """
     yield from _form(path).read_counts(path)
 
@@ -55,7 +55,7 @@ def index_rows(path: str) -> RowIndex:
 
 
 def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> CountRows:
-    """Read the rows that lie at these places of `index_rows`, in the order given; raises as `read_counts` does."""
+    """Read the rows at these places of `index_rows`, in the given order; raises as `read_counts` does."""
     return _form(path).rows_at(path, genes, start, end)
 
 

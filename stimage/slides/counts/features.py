@@ -1,4 +1,4 @@
-"""Which features of a matrix are genes: the others are antibodies, guides or peaks."""
+"""Tell genes from other features of a matrix: antibodies, guides and peaks."""
 
 from collections.abc import Iterable
 
@@ -11,9 +11,9 @@ OTHERS = {"antibody capture", "crispr", "crispr guide capture", "multiplexing ca
 
 
 def are_genes(kinds: Iterable[object]) -> np.ndarray:
-    """Return which features are genes by their types, whatever else these types may say, such as biotypes.
+    """Return which features are genes, by their types; other types, such as biotypes, do not count.
 
-    Where some features are said to be genes, these are the genes, and those of which no type is said.
+    If some features have the type gene, the genes are these features and those without a type.
     """
     low = np.array([str(kind).strip().lower() for kind in kinds], object)
     genes = np.isin(low, list(GENES))

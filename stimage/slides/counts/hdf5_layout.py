@@ -1,4 +1,4 @@
-"""Where an HDF5 file of counts has what: 10x Genomics' .h5, or AnnData's .h5ad."""
+"""The layout of HDF5 files of counts: 10x Genomics' .h5, or AnnData's .h5ad."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +20,9 @@ KINDS = "csr_matrix", "csc_matrix", "array"  # of AnnData's X; of the latter two
 
 @dataclass(frozen=True)
 class Layout:
-    """Where an HDF5 file has what: the group of the matrix, the data set of the n spots' ids, and its features.
+    """The layout of an HDF5 file: the group of the matrix, the data set of the n spot ids, and the features.
 
-    ``places`` numbers the features that are genes, and is -1 for the others; ``names`` are these genes' names.
+    ``places`` numbers the features that are genes, and is -1 for others. ``names`` are the names of these genes.
     """
 
     matrix: str
@@ -34,7 +34,7 @@ class Layout:
 
 @contextmanager
 def opened(url: str, access: Access = OPEN) -> Iterator[h5py.File]:
-    """Open an HDF5 file, which may be remote; whatever HDF5 raises while it is read is a `DataError`."""
+    """Open an HDF5 file, which may be remote; any error of HDF5 during the block becomes a `DataError`."""
     if not is_local(url):
         with access.asking(url, "read"):
             fs, path = access.open(url)

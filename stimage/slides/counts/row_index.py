@@ -1,7 +1,7 @@
-"""Where the rows of a count file lie: found once, then kept in the cache until the file changes.
+"""The places of rows in a count file, found once and kept in the cache until the file changes.
 
-Finding the rows means reading the whole file, 20 GB of a Visium HD slide; without the cache, each process would
-read it in each epoch.
+To find the rows, the whole file is read: 20 GB for a Visium HD slide. Without the cache, each process would read it in
+each epoch.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ CHECKED = 4  # bytes at a kept index' end: the checksum of those before
 
 
 def kept_index(path: str) -> RowIndex:
-    """Return the same as `index_rows`, from the cache if the file has not changed since; else index it, and keep that.
+    """Return the same as `index_rows`, from the cache if the file did not change; else index the file anew.
 
-    A damaged index is made again, and an index that can't be written is not kept. The reader of rows must compare
-    their ids with the index, and `forget` it if they differ: a file may change and keep its size and time.
+    A damaged index is made again, and an index that can't be written is not kept. The reader of rows must compare their
+    ids with the index, and `forget` it if they differ: a file may change and keep its size and time.
     """
     state = os.stat(path)
     if state.st_size < KEPT_FROM:

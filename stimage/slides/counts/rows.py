@@ -1,4 +1,4 @@
-"""Rows of sparse counts (CSR), and the sums and matrices that are made from them."""
+"""Rows of sparse counts (CSR), with their sums and matrices."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -42,11 +42,12 @@ class CountRows:
     Parameters
     ----------
     indptr
-        Where each spot's counts begin in ``columns`` and ``values``, and where the last spot's end (n + 1).
+        The place where the counts of each spot begin in ``columns`` and ``values``, and where those of the last end (n
+        + 1).
     columns, values
-        The gene of each count, numbered from 0, and the count, which is never 0. Of a count file: int32 and float64.
+        The gene of each count, numbered from 0, and the count, which is never 0. From a count file: int32 and float64.
     ids
-        Spot ids (n), as the file has them; empty where rows are of no file.
+        Spot ids (n), as the file has them; empty for rows that are not from a file.
     """
 
     indptr: np.ndarray
@@ -82,24 +83,24 @@ class CountRows:
         return np.bincount(self.spot, self.values if values is None else values, len(self))
 
     def entries(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return spot, column and value of the counts that are kept when columns are numbered anew.
+        """Return spot, column and value of the counts that are kept when columns get new numbers.
 
         Parameters
         ----------
         places
-            The new number of each column, or -1 to leave it out; two columns may have one number.
+            The new number of each column, or -1 to leave it out. Two columns may get the same number.
         """
         column = places.take(self.columns)
         kept = column >= 0
         return self.spot[kept], column[kept], self.values[kept]
 
     def dense(self, places: np.ndarray, width: int) -> np.ndarray:
-        """Return the counts of ``width`` columns numbered anew (float64, n x width), as `entries` has them, added."""
+        """Return the counts with columns renumbered as in `entries`, equal numbers added (float64, n x width)."""
         spot, column, values = self.entries(places)
         return np.bincount(spot * width + column, values, len(self) * width).reshape(-1, width)
 
     def sparse(self, places: np.ndarray, width: int) -> "csr_matrix":
-        """Return the same as a SciPy matrix."""
+        """Return the same as `dense`, as a SciPy matrix."""
         from scipy.sparse import csr_matrix
 
         spot, column, values = self.entries(places)

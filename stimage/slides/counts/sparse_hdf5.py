@@ -1,7 +1,7 @@
 """Count files in sparse HDF5: 10x Genomics' .h5, by columns that are spots, and AnnData's .h5ad, by rows.
 
-Both keep the counts of one spot after those of another, in chunks that are compressed. Spots are read in the image's
-order, which is not the file's. So each chunk is decoded once, where it is first needed, into a file without a name.
+Both keep the counts of spots one after another, in compressed chunks. Spots are read in the order of the image, which
+differs from the order of the file. So each chunk is decoded once, when it is first needed, into a nameless file.
 """
 
 import os
@@ -54,17 +54,17 @@ def read_counts(path: str) -> Iterator[CountRows]:
 def stored_rows(
     file: h5py.File, layout: Layout, path: str, wanted: np.ndarray | None = None
 ) -> Iterator[tuple[slice, CountRows]]:
-    """Yield the rows of genes, in the file's order, some at a time, and which rows of the file they are of.
+    """Yield rows of genes in the order of the file, block by block, and their numbers in the file.
 
     Parameters
     ----------
     wanted
-        Which rows to yield (bool, n); all without it.
+        The rows to yield (bool, n). None yields all.
 
     Raises
     ------
     DataError
-        If the matrix contradicts itself; what its values are is not looked at.
+        If the matrix contradicts itself. Its values are not checked.
     """
     indptr, matrix = read_indptr(file, layout, path), file[layout.matrix]
     block = np.append(indptr[1:] // BLOCK_COUNTS, -1)

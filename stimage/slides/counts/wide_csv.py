@@ -1,4 +1,4 @@
-"""The wide CSV: its genes, its rows in any order, and where each row lies; see `stimage.slides.counts.scan`."""
+"""The wide CSV: its genes, its rows in any order, and the place of each row; see `stimage.slides.counts.scan`."""
 
 import csv
 import os
@@ -53,7 +53,7 @@ def read_header(path: str) -> tuple[list[str], int]:
 
 
 def parse_header(line: bytes, path: str) -> list[str]:
-    """Read the gene names out of a count file's first line, and make them unique; the file's name is for the error."""
+    """Return the gene names in the first line of a count file, made unique; ``path`` is for the error."""
     return make_unique(parse_names(line, path))
 
 

@@ -1,4 +1,4 @@
-"""Writing counts: as the wide CSV of the data set, or as 10x Genomics' HDF5, which keeps what is not 0."""
+"""Write counts as the wide CSV of the data set, or as 10x Genomics' HDF5, without zeros."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -44,21 +44,21 @@ def write_csv(path: Path, genes: Sequence[str], blocks: Blocks) -> None:
 
 
 def write_h5(path: Path, genes: Sequence[str], blocks: Blocks, gene_ids: Sequence[str] = (), genome: str = "") -> None:
-    """Write what Scanpy's ``read_10x_h5`` and Seurat's ``Read10X_h5`` read: version 3 of 10x Genomics' matrices.
+    """Write counts for Scanpy's ``read_10x_h5`` and Seurat's ``Read10X_h5``, as version 3 of 10x Genomics' matrices.
 
     Parameters
     ----------
     genes, gene_ids
-        Names and Ensembl ids, one a gene; without ids, names stand for them.
+        Names and Ensembl ids, one per gene. Without ids, the names take their place.
     blocks
-        Rows with their ids: as many at a time as fit into memory.
+        Rows with their ids, as many at a time as fit into memory.
     genome
-        What 10x Genomics calls the reference.
+        The reference, as 10x Genomics names it.
 
     Raises
     ------
     DataError
-        If a count is no whole number, or one of 2^31 or more.
+        If a count is not a whole number, or is 2^31 or more.
     """
 
     with replacing_hdf5(path) as file:

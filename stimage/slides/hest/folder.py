@@ -1,4 +1,4 @@
-"""HEST-1k's folder: its samples, each with its files, what HEST says of it, and what keeps it from being read."""
+"""HEST-1k's folder: its samples, each with its files and metadata, or with the reason why it can't be read."""
 
 import logging
 from collections.abc import Mapping
@@ -37,9 +37,9 @@ class Sample:
 
 
 def read_samples(root: str, access: Access) -> list[Sample]:
-    """List the samples of a folder, sorted by name; none if it is no folder of HEST's. No .h5ad and image is opened.
+    """List the samples of a folder, sorted by name; none if the folder is not HEST's. No .h5ad and no image is opened.
 
-    On this machine, a sample's own metadata rule over the table of samples; of a remote folder, the table is enough.
+    On this machine, the metadata of a sample go before the table of samples. For a remote folder, the table is enough.
     """
     found = {part: _files(root, part, access) for part in SUFFIXES}
     if not found[COUNTS] or not (found[METADATA] or found[IMAGES]):

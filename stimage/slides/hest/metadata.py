@@ -1,4 +1,4 @@
-"""What HEST says of a sample, in metadata/ID.json and in the table of samples, as a row of the meta file."""
+"""HEST's metadata of a sample, from metadata/ID.json and the table of samples, as a row of the meta file."""
 
 import json
 import re
@@ -29,12 +29,12 @@ UNKNOWN = ("", "nan", "none", "null", "na", "n/a")
 
 
 def read_metadata(path: Path | str, source: Path | str = "") -> dict[str, Any]:
-    """Return what a metadata/ID.json says, without what it does not know; bare NaN, which HEST writes, is such.
+    """Return the values of a metadata/ID.json that are known; HEST writes unknown ones as bare NaN.
 
     Raises
     ------
     DataError
-        If it can't be read, or is no JSON object; ``source`` is what the error calls it.
+        If the file can't be read, or is no JSON object. ``source`` is its name in the error.
     """
     try:
         if not isinstance(told := json.loads(content_of(Path(path)).decode("utf-8-sig")), dict):

@@ -1,4 +1,4 @@
-"""Where the spots of an AnnData are, in pixels of the full image: by the names that the source gives its columns."""
+"""The positions of an AnnData's spots in pixels of the full image, by the names of the source's columns."""
 
 import re
 from collections.abc import Mapping
@@ -17,19 +17,19 @@ ARRAY = (("array_col", "array_row"),)
 
 
 def holds_places(name: str) -> bool:
-    """Return if obsm has the spots' places under this name."""
+    """Return whether obsm has the spots' positions under this name."""
     return name.lower() in ("spatial", "x_spatial")
 
 
 def places_of(obs: pd.DataFrame, obsm: Mapping[str, Any], where: str) -> np.ndarray:
-    """Return x and y (n x 2, floats) of spots, in the order of ``obs``; NaN where a spot has none.
+    """Return x and y of spots (n x 2, floats), in the order of ``obs``; NaN for a spot without a position.
 
-    They are ``obsm["spatial"]``, an array or a table that names its columns, or else columns of ``obs``.
+    They come from ``obsm["spatial"]``, an array or a table with named columns, or else from columns of ``obs``.
 
     Raises
     ------
     DataError
-        If there are none, or it is unsure which is x and which is y.
+        If there are none, or it is unclear which is x and which is y.
     """
     name = next(filter(holds_places, obsm), None)
     try:
@@ -51,7 +51,7 @@ def places_of(obs: pd.DataFrame, obsm: Mapping[str, Any], where: str) -> np.ndar
 
 
 def in_tissue(obs: pd.DataFrame, where: str) -> np.ndarray:
-    """Return which spots are in tissue, whether they say so by numbers, truth values, texts or categories."""
+    """Return which spots are in tissue; ``obs`` may say so by numbers, truth values, texts or categories."""
     if "in_tissue" not in obs:
         return np.ones(len(obs), bool)
     known = obs["in_tissue"].astype(object).map(lambda told: IN_TISSUE.get(str(told).strip().lower()))
@@ -114,7 +114,7 @@ def _is_swapped(xy: np.ndarray, obs: pd.DataFrame, called: str) -> bool:
 
 
 def is_mirrored(xy: np.ndarray, obs: pd.DataFrame) -> bool:
-    """Return whether array coordinates in ``obs`` run the other way round than x and y (n x 2) do.
+    """Return whether the array coordinates in ``obs`` run the other way round than x and y (n x 2).
 
     No microscope turns them so: x and y are swapped, or the image was mirrored.
     """

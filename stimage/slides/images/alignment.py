@@ -1,4 +1,4 @@
-"""Whether the spots of a slide lie on the tissue of its image, or would if their coordinates were moved, and how."""
+"""Test whether the spots of a slide lie on the tissue of its image, or would after a move, and after which one."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -124,14 +124,14 @@ def fit_spots(pixels: np.ndarray, step: float, x: np.ndarray, y: np.ndarray) -> 
     pixels
         The thumbnail, uint8 RGB.
     step
-        Image pixels to a pixel of the thumbnail.
+        Number of image pixels to a pixel of the thumbnail.
     x, y
         Spot centres (n each), in pixels of the image.
 
     Returns
     -------
     Fit or None
-        None where nothing can be said: no glass can be told from tissue, or spots are few.
+        None if the fit can't be judged: glass can't be told from tissue, or there are few spots.
     """
     tissue, parted = part_tissue(pixels)
     if len(x) < FEW or not parted:

@@ -1,4 +1,4 @@
-"""How the image of one spot is cut: the original's square of 2r, or a physical size."""
+"""Patches, the images of single spots: the original's square of 2r, or a square of a physical size."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,21 +18,21 @@ SUPPORT = 2  # pixels that Pillow's bicubic filter reaches to either side, of ou
 
 
 def square_boxes(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.ndarray:
-    """Return edges x0, y0, x1, y1 of squares around centres, in whole pixels rounded half to even (n, 4).
+    """Return the edges x0, y0, x1, y1 of squares around centres, in whole pixels rounded half to even (n, 4).
 
-    This is what Pillow's ``crop`` makes of the edges (x - r, y - r, x + r, y + r).
+    Pillow's ``crop`` makes the same of the edges (x - r, y - r, x + r, y + r).
     """
     return np.rint(np.stack([x - half, y - half, x + half, y + half], 1)).astype(np.int64)
 
 
 def covers_none(x: np.ndarray, y: np.ndarray, half: np.ndarray | float) -> np.ndarray:
-    """Return whether each square (see `square_boxes`) has no pixel: it is too small, wherever it is."""
+    """Return whether each square (see `square_boxes`) is too small to have a pixel, wherever it lies."""
     boxes = square_boxes(x, y, half)
     return (boxes[:, :2] == boxes[:, 2:]).any(1)
 
 
 def filled_boxes(path: str, x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.ndarray:
-    """Return the `square_boxes` of spots; `DataError` for a spot that covers no pixel of the image at ``path``."""
+    """Return the `square_boxes` of spots; `DataError` if a spot covers no pixel of the image at ``path``."""
     if len(empty := np.flatnonzero(covers_none(x, y, r))):
         k = empty[0]
         raise DataError(
@@ -43,7 +43,7 @@ def filled_boxes(path: str, x: np.ndarray, y: np.ndarray, r: np.ndarray) -> np.n
 
 
 def lies_outside(centre: np.ndarray, half: np.ndarray | float, size: int) -> np.ndarray:
-    """Return whether each square (see `square_boxes`) is wholly outside an image of that size, along one direction."""
+    """Return whether each square (see `square_boxes`) is wholly outside an image of this size, in one direction."""
     return (np.rint(centre + half) <= 0) | (np.rint(centre - half) >= size)
 
 
@@ -51,11 +51,12 @@ def lies_outside(centre: np.ndarray, half: np.ndarray | float, size: int) -> np.
 class Patch:
     """The size of a patch.
 
-    With neither value, it is the square of 2r around the spot, in the image's own pixels, as the data set's authors
-    cut it. With both, it is a square of ``um`` µm around the spot's centre, resampled to ``px`` x ``px`` pixels
-    (Pillow's bicubic filter, antialiased, at sub-pixel position). An image that is coarser than that is refused, but
-    for 2 %, since scales are estimates; ``upsample`` takes it all the same. ``pyramid`` cuts from the coarsest level of
-    the image whose pixels are not larger than the patch's, instead of from level 0: faster, with slightly other values.
+    Without ``um`` and ``px``, a patch is the square of 2r around the spot, in the image's own pixels, as the data set's
+    authors cut it. With both, a patch is a square of ``um`` µm around the spot's centre, resampled to ``px`` x ``px``
+    pixels (Pillow's bicubic filter, antialiased, at sub-pixel position). An image that is more than 2 % coarser than
+    the patch is refused; scales are estimates, so 2 % are allowed. With ``upsample``, such an image is taken all the
+    same. With ``pyramid``, patches are cut from the coarsest level of the image whose pixels are not larger than the
+    patch's, instead of from level 0: this is faster, with slightly different values.
     """
 
     um: float | None = None
@@ -78,7 +79,7 @@ class Patch:
 
     @classmethod
     def parse(cls, value: "Patch | Mapping | str | None", upsample: bool = False, pyramid: bool = False) -> "Patch":
-        """Read a patch from what a user passes: None or "original", ``{"um": 112, "px": 224}``, or a `Patch`."""
+        """Return a patch from a user's value: None or "original", ``{"um": 112, "px": 224}``, or a `Patch`."""
         if isinstance(value, cls):
             return replace(value, upsample=upsample or value.upsample, pyramid=pyramid or value.pyramid)
         if value is None or value == "original":
@@ -95,13 +96,13 @@ class Patch:
         return self.um, self.px
 
     def source_px(self, source: str, scale: Scale | None) -> float:
-        """Return the side of a physical patch in pixels of the slide image.
+        """Return the side of a physical patch in pixels of the slide's image.
 
         Raises
         ------
         DataError
-            If the slide's scale is not trusted, or if the image is coarser than the output, by more than 2 %: it
-            would up-sample, which is not asked for.
+            If the slide's scale is not trusted, or the image is more than 2 % coarser than the patch and ``upsample``
+            is False.
         """
         (um, px), asked = self.sides, f"{source}: a patch of {self.um:g} µm in {self.px} px"
         if scale is None:
@@ -127,14 +128,14 @@ class Patch:
         scale: Scale | None = None,
         max_pixels: int = MAX_IMAGE_PIXELS,
     ) -> Iterator[np.ndarray]:
-        """Yield the patch of each spot (uint8 RGB), in the order given, which should be from top to bottom.
+        """Yield the patch of each spot (uint8 RGB), in the given order, which should be from top to bottom.
 
-        ``scale`` is the slide's, which a physical patch needs.
+        ``scale`` is the scale of the slide, which a physical patch needs.
 
         Raises
         ------
         DataError
-            If a spot covers no pixel, or as `source_px` and `read_patches` say.
+            As in `source_px` and `read_patches`, and if a spot covers no pixel.
         """
         if self.um is None:
             return read_patches(path, filled_boxes(path, x, y, r), max_pixels)

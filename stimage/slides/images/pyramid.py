@@ -1,4 +1,4 @@
-"""Writing an image as a pyramid of tiles, as segmenters, viewers and HEST read it, in the memory of strips."""
+"""Write an image as a pyramid of tiles, as segmenters, viewers and HEST read it, in the memory of strips."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,27 +28,27 @@ def write_pyramid(
 ) -> None:
     """Write an image as a pyramid of tiles of 256 pixels in a TIFF (RGB, uint8), whole or not at all.
 
-    Each level is half of the one before. A BigTIFF is written where the pixels could need more than 4 GB.
+    Each level has half the side of the one before. A BigTIFF is written where the pixels could need more than 4 GB.
 
     Parameters
     ----------
     image
-        What `read_patches` reads.
+        The image, as `read_patches` takes it.
     um_per_px
-        For the resolution tags, in pixels per cm; None writes none.
+        µm per pixel, for the resolution tags (in pixels per cm). None writes none.
     compression
-        "jpeg", which loses what its ``quality`` (1 to 100) says, or, exactly, "deflate", "lzw" or "none".
+        "jpeg", with a ``quality`` from 1 to 100, or one that keeps pixels exactly: "deflate", "lzw" or "none".
     description
-        The TIFF's ImageDescription, such as Aperio's or OME-XML; "" writes none.
+        The TIFF's ImageDescription, such as Aperio's or OME-XML. "" writes none.
     subifds
-        Whether smaller levels are sub-pages of the first page, as OME-TIFF has them, or pages after it.
+        True makes smaller levels sub-pages of the first page, as in OME-TIFF. False makes them pages after it.
     done
-        Called with the number of rows each time that some more were read.
+        Function that is called with the number of rows after each block of rows.
 
     Raises
     ------
     DataError
-        As `read_patches` does.
+        As in `read_patches`.
     OutputError
         If the file can't be written.
     ValueError

@@ -1,6 +1,6 @@
-"""A slide's image, whatever it is, and its patches in one pass from top to bottom, in the memory of a strip.
+"""Read a slide's image of any format, and its patches in one pass from top to bottom, in the memory of a strip.
 
-What reads a file is chosen by its content, never by its name; see `stimage.slides.images.readers`.
+The content of a file, and never its name, chooses its reader; see `stimage.slides.images.readers`.
 """
 
 import os
@@ -43,20 +43,20 @@ def open_image(path: str, max_pixels: int = MAX_IMAGE_PIXELS) -> SlideImage:
     Parameters
     ----------
     path
-        A file of this machine, whatever its name: PNG, JPEG, TIFF, or what OpenSlide reads.
+        A file on this machine, under any name: PNG, JPEG, TIFF, or a format that OpenSlide reads.
     max_pixels
-        The decompression-bomb guard: images of more pixels are refused.
+        Largest number of pixels: larger images are refused, as decompression bombs.
 
     Returns
     -------
     SlideImage
-        Its size, its levels, and `SlideImage.region`. Of a TIFF's pages, the slide is the largest; a label or an
-        overview may come first.
+        The image with its size, its levels, and `SlideImage.region`. Among the pages of a TIFF, the largest is the
+        slide; a label or an overview may come first.
 
     Raises
     ------
     DataError
-        If the file is no image, is cut off, is larger than allowed, or is not supported; then the message has the
+        If the file is no image, is cut off, is too large, or is not supported. For the latter, the message has the
         command that converts it.
     """
     image = _reader(path)
@@ -103,12 +103,12 @@ def image_info(path: str, max_pixels: int = MAX_IMAGE_PIXELS) -> ImageInfo:
 
 
 def too_dark(path: str, info: ImageInfo, pixels: np.ndarray) -> str | None:
-    """Say what is wrong with 16-bit bands that hold values of fewer bits, such as a camera's 12, and what to do.
+    """Return what is wrong with 16-bit bands whose values have fewer bits, such as a camera's 12, and what to do.
 
     Parameters
     ----------
     pixels
-        The image as it is read, or made small (uint8): of these bands the upper 8 bits, nearly black then.
+        The image as it was read, or made small (uint8): the upper 8 bits of these bands, which are then nearly black.
     """
     if info.bits != 16 or (brightest := int(pixels.max(initial=0))) >= DARK:
         return None
@@ -121,19 +121,19 @@ def too_dark(path: str, info: ImageInfo, pixels: np.ndarray) -> str | None:
 def read_patches(
     path: str | SlideImage, boxes: np.ndarray, max_pixels: int = MAX_IMAGE_PIXELS, level: int = 0
 ) -> Iterator[np.ndarray]:
-    """Yield the pixels of each box, in the boxes' order.
+    """Yield the pixels of each box, in the order of the boxes.
 
     Parameters
     ----------
     path
-        An image's file, as of `open_image`, or the image opened.
+        The file of an image, as `open_image` takes it, or an opened image.
     boxes
-        Edges x0, y0, x1, y1 in whole pixels of the level (n, 4). Memory is a ring of rows that every box finds its own
-        in; it stays small if boxes go from top to bottom. Of a tiled TIFF only the tiles under the boxes are read.
+        Edges x0, y0, x1, y1 in whole pixels of the level (n, 4). The memory is a ring of rows, which stays small if
+        boxes go from top to bottom. From a tiled TIFF, only the tiles under the boxes are read.
     max_pixels
-        The decompression-bomb guard: images of more pixels are refused.
+        Largest number of pixels: larger images are refused, as decompression bombs.
     level
-        Which of the image's levels.
+        Number of the image's level.
 
     Yields
     ------
@@ -143,7 +143,7 @@ def read_patches(
     Raises
     ------
     DataError
-        As `open_image` does, and where the image is damaged under a box.
+        As in `open_image`, and where the image is damaged under a box.
     """
     source = open_image(path, max_pixels) if isinstance(path, str) else path
     if len(boxes) and source.info.tiled:

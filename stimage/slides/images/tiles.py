@@ -1,4 +1,4 @@
-"""A slide's image as small JPEG files, of which a page shows those that are in view: Deep Zoom's folders of tiles."""
+"""A slide's image as small JPEG files in Deep Zoom's folders of tiles, so that a page shows only tiles in view."""
 
 import json
 import shutil
@@ -19,10 +19,10 @@ PLACE, ABOUT = "image", "about.json"  # folder of the tiles, and what says of wh
 
 @dataclass(frozen=True)
 class Tiles:
-    """Tiles that were written.
+    """Written tiles.
 
-    ``step`` pixels of the image, along each side, are one of the tiles' finest level; ``levels`` are numbered from 0,
-    which is one tile, and each is twice as fine as the one before. ``bytes`` are those of all files.
+    ``step`` is the number of image pixels along the side of a pixel of the finest level. ``levels`` is the number of
+    levels: level 0 is one tile, and each next level is twice as fine. ``bytes`` is the size of all files.
     """
 
     width: int
@@ -39,11 +39,11 @@ def write_tiles(image: str, folder: Path, longest: int, digest: str, max_pixels:
     Parameters
     ----------
     image
-        What `read_patches` reads.
+        The image, as `read_patches` takes it.
     longest
-        Pixels of the finest level's longer side, at most.
+        Longer side of the finest level in pixels, at most.
     digest
-        Of the image's file: tiles that are there of the same image, and as fine, are kept.
+        Digest of the image's file. Tiles of the same image that are as fine are kept.
 
     Returns
     -------
@@ -52,9 +52,9 @@ def write_tiles(image: str, folder: Path, longest: int, digest: str, max_pixels:
     Raises
     ------
     DataError
-        As `read_patches` does.
+        As in `read_patches`.
     OutputError
-        If they can't be written.
+        If the tiles can't be written.
     """
     asked = {"digest": digest, "longest": longest, "tile": TILE, "quality": QUALITY}
     with locked(folder):

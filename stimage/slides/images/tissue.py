@@ -1,4 +1,4 @@
-"""Which pixels of a slide's small image are tissue, whatever its stain, its fat or its background."""
+"""Find the tissue in a slide's small image, whatever its stain, its fat or its background."""
 
 import numpy as np
 from scipy.ndimage import binary_dilation, uniform_filter
@@ -12,24 +12,24 @@ PARTED = 0.8  # share of the variance between two classes; one class cut in two 
 
 
 def find_tissue(pixels: np.ndarray) -> np.ndarray:
-    """Return which pixels of a thumbnail (uint8 RGB) are tissue; all of them, if no glass is to be told from it."""
+    """Return which pixels of a thumbnail (uint8 RGB) are tissue; all of them if no glass can be found."""
     tissue, parted = part_tissue(pixels)
     return tissue if parted else np.ones_like(tissue)
 
 
 def part_tissue(pixels: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return which pixels of a thumbnail (uint8 RGB) are tissue, and how well tissue and glass part.
+    """Return which pixels of a thumbnail (uint8 RGB) are tissue, and how well tissue and glass are separated.
 
-    Glass is smooth and of one colour, be it white, stained or dark; tissue is rough, be it pale or fat. So the pixels
-    are parted by the logarithm of their texture, and by how far they are from the colour of the smoothest ones. Each
-    counts where it parts the pixels into two classes rather than one into halves.
+    Glass is smooth and of one colour: white, stained or dark. Tissue is rough, even if it is pale or fat. So pixels are
+    separated by the logarithm of their texture, and by their distance from the colour of the smoothest ones. Each of
+    the two counts where it separates two classes rather than two halves of one.
 
     Returns
     -------
     tissue
         bool, height x width.
     parted
-        The share of the variance that lies between the classes, 0 to 1; 0 where neither parts the pixels.
+        The share of the variance that lies between the classes, 0 to 1; 0 if neither separates the pixels.
     """
     values = pixels.astype(np.float32)
     grey = values.mean(2)
@@ -50,7 +50,7 @@ def part_tissue(pixels: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def otsu(values: np.ndarray) -> tuple[float, float]:
-    """Return the threshold that parts values into the two classes that differ most, and how well it parts them.
+    """Return the threshold that separates values into the two classes that differ most, and how well it does.
 
     N. Otsu, IEEE Trans. SMC 9, 62 (1979). The second value is the share of the variance that lies between the classes.
     """

@@ -1,4 +1,4 @@
-"""Parts of a slide's image made small, in one pass over the image and the memory of some rows of squares."""
+"""Small views of parts of a slide's image, in one pass over the image and the memory of some rows of squares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ MARGIN = 0.05  # of the longer side, around the spots
 
 
 def shapes_of(at: Coordinates | Spots, slide: Slide, scale: Scale | None) -> SpotShapes:
-    """Return the spots of a slide as pictures take them."""
+    """Return the spots of a slide in the form that pictures take."""
     um_per_px = scale.um_per_px if scale else None
     return SpotShapes(np.stack([at.x, at.y], 1), at.r, slide.tech == "VisiumHD", um_per_px)
 
 
 @dataclass(frozen=True)
 class Part:
-    """A part of an image, in its pixels, and how many times smaller it is to be made."""
+    """A part of an image, in its pixels, and the factor by which it is made smaller."""
 
     left: int
     top: int
@@ -35,14 +35,14 @@ class Part:
 
 
 def whole(info: ImageInfo, longest: int) -> Part:
-    """Return all of an image, its longer side made at most ``longest`` pixels."""
+    """Return the part that is the whole image, with a longer side of at most ``longest`` pixels after reduction."""
     return Part(0, 0, info.width, info.height, max(1, -(-max(info.width, info.height) // longest)))
 
 
 def around(shapes: SpotShapes, info: ImageInfo, least: int) -> Part:
-    """Return where the spots are, with a margin, its longer side made at least ``least`` pixels if it has so many.
+    """Return the part around the spots, with a margin, and with a longer side of at least ``least`` pixels if possible.
 
-    Where a spot's centre is outside the image, that is the whole image: then it is the place of spots that is in doubt.
+    If a spot's centre is outside the image, the part is the whole image: the positions of spots are then in doubt.
     """
     size, (left, top, right, bottom) = (info.width, info.height), shapes.box
     edge = max(MARGIN * max(right - left, bottom - top), 2 * float(shapes.r.max()))
@@ -75,6 +75,6 @@ def read_views(path: str, parts: Sequence[Part], max_pixels: int) -> list[View]:
 
 
 def slide_image(spots: Spots, shapes: SpotShapes, least: int) -> SlideImage:
-    """Read a slide's image where its spots are, as `around`, and all of it, small, in one pass."""
+    """Read a slide's image around its spots (see `around`), and the whole image, small, in one pass."""
     parts = [around(shapes, spots.image_info, least), whole(spots.image_info, WHOLE_PX)]
     return SlideImage(*read_views(spots.image_path, parts, spots.max_pixels))

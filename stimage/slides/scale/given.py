@@ -14,12 +14,12 @@ OPTION = "the user (option um_per_px)"  # who gives what is passed beside a root
 
 
 def read_um_per_px(text: str, source: str) -> float | None:
-    """Return µm per pixel out of a table's cell, None if it is empty.
+    """Return the µm per pixel in a table's cell, or None if it is empty.
 
     Raises
     ------
     DataError
-        If it is no number above 0, naming where.
+        If the cell is not a number above 0; the error names the place.
     """
     if not text.strip():
         return None
@@ -31,21 +31,21 @@ def read_um_per_px(text: str, source: str) -> float | None:
 
 
 def given_scales(um_per_px: object, all_names: Iterable[str]) -> dict[str, float]:
-    """Read the scales that a user passes: one number for all slides, or one for each slide.
+    """Read the scales that a user gives: one number for all slides, or one for each slide.
 
-    The latter are a mapping, or the path of a CSV file with the columns slide and um_per_px.
+    Numbers by slide are a mapping, or the path of a CSV file with the columns slide and um_per_px.
 
     Returns
     -------
     dict
-        Folded slide name → µm per pixel; ``all_names`` are those that a number is for, folded.
+        Folded slide name → µm per pixel. One number is given to all of ``all_names``, which are folded.
 
     Raises
     ------
     ValueError
-        If a number is not above 0, a name comes twice, or it is none of these.
+        If a number is not above 0, a name comes twice, or the value is of another kind.
     DataError
-        If the CSV can't be read, or a cell is no number above 0.
+        If the CSV can't be read, or a cell is not a number above 0.
     """
     if um_per_px is None:
         return {}

@@ -1,6 +1,6 @@
-"""The grids on which each technology prints its spots, and the evidence in a slide for one of them.
+"""The grids on which each technology prints its spots, and the evidence for one of them in a slide.
 
-A slide's name is no evidence. Places, r, the ids behind the name and the table of known slides are.
+The name of a slide is no evidence. Positions, r, the ids behind the name, and the table of known slides are.
 """
 
 from dataclasses import dataclass, replace
@@ -88,9 +88,9 @@ class Told:
 
 
 def grids_of(slide: Slide, coordinates: Coordinates, lattice: Lattice) -> Told:
-    """Return the grids that a slide can be on, as the table of known slides and the ids behind its name say.
+    """Return the grids that a slide can have, by the table of known slides and the ids behind its name.
 
-    Of Visium HD, barcodes say the bins' size; of ST, array coordinates tell a checkerboard.
+    For Visium HD, barcodes tell the size of bins. For ST, array coordinates tell a checkerboard.
     """
     known, grids = _known_slides().get(fold_name(slide.name)), GRIDS[slide.tech]
     ids = coordinates.ids

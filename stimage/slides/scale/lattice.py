@@ -1,4 +1,4 @@
-"""The lattice that a slide's spots lie on, measured from their places alone."""
+"""The lattice of a slide's spots, measured from their positions alone."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ MIN_SHARE = 0.25  # of the mean number of bonds, in each direction; 0 where one 
 class Lattice:
     """The lattice of a slide's spots.
 
-    ``kind`` is "square", "hexagonal" or "none"; ``pitch`` the distance of nearest neighbours along the lattice's
-    closest direction, in pixels; ``order`` the bond-orientational order, 1 for a perfect lattice; ``stretch`` how much
-    longer the lattice is along one line than across it, whichever way it is turned, as a share; ``rows`` how many rows
-    of spots it spans, along the direction where they are most, but for few that lie far out; ``turn`` by which angle,
-    in radians, a direction of it is turned from the x axis, the smallest there is.
+    ``kind`` is "square", "hexagonal" or "none". ``pitch`` is the distance of nearest neighbours along the lattice's
+    closest direction, in pixels. ``order`` is the bond-orientational order, 1 for a perfect lattice. ``stretch`` is the
+    share by which the lattice is longer along one line than across it, in any direction. ``rows`` is the number of rows
+    of spots that it spans along its longest direction, without a few spots far out. ``turn`` is the smallest angle, in
+    radians, between a direction of the lattice and the x axis.
     """
 
     kind: str
@@ -35,10 +35,10 @@ class Lattice:
 
 
 def measure_lattice(x: np.ndarray, y: np.ndarray) -> Lattice | None:
-    """Measure the lattice of spot centres (n, in pixels); None where there are too few neighbours to tell.
+    """Measure the lattice of spot centres (n, in pixels); None if there are too few neighbours.
 
-    The vectors to neighbours at about the nearest distance are averaged by direction, so jitter cancels out, and
-    their bond-orientational order tells four neighbours from six (Nelson and Halperin, Phys. Rev. B 19, 2457, 1979).
+    The vectors to neighbours at about the nearest distance are averaged by direction, so that jitter cancels out. Their
+    bond-orientational order tells four neighbours from six (Nelson and Halperin, Phys. Rev. B 19, 2457, 1979).
     """
     bonds = _bonds(x, y)
     if bonds is None:

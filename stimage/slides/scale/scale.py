@@ -1,4 +1,4 @@
-"""How many µm a pixel is: given by the user or the slide's source, else estimated from the lattice of the spots."""
+"""µm per pixel: given by the user or the slide's source, or else estimated from the lattice of the spots."""
 
 from dataclasses import dataclass, replace
 
@@ -20,12 +20,12 @@ REMEDY = "if you know the scale, give um_per_px= (--um-per-px, in the meta file:
 
 @dataclass(frozen=True)
 class Scale:
-    """µm per pixel and why.
+    """µm per pixel, and its source.
 
-    ``um_per_px`` is None where it can't be trusted. Beside it are kept the lattice's own estimate ``from_pitch``, what
-    r says (``from_r``), and pitch / r (``ratio``). ``source`` is who says it: the user, the slide's source, "known" or
-    "lattice"; ``either`` what it can be where the lattice leaves that open. ``verdict`` is what the checks say of it:
-    "pass", "warn", "fail", or "skipped" without a lattice.
+    ``um_per_px`` is None if it can't be trusted. ``from_pitch`` is the lattice's own estimate, ``from_r`` the one from
+    r, and ``ratio`` is pitch / r. ``source`` is "user", the slide's source, "known" or "lattice". ``either`` has the
+    possible values if the lattice leaves several. ``verdict`` is the result of the check: "pass", "warn", "fail", or
+    "skipped" without a lattice.
     """
 
     um_per_px: float | None
@@ -40,12 +40,12 @@ class Scale:
 
 
 def slide_scale(coordinates: Coordinates, slide: Slide) -> Scale:
-    """Return a slide's scale: what the user or the meta file gives, else what the lattice tells, else null.
+    """Return a slide's scale: given by the user or the meta file, else estimated from the lattice, else null.
 
-    The lattice's pitch is the ruler, by the grids that are known of the technology or of the slide. r alone is no
-    ruler: it was derived from assumed or measured spot sizes that differ by chip. It is a witness, and array
-    coordinates in the ids are another. Where witnesses contradict the pitch, or leave it open which grid it is, no
-    scale is estimated. A scale that is given rules; the lattice is then its witness.
+    The lattice's pitch is the ruler, by the known grids of the technology or of the slide. r alone is no ruler: it was
+    derived from assumed or measured spot sizes, which differ by chip. r is a witness, and so are array coordinates in
+    the ids. If witnesses contradict the pitch, or leave several grids possible, no scale is estimated. A given scale
+    counts, and the lattice is then its witness.
     """
     own = _lattice_scale(coordinates, slide)
     if slide.um_per_px is None:

@@ -1,4 +1,4 @@
-"""Dealing groups of slides into splits, as near to the fractions as the groups allow."""
+"""Deal groups of slides into splits, as near to the fractions as the groups allow."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -19,25 +19,25 @@ def deal_slides(
 ) -> dict[str, SlideSplit]:
     """Deal slides into splits, groups as a whole; each split gets at least one group.
 
-    Groups are taken from the largest to the smallest, those of one technology and tissue after each other, else in the
-    order of a hash of seed and name. Each is put where the shares of slides suffer least, by the chi-square distance to
-    the fractions. So a technology and tissue of many groups is shared out, too. The last nine are then dealt anew if
-    that comes nearer: of so few groups, no other way is nearer. Studies that share a slide are one group.
+    Groups are taken from the largest to the smallest, those of one technology and tissue after each other, otherwise in
+    the order of a hash of seed and name. Each goes where the shares of slides suffer least, by the chi-square distance
+    to the fractions. So a technology and tissue of many groups is shared out, too. Then the last nine groups are dealt
+    in all ways, and the nearest is taken. Studies that share a slide are one group.
 
     Parameters
     ----------
     known
-        Folded slide name → split, of an earlier table: such slides stay, and others of their group follow.
+        Folded slide name → split, from an earlier table. Such slides stay, and other slides of their group follow.
 
     Returns
     -------
     dict
-        Slide name → where it falls, in the order of ``slides``.
+        Slide name → its split, in the order of ``slides``.
 
     Raises
     ------
     DataError
-        If a slide's group is not known, or is on two sides already, or there are fewer groups than splits.
+        If a slide's group is unknown or is on two sides already, or there are fewer groups than splits.
     """
     known, members = known or {}, defaultdict(list)
     found = find_groups([slide for slide in slides if fold_name(slide.name) in known], splitting)

@@ -1,4 +1,4 @@
-"""Groups of slides that must stay on one side of a split: a slide, its studies, its patient."""
+"""Groups of slides that must stay in one split: a slide, its studies, its patient."""
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -21,13 +21,14 @@ REMEDY = {
 
 
 def groups_of(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tuple[str, ...]]:
-    """Return slide name → the groups that the slide belongs to: itself, its studies (pmids, sorted, or as HEST calls
-    it), or its patient.
+    """Return slide name → the groups of the slide: itself, its studies, or its patient.
+
+    Studies are pmids, sorted, or HEST's names of them.
 
     Raises
     ------
     DataError
-        If the study or the patient of a slide is not known; naming the slides.
+        If the study or the patient of a slide is unknown; the error names the slides.
     """
     groups = find_groups(slides, splitting)
     if lost := [name for name, own in groups.items() if not own]:
@@ -51,9 +52,9 @@ def find_groups(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tu
 
 
 def merge_groups(groups: Mapping[Name, tuple[str, ...]]) -> dict[Name, str]:
-    """Return slide name → group, after merging groups that share a slide, directly or through other groups.
+    """Return slide name → group, after groups that share a slide, directly or through others, are merged.
 
-    The merged group has the first of their names. Merging depends on the slides, so no split is drawn by it.
+    A merged group has the first of their names. Merging depends on the slides, so no split is drawn by it.
     """
     parent: dict[str, str] = {}
 
@@ -70,6 +71,6 @@ def merge_groups(groups: Mapping[Name, tuple[str, ...]]) -> dict[Name, str]:
 
 
 def read_patients(path: str | PathLike) -> Mapping[str, str]:
-    """Return slide name → patient, of a CSV file with these columns; names are folded."""
+    """Return slide name → patient from a CSV file with these columns; names are folded."""
     _, rows = read_table(path, ["slide", "patient"])
     return {name: row["patient"].strip() for name, row in by_slide(rows, str(path)).items()}

@@ -1,4 +1,4 @@
-"""Train, validation and test: which slide falls where, so that no group of slides is on two sides."""
+"""Division of slides into train, validation and test, so that no group of slides is in two of them."""
 
 import hashlib
 import math
@@ -29,25 +29,26 @@ MOST_SEEDS = 100  # that are tried where a seed does not work
 
 @dataclass(frozen=True)
 class Splitting:
-    """How slides are split.
+    """The way to divide slides into splits.
 
     Parameters
     ----------
     by
-        What is never on two sides: a "slide"; a "study", that is slides of one pmid; a "patient", out of the table
-        ``patients``. None takes the splits of a table, if there is one, and else puts everything in train.
+        The groups that are never divided between splits: "slide"; "study", the slides of one pmid; or "patient", from
+        the table ``patients``. None takes the splits of a table if there is one, and puts everything in train
+        otherwise.
     seed
-        Another seed gives another split; the same one gives the same on every machine.
+        The seed of the division. The same seed gives the same division on every machine.
     fractions
-        Of groups in train, validation and test, in expectation; 0 leaves a split out.
+        Expected shares of groups in train, validation and test; 0 leaves a split out.
     patients
-        CSV file with the columns ``slide`` and ``patient``. Patients of two studies must have two names. None takes
-        what HEST says in its own folder.
+        CSV file with the columns ``slide`` and ``patient``. Patients of two studies must have different names. None
+        takes the patients that HEST names in its own folder.
     splits
-        A table that rules: a CSV file with the columns ``slide`` and ``split``, or slide name → split. None takes the
-        root's own splits.csv if it has one; "none" does not look for it.
+        A table that goes before ``by``: a CSV file with the columns ``slide`` and ``split``, or slide name → split.
+        None takes the root's own splits.csv if there is one; "none" ignores it.
     no_study
-        By study, of slides that have no pmid: None refuses them, "own" makes each a study of its own.
+        With "study", for slides without a pmid: None refuses them, "own" makes each a study of its own.
     """
 
     by: str | None = None
@@ -81,7 +82,7 @@ class Splitting:
 
     @property
     def names(self) -> list[str]:
-        """The splits that there are to be."""
+        """The splits that slides are divided into."""
         return [s for s, share in zip(SPLITS, self.fractions) if share]
 
     @property
@@ -96,7 +97,7 @@ class Splitting:
 
 @dataclass(frozen=True)
 class SlideSplit:
-    """Where a slide falls."""
+    """A slide with its split."""
 
     slide: Slide
     group: str
@@ -104,21 +105,21 @@ class SlideSplit:
 
 
 def split_slides(catalog: Catalog, selection: Selection, splitting: Splitting) -> dict[str, SlideSplit]:
-    """Put each selected slide of a root into a split, by a table or by a hash of its group.
+    """Put each chosen slide of a root into a split, by a table or by a hash of its group.
 
-    The split of a group is a function of seed, group and fractions alone, so slides that are added move none that was
-    there. A slide of several studies must fall into one split by each.
+    The split of a group depends on seed, group and fractions alone, so added slides move no other slide. A slide of
+    several studies must fall into the same split by each.
 
     Returns
     -------
     dict
-        Slide name → where it falls, in the catalog's order.
+        Slide name → its split, in the catalog's order.
 
     Raises
     ------
     DataError
-        If a table lacks a slide, or `splitting.by` is given beside a root's own; if a slide's group is not known, or
-        its studies fall into two splits; if a split would get no slide. Seeds that work are named.
+        If a table lacks a slide, or ``splitting.by`` is given beside a root's own table. If a slide's group is unknown,
+        or its studies fall into two splits. If a split would get no slide; the error names seeds that work.
     """
     slides = selection.select_from(catalog)
     if (placed := split_by_table(catalog, slides, selection, splitting)) is not None:
@@ -138,7 +139,7 @@ def split_slides(catalog: Catalog, selection: Selection, splitting: Splitting) -
 def split_by_table(
     catalog: Catalog, slides: Sequence[Slide], selection: Selection, splitting: Splitting
 ) -> dict[str, SlideSplit] | None:
-    """Return where slides fall by the table in force, None where there is none; raises as `split_slides` does."""
+    """Return the splits of slides by the table that applies, or None without one; raises as `split_slides` does."""
     table = find_table(catalog.root, splitting.splits, catalog.access)
     if not table:
         return None
@@ -220,7 +221,7 @@ def too_few(empty: Sequence[str], groups: int, splitting: Splitting) -> str:
 
 
 def slides_by_split(placed: Iterable[SlideSplit]) -> dict[str, list[str]]:
-    """Return the names of the slides of each split, empty splits included."""
+    """Return split → names of its slides, empty splits included."""
     parts: dict[str, list[str]] = {split: [] for split in SPLITS}
     for one in placed:
         parts[one.split].append(one.slide.name)
@@ -245,7 +246,7 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
     Parameters
     ----------
     digests
-        What is digested ("image", "counts") → slide name → digest of it.
+        Kind of content ("image", "counts") → slide name → digest.
     split_of
         Slide name → split.
 
@@ -257,7 +258,7 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
     Raises
     ------
     DataError
-        If two slides on two sides have the same content.
+        If two slides in different splits have the same content.
     """
     same, across = [], []
     for what, by_slide in digests.items():

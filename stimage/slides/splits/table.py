@@ -18,9 +18,9 @@ GIVEN = "splits="  # what a table is called that is no file
 
 @dataclass(frozen=True)
 class SplitTable:
-    """Split, group and name as it was written, by folded name; ``source`` is what errors call the table.
+    """Split, group and written name by folded name; ``source`` is the table's name in errors.
 
-    Without a column of groups, each slide is its own.
+    Without a column of groups, each slide is its own group.
     """
 
     source: str
@@ -57,12 +57,12 @@ def find_table(
 
 
 def read_splits(path: str | os.PathLike, access: Access = OPEN) -> SplitTable:
-    """Read a CSV file with the columns slide and split, and perhaps group.
+    """Read a CSV file with the columns slide and split, and optionally group.
 
     Raises
     ------
     DataError
-        If it is no such file, names a slide twice, or a split that is none of train, validation and test.
+        If the file can't be read as such, names a slide twice, or has another split than train, validation and test.
     """
     _, rows = read_table(path, ["slide", "split"], access=access)
     return _checked(str(path), rows)

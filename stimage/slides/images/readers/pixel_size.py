@@ -1,4 +1,4 @@
-"""What an image's file says of the size of its pixels."""
+"""The size of an image's pixels, as its file gives it."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ class PixelSize:
 
 
 def contradiction(sizes: tuple[PixelSize, ...]) -> str:
-    """Say which two sizes differ by more than rounding; "" if none do."""
+    """Return which two sizes differ by more than rounding, in words; "" if none do."""
     for one in sizes[1:]:
         if abs(one.um_per_px / sizes[0].um_per_px - 1) > ALIKE:
             return f"{sizes[0].source} says {sizes[0].um_per_px:.6g} µm per pixel, {one.source} {one.um_per_px:.6g}"

@@ -1,4 +1,4 @@
-"""How an image that is not supported is converted: each command does it as it stands."""
+"""Commands that convert an unsupported image; each works as it stands."""
 
 import os
 
@@ -9,7 +9,7 @@ AS_RGB = "from PIL import Image as i; i.MAX_IMAGE_PIXELS = None; i.open('{name}'
 
 
 def not_supported(path: str, what: str, command: str) -> DataError:
-    """Return the error of an image that is sound, but is not read."""
+    """Return the error for an image that is sound but not supported."""
     return DataError(f"{path}: not supported: {what}; convert it so: {command}")
 
 
@@ -72,7 +72,7 @@ def as_cmyk(path: str) -> str:
 
 
 def by_us(path: str) -> str:
-    """Return the command that makes one file of an image of several, in little memory."""
+    """Return the command that makes one file from an image of several files, in little memory."""
     return _python(
         f"from stimage.slides.images.converting import convert_image as c; c('{_name(path)}', 'converted.tif')"
     )

@@ -1,4 +1,4 @@
-"""What every reader of a slide's image gives: its size, its levels, and any region as RGB."""
+"""The interface of every reader of a slide's image: its size, its levels, and any region as RGB."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -46,22 +46,23 @@ class ImageInfo:
 
 
 class SlideImage(ABC):
-    """An opened image. Nothing is decoded before it is asked for; memory is that of some tiles or rows.
+    """An opened image. Pixels are decoded only when they are asked for, in the memory of some tiles or rows.
 
     Attributes
     ----------
     path : str
         The file.
     info : ImageInfo
-        What its header says.
+        Its header.
     levels : tuple of Level
-        Level 0, which has all pixels, and the smaller ones that the file has, in falling size.
+        Level 0, which has all pixels, then the smaller levels of the file, by size.
     alone : bool
-        Whether the file is all of the image; a root's image is one file.
+        Whether the file is the whole image; an image in a root is one file.
     whole : bool
-        Whether its decoder holds all pixels, once some were asked for.
+        Whether the decoder holds all pixels once some were asked for.
     pixel_sizes : tuple of PixelSize
-        What the file says of a pixel's size, the most trusted first: none, or several, which may contradict each other.
+        The sizes of a pixel that the file gives, the most trusted first. There may be none, or several that contradict
+        each other.
     """
 
     path: str
@@ -73,22 +74,22 @@ class SlideImage(ABC):
 
     @property
     def width(self) -> int:
-        """Pixels across, at level 0."""
+        """Number of pixels across, at level 0."""
         return self.info.width
 
     @property
     def height(self) -> int:
-        """Pixels down, at level 0."""
+        """Number of pixels down, at level 0."""
         return self.info.height
 
     @property
     def channels(self) -> int:
-        """Bands as the file has them; a region has three, whatever they are."""
+        """Number of bands in the file; a region always has three."""
         return self.info.bands
 
     @property
     def um_per_px(self) -> float | None:
-        """µm per pixel as the file says it; None if it says nothing. See `pixel_sizes`."""
+        """µm per pixel as the file gives it, or None; see `pixel_sizes`."""
         return self.pixel_sizes[0].um_per_px if self.pixel_sizes else None
 
     @abstractmethod
@@ -112,11 +113,11 @@ class SlideImage(ABC):
         Parameters
         ----------
         x, y
-            Its upper left corner, in pixels of the level.
+            The upper left corner, in pixels of the level.
         width, height
-            Its size, in pixels of the level.
+            The size, in pixels of the level.
         level
-            Which of `levels`.
+            Number of the level in `levels`.
 
         Returns
         -------
