@@ -131,7 +131,7 @@ def embed(
         "mean", "cls+mean", "pooler" or "projection"); the side of the input in pixels; mean and standard deviation of
         red, green and blue, from 0 to 1; and further arguments of the model, such as ``{"init_values": 1e-5}``.
     trust_remote_code
-        True runs the code that comes with the checkpoint.
+        Whether to run the code that comes with the checkpoint.
     into, key
         An AnnData with spots of the root, such as `read_slide` makes. The vectors are also put into ``into.obsm[key]``
         (float32, n x d).
