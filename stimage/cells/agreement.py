@@ -1,4 +1,4 @@
-"""Shares of cells by class beside proportions that deconvolution gives, spot by spot."""
+"""Compare shares of cells by class with proportions from deconvolution, spot by spot."""
 
 import os
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ LEAST = 3  # spots that a correlation is of
 
 
 def read_proportions(path: str | os.PathLike, types: Mapping[str, str]) -> pd.DataFrame:
-    """Read a table of proportions per spot, and add those of types that are one class.
+    """Read a table of proportions per spot, and add the proportions of types that belong to one class.
 
     Parameters
     ----------
     path
-        A CSV: spot ids first, then a column a type, as RCTD's or cell2location's results are saved.
+        A CSV with the spot ids first, then one column per type, as RCTD's or cell2location's results are saved.
     types
         Type → class; "" leaves a type out.
 
     Returns
     -------
     pandas.DataFrame
-        By spot id: a column a class, which add up to 1.
+        By spot id: one column per class; the columns add up to 1.
 
     Raises
     ------
     DataError
-        If a type is not in ``types``, a spot is there twice, or a proportion is no number of 0 or more.
+        If a type is not in ``types``, a spot is there twice, or a proportion is not a number of 0 or more.
     """
     columns, rows = read_table(path, by_hand=False)
     spot, *names = columns
@@ -52,12 +52,12 @@ def read_proportions(path: str | os.PathLike, types: Mapping[str, str]) -> pd.Da
 
 
 def paired(shares: pd.DataFrame, proportions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return both, of the spots that have both, with all classes: a class is 0 in the one that lacks it.
+    """Return both tables for the spots that both have, with all classes; a class that one table lacks is 0 there.
 
     Parameters
     ----------
     shares, proportions
-        By spot id, a column a class.
+        By spot id, one column per class.
 
     Raises
     ------
@@ -74,12 +74,12 @@ def paired(shares: pd.DataFrame, proportions: pd.DataFrame) -> tuple[pd.DataFram
 
 
 def agreement(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
-    """Return by class how shares of cells agree with proportions, as `paired` returns them.
+    """Return, by class, how well shares of cells agree with proportions; both are as `paired` returns them.
 
     Returns
     -------
     pandas.DataFrame
-        By class: ``spots``, Pearson's ``r`` (NaN where a side is constant, or of less than three spots), ``rmse``,
+        By class: ``spots``, Pearson's ``r`` (NaN where one side is constant, or with fewer than three spots), ``rmse``,
         and the means ``cells`` and ``deconvolved``.
     """
     rows = {}

@@ -1,4 +1,4 @@
-"""The cells of a slide as a root keeps them: a Parquet file a slide in its folder cells/, which geopandas reads."""
+"""The cells of a slide in a root: one Parquet file per slide in the folder cells/, which geopandas reads."""
 
 import json
 from collections.abc import Mapping
@@ -40,20 +40,20 @@ class Cells:
     Attributes
     ----------
     table
-        A row a cell: ``id``; centre ``x``, ``y`` in pixels of the slide's image; ``class``, null where it has none;
-        ``area`` in ``area_unit``, null where the source has centres alone; ``polygon``, WKB in pixels, or null; and
-        what else a source measures.
+        One row per cell: ``id``; centre ``x``, ``y`` in pixels of the slide's image; ``class``, null for none; ``area``
+        in ``area_unit``, null where the source has only centres; ``polygon``, WKB in pixels, or null; and further
+        measurements of the source.
     slide
-        Its name.
+        The name of the slide.
     image_size
         Width and height of the slide's image.
     region
-        Left, top, right and bottom of what was segmented, in pixels: the box around all centres, unless the source
-        says it.
+        Left, top, right and bottom of the segmented region in pixels: the box around all centres, unless the source
+        gives it.
     um_per_px
-        By which areas are in µm²; None where it is not known.
+        µm per pixel by which areas are in µm²; None where it is unknown.
     source
-        What the cells are from, in words.
+        The source of the cells, in words.
     """
 
     table: pa.Table
@@ -72,7 +72,7 @@ class Cells:
 
     @property
     def area_unit(self) -> str:
-        """The unit of areas: "µm²", or "px²" where the scale is not known."""
+        """The unit of areas: "µm²", or "px²" where the scale is unknown."""
         return "µm²" if self.um_per_px else "px²"
 
     @property
@@ -82,7 +82,7 @@ class Cells:
 
     @property
     def classes(self) -> list[str]:
-        """The classes that there are, sorted."""
+        """The classes of these cells, sorted."""
         return sorted(pc.unique(self.table["class"].drop_null()).to_pylist())
 
 
@@ -110,7 +110,7 @@ def write_cells(cells: Cells, path: Path) -> None:
     Raises
     ------
     OutputError
-        If there is no writing there.
+        If the file can't be written.
     """
     about = {"slide": cells.slide, "image_size": cells.image_size, "region": cells.region,
              "um_per_px": cells.um_per_px, "area_unit": cells.area_unit, "source": cells.source}  # fmt: skip
@@ -128,12 +128,12 @@ def read_cells(root: str, slide: Slide, columns: list[str] | None = None) -> Cel
     root
         Path or URL.
     columns
-        Those to read; all without it.
+        The columns to read; None reads all.
 
     Raises
     ------
     DataError
-        If the slide has none, or the file is damaged, another slide's, or of another image.
+        If the slide has no cells, or the file is damaged, or belongs to another slide or another image.
     """
     url = cells_file(root, slide.name)
     if f"{slide.name}.parquet" not in list_folder(root, FOLDER, slide.access):

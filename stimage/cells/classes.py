@@ -1,4 +1,4 @@
-"""What classes of cells are called: one name a class, whichever program and training set it comes from."""
+"""Names of classes of cells: one name per class, for every program and training set."""
 
 import csv
 import os
@@ -78,7 +78,7 @@ def _map_of(classes: str | os.PathLike | Mapping[str, str] | None) -> Mapping[st
 
 
 def own_map(types: str | os.PathLike | Mapping[str, str]) -> dict[str, str]:
-    """Return a user's map, of a CSV with the columns ``source`` and ``class`` or of a dict, its sources as they are."""
+    """Return a user's map from a CSV (columns ``source`` and ``class``) or from a dict; sources stay as they are."""
     if isinstance(types, Mapping):
         return {str(name): str(to) for name, to in types.items()}
     if not isinstance(types, str | os.PathLike):

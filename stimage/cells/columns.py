@@ -1,4 +1,4 @@
-"""Cells per spot as columns of examples: how many of each class, and how dense they lie."""
+"""Cells per spot as columns of examples: the number of each class, and their density."""
 
 from collections.abc import Iterable, Sequence
 
@@ -25,7 +25,7 @@ def root_classes(slides: Iterable[Slide], where: str) -> tuple[str, ...]:
     Raises
     ------
     DataError
-        If no slide has cells, or none of them has any; as `cells_of` does.
+        As in `cells_of`, and if no slide has cells, or none of them has a class.
     """
     found = [cells_of(slide, ["class"]) for slide in slides if slide.cells]
     if not found:
@@ -39,13 +39,13 @@ def root_classes(slides: Iterable[Slide], where: str) -> tuple[str, ...]:
 
 
 def cell_columns(spots: Spots, classes: Sequence[str], begin: int, end: int) -> dict[str, pa.Array]:
-    """Return the columns of spots ``begin`` to ``end``: null where a spot does not lie wholly in what was segmented.
+    """Return the columns of spots ``begin`` to ``end``: null where a spot is not wholly in the segmented region.
 
     Returns
     -------
     dict
-        ``cells``, a struct of the number of cells of each class; ``cells_per_mm2``, of all classes together, null also
-        where neither the slide's scale is known, nor that with which its cells were imported.
+        ``cells``, a struct with the number of cells of each class; and ``cells_per_mm2``, the density of all cells,
+        which is also null where neither the slide's scale nor the scale of its import is known.
     """
     kind, n = pa.struct([(name, pa.int32()) for name in classes]), end - begin
     if not spots.slide.cells:

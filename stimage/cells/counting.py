@@ -1,4 +1,4 @@
-"""How many cells of each class a spot has."""
+"""Count the cells of each class in a spot."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ class SpotCells:
 
 
 def classes_of(many: Iterable[Cells]) -> list[str]:
-    """Return the columns of some slides' cells: PanNuke's classes in its order, then others, then those without one."""
+    """Return the columns for some slides' cells: PanNuke's classes in its order, then others, then unclassed cells."""
     many = list(many)
     found = {name for cells in many for name in cells.classes}
     order = [name for name in dict.fromkeys(shipped_maps()["pannuke"].values()) if name in found]
@@ -72,17 +72,17 @@ def classes_of(many: Iterable[Cells]) -> list[str]:
 
 
 def count_per_spot(cells: Cells, slide: Slide, classes: Sequence[str] | None = None) -> SpotCells:
-    """Count the cells whose centre lies within r of a spot's; of Visium HD, within the square of the bin.
+    """Count the cells whose centre lies within r of a spot's centre, or within the square of a Visium HD bin.
 
     Parameters
     ----------
     classes
-        The columns: by default, the classes that there are.
+        The columns; None takes the classes of these cells.
 
     Raises
     ------
     DataError
-        If no spot lies wholly in the region that was segmented.
+        If no spot lies wholly in the segmented region.
     """
     at = read_coordinates(local_copy(slide.coord, slide.access))
     area = SpotArea.of(slide.tech, measure_lattice(at.x, at.y) if slide.tech == "VisiumHD" else None)
@@ -107,7 +107,7 @@ def um_per_px_of(cells: Cells, scale: Scale) -> float | None:
 
 
 def as_obs(cells: Cells, slide: Slide, classes: Sequence[str]) -> pd.DataFrame:
-    """Return cells per spot as columns of ``obs``, by spot id: ``cells``, and ``cells_CLASS`` of each class."""
+    """Return cells per spot as columns of ``obs``, by spot id: ``cells``, and ``cells_CLASS`` for each class."""
     found = count_per_spot(cells, slide, classes)
     counts = found.table[found.classes]
     return counts.add_prefix("cells_").assign(cells=counts.sum(axis=1))

@@ -1,4 +1,4 @@
-"""Nuclei alone, as numbers of each spot: what an encoder should tell better than."""
+"""Nuclei alone as numbers of each spot: a baseline that an encoder should beat."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ LOOKS = 150  # patches that the threshold is learnt from
 
 @dataclass(frozen=True)
 class NucleiOfSlides:
-    """The nuclei of some slides, as a root has them.
+    """The nuclei of some slides in a root.
 
     Attributes
     ----------
     root
         Path or URL.
     classes
-        Those that are counted: of all slides, if all have classes.
+        The classes that are counted: those of all slides, if all have classes.
     measured
-        What all slides' nuclei have besides: some of `MEASURED`.
+        The measurements that the nuclei of all slides have: some of `MEASURED`.
     sources
-        Slide → what its nuclei are from, in words.
+        Slide → the source of its nuclei, in words.
     """
 
     root: str
@@ -40,10 +40,10 @@ class NucleiOfSlides:
     sources: dict[str, str]
 
     def features(self, slide: Slide, xy: np.ndarray, r: np.ndarray) -> np.ndarray:
-        """Return numbers of spots (float32, n x features), which are the same features for all slides.
+        """Return the features of spots (float32, n x features), which are the same for all slides.
 
-        The logarithm of one more than the number of nuclei, of all and of each class, and means over the nuclei of
-        what is measured, 0 of spots without any; areas and densities as logarithms.
+        They are the logarithm of one plus the number of nuclei, for all nuclei and for each class, and means of the
+        measurements over the nuclei, 0 for spots without any. Areas and densities are logarithms.
 
         Parameters
         ----------
@@ -63,17 +63,17 @@ class NucleiOfSlides:
 
     @property
     def about(self) -> dict[str, Any]:
-        """What results say of them: what each slide's are from, and the features."""
+        """The words in results about the nuclei: the source for each slide, and the features."""
         return {"from": self.sources, "features": self.names}
 
     @property
     def names(self) -> list[str]:
-        """What the features are called."""
+        """The names of the features."""
         return ["number", *self.classes, *self.measured]
 
 
 def nuclei_of_slides(root: str, slides: Sequence[Slide]) -> tuple[NucleiOfSlides | None, list[str]]:
-    """Return the nuclei of slides, if the root has those of all of them, and a note if it has those of some alone.
+    """Return the nuclei of slides if the root has those of all of them, and a note if it has those of some.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ def nuclei_of_slides(root: str, slides: Sequence[Slide]) -> tuple[NucleiOfSlides
     Raises
     ------
     DataError
-        As `read_cells` does.
+        As in `read_cells`.
     """
     there = list_folder(root, FOLDER, slides[0].access) if slides else {}
     without = [slide.name for slide in slides if f"{slide.name}.parquet" not in there]
@@ -125,15 +125,15 @@ def _measures(cells: Cells, names: Sequence[str]) -> list[np.ndarray]:
 
 
 class PatchNuclei:
-    """Nuclei of patches, found by the detector of nuclei: where there are patches, and no slides.
+    """Nuclei of patches, found by the detector of nuclei, for patches without slides.
 
     Parameters
     ----------
     um_per_px
-        Of the patches.
+        µm per pixel of the patches.
     patches
-        Some of the slide's (uint8, height x width x 3), of which the threshold between nuclei and other tissue is
-        learnt.
+        Some of the slide's patches (uint8, height x width x 3), from which the threshold between nuclei and other
+        tissue is learnt.
     """
 
     source = SOURCE
@@ -144,7 +144,7 @@ class PatchNuclei:
         self.threshold = find_threshold((smaller(one, self.step) for one in patches), self.um, self.stain)
 
     def features(self, patch: np.ndarray) -> np.ndarray:
-        """Return number, area, ellipticity and haematoxylin of a patch's nuclei, as `NucleiOfSlides.features` (4)."""
+        """Return number, area, ellipticity and haematoxylin of a patch's nuclei (4): see `NucleiOfSlides.features`."""
         small = smaller(patch, self.step)
         found = part_nuclei(small, self.um, self.threshold, self.stain) if self.threshold is not None else None
         if found is None or not len(found):

@@ -1,4 +1,4 @@
-"""A file of cells taken as those of a slide: outlines, centres, areas and classes, held against the slide's image."""
+"""Read a file of cells for a slide: outlines, centres, areas and classes, checked against the slide's image."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How a file of cells is taken; see `stimage.import_cells`."""
+    """The options of reading a file of cells; see `stimage.import_cells`."""
 
     classes: str | os.PathLike | Mapping[str, str] | None = None
     factor: float = 1.0
@@ -45,7 +45,7 @@ def read_foreign(path: Path, slide: Slide, options: ImportOptions = ImportOption
     Raises
     ------
     DataError
-        As `read_file`, `named_classes` and `check_frame` do, and if an outline or a centre is none.
+        As in `read_file`, `named_classes` and `check_frame`, and if an outline or a centre is broken.
     """
     found = read_file(path)
     image = local_copy(slide.image, slide.access)

@@ -1,4 +1,4 @@
-"""A slide's cells as pictures take them, and which part of the slide is worth a close look."""
+"""A slide's cells in the form that pictures take, and the part of the slide with most to see."""
 
 import numpy as np
 import pyarrow as pa
@@ -27,12 +27,12 @@ def shapes_within(cells: Cells, part: Part) -> CellShapes:
 
 
 def square_at(cells: Cells, um: float, at: tuple[float, float] | None = None) -> Part:
-    """Return a square of the image, of so many µm, or of twice as many pixels where the scale is not known.
+    """Return a square of the image with a side in µm, or of twice as many pixels where the scale is unknown.
 
     Parameters
     ----------
     at
-        Its middle, in pixels; without it, the square of a grid that has the most cells is taken.
+        Its centre, in pixels. None takes the square of a grid that has the most cells.
     """
     width, height = cells.image_size
     side = min(um / cells.um_per_px if cells.um_per_px else 2 * um, width, height)

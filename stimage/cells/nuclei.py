@@ -1,6 +1,6 @@
-"""Nuclei of a whole slide, found without a GPU, tile by tile.
+"""Find the nuclei of a whole slide without a GPU, tile by tile.
 
-It is a baseline beside segmenters that were trained: it knows no classes, and parts no nuclei that lie on each other.
+It is a baseline beside trained segmenters: it knows no classes, and does not separate nuclei that overlap.
 """
 
 from collections.abc import Callable, Iterator
@@ -36,20 +36,20 @@ def detect(
     Parameters
     ----------
     um_per_px
-        Of the image. Nuclei of 4 to 23 µm are looked for.
+        µm per pixel of the image. Nuclei of 4 to 23 µm are looked for.
     done
-        Called with the number of rows of the image each time that a row of tiles is done.
+        Function that is called with the number of image rows after each row of tiles.
 
     Returns
     -------
     Cells
-        Without classes; its table also has ``ellipticity`` (0 of a circle, to 1), ``haematoxylin`` (mean optical
-        density in the nucleus) and ``density`` (nuclei per mm² within 50 µm).
+        Cells without classes. Their table also has ``ellipticity`` (0 for a circle, at most 1), ``haematoxylin`` (mean
+        optical density in the nucleus) and ``density`` (nuclei per mm² within 50 µm).
 
     Raises
     ------
     DataError
-        If the image is coarser than 2.5 µm per pixel, has no tissue or no nuclei; as `read_patches` does.
+        As in `read_patches`, and if the image is coarser than 2.5 µm per pixel, or has no tissue or no nuclei.
     """
     if um_per_px > COARSEST:
         raise DataError(f"{image}: has {um_per_px:.3g} µm per pixel, where nuclei can't be seen; they can up to "

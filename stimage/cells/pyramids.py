@@ -1,4 +1,4 @@
-"""A slide's image as segmenters take it: a pyramid of tiles that says how many µm a pixel is, in every way."""
+"""A slide's image for segmenters: a pyramid of tiles that gives µm per pixel in every form that they read."""
 
 import logging
 import math
@@ -20,17 +20,17 @@ log = logging.getLogger(__name__)
 
 
 def known_scale(slide: Slide, what: str) -> float:
-    """Return a slide's µm per pixel, given or by its lattice.
+    """Return a slide's µm per pixel, given or from its lattice.
 
     Parameters
     ----------
     what
-        What needs it, for the error.
+        The job that needs it, for the error.
 
     Raises
     ------
     DataError
-        If it is not known, or can't be trusted.
+        If the scale is unknown, or can't be trusted.
     """
     scale = slide_scale(read_coordinates(local_copy(slide.coord, slide.access)), slide)
     if scale.um_per_px is None:
@@ -55,16 +55,16 @@ def export_one(
     Parameters
     ----------
     um_per_px
-        For the resolution tags and the description.
+        µm per pixel, for the resolution tags and the description.
     compression, quality, done
-        As `write_pyramid` takes them.
+        As in `write_pyramid`.
     ome
-        Whether the description is OME-XML, as Bio-Formats and QuPath read it, or Aperio's, as OpenSlide does.
+        Whether the description is OME-XML, as Bio-Formats and QuPath read it, or Aperio's, as OpenSlide reads it.
 
     Raises
     ------
     DataError
-        As `write_pyramid` does, and if ``path`` is the slide's own image.
+        As in `write_pyramid`, and if ``path`` is the slide's own image.
     """
     image = local_copy(slide.image, slide.access)
     if path.exists() and path.samefile(image):

@@ -1,4 +1,4 @@
-"""Shares of cells beside proportions of a deconvolution, spot by spot."""
+"""Draw shares of cells beside proportions of a deconvolution, spot by spot."""
 
 import numpy as np
 import pandas as pd
@@ -14,14 +14,14 @@ TICKS = (0, 0.5, 1)
 
 @styled
 def agreement_panels(title: str, ours: pd.DataFrame, theirs: pd.DataFrame, scores: pd.DataFrame) -> Figure:
-    """Draw a panel a class: the share of a spot's cells across, the proportion that is deconvolved upwards.
+    """Draw a panel per class: the share of a spot's cells on the x axis, the deconvolved proportion on the y axis.
 
     Parameters
     ----------
     ours, theirs
-        By spot, a column a class: of the same spots and classes.
+        By spot, one column per class; both have the same spots and classes.
     scores
-        By class: ``r`` (NaN where it is not known) and ``rmse``, for the panels' titles.
+        By class: ``r`` (NaN where it is unknown) and ``rmse``, for the titles of the panels.
     """
     classes = list(scores.index)
     rows = -(-len(classes) // ACROSS)

@@ -1,4 +1,4 @@
-"""Which colour a label has, in every picture: colours that the colour-blind tell apart."""
+"""The colours of labels, the same in every picture, and distinct also for the colour-blind."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ FAINT = "#DDDDDD"  # spots without a label
 
 
 class Look(NamedTuple):
-    """How a label is drawn: its colour, and whether the middle of each spot has a mark."""
+    """The look of a label: its colour, and whether the middle of each spot has a mark."""
 
     colour: str
     marked: bool = False
@@ -29,16 +29,16 @@ UNCLASSED = Look("#22CC00")  # cells without a class: outlines must be seen on n
 def label_looks(labels: Iterable[str | None], most: int = len(LOOKS)) -> dict[str, Look]:
     """Return the looks of the commonest labels, in the order of their names; 10 comes after 9.
 
-    The first eight colours are Okabe and Ito's (2008). The other twelve were searched for: they differ most from all
-    others for normal eyes and for eyes without red, green or blue cones (Machado et al., IEEE TVCG 15, 1291, 2009).
-    Spots of these have a mark in the middle, too, so that no label hangs on colour alone.
+    The first eight colours are Okabe and Ito's (2008). The other twelve were found by a search: they differ most from
+    all others for normal eyes, and for eyes without red, green or blue cones (Machado et al., IEEE TVCG 15, 1291,
+    2009). Spots with one of these also have a mark in the middle, so that no label depends on colour alone.
 
     Parameters
     ----------
     labels
-        One a spot; None and "" are no labels.
+        One label per spot; None and "" are no labels.
     most
-        Rarer labels have no look of their own.
+        Largest number of labels that get a look of their own.
     """
     counts = Counter(label for label in labels if label)
     common = sorted(counts, key=lambda name: (-counts[name], _natural(name)))[:most]
@@ -46,14 +46,14 @@ def label_looks(labels: Iterable[str | None], most: int = len(LOOKS)) -> dict[st
 
 
 def look_of(label: str | None, looks: dict[str, Look], none: Look = UNLABELLED) -> Look:
-    """Return the look of a spot by its label: that of rarer labels, or that of none, where it has none of its own."""
+    """Return the look of a spot's label; a rarer label has the common look of others, and no label has ``none``."""
     return looks.get(label, OTHER) if label else none
 
 
 def legend_of(
     labels: Iterable[str | None], looks: dict[str, Look], none: tuple[str, Look] = ("no label", UNLABELLED)
 ) -> list[tuple[str, Look]]:
-    """Return the legend's entries: labels in order, then how many others there are, then ``none``: without a label."""
+    """Return the legend's entries: labels in order, the number of other labels, and ``none`` for spots without one."""
     present = set(labels)
     others = len({label for label in present if label} - looks.keys())
     entries = [*looks.items()]

@@ -1,4 +1,4 @@
-"""Curves: of training, by step; of time and memory, by the size of a slide."""
+"""Draw curves: of training by step, and of time and memory by the size of a slide."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ PANELS = (("seconds", "time", "seconds"), ("mb", "memory at the peak, beyond the
 
 @styled
 def training_curves(losses: Sequence[float], history: Sequence[Mapping[str, float]]) -> Figure:
-    """Draw, by step, the loss of training and of the held-out spots, their recall beside chance, and the probe.
+    """Draw, by step, the loss of training and of held-out spots, their recall beside chance, and the probe.
 
     Parameters
     ----------
     losses
-        Of each step.
+        The loss of each step.
     history
-        Scores of each epoch, with its last step; those that it lacks are not drawn.
+        Scores of each epoch, with its last step. Scores that it lacks are not drawn.
     """
     figure, axes = canvas(12, 3.8, 1, 3)
     loss, recall, probe = axes[0]
@@ -55,7 +55,7 @@ def training_curves(losses: Sequence[float], history: Sequence[Mapping[str, floa
 
 @dataclass(frozen=True)
 class Growth:
-    """Seconds and MB of a job by the number of spots, and what the legend says of each."""
+    """Seconds and MB of a job by the number of spots, with the legend of each."""
 
     name: str
     spots: Sequence[int]
@@ -71,9 +71,9 @@ def growth_curves(series: Sequence[Growth], what: str, steady: int) -> Figure:
     Parameters
     ----------
     what
-        The spots are.
+        The name of the spots on the axis.
     steady
-        Spots from which on a line shows what grows in proportion, below the first of the series.
+        Number of spots at which a line of proportional growth begins, below the first of the series.
     """
     figure, axes = canvas(8, 3.8, 1, 2)
     for one, (key, title, unit) in zip(axes.flat, PANELS):

@@ -1,4 +1,4 @@
-"""Maps over the slide: labels, predicted labels, genes, and predicted genes beside the truth."""
+"""Draw maps over the slide: labels, predicted labels, genes, and predicted genes beside the truth."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,9 +26,9 @@ def label_maps(
     Parameters
     ----------
     labels
-        By the map's title: n labels. The twenty commonest have looks of their own; see `label_looks`.
+        Title of the map → n labels. The twenty commonest have looks of their own; see `label_looks`.
     image
-        On which spots are rings; without it, spots are discs on white, within the tissue's outline.
+        The image on which spots are rings. Without it, spots are discs on white, within the tissue's outline.
     """
     every = [label for many in labels.values() for label in many]
     looks = label_looks(every)
@@ -45,9 +45,9 @@ def label_maps(
 def gene_maps(
     title: str, shapes: SpotShapes, genes: Mapping[str, np.ndarray], unit: str, image: SlideImage | None = None
 ) -> Figure:
-    """Draw a gene in each map, by what it is to be called; its colours span all but the extreme hundredths.
+    """Draw a map for each gene, by its title. Colours span all values but the extreme hundredths.
 
-    Spots whose value is NaN are pale, and the map's title counts them. ``image`` is as `label_maps` takes it.
+    Spots with the value NaN are pale, and the map's title counts them. ``image`` is as in `label_maps`.
     """
     columns = min(MOST, len(genes))
     rows = -(-len(genes) // columns)
@@ -76,8 +76,8 @@ def prediction_maps(
 ) -> Figure:
     """Draw the best, the middle and the worst predicted of the genes that vary, truth above prediction.
 
-    The two maps of a gene share one colour scale, so that a colour means the same value in both, and a prediction that
-    varies too little looks so. Pearson's r, in the title, does not see that: it measures the pattern alone.
+    The two maps of a gene share one colour scale, so a colour means the same value in both, and a prediction that
+    varies too little is seen. Pearson's r, in the title, does not show that: it measures the pattern alone.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def prediction_maps(
     scores
         Pearson's r of each gene; NaN where a gene does not vary.
     unit
-        Of the values, beside the colour bars.
+        Unit of the values, for the colour bars.
     """
     order = [k for k in np.argsort(-scores, kind="stable") if np.isfinite(scores[k])]
     shown = list(dict.fromkeys([order[0], order[len(order) // 2], order[-1]])) if order else [0]

@@ -1,4 +1,4 @@
-"""Embeddings in two dimensions."""
+"""Draw embeddings in two dimensions."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""Lengths and colours that can be read off a picture: scale bars, and the range that a map's colours span."""
+"""Lengths and colours that can be read off a picture: scale bars, and the range of a map's colours."""
 
 from collections.abc import Sequence
 
@@ -68,14 +68,14 @@ def colours_of(span: tuple[float, float]) -> ScalarMappable:
 
 
 def count_colours(values: np.ndarray) -> ScalarMappable:
-    """Return what gives counts their colours: viridis over log(1 + count), but for the extreme hundredths."""
+    """Return the colour scale of counts: viridis over log(1 + count), for all values but the extreme hundredths."""
     low, high = np.floor(np.quantile(values, (CLIPPED, 1 - CLIPPED)))
     norm = matplotlib.colors.FuncNorm((np.log1p, np.expm1), low, max(high, low + 1), clip=True)
     return ScalarMappable(norm, "viridis")
 
 
 def count_ticks(colours: ScalarMappable, values: np.ndarray) -> list[tuple[float, float, str]]:
-    """Return what a bar of `count_colours` is to say, from left to right: counts, where from 0 to 1 they are, texts."""
+    """Return the ticks of a bar of `count_colours`, from left to right: counts, their places from 0 to 1, and texts."""
     low, high = (float(end or 0) for end in colours.get_clim())
     begin, wide = np.log1p(low), np.log1p(high) - np.log1p(low)
     ticks = [(high, 1.0, f"{'≥ ' * bool(values.max() > high)}{high:,.0f}")]

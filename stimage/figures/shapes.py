@@ -1,4 +1,4 @@
-"""What pictures are drawn of: where spots are, and parts of a slide's image."""
+"""The subjects of pictures: positions of spots, and parts of a slide's image."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ WIDER = 1.25  # times the area of the part: an image so much larger is shown, to
 
 @dataclass(frozen=True, eq=False)
 class SpotShapes:
-    """n spots on a slide: centres (n x 2: x, y downwards) and radii (n), in pixels of the slide image.
+    """n spots on a slide: centres (n x 2: x, y downwards) and radii (n), in pixels of the slide's image.
 
-    ``square`` spots are bins of side 2 r. ``um_per_px`` is None where the scale is not known. ``tissue`` tells which
+    ``square`` spots are bins of side 2 r. ``um_per_px`` is None where the scale is unknown. ``tissue`` says which
     pixels are tissue (bool, h x w) in the image made ``tissue_step`` times smaller; None draws no outline.
     """
 
@@ -35,7 +35,7 @@ class SpotShapes:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A part of a slide's image: pixels (uint8 RGB), its left upper corner, and image pixels to one of its pixels."""
+    """A part of a slide's image: its pixels (uint8 RGB), its upper left corner, and image pixels per pixel."""
 
     pixels: np.ndarray
     left: float
@@ -45,14 +45,14 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class SlideImage:
-    """The part of a slide's image where its spots are, and all of the image, small; None where the part is all."""
+    """The part of a slide's image around its spots, and the whole image, small; None where the part is the whole."""
 
     view: View
     whole: View | None = None
 
     @property
     def beside(self) -> View | None:
-        """All of the image, if so much of it is outside the part that it is to be shown, too."""
+        """The whole image, if so much of it lies outside the part that it should be shown, too."""
         if self.whole is None:
             return None
         part, every = (one.pixels.shape[0] * one.pixels.shape[1] * one.step**2 for one in (self.view, self.whole))

@@ -1,4 +1,4 @@
-"""A slide on a sheet: its image with its spots, beside patches and what is in them, or a gene and its prediction."""
+"""Draw a slide on a sheet: its image with its spots, beside patches and their content, or a gene and its prediction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,11 +38,12 @@ def contact_sheet(
     Parameters
     ----------
     totals
-        Each spot's total count (n); None where there are no counts.
+        Total count of each spot (n); None where there are no counts.
     chosen
-        Which spots the patches (uint8 RGB) are of (int, m); they bear the numbers of their patches on the slide.
+        Numbers of the spots whose patches (uint8 RGB) are drawn (int, m). On the slide, these spots have the numbers of
+        their patches.
     captions
-        What stands above each patch, after its number.
+        Text above each patch, after its number.
     """
     figure = Figure((13, 7), layout="constrained")
     slide, grid = figure.subplot_mosaic([["slide", "patches"]], width_ratios=[1, 1.05]).values()
@@ -72,7 +73,7 @@ def contact_sheet(
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A patch (uint8 RGB) with lines above it, and µm per its pixel; None where the scale is not known."""
+    """A patch (uint8 RGB) with lines above it, and µm per pixel of the patch; None where the scale is unknown."""
 
     pixels: np.ndarray
     lines: tuple[str, ...]
@@ -81,7 +82,7 @@ class Cell:
 
 @styled
 def search_sheet(title: str, query: Cell | None, found: Sequence[Cell]) -> Figure:
-    """Draw the patches that a search found, the nearest first, with scale bars; that of the query before them, framed.
+    """Draw the patches that a search found, the nearest first, with scale bars. The query's patch comes first, framed.
 
     A patch of unknown scale has a bar in pixels, which says so.
     """
@@ -122,7 +123,7 @@ def _axes_with_units(axes: Axes, um_per_px: float | None) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Gene:
-    """A gene over a slide: its values as measured and as predicted (n each), their unit, and Pearson's r."""
+    """A gene over a slide: its measured and predicted values (n each), their unit, and Pearson's r."""
 
     name: str
     measured: np.ndarray
@@ -145,7 +146,7 @@ def overview(
     Parameters
     ----------
     labels
-        One for each spot; rings are drawn around spots of those labels that have patches.
+        One for each spot. Rings are drawn around spots whose labels have patches.
     patches
         By label: patches, uint8 RGB.
     mapped

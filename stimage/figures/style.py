@@ -1,4 +1,4 @@
-"""What all figures have in common: the style, the canvas, the legend of labels, and how they are saved."""
+"""The common parts of all figures: the style, the canvas, the legend of labels, and saving."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,12 +24,12 @@ styled = matplotlib.rc_context(STYLE)  # a decorator of what draws
 
 @styled
 def save(figure: Figure, path: Path, kinds: Sequence[str] = ("png", "pdf")) -> list[Path]:
-    """Write a figure as files of some kinds, and return their paths; text in a PDF is text.
+    """Write a figure as files of some kinds, and return their paths; text in a PDF stays text.
 
     Parameters
     ----------
     path
-        Without a suffix.
+        The path without a suffix.
     """
     paths = [path.with_name(f"{path.name}.{kind}") for kind in kinds]
     for kind, file in zip(kinds, paths):

@@ -1,4 +1,4 @@
-"""Adding a slide of another format to a root: its files, its row of the meta file, its genes."""
+"""Add a slide of another format to a root: its files, its row of the meta file, its genes."""
 
 import csv
 import logging
@@ -43,27 +43,27 @@ log = logging.getLogger(__name__)
 def write_slide(
     found: ImportedSlide, root: Path, row: MetaRow, counts_as: str = "h5", trust_coordinates: bool = False
 ) -> None:
-    """Add a slide to a root: its files and ``row`` of the meta file, all of them or, whatever happens, none.
+    """Add a slide to a root: its files and ``row`` of the meta file, all of them, or none if something fails.
 
-    An image alone gets no count file, and ``gene_num`` 0. A slide that is there under the same name is replaced. The
-    technology is what ``found`` says; ``row`` need not say it again. Slides may be added at once. Of several meta
-    files, the one that is read is written. A ``genes.parquet`` of the root gets the genes that it lacks, at its end.
+    An image alone gets no count file, and ``gene_num`` 0. A slide of the same name is replaced. The technology is the
+    one of ``found``; ``row`` need not repeat it. Several processes may add slides at the same time. Of several meta
+    files, the one that is read is written. Genes that the root's ``genes.parquet`` lacks are added at its end.
 
     Parameters
     ----------
     counts_as
-        "h5": the source's own HDF5 file of these very counts, if it has one, else HDF5 as 10x Genomics writes it.
-        "csv": the wide CSV.
+        "h5": the source's own HDF5 file of exactly these counts, or HDF5 as 10x Genomics writes it. "csv": the wide
+        CSV.
     trust_coordinates
-        Do not ask whether the spots lie on the image's tissue.
+        Skip the check that the spots lie on the image's tissue.
 
     Raises
     ------
     DataError
-        Before anything is written, if the slide can't be used as it is, the root's meta file or ``genes.parquet``
-        can't be read, or the name is taken.
+        Before anything is written, if the slide can't be used as it is, the root's meta file or ``genes.parquet`` can't
+        be read, or the name is taken.
     ValueError
-        If ``row`` says another technology than ``found``, or there is no such technology or form of counts.
+        If ``row`` has another technology than ``found``, or there is no such technology or form of counts.
     """
     _check_asked(found, root, row, counts_as)
     copied = found.counts_file if counts_as == "h5" and _has_these_counts(found) else None

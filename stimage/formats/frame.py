@@ -1,4 +1,4 @@
-"""Whether a slide of another format can be used as it is: its values, and its image against its positions."""
+"""Checks of a slide of another format: its values, and its image against its positions."""
 
 import logging
 import re
@@ -53,9 +53,9 @@ def check_frame(found: ImportedSlide, trust_coordinates: bool = False) -> None:
 
 
 def without_beyond(found: ImportedSlide) -> ImportedSlide:
-    """Leave out the spots that lie wholly beyond the image, and count them; not if these are half of them or more.
+    """Leave out the spots that lie wholly beyond the image, and count them; not if they are half of the spots or more.
 
-    That the image is a part of the source's is then known to the user.
+    The user knows in this case that the image is a part of the source's.
     """
     inside = ~beyond(found)
     if inside.all() or inside.sum() <= ANOTHER * len(inside):

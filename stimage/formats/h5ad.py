@@ -38,15 +38,15 @@ def read_h5ad(path: Path, options: ImportOptions) -> ImportedSlide:
 def from_anndata(
     data: anndata.AnnData, options: ImportOptions | None = None, where: Path | str = "the AnnData"
 ) -> ImportedSlide:
-    """Take one slide of an AnnData laid out as scanpy, squidpy and spatialdata-io make Visium's.
+    """Read one slide from an AnnData in the layout of scanpy, squidpy and spatialdata-io for Visium.
 
-    ``where`` is what errors call it. Without ``options.image``, the image is the one of ``uns["spatial"]`` that shows
-    most: ``fullres``, ``hires``, HEST's ``downscaled_fullres`` or ``lowres``.
+    ``where`` is its name in errors. Without ``options.image``, the finest image in ``uns["spatial"]`` is taken:
+    ``fullres``, ``hires``, HEST's ``downscaled_fullres`` or ``lowres``.
 
     Raises
     ------
     DataError
-        Naming what it lacks; or if it has several slides, and ``options.library`` names none.
+        If it lacks something, which the error names; or if it has several slides, and ``options.library`` names none.
     """
     return _slide_of(parts_in_memory(data, str(where)), options or ImportOptions())
 

@@ -1,4 +1,4 @@
-"""What every reader of another format takes, `ImportOptions`, and what it gives: an `ImportedSlide`."""
+"""The input of every reader of another format, `ImportOptions`, and its output, an `ImportedSlide`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,34 +22,35 @@ LARGEST = 2_000_000  # pixels of an image's side: ten times those of a whole sli
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What the user says of a slide of another format; what is None, the source must say.
+    """A user's values for a slide of another format. The source must give the values that are None.
 
     Attributes
     ----------
     image
-        The full-resolution image. Without it, the one of the source that shows most. Of a SpatialData store: a file,
-        or the name of one of its images.
+        The full-resolution image. For a SpatialData store, a file, or the name of one of its images. None takes the
+        finest image of the source.
     layer
-        Of an AnnData: the layer of raw counts, or "raw".
+        For an AnnData: the layer of raw counts, or "raw".
     genome
-        Of a matrix of several genomes: the one to keep.
+        For a matrix of several genomes: the one to keep.
     labels
         A column of the source's own table of spots.
     spot_diameter
-        Pixels of the full-resolution image.
+        Diameter of a spot in pixels of the full-resolution image.
     um_per_px
         µm per pixel of the full-resolution image.
     on_mismatch
-        "error", or "drop": leave out spots that lie beyond the image, and count them.
+        "error", or "drop", which leaves out spots beyond the edge of the image, and counts them.
     tech
         "ST", "Visium" or "VisiumHD".
     library
-        Of an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` call it. Of a SpatialData
-        store of several slides or sizes of bins: the element that its spots are in, or their table.
+        For an AnnData of several slides: the one to take, as ``uns["spatial"]`` or ``obs`` names it. For a SpatialData
+        store of several slides or bin sizes: the element of its spots, or their table.
     positions
-        Of tables of legacy ST: the table of the spots' places, or the alignment matrix, if it does not lie beside.
+        For tables of legacy ST: the table of the spots' positions, or the alignment matrix, if it does not lie beside.
     pitch_um, spot_um, whole_image
-        Of an image alone: the lattice's pitch and a spot's diameter in µm, and whether all of the image is tissue.
+        For an image alone: the lattice's pitch and a spot's diameter in µm, and whether all of the image counts as
+        tissue.
     """
 
     image: Path | None = None
@@ -83,32 +84,32 @@ class ImportOptions:
 
 @dataclass(frozen=True, eq=False)
 class ImportedSlide:
-    """A slide as another format has it: n spots' counts (n x genes), and x, y and r in pixels of its image.
+    """A slide of another format: the counts of n spots (n x genes), and x, y and r in pixels of its image.
 
     Attributes
     ----------
     where
-        What errors call the source: its path.
+        The name of the source in errors: its path.
     genes, gene_ids
         Symbols, and Ensembl ids where the source has them (else empty).
     image
         A file, or pixels: height x width x 3 (RGB), uint8, which may still be in a store.
     um_per_px, um_per_px_source
-        What the source says of a pixel of the image, or None, and who says it.
+        µm per pixel of the image by the source, or None, and who says so.
     frame
-        Width and height in pixels that the full-resolution image has by the source, and where the source says so. None
-        where it does not say so, or where the image is the small one.
+        Width and height of the full-resolution image in pixels by the source, and where the source says so. None where
+        it does not say so, or where the image is the small one.
     left_out
-        What of the source is not in the slide, such as "antibodies", and how many.
+        Kinds of things in the source that are not in the slide, such as "antibodies", and their numbers.
     counts_file
-        The file of the source that has the counts, which may have those of other spots and features, too. None where
-        they are of several files, or in memory.
+        The file of the source that has the counts; it may have those of other spots and features, too. None where
+        counts are from several files, or in memory.
     preview
         The source's own small image, whole: a file, or pixels as of ``image``. None where there is none.
     mirrored
-        Whether x and y run the other way round than array coordinates of the source do: they may be swapped.
+        Whether x and y run the other way round than the source's array coordinates: they may be swapped.
     image_alone
-        Whether it has no genes and no counts.
+        Whether the slide has no genes and no counts.
     """
 
     where: str

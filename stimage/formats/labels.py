@@ -1,4 +1,4 @@
-"""Labels of a slide out of a table of barcodes, as Loupe, R and people write it, or out of a mapping."""
+"""Labels of a slide from a table of barcodes, as Loupe, R and people write it, or from a mapping."""
 
 import re
 from collections import Counter
@@ -18,7 +18,7 @@ UNKNOWN = "labels of barcodes that the slide does not have"
 
 
 def is_table(labels: object) -> bool:
-    """Tell whether labels are a table's path, not a column's name."""
+    """Return whether labels are the path of a table, and not the name of a column."""
     return isinstance(labels, Path) or (
         isinstance(labels, str) and (labels.lower().endswith(TABLES) or Path(labels).is_file())
     )
@@ -35,18 +35,18 @@ def with_labels(
     Parameters
     ----------
     labels
-        A table, or barcode → label. Cells may be separated by commas, tabs or semicolons; R's column of row names may
+        A table, or barcode → label. Cells may be separated by commas, tabs or semicolons. R's column of row names may
         come first.
     column
-        The table's column of labels, if it has several.
+        The column of labels, if the table has several.
     run
         The number behind this slide's barcodes in the labels, as in ``ACGT-2`` of an aggregated run.
 
     Raises
     ------
     DataError
-        If labels may be of another slide: their barcodes end in several numbers or in another one, or fewer than half
-        of them, and of the slide's, are of both. Or if a barcode has two labels, or no column can be told.
+        If labels may belong to another slide: their barcodes end in several numbers or in another one, or fewer than
+        half of them and of the slide's barcodes are in both. If a barcode has two labels, or the column is unclear.
     """
     if isinstance(labels, str | Path):
         where, pairs = str(labels), _pairs(str(labels), found, column)

@@ -1,4 +1,4 @@
-"""Which format a path is of, and its reader."""
+"""Recognise the format of a path, and call its reader."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,12 +16,12 @@ Reader = Callable[[Path, ImportOptions], ImportedSlide]
 
 
 def read_source(path: Path, options: ImportOptions) -> ImportedSlide:
-    """Read a slide of another format: Space Ranger's, AnnData's, SpatialData's, legacy ST's tables; or an image alone.
+    """Read a slide of another format: Space Ranger's, AnnData's, SpatialData's, legacy ST's tables, or an image alone.
 
     Raises
     ------
     DataError
-        Naming the file and the cause, as the format's reader does; or if it is of no format that is read.
+        As in the format's reader, with the file and the cause; or if the format is not known.
     """
     with reading(path, "a slide's folder or file"):
         read = next((read for recognises, read in FORMATS if recognises(path)), None)

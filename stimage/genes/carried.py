@@ -1,7 +1,7 @@
-"""What a data set says of the vocabulary that its gene ids are of, and the names that it hence has.
+"""The note in a data set about the vocabulary of its gene ids, and the names that follow from it.
 
-It stands as a line of the data set's description, which datasets keeps through map, filter, select, shuffle,
-concatenate, interleave and save_to_disk, and loses in to_parquet, push_to_hub and to_iterable_dataset.
+The note is a line of the data set's description. datasets keeps this line through map, filter, select, shuffle,
+concatenate, interleave and save_to_disk, and loses it in to_parquet, push_to_hub and to_iterable_dataset.
 """
 
 import json
@@ -32,17 +32,17 @@ class Carried(NamedTuple):
 
 
 def carried_by(vocabulary: Vocabulary, root: str) -> Carried:
-    """Return what a data set of a root is to carry; a password in the root's URL stays out of it."""
+    """Return the note that a data set of a root carries, without a password in the root's URL."""
     return Carried(len(vocabulary.names), vocabulary.digest, re.sub(r"//[^/@]*@", "//", normal_root(root)))
 
 
 def vocabulary_in(location: str | os.PathLike, access: Access = OPEN) -> Vocabulary:
-    """Return the vocabulary of a root or of a published folder, here, behind a URL, or ``user/repo`` on the Hub.
+    """Return the vocabulary of a root or of a published folder: a path, a URL, or ``user/repo`` on the Hub.
 
     Raises
     ------
     DataError
-        As `root_vocabulary` and `load_vocabulary` do.
+        As in `root_vocabulary` and `load_vocabulary`.
     """
     location = located(location, access)
     own = list_folder(location, "", access).get(GENES_FILE)
@@ -56,8 +56,7 @@ def names_of(data: Any, root: str | os.PathLike | None = None, access: Access = 
     Raises
     ------
     DataError
-        If the data set has no gene ids, if what it carries is not of the root, or if it carries nothing and ``root`` is
-        not passed.
+        If the data set has no gene ids, its note does not match the root, or it has no note and ``root`` is not passed.
     """
     parts = list(data.values()) if isinstance(data, Mapping) else data if isinstance(data, list) else [data]
     for part in parts or [data]:

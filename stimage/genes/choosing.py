@@ -1,4 +1,4 @@
-"""Choosing the genes of a panel by variability, by the rules of several papers; counts are read slide by slide."""
+"""Choose the genes of a panel by variability, by the rules of several papers; counts are read slide by slide."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ ShowProgress = Callable[[Iterable[Slide]], Iterable[Slide]]
 
 @dataclass(frozen=True)
 class Chosen:
-    """The chosen genes in order, and notes in words on the genes that were left out."""
+    """The chosen genes in order, and remarks about genes that were left out."""
 
     genes: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -43,24 +43,24 @@ def choose_genes(
         Their count files are read one after the other, in this order.
     method
         "hvg": the n most variable genes of one slide, by Pearson residuals (Lause et al., Genome Biol. 22, 258, 2021;
-        scanpy), the most variable first. "hvg-union": those of each slide, in order of appearance. "hvg-consensus":
-        the n that most slides chose, among equals by mean rank. Of the latter two only genes that all slides have.
-        "overlap-hvg": of the genes that all slides have, the n most variable of all spots together, after
-        normalisation to the median total and log1p, in the order of the first file (scanpy's default flavour).
-        "hest": the same of raw log1p counts, of genes in at least 10 % of the spots of every slide, without controls.
+        scanpy), the most variable first. "hvg-union": the n genes of each slide, in order of appearance.
+        "hvg-consensus": the n genes that most slides chose, then by mean rank. These two take only genes that all
+        slides have. "overlap-hvg": the n most variable of the genes that all slides have, over all spots together,
+        after normalisation to the median total and log1p, in the order of the first file (scanpy's default flavour).
+        "hest": the same for raw log1p counts, for genes in at least 10 % of the spots of every slide, without controls.
     n
-        How many; by default 128, overlap-hvg 100, hest 50.
+        Number of genes. The default is 128; 100 for "overlap-hvg", 50 for "hest".
     allow_normalised
-        Take counts that are no whole numbers.
+        Accept counts that are not whole numbers.
     naming
-        What genes are called before they are compared; without it, as in the files.
+        Names that genes get before they are compared. None keeps the names of the files.
     held_out
-        Slides that must have the genes too, but whose counts are not looked at.
+        Slides that must have the genes, too, but whose counts are not read.
 
     Raises
     ------
     DataError
-        If slides have no gene in common, none is left to choose from, or counts are no whole numbers.
+        If slides have no gene in common, no gene is left to choose from, or counts are not whole numbers.
     """
     n = n or DEFAULT_N[method]
     if method == "hvg":
@@ -78,7 +78,7 @@ def choose_genes(
 
 
 def pearson_genes(slide: Slide, n: int, allow_normalised: bool = False, naming: Naming | None = None) -> list[str]:
-    """Return a slide's n most variable genes by Pearson residuals, the most variable first; without empty spots."""
+    """Return a slide's n most variable genes by Pearson residuals, the most variable first, without empty spots."""
     import anndata
     import pandas as pd
     from scipy.sparse import csr_matrix, vstack
@@ -119,9 +119,9 @@ def overlap_choice(
     progress: ShowProgress = iter,
     naming: Naming | None = None,
 ) -> tuple[list[str], float]:
-    """Return what `overlap_genes` does, and the median total of the common genes, of spots that have any.
+    """Return the same as `overlap_genes`, and the median total of the common genes over spots that have any.
 
-    The median of all totals is known only at the end, so sums are of shares of a spot's total and scaled then.
+    The median of all totals is known only at the end, so the sums are of shares of a spot's total, and are scaled then.
     """
     moments, totals = Moments(len(common)), []
     for slide in progress(slides):

@@ -1,4 +1,4 @@
-"""Which genes vary most over many slides. Sums are added slide by slide, so memory does not grow with the slides."""
+"""Find the genes that vary most over many slides. Sums are added slide by slide, so memory stays the same."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -77,7 +77,7 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
     Raises
     ------
     DataError
-        If there is none, naming the slide that has none of those before it; or if a slide is an image alone.
+        If there is none, with the slide that shares no gene with those before it; or if a slide is an image alone.
     """
     need_counts(slides, "comparing genes")
     common = list(genes_of(slides[0], naming)[0])
@@ -105,7 +105,7 @@ def _unversioned(gene: str) -> str:
 
 
 def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str], np.ndarray]:
-    """Return what a slide's genes are called, and each one's place among these names, -1 if it is lost."""
+    """Return the names of a slide's genes, and the place of each gene among these names, -1 if it is lost."""
     need_counts([slide], "choosing genes")
     return rename_genes(read_genes(local_copy(slide.counts, slide.access)), naming, slide.species, slide.counts)
 
@@ -113,7 +113,7 @@ def genes_of(slide: Slide, naming: Naming | None = None) -> tuple[Sequence[str],
 def count_blocks(slide: Slide, genes: Sequence[str], naming: Naming | None = None) -> Iterator[tuple]:
     """Yield a slide's counts of these genes by block: spots, and spot, column (of ``genes``) and value of each count.
 
-    A file without a spot, as one that was cut off in its header, is a `DataError`.
+    A file without a spot, such as one that was cut off in its header, is a `DataError`.
     """
     names, target = genes_of(slide, naming)
     places, merged = places_among(genes, names, target), len(names) < np.count_nonzero(target >= 0)

@@ -1,6 +1,6 @@
-"""Which genes each slide measured: the header of its count file, or what a published folder says of it.
+"""The genes that each slide measured, from the header of its count file, or from a published folder.
 
-A gene that was measured and has no count in a spot is not expressed there; of another one nothing is known.
+A gene that was measured and has no count in a spot is not expressed there. About other genes, nothing is known.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ SCHEMA = pa.schema([("slide", pa.string()), ("gene_ids", pa.list_(pa.int32()))])
 
 
 def measured_in_root(slides: Sequence[Slide], names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return which genes (bool, one for each of ``names``) each slide of a root measured: its count file's header.
+    """Return which genes (bool, one for each of ``names``) each slide of a root measured, from its count file's header.
 
     Raises
     ------
@@ -42,14 +42,14 @@ def measured_in_root(slides: Sequence[Slide], names: Sequence[str]) -> dict[str,
 def measured_in_folder(
     location: str, slides: Sequence[str], genes: int, access: Access = OPEN
 ) -> dict[str, np.ndarray] | None:
-    """Return which of so many genes (bool) each slide of a published folder measured; None if the folder says nothing.
+    """Return which genes (bool, as many as ``genes``) each slide of a published folder measured, or None if unknown.
 
-    Folders that older versions published have no such file.
+    Folders that older versions published do not have this file.
 
     Raises
     ------
     DataError
-        If the file is damaged, lacks a slide, or has ids that are none.
+        If the file is damaged, lacks a slide, or has ids that do not exist.
     """
     file = list_folder(location, "", access).get(MEASURED_FILE)
     if file is None:
@@ -69,7 +69,7 @@ def measured_in_folder(
 
 
 def write_measured(path: Path, slides: Iterable[tuple[str, np.ndarray]]) -> None:
-    """Write a row a slide: its name, and the ids of the genes that it measured, ascending."""
+    """Write one row per slide: its name, and the ids of the genes that it measured, ascending."""
     with pq.ParquetWriter(
         path, SCHEMA, compression="zstd", use_dictionary=["slide"], write_page_checksum=True,
         column_encoding={"gene_ids.list.element": "DELTA_BINARY_PACKED"},

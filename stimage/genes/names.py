@@ -1,6 +1,6 @@
-"""Gene names across slides: symbols and Ensembl ids, through a table that the user names; none is shipped.
+"""Gene names across slides: symbols and Ensembl ids, by a table that the user names; none is shipped.
 
-Such tables: 10x's ``features.tsv(.gz)``, or an export of Ensembl's BioMart (CSV or TSV with a header).
+Such tables are 10x's ``features.tsv(.gz)``, or an export of Ensembl's BioMart (CSV or TSV with a header).
 """
 
 import os
@@ -27,7 +27,7 @@ NAME_KINDS = ("symbol", "ensembl")
 
 
 def is_ensembl(name: str) -> bool:
-    """Say whether a gene is called by its Ensembl id, of any species, with or without a version."""
+    """Return whether a gene's name is an Ensembl id, of any species, with or without a version."""
     return ENSEMBL.fullmatch(name) is not None
 
 
@@ -75,16 +75,16 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
     Parameters
     ----------
     path
-        With a header that names an id and a symbol column (and, if there are several species, one for the species);
-        or without one, as 10x's features.tsv: id, symbol.
+        A table with a header that names an id and a symbol column (and, for several species, one for the species); or a
+        table without a header, as 10x's features.tsv: id, symbol.
     species
-        Which rows to take, if the table has a species column.
+        The species whose rows are taken, if the table has a species column.
 
     Raises
     ------
     DataError
-        If there is no such column, an id is none, one id has two symbols, no row is of the species, or it is not known
-        which of several; with the line.
+        If a column is missing, an id is malformed, one id has two symbols, no row is of the species, or one of several
+        species must be named. The error names the line.
     """
     rows = list(read_cells(path, comment="#"))
     if not rows:
@@ -113,7 +113,7 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
 
 @dataclass(frozen=True)
 class Naming:
-    """What genes are to be called: by "symbol" or "ensembl", through the table at ``path``."""
+    """The kind of names that genes get, "symbol" or "ensembl", by the table at ``path``."""
 
     path: str
     to: str
@@ -123,7 +123,7 @@ class Naming:
             raise ValueError(f"to={self.to!r}: pass one of {NAME_KINDS}")
 
     def rename(self, genes: Sequence[str], species: str | None, source: str) -> GeneRenaming:
-        """Map a slide's genes, by the table's rows of the slide's species; see `map_genes`."""
+        """Map a slide's genes by the table's rows for the slide's species; see `map_genes`."""
         changed = Path(self.path).exists() and os.stat(self.path).st_mtime_ns
         return map_genes(genes, _table(self.path, species, changed), self.to, source)
 
@@ -131,7 +131,7 @@ class Naming:
 def rename_genes(
     genes: Sequence[str], naming: Naming | None, species: str | None, source: str
 ) -> tuple[Sequence[str], np.ndarray]:
-    """Return what a slide's genes are called, each once, and each gene's place among these names, -1 if it is lost.
+    """Return the new names of a slide's genes, each once, and the place of each gene among them, -1 if it is lost.
 
     ``source`` is the slide's count file, for the error.
     """

@@ -1,4 +1,4 @@
-"""Normalisation of counts, spot by spot. A slide's median total is found in one pass before."""
+"""Normalise counts, spot by spot. A slide's median total is found before, in a pass of its own."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,18 +15,18 @@ NOT_RAW = "{}: has counts that are no whole numbers: they seem to be normalised;
 
 @dataclass(frozen=True)
 class Normalisation:
-    """How counts become expression.
+    """The way from counts to expression.
 
     Parameters
     ----------
     kind
-        "counts": raw. "log1p": log(1 + count). "median-log1p": counts divided by the spot's total over all genes, times
-        the slide's median total, then log1p. "original": the same with totals of the panel's genes alone, as the data
-        set's authors do it. Totals of 0 are left out of the median, and such spots are 0.
+        "counts": raw counts. "log1p": log(1 + count). "median-log1p": counts divided by the spot's total over all
+        genes, times the slide's median total, then log1p. "original": the same with totals over the panel's genes
+        alone, as the data set's authors do. Totals of 0 do not count for the median, and such spots stay 0.
     path
         The slide's count file, for the error.
     median
-        The slide's median total, of the genes that ``kind`` says; not used for the first two.
+        The slide's median total, over the genes that ``kind`` names. The first two kinds do not use it.
     """
 
     kind: str
@@ -60,7 +60,7 @@ class Normalisation:
         return np.log1p(counts * self.scale(totals)[row]).astype(np.float32)
 
     def scale(self, totals: np.ndarray) -> np.ndarray:
-        """Return what each spot's counts are multiplied by before log1p, float64 (n): 0 where there is no count."""
+        """Return the factor for each spot's counts before log1p, float64 (n): 0 where there is no count."""
         if self.kind == "log1p":
             return np.ones(len(totals))
         return np.divide(self.median, totals, out=np.zeros(len(totals)), where=totals > 0)
@@ -79,7 +79,7 @@ def fit_normalisation(kind: str, spots: Spots, places: np.ndarray) -> Normalisat
     kind
         One of `NORMALISATIONS`.
     spots
-        The slide's spots; their counts are read once if a median is needed, which is of these spots alone.
+        The slide's spots. If a median is needed, their counts are read once, and the median is over these spots alone.
     places
         For each gene of the count file, its place in the panel, or -1.
     """
@@ -99,5 +99,5 @@ def _median_total(spots: Spots, inside: tuple[int, ...] | None) -> float:
 
 
 def median_of(totals: np.ndarray) -> float:
-    """Return the median of spots' totals that are above 0; 1 if none is."""
+    """Return the median of the totals that are above 0; 1 if there is none."""
     return float(np.median(totals[totals > 0])) if (totals > 0).any() else 1.0

@@ -1,7 +1,7 @@
-"""Which ids the genes of a root have: one numbering of all its slides, so that an id never depends on what is selected.
+"""The ids of a root's genes: one numbering for all its slides, so that an id never depends on the choice of slides.
 
-A root's own ``genes.parquet`` rules. Without one, ids follow from the root's slides alone: sorted by name, each slide's
-genes in the order of its count file, numbered as they are first met.
+A root's own ``genes.parquet`` decides. Without one, ids follow from the root's slides alone: slides are sorted by name,
+and each slide's genes, in the order of its count file, get the next ids when they are first met.
 """
 
 import hashlib
@@ -27,15 +27,15 @@ THREADS, BATCH = 4, 32  # that look for new genes at once, and lines that each t
 
 
 def root_vocabulary(catalog: Catalog) -> str:
-    """Return the path of a root's ``genes.parquet``: the root's own, or one made once and kept in the cache.
+    """Return the path of a root's ``genes.parquet``: the root's own, or one that is made once and kept in the cache.
 
-    To make it, the first line of each slide's count file is read, whatever is selected. A slide that lacks a file or
-    its row of the meta file takes no part.
+    To make it, the first line of each slide's count file is read, for all slides of the root. A slide that lacks a file
+    or its row of the meta file is left out.
 
     Raises
     ------
     DataError
-        If the first line of any slide's count file can't be read, or is none of gene names.
+        If the first line of any slide's count file can't be read, or has no gene names.
     """
     if own := list_folder(catalog.root, "", catalog.access).get(GENES_FILE):
         return local_copy(own["url"], catalog.access)
@@ -72,12 +72,12 @@ def gene_names_of(root: str, slides: Sequence[Slide]) -> list[str]:
 
 
 def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
-    """Digest the ids that the genes of some of a root's slides have: it changes when one of these ids does.
+    """Return a digest of the gene ids of some of a root's slides; it changes when one of these ids does.
 
     Raises
     ------
     DataError
-        As `root_vocabulary` does, or if the root's own ``genes.parquet`` lacks a gene of these slides.
+        As in `root_vocabulary`, and if the root's own ``genes.parquet`` lacks a gene of these slides.
     """
     vocabulary, slides = load_vocabulary(root_vocabulary(catalog)), [one for one in slides if not one.image_alone]
     digests = header_digests(slides)
@@ -99,14 +99,15 @@ def ids_digest(catalog: Catalog, slides: Sequence[Slide]) -> str:
 
 
 def extend_root(catalog: Catalog, slides: Sequence[Slide]) -> str:
-    """Return the path of a root's ``genes.parquet``, to which the genes of slides that it lacks are added.
+    """Return the path of a root's ``genes.parquet``, after adding genes of the slides that it lacks.
 
-    If it lacks one, the genes of all slides of the root are added, so that an id does not depend on what is selected.
+    If it lacks one, the genes of all slides of the root are added, so that an id does not depend on the choice of
+    slides.
 
     Raises
     ------
     DataError
-        As `root_vocabulary` does, or if the root's own ``genes.parquet`` lacks genes and can't be written.
+        As in `root_vocabulary`, and if the root's own ``genes.parquet`` lacks genes and can't be written.
     """
     vocabulary = load_vocabulary(root_vocabulary(catalog))
     lacks = set(gene_names_of(catalog.root, slides)).difference(vocabulary.names)
@@ -125,17 +126,17 @@ def extend_root(catalog: Catalog, slides: Sequence[Slide]) -> str:
 
 
 def number_root(catalog: Catalog, slides: Sequence[Slide], out: Path) -> tuple[int, int]:
-    """Write a ``genes.parquet`` that has a root's ids and, at their end, those of the genes of slides that it lacks.
+    """Write a ``genes.parquet`` with a root's ids and, at their end, new ids for the genes of slides that it lacks.
 
     Parameters
     ----------
     out
-        The root's own; or another file, which is only added to if it is there.
+        The root's own file, or another one. An existing file is only added to.
 
     Returns
     -------
     tuple of int
-        How many genes had ids, and how many are added.
+        The number of genes that had ids, and the number that was added.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Names that are hardly a gene's, by kind: dates, empty names, antibodies, several genomes; each with what to do."""
+"""Names that can hardly be a gene's, by kind: dates, empty names, antibodies, several genomes; each with a remedy."""
 
 import re
 from collections import Counter
@@ -52,9 +52,9 @@ class OddNames(NamedTuple):
 
 
 def odd_names(genes: Sequence[str]) -> list[OddNames]:
-    """Return the names of a slide that are hardly a gene's, by kind; a name is of the first kind that it fits.
+    """Return the names of a slide that can hardly be a gene's, by kind; a name counts for the first kind that fits.
 
-    MARCH1, SEPT2 and DEC1 are genes: a spreadsheet makes 1-Mar, 2-Sep and 1-Dec of them.
+    MARCH1, SEPT2 and DEC1 are genes: a spreadsheet turns them into 1-Mar, 2-Sep and 1-Dec.
     """
     there = set(genes)
     plain = [re.sub(r"-\d+$", "", name) if re.sub(r"-\d+$", "", name) in there else name for name in genes]

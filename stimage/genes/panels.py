@@ -31,14 +31,15 @@ class Panel:
 
     @classmethod
     def read(cls, value: "Panel | Sequence[str] | str | Path", gene_table: str | None = None) -> "Panel":
-        """Read a panel from what a user passes.
+        """Return a panel from a user's value.
 
         Parameters
         ----------
         value
-            Gene names, or the path of a file of them: JSON or YAML with the key "genes", or text with a name a line.
+            A panel, gene names, or the path of a file of them: JSON or YAML with the key "genes", or text with a name
+            per line.
         gene_table
-            Of symbols and Ensembl ids; see `stimage.genes.names.read_gene_table`.
+            A table of symbols and Ensembl ids; see `stimage.genes.names.read_gene_table`.
         """
         if isinstance(value, Panel):
             return value
@@ -49,19 +50,19 @@ class Panel:
 
     @property
     def naming(self) -> Naming | None:
-        """How slides' genes are to be called: Ensembl ids if the panel's are, else symbols."""
+        """The naming of slides' genes: Ensembl ids if the panel has them, symbols otherwise."""
         kind = "ensembl" if all(map(is_ensembl, self.genes)) else "symbol"
         return Naming(self.gene_table, kind) if self.gene_table else None
 
     def places_in(self, genes: Sequence[str], source: str, species: str | None = None) -> np.ndarray:
         """Return, for each gene of a slide, its place in the panel (int64), -1 if it has none.
 
-        With a gene table several genes may have one place: their counts are to be added.
+        With a gene table, several genes may have the same place: their counts are then added.
 
         Raises
         ------
         DataError
-            If the slide lacks genes of the panel; naming them.
+            If the slide lacks genes of the panel; the error names them.
         """
         names, target = rename_genes(genes, self.naming, species, source)
         there = set(names)
@@ -76,7 +77,7 @@ class Panel:
 
 
 def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) -> None:
-    """Write a panel file: genes, how they were chosen, and a digest of both; YAML or JSON, as its suffix says."""
+    """Write a panel file with the genes, how they were chosen, and a digest of both: YAML or JSON, by its suffix."""
     record = {"genes": list(Panel(tuple(genes)).genes), **made}
     record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
     if path.suffix in YAML:
@@ -87,7 +88,7 @@ def write_panel(path: Path, genes: Sequence[str], made: Mapping[str, object]) ->
 
 
 def chosen_on(path: str | Path) -> set[str]:
-    """Return the slides whose counts chose the genes of a panel file; none if it does not say, or is a user's list."""
+    """Return the slides whose counts chose the genes of a panel file; none for a user's list, or if it names none."""
     path = Path(path)
     if path.suffix not in PANEL_SUFFIXES:
         return set()

@@ -25,14 +25,14 @@ GENE_KINDS = (*PATTERNS, "housekeeping")
 
 @dataclass(frozen=True)
 class TopGenes:
-    """Which genes of a spot make its sentence.
+    """The choice of a spot's genes for its sentence.
 
     Parameters
     ----------
     k
-        How many, at most; a spot with fewer genes has a shorter sentence.
+        Largest number of genes; a spot with fewer genes has a shorter sentence.
     above_mean
-        Instead of those with the highest counts, those whose log1p count is furthest above the slide's mean of it.
+        True takes the genes whose log1p count is furthest above the slide's mean, False those with the highest counts.
     exclude
         Kinds of genes to leave out: any of "mitochondrial", "ribosomal", "housekeeping", known by their symbols.
     """
@@ -68,14 +68,14 @@ def excluded(genes: Sequence[str], kinds: Sequence[str]) -> np.ndarray:
 def top_genes(
     rows: CountRows, genes: Sequence[str], rule: TopGenes, means: np.ndarray | None = None
 ) -> list[list[str]]:
-    """Return the genes of each spot's sentence, in order; of genes that are equal, by name.
+    """Return the genes of each spot's sentence, in order; equal genes are in the order of their names.
 
     Parameters
     ----------
     genes
         Names of the columns.
     means
-        Of the slide: each gene's mean of log1p counts over all spots; needed if the rule says ``above_mean``.
+        The slide's mean of log1p counts for each gene, over all spots; needed if the rule says ``above_mean``.
     """
     if rule.above_mean:
         if means is None:

@@ -1,4 +1,4 @@
-"""The vocabulary: gene names under one numbering, as ``genes.parquet`` has them; it is only ever added to."""
+"""The vocabulary: numbered gene names in ``genes.parquet``, to which genes are only ever added."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ NUMBER = "python -m stimage number-genes"
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Gene names; a gene's id is its place. ``path`` is the Parquet file with the columns ``id`` and ``name``."""
+    """Gene names; the id of a gene is its place. ``path`` is the Parquet file with the columns ``id`` and ``name``."""
 
     names: tuple[str, ...]
     path: str
@@ -33,7 +33,7 @@ class Vocabulary:
         return names_digest(self.names)
 
     def begins_with(self, genes: int, digest: str) -> bool:
-        """Tell whether the first so many names have this digest: then names were only added since."""
+        """Return whether the first ``genes`` names have this digest: names were then only added since."""
         found = self.digest if genes == len(self.names) else names_digest(self.names[:genes])
         return genes <= len(self.names) and found == digest
 
@@ -74,7 +74,7 @@ def load_vocabulary(path: str) -> Vocabulary:
     Raises
     ------
     DataError
-        If it is none, is damaged, or numbers a gene twice.
+        If the file is no such file, is damaged, or numbers a gene twice.
     """
     try:
         stat = os.stat(path)
@@ -84,12 +84,12 @@ def load_vocabulary(path: str) -> Vocabulary:
 
 
 def load_as_it_was(path: str, genes: int, digest: str) -> Vocabulary:
-    """Read a ``genes.parquet`` that began so when it was first read.
+    """Read a ``genes.parquet`` that had these first genes when it was read before.
 
     Raises
     ------
     DataError
-        As `load_vocabulary` does, or if it numbers genes otherwise now.
+        As in `load_vocabulary`, and if it now numbers genes otherwise.
     """
     vocabulary = load_vocabulary(path)
     if not vocabulary.begins_with(genes, digest):
@@ -128,14 +128,14 @@ def write_vocabulary(path: Path, names: Sequence[str]) -> None:
 
 
 def add_genes(path: Path, names: Iterable[str]) -> tuple[int, int]:
-    """Number the genes that a ``genes.parquet`` lacks, at its end; without one, make it. An id never changes.
+    """Add the genes that a ``genes.parquet`` lacks at its end, or make the file; an id never changes.
 
     Processes that add at the same time wait for each other, so no gene is lost.
 
     Returns
     -------
     tuple of int
-        How many genes were there, and how many are added.
+        The number of genes that were there, and the number that was added.
     """
     with locked(path.parent):
         known = load_vocabulary(str(path)).names if path.exists() else ()

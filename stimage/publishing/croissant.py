@@ -1,6 +1,6 @@
-"""Croissant metadata of a published folder: what data catalogues and loaders read (MLCommons, format 1.0).
+"""Croissant metadata of a published folder, which data catalogues and loaders read (MLCommons, format 1.0).
 
-The JSON is written here, so that the command needs no further package; mlcroissant checks it where it is installed.
+The JSON is written here, so that the command needs no further package. mlcroissant checks it where it is installed.
 """
 
 import importlib.util
@@ -54,15 +54,15 @@ def write_metadata(folder: Path, repo: str | None = None, licence: str | None = 
     Parameters
     ----------
     repo
-        The data set of the Hub that the folder is, such as "user/spots": the files are then those of the Hub. Without
-        it, they are those beside ``metadata.json``.
+        The folder's data set on the Hub, such as "user/spots"; the files are then those on the Hub. None names the
+        files beside ``metadata.json``.
     licence
-        Of the data.
+        The licence of the data.
 
     Raises
     ------
     DataError
-        If the folder is no finished published folder, or mlcroissant, where it is installed, finds a fault.
+        If the folder is not a finished published folder, or mlcroissant, where it is installed, finds a fault.
     """
     if not (folder / CARD).exists():
         raise DataError(
@@ -74,7 +74,7 @@ def write_metadata(folder: Path, repo: str | None = None, licence: str | None = 
 
 
 def check_metadata(path: Path) -> bool:
-    """Have mlcroissant check a metadata file; False where the package is not installed.
+    """Let mlcroissant check a metadata file; returns False where the package is not installed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Running many shards: local processes, Ray tasks, a Slurm array. Marker files record finished shards."""
+"""Run many shards: in local processes, as Ray tasks, or as a Slurm array. Marker files record finished shards."""
 
 import os
 import shlex
@@ -39,7 +39,7 @@ def attempt(shard: Shard) -> ShardOutcome:
 
 
 def run_local(shards: Iterable[Shard], workers: int) -> Iterator[ShardOutcome]:
-    """Run shards in processes; one that dies takes only its own shard with it."""
+    """Run shards in processes; a process that dies costs only its own shard."""
     for shard, outcome, died in in_processes(attempt, shards, workers):
         yield outcome or ShardOutcome(shard, error=f"{shard.slide.name}: {died}")
 
@@ -61,16 +61,16 @@ def run_ray(shards: Iterable[Shard], workers: int | None = None) -> Iterator[Sha
 
 
 def submit_slurm(out: Path, command: Sequence[str], tasks: int, workers: int, sbatch: Sequence[str]) -> list[str]:
-    """Submit an array of ``tasks`` jobs that share the work, and a job after it that does what is left and finishes.
+    """Submit an array of ``tasks`` jobs that share the work, and a job after it that does the rest and finishes.
 
     Parameters
     ----------
     out
         The published folder, on a file system that all nodes see.
     command
-        What runs the build on this machine; each job runs it with ``--share K/N`` added.
+        The command that runs the build on this machine; each job adds ``--share K/N`` to it.
     workers
-        CPUs, and processes, of each job.
+        Number of CPUs, and of processes, for each job.
     sbatch
         Further options for sbatch, such as ``--partition=cpu``.
 
@@ -82,7 +82,7 @@ def submit_slurm(out: Path, command: Sequence[str], tasks: int, workers: int, sb
     Raises
     ------
     DataError
-        If sbatch is not there or refuses.
+        If sbatch is missing or refuses.
     """
     logs = out / WORK / "slurm"
     logs.mkdir(parents=True, exist_ok=True)

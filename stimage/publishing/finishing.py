@@ -1,4 +1,4 @@
-"""Finishing a published folder: the tables of slides, genes and splits, and the card that makes it a data set."""
+"""Finish a published folder: the tables of slides, genes and splits, and the card that makes it a data set."""
 
 import json
 import re
@@ -49,7 +49,7 @@ class GeneTotals:
 
 
 def write_folder_files(plan: Plan, done: Mapping[str, ShardRecord], repo: str, licence: str | None = None) -> list[str]:
-    """Write all that is published beside the shards; the card comes last, so a folder that has it is whole.
+    """Write all files beside the shards; the card comes last, so a folder that has one is complete.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def write_folder_files(plan: Plan, done: Mapping[str, ShardRecord], repo: str, l
     DataError
         If slides of two splits have the same image or counts, or all slides are left out.
     OutputError
-        If the folder cannot be written.
+        If the folder can't be written.
     """
     left_out = plan.left_out(done)
     if len(left_out) == len(plan.placed):

@@ -1,4 +1,4 @@
-"""How spots are written as Parquet: readable by datasets of any version, row group by row group."""
+"""Write spots as Parquet, row group by row group, so that every version of datasets reads them."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -46,9 +46,9 @@ def _features(schema: pa.Schema) -> dict[str, dict]:
 def write_spots(
     path: Path, tables: Iterable[pa.Table], vocabulary: Vocabulary, classes: Sequence[str] | None = None
 ) -> None:
-    """Write tables of spots into one file; images are stored as they are, all else is compressed.
+    """Write tables of spots into one file; images are stored as they are, and all else is compressed.
 
-    The file's metadata has the features, and the number and digest of the genes of the vocabulary. With ``classes`` of
+    The file's metadata has the features, and the number and digest of the vocabulary's genes. With ``classes`` of
     cells, the tables have the columns of cells.
     """
     schema = spot_schema(classes)

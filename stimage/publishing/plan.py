@@ -1,4 +1,4 @@
-"""Planning a published folder: which slides, in which splits, as which shards; it notes what it is made with."""
+"""Plan a published folder: its slides, their splits and shards; the folder notes the options that it is made with."""
 
 import json
 import os
@@ -49,12 +49,12 @@ class Plan:
         return split_report([placed for name, placed in self.placed.items() if name not in left_out], spots)
 
     def left_out(self, done: Mapping[str, ShardRecord]) -> dict[str, str]:
-        """Return why slides have no shards, by name."""
+        """Return slide name → the reason why it has no shards."""
         reasons = {shard.slide.name: done[shard.name].left_out for shard in self.shards}
         return {name: reason for name, reason in reasons.items() if reason}
 
     def done(self) -> dict[str, ShardRecord]:
-        """Return the shards that are there already, by name."""
+        """Return the shards that exist already, by name."""
         found = {shard.name: find_done(shard) for shard in self.shards}
         return {name: done for name, done in found.items() if done}
 
@@ -62,17 +62,17 @@ class Plan:
 def make_plan(
     catalog: Catalog, selection: Selection, out: str | os.PathLike, options: ShardOptions, splitting: Splitting
 ) -> Plan:
-    """Choose and split the slides, number the genes, and note in the folder ``out`` what it is made with.
+    """Choose and split the slides, number the genes, and note the options in the folder ``out``.
 
     Slides and genes that ``out`` already has keep their splits and ids.
 
     Raises
     ------
     DataError
-        If nothing is selected, slides can't be split so, or ``out`` was made with other options
-        or has a slide in another split.
+        If no slide is chosen, slides can't be split so, or ``out`` was made with other options or has a slide in
+        another split.
     OutputError
-        If ``out`` cannot be written.
+        If ``out`` can't be written.
     ValueError
         If ``out`` has a name that `datasets.load_dataset` could not load.
     """
@@ -96,14 +96,14 @@ def make_plan(
 
 
 def drop_stale(plan: Plan) -> None:
-    """Remove shards that the plan replaces: of slides that have another split or number of parts, or are excluded.
+    """Remove shards that the plan replaces: those of slides with another split or number of parts, or left out.
 
-    The card goes first, so that a folder that has one is whole.
+    The card goes first, so that a folder with a card is complete.
 
     Raises
     ------
     DataError
-        If there are shards of slides that are neither in the plan nor excluded.
+        If there are shards of slides that are neither in the plan nor left out by it.
     """
     wanted = {shard.path for shard in plan.shards}
     stale = [path for path in listed(plan.out, "data/*/*/*.parquet") if str(path.relative_to(plan.out)) not in wanted]

@@ -12,9 +12,9 @@ from stimage.publishing.shards import Shard
 
 
 def with_progress(outcomes: Iterable[ShardOutcome], shards: Sequence[Shard], spots: int) -> Iterator[ShardOutcome]:
-    """Pass outcomes on; print after each how many slides are done, spots per second, and the time left.
+    """Pass outcomes on; after each, print how many slides are done, spots per second, and the time left.
 
-    ``shards`` are those that are still to be made, and ``spots`` how many spots they have, about.
+    ``shards`` are the shards that are still to be made, and ``spots`` is their approximate number of spots.
     """
     began, made = time.monotonic(), 0
     bar = tqdm(total=spots, unit="spot", unit_scale=True, disable=not sys.stderr.isatty())

@@ -1,6 +1,6 @@
-"""Publishing a folder as a data set, or a model, on the Hugging Face Hub.
+"""Publish a folder as a data set, or as a model, on the Hugging Face Hub.
 
-The token is that of ``hf auth login`` or of HF_TOKEN; it is read and sent by the Hub's client alone.
+The token is that of ``hf auth login`` or of HF_TOKEN. Only the Hub's client reads and sends it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ def open_repository(repo: str, public: bool = False, kind: str = "dataset") -> s
     Raises
     ------
     DataError
-        If nobody is logged in, the Hub refuses or cannot be reached, or the repository is there and is public where
+        If nobody is logged in, the Hub refuses or can't be reached, or the repository exists and is public where
         private was asked for, or the other way round.
     """
     with _explained(repo):
@@ -50,8 +50,8 @@ def push_folder(
 ) -> str:
     """Upload a finished folder as a repository that `open_repository` opened, and return its address.
 
-    What the Hub has already is not sent again, so a broken upload goes on when it is repeated. Files of the pattern
-    ``mirrored`` that the folder no longer has are removed; hidden files, and those of ``left_out``, are not uploaded.
+    Files that the Hub already has are not sent again, so a repeated upload continues a broken one. Files of the pattern
+    ``mirrored`` that the folder no longer has are removed. Hidden files, and those of ``left_out``, are not uploaded.
 
     Raises
     ------

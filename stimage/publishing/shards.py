@@ -33,9 +33,9 @@ WORK = ".build"  # folder of OUT that is not published
 
 @dataclass(frozen=True)
 class ShardOptions:
-    """What a shard's content depends on beside its slide; see the builder's options of these names.
+    """The options that a shard's content depends on, besides its slide; see the builder's options of these names.
 
-    ``cells`` are the classes by which cells are counted; None where they are not.
+    ``cells`` are the classes by which cells are counted, or None.
     """
 
     patch: Patch = field(default_factory=Patch)

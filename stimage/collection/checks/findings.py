@@ -1,4 +1,4 @@
-"""What a check says of a slide."""
+"""The result of a check of a slide."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ STATUSES = ("fail", "warn", "skipped", "pass")  # the worst first
 
 @dataclass(frozen=True)
 class Result:
-    """What one check says.
+    """The result of one check.
 
-    ``status``: "fail" must be mended before the slide is used; "warn" is for a curator to look at; "skipped" could not
-    be looked at, because of what another check found. ``values`` are what was measured, by name.
+    ``status`` is "fail" (mend this before you use the slide), "warn" (look at this), "pass", or "skipped" (another
+    check's finding made this check impossible). ``values`` are measured values, by name.
     """
 
     status: str

@@ -1,4 +1,4 @@
-"""Checking all slides of a root in processes, and writing what was found: tables, JSON, pictures, a page."""
+"""Check all slides of a root in processes, and write the findings: tables, JSON, pictures, a page."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ PACKAGES = ("stimage-1k4m", "numpy", "pillow", "pyarrow", "pyvips", "scipy")
 
 @dataclass(frozen=True)
 class Checked:
-    """The findings on a slide, digests of its image and counts, what was drawn, and `ensembl_names`."""
+    """The findings on a slide, digests of its image and counts, its drawn files, and `ensembl_names`."""
 
     slide: Slide
     findings: list[Finding]
@@ -88,7 +88,7 @@ def check_all(
 
 
 def with_twins(checked: Iterable[Checked]) -> dict[str, list[Finding]]:
-    """Return all findings by slide, with those of slides that share image or counts, or differ in versions of genes."""
+    """Return all findings by slide, with findings on slides that share image or counts, or differ in gene versions."""
     checked = sorted(checked, key=lambda one: one.slide.name)
     twins = find_twins({one.slide.name: one.digests for one in checked})
     versions = find_versions({one.slide.name: one.ensembl for one in checked})
@@ -109,7 +109,7 @@ def _with_versions(finding: Finding, versions: Mapping[str, str]) -> Finding:
 def write_tables(
     out: Path, findings: Mapping[str, list[Finding]], configuration: Mapping[str, object], seconds: float
 ) -> None:
-    """Write findings.csv and findings.parquet, a row a slide and check, and results.json, an entry a slide."""
+    """Write findings.csv and findings.parquet, one row per slide and check, and results.json, one entry per slide."""
     rows = [
         asdict(one) | {"values": json.dumps(one.values, default=float)} for some in findings.values() for one in some
     ]

@@ -1,4 +1,4 @@
-"""Looking for what slides on two sides of a split have in common."""
+"""Find what slides on two sides of a split share."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class Leak:
 
 
 def slides_of(folds: Sequence[Fold], known: Iterable[Slide]) -> tuple[dict[str, Slide], list[str]]:
-    """Return folded name → slide, of the slides of the folds that are known, and the names of those that are not.
+    """Return folded name → slide for the known slides of the folds, and the names of unknown ones.
 
     Raises
     ------
@@ -59,21 +59,21 @@ def find_leaks(
     content: Sequence[str] = CONTENT,
     progress: Progress = lambda items, unit: items,
 ) -> list[Leak]:
-    """Find what slides in two parts of a fold have in common.
+    """Find what slides in two parts of a fold share.
 
     Parameters
     ----------
     slides, patients
         By folded name: see `slides_of`.
     content
-        What is looked at of slides, besides study and patient: "counts", "image".
+        The content to compare, besides study and patient: "counts", "image".
     progress
         Wraps slides, and then pairs of slides that may be alike, with their unit.
 
     Returns
     -------
     list of Leak
-        Leaks before what is suspected.
+        Leaks first, then suspected ones.
     """
     placed = [(fold.name, {fold_name(name): part for name, part in fold.part_of.items()}) for fold in folds]
     found = _grouped("patient", placed, slides, {name: (p,) for name, p in patients.items() if name in slides}, {})

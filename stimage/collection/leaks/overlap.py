@@ -1,4 +1,4 @@
-"""Slides of a root that another collection has too, such as HEST-1k: by publication, and by content."""
+"""Find slides of a root that another collection has too, such as HEST-1k: by publication, and by content."""
 
 import os
 import re
@@ -37,7 +37,7 @@ class Shared:
 
 
 def published(catalog: Catalog, slides: Iterable[Slide]) -> list[Published]:
-    """Return the publications of slides: by the meta file, or the title that HEST's metadata have."""
+    """Return the publications of slides, by the meta file, or by the title in HEST's metadata."""
     found = []
     for slide in slides:
         title = (catalog.meta or {}).get(fold_name(slide.name), {}).get("title", "")
@@ -55,7 +55,7 @@ def published_in(path: str | os.PathLike) -> list[Published]:
 
 
 def by_publication(ours: Iterable[Published], theirs: Iterable[Published]) -> list[Shared]:
-    """Return our slides that have a publication of theirs."""
+    """Return our slides whose publication is also one of theirs."""
     of_pmid, of_title = defaultdict(list), defaultdict(list)
     for one in theirs:
         for table, keys in ((of_pmid, one.pmids), (of_title, one.titles)):
@@ -75,7 +75,7 @@ def by_publication(ours: Iterable[Published], theirs: Iterable[Published]) -> li
 def by_content(
     ours: Sequence[Slide], theirs: Sequence[Slide], content: Sequence[str], progress: Progress
 ) -> list[Shared]:
-    """Return our slides that are theirs under another name; each slide is read once."""
+    """Return our slides that they have under any name; each slide is read once."""
     prints: dict[int, Mapping] = {}
     for k, slide in enumerate(progress([*ours, *theirs], "slide")):
         prints[k] = {

@@ -1,4 +1,4 @@
-"""Files that say which slide is in which part of a split: ours, HEST's folds, lists side by side."""
+"""Files of splits: our own, HEST's folds, or lists side by side."""
 
 import os
 import re
@@ -28,14 +28,14 @@ def read_folds(path: str | os.PathLike) -> list[Fold]:
     Parameters
     ----------
     path
-        A CSV with the columns slide (or sample_id) and split; or one with a column of slide names for each of train,
-        val and test; or a folder, or a folder with the folder "splits", of files train_0.csv, test_0.csv, train_1.csv …
-        with the column sample_id, as HEST-Benchmark and STFlow have them.
+        A CSV with the columns slide (or sample_id) and split; a CSV with one column of slide names for each of train,
+        val and test; or a folder of files train_0.csv, test_0.csv, train_1.csv … with the column sample_id, as in
+        HEST-Benchmark and STFlow. The files may also be in a folder "splits" within it.
 
     Raises
     ------
     DataError
-        If it is none of these, or a slide is in two parts of a fold.
+        If the path is none of these, or a slide is in two parts of a fold.
     """
     path = Path(path)
     if path.is_dir():

@@ -1,4 +1,4 @@
-"""Checking a meta file that exists against the maps and the rule for cancer."""
+"""Check an existing meta file against the maps and the rule for cancer."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -35,14 +35,13 @@ class MetaCheck:
 def check_meta(path: str | Path, maps: Maps) -> MetaCheck:
     """Check every row of a meta file.
 
-    Each slide may occur once; species and tissue must be words of the maps; involve_cancer must be what the title,
-    abstract and keywords give; tech, pmid, spot_num and gene_num must be of their kinds.
+    A slide may occur only once. Species and tissue must be words of the maps. involve_cancer must be the value that
+    title, abstract and keywords give. tech, pmid, spot_num and gene_num must be of their kinds.
 
     Raises
     ------
     DataError
-        If the file is no table with exactly the data set's columns, and, where it has them, those of a scale and
-        tissue_raw.
+        If the file is not a table with exactly the data set's columns, and optionally those of a scale and tissue_raw.
     """
     rows = read_table(path, META_COLUMNS[: -len(SCALE_COLUMNS)], (*META_COLUMNS, RAW_COLUMN), by_hand=True)[1]
     differences, first = [], {}

@@ -1,7 +1,7 @@
-"""What GEO says of samples and series: series matrix files, SOFT family files, and tables exported from its browser.
+"""GEO's facts about samples and series: series matrix files, SOFT family files, and tables exported from its browser.
 
-Own readers, because the kept library (GEOparse) reads SOFT alone, and builds a table of every platform and sample on
-the way; here only the lines that say what a sample is are looked at, in one pass.
+The readers are our own. The kept library (GEOparse) reads SOFT alone, and builds a table of every platform and sample
+on the way. Here, only the lines that describe a sample are read, in one pass.
 """
 
 import re
@@ -80,7 +80,7 @@ def read_geo(paths: Iterable[str | Path]) -> Geo:
     Raises
     ------
     DataError
-        If a file is of another kind, damaged, or says otherwise than another; naming file and line.
+        If a file is of another kind or damaged, or contradicts another; the error names file and line.
     """
     geo = Geo()
     for path in paths:

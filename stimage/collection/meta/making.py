@@ -1,4 +1,4 @@
-"""The meta file: a row for each slide, from what GEO, publications and a curator say, and what its files have."""
+"""Make the meta file: one row per slide, from GEO, publications, a curator's tables, and the slide's files."""
 
 import csv
 from collections.abc import Callable, Iterable, Mapping
@@ -32,7 +32,7 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Meta:
-    """A meta file's rows, the cells that are not known, and slides of the slide table without files in the root."""
+    """The rows of a meta file, the unknown cells, and slides of the slide table without files in the root."""
 
     rows: tuple[MetaRow, ...]
     unknown: tuple[Unknown, ...]
@@ -50,27 +50,26 @@ class Sources:
 
 
 def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable], Iterable] = iter) -> Meta:
-    """Make a row for each slide that has files in a root, in order of technology and name.
+    """Make a row for each slide that has files in a root, in the order of technology and name.
 
-    Spots and genes are counted in the count files; of an image alone, spots in the coord file. What the sources do not
-    say is left empty and told, never guessed.
+    Spots and genes are counted in the count files; for an image alone, spots are counted in the coord file. Values that
+    the sources do not give are left empty and listed, and never guessed.
 
     Parameters
     ----------
     root
-        A folder laid out as the data set, or its URL; of its meta file, scales are kept, and which slides are images
-        alone. Without one, rows are made
-        for the slides of the slide table, in its order, and spots and genes are not counted.
+        A folder laid out as the data set, or its URL. From its meta file, scales are kept, and which slides are images
+        alone. None makes rows for the slides of the slide table, in its order, without numbers of spots and genes.
     sources
-        What is said of slides, studies and publications.
+        The sources of facts about slides, studies and publications.
     progress
         Wraps the slides while they are worked on, as tqdm does.
 
     Raises
     ------
     DataError
-        If the root has no slide or is a folder of HEST's, a count file is broken, or a slide is said to have another
-        technology than its folder.
+        If the root has no slide or is a folder of HEST's, a count file is broken, or the technology of a slide differs
+        from its folder.
     """
     if root is None:
         return _collect([_Row(entry, sources).make() for entry in sources.entries.values()])
@@ -94,10 +93,10 @@ def make_meta(root: str | None, sources: Sources, progress: Callable[[Iterable],
 
 
 def write_meta(rows: Iterable[MetaRow], path: str | Path, tissue_raw: bool = False) -> None:
-    """Write a meta file as the data set's, every cell quoted; it appears whole or not at all.
+    """Write a meta file in the data set's form, every cell quoted, whole or not at all.
 
-    The data set's has no scales; their columns are written where a slide has one. With ``tissue_raw``, a last column
-    has what the sources call the tissue.
+    The data set's meta file has no scales; their columns are written if a slide has one. With ``tissue_raw``, a last
+    column has the tissue in the words of the sources.
     """
     rows = list(rows)
     columns = META_COLUMNS if any(row.um_per_px for row in rows) else META_COLUMNS[: -len(SCALE_COLUMNS)]

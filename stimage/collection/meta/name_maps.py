@@ -1,6 +1,6 @@
 """The curator's maps: Latin to common names of species, GEO's to our names of tissues, and tissues of whole studies.
 
-They are CSV files: a curator edits them as a table, and each error has a line (of two same keys YAML forgets one).
+They are CSV files: a curator edits them as a table, and each error has a line. (YAML forgets one of two equal keys.)
 """
 
 import re
@@ -29,10 +29,10 @@ class StudyTissue:
 
 @dataclass(frozen=True)
 class Maps:
-    """What the files of a maps folder say.
+    """The content of a maps folder.
 
-    ``species`` and ``tissues`` map what is written, in lower case, to the meta file's word, which is also mapped to
-    itself; ``studies`` maps an accession, GSE or GSM, to its tissue.
+    ``species`` and ``tissues`` map a written name, in lower case, to the meta file's word, which is also mapped to
+    itself. ``studies`` maps an accession, GSE or GSM, to its tissue.
     """
 
     folder: Path
@@ -61,14 +61,14 @@ def read_maps(folder: str | Path = SHIPPED) -> Maps:
     Parameters
     ----------
     folder
-        The folder that has the three files; the project's own by default. The third may have the columns rule, which
-        is "if none", "organ" or empty (see `StudyTissue`), and why.
+        The folder with the three files; by default the project's own. The third file may also have the columns rule
+        ("if none", "organ" or empty, see `StudyTissue`) and why.
 
     Raises
     ------
     DataError
-        If a file is missing, a cell is empty, a name is mapped twice, a rule is unknown, or a study's tissue is none of
-        tissues.csv.
+        If a file is missing, a cell is empty, a name is mapped twice, a rule is unknown, or the tissue of a study is
+        not in tissues.csv.
     """
     folder = Path(folder)
     tissues = _read(folder / TISSUES, "written", "tissue")

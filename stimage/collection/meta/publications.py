@@ -1,4 +1,4 @@
-"""Titles, abstracts and keywords of publications by pmid, from BibTeX or a table, and what a meta row makes of them."""
+"""Titles, abstracts and keywords of publications by pmid, from BibTeX or a table, and a meta row's values by them."""
 
 import logging
 import re
@@ -43,16 +43,16 @@ def read_publications(bibs: Iterable[str | Path] = (), tables: Iterable[str | Pa
     Parameters
     ----------
     bibs
-        BibTeX files. An entry's pmid is its field ``pmid``, or its key where that is one (``pmid32579974``); entries
-        without are left out, with a warning.
+        BibTeX files. The pmid of an entry is its field ``pmid``, or its key if that has one (``pmid32579974``). Entries
+        without a pmid are left out, with a warning.
     tables
         CSV or TSV files with the columns pmid, title, abstract, keywords.
 
     Raises
     ------
     DataError
-        If an entry is broken or uses an unknown LaTeX command, a pmid is no number, or two publications have one pmid;
-        naming files and lines.
+        If an entry is broken or uses an unknown LaTeX command, a pmid is not a number, or two publications have the
+        same pmid. The error names files and lines.
     """
     found = {}
     for publication in [*(p for path in bibs for p in _read_bib(path)), *(p for t in tables for p in _read_table(t))]:

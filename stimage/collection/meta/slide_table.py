@@ -40,13 +40,13 @@ class SlideEntry:
 def read_slide_table(path: str | Path) -> dict[str, SlideEntry]:
     """Read a CSV or TSV table with the column slide and others of `SLIDE_TABLE_COLUMNS`, by lower-case slide name.
 
-    Several pmids of a slide are separated by a comma, a semicolon or a space. Where a cell for an accession is empty,
-    the slide's name is asked.
+    Several pmids of a slide are separated by a comma, a semicolon or a space. If the cell of an accession is empty, the
+    accession is taken from the slide's name.
 
     Raises
     ------
     DataError
-        If a slide occurs twice, or a cell is no accession, pmid or technology; naming the lines.
+        If a slide occurs twice, or a cell is no accession, pmid or technology; the error names the lines.
     """
     entries = {}
     for row in read_table(path, ("slide",), SLIDE_TABLE_COLUMNS, by_hand=True)[1]:

@@ -1,4 +1,4 @@
-"""What a contact sheet is drawn of: a slide's image where its spots are, total counts, patches with their genes."""
+"""The content of a contact sheet: a slide's image around its spots, total counts, and patches with their genes."""
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,8 @@ TOP_GENES = 4
 def sheet_of(spots: Spots, gene_table: str | None = None) -> Figure:
     """Draw a slide with its spots coloured by total count, beside patches from all over it with their top genes.
 
-    Of an image alone, spots have one colour, and patches the ids of their spots. A table of symbols and Ensembl ids
-    gives genes their symbols.
+    For an image alone, spots have one colour, and patches have the ids of their spots. A table of symbols and Ensembl
+    ids gives genes their symbols.
     """
     chosen = np.unique(np.linspace(0, len(spots) - 1, PATCHES).round().astype(int))
     shapes, counted = shapes_of(spots, spots.slide, spots.scale), not spots.slide.image_alone

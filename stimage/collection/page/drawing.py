@@ -1,4 +1,4 @@
-"""What is drawn of each slide that is checked: a picture of its spots, its image as tiles, and the layers on them."""
+"""The drawings of each checked slide: a picture of its spots, its image as tiles, and the layers on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ VARYING = 3  # genes, unless some are named
 
 @dataclass(frozen=True)
 class Drawing:
-    """What to draw, and where.
+    """The drawings to make, and their place.
 
     Parameters
     ----------
     out
         The folder of the page.
     colour
-        Of the spots in pictures: "counts", "annotation", or a gene.
+        Colour of the spots in pictures: "counts", "annotation", or a gene.
     zoom
-        Pixels of the longer side of the image that can be zoomed; 0 writes none.
+        Longer side, in pixels, of the image to zoom into; 0 writes none.
     genes
-        To be shown on it; None takes the `VARYING` genes that differ most between a slide's spots.
+        Genes to show on it; None takes the `VARYING` genes that differ most between a slide's spots.
     """
 
     out: Path
@@ -37,13 +37,13 @@ class Drawing:
 
     @property
     def wanted(self) -> list[str]:
-        """The genes whose counts are to be read."""
+        """The genes whose counts are needed."""
         coloured = [] if self.colour in ("counts", "annotation") else [self.colour]
         return list(dict.fromkeys([*coloured, *(self.genes or () if self.zoom else ())]))
 
     @property
     def varying(self) -> int:
-        """How many more genes are chosen for each slide."""
+        """The number of further genes that are chosen for each slide."""
         return VARYING if self.zoom and self.genes is None else 0
 
     def draw(self, e: Evidence, max_pixels: int = MAX_IMAGE_PIXELS) -> "Drawn":

@@ -1,4 +1,4 @@
-"""The page on which a curator looks through a collection: one HTML file, with the pictures in folders beside it."""
+"""The page for a curator to look through a collection: one HTML file, with the pictures in folders beside it."""
 
 import json
 import re
@@ -26,8 +26,8 @@ MARKS = re.compile(r"<!--(TITLE|META|DATA|SHADES)-->|/\*(STYLE|SCRIPT)\*/")
 class PageFiles:
     """A slide's files beside the page, by paths relative to it.
 
-    ``picture``, the small ``thumbnail`` for the list, the folder of ``tiles`` and the script of ``layers``, "" if the
-    image can't be zoomed.
+    They are ``picture``, the small ``thumbnail`` for the list, the folder of ``tiles`` and the script of ``layers``. A
+    path is "" if the image can't be zoomed.
     """
 
     picture: str
@@ -51,13 +51,13 @@ def write_review_page(
     path
         The HTML file.
     title
-        What the collection is called.
+        The name of the collection.
     slides, findings
-        The slides, and what was found of each by name.
+        The slides, and the findings on each, by name.
     pictures
-        A slide's files by its name; slides without them have no image.
+        The files of a slide, by its name; other slides have no image.
     meta_file
-        Which meta file was read, as a path below the root; None if there is none.
+        The meta file that was read, as a path below the root, or None.
     """
     rows = [
         {

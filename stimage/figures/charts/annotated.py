@@ -1,4 +1,4 @@
-"""Annotated slides of several studies on one sheet, after figure 4 of the data set's authors."""
+"""Draw annotated slides of several studies on one sheet, after figure 4 of the data set's authors."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ def annotated_slides(slides: Sequence[tuple[LabelledSlide, str]]) -> Figure:
     Parameters
     ----------
     slides
-        Each with what its title says below its name.
+        Each slide with the text below its name in the title.
     """
     columns = min(COLUMNS, len(slides))
     rows = [slides[k : k + columns] for k in range(0, len(slides), columns)]

@@ -1,4 +1,4 @@
-"""Bars of probes."""
+"""Draw the results of probes as bars."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ CLASSIFIER_LABELS = {
 
 @styled
 def f1_bars(results: Mapping[str, Mapping], metric: str = "macro_f1") -> Figure:
-    """Draw a bar with its deviation for each results.json of linear_probe (by model), the baselines beside it.
+    """Draw a bar with its deviation for each results.json of linear_probe (by model), beside its baselines.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Boxes of embedding scores, with a point for each slide."""
+"""Draw embedding scores as boxes, with a point for each slide."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,15 +17,15 @@ WIDTH = 0.6  # of a box, where two models are 1 apart
 
 @styled
 def score_boxes(results: Mapping[str, Mapping]) -> Figure:
-    """Draw the three embedding scores: a box over slides for each results.json (by model), a point for each slide.
+    """Draw the three embedding scores: a box over slides for each results.json (by model), with a point for each slide.
 
-    A slide has the same colour and the same place across each box. Of more slides than there are colours, all points
-    are grey.
+    A slide has the same colour and the same place in each box. If there are more slides than colours, all points are
+    grey.
 
     Raises
     ------
     DataError
-        If results have no such scores.
+        If results lack these scores.
     """
     looks = slide_looks(results)
     figure, axes = canvas(9 + 2 * bool(looks), 3.4, 1, len(SCORES))

@@ -1,4 +1,4 @@
-"""Charts of the collection: bars and pies of its slides and spots."""
+"""Draw charts of the collection: bars and pies of its slides and spots."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ MOST_TISSUES = 10
 
 
 def parts_of(slides: Sequence[tuple[str, str, str, int]]) -> dict[str, list[str]]:
-    """Return the technologies and the species of slides, in order, each only if there are several."""
+    """Return the technologies and the species of slides, in order; either is empty if there is only one."""
     techs = list(dict.fromkeys(slide[0] for slide in slides))
     found = {_species(slide) for slide in slides}
     parts = {"technology": techs, "species": [name for name in (*SPECIES_ORDER, "other") if name in found]}
@@ -28,7 +28,7 @@ def _species(slide: tuple[str, str, str, int]) -> str:
 
 @styled
 def collection_pies(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
-    """Draw pies of slides and of spots, by technology and by species, where these are several; see `parts_of`."""
+    """Draw pies of slides and of spots, by technology and by species, where there are several; see `parts_of`."""
     parts = parts_of(slides)
     figure, axes = canvas(4.9 * len(parts), 5, 2, len(parts))
     for column, (kind, order) in enumerate(parts.items()):
@@ -52,7 +52,7 @@ def _pie(axes: Axes, totals: Mapping[str, int]) -> None:
 
 @styled
 def collection_bars(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
-    """Draw bars of slides and of spots of the ten commonest tissues, by technology; all others as one."""
+    """Draw bars of slides and of spots by tissue and technology: the ten commonest tissues, and all others as one."""
     commonest = [name for name, _ in Counter(slide[2] for slide in slides).most_common(MOST_TISSUES)]
     names = [*commonest, "others"] if len({slide[2] for slide in slides}) > len(commonest) else commonest
     techs = list(dict.fromkeys(slide[0] for slide in slides))

@@ -1,4 +1,4 @@
-"""Several models on one sheet: their probes, their scores by slide, and their embeddings, beside a slide's labels."""
+"""Draw several models on one sheet: their probes, their scores by slide, their embeddings, and a slide's labels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -25,22 +25,25 @@ def models_sheet(
     labels: Mapping[str, Sequence[str | None]],
     slide: LabelledSlide | None = None,
 ) -> Figure:
-    """Draw what a paper compares models by, after figure 3 of the data set's authors.
+    """Draw a sheet that compares models, after figure 3 of the data set's authors.
 
-    Panel a has the macro-F1 of the probes with its deviation, b the three scores of each slide, c the labels on a
-    slide's image (if it is given), and the last the embeddings in the plane, a panel for each model.
+    Panel a has the macro-F1 of the probes with its deviation, panel b the three scores of each slide, panel c the
+    labels on a slide's image, if it is given. The last panels have the embeddings in the plane, one panel for each
+    model.
 
     Parameters
     ----------
     probes, scores
-        results.json of linear_probe and of embedding_scores, by model, in one order.
+        results.json of linear_probe and of embedding_scores, by model, in the same order.
     points, labels
         By model: n x 2, and n labels.
+    slide
+        The slide of panel c.
 
     Raises
     ------
     DataError
-        If results are not of these protocols.
+        If results are of other protocols.
     """
     columns = max(4, len(points)) if len(points) <= 7 else 7
     rows = -(-len(points) // columns)

@@ -1,4 +1,4 @@
-"""Outlines of cells over a slide's image, in the colours of their classes, with a scale bar and a legend."""
+"""Draw outlines of cells over a slide's image, in the colours of their classes, with a scale bar and a legend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ HALO = "#FFFFFF"  # beneath outlines where there is room: nuclei are as dark as 
 class CellShapes:
     """n cells on a slide: centres (n x 2), classes (n; None where there is none), and rings of points (k x 2 each).
 
-    ``ring_of`` says whose each ring is, counted from 0; of cells without an outline, there is none.
+    ``ring_of`` is the number of each ring's cell, counted from 0. A cell without an outline has no ring.
     """
 
     xy: np.ndarray
@@ -38,13 +38,13 @@ def cell_picture(
     Parameters
     ----------
     view
-        The part of the image that is shown.
+        The part of the image to show.
     cells
-        What is drawn; what lies outside the view is cut off.
+        The cells to draw; parts outside the view are cut off.
     looks
-        Class → its look, as of `label_looks`.
+        Class → its look, as from `label_looks`.
     um_per_px
-        Of the image; None makes a scale bar that counts pixels.
+        µm per pixel of the image. None makes a scale bar that counts pixels.
     px
         Pixels of the picture's longer side, unless the view is too small for that.
     """

@@ -1,6 +1,6 @@
-"""The picture by which a slide is checked: its image where the spots are, rings around them, and what these mean.
+"""The picture to check a slide by: its image around the spots, rings around the spots, and a legend of their colours.
 
-Drawn without matplotlib's axes: a collection has thousands of slides, and this takes a tenth of the time.
+It is drawn without matplotlib's axes, which takes a tenth of the time: a collection has thousands of slides.
 """
 
 import io
@@ -29,7 +29,7 @@ QUALITY = 78
 
 @dataclass(frozen=True, eq=False)
 class Bar:
-    """What a colour bar is of: its name, the n values, and their colours."""
+    """The subject of a colour bar: its name, the n values, and their colours."""
 
     what: str
     values: np.ndarray
@@ -52,11 +52,11 @@ def check_picture(
     Parameters
     ----------
     shapes
-        None where it is not known where the spots are: then the image is shown alone.
+        The spots. None, where their positions are unknown, shows the image alone.
     colours
-        As `draw_rings` takes them.
+        Colours of the spots, as `draw_rings` takes them.
     legend
-        What the colours mean.
+        The meaning of the colours.
     """
     image, step = _sized(view)
     if shapes is not None:

@@ -1,4 +1,4 @@
-"""Bins of Visium HD added to larger ones: 16 of 2 µm are one of 8 µm."""
+"""Sum bins of Visium HD into larger ones: 16 bins of 2 µm become one of 8 µm."""
 
 from dataclasses import replace
 
@@ -16,17 +16,17 @@ OFF = 0.1  # bins: how far a small bin may lie from its lattice
 
 
 def rebinned(found: ImportedSlide, um: int) -> ImportedSlide:
-    """Return the slide in larger bins, as Space Ranger numbers and names them; their counts are sums.
+    """Return the slide in larger bins, numbered and named as Space Ranger does; their counts are sums.
 
     Parameters
     ----------
     um
-        Side of a large bin in µm: a multiple of the side that the small ones have by their barcodes.
+        Side of a large bin in µm: a multiple of the side of the small ones, which their barcodes tell.
 
     Raises
     ------
     DataError
-        If the slide's spots are no bins of Visium HD, do not lie on a lattice, or ``um`` is no multiple of theirs.
+        If the slide's spots are no bins of Visium HD, do not lie on a lattice, or ``um`` is no multiple of their side.
     """
     check_whole(um, "rebin", 1, "µm")
     small, row, column = _places(found)

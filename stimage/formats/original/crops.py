@@ -1,4 +1,4 @@
-"""A PNG a spot, as the data set's authors cut them: all in one folder, called after their spots."""
+"""Write one PNG per spot, as the data set's authors cut them: all in one folder, named after their spots."""
 
 import os
 from dataclasses import asdict, dataclass, replace
@@ -38,18 +38,18 @@ def write_crops(
 ) -> Cropped:
     """Write ``out``/SPOT.png for each spot of the coord file; images that an earlier call wrote are kept.
 
-    ``out``/slides/SLIDE.json says what the images were cut from: where the files or the patch are others, or µm
-    per pixel of a patch in µm, they are cut anew. Each image is there whole or not at all. Counts are not read.
+    ``out``/slides/SLIDE.json says what the images were cut from. If the files, the patch, or the µm per pixel of a
+    patch in µm changed since, images are cut again. Each image is written whole or not at all. Counts are not read.
 
     Parameters
     ----------
     on_mismatch
-        Of spots that lie wholly outside the image: "error" or "drop".
+        What to do with spots that lie wholly outside the image: "error" or "drop".
 
     Raises
     ------
     DataError
-        As `open_spots` and `Patch.cut` do, and if a spot's id can be no file name.
+        As in `open_spots` and `Patch.cut`, and if a spot's id can't be a file name.
     """
     spots = open_spots(replace(slide, counts="", gene_num=0, annotation=None), on_mismatch, max_pixels)
     paths = _paths(spots, out)

@@ -28,7 +28,7 @@ Write = Callable[[pa.RecordBatch], None]
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How many genes, in which form of file, and how slides are read; see `stimage.export_expression`."""
+    """The number of genes, the form of files, and how slides are read; see `stimage.export_expression`."""
 
     n: int | None = None
     form: str = "csv"
@@ -38,10 +38,10 @@ class TableOptions:
 
 
 def write_hvg(slide: Slide, out: Path, options: TableOptions) -> Path:
-    """Write a slide's most variable genes as ``out``/SLIDE_count_hvg: the most variable gene first.
+    """Write a slide's most variable genes as ``out``/SLIDE_count_hvg, the most variable gene first.
 
     A spot's counts of these genes are divided by their total, times the median of such totals, then log1p. Spots
-    without any count are left out; those without a count of these genes are 0.
+    without any count are left out. Spots without a count of these genes are 0.
     """
     genes = pearson_genes(slide, options.n or DEFAULT_N["hvg"], options.allow_normalised, options.naming)
     spots = open_spots(slide, options.on_mismatch, with_image=False)
@@ -55,7 +55,7 @@ def write_hvg(slide: Slide, out: Path, options: TableOptions) -> Path:
 
 
 def stack_hvg(tables: Sequence[Path], out: Path, form: str) -> Path:
-    """Write what `write_hvg` wrote of slides, one below another, as ``out``/count_hvg: its columns are ranks from 0 on.
+    """Write the tables of `write_hvg` one below another as ``out``/count_hvg; its columns are ranks from 0 on.
 
     Raises
     ------
@@ -85,11 +85,11 @@ def _read(path: Path) -> pa.Table:
 
 
 def write_overlap_hvg(slides: Sequence[Slide], out: Path, options: TableOptions, progress: ShowProgress = iter) -> Path:
-    """Write the most variable of the genes that all slides have, of all their spots, as ``out``/count_overlap_hvg.
+    """Write the most variable of the genes that all slides have, for all their spots, as ``out``/count_overlap_hvg.
 
     A spot's counts are divided by its total of the common genes, times the median of all such totals, then log1p. Spots
-    without a count of a common gene are left out. Genes and spots are in the order of the first slide's genes, and of
-    the slides and their count files.
+    without a count of a common gene are left out. Genes are in the order of the first slide, spots in the order of the
+    slides and their count files.
     """
     common = common_genes(slides, options.naming)
     n = options.n or DEFAULT_N["overlap-hvg"]

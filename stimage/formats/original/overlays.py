@@ -1,4 +1,4 @@
-"""A PNG a slide, to check the slide by eye, as the authors do: its image with each spot's square, cropped to them."""
+"""Draw one PNG per slide to check it by eye, as the authors do: its image with the spots' squares, cropped to them."""
 
 import json
 from pathlib import Path
@@ -22,15 +22,15 @@ MADE_OF = "made_of"  # text in the PNG: digests of the files
 
 
 def write_overlay(slide: Slide, out: Path, max_pixels: int = MAX_IMAGE_PIXELS) -> tuple[Path, bool]:
-    """Write ``out``/SLIDE.png, unless it is there and made of the same files; return the path, and whether it is new.
+    """Write ``out``/SLIDE.png, unless it exists from the same files; return the path, and whether it is new.
 
-    The picture goes from 2r left of the leftmost spot's centre to 2r right of the rightmost, as far as the image does,
-    and likewise downwards. Counts are not read.
+    The picture goes from 2r left of the leftmost spot's centre to 2r right of the rightmost, within the image, and
+    likewise from top to bottom. Counts are not read.
 
     Raises
     ------
     DataError
-        If the coord file or the image cannot be read.
+        If the coord file or the image can't be read.
     """
     path = out / f"{slide.name}.png"
     made_of = json.dumps(slide_digests([slide], ("coord", "image"))[slide.name])

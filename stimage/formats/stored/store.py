@@ -1,4 +1,4 @@
-"""Opening a SpatialData store: which of its tables is of the slide, and whether all of it is there."""
+"""Open a SpatialData store: find the table of the slide, and check that the store is complete."""
 
 import os
 import warnings
@@ -34,7 +34,7 @@ class Annotated:
 
 
 def is_store(path: Path) -> bool:
-    """Return if a path is a folder of Zarr, or should be one by its name."""
+    """Return whether a path is a folder of Zarr, or should be one by its name."""
     return path.is_dir() and (path.suffix == ".zarr" or any((path / name).exists() for name in MARKS))
 
 

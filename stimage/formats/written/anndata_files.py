@@ -1,4 +1,4 @@
-"""Slides as AnnData, as scanpy and squidpy read them: in memory, or as .h5ad files, written block by block."""
+"""Slides as AnnData for scanpy and squidpy: in memory, or as .h5ad files, written block by block."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ USUAL = ExportOptions()
 
 
 def read_slides(slides: Sequence[Slide], options: ExportOptions = USUAL) -> AnnData:
-    """Return slides as one AnnData in memory, with what `write_h5ad`, which takes the same, writes."""
+    """Return slides as one AnnData in memory, the same that `write_h5ad` writes for the same arguments."""
     genes = options.genes_of(slides)
     blocks, pictures, tables = [], {}, []
     for slide in slides:

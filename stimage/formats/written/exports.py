@@ -1,4 +1,4 @@
-"""Which formats slides are written in, and their writers, which are imported when they are wanted."""
+"""The formats that slides are written in, and their writers, which are imported when they are needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ class Export:
     Attributes
     ----------
     writer
-        The writer's name, behind its module's: a function of slides, a path and `ExportOptions`, and, where it takes
-        several slides, of ``progress``.
+        The module and name of the writer: a function of slides, a path and `ExportOptions`, and, where it takes several
+        slides, of ``progress``.
     path
-        Where a slide's file is below the folder, with {} for the slide's name.
+        The place of a slide's file below the folder, with {} for the slide's name.
     options
-        The options of `export_slides` that it takes, beside those of every format.
+        The options of `export_slides` that it takes, in addition to those of every format.
     folder
         Whether the path that the writer takes is always the folder of all slides.
     """
@@ -35,7 +35,7 @@ class Export:
         return getattr(import_module(f"stimage.formats.{module}"), name)
 
     def target(self, folder: Path, slide: str) -> Path:
-        """Return where a slide is written."""
+        """Return the path that a slide is written to."""
         return folder / self.path.format(slide)
 
 

@@ -1,4 +1,4 @@
-"""What every writer of another format takes."""
+"""The options of every writer of another format."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -27,18 +27,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class SpotVectors:
-    """Embeddings of n spots of any slides, to be put beside counts.
+    """Embeddings of n spots of any slides, which are written beside counts.
 
     Attributes
     ----------
     where
-        What messages call them: their path.
+        Their name in messages: their path.
     spot_ids
         Array of str (n,), sorted.
     vectors
         Float32 (n, d).
     taken
-        How many of them were asked for.
+        The number of vectors that were asked for.
     """
 
     where: str
@@ -52,7 +52,7 @@ class SpotVectors:
         Raises
         ------
         DataError
-            If a spot has none; with ``on_mismatch`` "drop", its vector is NaN.
+            If a spot has no vector; with ``on_mismatch`` "drop", its vector is NaN instead.
         """
         wanted = np.asarray(ids, dtype=str)
         at = np.searchsorted(self.spot_ids, wanted).clip(max=len(self.spot_ids) - 1)
@@ -72,16 +72,16 @@ class SpotVectors:
 
 @dataclass(frozen=True)
 class HestOptions:
-    """How HEST's files are written.
+    """The options of HEST's files.
 
     Attributes
     ----------
     compression, quality
-        The image's, as `write_pyramid` takes them.
+        Compression of the image, as `write_pyramid` takes it.
     patch
-        The patches, None for none.
+        The size of patches; None writes none.
     titles
-        Of studies, by slide.
+        Titles of studies, by slide.
     """
 
     compression: str = "jpeg"
@@ -99,28 +99,30 @@ class HestOptions:
 
 @dataclass(frozen=True, eq=False)
 class ExportOptions:
-    """What is written of slides, and how.
+    """The content and the form of written slides.
 
     Attributes
     ----------
     naming
-        What genes are called; without it, as in the files. Counts of genes that come to one name are added.
+        Names that genes get; None keeps the names of the files. Counts of genes that get the same name are added.
     panel
-        The genes to write, named by its own table; without it, those that all slides have, in the order of the first.
+        The genes to write, under the names of its own table. None writes the genes that all slides have, in the order
+        of the first.
     normalise
-        What ``X`` is of the counts; see `stimage.genes.normalise.Normalisation`.
+        The values of ``X``; see `stimage.genes.normalise.Normalisation`.
     image_px
-        Of a format that has a small image: pixels of its longer side, at most.
+        Longer side of the small image in pixels, at most, for formats that have one.
     on_mismatch
-        As `open_spots` takes it.
+        As in `open_spots`.
     embeddings
         Key of ``obsm`` → the vectors to put there.
     hest
-        What HEST's layout alone has.
+        The options of HEST's layout alone.
     columns
-        Gives what ``obs`` has besides, by spot id, of a slide: the same columns of each; NaN where it has no such spot.
+        Function that returns further columns of ``obs`` for a slide, by spot id. Every slide has the same columns; a
+        spot that it lacks has NaN.
     cells
-        Gives the cells of a slide, which a format with places of its own for them has, too.
+        Function that returns the cells of a slide, for a format that has a place for them.
     """
 
     naming: Naming | None = None
@@ -134,14 +136,14 @@ class ExportOptions:
     cells: Callable[[Slide], Cells] | None = None
 
     def genes_of(self, slides: Sequence[Slide]) -> list[str]:
-        """Return the genes that are written: those of a panel, or that all slides have; of images alone, none."""
+        """Return the genes to write: those of a panel, or those that all slides have; none for images alone."""
         if self.panel or not all(slide.image_alone for slide in slides):
             need_counts(slides, "a panel" if self.panel else "one AnnData of several slides", READ_ALONE)
             return list(self.panel.genes) if self.panel else common_genes(slides, self.naming)
         return []
 
     def places(self, spots: Spots, genes: Sequence[str]) -> np.ndarray:
-        """Return, for each gene of a slide, its place among those that are written, or -1."""
+        """Return, for each gene of a slide, its place among the written genes, or -1."""
         if self.panel:
             return self.panel.places_in(spots.genes, spots.counts_path, spots.slide.species)
         return places_among(genes, *rename_genes(spots.genes, self.naming, spots.slide.species, spots.counts_path))
