@@ -6,13 +6,22 @@ failed.
 """
 
 import argparse
+import platform
 import sys
 
-from stimage.cli.doctor import examine
+INSTALL = "pip install . in the clone; stimage doctor then looks at all of it"
 
 
 def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    if sys.version_info < (3, 10):  # noqa: UP036 (the library could not be imported)
+        print(f"fail    python: {platform.python_version()}\n{'':8}→ use Python 3.10 or later\nfailed: python")
+        return 1
+    try:
+        from stimage.cli.doctor import examine
+    except ModuleNotFoundError as error:
+        print(f"fail    packages: {str(error.name).partition('.')[0]} is missing\n{'':8}→ {INSTALL}\nfailed: packages")
+        return 1
     found = examine()
     for name, one in found.items():
         remedy = f"\n{'':8}→ {one.remedy}" if one.remedy else ""

@@ -80,10 +80,65 @@ def test_a_check_that_breaks_stops_no_other(monkeypatch):
     assert found["gpu"].status in ("pass", "warn", "skipped")
 
 
-def test_a_cache_that_cannot_be_written(tmp_path):
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """Return a path that is HF_HOME, with nothing there."""
+    home = tmp_path / "home"
+    for name, path in (("HF_HOME", home), ("HF_HUB_CACHE", home / "hub"), ("HF_TOKEN_PATH", home / "token")):
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", str(path))
+    return home
+
+
+def test_a_cache_that_cannot_be_written(home, tmp_path):
+    home.mkdir()
     (tmp_path / "file").write_text("")
     found = doctor.check_cache({"HF_DATASETS_CACHE": str(tmp_path / "file/cache")})
-    assert found.status == "fail" and "can't be written" in found.message and "HF_DATASETS_CACHE" in found.remedy
+    assert found.status == "fail" and f"cache, but {tmp_path}/file is no folder" in found.message
+    assert found.remedy == "set HF_DATASETS_CACHE to a folder that you can write"
+
+
+@pytest.mark.parametrize("kind", ["file", "link to nothing", "not ours"])
+def test_a_home_of_caches_that_is_none(home, kind, monkeypatch):
+    if kind == "file":
+        home.write_text("")
+    elif kind == "link to nothing":
+        home.symlink_to(home.parent / "nothing")
+    else:
+        home.mkdir()
+        monkeypatch.setattr(doctor.os, "access", lambda *_: False)
+    found = doctor.check_cache({})
+    why = "which can't be written" if kind == "not ours" else f"but {home} is no folder"
+    assert found.status == "fail" and found.message == f"{home}/hub, {why}; {home}/datasets, {why}"
+    assert found.remedy == "set HF_HOME to a folder that you can write"
+
+
+@pytest.mark.parametrize("kind", ["folder", "no text"])
+def test_a_token_that_cannot_be_read(home, kind, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    home.mkdir()
+    (home / "token").mkdir() if kind == "folder" else (home / "token").write_bytes(b"\xff\xfe")
+    found = doctor.check_login()
+    assert found.status == "fail" and found.message.startswith(f"{home}/token can't be read (")
+    assert found.remedy == f"move {home}/token away, or set HF_HOME to a folder; then: hf auth login"
+    (home / "token").rename(home / "away")
+    assert doctor.check_login().status == "skipped"
+
+
+@pytest.mark.parametrize(("before", "said"), [
+    ("sys.modules['stimage'] = None", "fail    packages: stimage is missing\n        → pip install . in the clone"),
+    ("sys.modules['lazy_loader'] = None", "fail    packages: lazy_loader is missing\n        → pip install ."),
+    ("sys.version_info = (3, 9, 7)", "fail    python: 3.9.7\n        → use Python 3.10 or later\nfailed: python\n"),
+])  # fmt: skip
+def test_a_clone_where_nothing_is_installed(before, said):
+    code = f"""
+import platform, runpy, sys
+{before}
+platform.python_version = lambda: "3.9.7"
+sys.argv = ["doctor"]
+runpy.run_path("scripts/doctor.py", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == 1 and done.stdout.startswith(said) and not done.stderr, done.stdout + done.stderr
 
 
 def test_little_shared_memory(tmp_path, monkeypatch):

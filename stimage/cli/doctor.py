@@ -7,7 +7,6 @@ import importlib
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Callable, Mapping
 from glob import glob
 from importlib import metadata
@@ -21,7 +20,6 @@ from stimage.core.errors import one_line
 from stimage.core.extras import how_to_install
 
 PROJECT = "stimage-1k4m"
-OLDEST = (3, 10)
 NATIVE = (
     "numpy",
     "pyarrow",
@@ -47,15 +45,12 @@ def _told(check: Callable[[], Result]) -> Result:
         return check()
     except Exception as error:  # of a package that is broken: the other checks go on
         return Result("fail", f"can't be looked at ({type(error).__name__}: {one_line(error, 120)})",
-                      f"pip install --force-reinstall {PROJECT}")  # fmt: skip
+                      "make a new environment, and install the project there")  # fmt: skip
 
 
 def check_python() -> Result:
-    """Check the version of Python."""
-    told = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
-    if sys.version_info < OLDEST:
-        return Result("fail", told, f"use Python {'.'.join(map(str, OLDEST))} or later")
-    return Result("pass", told)
+    """Say which Python it is; the script refuses one that is too old for the library."""
+    return Result("pass", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
 
 
 def check_stimage() -> Result:
@@ -135,18 +130,24 @@ def check_cache(environment: Mapping[str, str] = os.environ) -> Result:
     from huggingface_hub import constants  # here, since it takes long to import
 
     datasets = environment.get("HF_DATASETS_CACHE") or f"{constants.HF_HOME}/datasets"
-    folders = [Path(constants.HF_HUB_CACHE), Path(datasets)]
-    told, status, remedy = [], "pass", ""
-    for folder, name in zip(folders, ("HF_HUB_CACHE", "HF_DATASETS_CACHE")):
-        there = next(one for one in (folder, *folder.parents) if one.exists())
+    places = {"HF_HUB_CACHE": Path(constants.HF_HUB_CACHE), "HF_DATASETS_CACHE": Path(datasets)}
+    told, closed, scarce = [], [], []
+    for name, folder in places.items():
+        there = next(one for one in (folder, *folder.parents) if os.path.lexists(one))  # a link may lead nowhere
+        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+            why = "which can't be written" if there.is_dir() else f"but {_short(there)} is no folder"
+            told.append(f"{_short(folder)}, {why}")
+            closed.append(name)
+            continue
         free = shutil.disk_usage(there).free / 1e9
         told.append(f"{_short(folder)}, {free:,.0f} GB free")
-        if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
-            told[-1] += ", can't be written"
-            status, remedy = "fail", f"set {name} to a folder that you can write"
-        elif free < ROOM_GB and status == "pass":
-            status, remedy = "warn", f"set {name} to a folder on a larger disk"
-    return Result(status, "; ".join(told), remedy)
+        scarce += [name] if free < ROOM_GB else []
+    for status, names, where in (("fail", closed, "that you can write"), ("warn", scarce, "on a larger disk")):
+        if names:
+            within = all(folder.is_relative_to(constants.HF_HOME) for folder in places.values())
+            variable = "HF_HOME" if names == list(places) and within else " and ".join(names)
+            return Result(status, "; ".join(told), f"set {variable} to a folder {where}")
+    return Result("pass", "; ".join(told))
 
 
 def check_shared(folder: Path = Path("/dev/shm")) -> Result:
@@ -165,7 +166,13 @@ def check_login() -> Result:
     from huggingface_hub import constants, get_token  # as above
 
     offline = ", and HF_HUB_OFFLINE is set: nothing is fetched" if constants.HF_HUB_OFFLINE else ""
-    if get_token() is None:
+    try:
+        token = get_token()
+    except (OSError, ValueError) as error:  # the file of the token is a folder, or no text
+        path = _short(Path(constants.HF_TOKEN_PATH))
+        return Result("fail", f"{path} can't be read ({one_line(error, 120)})",
+                      f"move {path} away, or set HF_HOME to a folder; then: hf auth login")  # fmt: skip
+    if token is None:
         return Result("skipped", f"none: public repositories need no login{offline}",
                       "hf auth login, to push or to read private ones")  # fmt: skip
     by_variable = any(os.environ.get(name) for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"))

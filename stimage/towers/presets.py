@@ -7,18 +7,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
+from stimage.core.errors import DataError, one_line
 from stimage.core.extras import how_to_install
 from stimage.towers.options import TowerOptions
 
 TABLE = Path(__file__).with_name("presets.csv")
-PACKAGES = {  # prefix of a loader → the package that loads it
-    "timm:": "timm",
-    "hf-hub:": "timm",
-    "conch:": "conch",
-    "titan:": "einops_exts",
-}
-OWN_CODE = ("titan:", "histai/")  # what runs code that comes with the checkpoint
+COLUMNS = ("name", "loader", "package", "own_code", "pooling", "size", "mean", "std", "model_args", "width",
+           "precision", "licence", "gated", "source")  # fmt: skip
+PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,10 @@ class Preset:
         What one asks for.
     loader
         What `load_tower` loads: a name with its family's prefix.
+    package
+        The package that loads it.
+    own_code
+        Whether it runs code that comes with the checkpoint, and needs ``trust_remote_code``.
     options
         Its model arguments, pooling, size, mean and std.
     width
@@ -45,6 +47,8 @@ class Preset:
 
     name: str
     loader: str
+    package: str
+    own_code: bool
     options: TowerOptions
     width: int
     precision: str
@@ -58,17 +62,32 @@ class Preset:
         where = self.loader.rpartition(":")[2]
         return where if "/" in where else f"timm/{where}"
 
-    @property
-    def own_code(self) -> bool:
-        """Whether it needs ``trust_remote_code``."""
-        return self.loader.startswith(OWN_CODE)
-
 
 @cache
 def presets() -> dict[str, Preset]:
     """Return the presets by name."""
-    with TABLE.open(encoding="utf-8", newline="") as file:
-        return {row["name"]: _preset(row) for row in csv.DictReader(file)}
+    return read_presets(TABLE)
+
+
+def read_presets(path: Path) -> dict[str, Preset]:
+    """Read a table of presets.
+
+    Raises
+    ------
+    DataError
+        Naming the row, if it lacks a column, has a value that cannot be, or repeats a name.
+    """
+    found: dict[str, Preset] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            where = f"{path}: preset {row.get('name')!r}"
+            if row.get("name") in found:
+                raise DataError(f"{where} is there twice")
+            try:
+                found[row.get("name", "")] = _preset(row)
+            except ValueError as error:
+                raise DataError(f"{where}: {one_line(error)}") from None
+    return found
 
 
 def find_preset(name: str) -> Preset | None:
@@ -93,10 +112,8 @@ def missing(preset: Preset) -> Iterator[str]:
     """Yield what must be done here before a preset can be loaded, in order; nothing if it can be at once."""
     from huggingface_hub import constants, get_token
 
-    prefix = next((prefix for prefix in PACKAGES if preset.loader.startswith(prefix)), None)
-    package = PACKAGES[prefix] if prefix else "transformers"
-    if importlib.util.find_spec(package) is None:
-        yield how_to_install(package)
+    if importlib.util.find_spec(preset.package) is None:
+        yield how_to_install(preset.package)
     if not is_cached(preset):
         if constants.HF_HUB_OFFLINE:
             yield f"hf download {preset.repository}, where there is a network"
@@ -107,7 +124,15 @@ def missing(preset: Preset) -> Iterator[str]:
 
 
 def _preset(row: dict[str, str]) -> Preset:
+    if tuple(row) != COLUMNS or None in row.values():
+        raise ValueError(f"the row has not the {len(COLUMNS)} columns {', '.join(COLUMNS)}; quote what has a comma")
+    if row["name"] != row["name"].lower():
+        raise ValueError("name: write it in lower case")
+    for key, known in (("own_code", ("yes", "")), ("gated", ("yes", "")), ("precision", PRECISIONS)):
+        if row[key] not in known:
+            raise ValueError(f"{key}={row[key]!r}: write one of {', '.join(map(repr, known))}")
     mean, std = (tuple(map(float, row[key].split())) for key in ("mean", "std"))
     options = TowerOptions(row["pooling"], int(row["size"]), mean, std, json.loads(row["model_args"] or "{}"))
-    facts = {key: row[key] for key in ("name", "loader", "precision", "licence", "source")}
-    return Preset(**facts, options=options, width=int(row["width"]), gated=row["gated"] == "yes")
+    facts: dict[str, Any] = {key: row[key] for key in ("name", "loader", "package", "precision", "licence", "source")}
+    facts |= {key: row[key] == "yes" for key in ("own_code", "gated")}
+    return Preset(**facts, options=options, width=int(row["width"]))

@@ -26,6 +26,7 @@ ViTs = {  # preset → what its configuration on the Hub says beyond the table: 
     "h0-mini": {"global_pool": "", "reg_tokens": 4},
     "prov-gigapath": {},
 }
+OTHERS = ("resnet50", "ctranspath")  # no ViTs: each has a test of its own below
 SILU = {"mlp_layer": timm.layers.SwiGLUPacked, "act_layer": torch.nn.SiLU}
 
 
@@ -55,6 +56,10 @@ def pixels_of(images: torch.Tensor, options: TowerOptions) -> torch.Tensor:
 @pytest.fixture
 def images() -> torch.Tensor:
     return torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+def test_each_preset_of_timm_has_a_look_alike():
+    assert {*ViTs, *OTHERS} == {name for name, preset in presets().items() if preset.package == "timm"}
 
 
 @pytest.mark.parametrize("name", ViTs)

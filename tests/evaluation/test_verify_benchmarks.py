@@ -76,7 +76,7 @@ def test_the_protocol_is_as_results_have_it(job):
     task = running.Task("t", job, "m", options={"protocol": "neighbours"} if job == "predict" else {})
     names = {"predict": "expression-neighbours", "probe": "linear_probe/converged", "retrieve": "retrieval",
              "predict_dealt": "stimage-bench"}  # fmt: skip
-    name, version = running._protocol(task)
+    name, version = task.protocol
     assert name == names[job] and version >= 1
 
 

@@ -50,3 +50,16 @@ def test_what_the_example_refuses(flat, tmp_path):
     with pytest.raises(DataError, match="has no column 'y'"):
         stimage.add_slide(flat, tmp_path / "root", "Mine_1", species="human", tissue="breast", spot_diameter=20)
     assert not (tmp_path / "root/Visium").exists()
+
+
+@pytest.mark.parametrize(("column", "value", "message"), [
+    ("CD3E", 0.5, r"spots\.csv: has 0\.5, which is no raw count; write the counts as they were"),
+    ("CD3E", "many", r"spots\.csv: cannot be read as a table of spots \(could not convert string to float: 'many'\)"),
+    ("x", None, r"1 of 96 spots have no place, such as 's1'"),
+])  # fmt: skip
+def test_a_cell_of_the_table_that_can_not_be(flat, tmp_path, column, value, message):
+    table = pd.read_csv(flat / "spots.csv").astype(object)
+    table.loc[1, column] = value
+    table.to_csv(flat / "spots.csv", index=False)
+    with pytest.raises(DataError, match=message):
+        stimage.add_slide(flat, tmp_path / "root", "Mine_1", species="human", tissue="breast", spot_diameter=20)

@@ -1,6 +1,6 @@
 """A benchmark on a root's slides: each encoder embeds once, and each unit is scored by the task's job."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from inspect import signature
@@ -18,14 +18,11 @@ from stimage.evaluation.saved.manifest import MANIFEST
 from stimage.evaluation.seen import settle_seen
 from stimage.evaluation.tables.forms import score_items
 from stimage.genes.panels import Panel
-from stimage.jobs.benchmarks.dealt import DEALT, predict_dealt
 from stimage.jobs.benchmarks.encoders import BenchEncoder, list_encoders
 from stimage.jobs.benchmarks.naming import folder_name, names_of
 from stimage.jobs.benchmarks.planning import plan_line
-from stimage.jobs.benchmarks.tasks import JOINT_JOBS, Task, Unit, check_keys, read_task_file, units_of
+from stimage.jobs.benchmarks.tasks import Task, Unit, check_keys, read_task_file, units_of
 from stimage.jobs.benchmarks.vectors import SPACES, How, Vectors, make_vectors, seen_by, with_slides
-from stimage.jobs.prediction import expression_protocol, predict
-from stimage.jobs.probing import RETRIEVAL, probe, probe_protocol, retrieve
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.vectors.patches import Asked
 from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide
@@ -33,9 +30,6 @@ from stimage.slides.freshness import file_digest, slide_digests
 from stimage.slides.splits.groups import merge_groups
 from stimage.towers.options import TowerOptions
 
-RUNS: dict[str, Callable] = {"predict": predict, "predict_dealt": predict_dealt, "probe": probe, "retrieve": retrieve}
-PROTOCOLS = {"predict_dealt": DEALT, "retrieve": RETRIEVAL}  # name and version, as results.json has them
-CALLED: dict[str, Callable] = {"predict": expression_protocol, "probe": probe_protocol}  # the same, by ``protocol``
 ASKED = "asked.json"
 NUCLEI = "nuclei"  # the baseline that is there where the root has the cells of all slides of a unit
 OURS = ("root", "embeddings", "other", "out", "progress", "seen")  # arguments of jobs that no task may set
@@ -77,7 +71,7 @@ class RootBench:
             made = {space: make_vectors(encoder, self.root, slides, self.out, space, self.how)
                     for space, slides in self._slides(encoder).items()}  # fmt: skip
             for task, unit in tqdm(self.work, unit="unit", desc=encoder.name, disable=hidden):
-                if (vectors := made.get(_space(task))) is None:
+                if (vectors := made.get(task.space)) is None:
                     rows.append(self._row(task, unit, encoder, task.metric, None))
                     continue
                 self._score(task, unit, vectors, place := self._place(task, unit, encoder))
@@ -94,7 +88,7 @@ class RootBench:
         """Return space → the slides whose vectors the tasks need; no joint space of an encoder that has none."""
         needed: dict[str, dict[str, Slide]] = {}
         for task, unit in self.work:
-            needed.setdefault(_space(task), {}).update((one.name, one) for one in unit.slides)
+            needed.setdefault(task.space, {}).update((one.name, one) for one in unit.slides)
         can = [space for space in SPACES if space in needed and (space == "tower" or encoder.beside)]
         return {space: list(needed[space].values()) for space in can}
 
@@ -105,7 +99,7 @@ class RootBench:
         """Score a unit, unless its results are there."""
         slides, options = [one.name for one in unit.slides], {**task.options, "seen": self.seen}
         told = {"job": task.job, "options": options, "slides": slides, "embeddings": vectors.digest}
-        told |= {"protocol": _protocol(task)}
+        told |= {"protocol": task.protocol}
         asked = as_json(told | self._contents(task, unit))
         if all((place / name).exists() for name in (RESULTS, MANIFEST, ASKED)):
             if (place / ASKED).read_text(encoding="utf-8") != asked:
@@ -114,7 +108,7 @@ class RootBench:
                                 "(--out)")  # fmt: skip
             return
         write_text(place / ASKED, asked)
-        RUNS[task.job](with_slides(self.root, slides), vectors.path, **task.arguments, seen=self.seen, out=place)
+        task.function(with_slides(self.root, slides), vectors.path, **task.arguments, seen=self.seen, out=place)
 
     @cached_property
     def _digests(self) -> dict[str, dict[str, str]]:
@@ -124,7 +118,7 @@ class RootBench:
 
     def _contents(self, task: Task, unit: Unit) -> dict[str, Any]:
         """Return what the files hold that a unit's figures depend on: those of its slides, and those it is told of."""
-        cells = _space(task) == "tower" and all(one.cells for one in unit.slides)  # of whose nuclei is a baseline
+        cells = task.space == "tower" and all(one.cells for one in unit.slides)  # of whose nuclei is a baseline
         parts = FILE_KINDS if cells else READ_FILES
         files = {one.name: {part: digest for part, digest in self._digests[one.name].items() if part in parts}
                  for one in unit.slides}  # fmt: skip
@@ -142,7 +136,7 @@ class RootBench:
     def _baselines(self) -> Iterator[tuple]:
         """Yield rows of what no encoder changes, of the results of the first one that has them."""
         for task, unit in self.work:
-            able = (one for one in self.encoders if _space(task) in self._slides(one))
+            able = (one for one in self.encoders if task.space in self._slides(one))
             if (first := next(able, None)) is not None:
                 place = self._place(task, unit, first)
                 known = {score.name for score in score_items(read_results(place)["overall"])}
@@ -207,21 +201,9 @@ def _unseen(root: Root, tasks: Sequence[Task], encoders: Sequence[BenchEncoder],
     return left
 
 
-def _protocol(task: Task) -> list:
-    """Return what results call a task's protocol, and its version."""
-    if task.job in PROTOCOLS:
-        return list(PROTOCOLS[task.job])
-    default = signature(RUNS[task.job]).parameters["protocol"].default
-    return list(CALLED[task.job](task.options.get("protocol", default)))
-
-
-def _space(task: Task) -> str:
-    return "joint" if task.job in JOINT_JOBS else "tower"
-
-
 def _check_options(task: Task) -> None:
     """Refuse, before anything is embedded, options that the task's job does not take."""
-    known = [name for name in signature(RUNS[task.job]).parameters if name not in OURS]
+    known = [name for name in signature(task.function).parameters if name not in OURS]
     check_keys(f"task {task.name}: options of {task.job}: ", dict(task.options), known)
     if isinstance(task.options.get("panel"), str):
         Panel.read(task.arguments["panel"])

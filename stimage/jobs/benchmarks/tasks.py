@@ -2,8 +2,10 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from inspect import signature
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,32 @@ from stimage.slides.meta_file import read_meta
 from stimage.slides.splits.groups import merge_groups
 
 TASKS = "configs/tasks"
-JOBS = ("predict", "predict_dealt", "probe", "retrieve")  # functions of this room that a task may name
-JOINT_JOBS = ("retrieve",)  # those that take vectors of a joint space
 SELECT = ("tech", "species", "tissue", "pmid", "involve_cancer")
 EACH = ("tech", "species", "tissue")  # columns of whose values each makes a unit
 LEAST = ("slides", "studies")
 BESIDE = ("patients", "panel")  # options that may name a file beside the task's
 KEYS = ("job", "select", "each", "options", "metric", "baselines")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A job that a task may name, by where it is: nothing is imported before the job runs.
+
+    ``module`` has the job's function, and under the name ``protocol`` what results call its protocol, and its version:
+    a pair, or a function of the option of that name. ``space`` is of the vectors that the job takes.
+    """
+
+    module: str
+    protocol: str
+    space: str = "tower"
+
+
+RUNS = {  # a job's name is its function's
+    "predict": Run("stimage.jobs.prediction", "expression_protocol"),
+    "predict_dealt": Run("stimage.jobs.benchmarks.dealt", "DEALT"),
+    "probe": Run("stimage.jobs.probing", "probe_protocol"),
+    "retrieve": Run("stimage.jobs.probing", "RETRIEVAL", "joint"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +65,25 @@ class Task:
     options: Mapping[str, Any] = field(default_factory=dict)
     baselines: Mapping[str, str] = field(default_factory=dict)
     folder: Path = field(default=Path(), compare=False)
+
+    @property
+    def space(self) -> str:
+        """The space of the vectors that the job takes: "tower" or "joint"."""
+        return RUNS[self.job].space
+
+    @property
+    def function(self) -> Callable:
+        """The job's function: of a root and embeddings, with the options."""
+        return getattr(import_module(RUNS[self.job].module), self.job)
+
+    @property
+    def protocol(self) -> list:
+        """What results call the job's protocol, and its version."""
+        run = RUNS[self.job]
+        said = getattr(import_module(run.module), run.protocol)
+        if callable(said):
+            said = said(self.options.get("protocol", signature(self.function).parameters["protocol"].default))
+        return list(said)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -99,8 +139,8 @@ def read_task_file(name: str) -> Task:
         check_keys(f"{path}: {key}: ", said[key], known)
     for key in ("job", "metric"):
         _check_kind(f"{path}: {key}", said[key], "a name", isinstance(said[key], str))
-    if said["job"] not in JOBS:
-        raise DataError(f"{path}: job {said['job']!r} is none of {', '.join(JOBS)}")
+    if said["job"] not in RUNS:
+        raise DataError(f"{path}: job {said['job']!r} is none of {', '.join(RUNS)}")
     _check_values(str(path), said)
     return Task(path.stem, **said, folder=path.parent)
 
