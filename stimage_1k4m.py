@@ -231,7 +231,7 @@ def load(
     if not isinstance(root, (str, os.PathLike)):
         raise ValueError(f"root: a {type(root).__name__} is no root; pass a path or a URL, and which slides as options")
     if streaming and (num_proc is not None or keep_in_memory):
-        raise ValueError("num_proc and keep_in_memory are of preparing: pass streaming=False too")
+        raise ValueError("num_proc= and keep_in_memory= work only without streaming: pass streaming=False too")
     access = Access(dict(storage_options or {}), token)
     if published := published_at(root, access):
         how = {} if streaming else {"num_proc": num_proc, "keep_in_memory": keep_in_memory}

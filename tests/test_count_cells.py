@@ -140,7 +140,10 @@ def test_in_obs_of_what_is_read_and_written(root, tmp_path):
     written = anndata.read_h5ad(tmp_path / "out/Slide_A.h5ad")
     assert written.obs["cells"].equals(adata.obs["cells"])
     done = run("data_process/export_slides.py", root, "--cells", "--to", "hest", "--out", tmp_path / "hest")
-    assert done.returncode == 1 and "cells= (--cells): is of h5ad or spatialdata, and to= (--to) is hest" in done.stderr
+    assert (
+        done.returncode == 1
+        and "cells= (--cells) works only with to= (--to) h5ad or spatialdata, not with hest" in done.stderr
+    )
 
 
 def test_what_lacks_cells_a_region_or_a_scale(root):

@@ -138,7 +138,9 @@ def test_broken_outlines_are_refused_or_left_out(opened, tmp_path, ring, said):
     told["features"][4]["geometry"]["coordinates"] = [ring]
     told["features"][6]["geometry"]["coordinates"] = [ring]
     file = write(tmp_path / "file", told)
-    with pytest.raises(DataError, match=rf"cell 4 {said} \(2 of {len(NUCLEI)} cells are such\); pass drop_broken"):
+    with pytest.raises(
+        DataError, match=rf"cell 4 {said} \(2 of {len(NUCLEI)} cells have such faults\); pass drop_broken"
+    ):
         stimage.import_cells(opened, "Slide_A", file)
     cells = stimage.import_cells(opened, "Slide_A", file, drop_broken=True)
     kept = [f"uuid-{k}" for k in range(len(NUCLEI)) if k not in (3, 5)]

@@ -82,7 +82,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, required=True, help="folder to write, or with --one-file the file to write")
     args = parser.parse_args()
     if args.normalise == "original" and not args.panel:
-        parser.error("--normalise original is of a panel's genes: pass --panel too")
+        parser.error("--normalise original works only on a panel's genes: pass --panel too")
     return args
 
 

@@ -44,7 +44,7 @@ def read_proportions(path: str | os.PathLike, types: Mapping[str, str]) -> pd.Da
     values = table.apply(pd.to_numeric, errors="coerce")
     if (bad := ~(values >= 0)).to_numpy().any():
         at = tuple(np.argwhere(bad.to_numpy())[0])
-        what = f"spot {index[at[0]]!r} has {table.iat[at]!r} of {names[at[1]]}"
+        what = f"spot {index[at[0]]!r} has {table.iat[at]!r} for {names[at[1]]}"
         raise DataError(f"{path}: {what}, which is no proportion")
     classes = sorted({types[name] for name in names} - {""})
     sums = pd.DataFrame({one: values[[n for n in names if types[n] == one]].sum(axis=1) for one in classes}, index)

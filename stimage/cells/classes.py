@@ -13,8 +13,8 @@ from stimage.core.tables import read_table
 SHIPPED = Path(__file__).with_name("classes.csv")
 KEEP = "keep"
 COLUMNS = ["source", "class"]
-HOW = ("pass classes= (--classes): a CSV with the columns source and class; keep, which leaves names as they are; or "
-       "the training set, pannuke, consep or monusac")  # fmt: skip
+HOW = ("pass as classes= (--classes) a CSV with the columns source and class, or keep, which leaves names unchanged, "
+       "or the segmenter's training set: pannuke, consep or monusac")  # fmt: skip
 
 
 @cache
@@ -55,9 +55,9 @@ def named_classes(
     known, counts = _map_of(classes), Counter(one for one in found if one)
     if unknown := [name for name in counts if name.strip().lower() not in known]:
         numbers = classes is None and all(name.isdecimal() for name in unknown)
-        what = "are numbers, which mean other classes in each training set" if numbers else "are in no map"
+        what = "are numbers, and their meaning depends on the segmenter's training set" if numbers else "are in no map"
         many = sum(counts[name] for name in unknown)
-        raise DataError(f"{where}: the classes {shown(sorted(unknown))} (of {many:,} cells) {what}; {HOW}")
+        raise DataError(f"{where}: the classes {shown(sorted(unknown))} ({many:,} cells) {what}; {HOW}")
     names = {name: known[name.strip().lower()] or None for name in counts}
     return [names[one] if one else None for one in found]
 

@@ -128,7 +128,7 @@ def _whole(path: Path, found: Found, options: ImportOptions) -> np.ndarray:
     if not bad:
         return kept
     first = min(bad)
-    what = f"cell {first + 1} {bad[first]} ({len(bad):,} of {len(found):,} cells are such)"
+    what = f"cell {first + 1} {bad[first]} ({len(bad):,} of {len(found):,} cells have such faults)"
     if not options.drop_broken or len(bad) == len(found):
         raise DataError(f"{path}: {what}; pass drop_broken=True (--drop-broken) to leave them out")
     log.warning("%s: left out: %s", path, what)

@@ -23,8 +23,8 @@ def loadable_folder(value: Any, name: str) -> Path:
     path = path_of(value, name).absolute()
     if found := PATTERN.search(str(path)):
         raise ValueError(
-            f"{path}: load_dataset takes {found[0]!r} in a folder's name for a pattern, and could not load what is "
-            "written there; pass another folder"
+            f"{path}: load_dataset reads {found[0]!r} in a folder's name as a pattern, so it could not load this "
+            "folder; pass a folder with another name"
         )
     return path
 

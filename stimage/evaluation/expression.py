@@ -113,9 +113,10 @@ def leave_out(groups: Mapping[str, str], folds: int | None = None) -> list[list[
         members.setdefault(group, []).append(name)
     folds = folds or len(members)
     if len(members) < 2 or not 2 <= folds <= len(members):
-        raise DataError(f"{len(groups)} slides are of {len(members)} groups, so there are no {max(folds, 2)} folds; "
-                        "add slides of others, pass patients= (--patients), or split='slide' (--split "
-                        "slide)")  # fmt: skip
+        raise DataError(
+            f"the {len(groups)} slides form only {len(members)} groups, too few for {max(folds, 2)} folds. Add slides "
+            "of other groups, or pass patients= (--patients) or split='slide' (--split slide)"
+        )
     bins: list[list[str]] = [[] for _ in range(folds)]
     for group in sorted(members, key=lambda group: (-len(members[group]), group)):
         min(bins, key=len).extend(members[group])

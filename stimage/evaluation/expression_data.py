@@ -65,8 +65,10 @@ def embedded_slides(
     names = {slide.name for slide in known}
     present = np.unique(embeddings.slides).tolist()
     if strange := [name for name in present if name not in names]:
-        raise DataError(f"{len(strange)} of the embeddings' {len(present)} slides are not in the root, such as "
-                        f"{strange[0]!r}; pass the root that they were made of")  # fmt: skip
+        raise DataError(
+            f"{len(strange)} of the embeddings' {len(present)} slides are not in the root, such as {strange[0]!r}; "
+            "pass the root that the embeddings were made from"
+        )
     found, without = [], []
     for slide in wanted:
         rows = np.flatnonzero(embeddings.slides == slide.name)
@@ -136,6 +138,8 @@ def spots_of(one: EmbeddedSlide) -> tuple[Spots, np.ndarray]:
     if (missing := at < 0).any():
         spot = str(one.spot_ids[int(missing.argmax())])
         where = one.slide.counts or one.slide.coord
-        raise DataError(f"{where}: has no spot {spot!r}, of which there is an embedding ({missing.sum()} of "
-                        f"{len(one)} such spots); pass the root that the embeddings were made of")  # fmt: skip
+        raise DataError(
+            f"{where}: lacks spot {spot!r}, which the embeddings have (it lacks {missing.sum()} of their {len(one)} "
+            "spots); pass the root that the embeddings were made from"
+        )
     return spots, at

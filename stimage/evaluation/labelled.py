@@ -112,8 +112,10 @@ def _labels(slide: Slide, known: Mapping[str, str], left_out: dict[str, int]) ->
     labels = read_labels(path, slide.access)
     unknown = [spot for spot in labels if spot not in known]
     if 2 * len(unknown) > len(labels):
-        raise DataError(f"{path}: {len(unknown)} of {len(labels)} spots, such as {unknown[0]!r}, are not of slide "
-                        f"{slide.name}: is it another slide's annotation?")  # fmt: skip
+        raise DataError(
+            f"{path}: {len(unknown)} of {len(labels)} spots, such as {unknown[0]!r}, are not on slide {slide.name}; "
+            "put the annotation of this slide there, or remove the file"
+        )
     if unknown:
         log.warning("%s: %d of %d labels are of spots that the slide does not have", path, len(unknown), len(labels))
         _count(left_out, "labelled, but not of the slide", len(unknown))

@@ -89,8 +89,10 @@ class PredictionTask:
             out = {self.groups[name] for name in self.tested}
             known = [one for one in self.slides if self.groups[one.slide.name] not in out]
             if not known:
-                raise DataError("no slide is left to train on, but those that are tested or of their groups; name "
-                                "fewer as test= (--test), or add slides of others")  # fmt: skip
+                raise DataError(
+                    "no slide is left to train on: all of them are tested, or belong to the groups of tested slides. "
+                    "Name fewer slides as test= (--test), or add slides of other groups"
+                )
             return [(known, [one for one in self.slides if one.slide.name in self.tested])]
         return [
             (

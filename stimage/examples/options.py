@@ -126,9 +126,9 @@ class SpotsConfig(datasets.BuilderConfig):
         if self.normalise not in NORMALISATIONS:
             raise ValueError(f"normalise={self.normalise!r}: pass one of {NORMALISATIONS}")
         if self.normalise != "counts" and self.panel is None:
-            raise ValueError(f"normalise={self.normalise!r} is of a panel's genes: pass panel= too")
+            raise ValueError(f"normalise={self.normalise!r} works only on a panel's genes: pass panel= too")
         if self.gene_table and self.panel is None:
-            raise ValueError("gene_table= is for finding a panel's genes: pass panel= too")
+            raise ValueError("gene_table= only helps to find a panel's genes: pass panel= too")
         if self.image_format not in (None, *IMAGE_FORMATS):
             raise ValueError(f"image_format={self.image_format!r}: pass one of {IMAGE_FORMATS}")
         if not isinstance(self.max_image_pixels, int | float) or not self.max_image_pixels > 0:

@@ -93,8 +93,9 @@ class PanelColumn:
         if not had.all():
             lost = [gene for gene, there in zip(self.panel.genes, had) if not there]
             raise DataError(
-                f"{where}: no spot has a count of {len(lost)} of the panel's {len(had)} genes, which not all slides of "
-                f"the folder have: {shown(lost, 10)}; leave them out of the panel, or the slide by exclude="
+                f"{where}: no spot has a count of {len(lost)} of the panel's {len(had)} genes, which some slides of "
+                f"the folder lack: {shown(lost, 10)}; leave these genes out of the panel, or leave the slide out by "
+                "exclude="
             )
         return places, Normalisation(self.normalise, where, median_of(np.concatenate(totals)) if totals else 1.0)
 

@@ -57,9 +57,10 @@ class Published:
             For an option of cutting patches or of splits, which was settled when the folder was made.
         """
         if unknown := sorted(options.keys() - TAKEN):
-            raise ValueError(f"{unknown[0]}=: {self.location} is a published folder, whose patches are cut and whose "
-                             f"slides are split already; leave it out, or load the root that it was made "
-                             "of")  # fmt: skip
+            raise ValueError(
+                f"{unknown[0]}=: {self.location} is a published folder, so its patches are cut and its slides are "
+                "split already; leave this option out, or load the root that the folder was made from"
+            )
         config = SpotsConfig(name=name, root=self.location, **options)
         config.check()
         catalog = published_catalog(self.location, self.access)
@@ -118,8 +119,10 @@ class Published:
             for part, url in files[slide.name]:
                 found.setdefault(part, []).append(glob.escape(url))  # datasets takes names for patterns
         if split is not None and split not in found:
-            raise DataError(f"{self.location}: no slide that is asked for is in the split {split!r}, but in "
-                            f"{', '.join(found)}; pass split= of these, or None for all")  # fmt: skip
+            raise DataError(
+                f"{self.location}: the slides that you ask for are not in the split {split!r}, but in "
+                f"{', '.join(found)}; pass one of these as split=, or None for all"
+            )
         return {part: found[part] for part in SPLITS if part in found and split in (None, part)}
 
 

@@ -133,7 +133,9 @@ def _check_asked(found: ImportedSlide, root: Path, row: MetaRow, counts_as: str)
     if row.tech not in ("", found.tech):
         raise ValueError(f"tech={row.tech!r}: the slide is of {found.tech}; leave tech out of its row")
     if (root / PUBLISHED).exists():
-        raise DataError(f"{root}: is a published folder; add the slide to the root that it was made of, or to another")
+        raise DataError(
+            f"{root}: is a published folder; add the slide to the root that it was made from, or to another root"
+        )
     if read_samples(normal_root(root), OPEN):
         raise DataError(f"{root}: is a folder of HEST's; add the slide to another root")
 

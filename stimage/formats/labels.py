@@ -62,8 +62,8 @@ def with_labels(
     if not known or len(known) < LEAST * min(len(told), len(spots)):
         some = f"labels of only {len(known):,} of {len(spots):,} barcodes" if known else "no barcode"
         raise DataError(
-            f"{where}: has {some} of {found.where}, as {found.barcodes[0]!r}, and {strange:,} of others: is it "
-            "another slide's?"
+            f"{where}: has {some} of {found.where}, such as {found.barcodes[0]!r}, and {strange:,} barcodes that the "
+            "slide lacks; pass the labels of this slide"
         )
     return replace(found, labels=known, left_out={**found.left_out, **({UNKNOWN: strange} if strange else {})})
 

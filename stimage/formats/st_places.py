@@ -50,7 +50,9 @@ class Places:
         if len(np.unique(taken)) < len(taken):
             twice = spots[row == np.argmax(np.bincount(taken))]
             names = " and ".join("{:g}x{:g}".format(*one) for one in twice[:2])
-            raise DataError(f"{self.path}: has one place for the spots {names}; is it of another slide?")
+            raise DataError(
+                f"{self.path}: has one place for the two spots {names}; take counts and places from the same slide"
+            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -108,8 +108,8 @@ def _places_beside(counts: Path) -> Path:
             return mine[0]
         if found:
             raise DataError(
-                f"{counts}: its name does not tell which places are its own: {shown([path.name for path in found])}; "
-                "name the table of this slide's places as positions= (--positions)"
+                f"{counts}: no name tells which of these tables has the places of its spots: "
+                f"{shown([path.name for path in found])}. Name the right table as positions= (--positions)"
             )
     _tell_damage(kinds)
     raise DataError(
@@ -196,18 +196,24 @@ def _placed(
     row = places.rows(array)
     lost, chosen = row < 0, np.ones(len(row), bool)
     if lost.all():
-        raise DataError(f"{places.path}: has no spot of {counts.name}, as {names[0]!r}: is it another slide's?")
+        raise DataError(
+            f"{places.path}: has none of the spots of {counts.name}, such as {names[0]!r}; take counts and places from "
+            "the same slide"
+        )
     if lost.any() and on_mismatch != "drop":
         raise DataError(
-            f"{places.path}: has no place of {lost.sum():,} of {len(lost):,} spots of {counts.name}, such as "
-            f"{names[int(lost.argmax())]!r}; if it lists the spots under the tissue alone, leave out the others with "
-            "on_mismatch='drop' (--on-mismatch drop)"
+            f"{places.path}: has no place for {lost.sum():,} of the {len(lost):,} spots of {counts.name}, such as "
+            f"{names[int(lost.argmax())]!r}. If the table lists only the spots under the tissue, leave out the others "
+            "with on_mismatch='drop' (--on-mismatch drop)"
         )
     if places.selected is not None:
         chosen = np.where(lost, True, places.selected[row])
     kept = ~lost & chosen
     if not kept.any():
-        raise DataError(f"{places.path}: says of no spot of {counts.name} that it is under the tissue (selected 1)")
+        raise DataError(
+            f"{places.path}: marks none of the spots of {counts.name} as under the tissue (selected 1); take counts "
+            "and places from the same slide"
+        )
     told = {"spots that are not selected, outside the tissue": ~chosen, "spots without a place": lost}
     return kept, places.xy[row[kept]], {reason: int(which.sum()) for reason, which in told.items() if which.any()}
 

@@ -62,16 +62,16 @@ def names_of(data: Any, root: str | os.PathLike | None = None, access: Access = 
     for part in parts or [data]:
         if not hasattr(part, "features"):
             raise DataError(
-                "gene_names takes a root, a published folder, a data set, or a dict or list of data sets, and this is "
-                f"or has a {type(part).__name__}"
+                "gene_names takes a root, a published folder, a data set, or a dict or list of data sets; this is or "
+                f"contains a {type(part).__name__}"
             )
         _check_has_ids(part.features)
     carried = [_found(part.info.description or "") for part in parts]
     if root is None and not all(carried):
         raise DataError(
-            "the data set does not say of which root its gene ids are: it was published, or a conversion (to_parquet, "
-            "push_to_hub, to_iterable_dataset) lost it; pass root=: the published folder that it was loaded from, as a "
-            "root may number genes otherwise, or, if it was not published, the root that it was made of"
+            "the data set does not say which root gave it its gene ids: it was published, or a conversion "
+            "(to_parquet, push_to_hub, to_iterable_dataset) lost this. Pass as root= the published folder that the "
+            "data set was loaded from, or, if it was not published, the root that it was made from"
         )
     every = sorted({one for found in carried for one in found}, key=lambda one: one.genes)
     if not every:
@@ -81,7 +81,9 @@ def names_of(data: Any, root: str | os.PathLike | None = None, access: Access = 
     except DataError as error:
         if root is not None:
             raise
-        raise DataError(f"{error}; the data set was made of that root: pass root=, where it is now") from error
+        raise DataError(
+            f"{error}; the data set was made from that root: pass as root= the place where the root is now"
+        ) from error
     for one in every:
         _check_same(one, vocabulary, root)
     return vocabulary.names[: every[-1].genes]
@@ -101,8 +103,8 @@ def _found(description: str) -> Sequence[Carried]:
 def _check_same(one: Carried, vocabulary: Vocabulary, root: str | os.PathLike | None) -> None:
     if not vocabulary.begins_with(one.genes, one.digest):
         raise DataError(
-            f"the data set's gene ids are of {one.genes:,} genes of {one.root} (sha256 {one.digest[:12]}…), and "
-            f"{root or one.root} now numbers {len(vocabulary.names):,} genes otherwise: load the data set again, or "
-            "pass root=, where its genes are still numbered so. A root's ids stay once it has a "
-            f"{GENES_FILE}, which {NUMBER} makes"
+            f"the data set has ids for the {one.genes:,} genes that {one.root} had (sha256 {one.digest[:12]}…), but "
+            f"{root or one.root} now gives other ids to its {len(vocabulary.names):,} genes: load the data set again, "
+            "or pass as root= a root that still has the old ids. To keep a root's ids when slides are added, run "
+            f"{NUMBER}, which makes a {GENES_FILE}"
         )

@@ -66,7 +66,8 @@ def choose_genes(
     if method == "hvg":
         if len(every := [*slides, *held_out]) != 1:
             raise DataError(
-                f"method hvg takes one slide, and {len(every)} are chosen; pass slides= (--slides), or hvg-consensus"
+                f"method='hvg' (--method hvg) chooses genes on one slide, but {len(every)} slides are selected; select "
+                "one by slides= (--slides), or pass method='hvg-consensus' (--method hvg-consensus)"
             )
         return Chosen(tuple(pearson_genes(slides[0], n, allow_normalised, naming)))
     common = common_genes([*slides, *held_out], naming)
@@ -136,8 +137,10 @@ def overlap_choice(
     kept = moments.filled > 0  # others would change the bins
     chosen = np.flatnonzero(kept)[most_variable(mean[kept], variance[kept], n)]
     if not len(chosen):
-        raise DataError(f"{slides[0].counts}: none of the genes that all slides have varies between spots, so that "
-                        "none is the most variable; take more slides or spots")  # fmt: skip
+        raise DataError(
+            f"{slides[0].counts}: none of the genes that all slides have varies between spots; take more slides or "
+            "spots"
+        )
     return [common[i] for i in chosen], median
 
 

@@ -86,15 +86,15 @@ def common_genes(slides: Sequence[Slide], naming: Naming | None = None) -> list[
         before, common = common, [gene for gene in common if gene in there]
         if not common and {_unversioned(gene) for gene in before} & {_unversioned(gene) for gene in there}:
             raise DataError(
-                f"{slide.counts}: has the same genes as the slides before ({slides[0].counts}, …), but the versions of "
-                f"their Ensembl ids differ, as {before[0]!r}: pass a table of symbols and ids as gene_table= "
+                f"{slide.counts}: has the same genes as the slides before ({slides[0].counts}, …), but other versions "
+                f"of their Ensembl ids, such as {before[0]!r}; pass a table of symbols and ids as gene_table= "
                 "(--gene-table)"
             )
         if not common:
             raise DataError(
-                f"{slide.counts}: has no gene in common with the slides before ({slides[0].counts}, …), which have "
-                f"{before[0]!r}: take slides of one species, and pass gene_table= (--gene-table) if some have "
-                "symbols and some Ensembl ids"
+                f"{slide.counts}: shares no gene with the slides before ({slides[0].counts}, …), which have "
+                f"{before[0]!r}. Take slides of one species, and pass gene_table= (--gene-table) if some slides have "
+                "symbols and others have Ensembl ids"
             )
     return common
 

@@ -106,8 +106,14 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
             raise DataError(f"{source}: {bare} is {symbol!r} here and {symbols[bare]!r} before; keep one")
         ids[symbol] = tuple(dict.fromkeys((*ids.get(symbol, ()), bare)))
     if not symbols:
-        remedy = f"write {species!r} if it is one of them" if species else "add the slide's species to the meta file"
-        raise DataError(f"{path}: has no gene of species {species!r}, but of {', '.join(sorted(others))}; {remedy}")
+        remedy = (
+            f"if one of these is the same species, call it {species!r} in the table"
+            if species
+            else "add the slide's species to the meta file"
+        )
+        raise DataError(
+            f"{path}: has no gene of the species {species!r}, only of {', '.join(sorted(others))}; {remedy}"
+        )
     return GeneTable(str(path), symbols, ids)
 
 
@@ -170,8 +176,8 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str, source: str) -> G
     known = [gene for gene in genes if _bare(gene) in table.symbols or gene in table.ids]
     if not known:
         raise DataError(
-            f"{source}: the gene table {table.path} knows none of its {len(genes)} genes, such as {genes[0]!r}; "
-            "is it of the same species?"
+            f"{source}: the gene table {table.path} has none of the slide's {len(genes)} genes, such as {genes[0]!r}; "
+            "pass a table of the slide's species as gene_table= (--gene-table)"
         )
     names = tuple(dict.fromkeys(name for name in new if name))
     place = {name: i for i, name in enumerate(names)}

@@ -119,8 +119,9 @@ def extend_root(catalog: Catalog, slides: Sequence[Slide]) -> str:
         add_genes(Path(catalog.root, GENES_FILE), gene_names_of(catalog.root, numbered_slides(catalog)))
     except DataError as error:
         raise DataError(
-            f"{catalog.root}/{GENES_FILE}: lacks {len(lacks)} genes of its slides, such as {min(lacks)!r}, which can't "
-            f"be added here ({error}); run {NUMBER} {catalog.root} --out {GENES_FILE}, and put that file into the root"
+            f"{catalog.root}/{GENES_FILE}: lacks {len(lacks)} genes of the root's slides, such as {min(lacks)!r}, and "
+            f"cannot be changed here ({error}). Run {NUMBER} {catalog.root} --out {GENES_FILE}, and put the new file "
+            "into the root"
         ) from error
     return root_vocabulary(catalog)
 
@@ -164,9 +165,8 @@ def _all_are_needed(root: str) -> Iterator[None]:
         raise
     except DataError as error:
         raise DataError(
-            f"{error}; run it again, mend or remove the file, or number the genes of other slides: {NUMBER} {root} "
-            f"--slides …; the root then has a {GENES_FILE}, and slides that are not asked for are not looked at any "
-            "more"
+            f"{error}; run it again, or mend or remove the file. To go on without this slide, run {NUMBER} {root} "
+            f"--slides … with the slides that you need: it makes a {GENES_FILE}, after which no other slide is read"
         ) from error
 
 

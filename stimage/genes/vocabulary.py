@@ -54,8 +54,8 @@ class Vocabulary:
             return np.fromiter(map(self._ids.__getitem__, genes), np.int32)
         except KeyError as error:
             raise DataError(
-                f"{source}: gene {error.args[0]!r} is not among the numbered genes ({self.path}); "
-                f"add it at their end by {NUMBER} ROOT"
+                f"{source}: gene {error.args[0]!r} has no id in {self.path}; run {NUMBER} ROOT, which adds such genes "
+                "at the end of that file"
             ) from None
 
     @cached_property
@@ -93,7 +93,7 @@ def load_as_it_was(path: str, genes: int, digest: str) -> Vocabulary:
     """
     vocabulary = load_vocabulary(path)
     if not vocabulary.begins_with(genes, digest):
-        raise DataError(f"{path}: numbers genes otherwise than when the data set was loaded; load it again")
+        raise DataError(f"{path}: gives genes other ids than when the data set was loaded; load the data set again")
     return vocabulary
 
 

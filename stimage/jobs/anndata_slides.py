@@ -132,7 +132,8 @@ def writing_options(
         raise ValueError(f"normalise={normalise!r}: pass one of {', '.join(NORMALISATIONS)}")
     genes = Panel.read(panel, str(gene_table) if gene_table else None) if panel is not None else None
     if normalise == "original" and not genes:
-        raise ValueError("normalise='original' (--normalise original) is of a panel's genes: pass panel= (--panel) too")
+        raise ValueError("normalise='original' (--normalise original) works only on a panel's genes: "
+                         "pass panel= (--panel) too")  # fmt: skip
     naming = Naming(str(gene_table), names) if gene_table and not genes else None
     return ExportOptions(naming, genes, normalise, image_px, root.selection.on_mismatch)
 
@@ -284,11 +285,11 @@ def _check_lattice(found: ImportedSlide, options: ImportOptions, rebin: int | No
     """Refuse a lattice for a slide that has spots, and bins of an image alone."""
     given = [name for name in ("pitch_um", "spot_um", "whole_image") if getattr(options, name)]
     if given and not found.image_alone:
-        raise DataError(f"{found.where}: has spots of its own; leave out {given[0]}= (--{given[0].replace('_', '-')}), "
-                        "which is of an image alone")  # fmt: skip
+        raise DataError(f"{found.where}: has spots of its own; leave out {given[0]}= "
+                        f"(--{given[0].replace('_', '-')}), which is only for an image alone")  # fmt: skip
     if rebin is not None and found.image_alone:
-        raise DataError(f"{found.where}: is an image alone, without bins to add; leave out rebin= (--rebin), and say "
-                        "their side as pitch_um= (--pitch-um)")  # fmt: skip
+        raise DataError(f"{found.where}: is an image alone, so it has no bins to add together; leave out "
+                        "rebin= (--rebin), and pass the side of the bins as pitch_um= (--pitch-um)")  # fmt: skip
 
 
 def _check_added(data: object, slide: object, labels: object) -> None:

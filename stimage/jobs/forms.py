@@ -209,7 +209,7 @@ def _form(to: str, given: Mapping[str, Any]) -> Export:
         if value is not plain and not (isinstance(value, int | str | Patch) and value == plain):
             takers = " or ".join(form for form, one in EXPORTS.items() if name in one.options)
             flags = ", ".join(f"--{flag}" for flag in FLAGS.get(name, (name.replace("_", "-"),)))
-            raise ValueError(f"{name}= ({flags}): is of {takers}, and to= (--to) is {to}; leave it out")
+            raise ValueError(f"{name}= ({flags}) works only with to= (--to) {takers}, not with {to}; leave it out")
     return EXPORTS[to]
 
 

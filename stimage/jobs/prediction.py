@@ -167,9 +167,9 @@ def predict(
     scored = settle_seen(reduce(Provenance.joined, known) if known else None, of_figures, seen, read.model)
     left = {slide.name for slide in scored.slides}
     if source and not (source in left and left - {source}):
-        raise DataError(f"{read.model or 'the model'}: was trained on the slide of train= (--train), whose spots are "
-                        "scored, too, or on all of test= (--test); name others, or pass seen='score' (--seen "
-                        "score)")  # fmt: skip
+        raise DataError(f"{read.model or 'the model'}: was trained on the slide of train= (--train), "
+                        "whose spots are scored too, or on all slides of test= (--test). Name other "
+                        "slides, or pass seen='score' (--seen score)")  # fmt: skip
     slides = [one for one in slides if (tested and one not in tested) or one.slide in scored.slides]
     tested, notes = [one for one in tested if one in slides], scored.notes
     if without:
@@ -223,18 +223,19 @@ def _check_protocol(
     if gene is not None and not isinstance(gene, str):
         raise ValueError(f"gene={gene!r}: pass a gene's name")
     if protocol == "original" and panel is not None:
-        raise ValueError("protocol='original' predicts one gene: pass gene= (--gene), or panel= (--panel) to another "
-                         "protocol")  # fmt: skip
+        raise ValueError("protocol='original' (--protocol original) predicts one gene: pass gene= "
+                         "(--gene), or pass panel= (--panel) with another protocol")  # fmt: skip
     if protocol != "original" and gene is not None:
-        raise ValueError(f"gene= (--gene) is of protocol='original': name genes of {protocol!r} as panel= (--panel)")
+        raise ValueError("gene= (--gene) works only with protocol='original' (--protocol original): for "
+                         f"{protocol!r}, name genes as panel= (--panel)")  # fmt: skip
     if protocol != "neighbours" and near:
-        raise ValueError("k= (--k) and keys= (--keys) are of protocol='neighbours'")
+        raise ValueError("k= (--k) and keys= (--keys) work only with protocol='neighbours' (--protocol neighbours)")
     if train is not None and (protocol != "original" or test is None):
-        raise ValueError("train= (--train) is of protocol='original', with test= (--test); other protocols train on "
-                         "all slides that are not tested")  # fmt: skip
+        raise ValueError("train= (--train) works only with protocol='original' (--protocol original) "
+                         "and test= (--test); other protocols train on all slides that are not tested")  # fmt: skip
     if test is not None and train is None and (protocol not in ("fixed", "neighbours") or folds):
-        raise ValueError("test= (--test) is of protocol='fixed' and protocol='neighbours', and without folds= "
-                         "(--folds)")  # fmt: skip
+        raise ValueError("test= (--test) works only with protocol='fixed' (--protocol fixed) or "
+                         "protocol='neighbours' (--protocol neighbours), and without folds= (--folds)")  # fmt: skip
 
 
 def _groups(

@@ -112,7 +112,7 @@ def probe(
     if protocol not in PROTOCOLS:
         raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PROTOCOLS)}")
     if test is not None and split not in SPLIT_BY:
-        raise ValueError(f"test= (--test) is of split= (--split) {', '.join(SPLIT_BY)}, not of {split!r}")
+        raise ValueError(f"test= (--test) works only with split= (--split) {', '.join(SPLIT_BY)}, not with {split!r}")
     began, root = time.perf_counter(), open_unpublished(root)
     groups = grouping(split, patients, no_study)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])

@@ -243,7 +243,7 @@ def open_unpublished(root: str | Path | Root) -> Root:
     root = open_root(root)
     if root.source.published:
         raise DataError(f"{root.location}: is a published folder, which has no files of slides; "
-                        "pass the root that it was made of")  # fmt: skip
+                        "pass the root that it was made from")  # fmt: skip
     return root
 
 

@@ -50,8 +50,10 @@ class Provenance:
         """Read a record; raises `DataError` if it is none, or a newer version's."""
         try:
             if record["version"] > VERSION:
-                raise DataError(f"{where}: was written by a newer version of this project (format {record['version']}, "
-                                f"{VERSION} is known here); update it")  # fmt: skip
+                raise DataError(
+                    f"{where}: was written by a newer version of this project, in format {record['version']}; this "
+                    f"version reads format {VERSION}, so update the project"
+                )
             trained, validation = (
                 {str(n): str(d) for n, d in record[key].items()} for key in ("trained", "validation")
             )

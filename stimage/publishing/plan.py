@@ -127,7 +127,7 @@ def _agree(out: Path, options: ShardOptions, splitting: Splitting) -> str:
     if not path.exists():
         if stray := listed(out, "*"):
             raise DataError(
-                f"{out}: is not empty (it has {stray[0].name!r}) and not a folder made by this; pass another"
+                f"{out}: is not empty (it has {stray[0].name!r}), and this command did not make it; pass another folder"
             )
         return json.dumps(now, indent=1)
     try:
@@ -144,7 +144,7 @@ def _number_genes(out: Path, catalog: Catalog, slides: Sequence[Slide]) -> Path:
     """Keep the root's vocabulary in the folder; one that is there already is only added to, so ids never change."""
     path = out / WORK / GENES_FILE
     if not path.exists() and listed(out / WORK, "done/*"):
-        raise DataError(f"{path}: is gone, which numbers the genes of the shards that are there; pass another folder")
+        raise DataError(f"{path}: is missing, and the shards that are there use its gene ids; pass another folder")
     rules = GENES_FILE in list_folder(catalog.root, "", catalog.access)
     names = load_vocabulary(extend_root(catalog, slides) if rules else root_vocabulary(catalog)).names
     known = load_vocabulary(str(path)).names if path.exists() else ()

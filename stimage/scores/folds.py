@@ -58,8 +58,10 @@ def group_folds(groups: np.ndarray, inner: np.ndarray, seed: int = 0) -> list[Fo
     part = _deal(groups, seed)
     k = part.max() + 1
     if k < 2:
-        raise DataError(f"all labelled spots are of one group, {str(groups[0])!r}, so none can be held out: add "
-                        "slides, or split by block")  # fmt: skip
+        raise DataError(
+            f"all labelled spots belong to one group, {str(groups[0])!r}, so no group can be held out: add slides of "
+            "other groups, or pass split='block' (--split block)"
+        )
     folds = []
     for test in range(k):
         validation = part == (test + 1) % k
@@ -83,8 +85,10 @@ def held_fold(groups: np.ndarray, tested: np.ndarray, inner: np.ndarray, seed: i
     """
     rest = np.flatnonzero(~np.isin(groups, groups[tested]))
     if not len(rest):
-        raise DataError("no labelled spot is left to train on, but those of slides that are tested or of their groups; "
-                        "name fewer as test= (--test), or add slides of others")  # fmt: skip
+        raise DataError(
+            "no labelled spot is left to train on: all of them belong to tested slides or to the groups of tested "
+            "slides. Name fewer slides as test= (--test), or add slides of other groups"
+        )
     part = _deal(groups[rest], seed)
     part = part if part.any() else _deal(inner[rest], seed)
     return Fold(rest[part != 0], rest[part == 0], np.flatnonzero(tested))

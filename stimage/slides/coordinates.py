@@ -75,7 +75,8 @@ def check_unique(path: str, ids: pa.ChunkedArray) -> None:
         counts = pc.value_counts(ids)
         twice = pc.filter(counts.field("values"), pc.greater(counts.field("counts"), 1))
         raise DataError(
-            f"{path}: spot {twice[0].as_py()!r} occurs more than once ({len(twice)} such); keep one row each"
+            f"{path}: spot {twice[0].as_py()!r} occurs more than once ({len(twice)} spot ids do); keep one row of each "
+            "spot"
         )
 
 

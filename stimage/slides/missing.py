@@ -16,8 +16,8 @@ LEAVE_OUT = "leave such slides out by exclude= (--exclude)"
 def problem_of(root: str, slide: "Slide", row: Mapping[str, str] | None, meta_file: str | None) -> str | None:
     """Say what keeps a slide from being read: a missing file, a missing row of the meta file, or counts of no gene."""
     if slide.image_alone and slide.counts:
-        return (f"{root}/{meta_file}: gene_num of slide {slide.name!r} is 0, which is for an image alone, but there is "
-                f"{slide.counts}; correct gene_num, or remove the file")  # fmt: skip
+        return (f"{root}/{meta_file}: gene_num of slide {slide.name!r} is 0, as for an image alone, but the slide has "
+                f"the count file {slide.counts}; correct gene_num, or remove the count file")  # fmt: skip
     for part, (folder, suffixes) in REQUIRED_FILES.items():
         if not getattr(slide, part) and not (part == "counts" and slide.image_alone):
             return f"{root}/{slide.tech}/{folder}/{slide.name}{suffixes[0]}: is missing"

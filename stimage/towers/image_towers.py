@@ -161,8 +161,10 @@ def _width(tower: ImageTower) -> int:
         raise DataError(f"{tower.name}: pooling {tower.pooling!r} gives {tuple(first.shape[1:])} numbers, no vector; "
                         "pass another pooling= (--pooling)")  # fmt: skip
     if not torch.equal(first, second):
-        raise DataError(f"{tower.name}: gives another vector each time for one image, as of an encoder that hides "
-                        "parts of it at random; it can't be used as it is")  # fmt: skip
+        raise DataError(
+            f"{tower.name}: gives another vector each time for one image, as encoders do that hide random parts of it; "
+            "take another encoder"
+        )
     return first.shape[1]
 
 

@@ -164,8 +164,10 @@ def _in_um(part: datasets.Dataset, slides: Sequence[str], slide: np.ndarray) -> 
     columns = part.with_format("arrow").select_columns(["x", "y", "um_per_px"])[:]
     x, y, scale = (columns[name].to_numpy().astype(np.float32) for name in ("x", "y", "um_per_px"))
     if (unknown := np.isnan(scale)).any():
-        raise DataError(f"slide {slides[slide[unknown.argmax()]]}: its µm per pixel are not known, so "
-                        "loss.neighbour_um has no meaning; say data.um_per_px, or leave it null")  # fmt: skip
+        raise DataError(
+            f"slide {slides[slide[unknown.argmax()]]}: its µm per pixel are not known, so distances for "
+            "loss.neighbour_um cannot be measured; give data.um_per_px, or leave out loss.neighbour_um"
+        )
     return np.column_stack([x, y]) * scale[:, None]
 
 
@@ -174,8 +176,10 @@ def check_neighbours(neighbour_um: float, place: np.ndarray, slide: np.ndarray) 
     sides = [np.ptp(place[slide == k], axis=0) for k in np.unique(slide)]
     across = max(float(np.hypot(*side)) for side in sides)
     if neighbour_um >= across:
-        raise DataError(f"loss.neighbour_um: is {neighbour_um:g}, but the spots of the largest slide lie within "
-                        f"{across:.0f} µm, so a slide's spots would not be told apart; make it less")  # fmt: skip
+        raise DataError(
+            f"loss.neighbour_um: is {neighbour_um:g}, but the spots of the largest slide lie within {across:.0f} µm, "
+            "so no spot would be a negative of another spot of its slide; make it less"
+        )
 
 
 def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
@@ -204,8 +208,10 @@ def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
     as_it_is = there is not None and (there.um, there.px) == (data.patch_um, data.patch_px)
     for name in (*(() if as_it_is else cut), "upsample", "pyramid", "um_per_px", *named):
         if getattr(data, name):
-            raise DataError(f"{data.source}: is published, its patches cut and its genes named: leave out data.{name} "
-                            f"(or say data.{name}=null), or pass the root that it was made of")  # fmt: skip
+            raise DataError(
+                f"{data.source}: is published, so its patches are cut and its genes named already. Leave out "
+                f"data.{name} (or write data.{name}=null), or pass the root that it was made from"
+            )
     cache: dict[str, Any] = {"cache_dir": for_preparing()}
     chosen = {}
     if data.image_vectors:

@@ -86,7 +86,9 @@ def test_embeddings_that_do_not_fit_are_refused(folder, tmp_path):
         bench(folder, files, tmp_path / "out")
     pq.write_table(table, files / "S1.parquet")
     (files / "embedding.json").write_text(json.dumps({"patch": {"um": 112.0, "px": 224}}))
-    with pytest.raises(DataError, match="is of patches that are 112 µm in 224 px, but the square of 2r is asked for"):
+    with pytest.raises(
+        DataError, match="has embeddings of patches that are 112 µm in 224 px, but the square of 2r is asked for"
+    ):
         bench(folder, files, tmp_path / "out")
     assert len(bench(folder, files, tmp_path / "out", patch={"um": 112.0, "px": 224})) == 2
     with pytest.raises(DataError, match="there is no such file or folder of embeddings"):
@@ -168,5 +170,5 @@ def test_hest_takes_embeddings_that_are_there_and_holds_its_own_against_the_patc
     (tmp_path / "away.parquet").rename(files / "IDC/INT2.parquet")
     patches = tmp_path / "hest/IDC/patches"
     shutil.copy(patches / "TENX1.h5", patches / "INT2.h5")
-    with pytest.raises(DataError, match=r"INT2.parquet: was made of other patches than .*INT2.h5 has now"):
+    with pytest.raises(DataError, match=r"INT2.parquet: was made from other patches than .*INT2.h5 has now"):
         stimage.benchmark(tmp_path / "hest", [], tmp_path / "out")

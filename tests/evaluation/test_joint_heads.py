@@ -88,7 +88,7 @@ def test_an_encoder_that_is_not_found_or_another(folder, heads, tmp_path, monkey
     save_file({name: 1.1 * value for name, value in load_file(weights).items()}, weights, {"format": "pt"})
     with pytest.raises(DataError, match="other has other weights: pass encoder="):
         stimage.embed(root, model, space="joint", encoder=other)
-    with pytest.raises(ValueError, match=r"encoder= \(--encoder\) is of the joint space"):
+    with pytest.raises(ValueError, match=r"encoder= \(--encoder\) works only in the joint space"):
         stimage.embed(root, heads / "encoder", encoder=other)
     with pytest.raises(ValueError, match="has an image encoder of its own"):
         stimage.embed(root, folder / "clip", space="joint", encoder=other)

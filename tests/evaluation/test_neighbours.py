@@ -83,8 +83,8 @@ def test_embeddings_that_tell_the_expression_predict_it(root, predict, tmp_path)
 
 def test_what_does_not_fit_is_refused(root, predict, tmp_path):
     embed(root, tmp_path / "e")
-    assert "are of protocol='neighbours'" in predict(tmp_path / "e", "--k", 3).error
-    assert "are of protocol='neighbours'" in predict(tmp_path / "e", "--keys", tmp_path / "e").error
+    assert "work only with protocol='neighbours'" in predict(tmp_path / "e", "--k", 3).error
+    assert "work only with protocol='neighbours'" in predict(tmp_path / "e", "--keys", tmp_path / "e").error
     few, narrow = embed(root, tmp_path / "few"), embed(root, tmp_path / "narrow", size=5)
     (few / "S1.parquet").unlink()
     start = ("--protocol", "neighbours", "--keys")
@@ -104,4 +104,4 @@ def test_named_slides_are_tested_at_once_by_what_others_have(root, predict, tmp_
     start = ("--protocol", protocol, "--test")
     assert "'S9' is none of the 3 slides" in predict(tmp_path / "e", *start, "S9").error
     assert "no slide is left to train on" in predict(tmp_path / "e", *start, "S0", "S1", "S2").error
-    assert "test= (--test) is of" in predict(tmp_path / "e", *start, "S0", "--folds", 2).error
+    assert "test= (--test) works only with" in predict(tmp_path / "e", *start, "S0", "--folds", 2).error

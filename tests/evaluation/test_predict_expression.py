@@ -170,7 +170,7 @@ def test_bad_input(root, tmp_path, capsys):
     assert "2 of the embeddings' 3 slides are not in the root, such as 'S1'" in error(tmp_path / "other")
     for k in (1, 2):
         write_slide(tmp_path / "other", f"S{k}", "ST", side=3)
-    assert "of which there is an embedding" in error(tmp_path / "other", "--protocol", "original")
+    assert "which the embeddings have" in error(tmp_path / "other", "--protocol", "original")
 
 
 def test_ridge_path_is_ridge():

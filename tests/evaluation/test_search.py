@@ -104,7 +104,7 @@ def test_what_is_no_query():
     assert parse_genes("ERBB2=5,KRT8=0") == {"ERBB2": 5, "KRT8": 0}
     for query, why in {
         "": "is empty", "  ,": "is empty", "ERBB2=": "'ERBB2' has no count", "ERBB2": "'ERBB2' has no count",
-        "=5": "'5' is of no gene", "ERBB2=-1": "a number of 0 or more", "ERBB2=nan": "a number of 0 or more",
+        "=5": "'5' names no gene", "ERBB2=-1": "a number of 0 or more", "ERBB2=nan": "a number of 0 or more",
         "ERBB2=inf": "a number of 0 or more", "ERBB2=x": "has no count ('x')", "A=1 A=2": "names A twice",
         "A=0 B=0": "all counts are 0",
     }.items():  # fmt: skip

@@ -89,5 +89,5 @@ def test_what_a_model_does_not_know(folder, tuned, genes, tmp_path):  # noqa: F8
     with pytest.raises(DataError, match=f"does not know gene '@@@', of its 40; it knows such as {genes[0]}"):
         stimage.search(model, root, "@@@=3")
     bare = with_towers(model, tmp_path / "bare", lambda tower: tower.mean.zero_())
-    with pytest.raises(DataError, match=r"not standardised, .* train it with towers.standardise"):
+    with pytest.raises(DataError, match=r"standardise=false, .* train a model with towers.standardise"):
         stimage.search(bare, root, {genes[0]: 3})

@@ -109,7 +109,7 @@ def test_scripts_refuse_and_tables_say_it(root, vectors, capsys, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [("{", "can't be read"), ("[]", "is damaged"), ('{"version": 1}', "is damaged"),
-     ('{"version": 2}', "was written by a newer version of this project .format 2, 1 is known"),
+     ('{"version": 2}', "was written by a newer version of this project, in format 2; this version reads format 1"),
      ('{"version": "x", "trained": {}}', "is damaged"),
      ('{"version": 1, "trained": ["a"], "validation": {}, "panel": [], "patch": null}', "is damaged")],
 )  # fmt: skip
@@ -159,7 +159,7 @@ def test_keys_of_neighbours_and_probes_of_some_slides(root, vectors, tmp_path):
         stimage.probe(root, tuned, colour=False, test=["Slide_A"])
     found = stimage.probe(root, tuned, colour=False, test=["slide_b"], out=tmp_path / "out")
     assert set(found.slides) == {"Slide_B"} and found.overall["pooled"]["spots"] == 25
-    with pytest.raises(ValueError, match=r"test= \(--test\) is of split= \(--split\) slide, study, patient"):
+    with pytest.raises(ValueError, match=r"test= \(--test\) works only with split= \(--split\) slide, study, patient"):
         stimage.probe(root, plain, split="block", test=["Slide_A"])
     with pytest.raises(DataError, match="'Slide_X' is none of the 3 slides"):
         stimage.probe(root, plain, test=["Slide_X"])

@@ -136,7 +136,7 @@ def test_options_that_the_job_does_not_take_are_told_before_embedding(sample, tm
 
 def test_a_root_needs_tasks(sample, tmp_path, capsys):
     assert stimage.show_tasks(sample, "stimage-bench").values.tolist() == [["stimage-bench", "none", 0, 0, 0]]
-    with pytest.raises(DataError, match="has no unit of the task stimage-bench"):
+    with pytest.raises(DataError, match="has no unit for the task stimage-bench"):
         stimage.benchmark_root(sample, "clip", tmp_path, "stimage-bench")
     done = run(capsys, "benchmark.py", sample, "--encoders", "clip", out=tmp_path)
     assert "a root needs tasks= (--tasks)" in done.error

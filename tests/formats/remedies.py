@@ -224,7 +224,7 @@ CASES = [
     Case("st_tables.py: pass a spot's diameter in pixels", st_of_three, {"spot_diameter": 18}, None),
     Case("st_tables.py: name it as positions=", lambda f: section(f, "other/A1_spot_data-all.tsv"),
          {"positions": "other/A1_spot_data-all.tsv"}, 60),
-    Case("st_tables.py: name the table of this slide's places as positions=",
+    Case("st_tables.py: Name the right table as positions=",
          lambda f: section(f, "B2_spot_data-all.tsv"), {"positions": "B2_spot_data-all.tsv"}, 60),
     Case("st_tables.py: pass the one that the spot detector was given as image=", lambda f: section(f, image=None),
          {"image": "HE.png"}, 60),

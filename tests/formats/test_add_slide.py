@@ -133,7 +133,7 @@ def test_what_is_refused(add, sample, tmp_path):
     assert "has no filtered_feature_bc_matrix.h5" in add(tmp_path, "Mine")
     path = tmp_path / "outs/spatial/tissue_positions.csv"
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:9]))
-    assert "has no spot" in add(tmp_path / "outs", "Mine")
+    assert "lacks spot" in add(tmp_path / "outs", "Mine")
     path.unlink()
     assert "has no scalefactors_json.json, or none of" in add(tmp_path / "outs", "Mine")
     slides = [slide for slide in read_catalog(str(sample)).slides if slide.species == "human"]

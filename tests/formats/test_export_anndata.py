@@ -101,7 +101,7 @@ def test_nothing_by_halves(tmp_path):
     text = counts.read_text()
     counts.write_text(",a,b,c,d\n" + text.split("\n", 1)[1])
     done = run(SCRIPT, tmp_path / "root", "--one-file", "--out", tmp_path / "out/all.h5ad")
-    assert done.returncode == 1 and "B_count.csv: has no gene in common" in done.stderr
+    assert done.returncode == 1 and "B_count.csv: shares no gene with" in done.stderr
     counts.write_text(text.replace(",1", ",x"))
     done = run(SCRIPT, tmp_path / "root", "--out", tmp_path / "out")
     assert done.returncode == 1 and "B_count.csv" in done.stderr and "Traceback" not in done.stderr

@@ -133,7 +133,7 @@ def test_slides_without_a_gene_in_common(tmp_path):
     root = write_root(tmp_path / "root")
     counts = root / "ST/gene_exp/Slide_1_count.csv"
     counts.write_text(counts.read_text().replace(",G", ",H"))
-    with pytest.raises(DataError, match=r"Slide_1_count.csv: has no gene in common"):
+    with pytest.raises(DataError, match=r"Slide_1_count.csv: shares no gene with"):
         stimage.export_expression(root, tmp_path / "out", "overlap-hvg")
 
 

@@ -117,16 +117,16 @@ def test_what_cannot_be_written_is_named_and_leaves_nothing(sample, tmp_path):
 
 
 NOT_OF = {
-    "one_file= (--one-file): is of h5ad": ("hest", {"one_file": True}, ["--one-file"]),
-    "panel= (--panel): is of h5ad or spatialdata": ("hest", {"panel": ["ERBB2"]}, ["--panel", "no.json"]),
-    "embeddings= (--embeddings): is of": ("hest", {"embeddings": {"X": "no"}}, ["--embeddings", "no"]),
-    "normalise= (--normalise): is of": ("hest", {"normalise": "log1p"}, ["--normalise", "log1p"]),
-    "patch= (--patch-um, --patch-px): is of hest": ("h5ad", {"patch": {"um": 112, "px": 32}}, ["--patch-px", 32]),
-    "patches= (--no-patches): is of hest": ("spatialdata", {"patches": False}, ["--no-patches"]),
+    "one_file= (--one-file) works only with to= (--to) h5ad": ("hest", {"one_file": True}, ["--one-file"]),
+    "panel= (--panel) works only with": ("hest", {"panel": ["ERBB2"]}, ["--panel", "no.json"]),
+    "embeddings= (--embeddings) works only with": ("hest", {"embeddings": {"X": "no"}}, ["--embeddings", "no"]),
+    "normalise= (--normalise) works only with": ("hest", {"normalise": "log1p"}, ["--normalise", "log1p"]),
+    "patch= (--patch-um, --patch-px) works only with": ("h5ad", {"patch": {"um": 112, "px": 32}}, ["--patch-px", 32]),
+    "patches= (--no-patches) works only with to= (--to) hest": ("spatialdata", {"patches": False}, ["--no-patches"]),
     "patches= (--no-patches): leaves none": (
         "hest", {"patches": False, "upsample": True}, ["--no-patches", "--upsample"]
     ),
-    "compression= (--compression): is of hest": ("h5ad", {"compression": "lzw"}, ["--compression", "lzw"]),
+    "compression= (--compression) works only with": ("h5ad", {"compression": "lzw"}, ["--compression", "lzw"]),
     "quality= (--quality): 101 is more than 100": ("hest", {"quality": 101}, ["--quality", 101]),
 }  # fmt: skip
 

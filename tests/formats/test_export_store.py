@@ -97,4 +97,7 @@ def test_a_store_is_replaced_by_a_whole_one_alone(tmp_path):
     assert done.returncode == 1 and "A.zarr: is there, and is no Zarr store" in done.stderr
     assert (out / "A.zarr/notes.txt").read_text() == "mine"
     done = run(*script, "--one-file")
-    assert done.returncode == 1 and "one_file= (--one-file): is of h5ad, and to= (--to) is spatialdata" in done.stderr
+    assert (
+        done.returncode == 1
+        and "one_file= (--one-file) works only with to= (--to) h5ad, not with spatialdata" in done.stderr
+    )

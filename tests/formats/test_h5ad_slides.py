@@ -49,13 +49,15 @@ def test_several_slides_in_one_file(read):
     assert "in uns['spatial']: A, B; name" in refusal(read, both)
     assert is_right(read(both, library="A"))  # barcodes end in -A and -B
     both.obs_names = [f"spot{k}" for k in range(both.n_obs)]
-    assert "nothing says whose a spot is: add their names to obs as library_id" in refusal(read, both, library="A")
+    assert "nothing says to which slide a spot belongs; add a column library_id" in refusal(read, both, library="A")
     both.obs["library_id"] = ["A"] * 54 + ["B"] * 54
     assert is_right(read(both, library="B"), picture(1))
     del both.uns["spatial"]["B"]  # one entry for spots of two slides
     assert "has 2 slides in obs['library_id']: A, B" in refusal(read, both)
     assert is_right(read(both, library="A"))
-    assert "has no entry 'B', but A: call it as obs does" in refusal(read, both, library="B")  # A's scale is not B's
+    assert "has no entry 'B', only A; give the entry the name that obs has" in refusal(
+        read, both, library="B"
+    )  # A's scale is not B's
 
 
 def test_barcodes_that_occur_twice(read):

@@ -119,7 +119,7 @@ def test_all_of_the_image(image, tmp_path):
         ({"tech": "VisiumHD", "spot_um": 8.0}, "bins lie side by side"),
         ({"spot_diameter": 40.0}, r"pass spot_um= \(--spot-um\) instead of spot_diameter"),
         ({"layer": "counts"}, "is an image alone, which has no layer"),
-        ({"rebin": 8}, "is an image alone, without bins to add"),
+        ({"rebin": 8}, "is an image alone, so it has no bins"),
     ],
 )
 def test_what_is_refused(image, tmp_path, options, message):

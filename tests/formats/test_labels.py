@@ -92,7 +92,7 @@ def test_labels_of_other_barcodes_are_counted(found, tmp_path):
     assert labelled.labels == LABELS and labelled.left_out == {UNKNOWN: 1}
     few = f"Barcode,Pathology\n{CODES[0]},fat\n" + "".join(f"TTTTTTTTTT{a}{b}-1,fat\n" for a in "ACG" for b in "ACG")
     path.write_text(few)
-    with pytest.raises(DataError, match=r"labels of only 1 of 9 barcodes of made, .* and 9 of others: is it another"):
+    with pytest.raises(DataError, match=r"labels of only 1 of 9 barcodes of made, .* and 9 barcodes that"):
         with_labels(found, path)
     path.write_text(f"Barcode,Pathology\n{CODES[0]},fat\n{CODES[0]},skin\n")
     with pytest.raises(DataError, match="has two labels, 'fat' and 'skin'"):

@@ -58,7 +58,7 @@ def with_cell(column: str, text: object) -> Callable[[Path], None]:
 
 REFUSED = {
     "aggr": (lambda outs: suffix(outs, 9), "is of several slides: its barcodes end in -1, -2, as spaceranger aggr"),
-    "suffix": (lambda outs: suffix(outs, 0), "has no spot"),
+    "suffix": (lambda outs: suffix(outs, 0), "lacks spot"),
     "hd": (hd, "square_002um, {outs}/binned_outputs/square_008um, {outs}/binned_outputs/square_016um; its segmented"),
     "two samples": (two_samples, "are of 2 samples by their names; keep a folder a sample"),
     "two matrices": (
@@ -77,12 +77,12 @@ REFUSED = {
         lambda outs: (outs / H5).rename(outs / "molecule_info.h5"),
         "but molecule_info.h5, spatial; name",
     ),
-    "another slide": (another_slides, "that it lacks: is it another slide's?"),
+    "another slide": (another_slides, "lacks; take both files from one run"),
     "text": (with_cell("pxl_row_in_fullres", "left"), "pxl_row_in_fullres of spot"),
     "no number": (with_cell("pxl_col_in_fullres", "nan"), "is 'nan', no number"),
     "on no tissue": (
         lambda outs: pd.read_csv(outs / POSITIONS).assign(in_tissue=0).to_csv(outs / POSITIONS, index=False),
-        "that it is on tissue (in_tissue 1)",
+        "as on tissue (in_tissue 1)",
     ),
     "twice": (
         lambda outs: (outs / POSITIONS).write_text((lines := (outs / POSITIONS).read_text()) + lines.splitlines()[-1]),

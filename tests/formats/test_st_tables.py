@@ -173,7 +173,7 @@ def test_places_of_another_slide_are_not_taken(section):
     """The name tells; without it, --positions does. A folder of several slides is told."""
     counts = section.write_counts("A1_stdata.tsv")
     section.write_places("B4_spot_data-all.tsv")
-    with pytest.raises(DataError, match=r"name does not tell .*: B4_spot_data-all.tsv; name .* as positions="):
+    with pytest.raises(DataError, match=r"no name tells .*: B4_spot_data-all.tsv. Name .* as positions="):
         section.read()
     assert is_right(section.read(positions=section.folder / "B4_spot_data-all.tsv"), n=60)
     section.write_places("A1_selection.tsv")
@@ -187,7 +187,7 @@ def test_places_of_another_slide_are_not_taken(section):
 def test_spots_without_a_place(section):
     section.write_counts()
     section.write_places(rows=section.rows()[8:])
-    with pytest.raises(DataError, match=r"has no place of 8 of 70 spots of A1_stdata.tsv, such as '3x5'; .*--on-mism"):
+    with pytest.raises(DataError, match=r"has no place for 8 of the 70 spots of A1_stdata.tsv, such as '3x5'.*--on-m"):
         section.read()
     found = section.read(on_mismatch="drop")
     assert is_right(found, n=54) and found.left_out["spots without a place"] == 8
@@ -219,7 +219,7 @@ def test_what_is_refused(section, tmp_path):
     section.write_places(rows=swapped)  # a mirrored image is told by nothing here
     section.write_places(rows=[[100 + int(row[0]), *row[1:2], *row[:2], *row[4:]] for row in rows], header=COLUMNS)
     section.write_counts(spots=section.names("{}x{}", section.array + 200))
-    refused("has no spot of A1_stdata.tsv, as '203x205': is it another slide's")
+    refused("has none of the spots of A1_stdata.tsv, such as '203x205'; take")
     section.write_counts(spots=section.names("{}x{}")[:35] + section.names("2_{}x{}")[35:])
     refused("is of 2 slides by the names of its spots, 2_…, …; write a table a slide")
     section.write_counts(spots=["ACGTACGTACGT", *section.names()[1:]])

@@ -21,7 +21,7 @@ def test_ids_of_a_saved_copy_are_right_or_refused(root, tmp_path):
     assert names == stimage_1k4m.gene_names(root) and first_counts(saved, names)["B"] == {"b1": 1, "both": 2, "b2": 3}
     write_genes(root, "A", ["a1"])
     for options in ({}, {"root": root}):
-        with pytest.raises(DataError, match=r"gene ids are of 4 genes of .*root now numbers 5 genes otherwise"):
+        with pytest.raises(DataError, match=r"has ids for the 4 genes that .*root now gives other ids to its 5 genes"):
             stimage_1k4m.gene_names(saved, **options)
     again = load(root)
     assert first_counts(again, stimage_1k4m.gene_names(again))["B"] == {"b1": 1, "both": 2, "b2": 3}
@@ -35,7 +35,7 @@ def test_what_was_prepared_says_the_ids_of_now(root, tmp_path, numbered):
     first = load(root, slides="B")
     write_genes(root, "C", ["c1", "both"])
     (root / "genes.parquet").unlink(missing_ok=True)  # the genes of C now come before those of D
-    with pytest.raises(DataError, match="genes otherwise: load the data set again"):
+    with pytest.raises(DataError, match="genes: load the data set again"):
         stimage_1k4m.gene_names(first)
     for again in (load(root, slides="B"), stimage_1k4m.load("all", root, streaming=False, slides="B")):
         assert again.cache_files == first.cache_files
@@ -81,16 +81,16 @@ def test_where_it_is_lost_the_root_is_asked_for(root, tmp_path):
     for lost in (
         load_dataset("parquet", data_files=str(tmp_path / "x.parquet"), split="train"), data.to_iterable_dataset(),
     ):  # fmt: skip
-        with pytest.raises(DataError, match="pass root="):
+        with pytest.raises(DataError, match="Pass as root="):
             stimage_1k4m.gene_names(lost)
-        with pytest.raises(DataError, match="pass root="):
+        with pytest.raises(DataError, match="Pass as root="):
             stimage_1k4m.gene_names([lost, data])
         assert stimage_1k4m.gene_names(lost, root=root) == stimage_1k4m.gene_names(root)
 
 
 def test_what_has_no_ids_or_other_ones_is_refused(root, tmp_path):
     for other, what in ((None, "NoneType"), (load(root)[:2], "list"), ([load(root)[0]], "dict"), ([], "list")):
-        with pytest.raises(DataError, match=f"takes a root, .* and this is or has a {what}"):
+        with pytest.raises(DataError, match=f"takes a root, .* this is or contains a {what}"):
             stimage_1k4m.gene_names(other)
     with pytest.raises(DataError, match="has no gene_ids: it has a panel's expression"):
         stimage_1k4m.gene_names(load(root, panel=["both"], streaming=True))
@@ -98,15 +98,15 @@ def test_what_has_no_ids_or_other_ones_is_refused(root, tmp_path):
         stimage_1k4m.gene_names(load(root, streaming=True).select_columns(["slide"]))
     write_genes(tmp_path / "other", "B", ["both", "b1"])
     data = load(root, streaming=True)
-    with pytest.raises(DataError, match=r"other now numbers 2 genes otherwise"):
+    with pytest.raises(DataError, match=r"other now gives other ids to its 2 genes"):
         stimage_1k4m.gene_names(data, root=tmp_path / "other")
     mixed = datasets.concatenate_datasets([data, load(tmp_path / "other", streaming=True)])
-    with pytest.raises(DataError, match="genes otherwise"):
+    with pytest.raises(DataError, match="now gives other ids to its"):
         stimage_1k4m.gene_names(mixed)
     with pytest.raises(ValueError, match="root is for a data set"):
         stimage_1k4m.gene_names(root, root=root)
     root.rename(tmp_path / "moved")
-    with pytest.raises(DataError, match="pass root=, where it is now"):
+    with pytest.raises(DataError, match="pass as root= the place"):
         stimage_1k4m.gene_names(data)
     assert stimage_1k4m.gene_names(data, root=tmp_path / "moved") == ["b1", "both", "b2", "d1"]
 
@@ -116,5 +116,5 @@ def test_a_root_that_is_numbered_otherwise_meanwhile_is_refused(root):
     data = load(root, streaming=True)
     names = ["d1", "b2", "both", "b1"]
     pq.write_table(pa.table({"id": range(4), "name": names}), root / "genes.parquet")
-    with pytest.raises(DataError, match=r"genes.parquet: numbers genes otherwise than when the data set was loaded"):
+    with pytest.raises(DataError, match=r"genes.parquet: gives genes other ids than when the data set was loaded"):
         next(iter(data))

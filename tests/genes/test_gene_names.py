@@ -45,7 +45,7 @@ def test_to_ensembl(table):
 
 
 def test_another_species_is_refused(table):
-    with pytest.raises(DataError, match=r"^S_count.csv: the gene table .* knows none of its 2 genes, such as 'Aaa'"):
+    with pytest.raises(DataError, match=r"^S_count.csv: the gene table .* has none of the slide's 2 genes, .* 'Aaa'"):
         map_genes(["Aaa", "Bbb"], table, "ensembl", "S_count.csv")
     with pytest.raises(ValueError, match="to='entrez': pass one of"):
         Naming("table", "entrez")
@@ -60,7 +60,7 @@ def test_another_species_is_refused(table):
         (f"{A}\tAAA\n{A}\tBBB\n", "line 2: ENSG00000000001 is 'BBB' here and 'AAA' before"),
         (f"{A}\tAAA\nAAA\t{A}\n", "line 2: 'AAA' is no Ensembl id"),
         (f"{A}\tAAA\n{B}\n", "line 2: has 1 cells"),
-        (f"id,symbol,species\n{A},AAA,mouse\n", "has no gene of species 'human'"),
+        (f"id,symbol,species\n{A},AAA,mouse\n", "has no gene of the species 'human'"),
     ],
 )
 def test_tables_that_are_none(tmp_path, text, words):
@@ -108,13 +108,13 @@ def test_a_panel_is_found_under_other_names(mixed, panel):
         ValueError, match=r"lacks 2 of the panel's 2 genes.*are the species and the kind of names the same"
     ):
         list(load_dataset("stimage_1k4m", "ST", **options))
-    with pytest.raises(ValueError, match="gene_table= is for finding a panel's genes"):
+    with pytest.raises(ValueError, match="gene_table= only helps to find a panel's genes"):
         load_dataset("stimage_1k4m", "ST", gene_table=str(table), **options | {"panel": None})
 
 
 def test_choosing_and_exporting_by_symbols(mixed, tmp_path):
     root, table = mixed
-    assert "has no gene in common" in run("data_process/select_genes.py", root, "--method", "overlap-hvg",
+    assert "shares no gene with" in run("data_process/select_genes.py", root, "--method", "overlap-hvg",
                                            "--out", tmp_path / "p.json").stderr  # fmt: skip
     for method in ("overlap-hvg", "hvg-union"):
         done = run("data_process/select_genes.py", root, "--method", method, "--n", 3, "--gene-table", table,
@@ -148,7 +148,7 @@ def test_the_wrong_species_and_no_table(mixed, tmp_path, script):
     root, table = mixed
     table.write_text("ENSMUSG00000000001\tErbb2\n")
     more = ("--method", "overlap-hvg") if script == "select_genes" else ()
-    for path, words in ((table, "knows none of its 4 genes"), (tmp_path / "no.tsv", "no.tsv")):
+    for path, words in ((table, "has none of the slide's 4 genes"), (tmp_path / "no.tsv", "no.tsv")):
         done = run(f"data_process/{script}.py", root, *more, "--gene-table", path, "--out", tmp_path / "out.json")
         assert done.returncode == 1 and words in done.stderr and "Traceback" not in done.stderr, done.stderr
 
@@ -167,7 +167,10 @@ def test_tables_of_several_species_and_of_10x(mixed, tmp_path):
     assert "E: 1 mapped, 0 kept, 0 merged into 0, 3 lost" in run(*script, "--gene-table", table).stdout
     before = (tmp_path / "n.csv").read_bytes()
     for text, words in (
-        (f"{head}{A},ERBB2,Homo sapiens\n", "has no gene of species 'human', but of Homo sapiens; write 'human' if"),
+        (
+            f"{head}{A},ERBB2,Homo sapiens\n",
+            "has no gene of the species 'human', only of Homo sapiens",
+        ),
         ("\n# nothing\n", "has no row; expected Ensembl ids and symbols"),
     ):
         table.write_text(text)

@@ -160,7 +160,7 @@ def test_bad_input(tmp_path):
         root, out, "--method", "list", "--genes", tmp_path / "list.txt")  # fmt: skip
     (tmp_path / "list.txt").write_text("\n")
     assert "list.txt: is empty" in refused(root, out, "--method", "list", "--genes", tmp_path / "list.txt")
-    assert "hvg takes one slide, and 2 are chosen" in refused(root, out, "--method", "hvg")
+    assert "chooses genes on one slide, but 2 slides are selected" in refused(root, out, "--method", "hvg")
     counts = root / "ST/gene_exp/B_count.csv"
     whole = counts.read_text()
     counts.write_text(whole.replace(",1", ",1.5"))
@@ -175,8 +175,8 @@ def test_bad_input(tmp_path):
     out.unlink()
     rows = whole.splitlines()[1:]
     counts.write_text("\n".join([",a,b,c,d", *rows]) + "\n")
-    assert "B_count.csv: has no gene in common" in refused(root, out, "--method", "overlap-hvg")
-    with pytest.raises(ValueError, match="normalise='log1p' is of a panel's genes"):
+    assert "B_count.csv: shares no gene with" in refused(root, out, "--method", "overlap-hvg")
+    with pytest.raises(ValueError, match="normalise='log1p' works only on a panel's genes"):
         load_dataset("stimage_1k4m", "ST", data_dir=str(root), streaming=True, normalise="log1p")
     with pytest.raises(ValueError, match="normalise='cpm': pass one of"):
         load_dataset("stimage_1k4m", "ST", data_dir=str(root), streaming=True, panel=["a"], normalise="cpm")
@@ -280,7 +280,7 @@ def test_versions_of_ids_that_differ_are_said_so(tmp_path):
         rows = counts.read_text().splitlines()[1:]
         counts.write_text("\n".join([",".join(["", *(f"{one}.{version}" for one in ids)]), *rows]) + "\n")
     told = refused(root, out, "--method", "overlap-hvg")
-    assert "B_count.csv: has the same genes" in told and "versions of their Ensembl ids differ" in told
+    assert "B_count.csv: has the same genes" in told and "other versions of their Ensembl ids" in told
     table = tmp_path / "genes.tsv"
     table.write_text("".join(f"{one}\t{symbol}\tGene Expression\n" for one, symbol in zip(ids, GENES)))
     assert set(select(root, out, "overlap-hvg", "--n", 2, "--gene-table", table)) <= set(GENES)

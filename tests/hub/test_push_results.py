@@ -73,7 +73,7 @@ def test_results_that_differ_are_not_published(results, tmp_path):
     copy = shutil.copytree(results, tmp_path / "out")
     with (copy / "labels/results.csv").open("a") as file:
         file.write("overall,figure\n")
-    with pytest.raises(DataError, match="results that differ from what they are computed of are not published"):
+    with pytest.raises(DataError, match="its figures differ from those that its files give, so it is not published"):
         stimage.publish_results(copy)
 
 

@@ -152,7 +152,9 @@ def test_splits_in_folders_and_no_leaks(tmp_path):
         text = (root / "ST" / part / f"{train}{suffix}").read_text().replace(f"{train}_", f"{test}_")
         (root / "ST" / part / f"{test}{suffix}").write_text(text)
     done = run(BUILD, root, out, *options)
-    assert done.returncode == 1 and "the same counts: " in done.stderr and "Name one of each in a file" in done.stderr
+    assert (
+        done.returncode == 1 and "the same counts: " in done.stderr and "Name one slide of each pair in" in done.stderr
+    )
     assert not (out / "README.md").exists()
     (tmp_path / "not.txt").write_text(f"S9\n{test}\n")
     done = run(BUILD, root, out, *options)

@@ -47,13 +47,13 @@ def test_the_sample_is_split_by_slide_and_a_failed_plan_binds_nothing(sample, tm
     done = run(BUILD, sample, out, "--split-by", "study", "--tech", "VisiumHD")
     assert done.returncode == 1 and "study of 1 of 1 slides is not known" in done.stderr and "--exclude" in done.stderr
     done = run(BUILD, sample, out, "--split-by", "slide", "--tech", "ST")
-    assert done.returncode == 1 and "too few groups (2) for 3 splits" in done.stderr
+    assert done.returncode == 1 and "2 groups are too few for 3 splits" in done.stderr
     done = run(BUILD, sample, out, "--split-by", "slide", "--tech", "ST", "--split-fractions", 0.5, 0, 0.5,
                "--split-seed", 2)  # fmt: skip
     assert done.returncode == 0, done.stderr
     done = run(BUILD, sample, tmp_path / "all", "--split-by", "slide")
-    assert done.returncode == 1 and "these work: " in done.stderr
-    seed = done.stderr.split("these work: ")[1].split(",")[0]
+    assert done.returncode == 1 and "100 work: " in done.stderr
+    seed = done.stderr.split("100 work: ")[1].split(",")[0]
     done = run(BUILD, sample, tmp_path / "all", "--split-by", "slide", "--split-seed", seed)
     assert done.returncode == 0, done.stderr
     assert {p.parent.name for p in (tmp_path / "all").glob("data/*/*/*")} == {"train", "validation", "test"}

@@ -19,9 +19,7 @@ def root(tmp_path):
 @pytest.mark.parametrize("name", PATTERNS)
 def test_a_pattern_is_refused_before_anything_is_written(root, tmp_path, name):
     for out in (tmp_path / name, tmp_path / name / "inside"):
-        with pytest.raises(
-            ValueError, match=r"load_dataset takes '.+' in a folder's name for a pattern.*another folder"
-        ):
+        with pytest.raises(ValueError, match=r"load_dataset reads '.+' in a folder's name as a pattern.*another name"):
             stimage.publish(root, out)
     assert not (tmp_path / name).exists()
 

@@ -164,7 +164,7 @@ def test_up_sampling_is_refused_unless_it_is_asked_for(two):
         box = (spot["x"] - 5, spot["y"] - 5, spot["x"] + 5, spot["y"] + 5)
         want = image.convert("RGB").resize((20, 20), Image.Resampling.BICUBIC, box)
     assert np.abs(np.asarray(spot["image"]) - np.asarray(want).astype(int)).max() <= 1
-    with pytest.raises(ValueError, match=r"upsample= \(--upsample\) is of a physical patch: pass its µm and output"):
+    with pytest.raises(ValueError, match=r"upsample= \(--upsample\) works only with .* in µm: pass its µm and output"):
         stream(two, upsample=True)
 
 

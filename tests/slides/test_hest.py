@@ -72,7 +72,7 @@ def test_an_unknown_patient_is_one_of_its_study(folder):
     opened = stimage.open_root(folder, split_by="patient", split_fractions=(0.5, 0, 0.5), split_seed=1)
     parts = {name: one.split for name, one in opened.placed.items()}
     assert parts["NCBI.2"] == parts["INT3"] and set(parts.values()) == {"train", "test"}
-    with pytest.raises(DataError, match="too few groups"):
+    with pytest.raises(DataError, match="groups are too few"):
         _ = stimage.open_root(folder, split_by="study").placed
     (folder / "p.csv").write_text("slide,patient\nTENX1,a\nNCBI.2,b\n")
     with pytest.raises(DataError, match="patient of 2 of 4 slides is not known: ZEN4, INT3"):

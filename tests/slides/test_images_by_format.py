@@ -226,7 +226,7 @@ def test_ycck_is_read_as_pillow_reads_it(tmp_path):
 REFUSED = {
     "a GIF image": save_as("GIF"), "a WEBP image": save_as("WEBP"), "a BMP image": save_as("BMP"),
     "its pixels are float64": floats, "3 pages of one band each": three_pages,
-    "page 1 (210 x 150) in tiles as slides are": macro_first, "a JPEG 2000 image, which": jpeg_2000,
+    "page 1 (210 x 150) has tiles as slides have": macro_first, "a JPEG 2000 image, which": jpeg_2000,
     "marker says YCCK, but": mislabelled, "a JPEG XL image, which": jpeg_xl, "its pixels are YCbCr without JPEG": ycbcr,
 }  # fmt: skip
 

@@ -82,11 +82,11 @@ def test_studies_are_whole_whatever_the_order_and_only_added_to(slides, seed, ra
 
 def test_what_cannot_be_dealt():
     slides = [slide("A", pmid="1"), slide("B", pmid="1"), slide("C", pmid="2")]
-    with pytest.raises(DataError, match=r"would get no slide: too few groups \(2\) for 3 splits;"):
+    with pytest.raises(DataError, match=r"would get no slide, as 2 groups are too few for 3 splits\."):
         deal(slides, "study")
     with pytest.raises(DataError, match=r"group '1' is on two sides already \(A in train, B in test\), so D cannot"):
         deal([*slides, slide("D", pmid="1")], "study", {"a": "train", "b": "test", "c": "validation"})
-    with pytest.raises(DataError, match="study of 1 of 1 slides is not known: N; leave them out"):
+    with pytest.raises(DataError, match="study of 1 of 1 slides is not known: N; leave these slides out"):
         deal([*slides, slide("N")], "study", {"a": "train", "b": "train", "c": "test"})
 
 
@@ -106,7 +106,7 @@ def rows(path) -> dict[str, str]:
 def test_a_table_is_made_added_to_and_used(root, tmp_path):
     out = tmp_path / "splits.csv"
     done = run(DEAL, root, "--split-by", "study", "--out", out)
-    assert done.returncode == 1 and "not known: S10, S11; leave them out by exclude= (--exclude)" in done.stderr
+    assert done.returncode == 1 and "not known: S10, S11; leave these slides out by exclude= (--exclude)" in done.stderr
     assert not out.exists()
     done = run(DEAL, root, "--split-by", "study", "--exclude", "S10", "S11", "--out", out)
     assert done.returncode == 0, done.stderr

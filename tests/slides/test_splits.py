@@ -98,14 +98,14 @@ def test_an_empty_split_is_refused_with_seeds_that_work():
         assert set(found.values()) == SIDES
         works.append(seed)
     assert 5 < len(works) < 95
-    assert f"of the seeds below 100, these work: {', '.join(map(str, works[:10]))}" in message
-    with pytest.raises(DataError, match=r"would get no slide: too few groups \(2\) for 3 splits"):
+    assert f"These seeds below 100 work: {', '.join(map(str, works[:10]))}" in message
+    with pytest.raises(DataError, match=r"would get no slide, as 2 groups are too few for 3 splits"):
         split(slides[:4], "study")
     command = r"ROOT --slides S0 S1 S2 --exclude S9 --split-by slide --split-fractions 0.98 0.01 0.01 --out splits.csv`"
     with pytest.raises(DataError, match=f"`python -m stimage split-slides {command}"):
         split(slides, "slide", filters=Filters(slides=["S0", "S1", "S2"], exclude="S9"), fractions=(0.98, 0.01, 0.01))
     seldom = [slide(f"S{i}", pmid="1,2,3,4,5,6,7,8,9") for i in range(3)]
-    with pytest.raises(DataError, match="no seed below 100 works"):
+    with pytest.raises(DataError, match="No seed below 100 works"):
         split([*seldom, slide("T", pmid="10"), slide("U", pmid="11")], "study")
 
 
@@ -115,10 +115,10 @@ def test_a_slide_of_studies_of_two_splits_is_refused():
     one, other = (next(name for name in found if found[name] == side)[1:] for side in ("train", "test"))
     bridge = slide("Bridge", pmid=f"{one}, {other}")
     with pytest.raises(
-        DataError, match=r"1 of 41 slides are of several studies, .*: Bridge; of the seeds below 100"
+        DataError, match=r"1 of 41 slides belong to several studies, .*: Bridge\. These seeds below 100"
     ) as info:
         split([*slides, bridge], "study")
-    seed = int(str(info.value).split("these work: ")[1].split(",")[0])
+    seed = int(str(info.value).split("100 work: ")[1].split(",")[0])
     again = split([*slides, bridge], "study", seed)
     assert again["Bridge"] == again[f"S{one}"] == again[f"S{other}"]
     assert split([*slides, bridge], "study", filters=Filters(exclude=["bridge"])) == found
@@ -126,7 +126,7 @@ def test_a_slide_of_studies_of_two_splits_is_refused():
 
 def test_unknown_groups_are_never_guessed(tmp_path):
     slides = [slide(f"S{i}", pmid=str(i) if i else None) for i in range(40)]
-    with pytest.raises(DataError, match=r"study of 1 of 40 slides is not known: S0; leave them out by exclude= "):
+    with pytest.raises(DataError, match=r"study of 1 of 40 slides is not known: S0; leave these slides out by ex"):
         split(slides, "study")
     own = split(slides, "study", no_study="own")
     assert own.pop("S0") in SIDES and split(slides[1:], "study") == own
@@ -153,7 +153,7 @@ def test_unknown_groups_are_never_guessed(tmp_path):
      {"by": "slide", "splits": "splits.csv"}],
 )  # fmt: skip
 def test_wrong_options_are_refused(wrong):
-    with pytest.raises(ValueError, match=r"pass |go together|give three|leave out"):
+    with pytest.raises(ValueError, match=r"pass |work only together|give three|leave out"):
         Splitting(**wrong)
 
 
@@ -245,7 +245,7 @@ def test_the_roots_own_table_rules(tmp_path):
         for streaming in (True, False):
             assert loaded(root, streaming) == {"train": every - {test}, "test": {test}}
             assert loaded(root, streaming, splits="none") == {"train": every}
-    with pytest.raises(DataError, match=r"splits.csv: says which slide .* leave out split_by= .*splits='none'"):
+    with pytest.raises(DataError, match=r"splits.csv: already says which slide .* Leave out split_by= .*splits='none'"):
         loaded(root, split_by="slide")
     options = {"split_by": "slide", "split_fractions": (0.5, 0, 0.5), "split_seed": 2}
     assert set(loaded(root, splits="none", **options)) == {"train", "test"}
@@ -279,9 +279,9 @@ def check_selection(some, by, how):
         found = split(some, by, **how)
     except DataError as error:
         message = str(error)
-        if "these work: " not in message:
-            assert "too few groups" in message or "no seed below 100 works" in message
+        if "100 work: " not in message:
+            assert "are too few for" in message or "No seed below 100 works" in message
             return
-        seed = int(message.split("these work: ")[1].split(",")[0].split(";")[0])
+        seed = int(message.split("100 work: ")[1].split(",")[0].split(";")[0])
         found = split(some, by, seed, **how)
     assert set(found.values()) == SIDES and len(found) == len(some)

@@ -130,7 +130,7 @@ BAD = {
     "other names": (COUNTS, NAMES[:4], r"has the shape \(3, 5\), and there are 4 names of genes"),
     "one row": (COUNTS[0], NAMES, r"has the shape \(5,\)"),
     "no names": (COUNTS, None, r"is a matrix without names; pass gene_names="),
-    "names twice": ({"ERBB2": 1}, NAMES, r"gene_names=: is of a matrix"),
+    "names twice": ({"ERBB2": 1}, NAMES, r"gene_names=: works only with a matrix"),
     "text": ("ERBB2=5", None, r"genes=: is a str; pass an AnnData, a dict"),
     "numbers": ([1, 2], None, r"a list that has other than dicts"),
     "no number": ({"ERBB2": "many"}, None, r"counts that are no numbers"),
@@ -152,7 +152,7 @@ def test_layers():
     assert expression(data, layer="raw") == pytest.approx(WANT, abs=1e-6)
     with pytest.raises(ValueError, match=r"layer='counts': the AnnData has raw"):
         expression(data, layer="counts")
-    with pytest.raises(ValueError, match=r"layer='raw': is of an AnnData"):
+    with pytest.raises(ValueError, match=r"layer='raw': works only with an AnnData"):
         expression({"ERBB2": 1}, layer="raw")
 
 

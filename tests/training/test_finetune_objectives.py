@@ -48,5 +48,8 @@ def test_neighbours_change_the_loss_and_need_a_scale(folder, tmp_path):
 
 def test_what_an_objective_can_not_do(folder, tmp_path):
     done = finetune(folder, tmp_path / "out", "towers.second=text", "objective=siglip")
-    assert "loss.objective: is siglip, which is for a gene tower of a panel; a text tower has clip alone" in done.stderr
+    assert (
+        "loss.objective: is siglip, which needs a gene tower that takes a panel; a text tower takes clip alone"
+        in done.stderr
+    )
     assert "must be clip, siglip or soft" in finetune(folder, tmp_path / "out", "objective=triplet").stderr

@@ -46,7 +46,7 @@ def test_one_that_is_tuned_further_keeps_its_genes_and_statistics(of_sets, folde
     assert torch.equal(first["gene_tower.mean"], second["gene_tower.mean"])
     assert scores(tmp_path / "run")["history"][0]["loss"] < scores(of_sets)["history"][0]["loss"]
     done = finetune(folder, tmp_path / "other", *SET, f"towers.image={of_sets / 'model'}", "gene_embeddings=t.csv")
-    assert done.returncode == 1 and "has embeddings of genes; leave it out" in done.stderr
+    assert done.returncode == 1 and "already has embeddings of genes; leave this setting out" in done.stderr
 
 
 def test_embeddings_of_genes_out_of_a_table(folder, of_sets, tmp_path):

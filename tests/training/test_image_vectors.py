@@ -116,7 +116,7 @@ def test_vectors_that_are_no_numbers_or_of_genes_or_damaged(folder, embedded, tm
     genes = shutil.copytree(embedded / "vectors", tmp_path / "genes")
     said = json.loads((genes / "embedding.json").read_text())
     (genes / "embedding.json").write_text(json.dumps(said | {"of": "genes"}))
-    with pytest.raises(DataError, match=r"genes: has vectors of genes, and data.image_vectors are of images"):
+    with pytest.raises(DataError, match=r"genes: has vectors of genes, but data.image_vectors needs vectors of images"):
         read_image_vectors(str(genes), [])
     (genes / "embedding.json").write_text("[1")
     with pytest.raises(DataError, match=r"embedding.json: is damaged .* so what made the vectors is not known"):
@@ -126,4 +126,6 @@ def test_vectors_that_are_no_numbers_or_of_genes_or_damaged(folder, embedded, tm
 def test_patches_that_were_cut_otherwise(folder, embedded, tmp_path):
     done = heads(folder, embedded, tmp_path / "run", "patch_um=112", "patch_px=32")
     assert done.returncode == 1
-    assert "vectors: is of patches of 2r (px None), not of the 112 µm (px 32) of data.patch_um" in done.stderr
+    assert (
+        "vectors: has vectors of patches of 2r (px None), but data.patch_um and patch_px ask for 112 µm" in done.stderr
+    )

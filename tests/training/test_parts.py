@@ -57,7 +57,7 @@ def test_published_splits_rule(root, tmp_path):
     assert run(BUILD, root, tmp_path / "out", "--splits", tmp_path / "t.csv").returncode == 0
     found = parts(tmp_path / "out")
     assert found["test"] == {name for name in NAMES if name < "S2"} and not found["validation"]
-    with pytest.raises(DataError, match=r"splits.csv: says which slide is in which split"):
+    with pytest.raises(DataError, match=r"splits.csv: already says which slide is in which split"):
         parts(tmp_path / "out", split_by="slide")
     options = {"split_by": "study", "split_seed": 4, "split_fractions": [0.4, 0.3, 0.3]}
     assert parts(tmp_path / "out", splits="none", **options) == parts(root, **options)

@@ -20,7 +20,7 @@ def test_what_both_have_seen_keeps_each_digest_that_one_knows():
 def test_a_model_is_tuned_further_by_its_own_normalisation_alone(folder, tuned, tmp_path):
     further = ("epochs=1", f"towers.image={tuned / 'model'}")
     done = finetune(folder, tmp_path / "run", *further, "normalise=log1p")
-    assert done.returncode == 1 and "was trained on expression by median-log1p, to which its mean" in done.stderr
+    assert done.returncode == 1 and "was trained with data.normalise=median-log1p, and its mean" in done.stderr
     done = finetune(folder, tmp_path / "run", *further)
     assert done.returncode == 0, done.stderr
 

@@ -97,5 +97,8 @@ def in_patch_order(sample: BenchSample, path: Path) -> Embeddings:
     read, barcodes = read_embeddings(path), read_barcodes(sample)
     row_of = {spot: row for row, spot in enumerate(read.spot_ids.tolist())}
     if row_of.keys() != set(barcodes):
-        raise DataError(f"{path}: has embeddings of other spots than {sample.patches} has patches of; delete it")
+        raise DataError(
+            f"{path}: has embeddings of other spots than the patches in {sample.patches}; delete this file, and run "
+            "the command again"
+        )
     return read.take(np.array([row_of[spot] for spot in barcodes]))

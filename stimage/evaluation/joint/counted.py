@@ -43,7 +43,10 @@ class OtherInputs:
         self.settings = settings_of(space, source.location)
         data, text = self.settings.data, space.other == "text"
         if text and gene_table is not None:
-            raise ValueError("gene_table= (--gene-table): is of a gene tower, but the model has one of text")
+            raise ValueError(
+                "gene_table= (--gene-table): works only with a gene tower, and this model has a text tower; leave it "
+                "out"
+            )
         self.columns: tuple[str, ...] = COUNTS
         self.gene_table = data.gene_table if gene_table is None else gene_table
         config: Any = space.model.config

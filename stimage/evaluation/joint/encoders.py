@@ -110,9 +110,10 @@ def encoder_of_vectors(space: JointSpace, path: str, slides: Sequence[str]) -> S
     other = [key for key in trained if trained[key] != found.made.get(key)]
     if found.width != config.image_width or other:
         why = ", ".join(f"{key} {found.made.get(key)}, not {trained[key]}" for key in other)
-        raise DataError(f"{path}: has other vectors than {space.name} was trained on: "
-                        f"{why or f'of length {found.width}, not {config.image_width}'}; embed the spots as those "
-                        "were")  # fmt: skip
+        raise DataError(
+            f"{path}: has other vectors than those that {space.name} was trained on: "
+            f"{why or f'of length {found.width}, not {config.image_width}'}; embed the spots in the same way"
+        )
     of_spots = VectorsOfSpots(path, found.embeddings)
     label = f"{model_name(space.name, space.digest)}+joint-images"
     record = {"space": "joint", "of": "images", "weights": space.digest, "width": space.width, "vectors": path}
@@ -134,14 +135,20 @@ def make_encoders(
     """Load a model, and return what makes vectors of each kind; raises as `load_tower` and `encoder_in_joint` do."""
     if space == "tower":
         if encoder is not None:
-            raise ValueError("encoder= (--encoder) is of the joint space: pass space='joint' (--space joint)")
+            raise ValueError(
+                "encoder= (--encoder) works only in the joint space: pass space='joint' (--space joint) too"
+            )
         if list(kinds) != ["images"] or gene_table is not None:
-            raise ValueError("of= (--of) and gene_table= (--gene-table) are of the joint space: pass space='joint' "
-                             "(--space joint)")  # fmt: skip
+            raise ValueError(
+                "of= (--of) and gene_table= (--gene-table) work only in the joint space: pass space='joint' (--space "
+                "joint) too"
+            )
         return [encoder_of_tower(load_tower(model, device, dtype, options), options)]
     if options not in (None, TowerOptions()):
-        raise ValueError("pooling=, size=, mean=, std= and model_args= are of an image tower: a model with a joint "
-                         "space says them itself")  # fmt: skip
+        raise ValueError(
+            "pooling=, size=, mean=, std= and model_args= are for an image encoder alone; leave them out, as a model "
+            "with a joint space sets them itself"
+        )
     vectors = encoder if encoder is not None and are_embeddings(encoder) else None
     joint = load_joint(model, device, dtype, encoder, "images" in kinds and vectors is None)
     made = []

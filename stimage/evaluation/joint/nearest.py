@@ -74,8 +74,10 @@ def patches_of(source: Source, slides: dict[str, Slide], found: pd.DataFrame) ->
     for name, part in found.groupby("slide"):
         patches |= dict(read(source, slides[str(name)], part.index.tolist()))
         if lost := [spot for spot in part.index if spot not in patches]:
-            raise DataError(f"{source.location}: slide {name} has no spot {lost[0]!r}, of which there is an embedding; "
-                            "pass the root that the embeddings were made of")  # fmt: skip
+            raise DataError(
+                f"{source.location}: slide {name} lacks spot {lost[0]!r}, which the embeddings have; pass the root "
+                "that the embeddings were made from"
+            )
     return [patches[spot] for spot in found.index]
 
 

@@ -79,12 +79,16 @@ def genes_vector(space: JointSpace, query: Mapping[str, float], normalise: str) 
     at = _places(space.name, list(config.genes), query)
     counts = torch.tensor([query[gene] for gene in query], dtype=torch.float32)
     if not {"gene_ids", "expression"} & set(tower.inputs):
-        raise DataError(f"{space.name}: has a tower of another model's vectors, which genes alone do not make; search "
-                        "by image= (--image) or spot= (--spot)")  # fmt: skip
+        raise DataError(
+            f"{space.name}: its second tower takes the vectors of another model, which cannot be made from names of "
+            "genes; search by image= (--image) or spot= (--spot)"
+        )
     mean = tower.mean.detach().clone()
     if not mean.any():
-        raise DataError(f"{space.name}: was trained on inputs that are not standardised, so what is usual of the genes "
-                        "that are not named is not known; train it with towers.standardise")  # fmt: skip
+        raise DataError(
+            f"{space.name}: was trained with towers.standardise=false, so the usual values of the genes that you do "
+            "not name are not known; train a model with towers.standardise=true"
+        )
     of_set = "gene_ids" in tower.inputs
     mean[at] = (counts if normalise == "counts" and not of_set else counts.log1p()).to(mean)
     if not of_set:

@@ -39,7 +39,10 @@ def library_of(obs: pd.DataFrame, spatial: Any, wanted: str | None, where: str) 
     lone = entries[0] if len(entries) == 1 and entries[0] not in named else None  # of no other slide of obs
     entry = mine if mine in entries else lone
     if entries and entry is None:
-        raise DataError(f"{where}: uns['spatial'] has no entry {mine!r}, but {shown(entries)}: call it as obs does")
+        raise DataError(
+            f"{where}: uns['spatial'] has no entry {mine!r}, only {shown(entries)}; give the entry the name that obs "
+            "has"
+        )
     if len(named) > 1:
         return entry, (obs[column].astype(str) == mine).to_numpy(bool)
     return entry, _by_barcodes(obs, entries, str(mine), where) if len(entries) > 1 else np.ones(len(obs), bool)
@@ -77,6 +80,8 @@ def _by_barcodes(obs: pd.DataFrame, entries: list[str], mine: str, where: str) -
     begins, ends = {one: (f"{one}_", f"{one}-") for one in entries}, {one: (f"_{one}", f"-{one}") for one in entries}
     of = {one: np.array([n.startswith(begins[one]) or n.endswith(ends[one]) for n in names]) for one in entries}
     if (np.sum(list(of.values()), 0) != 1).any():
-        raise DataError(f"{where}: has {len(entries)} slides in uns['spatial'], {shown(entries)}, and nothing says "
-                        "whose a spot is: add their names to obs as library_id")  # fmt: skip
+        raise DataError(
+            f"{where}: has {len(entries)} slides in uns['spatial'], {shown(entries)}, and nothing says to which slide "
+            "a spot belongs; add a column library_id with the slides' names to obs"
+        )
     return of[mine]

@@ -68,5 +68,7 @@ def _on_lattice(
     told = np.stack([row, column, np.ones(len(row))], 1)
     fit = np.linalg.lstsq(told, values, rcond=None)[0]
     if np.abs(told @ fit - values).max() > OFF * 2 * found.r:
-        raise DataError(f"{found.where}: its bins do not lie where their barcodes say; are positions another slide's?")
+        raise DataError(
+            f"{found.where}: its bins do not lie where their barcodes say; take counts and positions from one slide"
+        )
     return np.stack([at, by, np.ones(len(at))], 1) @ fit

@@ -141,7 +141,8 @@ def _read_mtx(paths: Mapping[str, Path]) -> Matrix:
     if (n_rows, n_columns) not in ((len(ids), len(barcodes)), (len(barcodes), len(ids))):
         raise DataError(
             f"{path}: has {n_rows:,} rows and {n_columns:,} columns, but {paths['features'].name} has {len(ids):,} "
-            f"features and {paths['barcodes'].name} {len(barcodes):,} barcodes: are they of one sample?"
+            f"features and {paths['barcodes'].name} has {len(barcodes):,} barcodes; take all three files from one "
+            "sample"
         )
     spot, gene = ("column", "row") if n_rows == len(ids) else ("row", "column")
     with reading(path, "MatrixMarket"):

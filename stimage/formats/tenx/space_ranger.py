@@ -79,16 +79,20 @@ def _on_tissue(
     if (rows < 0).any():
         lost = matrix.barcodes[int(np.argmax(rows < 0))]
         raise DataError(
-            f"{path}: has no spot {lost!r}, which {where.name} has: is it another slide's, or was one cut off?"
+            f"{path}: lacks spot {lost!r}, which {where.name} has. The two files are from different slides, or one of "
+            "them was cut off: take both from one run of Space Ranger"
         )
     on = (places["in_tissue"] == 1).to_numpy()
     kept, bare = on[rows], int(on.sum() - on[rows].sum())
     if not kept.any():
-        raise DataError(f"{path}: says of no spot of {where.name} that it is on tissue (in_tissue 1)")
+        raise DataError(
+            f"{path}: marks none of the spots of {where.name} as on tissue (in_tissue 1); take both files from one run "
+            "of Space Ranger"
+        )
     if bare and not kept.all():  # a raw matrix has all spots, a filtered one those on tissue
         raise DataError(
-            f"{path}: says that {(~kept).sum():,} spots of {where.name} are off the tissue, and has {bare:,} on tissue "
-            "that it lacks: is it another slide's?"
+            f"{path}: puts {(~kept).sum():,} spots of {where.name} off the tissue, and has {bare:,} spots on tissue "
+            f"that {where.name} lacks; take both files from one run of Space Ranger"
         )
     x, y = (places[column].to_numpy()[rows][kept] for column in ("pxl_col_in_fullres", "pxl_row_in_fullres"))
     if kept.all():

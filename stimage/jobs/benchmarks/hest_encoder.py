@@ -88,7 +88,7 @@ class HestEncoder:
         if not path.exists():
             write_text(note, digest)
         elif not note.exists() or note.read_text(encoding="utf-8") != digest:
-            raise DataError(f"{path}: was made of other patches than {sample.patches} has now; delete it, or pass "
+            raise DataError(f"{path}: was made from other patches than {sample.patches} has now; delete it, or pass "
                             "another out= (--out)")  # fmt: skip
 
     def _load(self) -> Encode:

@@ -178,8 +178,10 @@ def open_benchmark(
 def _work(root: Root, tasks: Sequence[Task], slides: Sequence[Slide]) -> list[tuple[Task, Unit]]:
     units = {task.name: units_of(task, slides) for task in tasks}
     if none := [name for name, own in units.items() if not own]:
-        raise DataError(f"{root.location}: has no unit of the task {none[0]}: too few slides or studies; stimage tasks "
-                        "tells what tasks are of")  # fmt: skip
+        raise DataError(
+            f"{root.location}: has no unit for the task {none[0]}, as it has too few slides or studies; stimage tasks "
+            "lists the slides of each task"
+        )
     return [(task, unit) for task in tasks for unit in units[task.name]]
 
 

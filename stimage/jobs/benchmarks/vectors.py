@@ -120,6 +120,8 @@ def _check_patch(path: Path, asked: Asked, seen: Provenance | None) -> None:
         taken.append({key: seen.patch.get(key) for key in ("um", "px")})
     if said in taken:
         return
-    raise DataError(f"{path}: is of patches that are {words(Patch.parse(said))}, but {words(wanted)} is asked for; "
-                    "embed the spots again, or pass their patch for all encoders by patch= (--patch, --patch-um, "
-                    "--patch-px)")  # fmt: skip
+    raise DataError(
+        f"{path}: has embeddings of patches that are {words(Patch.parse(said))}, but {words(wanted)} is asked for. "
+        "Embed the spots again, or pass the patch of these embeddings for all encoders by patch= (--patch, "
+        "--patch-um, --patch-px)"
+    )

@@ -82,7 +82,10 @@ def export_expression(
     if strategy not in STRATEGIES:
         raise ValueError(f"strategy={strategy!r}: pass one of {', '.join(STRATEGIES)}")
     if stacked and strategy != "hvg":
-        raise ValueError("stacked= (--stacked) is of strategy hvg: the table of overlap-hvg has all slides anyway")
+        raise ValueError(
+            "stacked= (--stacked) works only with strategy='hvg' (--strategy hvg): the table of overlap-hvg always "
+            "has all slides"
+        )
     if form not in FORMS:
         raise ValueError(f"form={form!r}: pass one of {', '.join(FORMS)}")
     if n is not None:

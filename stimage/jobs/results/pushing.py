@@ -58,8 +58,10 @@ def publish_results(
     """
     folder = path_of(folder, "folder")
     if wrong := verify(folder):
-        raise DataError(f"{folder}: results that differ from what they are computed of are not published: "
-                        f"{shown(wrong, 3)}; make them again")  # fmt: skip
+        raise DataError(
+            f"{folder}: its figures differ from those that its files give, so it is not published: {shown(wrong, 3)}; "
+            "make these results again"
+        )
     repo = open_repository(push_to_hub, public) if push_to_hub else "user/results"
     written = write_card(folder, repo, license)
     if (folder / RESULTS).exists():

@@ -12,8 +12,7 @@ from stimage.slides.images.patches import Patch
 
 LEEWAY = 0.01  # of the side in µm, by which patches count as the same
 ANOTHER = (
-    "pass patch= (--patch-um, --patch-px), or patch='original' (--patch original), to say that they are to be embedded "
-    "as they are"
+    "pass patch= (--patch-um, --patch-px), or patch='original' (--patch original), to embed these patches unchanged"
 )
 log = logging.getLogger(__name__)
 
@@ -57,13 +56,17 @@ def _published(source: Source, asked: Asked, model: str, trained: Patch | None) 
     if asked.patch is not None or asked.upsample or asked.pyramid:
         wanted = Patch.parse(asked.patch, asked.upsample, asked.pyramid)
         if wanted.um and (there is None or not _alike(wanted, there) or wanted.px != there.px):
-            raise DataError(f"{source.location}: is a published folder, whose patches are cut already"
-                            f"{f', {words(there)}' if there else ''}; leave out patch= (--patch-um, --patch-px), or "
-                            "pass the root that it was made of")  # fmt: skip
+            raise DataError(
+                f"{source.location}: is a published folder, whose patches are cut "
+                f"already{f', {words(there)}' if there else ''}; leave out patch= (--patch-um, --patch-px), or pass "
+                "the root that the folder was made from"
+            )
         _tell(model, trained, there)
     elif trained and there and not _alike(trained, there):
-        raise DataError(f"{source.location}: its patches are {words(there)}, but {model} was trained on "
-                        f"{words(trained)}; pass the root that it was made of, or {ANOTHER}")  # fmt: skip
+        raise DataError(
+            f"{source.location}: its patches are {words(there)}, but {model} was trained on {words(trained)}; pass the "
+            f"root that this folder was made from, or {ANOTHER}"
+        )
     elif trained and there is None:
         log.warning("%s: does not say how its patches were cut; %s was trained on %s", source.location, model,
                     words(trained))  # fmt: skip

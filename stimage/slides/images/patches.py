@@ -69,7 +69,7 @@ class Patch:
             if not isinstance(value, bool):
                 raise ValueError(f"{name}={value!r}: pass True or False")
             if value and self.um is None and self.px is None:
-                raise ValueError(f"{name}= (--{name}) is of a physical patch: pass its {BOTH}")
+                raise ValueError(f"{name}= (--{name}) works only with a patch of a size in µm: pass its {BOTH}")
         if (self.um is None) != (self.px is None):
             raise ValueError(f"a patch of {self.um} µm and {self.px} px: pass both {BOTH}, or neither")
         if self.um is None or self.px is None:

@@ -33,8 +33,8 @@ def groups_of(slides: Sequence[Slide], splitting: "Splitting") -> dict[str, tupl
     groups = find_groups(slides, splitting)
     if lost := [name for name, own in groups.items() if not own]:
         raise DataError(
-            f"the {splitting.by} of {len(lost)} of {len(slides)} slides is not known: {shown(lost)}; leave them "
-            f"out by exclude= (--exclude), or {REMEDY[splitting.by or '']}"
+            f"the {splitting.by} of {len(lost)} of {len(slides)} slides is not known: {shown(lost)}; leave these "
+            f"slides out by exclude= (--exclude), or {REMEDY[splitting.by or '']}"
         )
     return groups
 

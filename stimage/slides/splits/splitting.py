@@ -62,11 +62,18 @@ class Splitting:
         if self.by not in (None, *SPLIT_BY):
             raise ValueError(f"split_by={self.by!r}: pass one of {SPLIT_BY}, or None to put everything in train")
         if self.patients is not None and self.by != "patient":
-            raise ValueError("split_by='patient' and a table of patients (CSV: slide, patient) go together")
+            raise ValueError(
+                "split_by='patient' (--split-by patient) and patients= (--patients, a CSV with the columns slide and "
+                "patient) work only together: pass both"
+            )
         if self.no_study not in NO_STUDY:
-            raise ValueError(f"no_study={self.no_study!r}: pass 'own' to make each slide of no study one of its own")
+            raise ValueError(
+                f"no_study={self.no_study!r}: pass 'own', which makes each slide of no known study a study of its own"
+            )
         if self.no_study and self.by != "study":
-            raise ValueError("no_study= is of a split by study: pass split_by='study' (--split-by study) too")
+            raise ValueError(
+                "no_study= (--no-study) works only with a split by study: pass split_by='study' (--split-by study) too"
+            )
         try:
             object.__setattr__(self, "seed", operator.index(self.seed))
             object.__setattr__(self, "fractions", tuple(map(float, self.fractions)))
@@ -76,9 +83,12 @@ class Splitting:
         if len(self.fractions) != 3 or min(self.fractions) < 0 or not abs(sum(self.fractions) - 1) <= 1e-6:
             raise ValueError(f"fractions {self.fractions}: give three that add up to 1, for {', '.join(SPLITS)}")
         if not self.by and (self.seed or self.fractions != FRACTIONS):
-            raise ValueError("split_seed= and split_fractions= say how to split: pass split_by= (--split-by) too")
+            raise ValueError("split_seed= and split_fractions= do nothing alone: pass split_by= (--split-by) too")
         if self.by and self.splits is not None and self.splits != NO_TABLE:
-            raise ValueError("splits= says which slide is where: leave out split_by= (--split-by), or splits=")
+            raise ValueError(
+                "splits= (--splits) names a table of the split: leave out split_by= (--split-by), or leave out "
+                "splits= (--splits)"
+            )
 
     @property
     def names(self) -> list[str]:
@@ -145,7 +155,7 @@ def split_by_table(
         return None
     if splitting.by:
         raise DataError(
-            f"{table.source}: says which slide is in which split: leave out split_by= (--split-by), or pass "
+            f"{table.source}: already says which slide is in which split. Leave out split_by= (--split-by), or pass "
             f"splits={NO_TABLE!r} (--splits {NO_TABLE}) to split anew by {splitting.by}"
         )
     if lost := [slide.name for slide in slides if fold_name(slide.name) not in table.splits]:
@@ -200,24 +210,24 @@ def _refusal(torn: list[str], empty: list[str], groups: Mapping, selection: Sele
     by, seed, n = splitting.by, splitting.seed, len(set(groups.values()))
     seeds = seeds_that_work(groups.values(), splitting)
     working = shown([str(seed) for seed in seeds], 10)
-    works = f"of the seeds below {MOST_SEEDS}, these work: {working}" if seeds else f"no seed below {MOST_SEEDS} works"
+    works = f"These seeds below {MOST_SEEDS} work: {working}" if seeds else f"No seed below {MOST_SEEDS} works"
     command = f"{DEAL} {selection.words} {splitting.words} --out splits.csv"
     deal = f"deal them exactly by `{command}`, and pass splits='splits.csv' (--splits splits.csv) instead of split_by="
     if torn:
-        return (f"split by {by} with seed {seed}: {len(torn)} of {len(groups)} slides are of several studies, which "
-                f"fall into different splits: {shown(torn)}; {works}; leave them out "
-                f"by exclude= (--exclude), or {deal}")  # fmt: skip
+        return (f"split by {by} with seed {seed}: {len(torn)} of {len(groups)} slides belong to several studies, and "
+                f"these studies fall into different splits: {shown(torn)}. {works}; leave the slides out by exclude= "
+                f"(--exclude), or {deal}")  # fmt: skip
     if n < len(splitting.names):
         return too_few(empty, n, splitting)
-    return (f"split by {by} with seed {seed}: {' and '.join(empty)} would get no slide of {len(groups)} in {n} groups; "
-            f"{works}; or {deal}")  # fmt: skip
+    return (f"split by {by} with seed {seed}: {' and '.join(empty)} would get no slide, though there are {len(groups)} "
+            f"slides in {n} groups. {works}; or {deal}")  # fmt: skip
 
 
 def too_few(empty: Sequence[str], groups: int, splitting: Splitting) -> str:
     """Say that there are fewer groups than splits."""
-    return (f"split by {splitting.by}: {' and '.join(empty)} would get no slide: too few groups ({groups}) for "
-            f"{len(splitting.names)} splits; leave one out by split_fractions= (--split-fractions), split by slide, or "
-            "take more slides")  # fmt: skip
+    return (f"split by {splitting.by}: {' and '.join(empty)} would get no slide, as {groups} groups are too few for "
+            f"{len(splitting.names)} splits. Give one split the share 0 by split_fractions= (--split-fractions), split "
+            "by slide, or take more slides")  # fmt: skip
 
 
 def slides_by_split(placed: Iterable[SlideSplit]) -> dict[str, list[str]]:
@@ -272,7 +282,7 @@ def check_leaks(digests: Mapping[str, Mapping[str, str]], split_of: Mapping[str,
                 (across if leak else same).append(f"the same {what}: {both}")
     if across:
         raise DataError(
-            f"slides on two sides have {'; '.join(across[:10])}. Name one of each in a file for exclude= (--exclude), "
-            "or publish to another folder, split by a table in which they have one patient"
+            f"slides in different splits have {'; '.join(across[:10])}. Name one slide of each pair in a file for "
+            "exclude= (--exclude), or publish to another folder, split by a table that gives both slides one patient"
         )
     return same

@@ -42,10 +42,10 @@ def read_counts(given: Any, known: Sequence[str], gene_names: Sequence[str] | No
     """
     annotated = hasattr(given, "var_names")
     if layer is not None and not annotated:
-        raise ValueError(f"layer={layer!r}: is of an AnnData, and genes= is none; leave it out")
+        raise ValueError(f"layer={layer!r}: works only with an AnnData, and genes= is none; leave it out")
     if annotated or isinstance(given, Mapping | list | tuple):
         if gene_names is not None:
-            raise ValueError("gene_names=: is of a matrix, and genes= has names of its own; leave it out")
+            raise ValueError("gene_names=: works only with a matrix, and genes= already has names; leave it out")
         return _of_anndata(given, known, layer) if annotated else _of_dicts(given)
     if not hasattr(given, "shape"):
         raise ValueError(f"genes=: is a {type(given).__name__}; {TAKES}")

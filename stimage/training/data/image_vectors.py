@@ -78,8 +78,10 @@ def read_image_vectors(path: str, slides: Iterable[str]) -> ImageVectors:
             raise DataError(f"{note}: is damaged ({one_line(error)}), so what made the vectors is not known; make them "
                             "again") from None  # fmt: skip
     if (of := said.get("of", "images")) != "images":
-        raise DataError(f"{path}: has vectors of {of}, and data.image_vectors are of images; make them by embed of "
-                        "images")  # fmt: skip
+        raise DataError(
+            f"{path}: has vectors of {of}, but data.image_vectors needs vectors of images; make them by embed with "
+            "of='images' (--of images)"
+        )
     made = {name: said[name] for name in TOLD if said.get(name) is not None}
     return ImageVectors(path, embeddings, {"model": embeddings.model, **made})
 
@@ -89,8 +91,10 @@ def check_patch(vectors: ImageVectors, data: DataSettings) -> None:
     made, asked = vectors.patch, data.patch
     if made and asked.um and (made["um"], made["px"]) != (asked.um, asked.px):
         sides = f"{made['um']:g} µm" if made["um"] else "2r"
-        raise DataError(f"{vectors.path}: is of patches of {sides} (px {made['px']}), not of the {asked.um:g} µm (px "
-                        f"{asked.px}) of data.patch_um and patch_px; embed such, or leave out both")  # fmt: skip
+        raise DataError(
+            f"{vectors.path}: has vectors of patches of {sides} (px {made['px']}), but data.patch_um and patch_px ask "
+            f"for {asked.um:g} µm (px {asked.px}). Embed patches of that size, or leave out both settings"
+        )
 
 
 def with_vectors(spots: TrainingSpots, vectors: ImageVectors) -> TrainingSpots:

@@ -72,8 +72,10 @@ def check_magnification(settings: Settings, parts: Parts) -> None:
             px = int(min([224, *(ONE_SIZE_UM / scale for scale in scales)]))
             remedy = f"pass data.patch_um={ONE_SIZE_UM} and data.patch_px={px} for one size"
         differ = f"of {sides[least]:.0f} µm on {least} but {sides[most]:.0f} µm on {most}"
-        raise DataError(f"data.patch_um: is null, so patches are squares of 2r, {differ}; {remedy}, or "
-                        "data.mixed_magnification=true to train on both")  # fmt: skip
+        raise DataError(
+            f"data.patch_um: is null, so patches are squares of 2r, {differ}; {remedy}, or pass "
+            "data.mixed_magnification=true to train on both sizes"
+        )
 
 
 def spot_sides(source: Source, names: Iterable[str]) -> dict[str, float]:

@@ -14,11 +14,11 @@ from stimage.slides.splits.table import NO_TABLE
 from stimage.training.settings.groups import Settings
 
 NONE_HELD_OUT = {  # what is to be done, by the setting that asks for it
-    "data.validation_slides": "name others, or set it to null to hold out none",
-    "data.split_by": "name some as data.validation_slides, or let data.split_fractions have 0 for validation to hold "
-    "out none",
-    "data.splits": "let the table have some in validation, or, to hold out none, name those to train on as data.slides "
-    "with data.splits=none",
+    "data.validation_slides": "name other slides, or set it to null to hold out none",
+    "data.split_by": "name slides as data.validation_slides, or, to hold out none, set the share of validation in "
+    "data.split_fractions to 0",
+    "data.splits": "give the table slides in validation, or, to hold out none, name the training slides as "
+    "data.slides with data.splits=none",
 }
 
 
@@ -82,8 +82,9 @@ def need_held_out(settings: Settings, slides: Collection[str]) -> bool:
     }
     if not slides and any(asked.values()):
         name = next(name for name, does in asked.items() if does)
-        raise DataError(f"{name}: asks for slides to hold out, but {data.source} has no spot of any that it takes; "
-                        f"{NONE_HELD_OUT[name]}")  # fmt: skip
+        raise DataError(
+            f"{name}: asks for slides to hold out, but {data.source} has no spot of such slides; {NONE_HELD_OUT[name]}"
+        )
     return bool(slides)
 
 

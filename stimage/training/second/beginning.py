@@ -54,10 +54,15 @@ def begin_second(towers: TwoTowers, settings: Settings, other: SecondInput, bloc
     if towers.tuned:
         _check_normalisation(settings)
         if own.gene_embeddings:
-            raise DataError(f"towers.gene_embeddings: is given, and {own.image} has embeddings of genes; leave it out")
+            raise DataError(
+                f"towers.gene_embeddings: is given, but {own.image} already has embeddings of genes; leave this "
+                "setting out"
+            )
         if width and config.vector_width != width:
-            raise DataError(f"{own.image}: takes vectors of length {config.vector_width}, and {settings.vectors} has "
-                            f"{width}; pass vectors of the same model")  # fmt: skip
+            raise DataError(
+                f"{own.image}: takes vectors of length {config.vector_width}, but those of {settings.vectors} have "
+                f"length {width}; pass vectors of the model that it was trained with"
+            )
         return
     if own.second == "set":
         yield from _begin_set(towers, settings, other.genes)
@@ -77,9 +82,10 @@ def _check_normalisation(settings: Settings) -> None:
     except ValueError:
         raise DataError(f"{image}: its {RECORD} is damaged; get the whole folder") from None
     if before != asked:
-        raise DataError(f"data.normalise: is {asked}, and {image} was trained on expression by {before}, to which its "
-                        f"mean and std belong; pass data.normalise={before}, or the checkpoint that it was tuned "
-                        "from")  # fmt: skip
+        raise DataError(
+            f"data.normalise: is {asked}, but {image} was trained with data.normalise={before}, and its mean and std "
+            f"are for that; pass data.normalise={before}, or the checkpoint that it was tuned from"
+        )
 
 
 def _begin_set(towers: TwoTowers, settings: Settings, genes: tuple[str, ...]) -> Iterator[str]:
@@ -87,7 +93,9 @@ def _begin_set(towers: TwoTowers, settings: Settings, genes: tuple[str, ...]) ->
     names, vectors = read_gene_embeddings(path) if path else ([], None)
     width = asked or WIDTH if vectors is None else vectors.shape[1]
     if asked not in (None, width):
-        raise DataError(f"towers.gene_width: is {asked}, and {path} has embeddings of width {width}; leave it out")
+        raise DataError(
+            f"towers.gene_width: is {asked}, but {path} has embeddings of width {width}; leave this setting out"
+        )
     heads = max(n for n in range(1, HEADS + 1) if width % n == 0)
     renew_gene_tower(towers, genes=list(genes), gene_width=width, gene_heads=heads)
     if path is None or vectors is None:

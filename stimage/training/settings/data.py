@@ -16,7 +16,7 @@ TOO_COARSE = ("error", "drop")
 
 @dataclass(frozen=True)
 class DataSettings(Group):
-    """Which spots, their patches, and what is given of their genes."""
+    """The spots, their patches and their genes."""
 
     group: ClassVar[str] = "data"
 
@@ -33,7 +33,7 @@ class DataSettings(Group):
                                                               "take the place of split_by")  # fmt: skip
     split_by: str | None = setting(None, "groups that are never divided between two splits; train is trained on, "
                                    "validation held out, test left alone", choices=SPLIT_BY)  # fmt: skip
-    split_seed: int = setting(0, "seed of the division; another seed gives another one")
+    split_seed: int = setting(0, "seed of the split; another seed gives another split")
     split_fractions: tuple[float, ...] = setting(FRACTIONS, "shares of train, validation and test", length=3, least=0)
     patients: str | None = setting(None, "CSV file with the columns slide and patient, to split by patient", file=True)
     splits: str | None = setting(None, "CSV file with the columns slide and split, which goes before split_by; none "
@@ -56,9 +56,10 @@ class DataSettings(Group):
     augment: bool = setting(True, "turn, mirror and recolour the patches of the training spots")
     panel: str | None = setting(None, "panel file that select_genes.py wrote: the genes that a gene tower takes",
                                 file=True)  # fmt: skip
-    gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for slides of a root that name genes "
-                                     "otherwise", file=True)  # fmt: skip
-    normalise: str = setting("median-log1p", "way to make expression of counts; the slide's own median total is used",
+    gene_table: str | None = setting(None, "table of symbols and Ensembl ids, for slides that have different kinds of "
+                                           "gene names", file=True)  # fmt: skip
+    normalise: str = setting("median-log1p", "how counts become expression; median-log1p and original scale to the "
+                                             "slide's own median total",
                              choices=NORMALISATIONS)  # fmt: skip
     vectors: str | None = setting(None, "for the tower vectors: file or folder of another model's vectors of the "
                                   "spots, Parquet or CSV, as embed_spots.py writes them", file=True)  # fmt: skip

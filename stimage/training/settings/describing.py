@@ -30,7 +30,7 @@ def settings_tables() -> str:
     """Return a table of each group, in Markdown."""
     parts = []
     for name, group in GROUPS.items():
-        lines = [f"**{name}**: {_first_line(group)}", "", "| setting | default | value | meaning |",
+        lines = [f"## {name}", "", _first_line(group), "", "| setting | default | value | meaning |",
                  "| --- | --- | --- | --- |"]  # fmt: skip
         for one in settings_of(group).values():
             lines.append(f"| `{one.short}` | `{_default(one)}` | {one.wanted} | {_sentence(one)} |")
@@ -50,7 +50,8 @@ def _first_line(group: Any) -> str:
 
 
 def _sentence(one: Setting) -> str:
-    return f"{one.about[0].upper()}{one.about[1:]}."
+    first = one.about[0] if one.about[0] == "µ" else one.about[0].upper()  # no Greek capital M
+    return f"{first}{one.about[1:]}."
 
 
 def _default(one: Setting) -> str:

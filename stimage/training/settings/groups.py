@@ -43,8 +43,8 @@ class TowerSettings(Group):
     model_args: Mapping[str, Any] | None = setting(None, "further arguments of the model, such as {init_values: "
                                                    "1.0} for timm")  # fmt: skip
     trust_remote_code: bool = setting(False, "run the code that comes with a checkpoint")
-    freeze_layers: int = setting(0, "number of lowest layers of the image tower that are not trained, and neither "
-                                 "are the embeddings below them", least=0)  # fmt: skip
+    freeze_layers: int = setting(0, "number of lowest layers of the image tower that are not trained; the embeddings "
+                                    "below them are not trained either", least=0)  # fmt: skip
     freeze: tuple[str, ...] = setting((), "parts of the image tower that are not trained, by the beginning of their "
                                       "weights' names")  # fmt: skip
     lora_rank: int | None = setting(None, "width of LoRA's matrices, which are trained in place of the image "
@@ -52,9 +52,9 @@ class TowerSettings(Group):
     lora_alpha: float = setting(16.0, "scale of LoRA: its output is multiplied by lora_alpha / lora_rank", above=0)
     lora_targets: tuple[str, ...] = setting((), "layers that get LoRA, by the ends of their names; empty: each "
                                             "linear layer within the image tower's layers")  # fmt: skip
-    second: str = setting("linear", "tower beside the image tower: linear and mlp take a panel's expression, set "
-                          "all genes, vectors another model's; text is the checkpoint's own, for sentences of top "
-                          "genes", choices=TOWERS)  # fmt: skip
+    second: str = setting("linear", "second tower: linear and mlp take a panel's expression, set takes all genes, "
+                                    "vectors takes another model's vectors; text is the checkpoint's text tower, for "
+                                    "sentences of top genes", choices=TOWERS)  # fmt: skip
     standardise: bool = setting(True, "standardise the input of a gene tower by mean and std of the training spots; "
                                 "false leaves it as it is, as the original does")  # fmt: skip
     vector_head: str = setting("linear", "head on another model's vectors: one layer, or two", choices=PANEL_TOWERS)
@@ -68,8 +68,10 @@ class TowerSettings(Group):
         super().__post_init__()
         object.__setattr__(self, "image", find_shipped(self.image))  # such as the tiny one
         if self.second == "text" and self.options != TowerOptions():
-            raise DataError("towers.pooling, size, mean, std, model_args, trust_remote_code: are for a gene tower; a "
-                            "text tower takes its CLIP as it is")  # fmt: skip
+            raise DataError(
+                "towers.pooling, size, mean, std, model_args, trust_remote_code: work only with a gene tower; leave "
+                "them out, as a text tower takes its CLIP unchanged"
+            )
 
     @property
     def options(self) -> TowerOptions:
@@ -79,12 +81,12 @@ class TowerSettings(Group):
 
 @dataclass(frozen=True)
 class LossSettings(Group):
-    """The contrastive loss, and the batches over which it is taken."""
+    """The contrastive loss, and the batches that it compares."""
 
     group: ClassVar[str] = "loss"
 
-    objective: str = setting("clip", "clip: cross-entropy; siglip: each pair by itself, with a bias; soft: targets by "
-                             "similar expression, after BLEEP", choices=OBJECTIVES)  # fmt: skip
+    objective: str = setting("clip", "loss: clip (cross-entropy), siglip (each pair by itself, with a bias) or soft "
+                                     "(targets by similar expression, after BLEEP)", choices=OBJECTIVES)  # fmt: skip
     neighbour_um: float | None = setting(None, "distance in µm within which spots of one slide are no negatives of "
                                          "each other; null: all spots are negatives", least=0)  # fmt: skip
     batch_size: int = setting(1024, "number of spots in a batch, over all processes; each is a negative of the "
@@ -94,8 +96,8 @@ class LossSettings(Group):
     slides_per_batch: int | None = setting(None, "number of slides that a batch is drawn from; null: all", least=1)
     spots_per_slide: int | None = setting(None, "largest number of spots that a slide gives to an epoch, drawn anew "
                                           "for each; null: all", least=1)  # fmt: skip
-    balance: str | None = setting(None, "slide or study: each gives equally many spots to an epoch; spots of small "
-                                  "ones come more than once", choices=BALANCES)  # fmt: skip
+    balance: str | None = setting(None, "give equally many spots of each slide, or of each study, to an epoch; spots "
+                                        "of small ones come more than once", choices=BALANCES)  # fmt: skip
     clamp: bool = setting(True, "keep the logit scale between 0 and ln 100")
 
 
@@ -123,7 +125,7 @@ class OptimiserSettings(Group):
 
 @dataclass(frozen=True)
 class RunSettings(Group):
-    """How long the run takes, on what, and what it keeps."""
+    """The length of the run, its processes and precision, and the files that it keeps."""
 
     group: ClassVar[str] = "run"
 
@@ -195,18 +197,24 @@ class Settings:
         if self.takes_panel:
             _ = self.panel
         elif self.loss.objective == "soft" or (second == "text" and self.loss.objective != "clip"):
-            able = "a text tower has clip alone" if second == "text" else f"{second} has clip and siglip"
-            raise DataError(f"loss.objective: is {self.loss.objective}, which is for a gene tower of a panel; {able}")
+            able = "a text tower takes clip alone" if second == "text" else f"{second} takes clip or siglip"
+            raise DataError(
+                f"loss.objective: is {self.loss.objective}, which needs a gene tower that takes a panel; {able}"
+            )
         if second == "vectors":
             _ = self.vectors
         if second == "set" and not self.towers.standardise:
-            raise DataError("towers.standardise: is false, and the tower set tells by it a gene without a count "
-                            "from one that was not measured; leave it true, or pass towers.second=linear")  # fmt: skip
+            raise DataError(
+                "towers.standardise: is false, but the tower set needs it to tell a gene without a count from a gene "
+                "that was not measured; leave it true, or pass towers.second=linear"
+            )
         given = flat(self.record)
         for name, towers in TAKEN_BY.items():
             if second not in towers and given[name] != SETTINGS[name].default:
-                raise DataError(f"{name}: is given, and the tower {second} takes none; leave it out, or pass "
-                                f"towers.second={towers[0]}")  # fmt: skip
+                raise DataError(
+                    f"{name}: is given, but the tower {second} does not use it; leave it out, or pass "
+                    f"towers.second={towers[0]}"
+                )
 
     @property
     def takes_panel(self) -> bool:
@@ -221,8 +229,10 @@ class Settings:
                  "optimiser.heads_first": pace.heads_first}  # fmt: skip
         looks = {f"towers.{one.name}": getattr(towers, one.name) for one in fields(TowerOptions)}
         if self.data.image_vectors and (found := [name for name, value in {**asked, **looks}.items() if value]):
-            raise DataError(f"{found[0]}: is for an image tower, and data.image_vectors stand in its place; leave out "
-                            "one of the two")  # fmt: skip
+            raise DataError(
+                f"{found[0]}: is for an image tower, but data.image_vectors take the place of that tower; leave out "
+                "one of the two"
+            )
         asked = {"data.image_vectors": self.data.image_vectors, **asked}
         if towers.second == "text" and (found := [name for name in ALL_BUT_TEXT if asked[name]]):
             raise DataError(f"{found[0]}: is for a gene tower; a text tower is tuned with all its weights")

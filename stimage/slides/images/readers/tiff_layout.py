@@ -124,9 +124,9 @@ def _slide_page(path: str, pages: list[Page], aperio: bool) -> int:
         if not _is_smaller(pages[largest], pages[other]):
             whole, part = pages[largest], pages[other]
             what = (
-                f"its largest page, {largest} ({whole.imagewidth:,} x {whole.imagelength:,} pixels), is in strips as "
-                f"macro images are, and page {other} ({part.imagewidth:,} x {part.imagelength:,}) in tiles as slides "
-                f"are, so that which is the slide cannot be told; if it is page {other}"
+                f"its largest page, {largest} ({whole.imagewidth:,} x {whole.imagelength:,} pixels), has strips as "
+                f"macro images have, and page {other} ({part.imagewidth:,} x {part.imagelength:,}) has tiles as slides "
+                f"have, so the slide's page is not known; if it is page {other}"
             )
             raise not_supported(path, what, by_tifffile(path, page=other))
     return largest
