@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,6 +109,9 @@ def test_a_score_that_got_worse_is_called_so():
     assert change(0.3, 0.35) == "better" == change(2.0, 1.5, sign=-1)
     assert change(0.35, 0.3) == "worse" == change(1.5, 2.0, sign=-1)
     assert change(0.3, 0.3049) == change(250.0, 251.0) == change(None, 0.3) == ""
+    style = (Path(__file__).parents[1] / "stimage/demo/page/report.css").read_text()
+    better, worse = (re.search(rf"td\.{how} {{(.*?)}}", style)[1] for how in ("better", "worse"))
+    assert "font-weight: 600" in better and "font-weight" not in worse
 
 
 def test_what_is_left_out_leaves_nothing_of_before(tmp_path, monkeypatch):

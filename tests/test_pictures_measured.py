@@ -10,10 +10,11 @@ from stimage.core.errors import DataError
 from stimage.figures.charts.annotated import annotated_slides
 from stimage.figures.charts.bars import f1_bars
 from stimage.figures.charts.models import models_sheet
-from stimage.figures.colours import FAINT, OKABE_ITO, label_looks, legend_of, look_of
+from stimage.figures.colours import FAINT, OKABE_ITO, OTHER, label_looks, legend_of, look_of
 from stimage.figures.maps import gene_maps, label_maps, prediction_maps
 from stimage.figures.pixels.check_picture import check_picture, with_footer
 from stimage.figures.shapes import LabelledSlide, SlideImage, SpotShapes, View
+from stimage.figures.sheets import contact_sheet
 from stimage.figures.style import save, shortened
 from tests.figures import inside, words_of
 from tests.roots import write_csv, write_slide
@@ -80,16 +81,58 @@ def test_a_scale_bar_measured_in_the_picture(root, tmp_path, more):
     assert abs((b - a)[1]) < 2
 
 
-def test_the_bar_of_a_check_picture(tmp_path):
+@pytest.mark.parametrize("more", [1, 2.5])
+def test_the_bar_of_a_check_picture(tmp_path, more):
     shapes = lattice(20, 400.0)
     view = View(np.full((840, 840, 3), 235, np.uint8), 0, 0, 10.0)
+    whole = View(np.full((round(100 * more), 100, 3), 235, np.uint8), 0, 0, 84.0)
     looks = {"x": label_looks(["x"])["x"], "y": label_looks(["x", "y"])["y"]}
     labels = ["x" if k == 0 else "y" if k == 19 else None for k in range(400)]
     colours = [look_of(label, looks) for label in labels]
-    check_picture(tmp_path / "a.jpg", tmp_path / "b.jpg", view, shapes, colours, "all")
+    check_picture(tmp_path / "a.jpg", tmp_path / "b.jpg", SlideImage(view, whole), shapes, colours, "all")
     picture = np.asarray(Image.open(tmp_path / "a.jpg"))
     step = 8400 / picture.shape[1]
     assert bar_of(picture[picture.shape[1] :]) == pytest.approx(1000 / UM / step, rel=0.01)  # 1 mm of 5.9
+
+
+@pytest.mark.parametrize("more", [1.2, 2.0])
+def test_a_check_picture_has_all_of_the_image_beside_its_part(tmp_path, more):
+    shapes, wide = lattice(20, 40.0), round(840 * more)
+    view = View(np.full((840, 840, 3), 235, np.uint8), wide - 840, 0, 1.0)
+    whole = View(np.full((210, wide // 4, 3), (40, 90, 160), np.uint8), 0, 0, 4.0)
+    check_picture(tmp_path / "a.jpg", tmp_path / "b.jpg", SlideImage(view, whole), shapes, [OTHER] * 400, "all")
+    below = np.asarray(Image.open(tmp_path / "a.jpg"))[1280:].astype(int)
+    (down, across) = np.nonzero((np.abs(below - (40, 90, 160)) < 12).all(-1))
+    dark = below[..., 0] - below[..., 2] > 100
+    assert dark.any() == (len(down) > 1000) == (more > 1.25)  # a little more is no news
+    if more > 1.25:
+        assert across.max() < 1280 - 10 and across.min() > 1280 - 250 and down.min() > 5
+        framed = np.nonzero(dark)[1]
+        part = (framed.min() - across.min()) / (framed.max() - across.min())
+        assert part == pytest.approx(1 - 840 / wide, abs=0.02)
+    assert Image.open(tmp_path / "b.jpg").size == (144, 144)
+
+
+def test_the_tissue_s_outline_is_seen_on_its_image(root, tmp_path):
+    pixels, stained = np.full((600, 640, 3), 150, np.uint8), (range(150, 350), range(200, 400))
+    pixels[np.ix_(*stained)] = np.random.default_rng(0).integers((80, 20, 100), (200, 140, 220), (200, 200, 3))
+    Image.fromarray(pixels).save(root / "ST/image/Slide_A.png")
+    rows = [[f"Slide_A_{i}x{j}", 140 + 20 * i, 190 + 20 * j, 5] for i in range(12) for j in range(12)]
+    write_csv(root / "ST/coord/Slide_A_coord.csv", [["", "yaxis", "xaxis", "r"], *rows])
+    pictures = []
+    for more in ((), ("--no-outline",)):
+        given = ("labels", "--root", root, "--slide", "Slide_A", "--image", *more, "--out", tmp_path / "out")
+        assert run("evaluation/figures.py", *given).returncode == 0
+        pictures.append(np.asarray(Image.open(tmp_path / "out/labels_Slide_A.png").convert("L")).astype(int))
+    outlined, plain = pictures
+    line = np.abs(outlined - plain) > 60
+    assert (outlined[line] < 90).sum() > 300 and (outlined[line] > 220).sum() > 300  # dark within white
+    picture = np.asarray(Image.open(tmp_path / "out/labels_Slide_A.png").convert("RGB"))[:, : plain.shape[1] * 7 // 8]
+    left, right = (where(picture, colour)[0] for colour in OKABE_ITO[:2])
+    px = (right - left) / (11 * 20)
+    across = np.nonzero(line)[1]
+    assert (across.max() - across.min()) / px == pytest.approx(200, abs=20)
+    assert (across.max() + across.min()) / 2 == pytest.approx((left + right) / 2, abs=10 * px)
 
 
 @pytest.mark.parametrize(("labels", "names"), [
@@ -189,6 +232,10 @@ def test_titles_stay_within_sheets_whose_slides_have_all_of_the_image_below(wide
         label_maps("S", shapes, {"a": labels}, image),
     ]
     assert all(map(inside, sheets))
+    counts, patches = np.arange(25.0), [np.zeros((9, 9, 3), np.uint8)] * 16
+    sheet = contact_sheet(slide.name, image, shapes, counts, np.arange(16), patches, ["MT-CO1, ENSG00000000001"] * 16)
+    assert inside(sheet) and sheet.axes[0].child_axes[0].get_window_extent().y0 >= 0
+    assert "MT-CO1" in sheet.axes[1].child_axes[0].get_title()
 
 
 def test_all_of_the_image_is_whole_beside_a_colour_bar():

@@ -1,5 +1,7 @@
 """Spots of any size and number are drawn, in colours that can be read off."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -7,7 +9,8 @@ from matplotlib.colors import to_rgb
 
 from stimage.figures.colours import LOOKS, OTHER
 from stimage.figures.maps import label_maps
-from stimage.figures.rings import TINT, draw_rings
+from stimage.figures.rings import TINT, draw_rings, tinted
+from stimage.figures.scale import count_colours
 from stimage.figures.shapes import SlideImage, SpotShapes, View
 
 
@@ -34,6 +37,16 @@ def test_bins_of_any_number_tint_the_image_alike(side, size):
     for at, tone in ((slice(0, end // 2 - 3), (255, 0, 0)), (slice(end // 2 + 4, end), (0, 0, 255))):
         assert np.abs(drawn[:end, at] - (200 + TINT * (np.array(tone) - 200))).max() <= 1
     assert (drawn[int(side * size) + 1 :] == 200).all()
+
+
+def test_a_bar_has_the_colours_that_bins_have_on_the_tissue():
+    where, ground, values = bins(10, 60.0), np.full((620, 620, 3), (200, 150, 210), np.uint8), np.arange(100.0)
+    colours = count_colours(values)
+    drawn = draw_rings(ground, where.xy, where.r, colours.to_rgba(values), square=True)
+    shown = tinted(colours, View(ground, 0, 0, 1.0), where).to_rgba(values)[:, :3] * 255
+    x, y = where.xy.astype(int).T
+    assert np.abs(drawn[y, x] - shown).max() <= 2
+    assert tinted(colours, View(ground, 0, 0, 1.0), replace(where, square=False)) is colours  # rings are opaque
 
 
 @pytest.mark.parametrize("on_image", [False, True])

@@ -20,7 +20,13 @@ from stimage.slides.images.tiles import ZOOM
 
 def main() -> int:
     args = parse_arguments()
-    given = {"colour": args.colour, "zoom": args.zoom, "genes": args.genes, "workers": args.workers}
+    given = {
+        "colour": args.colour,
+        "zoom": args.zoom,
+        "genes": args.genes,
+        "gene_table": args.gene_table,
+        "workers": args.workers,
+    }
     found = stimage.check(root_of(args), args.out, **given, progress=None)
     for one in found[found.status.isin(["fail", "warn"])].to_dict("records"):
         remedy = f" ({one['remedy']})" if one["remedy"] else ""
@@ -48,6 +54,8 @@ def parse_arguments() -> argparse.Namespace:
                         "image (default: %(default)s)")  # fmt: skip
     parser.add_argument("--genes", nargs="+", metavar="GENE", help="genes to show on that image (default: the three "
                         "genes that differ most between the spots of the slide)")  # fmt: skip
+    parser.add_argument("--gene-table", metavar="FILE", help="table of symbols and Ensembl ids: a slide with ids is "
+                        "asked by symbols, too, and pictures show both")  # fmt: skip
     parser.add_argument("--workers", type=positive, default=cpu_count(), help=PROCESSES)
     return parser.parse_args()
 

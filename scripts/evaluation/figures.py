@@ -25,6 +25,7 @@ import numpy as np
 from stimage import evaluation, figures, loading, scores
 from stimage.cli.options import ROOT, add_filters, positive, run, selection_of
 from stimage.core.errors import DataError
+from stimage.genes.names import titles_of
 from stimage.genes.panels import Panel
 from stimage.scores.folds import group_folds
 from stimage.slides.catalog import Filters, read_catalog
@@ -35,6 +36,7 @@ from stimage.slides.spots import Spots, open_spots
 
 METHODS, MOST = ("t-SNE", "UMAP", "t-SNE-original"), 9  # of the plane; annotated slides
 ON_IMAGE = "draw rings on the slide's image, in place of discs within the outline of the tissue"
+PLAIN = "draw no outline of the tissue"
 OTHER = "name another as --slide"
 NORMALISE = "median-log1p"  # of the genes that are drawn
 TABLE = "table of symbols and Ensembl ids: genes may be named by either, and titles show symbols"
@@ -157,7 +159,7 @@ def draw_annotated(args: argparse.Namespace) -> dict:
         raise DataError(f"{args.root}: none of the slides has annotations; choose others, such as by --slides")
     if len(chosen) > MOST:
         print(f"note: the first {MOST} of {len(chosen)} slides are drawn; --slides chooses others")
-    shown = [(evaluation.labelled_slide(open_spots(slide, "drop")), said) for slide, said in chosen[:MOST]]
+    shown = [(evaluation.labelled_slide(open_spots(one, "drop"), args.outline), said) for one, said in chosen[:MOST]]
     return {"annotated": figures.annotated_slides(shown)}
 
 
@@ -166,7 +168,7 @@ def draw_genes(args: argparse.Namespace) -> dict:
     need_counts([spots.slide], "drawing genes", OTHER)
     one = evaluation.EmbeddedSlide(spots.slide, np.array(ids), np.zeros((len(ids), 0), np.float32))
     values = evaluation.read_expression(one, Panel(tuple(args.genes), args.gene_table), NORMALISE).values
-    genes = dict(zip(evaluation.titles_of(args.genes, args.gene_table, spots.slide.species), values.T))
+    genes = dict(zip(titles_of(args.genes, args.gene_table, spots.slide.species), values.T))
     shapes, image = drawn_on(args, spots)
     figure = figures.gene_maps(spots.slide.name, shapes, genes, evaluation.UNITS[NORMALISE], image)
     return {f"genes_{spots.slide.name}": figure}
@@ -186,8 +188,9 @@ def draw_glance(args: argparse.Namespace) -> dict:
     panel = Panel((args.gene,), args.gene_table)
     evaluation.run_fixed(evaluation.PredictionTask(slides, groups, panel=panel, show=predictions.append))
     (mine,) = (one for one in predictions if one.spots.slide == spots.slide)
-    (name,) = evaluation.titles_of([args.gene], args.gene_table, spots.slide.species)
-    figure = evaluation.draw_overview(spots, [truth.get(spot) for spot in ids], mine, name, evaluation.UNITS[NORMALISE])
+    (name,) = titles_of([args.gene], args.gene_table, spots.slide.species)
+    labels = [truth.get(spot) for spot in ids]
+    figure = evaluation.draw_overview(spots, labels, mine, name, evaluation.UNITS[NORMALISE], args.outline)
     return {f"overview_{spots.slide.name}": figure}
 
 
@@ -206,9 +209,9 @@ def one_slide(args: argparse.Namespace) -> tuple[Spots, list[str]]:
 def drawn_on(args: argparse.Namespace, spots: Spots) -> tuple[figures.SpotShapes, figures.SlideImage | None]:
     """Return the spots and what they are drawn on: the slide's image, or white within the tissue's outline."""
     if args.image:
-        one = evaluation.labelled_slide(spots)
+        one = evaluation.labelled_slide(spots, args.outline)
         return one.shapes, one.image
-    return evaluation.mapped_shapes(spots), None
+    return evaluation.mapped_shapes(spots, outline=args.outline), None
 
 
 def labels_of(spots: Spots) -> dict[str, str]:
@@ -270,6 +273,7 @@ def add_kind(kinds: Any, name: str, draw: Callable, root: bool = False) -> argpa
     one.add_argument("--out", type=Path, required=True, help="folder to write the figures into")
     if root:
         one.add_argument("--root", required=True, help=ROOT)
+        one.add_argument("--no-outline", dest="outline", action="store_false", help=PLAIN)
     return one
 
 

@@ -49,7 +49,6 @@ from .pictured import draw_overview as draw_overview
 from .pictured import labelled_slide as labelled_slide
 from .pictured import mapped_shapes as mapped_shapes
 from .pictured import studied_slides as studied_slides
-from .pictured import titles_of as titles_of
 from .predict import PredictionScores as PredictionScores
 from .predict import PredictionTask as PredictionTask
 from .predict import hest_groups as hest_groups

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from stimage.figures.colours import Look, label_looks, legend_of, look_of
+from stimage.figures.rings import tinted
 from stimage.figures.scale import colour_bar, colours_of, span_of
 from stimage.figures.shapes import SlideImage, SpotShapes
 from stimage.figures.spots import draw_spots
@@ -57,7 +58,8 @@ def gene_maps(
     for one, (gene, values) in zip(axes.flat, genes.items()):
         colours = colours_of(span_of([values]))
         _draw(one, shapes, colours.to_rgba(values), image)
-        colour_bar(figure, one, colours, [values], unit)
+        shown = tinted(colours, image.view, shapes) if image else colours
+        colour_bar(figure, one, shown, [values], unit)
         unknown = int((~np.isfinite(values)).sum())
         one.set_title(f"{gene}, {unknown} spot{'s' * (unknown > 1)} without a value" if unknown else gene)
     figure.suptitle(title, fontsize=10)

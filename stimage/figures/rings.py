@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap
 
 from stimage.figures.colours import Look, rgb_and_marks
+from stimage.figures.shapes import SpotShapes, View
 
 DOT = 3.0  # pixels of radius below which a spot is a dot, as its ring would be a blot
 LEAST = 1.3  # pixels of a dot's radius
@@ -57,6 +60,17 @@ def draw_rings(
         if radius >= 2 * DOT:
             _blend(drawn, xy[mine & marked], _disc(0.3 * float(radius)), tones[mine & marked])
     return np.round(drawn).astype(np.uint8)
+
+
+def tinted(colours: ScalarMappable, view: View, shapes: SpotShapes) -> ScalarMappable:
+    """Return what a colour bar is to show of bins: their colours as they look on the tissue below most of them."""
+    if not shapes.square:
+        return colours
+    x, y = ((shapes.xy - (view.left, view.top)) / view.step).astype(int).T
+    high, wide = view.pixels.shape[:2]
+    below = np.median(view.pixels[y.clip(0, high - 1), x.clip(0, wide - 1)], 0) / 255
+    shades = TINT * colours.cmap(np.linspace(0, 1, 256))[:, :3] + (1 - TINT) * below
+    return ScalarMappable(colours.norm, ListedColormap(shades))
 
 
 def paint_bins(

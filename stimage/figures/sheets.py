@@ -6,15 +6,17 @@ from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from stimage.figures.colours import OTHER, Look, label_looks, look_of
+from stimage.figures.rings import tinted
 from stimage.figures.scale import colour_bar, colours_of, count_colours, count_ticks, scale_bar, span_of
 from stimage.figures.shapes import SlideImage, SpotShapes
 from stimage.figures.spots import draw_spots
 from stimage.figures.style import shortened, styled
-from stimage.figures.views import show_slide
+from stimage.figures.views import INSET, show_slide
 
 WIDTH = 9  # inches
 BAR = 0.25  # of a map's width, that the colour bar takes
@@ -45,17 +47,14 @@ def contact_sheet(
     captions
         Text above each patch, after its number.
     """
-    figure = Figure((13, 7), layout="constrained")
+    figure = Figure((13, 7 + (INSET + 0.15 if image.beside else 0)), layout="constrained")
     slide, grid = figure.subplot_mosaic([["slide", "patches"]], width_ratios=[1, 1.05]).values()
     if totals is None:
         show_slide(slide, image, shapes, [OTHER] * len(shapes.xy), bar=False)
     else:
         colours = count_colours(totals)
         show_slide(slide, image, shapes, colours.to_rgba(totals), bar=False)
-        bar = figure.colorbar(colours, ax=slide, shrink=0.6, aspect=30, pad=0.02, label="total count of a spot")
-        values, _, texts = zip(*count_ticks(colours, totals))
-        bar.set_ticks(values, labels=texts)
-        bar.minorticks_off()
+        _bar_of_counts(figure, slide, tinted(colours, image.view, shapes), totals)
     for k, (x, y) in enumerate(shapes.xy[chosen].tolist()):
         slide.text(x, y, str(k + 1), color="white", fontsize=7, ha="center", va="center", bbox=NUMBER)
     slide.set_title(title, fontsize=10)
@@ -66,9 +65,18 @@ def contact_sheet(
         cell = (k % side / side, 1 - (k // side + 1) / side, 0.9 / side, 0.76 / side)
         one = grid.inset_axes(cell)
         one.imshow(pixels, interpolation="nearest")
-        one.set_title("\n".join(wrap(f"{k + 1}: {caption}", 23, max_lines=2, placeholder=" …")), fontsize=7)
+        lines = wrap(f"{k + 1}: {caption}", 23, max_lines=2, placeholder=" …", break_on_hyphens=False)
+        one.set_title("\n".join(lines), fontsize=7)
         one.set(xticks=[], yticks=[])
     return figure
+
+
+def _bar_of_counts(figure: Figure, axes: Axes, colours: ScalarMappable, totals: np.ndarray) -> None:
+    top = (1.0, 1.0)  # as of `colour_bar`
+    bar = figure.colorbar(colours, ax=axes, shrink=0.6, aspect=30, pad=0.02, panchor=top, label="total count of a spot")
+    values, _, texts = zip(*count_ticks(colours, totals))
+    bar.set_ticks(values, labels=texts)
+    bar.minorticks_off()
 
 
 @dataclass(frozen=True, eq=False)

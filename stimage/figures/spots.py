@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection
+from matplotlib.patheffects import withStroke
 
 from stimage.figures.colours import Look, rgb_and_marks
 from stimage.figures.rings import paint_bins
@@ -15,6 +16,7 @@ DRAWN = 20_000  # discs; of more an even share is drawn
 BINS_PX = 2000  # of the longer side of what bins are painted into
 MARK = 0.5  # of the radius: the white in the middle of spots that have a mark
 MARGIN = 0.02  # of the longer side, around the spots
+OUTLINE = "#222222"  # of the tissue, with a white edge
 
 
 def draw_spots(axes: Axes, shapes: SpotShapes, colours: np.ndarray | Sequence[Look]) -> None:
@@ -56,12 +58,16 @@ def visible_radius(shapes: SpotShapes) -> np.ndarray:
 
 
 def draw_outline(axes: Axes, shapes: SpotShapes) -> tuple[float, float, float, float] | None:
-    """Draw the tissue's outline; return its left, top, right and bottom, or None if there is no outline."""
+    """Draw the tissue's outline, seen on stained tissue and on white.
+
+    Return its left, top, right and bottom, or None if there is no outline.
+    """
     if shapes.tissue is None or not 0 < shapes.tissue.mean() < 1:
         return None
     step, mask = shapes.tissue_step, np.pad(shapes.tissue, 1).astype(float)  # closed at the image's edge, too
     rows, columns = ((np.arange(n) - 0.5) * step for n in mask.shape)
-    axes.contour(columns, rows, mask, [0.5], colors="#555555", linewidths=0.7, zorder=0.5)
+    line = axes.contour(columns, rows, mask, [0.5], colors=OUTLINE, linewidths=0.7, zorder=0.5)
+    line.set_path_effects([withStroke(linewidth=2.1, foreground="white")])
     across, down = columns[mask.any(0)], rows[mask.any(1)]
     return across[0], down[0], across[-1], down[-1]
 

@@ -15,6 +15,7 @@ from stimage.figures.colours import Look
 from stimage.figures.rings import draw_rings
 from stimage.figures.scale import scale_bar
 from stimage.figures.shapes import SlideImage, SpotShapes, View
+from stimage.figures.spots import draw_outline
 
 LEAST = 800  # pixels of the longer side that rings are drawn into
 INSET = 0.8  # inches of the longer side of all of the image; of a fixed size, or the layout would not settle
@@ -24,7 +25,7 @@ FRAME = "#D55E00"
 def show_slide(
     axes: Axes, image: SlideImage, shapes: SpotShapes, colours: np.ndarray | Sequence[Look], bar: bool = True
 ) -> None:
-    """Show where the spots of a slide are, with a ring around each, and below it a scale bar and all of the image.
+    """Show a slide's spots, each with a ring, and the tissue's outline; below, a scale bar and all of the image.
 
     Parameters
     ----------
@@ -36,6 +37,9 @@ def show_slide(
     view = _enlarged(image.view)
     at = (shapes.xy - (view.left, view.top)) / view.step
     show_view(axes, replace(view, pixels=draw_rings(view.pixels, at, shapes.r / view.step, colours, shapes.square)))
+    limits = {"xlim": axes.get_xlim(), "ylim": axes.get_ylim()}
+    draw_outline(axes, shapes)
+    axes.set(**limits)  # the tissue may reach beyond the part
     if bar:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

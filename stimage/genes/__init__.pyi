@@ -20,9 +20,11 @@ from .names import ENSEMBL as ENSEMBL
 from .names import NAME_KINDS as NAME_KINDS
 from .names import Naming as Naming
 from .names import is_ensembl as is_ensembl
+from .names import kept_gene_table as kept_gene_table
 from .names import places_among as places_among
 from .names import read_gene_table as read_gene_table
 from .names import rename_genes as rename_genes
+from .names import titles_of as titles_of
 from .normalise import NORMALISATIONS as NORMALISATIONS
 from .normalise import OF_MEDIAN as OF_MEDIAN
 from .normalise import Normalisation as Normalisation

@@ -117,6 +117,15 @@ def read_gene_table(path: str | Path, species: str | None = None) -> GeneTable:
     return GeneTable(str(path), symbols, ids)
 
 
+def titles_of(genes: Sequence[str], gene_table: str | None, species: str | None) -> list[str]:
+    """Return what genes are called in a picture: symbols, beside Ensembl ids that the table knows."""
+    if not gene_table:
+        return list(genes)
+    symbols = kept_gene_table(gene_table, species).symbols
+    named = [symbols.get(gene.partition(".")[0], gene) for gene in genes]
+    return [gene if name == gene else f"{name} ({gene})" for name, gene in zip(named, genes)]
+
+
 @dataclass(frozen=True)
 class Naming:
     """The kind of names that genes get, "symbol" or "ensembl", by the table at ``path``."""
@@ -130,8 +139,7 @@ class Naming:
 
     def rename(self, genes: Sequence[str], species: str | None, source: str) -> GeneRenaming:
         """Map a slide's genes by the table's rows for the slide's species; see `map_genes`."""
-        changed = Path(self.path).exists() and os.stat(self.path).st_mtime_ns
-        return map_genes(genes, _table(self.path, species, changed), self.to, source)
+        return map_genes(genes, kept_gene_table(self.path, species), self.to, source)
 
 
 def rename_genes(
@@ -191,6 +199,11 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str, source: str) -> G
         merged,
         tuple(gene for gene, name in zip(genes, new) if not name),
     )
+
+
+def kept_gene_table(path: str, species: str | None) -> GeneTable:
+    """Return what `read_gene_table` does, from memory if the file has not changed since."""
+    return _table(path, species, Path(path).exists() and os.stat(path).st_mtime_ns)
 
 
 @lru_cache(maxsize=8)

@@ -18,6 +18,7 @@ from stimage.collection.page.report import PageFiles, write_review_page
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.files import writable, write_text
 from stimage.core.tables import csv_text
+from stimage.genes.names import kept_gene_table
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.slides.images.tiles import PLACE, ZOOM
 from stimage.slides.names import fold_name
@@ -34,6 +35,7 @@ def check(
     colour: str = "counts",
     zoom: int = ZOOM,
     genes: str | Sequence[str] | None = None,
+    gene_table: str | Path | None = None,
     workers: int = 0,
     progress: bool | None = False,
 ) -> pd.DataFrame:
@@ -54,6 +56,8 @@ def check(
         that is already there is kept.
     genes
         Genes to show on that image. None takes the three whose counts differ most between the slide's spots.
+    gene_table
+        A file of symbols and Ensembl ids. A slide with ids is asked by symbols, too, and the pictures show both.
     workers
         Number of processes, each with one slide at a time. 0 works in this process.
     progress
@@ -92,7 +96,11 @@ def check(
             out.mkdir(parents=True, exist_ok=True)
     split_by_table(root.catalog, root.listed, root.selection, root.splitting)  # as the loader does, for any slide
     max_pixels = root.source.reading["max_image_pixels"]
-    drawing = Drawing(out, colour, zoom, genes) if out else None
+    symbols = str(path_of(gene_table, "gene_table")) if gene_table is not None else None
+    if symbols:
+        for species in {slide.species for slide in root.listed}:
+            kept_gene_table(symbols, species)  # so that what is wrong with it is told before slides are read
+    drawing = Drawing(out, colour, zoom, genes, symbols) if out else None
     work = check_all(root.catalog, root.listed, drawing, workers, max_pixels)
     hidden = None if progress is None else not progress
     checked = list(tqdm(work, total=len(root.listed), unit="slide", disable=hidden))
@@ -256,7 +264,7 @@ def _write(
 ) -> None:
     given, meta_file, out = root.selection.root, root.catalog.meta_file, drawing.out
     configuration = {"root": given, "colour": drawing.colour, "zoom": drawing.zoom, "genes": drawing.genes,
-                     "slides": len(root.listed), "meta_file": meta_file}  # fmt: skip
+                     "gene_table": drawing.gene_table, "slides": len(root.listed), "meta_file": meta_file}  # fmt: skip
     write_tables(out, findings, configuration, seconds)
     files = {
         one.slide.name: PageFiles(

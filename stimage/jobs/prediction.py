@@ -15,7 +15,7 @@ from stimage.core.arguments import check_whole
 from stimage.core.errors import DataError
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
-from stimage.evaluation.pictured import UNITS, mapped_shapes, titles_of
+from stimage.evaluation.pictured import UNITS, mapped_shapes
 from stimage.evaluation.predict import (
     PredictionScores,
     PredictionTask,
@@ -30,6 +30,7 @@ from stimage.evaluation.results import data_identity, vectors_digest, write_scor
 from stimage.evaluation.seen import settle_seen
 from stimage.figures.maps import prediction_maps
 from stimage.figures.style import save
+from stimage.genes.names import titles_of
 from stimage.genes.panels import Panel
 from stimage.jobs.results.tables import write_tables
 from stimage.jobs.roots import Root, open_unpublished

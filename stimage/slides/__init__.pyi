@@ -78,12 +78,15 @@ from .images.tissue import find_tissue as find_tissue
 from .images.tissue import otsu as otsu
 from .images.tissue import part_tissue as part_tissue
 from .images.views import IMAGE_PX as IMAGE_PX
+from .images.views import WHOLE_PX as WHOLE_PX
 from .images.views import Part as Part
 from .images.views import around as around
+from .images.views import bins_turn as bins_turn
 from .images.views import read_views as read_views
 from .images.views import shapes_of as shapes_of
 from .images.views import slide_image as slide_image
 from .images.views import whole as whole
+from .images.views import with_tissue as with_tissue
 from .labels import NONE as NONE
 from .labels import is_label as is_label
 from .labels import read_labels as read_labels

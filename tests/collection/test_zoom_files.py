@@ -37,6 +37,28 @@ def test_a_gene_by_which_pictures_are_coloured_is_a_layer(root, tmp_path):
     assert [one["name"] for one in layers(tmp_path, "Ash")["spots"]["values"]] == ["total count", "CD3E, count"]
 
 
+def test_symbols_of_ensembl_ids(tmp_path):
+    ids = [f"ENSG0000000000{k}" for k in range(3)]
+    write_root(tmp_path / "root")
+    counts = tmp_path / "root/ST/gene_exp/Ash_count.csv"
+    counts.write_text(counts.read_text().replace(",ERBB2,CD3E,MT-CO1", f",{','.join(ids)}"))
+    table = tmp_path / "features.tsv"
+    table.write_text("".join(f"{one}\t{symbol}\n" for one, symbol in zip(ids, ["ERBB2", "CD3E", "MT-CO1"])))
+    pictures, asked = [], {"colour": "CD3E", "genes": ["ERBB2", ids[1], "NONE"]}
+    for given in ({"gene_table": table}, {}):
+        stimage.check(tmp_path / "root", tmp_path / "out", **asked, **given)
+        ash, elm = (layers(tmp_path / "out", slide)["spots"] for slide in ("Ash", "Elm"))
+        pictures.append((tmp_path / "out/pictures/Ash.jpg").read_bytes())
+        names = [f"CD3E ({ids[1]})", f"ERBB2 ({ids[0]})"] if given else [ids[1]]
+        assert [one["name"] for one in ash["values"]] == ["total count", *(f"{name}, count" for name in names)]
+        assert ash["missing"] == (["NONE"] if given else ["CD3E", "ERBB2", "NONE"])
+        assert {one["name"] for one in elm["values"]} == {"total count", "CD3E, count", "ERBB2, count"}
+    assert pictures[0] != pictures[1]
+    table.write_text("gene_id,symbol,species\nENSG00000000001,A,mouse\n")
+    done = run("data_collection/check_spots.py", tmp_path / "root", "--gene-table", table, "--out", tmp_path / "none")
+    assert done.returncode and "features.tsv: has no gene of species" in done.stderr
+
+
 def test_no_zoom_writes_no_tiles(root, tmp_path):
     done = run("data_collection/check_spots.py", root, "--out", tmp_path, "--zoom", "0")
     assert "page: " in done.stdout and "zoomed" not in done.stdout

@@ -52,7 +52,8 @@ class Task:
 
 def check_one(task: Task, drawing: Drawing | None, genes_file: str | None, max_pixels: int) -> Checked:
     """Check a slide, and draw it if that is asked for."""
-    slide, wanted, varying = task.slide, drawing.wanted if drawing else [], drawing.varying if drawing else 0
+    slide, varying = task.slide, drawing.varying if drawing else 0
+    wanted = [name for names in drawing.names(slide).values() for name in names] if drawing else []
     evidence = gather(slide, task.meta, wanted, task.broken, genes_file, max_pixels, varying, task.cells_root)
     digests = {}
     if evidence.picture:

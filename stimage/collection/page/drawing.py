@@ -6,7 +6,9 @@ from pathlib import Path
 
 from stimage.collection.checks.evidence import Evidence
 from stimage.collection.page.layers import write_layers
-from stimage.collection.page.overlay import draw_overlay
+from stimage.collection.page.overlay import Named, draw_overlay
+from stimage.genes.names import kept_gene_table
+from stimage.slides.catalog import Slide
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
 from stimage.slides.images.tiles import ZOOM, write_tiles
 
@@ -28,18 +30,26 @@ class Drawing:
         Longer side, in pixels, of the image to zoom into; 0 writes none.
     genes
         Genes to show on it; None takes the `VARYING` genes that differ most between a slide's spots.
+    gene_table
+        File of symbols and Ensembl ids. A slide with ids is asked by symbols, too, and pictures show both.
     """
 
     out: Path
     colour: str = "counts"
     zoom: int = ZOOM
     genes: Sequence[str] | None = None
+    gene_table: str | None = None
 
     @property
     def wanted(self) -> list[str]:
-        """The genes whose counts are needed."""
+        """The genes that the user asks for."""
         coloured = [] if self.colour in ("counts", "annotation") else [self.colour]
         return list(dict.fromkeys([*coloured, *(self.genes or () if self.zoom else ())]))
+
+    def names(self, slide: Slide) -> dict[str, tuple[str, ...]]:
+        """Return the names that each of these genes may have in a slide."""
+        ids = kept_gene_table(self.gene_table, slide.species).ids if self.gene_table and self.wanted else {}
+        return {gene: (gene, *ids.get(gene, ())) for gene in self.wanted}
 
     @property
     def varying(self) -> int:
@@ -50,14 +60,18 @@ class Drawing:
         """Draw a slide, as far as it can be read."""
         picture, layers = (self.out / folder / e.slide.name for folder in (PICTURES, LAYERS))
         small = self.out / SMALL / f"{e.slide.name}.jpg"
-        if not draw_overlay(e, self.colour, picture.with_name(f"{picture.name}.jpg"), small) or e.picture is None:
+        named = Named(self.names(e.slide), self.gene_table, e.slide.species)
+        if (
+            not draw_overlay(e, self.colour, named, picture.with_name(f"{picture.name}.jpg"), small)
+            or e.picture is None
+        ):
             return Drawn()
         if not self.zoom or e.image_path is None:
             return Drawn(picture=True)
         folder = self.out / TILES / e.slide.name
         tiles = write_tiles(e.image_path, folder, self.zoom, e.picture.file_digest, max_pixels)
         script = layers.with_name(f"{layers.name}.js")
-        write_layers(e, tiles, self.wanted, script)
+        write_layers(e, tiles, named, script)
         return Drawn(picture=True, zoomed=tiles.bytes + script.stat().st_size)
 
 

@@ -16,17 +16,18 @@ import pyarrow as pa
 from stimage.cells.cells import Cells
 from stimage.cells.counting import UNCLASSED
 from stimage.collection.checks.evidence import Evidence
-from stimage.collection.page.overlay import by_spot
+from stimage.collection.page.overlay import Named, by_spot
 from stimage.core.files import write_text
 from stimage.figures.colours import OTHER, UNLABELLED, Look, label_looks, look_of
 from stimage.figures.scale import count_colours, count_ticks
 from stimage.slides.coordinates import Coordinates
 from stimage.slides.images.tiles import Tiles
+from stimage.slides.images.views import bins_turn
 
 MOST = 1_000_000  # spots, and cells: of more, an even share is on the page, and the page says so
 
 
-def write_layers(e: Evidence, tiles: Tiles, genes: Sequence[str], path: Path) -> None:
+def write_layers(e: Evidence, tiles: Tiles, named: Named, path: Path) -> None:
     """Write the layers of a slide.
 
     Parameters
@@ -35,8 +36,8 @@ def write_layers(e: Evidence, tiles: Tiles, genes: Sequence[str], path: Path) ->
         What was read of the slide; its counts have the genes that the page is to show.
     tiles
         Of the slide's image.
-    genes
-        Those that were asked for: the page names those that the slide lacks.
+    named
+        The genes that were asked for: the page names those that the slide lacks.
     path
         The script to write.
     """
@@ -45,13 +46,14 @@ def write_layers(e: Evidence, tiles: Tiles, genes: Sequence[str], path: Path) ->
                   "tile": tiles.tile},
         "um_per_px": e.scale.um_per_px if e.scale else None,
         "square": e.slide.tech == "VisiumHD",
-        "spots": _spots(e, e.coordinates, genes) if e.coordinates is not None else None,
+        "turn": bins_turn(e.slide, e.scale),
+        "spots": _spots(e, e.coordinates, named) if e.coordinates is not None else None,
         "cells": _cells(e.cells) if e.cells is not None and len(e.cells) else None,
     }  # fmt: skip
     write_text(path, f"stimageLayers({json.dumps(layers, ensure_ascii=True, allow_nan=False)});\n")
 
 
-def _spots(e: Evidence, every_spot: Coordinates, genes: Sequence[str]) -> dict:
+def _spots(e: Evidence, every_spot: Coordinates, named: Named) -> dict:
     every = -(-len(every_spot) // MOST)
     at = every_spot if every == 1 else every_spot.filter(np.arange(len(every_spot)) % every == 0)
     names = at.ids.to_pylist()
@@ -60,9 +62,9 @@ def _spots(e: Evidence, every_spot: Coordinates, genes: Sequence[str]) -> dict:
     if e.labels:
         found["labels"] = _kinds([e.labels.get(name) for name in names], "no label")
     if e.counts:
-        many = {"total count": e.counts.totals, **{f"{g}, count": values for g, values in e.counts.of_genes.items()}}
+        many = {"total count": e.counts.totals, **{named.title(g): values for g, values in e.counts.of_genes.items()}}
         found["values"] = [_values(name, values) for name, values in by_spot(e.counts, at.ids, many).items()]
-        found["missing"] = [gene for gene in genes if gene not in e.counts.of_genes]
+        found["missing"] = [gene for gene in named.genes if named.found(gene, e.counts) is None]
     return found
 
 

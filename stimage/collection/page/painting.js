@@ -3,6 +3,7 @@
 // s of its pixels to one of the image, and ratio of its pixels to one of the page.
 const Painting = (() => {
   const DOT = 2.5; // pixels of a radius below which spots are written as pixels, since shapes take longer
+  const MARK = 0.5; // of a radius: the hole in the middle of spots that have a mark
   const KEPT = 120; // tiles in memory
   const kept = new Map();
   let pixels = null;
@@ -41,8 +42,9 @@ const Painting = (() => {
     return image;
   }
 
-  // places: centres x, y and radii r, in pixels of the image, which may be one number; codes are places in the palette
-  function places(pen, { width, height, s, left, top, ratio }, { n, x, y, r }, { codes, palette, rings }, square, alpha) {
+  // places: centres x, y and radii r, in pixels of the image, which may be one number; codes are places in the palette,
+  // of which some have marks; turn is by how much squares are turned, null where they are discs
+  function places(pen, { width, height, s, left, top, ratio }, { n, x, y, r }, { codes, palette, marks, rings }, turn, alpha) {
     const large = new Map(), one = typeof r === "number", smallest = DOT * ratio;
     const inks = Uint32Array.from(palette, ([red, green, blue]) => (Math.round(alpha * 255) << 24) | (blue << 16) | (green << 8) | red);
     let buffer = null;
@@ -65,7 +67,7 @@ const Painting = (() => {
       pen.drawImage(pixels.canvas, 0, 0);
     }
     pen.globalAlpha = alpha;
-    for (const [code, some] of large) shapes(pen, some, palette[code], square, rings, ratio);
+    for (const [code, some] of large) shapes(pen, some, { colour: palette[code], marked: marks?.[code], rings }, turn, ratio);
     pen.globalAlpha = 1;
   }
 
@@ -78,19 +80,25 @@ const Painting = (() => {
     return pixels.buffer.fill(0);
   }
 
-  function shapes(pen, some, colour, square, rings, ratio) {
+  function shapes(pen, some, { colour, marked, rings }, turn, ratio) {
     pen.beginPath();
     for (let k = 0; k < some.length; k += 3) {
-      const [px, py, r] = [some[k], some[k + 1], some[k + 2]];
-      if (square) pen.rect(px - r, py - r, 2 * r, 2 * r);
-      else { pen.moveTo(px + r, py); pen.arc(px, py, r, 0, 2 * Math.PI); }
+      for (const share of marked && !rings ? [1, MARK] : [1]) outline(pen, some[k], some[k + 1], share * some[k + 2], turn);
     }
-    if (!rings) { pen.fillStyle = `rgb(${colour})`; pen.fill(); return; }
+    if (!rings) { pen.fillStyle = `rgb(${colour})`; pen.fill("evenodd"); return; }
     for (const [style, wide] of [["white", 3], [`rgb(${colour})`, 1.5]]) {
       pen.strokeStyle = style;
       pen.lineWidth = wide * ratio;
       pen.stroke();
     }
+  }
+
+  function outline(pen, x, y, r, turn) {
+    if (turn === null) { pen.moveTo(x + r, y); pen.arc(x, y, r, 0, 2 * Math.PI); return; }
+    const [a, b] = [r * (Math.cos(turn) - Math.sin(turn)), r * (Math.cos(turn) + Math.sin(turn))]; // of a corner
+    pen.moveTo(x + a, y + b);
+    for (const [dx, dy] of [[-b, a], [-a, -b], [b, -a]]) pen.lineTo(x + dx, y + dy);
+    pen.closePath();
   }
 
   function ring(pen, { s, left, top, ratio }, { x, y, r }, chosen) {

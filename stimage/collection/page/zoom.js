@@ -31,10 +31,12 @@ const Zoom = (() => {
   // colours: of each place a code, and of each code a colour [red, green, blue]
   const rgb = hex => [1, 3, 5].map(i => parseInt(hex.slice(i, i + 2), 16));
 
+  const looksOf = kinds => ({ palette: kinds.map(kind => rgb(kind.colour)), marks: kinds.map(kind => kind.marked), kinds });
+
   function coloursOf(what) {
     const { labels, values, n } = layers.spots;
     if (what === "spots") return { codes: new Uint32Array(n), palette: [[20, 90, 200]], rings: true };
-    if (what === "labels") return { codes: labels.codes, palette: labels.kinds.map(kind => rgb(kind.colour)), kinds: labels.kinds };
+    if (what === "labels") return { codes: labels.codes, ...looksOf(labels.kinds) };
     const of = values[Number(what)], codes = new Uint32Array(n), low = Math.log1p(of.low), wide = Math.log1p(of.high) - low;
     for (let i = 0; i < n; i++) codes[i] = Math.min(255, Math.max(0, Math.round((Math.log1p(of.values[i]) - low) / wide * 255)));
     return { codes, palette: Array.from({ length: 256 }, (_, k) => SHADES.slice(3 * k, 3 * k + 3)), of };
@@ -112,10 +114,10 @@ const Zoom = (() => {
     const pen = get("marks-on-it").getContext("2d");
     pen.clearRect(0, 0, width, height);
     const { spots, cells } = layers, what = get("layer").value;
-    if (spots && what) Painting.places(pen, frame, spots, spotColours, layers.square, opacity);
+    if (spots && what) Painting.places(pen, frame, spots, spotColours, layers.square ? layers.turn : null, opacity);
     if (cells && cellsOn) {
       const r = Math.max(0.75 * ratio / s, layers.um_per_px ? 2.5 / layers.um_per_px : 0);
-      Painting.places(pen, frame, { ...cells, r }, { codes: cells.codes, palette: cells.kinds.map(kind => rgb(kind.colour)) }, false, 1);
+      Painting.places(pen, frame, { ...cells, r }, { codes: cells.codes, ...looksOf(cells.kinds) }, null, 1);
     }
     if (chosen >= 0) Painting.ring(pen, frame, layers.spots, chosen);
     Painting.scaleBar(pen, frame, layers.um_per_px);
@@ -126,10 +128,11 @@ const Zoom = (() => {
     chosen = -1;
     const { spots } = layers, box = stage();
     const ix = view.x + (x - box.width / 2) / view.scale, iy = view.y + (y - box.height / 2) / view.scale;
+    const [cos, sin] = [Math.cos(layers.turn), Math.sin(layers.turn)];
     let best = Infinity;
     for (let i = 0; i < (spots?.n ?? 0); i++) {
-      const dx = Math.abs(spots.x[i] - ix), dy = Math.abs(spots.y[i] - iy), r = Math.max(spots.r[i], 4 / view.scale);
-      const far = layers.square ? Math.max(dx, dy) : Math.hypot(dx, dy);
+      const dx = ix - spots.x[i], dy = iy - spots.y[i], r = Math.max(spots.r[i], 4 / view.scale);
+      const far = layers.square ? Math.max(Math.abs(dx * cos + dy * sin), Math.abs(dy * cos - dx * sin)) : Math.hypot(dx, dy);
       if (far <= r && far < best) [best, chosen] = [far, i];
     }
     tell();
@@ -151,13 +154,13 @@ const Zoom = (() => {
   function keys(kinds, codes, title) {
     const counts = new Array(kinds.length).fill(0), list = make("p", "keys", title), rare = kinds.filter(kind => kind.rare);
     for (const code of codes) counts[code]++;
-    const entry = (colour, text) => {
-      const key = make("span", "key"), swatch = make("i", "");
+    const entry = (colour, text, marked) => {
+      const key = make("span", "key"), swatch = make("i", marked ? "marked" : "");
       swatch.style.background = colour;
       key.append(swatch, text);
       list.append(key);
     };
-    kinds.forEach((kind, k) => { if (k && counts[k] && !kind.rare) entry(kind.colour, `${kind.name} ${counts[k].toLocaleString("en")}`); });
+    kinds.forEach((kind, k) => { if (k && counts[k] && !kind.rare) entry(kind.colour, `${kind.name} ${counts[k].toLocaleString("en")}`, kind.marked); });
     if (rare.length) entry(rare[0].colour, `${rare.length} rarer`);
     if (counts[0]) entry(kinds[0].colour, `${kinds[0].name} ${counts[0].toLocaleString("en")}`);
     return list;

@@ -71,7 +71,7 @@ def collection_bars(slides: Sequence[tuple[str, str, str, int]]) -> Figure:
             one.text(total, place, f" {total:,.0f}", va="center", fontsize=7)
         one.set_xlim(0, left.max() * 1.18)
         one.set_xlabel(what)
-        one.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M" if value >= 1e5 else f"{value:g}")
+        one.xaxis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M" if value >= 1e5 else f"{value:,g}")
     axes[0, 0].invert_yaxis()
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(techs))
     return figure

@@ -5,24 +5,26 @@ It is drawn without matplotlib's axes, which takes a tenth of the time: a collec
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 from matplotlib.cm import ScalarMappable
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from stimage.core.files import replacing
-from stimage.figures.colours import Look
-from stimage.figures.rings import draw_rings
+from stimage.figures.colours import GREY, Look
+from stimage.figures.rings import draw_rings, tinted
 from stimage.figures.scale import count_ticks, scale_length
-from stimage.figures.shapes import SpotShapes, View
+from stimage.figures.shapes import SlideImage, SpotShapes, View
 from stimage.figures.style import shortened
+from stimage.figures.views import FRAME
 
 SIDE = 1280  # pixels of the picture's longer side, without what is below it
 SMALL = 144  # of the one in a list
+INSET = 220  # of all of the image, below its part
 TEXT, LINE, GAP = 20, 30, 16  # pixels: letters, a line of the legend, and around it
 QUALITY = 78
 
@@ -42,7 +44,7 @@ Legend = Sequence[tuple[str, Look]] | Bar | str  # labels; a number; or words, w
 def check_picture(
     path: Path,
     small: Path,
-    view: View,
+    image: SlideImage,
     shapes: SpotShapes | None,
     colours: np.ndarray | Sequence[Look],
     legend: Legend,
@@ -51,6 +53,8 @@ def check_picture(
 
     Parameters
     ----------
+    image
+        The part where the spots are; all of the image is shown small below it, if there is much more.
     shapes
         The spots. None, where their positions are unknown, shows the image alone.
     colours
@@ -58,12 +62,17 @@ def check_picture(
     legend
         The meaning of the colours.
     """
-    image, step = _sized(view)
+    view, (shown, step) = image.view, _sized(image.view)
     if shapes is not None:
         at = (shapes.xy - (view.left, view.top)) / step
-        image = Image.fromarray(draw_rings(np.asarray(image), at, shapes.r / step, colours, shapes.square))
-        image = with_footer(image, step, shapes.um_per_px, legend)
-    for file, one in ((path, image), (small, _square(image))):
+        shown = Image.fromarray(draw_rings(np.asarray(shown), at, shapes.r / step, colours, shapes.square))
+    whole = shown
+    if shapes is not None:
+        if isinstance(legend, Bar):
+            legend = replace(legend, colours=tinted(legend.colours, view, shapes))
+        beside = _framed(image.beside, view) if image.beside else None
+        whole = with_footer(shown, step, shapes.um_per_px, legend, beside)
+    for file, one in ((path, whole), (small, _square(shown))):
         one.save(jpeg := io.BytesIO(), "JPEG", quality=QUALITY)  # into a file, Pillow does not notice a full disk
         with replacing(file) as unfinished:
             unfinished.write_bytes(jpeg.getvalue())
@@ -84,18 +93,41 @@ def _square(image: Image.Image) -> Image.Image:
     return image.resize((SMALL, SMALL), Image.Resampling.BOX, (left, 0, left + side, side), reducing_gap=2.0)
 
 
-def with_footer(image: Image.Image, step: float, um_per_px: float | None, legend: Legend) -> Image.Image:
-    """Put the scale bar and the legend below an image; below a large one, which is seen made smaller, larger ones."""
+def _framed(whole: View, part: View) -> Image.Image:
+    """Return all of a slide's image, small, with a frame around the part of it that is shown."""
+    image = Image.fromarray(whole.pixels)
+    times = INSET / max(image.size)
+    image = image.resize(
+        (max(1, round(image.width * times)), max(1, round(image.height * times))), Image.Resampling.BOX
+    )
+    corner, size = np.array([part.left, part.top]), np.array(part.pixels.shape[1::-1]) * part.step
+    low, high = ((place * times / whole.step).round().astype(int).tolist() for place in (corner, corner + size))
+    ImageDraw.Draw(image).rectangle((*low, *(place - 1 for place in high)), outline=FRAME, width=3)
+    return ImageOps.expand(image, 1, GREY)
+
+
+def with_footer(
+    image: Image.Image, step: float, um_per_px: float | None, legend: Legend, inset: Image.Image | None = None
+) -> Image.Image:
+    """Put the scale bar and the legend below an image; below a large one, which is seen made smaller, larger ones.
+
+    An ``inset`` stands at their right.
+    """
     times = max(1, image.width // SIDE)
+    room = image.width // times - (inset.width + GAP if inset else 0)
     length, text = scale_length(image.width * step, um_per_px)
     start = GAP + max(round(length / step / times), _width(text)) + 3 * GAP  # where the legend begins
-    footer = _footer(image.width // times, start, text, legend)
-    footer = footer.resize((image.width, footer.height * times), Image.Resampling.BICUBIC)
+    footer = _footer(room, start, text, legend)
+    footer = footer.resize((footer.width * times, footer.height * times), Image.Resampling.BICUBIC)
     left, right, top = GAP * times, GAP * times + round(length / step) - 1, GAP * times
     ImageDraw.Draw(footer).rectangle((left, top, right, top + 8 * times - 1), fill="black")  # to the pixel
-    whole = Image.new("RGB", (image.width, image.height + footer.height), "white")
+    below = max(footer.height, times * (inset.height + 2 * GAP) if inset else 0)
+    whole = Image.new("RGB", (image.width, image.height + below), "white")
     whole.paste(image)
     whole.paste(footer, (0, image.height))
+    if inset:
+        inset = inset.resize((times * inset.width, times * inset.height))
+        whole.paste(inset, (image.width - inset.width - times * GAP, image.height + times * GAP))
     return whole
 
 

@@ -1,7 +1,7 @@
 """Small views of parts of a slide's image, in one pass over the image and the memory of some rows of squares."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,18 +9,39 @@ from stimage.figures.shapes import SlideImage, SpotShapes, View
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 from stimage.slides.images.reader import ImageInfo, read_patches
+from stimage.slides.images.tissue import find_tissue, outlined
 from stimage.slides.scale.scale import Scale
 from stimage.slides.spots import Spots
 
 IMAGE_PX = 2000  # of an image's longer side, as Space Ranger's "hires" image
-WHOLE_PX = 400  # of the longer side of all of the image, beside its part
+WHOLE_PX = 800  # of the longer side of all of the image: beside its part, and to look for tissue on
 MARGIN = 0.05  # of the longer side, around the spots
+MOST_ON = 0.5  # of the spots: at least so many lie on what is outlined as their tissue
 
 
 def shapes_of(at: Coordinates | Spots, slide: Slide, scale: Scale | None) -> SpotShapes:
     """Return the spots of a slide in the form that pictures take."""
     um_per_px = scale.um_per_px if scale else None
     return SpotShapes(np.stack([at.x, at.y], 1), at.r, slide.tech == "VisiumHD", um_per_px)
+
+
+def with_tissue(shapes: SpotShapes, image: View) -> SpotShapes:
+    """Return spots with the tissue that all of the image, made small, shows; gaps of a spot's width are closed.
+
+    Where fewer than `MOST_ON` of the spots lie on it, it is not the spots' tissue, but marks or dirt: it is left out.
+    """
+    tissue = outlined(find_tissue(image.pixels), 2 * float(np.median(shapes.r)) / image.step)
+    x, y = (shapes.xy / image.step).astype(int).T
+    high, wide = tissue.shape
+    if tissue[y.clip(0, high - 1), x.clip(0, wide - 1)].mean() < MOST_ON:
+        return shapes
+    return replace(shapes, tissue=tissue, tissue_step=image.step)
+
+
+def bins_turn(slide: Slide, scale: Scale | None) -> float:
+    """Return by which angle, in radians, a slide's square bins are turned in its image; 0 where no lattice tells."""
+    lattice = scale.lattice if scale and slide.tech == "VisiumHD" else None
+    return lattice.turn if lattice and lattice.kind == "square" else 0.0
 
 
 @dataclass(frozen=True)
