@@ -74,7 +74,8 @@ def check(
     Raises
     ------
     DataError
-        As in `open_root`, or if ``splits.csv`` is damaged or lacks a slide. A fault of a slide is a row, not an error.
+        As in `open_root`, or if ``splits.csv`` is damaged or lacks a slide, or if the gene table is damaged or lacks a
+        species. A fault of a slide is a row, not an error.
 
     Examples
     --------
