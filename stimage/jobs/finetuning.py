@@ -29,6 +29,7 @@ from stimage.training.run import Run
 from stimage.training.seeds import folder_of, seeded, seeds_line, write_seeds
 from stimage.training.settings.groups import SETTINGS, Settings
 from stimage.training.settings.reading import full_name, make_settings, read_settings
+from stimage.training.settings.remedies import told_as_settings
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,11 @@ def tune(
     settings: Settings, out: Path, push_to_hub: str | None = None, push_checkpoints: bool = False, public: bool = False
 ) -> FineTuned:
     """Fine-tune as `finetune` does, with settings that are already read."""
+    with told_as_settings():
+        return _tune(settings, out, push_to_hub, push_checkpoints, public)
+
+
+def _tune(settings: Settings, out: Path, push_to_hub: str | None, push_checkpoints: bool, public: bool) -> FineTuned:
     quieten()
     is_main = int(os.environ.get("RANK", 0)) == 0
     if settings.run.seeds:
