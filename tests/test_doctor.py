@@ -53,10 +53,11 @@ def test_packages_that_are_missing_or_old(monkeypatch):
     done = run("doctor.py")
     assert done.returncode == 1
     assert "fail    packages: numpy 1.0 is not >=1.26; pyarrow is missing\n" in done.stdout
-    assert "→ pip install --upgrade stimage-1k4m\n" in done.stdout
+    clone = Path(__file__).parents[1]
+    assert f'→ pip install --upgrade -e "{clone}"\n' in done.stdout
     assert "skipped extra genes: not installed: scanpy\n" in done.stdout
     assert "fail    extra train: peft 0.1 is not >=0.19\n" in done.stdout
-    assert '→ pip install --upgrade "stimage-1k4m[train]"\n' in done.stdout
+    assert f'→ pip install --upgrade -e "{clone}[train]"\n' in done.stdout
     assert done.stdout.endswith("failed: packages, extra train\n")
 
 
@@ -164,4 +165,4 @@ def test_a_gpu_that_torch_does_not_see(tmp_path, monkeypatch):
         found = doctor.check_gpu(str(tmp_path / "nvidia[0-9]*"))
         assert found.status == "warn" and words in found.message and found.remedy
     monkeypatch.setattr(doctor, "_version", lambda name: None)
-    assert '"stimage-1k4m[train]"' in doctor.check_gpu(str(tmp_path / "nvidia[0-9]*")).remedy
+    assert '[train]"' in doctor.check_gpu(str(tmp_path / "nvidia[0-9]*")).remedy

@@ -48,9 +48,10 @@ def test_what_is_missing_names_its_extra():
         needs("no_such_module")
     without = "import sys; sys.modules['scanpy'] = sys.modules['sklearn'] = None; import stimage.core.extras"
     done = run(code=f"{without}; stimage.core.extras.needs('scanpy')").stderr.splitlines()[-1]
-    assert done == 'stimage.core.extras.NotInstalled: scanpy is not installed; pip install "stimage-1k4m[genes]"'
+    install = f'pip install -e "{PROJECT}'  # the clone: no index has the project
+    assert done == f'stimage.core.extras.NotInstalled: scanpy is not installed; {install}[genes]"'
     done = run(code=f"{without}; stimage.scores.project").stderr.splitlines()[-1]
-    assert done.endswith(': sklearn is not installed; pip install "stimage-1k4m[evaluate]"')
+    assert done.endswith(f': sklearn is not installed; {install}[evaluate]"')
 
 
 def test_the_command_lists_and_runs_every_script():

@@ -17,9 +17,8 @@ from packaging.requirements import Requirement
 import stimage
 from stimage.collection.checks.findings import Result
 from stimage.core.errors import one_line
-from stimage.core.extras import how_to_install
+from stimage.core.extras import PROJECT, how_to_install, this_project
 
-PROJECT = "stimage-1k4m"
 NATIVE = (
     "numpy",
     "pyarrow",
@@ -96,7 +95,7 @@ def check_packages(extra: str | None) -> Result:
     missing = [name for name, version in found.items() if version is None]
     old = [f"{one.name} {found[one.name]} is not {one.specifier}" for one in wanted
            if (version := found[one.name]) and not one.specifier.contains(version, prereleases=True)]  # fmt: skip
-    install = f'pip install --upgrade "{PROJECT}[{extra}]"' if extra else f"pip install --upgrade {PROJECT}"
+    install = f"pip install --upgrade {this_project(extra or '')}"
     if old or (missing and extra is None):
         return Result("fail", "; ".join([*old, *(f"{name} is missing" for name in missing)]), install)
     if missing:

@@ -10,10 +10,12 @@ from .errors import OutputError as OutputError
 from .errors import one_line as one_line
 from .errors import shown as shown
 from .errors import unreadable as unreadable
+from .extras import PROJECT as PROJECT
 from .extras import NotInstalled as NotInstalled
 from .extras import attach as attach
 from .extras import how_to_install as how_to_install
 from .extras import needs as needs
+from .extras import this_project as this_project
 from .files import content_of as content_of
 from .files import listed as listed
 from .files import locked as locked

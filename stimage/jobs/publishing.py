@@ -9,6 +9,7 @@ from pathlib import Path
 from stimage.cells.columns import root_classes
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
+from stimage.core.extras import how_to_install
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.publishing.croissant import FILE, check_metadata, write_metadata
 from stimage.publishing.engines import run_local, run_ray
@@ -167,7 +168,7 @@ def write_croissant(folder: str | Path, *, repo: str | None = None, license: str
     """
     path = write_metadata(path_of(folder, "folder"), repo, license)
     if not check_metadata(path):
-        log.warning('%s: is not checked, as mlcroissant is not installed; pip install "stimage-1k4m[croissant]"', path)
+        log.warning("%s: is not checked, as mlcroissant is not installed; %s", path, how_to_install("mlcroissant"))
     return path
 
 

@@ -23,5 +23,6 @@ from .settings.reading import full_name as full_name
 from .settings.reading import make_settings as make_settings
 from .settings.reading import read_record as read_record
 from .settings.reading import read_settings as read_settings
+from .settings.remedies import told_as_settings as told_as_settings
 from .validation import loader as loader
 from .validation import to_device as to_device

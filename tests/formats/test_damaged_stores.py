@@ -96,7 +96,7 @@ def test_without_spatialdata(tmp_path, monkeypatch):
     visium().write(tmp_path / "slide.zarr")
     monkeypatch.setitem(sys.modules, "spatialdata", None)
     told = run("data_collection/add_slide.py", tmp_path / "slide.zarr", "--out", tmp_path / "root", "--slide", "Mine")
-    assert told.stderr.endswith('spatialdata is not installed; pip install "stimage-1k4m[spatialdata]"\n')
+    assert told.stderr.endswith('[spatialdata]"\n') and "spatialdata is not installed; pip install" in told.stderr
     assert told.returncode == 1 and not (tmp_path / "root").exists()
 
 

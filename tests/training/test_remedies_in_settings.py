@@ -31,7 +31,7 @@ def test_the_remedy_is_a_setting_that_works(root, tmp_path):
 
 @pytest.mark.parametrize(("said", "wanted"), [
     ("pass upsample=True (--upsample)", "pass data.upsample=true"),
-    ("give um_per_px= (--um-per-px, in the meta file: its column)", "give data.um_per_px= (in the meta file: its column)"),
+    ("um_per_px= (--um-per-px, in the meta file: its column)", "data.um_per_px= (in the meta file: its column)"),
     ("or split_by='study' (--split-by study)", "or data.split_by=study"),
     ("leave it out by exclude= (--exclude); ask", "leave it out by data.exclude=; ask"),
     ("one size, by patch= (--patch-um, --patch-px)", "one size, by data.patch_um= and data.patch_px="),
@@ -44,7 +44,7 @@ def test_options_as_settings(said, wanted):
 
 
 def test_the_kind_of_error_stays():
-    with pytest.raises(OutputError, match="^x: data.exclude=$"), told_as_settings():
+    with pytest.raises(OutputError, match=r"^x: data.exclude=$"), told_as_settings():
         raise OutputError("x: exclude= (--exclude)")
     with pytest.raises(ValueError, match="upsample=True") as raised, told_as_settings():
         raise ValueError("upsample=True (--upsample)")
