@@ -65,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder for inputs and results (%(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results into this file, too")
-    parser.add_argument("--minutes", type=float, default=inf, help="begin no further way after so many minutes")
+    parser.add_argument("--minutes", type=float, default=inf, help="stop after so many minutes")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=every, default=every,
                         help=f"of {'; '.join(every)}")  # fmt: skip
     page = Path("docs/background/speed.md")
@@ -81,31 +81,40 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(out: Path, names: list[str], sizes: Sizes = SIZES, minutes: float = inf, also: Path | None = None) -> int:
-    """Measure these ways, write what there is after each, and return the exit status: 1 if one failed."""
+    """Measure these ways, write what there is after each, and return the exit status: 1 if one failed.
+
+    Beside ``rows``, the results have the names of the ways that were ``left_out``, since time was up, and ``failed``.
+    """
     began = time.perf_counter()
     inputs = Inputs(out / "inputs", sizes)
     (folder,), vectors = inputs.tuning(), inputs.image_vectors()[0]
-    results, failed = {"machine": describe(), "rows": [], "left_out": []}, []
+    results = {"machine": describe(), "rows": [], "left_out": [], "failed": []}
     for name in names:
         spent = time.perf_counter() - began
-        if spent > 60 * minutes:
-            results["left_out"].append(name)
-            continue
         print(f"{spent:4.0f} s: {name}", flush=True)
         try:
-            results["rows"].append(row_of(name, folder, vectors))
+            results["rows"].append(row_of(name, folder, vectors, 60 * minutes - spent))
+        except TimeoutError:
+            results["left_out"].append(name)
+            print("left out: time is up", flush=True)
         except RuntimeError as error:
-            failed.append(name)
+            results["failed"].append(name)
             print(f"failed: {error}", flush=True)
-            continue
         write(results, out, also)
-    write(results, out, also)
     print(f"\n{(out / f'{NAME}.md').read_text()}\ndone: {out}/{NAME}.json, {NAME}.md")
-    return int(bool(failed))
+    return int(bool(results["failed"]))
 
 
-def row_of(name: str, folder: Path, vectors: Path) -> dict:
-    """Measure one way: what `report` takes as a row; its ``beside`` is filled by `write`."""
+def row_of(name: str, folder: Path, vectors: Path, left: float = inf) -> dict:
+    """Measure one way: what `report` takes as a row; its ``beside`` is filled by `write`.
+
+    Raises
+    ------
+    TimeoutError
+        If it takes more than the ``left`` seconds.
+    """
+    if left <= 0:
+        raise TimeoutError(f"{name}: was not begun")
     model, _, way = name.partition("/")
     cores = len(os.sched_getaffinity(0))
     most = max(1, cores - 1)
@@ -113,7 +122,7 @@ def row_of(name: str, folder: Path, vectors: Path) -> dict:
     job = {ORIGINAL: "tuning.original", LOADER: "tuning.loaded"}.get(name, "tuning.ours")
     side = Side(way, job, tuple(changes), cores)
     workers = 2 if "two workers" in way or "embeddings" in way else min(most, FEW) if model == "large" else most
-    found = figures(side, folder, model, workers)
+    found = figures(side, folder, model, workers, None if left == inf else left)
     return {"case": name, "job": f"a batch of {found['spots']:,} spots", "model": MODELS[model], "ours": found,
             "beside": [], "limit": None}  # fmt: skip
 
@@ -130,9 +139,9 @@ def write(results: dict, out: Path, also: Path | None = None) -> None:
     (out / f"{NAME}.md").write_text(table(shown))
 
 
-def figures(side: Side, folder: Path, model: str, workers: int) -> dict:
+def figures(side: Side, folder: Path, model: str, workers: int, most: float | None = None) -> dict:
     """Measure one way: ``seconds`` of a step and the device's ``mb``, and what `benchmarks.jobs.tuning` says more."""
-    found = measure(side.job, folder, model, workers, *side.more, cores=side.cores)[0]["found"]
+    found = measure(side.job, folder, model, workers, *side.more, cores=side.cores, most=most)[0]["found"]
     seconds, mb = found.pop("step"), found.pop("gpu_mb")
     runs = [{"seconds": seconds, "mb": mb}]
     return {"name": side.name, "workers": workers, "seconds": seconds, "mb": mb, "runs": runs, **found}
@@ -149,6 +158,10 @@ def table(results: dict) -> str:
                      f"{side['waiting']:.0%}", f"{side['mb'] / 1e3:.1f} GB", *ratio]  # fmt: skip
             if cells not in lines:  # what one would otherwise use is beside each of ours
                 lines.append(cells)
+    said = {"left_out": "time was up", "failed": "failed"}
+    empty = [(name, why) for kind, why in said.items() for name in results.get(kind, ())]
+    for model, way, why in ((*name.split("/", 1), why) for name, why in empty):
+        lines.append([MODELS[model], f"{way} (not measured: {why})", *[""] * (len(HEAD) - 2)])
     return f"{report.markdown(lines)}\n\n{report.machine_line(results['machine'])}\n"
 
 

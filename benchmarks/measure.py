@@ -22,8 +22,15 @@ THREADS = dict.fromkeys(
 )
 
 
-def measure(job: str, *arguments: object, cores: int = 1, repeats: int = 1, long: float = inf) -> list[dict]:
+def measure(
+    job: str, *arguments: object, cores: int = 1, repeats: int = 1, long: float = inf, most: float | None = None
+) -> list[dict]:
     """Run a job, "module.function" of `benchmarks.jobs`, some times, but once if it takes ``long`` seconds.
+
+    Parameters
+    ----------
+    most
+        Seconds after which it is stopped.
 
     Returns
     -------
@@ -37,13 +44,23 @@ def measure(job: str, *arguments: object, cores: int = 1, repeats: int = 1, long
     ------
     RuntimeError
         If the process fails.
+    TimeoutError
+        If it is stopped.
     """
     command = [sys.executable, "-m", "benchmarks.measure", *map(str, (cores, repeats, long, job, *arguments))]
     environment = os.environ | THREADS | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{job}: {done.stderr.strip()[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, error = process.communicate(timeout=most)
+    except subprocess.TimeoutExpired:
+        for one in list(_family(process.pid)):
+            with suppress(ProcessLookupError):
+                os.kill(one, signal.SIGKILL)
+        process.communicate()
+        raise TimeoutError(f"{job}: was stopped after {most:.0f} s") from None
+    if process.returncode:
+        raise RuntimeError(f"{job}: {error.strip()[-2000:]}")
+    return json.loads(out.splitlines()[-1])
 
 
 def _run_apart(job: str, arguments: list[str]) -> dict:

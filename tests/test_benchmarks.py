@@ -17,7 +17,7 @@ from benchmarks.case import Case, Side
 from benchmarks.cases import make_cases
 from benchmarks.inputs import QUICK, Inputs
 from benchmarks.jobs import tuning
-from benchmarks.measure import find_job, run_here
+from benchmarks.measure import find_job, measure, run_here
 
 TINY = replace(QUICK, spots=40, genes=60, st=(2, 2), huge=3, slides=2, small_slides=(2,),
                added=(30, 40), headers=(3, 20, 40), bins=(20, 40), bins_genes=50, bins_plain=20, patches=24, step=4,
@@ -190,9 +190,11 @@ def test_tuning_takes_steps_of_each_way(inputs, monkeypatch, way):
 
 
 def test_ways_on_a_gpu_are_a_table(tmp_path, monkeypatch, capsys):
-    def measured(job: str, folder, model, workers, *changes, cores: int) -> list[dict]:
+    def measured(job: str, folder, model, workers, *changes, cores: int, most: float | None) -> list[dict]:
         if "compile=true" in changes:
             raise RuntimeError("no compiler")
+        if "lora_rank=8" in changes and most:
+            raise TimeoutError(f"was stopped after {most} s")
         step = 0.8 if job == "tuning.original" else 0.2
         return [{"found": {"spots": 1024, "steps": 20, "step": step, "median": step, "waiting": 0.5, "gpu_mb": 3e4}}]
 
@@ -206,7 +208,7 @@ def test_ways_on_a_gpu_are_a_table(tmp_path, monkeypatch, capsys):
     assert table.count("the original's way") == 1
     assert "| bf16, two workers | 2 | 5 | 5,120 | 50% | 30.0 GB | 4.0 x |" in table
     assert "| ViT-L/14 | bf16, frozen, from embeddings | 2 | 5 | 5,120 |" in table
-    assert "compiled" not in table
+    assert "| ViT-B/32 | bf16, compiled (not measured: failed) |  |  |  |  |  |  |\n" in table
     results = json.loads((tmp_path / "gpu.json").read_text())
     assert json.loads((tmp_path / "elsewhere/found.json").read_text()) == results and not results["left_out"]
     assert not compare.compare(results, results, 0.25)[1]
@@ -218,6 +220,14 @@ def test_ways_on_a_gpu_are_a_table(tmp_path, monkeypatch, capsys):
 
     assert gpu.run(tmp_path, names, minutes=-1) == 0
     assert json.loads((tmp_path / "gpu.json").read_text())["left_out"] == names
+    assert gpu.run(tmp_path, ["base/fp32", "base/bf16, LoRA"], minutes=1e9) == 0
+    assert "| ViT-B/32 | bf16, LoRA (not measured: time was up) |  |" in (tmp_path / "gpu.md").read_text()
+
+
+def test_a_job_is_stopped_with_all_that_it_started(inputs):
+    (root,) = inputs.more_slides()[:1]
+    with pytest.raises(TimeoutError, match=r"training.first_ours: was stopped after 0 s"):
+        measure("training.first_ours", root, 2, 10, most=0.01)
 
 
 def test_steps_are_beside_those_of_all_weights(tmp_path, monkeypatch):

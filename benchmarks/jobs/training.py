@@ -1,7 +1,11 @@
 """Training's data path: patches as the original prepares them, one by one, and as batches; and a whole step."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -9,13 +13,14 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.jobs import loads
+from benchmarks.jobs.reading import read_through
 from benchmarks.measure import ROOT
 
 SIZE, BATCH, CHUNK = 224, 64, 16
 GENES = 128
 SHOWN = 20  # of so many patches, one is compared
 BATCHES, PROCESSOR = "stimage.loading.tensors", "transformers.models.clip.image_processing_pil_clip"
-RUN = ("stimage.training.run", "transformers.models.clip.modeling_clip")
+BEFORE_RUN = ("stimage.training.data.beside", "stimage.training.settings.reading")
 STEP = (BATCHES, PROCESSOR, "PIL.Image", "pyarrow.parquet", "accelerate", "stimage.towers.two_towers")
 
 
@@ -179,40 +184,65 @@ def step_limit(folder: str, spots: str, vision: str) -> Iterator[dict | None]:
     yield from _step(folder, int(spots), lambda: None, vision)
 
 
-@loads(*RUN)
-def first_ours(root: str, slides: str, genes: str) -> Iterator[dict | None]:
-    """Train on a root of which nothing is prepared, up to the first step."""
-    yield from _first_step(root, int(slides), int(genes), before=False)
+@loads(*BEFORE_RUN)
+def first_ours(root: str, slides: str, genes: str) -> dict:
+    """Train as the script does on a root of which nothing is prepared, from its imports up to the first step."""
+    with _empty_cache(int(genes)) as cache:
+        return _begin(root, int(slides), cache)
 
 
-@loads(*RUN)
+@loads(*BEFORE_RUN)
 def first_prepared(root: str, slides: str, genes: str) -> Iterator[dict | None]:
     """Do the same in a second run, which finds the spots prepared."""
-    yield from _first_step(root, int(slides), int(genes), before=True)
-
-
-def _first_step(root: str, slides: int, genes: int, before: bool) -> Iterator[dict | None]:
-    import datasets
-
-    with TemporaryDirectory() as cache, mock.patch.object(datasets.config, "HF_DATASETS_CACHE", cache):
-        Path(cache, "panel.txt").write_text("".join(f"GENE{i:05d}\n" for i in range(genes)))
-        if before:
-            _begin(root, slides, Path(cache))
+    with _empty_cache(int(genes)) as cache:
+        first = get_context("spawn").Process(target=_begin, args=(root, int(slides), cache))
+        first.start()
+        first.join()
         yield None
-        yield _begin(root, slides, Path(cache))
+        yield _begin(root, int(slides), cache)
+
+
+@loads("pyvips")
+def first_limit(root: str, slides: str, genes: str) -> dict:
+    """Import what training needs; beside it, decode the images and read the counts' bytes."""
+    imports = get_context("fork").Process(target=_import_run)
+    imports.start()
+    for k in range(int(slides)):
+        import pyvips
+
+        image = f"{root}/Visium/image/Bench_Visium_{k:02d}.png"
+        pyvips.Image.new_from_file(image, access="sequential").numpy()
+        read_through(f"{root}/Visium/gene_exp/Bench_Visium_{k:02d}_count.csv")
+    imports.join()
+    return {"slides": int(slides)}
+
+
+def _import_run() -> None:
+    for name in ("stimage.training.run", "transformers.models.clip.modeling_clip"):
+        import_module(name)
+
+
+@contextmanager
+def _empty_cache(genes: int) -> Iterator[Path]:
+    """Give a folder that is datasets' cache, in the processes that are started too, with a panel."""
+    with TemporaryDirectory() as folder, mock.patch.dict(os.environ, HF_DATASETS_CACHE=folder):
+        Path(folder, "panel.txt").write_text("".join(f"GENE{i:05d}\n" for i in range(genes)))
+        yield Path(folder)
 
 
 def _begin(root: str, slides: int, cache: Path) -> dict:
     """Take the first step of the tiny CLIP on some slides; return the number of spots, and the step's loss."""
-    from stimage.training.run import Run
+    from stimage.training.data.beside import prepared_beside
     from stimage.training.settings.reading import read_settings
-    from stimage.training.validation import loader, to_device
 
     names = ",".join(f"Bench_Visium_{k:02d}" for k in range(slides))
     changed = [f"towers.image={ROOT}/configs/finetune/tiny_clip", f"data.panel={cache}/panel.txt",
                f"data.slides=[{names}]", "data.validation_slides=null", "run.workers=0"]  # fmt: skip
-    with TemporaryDirectory() as out:
-        settings = read_settings(ROOT / "configs/finetune/tiny.yaml", changed, root)
+    settings = read_settings(ROOT / "configs/finetune/tiny.yaml", changed, root)
+    with TemporaryDirectory() as out, prepared_beside(settings):
+        from stimage.training.run import Run
+        from stimage.training.validation import loader, to_device
+
         run = Run(settings, Path(out, "run"), lambda run, weights: None)
         (batch,) = loader(run.train, [(0, run.batches(0)[0])], 0)
         loss = run.step(to_device(batch, run.accelerator))

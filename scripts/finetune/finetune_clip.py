@@ -15,6 +15,7 @@ from stimage import jobs
 from stimage.cli.options import run
 from stimage.core.shipped import find_config
 from stimage.slides.catalog import TECHS
+from stimage.training.data.beside import prepared_beside
 from stimage.training.settings.describing import settings_help
 from stimage.training.settings.reading import read_settings
 
@@ -22,7 +23,8 @@ from stimage.training.settings.reading import read_settings
 def main() -> None:
     args = parse_arguments()
     settings = read_settings(args.config, args.override, args.data)
-    tuned = jobs.tune(settings, args.out, args.push_to_hub, args.push_checkpoints, args.public)
+    with prepared_beside(settings):
+        tuned = jobs.tune(settings, args.out, args.push_to_hub, args.push_checkpoints, args.public)
     if int(os.environ.get("RANK", 0)) == 0:
         of = "models are" if settings.run.seeds else "model is"
         where = ", ".join(str(run.model) for run in tuned.runs.values()) or tuned.model

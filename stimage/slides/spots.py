@@ -26,7 +26,7 @@ from stimage.slides.missing import need_counts
 from stimage.slides.scale.scale import Scale, slide_scale
 
 BATCH_SPOTS = 64  # tables of this size stream fastest
-BLOCK_SPOTS = 512  # of counts alone
+BLOCK_SPOTS, BLOCK_BYTES = 512, 1 << 23  # of counts alone; fewer spots where rows are long
 BATCH_BYTES = 1 << 24  # of count rows, and of pixels; fewer spots make a batch where either is larger
 log = logging.getLogger(__name__)
 
@@ -118,7 +118,9 @@ class Spots:
         """
         at = np.arange(len(self)) if at is None else at
         order = self.row_start[at].argsort()
-        for some in np.split(order, range(BLOCK_SPOTS, len(order), BLOCK_SPOTS)):
+        longest = (self.row_end[at] - self.row_start[at]).max(initial=1)
+        size = int(np.clip(BLOCK_BYTES // longest, 1, BLOCK_SPOTS))
+        for some in np.split(order, range(size, len(order), size)):
             yield some, self.rows(at[some])
 
 

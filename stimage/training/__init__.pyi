@@ -1,6 +1,7 @@
 from .checkpoints import claim as claim
 from .checkpoints import newest as newest
 from .contrastive import backward as backward
+from .data.beside import prepared_beside as prepared_beside
 from .data.image_vectors import read_image_vectors as read_image_vectors
 from .objectives import clip_loss as clip_loss
 from .results import ModelFolder as ModelFolder

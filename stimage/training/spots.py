@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import datasets
@@ -20,6 +21,7 @@ from stimage.loading.pixels import augment
 from stimage.loading.sources import VERIFIED, open_source, reading
 from stimage.loading.tensors import BATCH_COLUMNS, begin_batch
 from stimage.training.data.parts import Parts
+from stimage.training.data.preparing import prepare_root
 from stimage.training.second.making import second_inputs
 from stimage.training.second.spot_tables import BLOCK, SecondInput, SpotTable
 from stimage.training.settings.groups import Settings
@@ -80,9 +82,12 @@ class TrainingSpots:
 
     def told(self, rows: np.ndarray) -> dict[str, torch.Tensor]:
         """Return what objectives may ask for of rows: `places`, and the second tower's input; no image is decoded."""
-        names = [name for name in self.table.column_names if name != "image"]
-        batch, _ = begin_batch(self.table.select_columns(names)[rows.tolist()])
+        batch, _ = begin_batch(self._without_images[rows.tolist()])
         return self.other(batch) | self.places(rows)
+
+    @cached_property
+    def _without_images(self) -> datasets.Dataset:
+        return self.table.select_columns([name for name in self.table.column_names if name != "image"])
 
     def inputs(self) -> Iterator[dict[str, torch.Tensor]]:
         """Yield the second tower's input of all spots, a thousand at a time and in order."""
@@ -133,7 +138,7 @@ def load_spots(
         If they can't be loaded, or do not have what the second tower takes.
     """
     source = open_source(settings.data.source)
-    load = _published if source.published else _from_root
+    load = _published if source.published else prepare_root
     train, held_out = load(settings, parts)
     if train is None or not len(train):
         raise DataError(f"{settings.data.source}: no spot is left to train on; loosen the filters or the splits")
@@ -180,24 +185,6 @@ def check_neighbours(neighbour_um: float, place: np.ndarray, slide: np.ndarray) 
             f"loss.neighbour_um: is {neighbour_um:g}, but the spots of the largest slide lie within {across:.0f} µm, "
             "so no spot would be a negative of another spot of its slide; make it less"
         )
-
-
-def _from_root(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:
-    """Load the slides to train on, and those held out; others are not prepared."""
-    # PNG would take half of the room, but a fifth of the time before the first step, and five times as long to decode
-    options: dict[str, Any] = {"splits": "none", "streaming": False, "image_format": "ppm"}
-    data = settings.data
-    if data.patch_um or data.patch_px:
-        options["patch"] = {"um": data.patch_um, "px": data.patch_px}
-    options |= {"upsample": data.upsample, "pyramid": data.pyramid, "um_per_px": data.um_per_px}
-    if settings.takes_panel:
-        options |= {"panel": settings.panel, "normalise": data.normalise, "gene_table": data.gene_table}
-    if data.image_vectors:
-        genes = ["expression"] if "panel" in options else ["gene_ids", "counts"]
-        options["columns"] = ["spot_id", "slide", "annotation", "x", "y", "um_per_px", *genes]
-    for names in (parts.train, parts.validation):
-        slides = list(names)
-        yield stimage_1k4m.load(data.tech, data.source, slides=slides, **options) if slides else None
 
 
 def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | None]:

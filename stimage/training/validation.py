@@ -9,7 +9,6 @@ from accelerate.utils import broadcast_object_list, gather_object
 from torch import nn
 
 from stimage.loading.ahead import MOST_WORKERS, AheadLoader, cores
-from stimage.scores.linear_probe import probe_f1
 from stimage.scores.retrieval import retrieval_scores
 from stimage.slides.labels import is_label
 from stimage.training.objectives import PLACES, objective_of
@@ -47,6 +46,8 @@ def validate(
             vectors = [torch.from_numpy(part).to(accelerator.device) for part in (images, others)]
             scores |= _recalls(vectors[0], vectors[1], held_out)
             if probe is not None:
+                from stimage.scores.linear_probe import probe_f1  # of scikit-learn, which takes half a second to import
+
                 f1 = probe_f1(probe, train.labels[rows], images[test], held_out.labels[test])
                 scores["probe_f1"] = float(f1)
     return broadcast_object_list([scores])[0]

@@ -90,9 +90,8 @@ class CountRows:
         places
             The new number of each column, or -1 to leave it out. Two columns may get the same number.
         """
-        column = places.take(self.columns)
-        kept = column >= 0
-        return self.spot[kept], column[kept], self.values[kept]
+        kept = np.flatnonzero((places >= 0).take(self.columns))  # first, for a panel keeps few
+        return self.spot.take(kept), places.take(self.columns.take(kept)), self.values.take(kept)
 
     def dense(self, places: np.ndarray, width: int) -> np.ndarray:
         """Return the counts with columns renumbered as in `entries`, equal numbers added (float64, n x width)."""
