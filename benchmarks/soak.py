@@ -40,12 +40,13 @@ def run(out: Path, bins: int, genes: int = GENES, minutes: float = 60, workers: 
     -------
     dict
         ``machine``; ``bins``, ``genes``, ``workers``; ``epochs`` and ``spots`` that came; ``seconds``; ``mb``, the
-        memory of all processes at even steps, shared pages counted once; ``flat``, whether it did not grow.
+        memory that all processes hold at even steps; ``mapped_mb``, the pages of files beside it, which the system
+        takes back when it needs memory; ``flat``, whether ``mb`` did not grow.
     """
     folder = out / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     write_slide(folder, bins, genes, "h5")
-    samples, spots, epochs, began = list[float](), 0, 0, time.monotonic()
+    samples, spots, epochs, began = list[tuple[float, float]](), 0, 0, time.monotonic()
     while not epochs or time.monotonic() - began < 60 * minutes:
         seen = 0
         for n in _epoch(folder, workers):
@@ -56,10 +57,10 @@ def run(out: Path, bins: int, genes: int = GENES, minutes: float = 60, workers: 
             raise RuntimeError(f"epoch {epochs + 1} had {seen:,} spots of {bins:,}")
         spots, epochs = spots + seen, epochs + 1
     samples.append(memory_mb())
+    held, mapped = ([round(one, 1) for one in kind] for kind in zip(*samples))
     shutil.rmtree(folder)
     found = {"machine": describe(), "bins": bins, "genes": genes, "workers": workers, "epochs": epochs, "spots": spots,
-             "seconds": time.monotonic() - began, "mb": [round(one, 1) for one in samples],
-             "flat": is_flat(samples)}  # fmt: skip
+             "seconds": time.monotonic() - began, "mb": held, "mapped_mb": mapped, "flat": is_flat(held)}  # fmt: skip
     report.write_json(found, out / f"{NAME}.json")
     return found
 
@@ -74,15 +75,17 @@ def _epoch(root: Path, workers: int) -> Iterator[int]:
         yield len(batch.spot_ids)
 
 
-def memory_mb() -> float:
-    """Return what this process and its children hold, in MB; what they share counts once."""
-    total, me = 0, psutil.Process()
+def memory_mb() -> tuple[float, float]:
+    """Return the MB that this process and its children hold, and those of files' pages; shared ones count once."""
+    held, mapped, me = 0, 0, psutil.Process()
     for process in (me, *me.children(recursive=True)):
         try:
-            total += process.memory_full_info().pss
-        except psutil.NoSuchProcess:  # it has just ended
+            lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()[1:]
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
             continue
-    return total / 1e6
+        kb = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+        held, mapped = held + kb.get("Pss_Anon", 0) + kb.get("Pss_Shmem", 0), mapped + kb.get("Pss_File", 0)
+    return held * 1024 / 1e6, mapped * 1024 / 1e6
 
 
 def is_flat(samples: list[float]) -> bool:
@@ -94,9 +97,10 @@ def is_flat(samples: list[float]) -> bool:
 
 def line(found: dict) -> str:
     """Say what was seen in a line."""
-    mb = found["mb"]
+    mb, mapped = found["mb"], found["mapped_mb"]
     return (f"{found['epochs']} epochs of {found['bins']:,} bins in {found['seconds'] / 60:.1f} min through "
-            f"{found['workers']} workers: {min(mb):,.0f} to {max(mb):,.0f} MB, {mb[-1]:,.0f} MB at the end: "
+            f"{found['workers']} workers: {min(mb):,.0f} to {max(mb):,.0f} MB, {mb[-1]:,.0f} MB at the end, "
+            f"and up to {max(mapped):,.0f} MB of files' pages: "
             f"{'flat' if found['flat'] else 'IT GROWS'}")  # fmt: skip
 
 

@@ -12,6 +12,7 @@ def test_a_slide_is_streamed_for_some_time(tmp_path, capsys):
     )
     found = json.loads((tmp_path / "soak.json").read_text())
     assert (found["epochs"], found["spots"], found["workers"]) == (1, 1200, 1) and len(found["mb"]) >= 2
+    assert min(found["mb"]) > 50 and max(found["mapped_mb"]) > 1
     assert not (tmp_path / soak.FOLDER).exists() and found["machine"]["cores"]
     assert "1 epochs of 1,200 bins" in capsys.readouterr().out
 
