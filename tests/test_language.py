@@ -23,7 +23,7 @@ RELATIVE = re.compile(r"\b(?:which|that|whose|whom|who)\b")
 FORBIDDEN = {
     "says 'of which' or 'of whom'": re.compile(r"\bof (?:which|whom)\b"),
     "begins with 'Of'": re.compile(r"^Of (?!course)"),
-    "begins with 'What' and asks nothing": re.compile(r"^What [^?]*$"),
+    "begins with 'What' and asks nothing": re.compile(r"^What (?!to do with\b)[^?]*$"),
     "begins with 'That', 'Else' or 'So it is'": re.compile(r"^(?:That (?:is|are|holds)|Else|So it is)\b"),
 }
 OPENS_WITH_PRONOUN = re.compile(r"^(?:It|They|This|These|Those) (?:is|are|was|has|have|can|may|does|do|says?|takes?)\b")
@@ -43,7 +43,7 @@ def paragraphs(text: str) -> list[str]:
 
 def sentences(paragraph: str) -> list[str]:
     """Return the sentences of a paragraph."""
-    return [part for part in re.split(r"(?<=[.?!:])\s+(?=[A-Z`*])", paragraph) if part]
+    return [part for part in re.split(r'(?<=[.?!:])\s+(?=[A-Z`*"])', paragraph) if part]
 
 
 def faults(text: str) -> list[str]:

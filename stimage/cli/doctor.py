@@ -1,6 +1,6 @@
-"""What this machine has of all that the project can use: each check says how it is, and what to do about it.
+"""Checks of this machine for all that the project can use: each has a status, a message and a remedy.
 
-Nothing is asked of a network, and torch is imported only where there is a GPU.
+No check uses a network, and torch is imported only where there is a GPU.
 """
 
 import importlib
@@ -30,7 +30,10 @@ ROOM_GB, SHARED_GB = 10, 1  # below these, a disk and the memory that processes 
 
 
 def examine() -> dict[str, Result]:
-    """Return what each check says, by its name. The status is pass, warn, fail, or skipped: not there, nor needed."""
+    """Return the result of each check, by its name.
+
+    The status is pass, warn, fail, or skipped, for a thing that is neither there nor needed.
+    """
     checks: dict[str, Callable[[], Result]] = {
         "python": check_python, "stimage": check_stimage, "packages": lambda: check_packages(None),
         "native code": check_native, **{f"extra {name}": _extra(name) for name in extras()},

@@ -1,4 +1,4 @@
-"""Code that the scripts of evaluation share: options, the slides that they take, annotated spots."""
+"""Code that the scripts of evaluation share: options, their choice of slides, annotated spots."""
 
 import argparse
 from pathlib import Path
@@ -29,14 +29,14 @@ def add_labelled(parser: argparse.ArgumentParser, out: str) -> None:
 
 
 def add_seen(parser: argparse.ArgumentParser) -> None:
-    """Add what is to be done with slides that the model of the embeddings was trained on."""
+    """Add the option for slides that the model of the embeddings was trained on."""
     parser.add_argument("--seen", choices=SEEN, default="error",
                         help="what to do with slides that the model was trained on: error stops, drop leaves them out, "
                         "score scores them all the same (default: %(default)s)")  # fmt: skip
 
 
 def labelled_of(args: argparse.Namespace) -> tuple[LabelledSpots, dict[str, Any]]:
-    """Read the annotated spots that were asked for, say which are left out, and return what results say of slides."""
+    """Read the annotated spots of the arguments, print which are left out, and return what results say about slides."""
     root = root_of(args, ["on_mismatch"])
     embeddings = read_embeddings(args.embeddings, [slide.name for slide in root.catalog.slides])
     spots, scored = labelled_unseen(embeddings, root.slides, args.on_mismatch, args.seen)

@@ -1,4 +1,4 @@
-"""Code that scripts share: the options that choose slides, and the ending of a script by an error."""
+"""Code that scripts share: options that choose slides, the words of their help, and the end of a script by an error."""
 
 import argparse
 import inspect
@@ -74,12 +74,12 @@ def _file_or_names(words: list[str] | None) -> list[str] | str | None:
 
 
 def selection_of(args: argparse.Namespace, on_mismatch: str = "error") -> Selection:
-    """Return the slides that are asked for."""
+    """Return the choice of slides in the arguments."""
     return Selection(str(args.root), techs_of(args), filters_of(args), on_mismatch, "--tech")
 
 
 def root_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> "stimage.Root":
-    """Open the root with the options that a script has, but those that it has another use for, ``elsewhere``."""
+    """Open the root with a script's options, without those that the script uses for another purpose, ``elsewhere``."""
     known = inspect.signature(stimage.open_root).parameters.keys()
     given = {name: value for name, value in vars(args).items() if name in known and value is not None}
     given |= {name: _file_or_names(given[name]) for name in ("slides", "exclude") if name in given}
@@ -90,7 +90,7 @@ def root_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> "stimage
 
 
 def add_splits(parser: argparse.ArgumentParser, parts: bool = False) -> None:
-    """Add the builder's options of splits, and with ``parts`` which of them to take."""
+    """Add the builder's options of splits, and with ``parts`` the choice among splits."""
     group = add_dealing(parser)
     group.add_argument("--splits", metavar="FILE", help="CSV with the columns slide and split, as split_slides.py "
                        "writes it; the word none ignores the root's own splits.csv")  # fmt: skip
@@ -116,7 +116,7 @@ def add_dealing(parser: argparse.ArgumentParser, default: str | None = None) -> 
 
 
 def splitting_of(args: argparse.Namespace, elsewhere: Sequence[str] = ()) -> Splitting:
-    """Return how slides are split; ``elsewhere`` names options that the script also uses for another purpose."""
+    """Return the division of slides; ``elsewhere`` names options that the script also uses for another purpose."""
     own = {name: getattr(args, name) for name, by in NEEDS.items() if args.split_by == by or name not in elsewhere}
     seed, fractions = args.split_seed or 0, tuple(args.split_fractions or FRACTIONS)
     return Splitting(args.split_by, seed, fractions, splits=getattr(args, "splits", None), **own)
@@ -144,14 +144,14 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def add_image_limit(parser: argparse._ActionsContainer) -> None:
-    """Add the number of pixels above which an image is refused."""
+    """Add the largest number of pixels of an image."""
     parser.add_argument("--max-image-pixels", type=positive, default=MAX_IMAGE_PIXELS,
                         help="largest number of pixels of an image; larger images are refused "
                         "(default: %(default)s)")  # fmt: skip
 
 
 def add_scale(parser: argparse._ActionsContainer) -> None:
-    """Add the µm per pixel that a user knows; see `stimage.slides.Catalog.with_scales`."""
+    """Add the option for a known µm per pixel; see `stimage.slides.Catalog.with_scales`."""
     parser.add_argument("--um-per-px", metavar="NUMBER|CSV",
                         help="µm per pixel: a number for all slides, or a CSV with the columns slide and um_per_px "
                         "(default: the value of the meta file, or of the lattice of spots)")  # fmt: skip

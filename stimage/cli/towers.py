@@ -10,7 +10,7 @@ from stimage.towers.options import POOLINGS, TowerOptions
 
 
 def add_tower(parser: argparse.ArgumentParser) -> None:
-    """Add what may be said of a tower beyond its name."""
+    """Add the options of an image tower, beyond its name."""
     group = parser.add_argument_group("tower", "values that differ from those of the preset or the checkpoint")
     group.add_argument("--pooling", choices=POOLINGS, help="way to make one vector of the features of an image")
     group.add_argument("--size", type=positive, help="side of the tower's input images in pixels")
@@ -24,13 +24,13 @@ def add_tower(parser: argparse.ArgumentParser) -> None:
 
 
 def add_patch(parser: argparse.ArgumentParser) -> None:
-    """Add what says that patches are the original's, whatever a tuned model was trained on; beside `add_reading`."""
+    """Add the option for the original's patches, whatever a tuned model was trained on; beside `add_reading`."""
     parser.add_argument("--patch", choices=("original",), help="original cuts the square of 2r, whatever patch a "
                         "tuned model was trained on (default: the patch in µm, or the model's)")  # fmt: skip
 
 
 def asked_of(args: argparse.Namespace) -> "jobs.Asked":
-    """Return the patch that was asked for; none takes the model's."""
+    """Return the patch in the arguments; None in it takes the model's."""
     physical = args.patch_um is not None or args.patch_px is not None
     if physical and args.patch:
         raise ValueError("patch='original' (--patch original) has no size in µm: leave out that, or the size")
@@ -38,7 +38,7 @@ def asked_of(args: argparse.Namespace) -> "jobs.Asked":
 
 
 def tower_of(args: argparse.Namespace) -> TowerOptions:
-    """Return what was said of the tower."""
+    """Return the options of the tower in the arguments."""
     return TowerOptions(args.pooling, args.size, args.mean, args.std, args.model_args, args.trust_remote_code)
 
 

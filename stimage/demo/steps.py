@@ -31,7 +31,7 @@ class Step:
     Attributes
     ----------
     makes
-        What the finished step has made: a file, or a folder of its own.
+        The result of the finished step: a file, or a folder of its own.
     resumes
         Whether the step continues by itself after an interruption. Other steps begin again, without half-made results.
     reads

@@ -63,12 +63,12 @@ class SlideBatches(Batches):
 
 
 def settle_options(out: Path, options: dict) -> None:
-    """Note in a folder the options that its files are made with, or compare them with those noted there.
+    """Note the options of a folder's files in the folder, or compare them with those noted there.
 
     Raises
     ------
     DataError
-        If the folder's files were made with other options, naming the difference, or without any.
+        If the folder's files were made with other options, with the difference, or without a note.
     """
     marker, options = out / MARKER, json.loads(as_json(options))  # as the marker has them: a tuple is a list there
     try:
@@ -93,7 +93,7 @@ def settle_options(out: Path, options: dict) -> None:
 def slides_left(source: Source, slides: Sequence[Slide], out: Path) -> list[Slide]:
     """Return the slides to embed, the largest first, so that processes end together.
 
-    They have no file yet, or one made of what has changed since. Files without a note of what they are of are kept.
+    They have no file yet, or one whose slide changed since. Files without a note about their slide are kept.
     """
 
     def is_done(slide: Slide) -> bool:
@@ -130,8 +130,8 @@ def embed_slides(
     Parameters
     ----------
     workers
-        Processes that read and decode, each a slide; 0 reads in this one, by threads. By default one where patches are
-        cut from a root, and 0 where they are published.
+        Number of processes that read and decode, each a slide; 0 reads in this process, by threads. None takes one
+        where patches are cut from a root, and 0 where they are published.
     """
     workers = int(not source.published) if workers is None else workers
     batches = SlideBatches(source, slides, batch_size, encoder)

@@ -1,4 +1,4 @@
-"""Inputs of expression prediction: a slide's embeddings, places, counts and colours, spot by spot."""
+"""Inputs of expression prediction: a slide's embeddings, positions, counts and colours, spot by spot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def embedded_slides(
     Raises
     ------
     DataError
-        If embeddings are of slides that the root (``known``) lacks, or none is left.
+        If embeddings belong to slides that the root (``known``) lacks, or none is left.
     """
     names = {slide.name for slide in known}
     present = np.unique(embeddings.slides).tolist()
@@ -87,12 +87,12 @@ def read_expression(one: EmbeddedSlide, panel: Panel, kind: str) -> Expression:
     Parameters
     ----------
     kind
-        How counts are normalised: "log1p" or "median-log1p"; see `stimage.genes.normalise.Normalisation`.
+        Normalisation of the counts: "log1p" or "median-log1p"; see `stimage.genes.normalise.Normalisation`.
 
     Raises
     ------
     DataError
-        If the slide is an image alone or lacks a gene, or one of its files a spot.
+        If the slide is an image alone or lacks a gene, or one of its files lacks a spot.
     """
     need_counts([one.slide], "expression")
     spots, at = spots_of(one)
@@ -132,7 +132,7 @@ def slide_colours(slide: Slide, x: np.ndarray, y: np.ndarray, r: np.ndarray) -> 
 
 
 def spots_of(one: EmbeddedSlide) -> tuple[Spots, np.ndarray]:
-    """Return a slide's spots, and the place among them of each that has an embedding."""
+    """Return a slide's spots, and the place among them of each spot that has an embedding."""
     spots = open_spots(one.slide, "drop")
     at = pc.fill_null(pc.index_in(pa.array(one.spot_ids.tolist(), pa.string()), spots.ids), -1).to_numpy()
     if (missing := at < 0).any():

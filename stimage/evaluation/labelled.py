@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 class LabelledSpots:
     """n annotated spots with their embeddings, slide by slide in the order of the annotation files.
 
-    ``labels`` are str (n,); ``x``, ``y`` and ``r`` float64 (n,), pixels of the slide's image; ``slides`` those that
-    have such a spot, by name; ``left_out`` counts the spots that are not here, by reason.
+    ``labels`` are str (n,). ``x``, ``y`` and ``r`` are float64 (n,), in pixels of the slide's image. ``slides`` are the
+    slides that have such a spot, by name. ``left_out`` counts the spots that are left out, by reason.
     """
 
     embeddings: Embeddings
@@ -46,15 +46,16 @@ class LabelledSpots:
 def read_labelled(embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: str = "error") -> LabelledSpots:
     """Join embeddings with the pathologists' labels and the coordinates of slides.
 
-    Left out, and counted: slides without an annotation file; spots without a label (empty, missing, "undetermined" or
-    "Exclude", in any case).
+    Slides without an annotation file are left out and counted, and so are spots without a label (empty, missing,
+    "undetermined" or "Exclude", in any case).
 
     Parameters
     ----------
     slides
-        Those that are wanted; embeddings of others are left out.
+        The slides to read; embeddings of others are left out.
     on_mismatch
-        What to do with labelled spots that have no embedding: "error", or "drop" (and count).
+        What to do with labelled spots that have no embedding: "error", or "drop", which leaves them out and counts
+        them.
 
     Raises
     ------

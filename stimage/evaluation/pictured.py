@@ -1,4 +1,4 @@
-"""What pictures of a slide are drawn of: where its spots are, its tissue, its patches, a gene and its prediction."""
+"""The subjects of pictures of a slide: its spots, its tissue, its patches, a gene and its prediction."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def mapped_shapes(spots: Spots, at: np.ndarray | None = None, outline: bool = Tr
 
 
 def labelled_slide(spots: Spots, outline: bool = True) -> LabelledSlide:
-    """Return a slide's image where its spots are, with the tissue's outline, and their labels."""
+    """Return a slide's image around its spots, and their labels."""
     shapes = shapes_of(spots, spots.slide, spots.scale)
     image = slide_image(spots, shapes, FINE)
     if outline and image.whole is not None:
@@ -45,9 +45,10 @@ def labelled_slide(spots: Spots, outline: bool = True) -> LabelledSlide:
 
 
 def studied_slides(slides: Sequence[Slide], every: Sequence[Slide], each: bool) -> list[tuple[Slide, str]]:
-    """Return the first annotated slide of each study, or ``each`` annotated slide, and what to say of it.
+    """Return the first annotated slide of each study, or with ``each`` all annotated slides, and a text about each.
 
-    Slides of no known study are studies of their own; studies that share a slide are one. ``every`` slide is counted.
+    Slides without a known study are studies of their own. Studies that share a slide are one. ``every`` slide is
+    counted.
     """
     study = merge_groups({slide.name: slide.pmids or (slide.name,) for slide in every if slide.annotation})
     sizes, chosen = Counter(study.values()), {}
@@ -73,9 +74,7 @@ def draw_overview(
     labels
         One for each spot.
     name, unit
-        What the gene is to be called, and what its values are.
-    outline
-        Whether to draw the tissue's outline.
+        The name of the gene in the picture, and the unit of its values.
     """
     shapes = shapes_of(spots, spots.slide, spots.scale)
     image = slide_image(spots, shapes, LEAST)

@@ -42,14 +42,14 @@ BY_STUDY = Splitting("study", no_study="own")  # what intervals are over where s
 class PredictionTask:
     """A task of expression prediction: the genes, and the slides that are held out together.
 
-    ``groups`` is slide name → group; with ``folds``, groups are dealt into so many bins. Without a ``panel``,
-    ``n_genes`` are chosen; ``gene_table`` tells symbols and Ensembl ids apart. ``show`` is called with the prediction
-    of each slide that was not trained on. ``k`` is the number of neighbours that predict; ``keys`` is by what these are
-    found, other embeddings of the slides in the same space, such as of genes; without it, their own. With ``tested``,
-    names of slides, these are the only ones that are held out, all at once, with what is of their groups. With
-    ``colour``, images are read for the baseline of colours; ``nuclei``, those of all slides, are for the baseline of
+    ``groups`` is slide name → group. With ``folds``, groups are dealt into this number of folds. Without a ``panel``,
+    ``n_genes`` are chosen. ``gene_table`` tells symbols and Ensembl ids apart. ``show`` is called with the prediction
+    of each slide that was not trained on. ``k`` is the number of neighbours that predict. Neighbours are found by
+    ``keys``, other embeddings of the slides in the same space, such as those of genes; without ``keys``, by their own
+    embeddings. With ``tested``, names of slides, only these are held out, all at once, with their groups. With
+    ``colour``, images are read for the baseline of colours. ``nuclei``, those of all slides, are for the baseline of
     nuclei alone. Predictions and regressors are written into the folder ``out``, if there is one. ``source``, a slide's
-    name, is what the original protocol predicts the ``tested`` from.
+    name, is the slide from which the original protocol predicts the ``tested`` ones.
     """
 
     slides: Sequence[EmbeddedSlide]
@@ -68,9 +68,9 @@ class PredictionTask:
     source: str = ""
 
     def transfers(self) -> list[tuple[str, str]]:
-        """Return, of the original protocol, which slide is predicted from which: source and target.
+        """Return pairs of slides for the original protocol: the source to train on, and the target to predict.
 
-        Each from the one before it; or, with a ``source``, the ``tested`` from that one.
+        Each slide is predicted from the one before it; with a ``source``, the ``tested`` slides from that one.
         """
         names = [one.slide.name for one in self.slides]
         if self.source:
@@ -78,7 +78,7 @@ class PredictionTask:
         return list(zip([names[-1], *names[:-1]], names)) if len(names) > 1 else []
 
     def parts(self) -> list[tuple[list[EmbeddedSlide], list[EmbeddedSlide]]]:
-        """Return the slides to train on and those to test on, of each fold.
+        """Return the slides to train on and those to test on, for each fold.
 
         Raises
         ------
@@ -109,7 +109,7 @@ class PredictionTask:
     def panels(self, chosen_on: Sequence[Sequence[EmbeddedSlide]]) -> list[Panel]:
         """Return the panel of each training set by HEST's rule, among the genes that the files of all slides have.
 
-        Each slide is read once, whatever panels it is for.
+        Each slide is read once, for all its panels.
         """
         if self.panel:
             return [self.panel] * len(chosen_on)
@@ -126,8 +126,7 @@ def run_original(task: PredictionTask, gene: str) -> PredictionScores:
     """Predict one gene as the data set's authors do: by random spots of each slide, then one slide from another.
 
     Each slide is predicted from the one before it, or as `PredictionTask.transfers` says, with the alpha that was best
-    there. Intervals are over studies,
-    whose slides are alike; a slide of no known study is one of its own.
+    there. Intervals are over studies, whose slides are alike. A slide without a known study is a study of its own.
     """
     panel, alphas = Panel((gene,), task.gene_table), {}
     read = {one.slide.name: task.measured(one, panel) for one in task.slides}
@@ -191,11 +190,12 @@ def run_hest(task: PredictionTask) -> PredictionScores:
 
 
 def run_fixed(task: PredictionTask) -> PredictionScores:
-    """Predict without any information from the test slides but the names of their genes.
+    """Predict without any information from the test slides except the names of their genes.
 
-    Of each fold: the panel by HEST's rule on the training slides alone; counts normalised to the slide's median total
-    and log1p; ridge regression with an intercept, its penalty chosen by leaving out training groups; beside it, the
-    genes' training means and the same regression on places within the slide, on colours and on nuclei.
+    In each fold, HEST's rule chooses the panel on the training slides alone. Counts are normalised to the slide's
+    median total and log1p. The predictor is ridge regression with an intercept, whose penalty is chosen by leaving out
+    training groups. The baselines are the genes' training means, and the same regression on positions within the slide,
+    on colours and on nuclei.
     """
     return _run_held_out(task, _ridge)
 
@@ -266,20 +266,20 @@ def _neighbours(known: Sequence[Measured], task: PredictionTask) -> tuple[Callab
 
 
 def split_groups(slides: Sequence[Slide], splitting: Splitting) -> dict[str, str]:
-    """Return slide name → the group that is held out as a whole: slide, study or patient, as ``splitting.by`` says.
+    """Return slide name → the group that is held out as a whole: slide, study or patient, as in ``splitting.by``.
 
-    Studies that share a slide are one.
+    Studies that share a slide are one group.
 
     Raises
     ------
     DataError
-        If a slide's group is not known.
+        If a slide's group is unknown.
     """
     return merge_groups(groups_of(slides, splitting))
 
 
 def hest_groups(slides: Sequence[Slide], patients: str | None = None, no_study: str | None = None) -> dict[str, str]:
-    """Return slide name → study and patient; without a patient in the table it is "Patient 1", as in HEST."""
+    """Return slide name → study and patient; a slide without a patient in the table has "Patient 1", as in HEST."""
     studies = split_groups(slides, Splitting("study", no_study=no_study))
     names = read_patients(patients) if patients else {fold_name(s.name): s.patient or "" for s in slides}
     return {name: f"{study} {names.get(fold_name(name)) or 'Patient 1'}" for name, study in studies.items()}

@@ -36,26 +36,26 @@ def run_probe(
 ) -> ProbeScores:
     """Probe embeddings by a protocol and a split.
 
-    With ``random`` and ``block``, each slide, each study of several slides and all spots together are probed on their
-    own, trained and tested within; what can't be (one class, too few spots) says why. With ``slide``, ``study`` and
-    ``patient``, probes are trained on all spots but those of the groups held out, and figures by slide and by study are
-    of the spots held out.
+    With ``random`` and ``block``, each slide, each study of several slides and all spots together have their own
+    probes, trained and tested within. An entry that can't be probed (one class, too few spots) says why. With
+    ``slide``, ``study`` and ``patient``, probes are trained on all spots but those of the groups held out, and figures
+    by slide and by study are over spots while they are held out.
 
     Parameters
     ----------
     groups
-        How slides are grouped, for the splits by study (of those of none) and by patient (by their table).
+        The grouping of slides, for the splits by study (with slides without one) and by patient (with their table).
     with_colour
-        False spares reading the images.
+        False leaves out the baseline of colours, so that no image is read.
     progress
-        Wraps what is to be probed, such as by tqdm.
+        Wraps the entries to probe, such as by tqdm.
     tested
-        Names of slides that are held out at once, all others but those of their groups being trained on; of none, each
-        group is held out in turn.
+        Names of slides that are held out at once; all slides that share no group with them are trained on. Without any,
+        each group is held out in turn.
     out
-        A folder for what is said of each test spot, if it is wanted.
+        A folder for the predictions of each test spot, or None.
     nuclei
-        Those of the slides, for the baseline of nuclei alone; without them, there is none.
+        Nuclei of the slides, for the baseline of nuclei alone. Without them, there is none.
 
     Raises
     ------
@@ -156,7 +156,7 @@ def _predict_all(
 
 
 def studies_of(spots: LabelledSpots) -> dict[str, tuple[str, ...]]:
-    """Return study → its slides, of the studies that are known."""
+    """Return study → its slides, for known studies."""
     of_slide = merge_groups({name: pmids for name, slide in spots.slides.items() if (pmids := slide.pmids)})
     members: dict[str, tuple[str, ...]] = {}
     for name in spots.slides:

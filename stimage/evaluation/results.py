@@ -1,4 +1,4 @@
-"""Results as protocol cards: scores with all that must be known to compare them."""
+"""Results as protocol cards: scores with all that is needed to compare them."""
 
 import hashlib
 import os
@@ -32,13 +32,13 @@ def write_scores(
     name, number
         The protocol and its version; a change that changes figures makes a new version.
     config
-        What decides the figures beside the data; no paths. Its digest is written as ``sha256``.
+        All values that decide the figures, besides the data; no paths. Their digest is written as ``sha256``.
     data
-        What was measured: see `data_identity`.
+        The identity of the data: see `data_identity`.
     packages
         Distributions whose versions are recorded.
     slides, overall
-        Figures by slide, and of all slides. NaN and infinity are written as null.
+        Figures by slide, and over all slides. NaN and infinity become null.
     """
     protocol = {"name": name, "version": number, "config": config}
     return record_results(
@@ -47,7 +47,7 @@ def write_scores(
 
 
 def read_scores(path: str | os.PathLike) -> dict:
-    """Read a ``results.json`` of evaluation, or the one in a folder; raises `DataError` if it is none."""
+    """Read a ``results.json`` of evaluation, or the one in a folder; `DataError` if it is not one."""
     return read_results(path, KEYS)
 
 
@@ -58,18 +58,18 @@ def data_identity(
     other: Embeddings | None = None,
     **facts: object,
 ) -> dict:
-    """Return what identifies data.
+    """Return the values that identify data.
 
     Parameters
     ----------
     spot_ids
-        The n spots that figures are of.
+        The n spots of the figures.
     *values
-        What is the same whatever the model: labels, expression. Results of other spots or values are not comparable.
+        Arrays that are the same for any model: labels, expression. Results of other spots or values are not comparable.
     embeddings
-        What is the model's own: its name and a digest of its vectors stand apart.
+        The embeddings of the model: its name and a digest of its vectors are recorded apart.
     other
-        Those of another kind that figures are of, too, such as of genes beside images.
+        Embeddings of another kind that figures depend on, too, such as genes beside images.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Slides that a model has seen: scoring those that it was trained on is refused, unless it is asked for by name."""
+"""Slides that a model has seen: scores of slides that it was trained on are refused, unless a user asks for them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -46,9 +46,9 @@ def settle_seen(provenance: Provenance | None, slides: Sequence[Slide], seen: st
     Parameters
     ----------
     provenance
-        What the model of the embeddings has seen; None is not known, and nothing is refused.
+        The slides that the model of the embeddings has seen. If it is None, they are unknown, and nothing is refused.
     slides
-        Those that would be scored.
+        The slides that would be scored.
     seen
         What to do with slides that the model was trained on: "error", "drop" or "score".
     model
@@ -87,9 +87,9 @@ def settle_seen(provenance: Provenance | None, slides: Sequence[Slide], seen: st
 def labelled_unseen(
     embeddings: Embeddings, slides: Sequence[Slide], on_mismatch: str, seen: str, tested: Collection[str] = ()
 ) -> tuple[LabelledSpots, Scored]:
-    """Join embeddings with labels as `read_labelled` does, but for slides that `settle_seen` leaves out or refuses.
+    """Join embeddings with labels as `read_labelled` does, without slides that `settle_seen` leaves out or refuses.
 
-    Where only some slides are ``tested``, those that are merely trained on may have been seen.
+    If only some slides are ``tested``, the others are merely trained on, and may have been seen.
     """
     there = set(embeddings.slides.tolist())
     labelled = [slide for slide in slides if slide.annotation and slide.name in there]
@@ -103,7 +103,7 @@ def labelled_unseen(
 
 
 def samples_seen(provenance: Provenance | None, names: Sequence[str], seen: str, model: str) -> dict | str:
-    """Refuse fixed sets of samples, such as a benchmark's, that a model was trained on; return what it has seen.
+    """Refuse fixed sets of samples, such as a benchmark's, that a model was trained on; return the samples it has seen.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def _among(provenance: Provenance, part: str, slides: Sequence[Slide]) -> list[s
 
 
 def seen_of_all(told: Sequence[object]) -> dict[str, list[str]] | str:
-    """Return what a model has seen of the slides of several results, as each says it."""
+    """Return what a model has seen of the slides in several results, from the notes of each."""
     known = [one for one in told if isinstance(one, Mapping)]
     if not known or len(known) < len(told):
         return UNKNOWN
@@ -151,7 +151,7 @@ def seen_of_all(told: Sequence[object]) -> dict[str, list[str]] | str:
 
 
 def seen_words(seen: object) -> str:
-    """Say in a table's cell what a model has seen of the slides that it is scored on."""
+    """Return the words of a table's cell for what a model has seen of the slides that it is scored on."""
     if not isinstance(seen, Mapping):
         return UNKNOWN
     words = {"trained": "trained on", "validation": "chose the epoch", "panel": "chose the genes"}

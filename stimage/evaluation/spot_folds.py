@@ -51,7 +51,7 @@ def positions(spots: LabelledSpots, apart: float) -> np.ndarray:
     Returns
     -------
     np.ndarray
-        float64 (n, 2 + slides); two slides are ``apart`` pitches from each other, whichever they are.
+        float64 (n, 2 + slides); any two slides are ``apart`` pitches from each other.
     """
     table = np.zeros((len(spots), 2 + len(spots.slides)))
     for k, slide in enumerate(spots.slides):

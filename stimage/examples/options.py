@@ -77,9 +77,9 @@ class SpotsConfig(datasets.BuilderConfig):
     image_format
         "ppm" (the default when streaming), "png" (the default otherwise) or "jpeg", the only one that loses detail.
     on_mismatch
-        "error", or "drop", which leaves out and logs two things: spots that the coord file, the count file and the
-        image do not all have; and slides that lack a file, a row in the meta file, a gene of the panel, or the scale
-        for the patch.
+        "error", or "drop", which leaves out and logs spots that the coord file, the count file and the image do not all
+        have. It also leaves out slides that lack a file, a row in the meta file, a gene of the panel, or the scale for
+        the patch.
     max_image_pixels
         Largest number of pixels of an image; larger images are refused, as decompression bombs.
     split_by, split_seed, split_fractions, patients, no_study

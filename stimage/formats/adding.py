@@ -46,8 +46,9 @@ def write_slide(
     """Add a slide to a root: its files and ``row`` of the meta file, all of them, or none if something fails.
 
     An image alone gets no count file, and ``gene_num`` 0. A slide of the same name is replaced. The technology is the
-    one of ``found``; ``row`` need not repeat it. Several processes may add slides at the same time. Of several meta
-    files, the one that is read is written. Genes that the root's ``genes.parquet`` lacks are added at its end.
+    one of ``found``; ``row`` need not repeat it. Several processes may add slides at the same time. If there are
+    several meta files, the one that is read is written. Genes that the root's ``genes.parquet`` lacks are added at its
+    end.
 
     Parameters
     ----------

@@ -132,8 +132,8 @@ def leaks(
     Parameters
     ----------
     split
-        A CSV with the columns slide (or sample_id) and split, as split_slides.py writes it; a CSV with one column of
-        names for each of train, val and test; or a folder of folds, train_0.csv, test_0.csv and so on, with the column
+        A CSV with the columns slide (or sample_id) and split, as split_slides.py writes it, or with one column of names
+        for each of train, val and test. Or a folder of folds, train_0.csv, test_0.csv and so on, with the column
         sample_id, as in HEST-Benchmark and STFlow.
     root
         A folder laid out as the data set, a folder of HEST-1k, or a `Root` that `open_root` returned. Slides of the

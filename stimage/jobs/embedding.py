@@ -35,11 +35,11 @@ def list_towers() -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per name: ``loader`` (what is loaded), ``width`` of the vectors, ``size`` of the images in pixels,
-        ``pooling``, ``precision`` in which its authors run it, ``licence`` of the weights, ``gated`` (whether their
-        terms must be accepted on the Hub first), ``source``, ``missing`` (what to do on this machine before the encoder
-        can be loaded, "" if nothing), and ``cached`` (whether its configuration is in the Hugging Face cache). The Hub
-        is not asked.
+        One row per name. ``loader`` is what is loaded, ``width`` the length of the vectors, ``size`` the side of the
+        images in pixels, ``pooling`` the way to one vector, and ``precision`` the type in which its authors run it.
+        ``licence`` is that of the weights, and ``gated`` says whether their terms must be accepted on the Hub first.
+        ``source`` is the publication. ``missing`` is what to do on this machine before the encoder can be loaded, "" if
+        nothing. ``cached`` says whether its configuration is in the Hugging Face cache. The Hub is not asked.
 
     Examples
     --------
@@ -127,9 +127,10 @@ def embed(
         Number of spots that are embedded at once; number of reading processes, where 0 reads in this process; and the
         model's precision, "float32", "bfloat16" or "float16".
     pooling, size, mean, std, model_args
-        Values that differ from those of the preset or the checkpoint: the way to make one vector of features ("cls",
-        "mean", "cls+mean", "pooler" or "projection"); the side of the input in pixels; mean and standard deviation of
-        red, green and blue, from 0 to 1; and further arguments of the model, such as ``{"init_values": 1e-5}``.
+        Values that differ from those of the preset or the checkpoint. ``pooling`` makes one vector of features: "cls",
+        "mean", "cls+mean", "pooler" or "projection". ``size`` is the side of the input in pixels. ``mean`` and ``std``
+        are those of red, green and blue, from 0 to 1. ``model_args`` are further arguments of the model, such as
+        ``{"init_values": 1e-5}``.
     trust_remote_code
         Whether to run the code that comes with the checkpoint.
     into, key

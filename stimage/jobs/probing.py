@@ -64,8 +64,8 @@ def probe(
         "converged" minimises to convergence, on centred vectors of unit norm. "original" is the protocol of the data
         set's authors.
     split
-        What is held out: whole groups, "slide", "study" or "patient"; "block", parts of slides; or "random" spots,
-        whose neighbours are trained on.
+        The spots that are held out: whole groups, "slide", "study" or "patient"; "block", parts of slides; or "random"
+        spots, whose neighbours are trained on.
     colour
         False leaves out the baseline of colours, so that no image is read.
     patients, no_study

@@ -259,9 +259,10 @@ def list_slides(root: str | Path | Root) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        By slide: ``tech``, ``species``, ``tissue``, ``pmid`` and ``involve_cancer`` from the meta file; its numbers of
-        ``spots`` and ``genes`` (0 genes for an image alone); ``um_per_px`` where it is given; ``annotated``, whether
-        the slide has labels; ``split``; and ``problem``, which says why the slide can't be read, or is empty.
+        By slide: ``tech``, ``species``, ``tissue``, ``pmid``, ``involve_cancer``, and the numbers of ``spots`` and
+        ``genes``, from the meta file (0 genes for an image alone). ``um_per_px`` is there where it is given.
+        ``annotated`` says whether the slide has labels, and ``split`` is its split. ``problem`` says why the slide
+        can't be read, or is empty.
 
     Raises
     ------

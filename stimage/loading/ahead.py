@@ -1,7 +1,7 @@
 """Batches made ahead of their reader: one thread reads, others fill memory that is used again.
 
-Decoders and Arrow give the interpreter lock back, so threads decode as fast as processes do, and nothing is copied
-between them. Processes are for what Python itself works on, such as a root's patches.
+Decoders and Arrow give the interpreter lock back, so threads decode as fast as processes, and nothing is copied between
+them. Processes are for the work of Python itself, such as cutting a root's patches.
 """
 
 import os
@@ -35,7 +35,7 @@ class Memory:
     Parameters
     ----------
     for_device
-        Take torch's own memory, which waits for copies to a device: pinned under CUDA.
+        True takes torch's own memory, which waits for copies to a device: pinned under CUDA.
     """
 
     def __init__(self, for_device: bool = False):
@@ -79,7 +79,7 @@ class Batches(IterableDataset):
         raise NotImplementedError
 
     def failed(self, batch: Any, error: DataError) -> Any:
-        """Return what to give instead of a batch that could not be filled."""
+        """Return the item that takes the place of a batch that could not be filled."""
         raise error
 
     def __iter__(self) -> Iterator[Any]:

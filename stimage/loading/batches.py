@@ -1,7 +1,7 @@
-"""The loader of batches of spots, for users: whatever datasets streams, shuffles and shares out, as tensors.
+"""The loader of batches of spots for users: any data set of datasets, streamed, shuffled and shared out, as tensors.
 
-A row of a data set is a Python object for every count: through a DataLoader that is slower than no workers at all.
-Here the data set is read as Arrow tables, and each becomes a few flat tensors.
+A row of a data set is a Python object for every count, and through a DataLoader that is slower than without workers.
+Here, the data set is read as Arrow tables, and each becomes a few flat tensors.
 """
 
 import copy
@@ -33,29 +33,30 @@ def spot_loader(
     image_size: int | None = None,
     drop_last: bool = False,
 ) -> "SpotLoader":
-    """Return a loader of `SpotBatch`: read ahead by a thread, decoded and resized by others, or by processes.
+    """Return a loader of `SpotBatch`: a thread reads ahead, other threads or processes decode and resize.
 
     Parameters
     ----------
     dataset
-        Spots, streamed or prepared, from a root or from a published folder, shuffled or not.
+        Spots from a root or a published folder, streamed or prepared, shuffled or not.
     batch_size
-        Spots a batch; the last batch of each process has what is left.
+        Number of spots in a batch. The last batch of each process has the rest.
     workers
-        Processes; 0 reads in this one, by a thread for each core. The default is 0, but one for each core where a root
-        is streamed, since Python cuts its patches. A data set of fewer shards is cut finer, if its files allow that.
+        Number of processes; 0 reads in this process, by a thread for each core. None takes 0, or for a streamed root
+        one process for each core, since Python cuts its patches. A data set with fewer shards is cut finer, if its
+        files allow that.
     image_size
-        Pixels along a side, to which each image is resized as CLIP's image processor does (see `resize`).
-        Without it, all images must have one size: those of a physical patch do, original ones differ by a pixel.
+        Side in pixels that each image is resized to, as CLIP's image processor does (see `resize`). Without it, all
+        images must have one size: those of a physical patch do, original ones differ by a pixel.
     drop_last
         Leave out the last batch of each process if it is not full.
 
     Raises
     ------
     DataError
-        If the data set has no spots, or its columns are not known.
+        If the data set has no spots, or its columns are unknown.
     ImportError
-        If datasets is older than 5.1: it shares shards otherwise.
+        If datasets is older than 5.1, which shares shards otherwise.
     """
     if "strategy" not in signature(split_dataset_by_node).parameters:
         raise ImportError(f"batches need datasets 5.1 or later, not {datasets.__version__}: pip install -U datasets")

@@ -1,4 +1,4 @@
-"""Embeddings of spots as files: one vector a spot, with the spot's slide and the model's name."""
+"""Embeddings of spots as files: one vector per spot, with the spot's slide and the model's name."""
 
 import json
 import os
@@ -30,8 +30,8 @@ TABLE = Path("table")  # what errors call a table in memory
 class Embeddings:
     """Vectors of n spots, float32 (n, d), in the order of their ids.
 
-    ``spot_ids`` and ``slides`` are arrays of str (n,). ``model`` names the model, and ``provenance`` tells what it has
-    seen; None where the files don't say it.
+    ``spot_ids`` and ``slides`` are arrays of str (n,). ``model`` names the model, and ``provenance`` has the slides
+    that it has seen. Both are None where the files don't have them.
     """
 
     spot_ids: np.ndarray
@@ -48,7 +48,7 @@ class Embeddings:
         return Embeddings(self.spot_ids[rows], self.slides[rows], self.vectors[rows], self.model, self.provenance)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return a table by spot id: ``slide``, then a column a number of the vector; ``attrs`` has the model's."""
+        """Return a table by spot id: ``slide``, then one column per number of the vector; ``attrs`` names the model."""
         table = pd.DataFrame(self.vectors, pd.Index(self.spot_ids, name="spot_id"))
         table.insert(0, "slide", self.slides)
         table.attrs |= {"model": self.model, "provenance": self.provenance and self.provenance.record}
@@ -58,22 +58,24 @@ class Embeddings:
 def read_embeddings(
     path: "str | os.PathLike | pd.DataFrame | Embeddings", slide_names: Iterable[str] | None = None
 ) -> Embeddings:
-    """Read embeddings, sorted by spot id whatever the order of the files.
+    """Read embeddings, sorted by spot id, for any order of the files.
 
     Parameters
     ----------
     path
-        `Embeddings`, which are returned as they are; a table as `Embeddings.to_frame` makes it; or the path of
-        a folder of Parquet files, one a slide; one Parquet file, as `write_embeddings` makes it; or a CSV with the spot
-        ids in the first column, the slide in a column ``slide`` if there is one, and the vector in all others.
+        `Embeddings`, which are returned as they are; a table as `Embeddings.to_frame` makes it; or a path. The path is
+        a folder with one Parquet file per slide, one Parquet file as `write_embeddings` makes it, or a CSV. A CSV has
+        the spot ids in the first column, the slide in the column ``slide`` if there is one, and the vector in all
+        others.
     slide_names
-        The slides that there are: where a CSV has no column ``slide``, the longest name that a spot id begins with.
+        The names of all slides. For a CSV without the column ``slide``, the slide of a spot is the longest name that
+        its id begins with.
 
     Raises
     ------
     DataError
-        If there is no such file or nothing in it; for a value that is no number, a spot that occurs twice, a spot
-        whose slide can't be told, and files of several models or of vectors of several lengths.
+        If there is no such file, or it is empty; if a value is not a number, a spot occurs twice, or the slide of a
+        spot is unknown; or if files are of several models, or of vectors of several lengths.
     """
     if isinstance(path, Embeddings):
         return path
@@ -98,13 +100,13 @@ def read_embeddings(
 
 
 def are_embeddings(path: str) -> bool:
-    """Return whether a path is of embeddings: a folder of Parquet files, one such file, or a CSV."""
+    """Return whether a path has embeddings: a folder of Parquet files, one such file, or a CSV."""
     there = Path(path)
     return bool(listed(there, "*.parquet")) if there.is_dir() else there.suffix.lower() in (".parquet", ".csv")
 
 
 def folders_of_kinds(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are called as a kind of embeddings: of images first."""
+    """Return the folders in a folder that are named after a kind of embeddings, images first."""
     return [path for kind in KINDS if (path := folder / kind).is_dir()]
 
 
@@ -116,16 +118,16 @@ def write_embeddings(
     model: str,
     provenance: Provenance | None = None,
 ) -> None:
-    """Write a slide's embeddings into one Parquet file; the same input gives the same bytes.
+    """Write a slide's embeddings into one Parquet file, whole or not at all; the same input gives the same bytes.
 
     Parameters
     ----------
     path
-        The file. It is there once it is whole.
+        The file.
     spot_ids, vectors
         n ids, and float (n, d), written as float32.
     provenance
-        What the model has seen, if it is known: slides that it was trained on are then not scored in silence.
+        The slides that the model has seen, if they are known. Scores of slides that it was trained on are then refused.
 
     Raises
     ------
@@ -148,7 +150,7 @@ class _Discarded(Exception):
 
 
 class EmbeddingWriter:
-    """A slide's file, written some thousand spots at a time; it gets its name when it is whole."""
+    """A slide's file, written some thousand spots at a time; it gets its name when it is complete."""
 
     def __init__(self, path: Path, slide: str, model: str, width: int, provenance: Provenance | None = None):
         kinds = (pa.string(), pa.string(), pa.list_(pa.float32(), width))
@@ -173,7 +175,7 @@ class EmbeddingWriter:
         self.open.close()
 
     def discard(self) -> None:
-        """Remove what is unfinished; nothing, if it is finished."""
+        """Remove an unfinished file; a finished file stays."""
         with suppress(_Discarded, OSError, DataError), self.open:  # the latter of a full disk
             raise _Discarded
 

@@ -39,10 +39,10 @@ def _resize_alike(images: Sequence[np.ndarray], size: int) -> torch.Tensor:
 
 
 def augment(images: torch.Tensor, seeds: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Turn, mirror and stain patches (uint8, n x size x size x 3) anew; each by its own seed, wherever it is done.
+    """Turn, mirror and recolour patches (uint8, n x size x size x 3), each by its own seed, the same in every process.
 
-    One of the eight ways to lay a square, since tissue has no upper side; and the optical density of each colour
-    scaled by up to 15 % and shifted by up to 0.03, as stains and scanners differ.
+    A patch is laid in one of the eight ways to lay a square, since tissue has no upper side. The optical density of
+    each colour is scaled by up to 15 % and shifted by up to 0.03, since stains and scanners differ.
     """
     out = torch.empty_like(images)
     level = np.arange(256, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What a model has seen: the slides that it learned from, and how their patches were cut; a file beside its weights."""
+"""A model's provenance: the slides that it learned from, and how their patches were cut; a file beside its weights."""
 
 import json
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ SETTINGS, SLIDES = "settings.json", "slides.json"  # of models that were made be
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a model has seen.
+    """The slides that a model has seen.
 
     Attributes
     ----------
     trained, validation
-        Slide → digest of its image ("" where it is not known): those that the model, or the one that it began from,
-        learned from, and those that only chose its epoch.
+        Slide → digest of its image ("" where it is unknown): slides that the model, or the one that it began from,
+        learned from, and slides that only chose its epoch.
     panel
         Slides whose counts chose the genes.
     patch
-        How images were cut: ``um`` and ``px`` (both None: the original's square of 2r), ``upsample``, ``pyramid``; None
-        where it is not known.
+        The patches: ``um`` and ``px`` (both None for the original's square of 2r), ``upsample``, ``pyramid``; None
+        where they are unknown.
     """
 
     trained: Mapping[str, str] = field(default_factory=dict)
@@ -37,7 +37,7 @@ class Provenance:
 
     @property
     def record(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """The values as JSON has them."""
         return {"version": VERSION, **asdict(self), "panel": list(self.panel)}
 
     @property
@@ -47,7 +47,7 @@ class Provenance:
 
     @classmethod
     def parse(cls, record: Any, where: object) -> "Provenance":
-        """Read a record; raises `DataError` if it is none, or a newer version's."""
+        """Read a record; `DataError` if it is not one, or belongs to a newer version."""
         try:
             if record["version"] > VERSION:
                 raise DataError(
@@ -66,7 +66,7 @@ class Provenance:
                             "again") from None  # fmt: skip
 
     def joined(self, other: "Provenance") -> "Provenance":
-        """Return what both have seen together; the patch is this one's, and so are digests, but those not known."""
+        """Return the slides that both have seen; the patch and the known digests are this one's."""
         trained, validation = (
             {**before, **{name: digest or before.get(name, "") for name, digest in now.items()}}
             for before, now in ((other.trained, self.trained), (other.validation, self.validation))
@@ -74,19 +74,19 @@ class Provenance:
         return Provenance(trained, validation, tuple(sorted({*other.panel, *self.panel})), self.patch)
 
     def has(self, part: str, slide: str, image: str = "") -> bool:
-        """Say whether a slide is among "trained", "validation" or "panel", by its name or its image's digest."""
+        """Return whether a slide is among "trained", "validation" or "panel", by its name or its image's digest."""
         known = getattr(self, part)
         by_image = bool(image) and isinstance(known, Mapping) and image in known.values()
         return by_image or fold_name(slide) in {fold_name(name) for name in known}
 
 
 def read_provenance(name: str) -> Provenance | None:
-    """Read what a model has seen: a folder, or a name on the Hub; None of a model that does not say.
+    """Read the provenance of a model, a folder or a name on the Hub; None if the model has none.
 
     Raises
     ------
     DataError
-        If a file that says so is damaged, or of a newer version.
+        If its file is damaged, or belongs to a newer version.
     """
     if (path := _file(name, PROVENANCE)) is not None:
         return Provenance.parse(_json(path), path)

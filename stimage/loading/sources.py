@@ -1,4 +1,4 @@
-"""Where spots come from: a root or a published folder, here or on the Hub; one streamed data set for each slide."""
+"""Sources of spots: a root or a published folder, here or on the Hub, as one streamed data set per slide."""
 
 import glob
 import logging
@@ -35,12 +35,12 @@ class Source:
     Attributes
     ----------
     location
-        Path or URL; ``user/repo`` where there is no such folder is a data set of the Hub.
+        Path or URL; ``user/repo`` is a data set on the Hub, unless there is such a folder.
     reading
-        The builder's options for cutting patches (``patch``, ``upsample``, ``pyramid``, ``um_per_px``, ``on_mismatch``,
-        ``max_image_pixels``): of a root only.
+        For a root only: the builder's options for cutting patches (``patch``, ``upsample``, ``pyramid``, ``um_per_px``,
+        ``on_mismatch``, ``max_image_pixels``).
     access
-        What the location's server asks for.
+        Access to the location's server.
     """
 
     location: str
@@ -60,7 +60,7 @@ class Source:
 
     @cached_property
     def patch(self) -> Patch | None:
-        """How patches are cut, or, of a published folder, were cut; None where that is not known."""
+        """The size of patches, also for a published folder; None where it is unknown."""
         if self.published:
             return published_patch(self.location, self.access)
         return Patch.parse(self.reading.get("patch"), *(bool(self.reading.get(one)) for one in ("upsample", "pyramid")))
@@ -70,7 +70,7 @@ class Source:
     ) -> datasets.IterableDataset:
         """Stream these columns of one slide's spots, in the same order from a root and from shards.
 
-        ``genes`` says how the column ``expression`` is made: ``panel``, ``normalise`` and ``gene_table``.
+        ``genes`` has the options of the column ``expression``: ``panel``, ``normalise`` and ``gene_table``.
         """
         genes = dict(genes or {})
         server: dict[str, Any] = {"storage_options": dict(self.access.storage_options), "token": self.access.token}
@@ -105,12 +105,12 @@ class Source:
 
 
 def open_source(location: str, access: Access = OPEN, **reading: Any) -> Source:
-    """Tell a root from a published folder.
+    """Open a root or a published folder, whichever it is.
 
     Raises
     ------
     DataError
-        If patches are to be cut anew from shards, in which they are cut already.
+        If options ask for other patches than those of the shards.
     """
     location = located(location, access)
     published = PUBLISHED in list_folder(location, "", access)
@@ -124,14 +124,15 @@ def open_source(location: str, access: Access = OPEN, **reading: Any) -> Source:
 
 @contextmanager
 def reading(what: str, files: Callable[[], Iterable[str]] = tuple) -> Iterator[None]:
-    """Turn what datasets raises of a damaged Parquet file into a `DataError` that names the file.
+    """Turn the errors of datasets for a damaged Parquet file into a `DataError` that names the file.
 
     Parameters
     ----------
     what
-        What the error names where no file is known to be damaged.
+        The name in the error where no file is known to be damaged.
     files
-        Gives the files that are read: where datasets does not tell which one is damaged, each of this machine is tried.
+        Function that returns the files that are read. If datasets does not name the damaged one, each file on this
+        machine is tried.
     """
     heard = _Heard(threading.get_ident())
     _parquet_log.addHandler(heard)

@@ -18,22 +18,22 @@ IMAGES_A_RUN = 16  # images that a thread decodes at once: two lots that are res
 
 @dataclass(frozen=True)
 class SpotBatch:
-    """N spots. Its tensors are the reader's own: their memory is used again only when nothing refers to it.
+    """N spots. The reader owns the tensors: their memory is used again only when nothing refers to it.
 
     Attributes
     ----------
     spot_ids, slides, annotations
         N strings each; an annotation may be None.
     images : torch.Tensor
-        uint8, N x height x width x 3, RGB; N x 0 x 0 x 3 if the data set was loaded without images. Pinned if this
-        process made it and CUDA is there.
+        uint8, N x height x width x 3, RGB; N x 0 x 0 x 3 if the data set was loaded without images. The memory is
+        pinned if this process made it and CUDA is available.
     gene_ids, counts, offsets : torch.Tensor or None
-        The genes with a count of spot i, and their counts, are at ``offsets[i]:offsets[i + 1]``; int32, float32 and
-        int64 of N + 1. None if the data set was loaded with a panel.
+        The genes with a count in spot i, and their counts, are at ``offsets[i]:offsets[i + 1]``; int32, float32 and
+        int64 (N + 1). None if the data set was loaded with a panel.
     expression : torch.Tensor or None
         float32, N x genes of the panel; None without a panel.
     worker
-        The process that read it, from 0.
+        The process that read the batch, counted from 0.
     """
 
     spot_ids: list[str]
@@ -63,12 +63,12 @@ def begin_batch(
     change: Change | None = None,
     worker: int = 0,
 ) -> tuple[SpotBatch, list[Task]]:
-    """Turn a table of spots into tensors, but for the images, which tasks fill; raises as `to_batch` does.
+    """Turn a table of spots into tensors, except for the images, which tasks fill; raises as `to_batch` does.
 
     Parameters
     ----------
     change
-        What is done to the images of some rows once they are decoded and resized.
+        Function that changes the images of some rows after decoding and resizing.
     """
     memory, ids = memory or Memory(), table["spot_id"].to_pylist()
     images, tasks = memory.empty((len(ids), 0, 0, 3), np.dtype(np.uint8)), list[Task]()

@@ -54,7 +54,7 @@ def write_folder_files(plan: Plan, done: Mapping[str, ShardRecord], repo: str, l
     Returns
     -------
     list of str
-        What a curator should look at: slides left out, and the same image or counts under two names in one split.
+        Remarks for a curator: slides left out, and the same image or counts under two names in one split.
 
     Raises
     ------

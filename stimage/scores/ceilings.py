@@ -1,4 +1,4 @@
-"""The noise ceiling: what correlation with counts a predictor could reach that knew their rates."""
+"""The noise ceiling: the correlation with counts that a predictor could reach if it knew their rates."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +16,7 @@ KNOWN = 0.05  # standard error above which a ceiling is not known
 class Ceilings:
     """The ceiling of each gene's Pearson's r, 0 to 1, and its standard error (both float64, genes).
 
-    Both are of what was measured, whatever the error: `known` has NaN where nothing can be told.
+    Both are given whatever the error; `known` has NaN where the ceiling is too uncertain.
     """
 
     value: np.ndarray
@@ -32,32 +32,32 @@ class Ceilings:
 def noise_ceilings(values: np.ndarray, noise: np.ndarray) -> Ceilings:
     """Return the ceiling of each gene's correlation between n spots' expression and any prediction of it.
 
-    A spot's count Y is Poisson around a rate that tissue decides; prediction is scored against f(Y). The best that a
-    predictor can say, even one that knows each rate, is E[f(Y) | rate], and its correlation with f(Y) over the spots is
-    sqrt(R), where R = 1 - N / V is the reliability: V is the variance of f(Y) over the spots, N the mean of the
-    variances that counting alone gives each spot, which `count_noise` estimates.
+    A spot's count Y is Poisson around a rate that tissue decides, and a prediction is scored against f(Y). The best
+    possible prediction, even for a predictor that knows each rate, is E[f(Y) | rate]. Its correlation with f(Y) over
+    the spots is sqrt(R), where R = 1 - N / V is the reliability: V is the variance of f(Y) over the spots, and N the
+    mean of the variances that counting alone gives each spot, which `count_noise` estimates.
 
-    This is what binomial thinning tells, without its chance and its bias. Halves of Y, drawn by a coin for each count,
-    are independent Poisson counts of half the rate (Neufeld et al., Biostatistics 2024). Of raw counts, the correlation
-    h of the halves and the formula of Spearman and Brown (1910), R = 2 h / (1 + h), come to R = 1 - mean / variance in
-    the mean over all ways to halve. Of log1p, halves do not behave as wholes do, and the formula is up to 0.02 off: so
+    Binomial thinning tells the same, with chance and bias. Halves of Y, drawn by a coin for each count, are independent
+    Poisson counts of half the rate (Neufeld et al., Biostatistics 2024). For raw counts, the correlation h of the
+    halves and the formula of Spearman and Brown (1910), R = 2 h / (1 + h), give R = 1 - mean / variance in the mean
+    over all ways to halve. For log1p, halves do not behave as wholes do, and the formula is up to 0.02 off. So
     `count_noise` thins by a chance p and continues to p = 2, whose halves are as deep as Y.
 
-    The standard error is of the delta method: V and N are means over spots. A rare gene, whose coincidences were hardly
-    seen, would seem sure: so the error of R is at least (1 - R) sqrt(2 / n), as where rates do not vary, and at least
-    1 / m, if m spots carry the variance (all squares squared by the sum of fourth powers).
+    The standard error is by the delta method: V and N are means over spots. A rare gene, whose coincidences were hardly
+    seen, would seem certain. So the error of R is at least (1 - R) sqrt(2 / n), as where rates do not vary. The error
+    is also at least 1 / m, if m spots carry the variance (all squares squared by the sum of fourth powers).
 
     Parameters
     ----------
     values
         Expression (n x genes), as prediction is scored against it.
     noise
-        What `count_noise` gives of the same spots and genes.
+        The result of `count_noise` for the same spots and genes.
 
     Returns
     -------
     Ceilings
-        NaN of genes that do not vary.
+        NaN for genes that do not vary.
     """
     f, noise = np.asarray(values, np.float64), np.asarray(noise, np.float64)
     n = len(f)
@@ -77,25 +77,25 @@ def noise_ceilings(values: np.ndarray, noise: np.ndarray) -> Ceilings:
 
 
 def count_noise(counts: np.ndarray, scale: np.ndarray | None = None) -> np.ndarray:
-    """Estimate the variance that counting gives each value, without bias whatever the rate.
+    """Estimate the variance that counting gives each value, without bias for any rate.
 
-    Of raw counts it is the count. Of f(Y) = log1p(c Y) it is f(y)² - h(y), where h has the expectation E[f(Y)]². With
-    log1p(c y) = ∫ (1 - u^y) e^-s / s ds and u = e^-cs, and Poisson's generating function, two independent counts of one
-    rate have E[u^Y v^Y'] = E[(u + v - 1)^Y]: binomial thinning, whose halves have (u p/2 + v p/2 + 1 - p)^y, continued
-    to p = 2, as Good and Toulmin (1956) double a sample. So the estimate is
+    For raw counts, the estimate is the count. For f(Y) = log1p(c Y), it is f(y)² - h(y), where h has the expectation
+    E[f(Y)]². We use log1p(c y) = ∫ (1 - u^y) e^-s / s ds with u = e^-cs, and Poisson's generating function. By these,
+    two independent counts of one rate have E[u^Y v^Y'] = E[(u + v - 1)^Y]. This is binomial thinning, whose halves have
+    (u p/2 + v p/2 + 1 - p)^y, continued to p = 2, as Good and Toulmin (1956) double a sample. So the estimate is
 
         ∫∫ ((u v)^y - (u + v - 1)^y) e^(-s-t) / (s t) ds dt.
 
-    Of large counts its terms alternate in sign from count to count; from 8 to 40 it gives way to the delta method's
-    c² y / (1 + c y)², which is then within some hundredths of it. A spot's total, which c has, is taken as given: N is
-    too high by the gene's share of the total.
+    For large counts, its terms alternate in sign from count to count. From 8 to 40, it gives way to the delta method's
+    c² y / (1 + c y)², which is then within some hundredths of it. A spot's total, which c contains, is taken as given:
+    N is too high by the gene's share of the total.
 
     Parameters
     ----------
     counts
         Whole numbers (n x genes).
     scale
-        c of each spot (n), above 0: its normalisation; None of raw counts.
+        c of each spot (n), above 0: its normalisation; None for raw counts.
 
     Returns
     -------

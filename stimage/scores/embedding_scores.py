@@ -32,16 +32,17 @@ def embedding_scores(x: np.ndarray, labels: np.ndarray, most: int = MAX_SPOTS, s
     labels
         (n,), at least 2 kinds and fewer than spots.
     most
-        Of more spots, ``most`` are drawn with ``seed``, without replacement, and scored; ``sampled`` says so.
+        Largest number of spots to score. Beyond it, ``most`` spots are drawn with ``seed``, without replacement, and
+        ``sampled`` says so.
 
     Returns
     -------
     dict
-        ``spots`` and ``classes``, their numbers; ``sampled``, null or how many; ``silhouette`` (-1 to 1),
-        ``calinski_harabasz`` (more is better) and ``davies_bouldin`` (less is better), as scikit-learn has them;
-        ``kmeans`` (as many clusters as classes, 10 starts) and ``leiden`` (Traag et al. 2019; modularity,
-        resolution 1, on the graph of 15 nearest neighbours), each with ``ari`` and ``nmi``
-        of its clusters with the labels.
+        ``spots`` and ``classes``, their numbers; ``sampled``, the number of sampled spots or null. ``silhouette`` (-1
+        to 1), ``calinski_harabasz`` (more is better) and ``davies_bouldin`` (less is better) are scikit-learn's.
+        ``kmeans`` (as many clusters as classes, 10 starts) and ``leiden`` have ``ari`` and ``nmi`` of their clusters
+        with the labels. Leiden clusters (Traag et al. 2019) are by modularity, resolution 1, on the graph of 15 nearest
+        neighbours.
 
     Raises
     ------
@@ -67,8 +68,8 @@ def batch_mixing(
 ) -> float:
     """Return how well slides mix within labels: 1 if a label's spots lie together whatever their slide, 0 if apart.
 
-    This is batch ASW (Luecken et al., Nature Methods 2022): for each label that is on several slides, the mean of
-    1 - |silhouette of slides among its spots|; then the mean over labels. NaN where no label is on several slides.
+    The figure is batch ASW (Luecken et al., Nature Methods 2022): for each label that is on several slides, the mean of
+    1 - |silhouette of slides among its spots|; then the mean over labels. NaN if no label is on several slides.
     """
     values = []
     for label in np.unique(labels):

@@ -1,4 +1,4 @@
-"""Which spots are scored: those that a probe is trained, tuned and tested on, and how many. Quick to import."""
+"""Folds: the spots that a probe is trained, tuned and tested on, and their largest number. Quick to import."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ class Fold:
 def random_folds(n: int, seeds: Sequence[int] = SEEDS) -> list[Fold]:
     """Split n spots at random: 80 % train, 10 % test, the rest validation, for each seed.
 
-    As the data set's authors: of annotated spots in the order of their files, the training part is the very one they
-    draw. What is left they put through a set, whose order changes with Python's hash seed; here it is sorted.
-    Neighbours on a slide fall on both sides, so position alone scores high: see `stimage.evaluation.baselines`.
+    The data set's authors split so: for annotated spots in the order of their files, the training part is exactly
+    theirs. They put the rest through a set, whose order changes with Python's hash seed; here it is sorted. Neighbours
+    on a slide fall on both sides, so position alone scores high: see `stimage.evaluation.baselines`.
     """
     folds = []
     for seed in seeds:
@@ -76,7 +76,7 @@ def group_folds(groups: np.ndarray, inner: np.ndarray, seed: int = 0) -> list[Fo
 def held_fold(groups: np.ndarray, tested: np.ndarray, inner: np.ndarray, seed: int = 0) -> Fold:
     """Return the fold that tests some spots (bool, n); other spots of their groups are left out of it.
 
-    Validation is a fifth of the other groups or, where there is but one, of its blocks: see `group_folds`.
+    Validation is a fifth of the other groups, or of the blocks if there is only one other group: see `group_folds`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How far figures can be trusted: intervals over what was held out, and of the difference between two results."""
+"""The uncertainty of figures: intervals over the groups held out, and of the difference between two results."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,9 +17,9 @@ def mean_interval(
     Parameters
     ----------
     values, groups
-        A value and its group's name, such as of each slide its score and its study (n).
+        A value and its group's name for each of n things, such as the score and the study of each slide.
     of_known
-        Whether NaN are left out; else one makes the mean and its interval NaN.
+        True leaves NaN out. Otherwise one NaN makes the mean and its interval NaN.
     """
     values, groups = np.asarray(values, np.float64), np.asarray(groups, str)
     if not of_known and np.isnan(values).any():
@@ -61,9 +61,9 @@ def group_interval(value: float, without: Mapping[str, float]) -> dict:
 
 
 def paired_difference(one: Mapping, other: Mapping) -> dict:
-    """Return the interval of how much ``one`` is above ``other``, two figures of the same groups.
+    """Return the interval of the difference ``one`` - ``other`` of two figures of the same groups.
 
-    What makes a group hard for both falls out of the difference, so its interval is narrower than either's.
+    A group that is hard for both cancels out in the difference, so its interval is narrower than either's.
 
     Parameters
     ----------

@@ -22,10 +22,10 @@ Prepare = Callable[[np.ndarray], Callable[[np.ndarray], np.ndarray]]
 def predict_folds(protocol: str, x: np.ndarray, labels: np.ndarray, folds: Sequence[Fold]) -> FoldPredictions:
     """Fit and predict by a protocol.
 
-    ``original`` is the data set authors': stochastic gradient descent on the embeddings as they are, with the alpha of
-    1 to 1e-4 whose macro-F1 on validation is best on the mean over folds. ``converged`` minimises the same objective to
-    convergence, on embeddings centred by the training part and scaled to unit norm, with the alpha of 1 to 1e-6 that is
-    best on the fold's own validation; it is then fitted on training and validation together.
+    ``original`` is the protocol of the data set's authors: stochastic gradient descent on the embeddings as they are,
+    with the alpha of 1 to 1e-4 whose macro-F1 on validation is best in the mean over folds. ``converged`` minimises the
+    same objective to convergence, on embeddings centred by the training part and scaled to unit norm. Its alpha, of 1
+    to 1e-6, is best on the fold's own validation. The classifier is then fitted on training and validation together.
 
     Parameters
     ----------

@@ -34,16 +34,16 @@ def summarise(predicted: FoldPredictions, labels: np.ndarray, groups: np.ndarray
     Parameters
     ----------
     labels, groups
-        Of each row, int and str (n,); intervals are over groups.
+        Label (int) and group (str) of each row (n,); intervals are over groups.
     all_named
         See `macro_f1`.
 
     Returns
     -------
     dict
-        For each of `METRICS` its ``mean``, sample ``std`` and values ``by_fold``; ``confusion``, summed over folds,
-        rows being true classes; ``alpha``; ``macro_f1_together``, of all test spots as one; and its interval over
-        groups under ``intervals``: see `stimage.scores.intervals.group_interval`.
+        For each of `METRICS` its ``mean``, sample ``std`` and values ``by_fold``. ``confusion`` is summed over folds,
+        with true classes as rows. ``alpha`` is the penalty. ``macro_f1_together`` is over all test spots as one, and
+        its interval over groups is under ``intervals``: see `stimage.scores.intervals.group_interval`.
     """
     by_fold = {name: [] for name in METRICS}
     matrices = []

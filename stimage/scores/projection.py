@@ -36,5 +36,5 @@ def project(vectors: np.ndarray, method: str, seed: int = 0) -> np.ndarray:
 
 
 def draw_some(n: int, most: int, seed: int = 0) -> np.ndarray:
-    """Return numbers of at most so many of n spots, drawn at random, in order."""
+    """Return the numbers of at most ``most`` of n spots, drawn at random, in order."""
     return np.sort(np.random.default_rng(seed).permutation(n)[:most])

@@ -1,4 +1,4 @@
-"""Holding libraries to one thread: sums are then the same on any machine, and small products wait for no busy core."""
+"""Hold libraries to one thread, so that sums are the same on any machine, and small products wait for no busy core."""
 
 import sys
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ def _pools(with_sklearn: bool) -> ThreadpoolController:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Hold BLAS, OpenMP and torch to one thread within."""
+    """Hold BLAS, OpenMP and torch to one thread during the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -25,25 +25,25 @@ WEIGHTS_ALONE = ("conch:", "titan:")  # of these, only the trained weights can b
 
 
 class ImageTower(nn.Module):
-    """An image encoder with its pooling, and what its images must be.
+    """An image encoder with its pooling, and the form of its images.
 
     Attributes
     ----------
     name
-        As it was asked for: a preset, a path, a name on the Hub, ``timm:NAME``; and its pooling, if another than the
-        usual one was asked for.
+        The name that was asked for: a preset, a path, a name on the Hub, ``timm:NAME``; with its pooling, if that is
+        not the usual one.
     model
         The encoder itself, as its library makes it.
     pooling
-        How its features become a vector.
+        The way from features to a vector.
     size
-        Pixels along a side.
+        Side of the images in pixels.
     width
         Length of the vectors.
     digest
-        Of its weights: two towers of one name may differ.
+        Digest of the weights: two towers of one name may differ.
     said
-        What a joint model's configuration says of it (`SpotClipConfig.image_encoder`); None if it can't be part of one.
+        The entry in a joint model's configuration (`SpotClipConfig.image_encoder`); None if it can't be part of one.
     """
 
     mean: torch.Tensor
@@ -84,26 +84,27 @@ def load_tower(
     Parameters
     ----------
     name
-        A preset (``stimage towers`` lists them); path or Hub name of a transformers checkpoint: of CLIP and of what
-        keeps CLIP's vision tower and projection, as ours do, the projected image embedding; of SigLIP the pooled
-        output; of others (DINOv2, ViT, …) the pooled output, or the first token's where the checkpoint has no pooling
-        weights. ``timm:NAME``, ``hf-hub:REPO`` or ``local-dir:FOLDER``: a model of timm without its classifier. A
-        folder comes before a preset of the same name. ``untrained:`` before any of these: random weights of one seed.
+        A preset (``stimage towers`` lists them), the path or Hub name of a transformers checkpoint, or a timm model
+        without its classifier: ``timm:NAME``, ``hf-hub:REPO`` or ``local-dir:FOLDER``. A folder comes before a preset
+        of the same name. ``untrained:`` before any of these gives random weights of one seed. From CLIP, and from
+        checkpoints with CLIP's vision tower and projection, such as ours, the vector is the projected embedding. From
+        SigLIP it is the pooled output. From others (DINOv2, ViT, …) it is the pooled output, or the first token where
+        the checkpoint has no pooling weights.
     dtype
         "float32", "bfloat16" or "float16".
     options
-        What is to be otherwise than the preset or the checkpoint says.
+        Values that differ from those of the preset or the checkpoint.
     trainable
-        Whether the weights are to be trained; they are frozen otherwise, as are those that the vectors don't depend on.
+        Whether the weights can be trained. They are frozen otherwise, as are those that the vectors don't depend on.
     pretrained
-        Whether to load the weights; otherwise only the configuration is read, and the weights are random.
+        Whether to load the weights. If False, only the configuration is read, and the weights are random.
 
     Raises
     ------
     DataError
-        If there is no such checkpoint, it is no vision model, or it lacks weights, which would then be random; if it
-        takes no images of three colours, has no such pooling, gives no vectors of the preset's length, or gives
-        different ones of the same image.
+        If there is no such checkpoint, it is no vision model, or it lacks weights, which would then be random. If it
+        takes no images of three colours or has no such pooling. If it gives no vectors of the preset's length, or
+        different vectors for the same image.
     """
     if name.startswith(UNTRAINED):
         with torch.random.fork_rng():
@@ -131,7 +132,7 @@ def load_tower(
 
 
 def untrained_of(name: str) -> str | None:
-    """Return the name of an encoder's untrained look-alike; None of what is untrained, or comes with weights alone."""
+    """Return the name of an encoder's untrained look-alike; None if it is untrained itself, or only weights."""
     return None if checkpoint_of(name).startswith((UNTRAINED, *WEIGHTS_ALONE)) else f"{UNTRAINED}{name}"
 
 

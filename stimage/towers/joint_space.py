@@ -25,19 +25,19 @@ class JointSpace(nn.Module):
     Attributes
     ----------
     name, checkpoint
-        As it was asked for, and what was loaded: a path, or a name on the Hub.
+        The name that was asked for, and the loaded path or name on the Hub.
     model
         `SpotClipModel`, or transformers' `CLIPModel`.
     other
-        What is beside images: "genes" or "text".
+        The partner of images: "genes" or "text".
     width
-        Of the joint space.
+        Width of the joint space.
     image_size
-        Pixels along a side of its images.
+        Side of its images in pixels.
     digest
-        Of its weights.
+        Digest of the weights.
     encoder
-        The image encoder that makes the vectors which the model takes, where it has none of its own.
+        The image encoder that makes the vectors which the model takes, if it has no encoder of its own.
     """
 
     model: PreTrainedModel
@@ -76,11 +76,11 @@ class JointSpace(nn.Module):
         return self._encode("image", pixel_values=pixels)
 
     def encode_vectors(self, vectors: torch.Tensor) -> torch.Tensor:
-        """Embed vectors of images that the model's image encoder made (n x d): as `encode_images` embeds images."""
+        """Embed image vectors that the model's image encoder made (n x d), as `encode_images` embeds images."""
         return self._encode("image", image_vectors=vectors.to(self.mean.device))
 
     def encode_other(self, **inputs: torch.Tensor) -> torch.Tensor:
-        """Embed what the other tower takes, by its name: float32, n x width, of unit length, on the CPU."""
+        """Embed the inputs of the other tower, by their names: float32, n x width, of unit length, on the CPU."""
         there = {name: part.to(self.mean.device) for name, part in inputs.items()}
         return self._encode("text" if self.other == "text" else "gene", **there)
 
@@ -106,20 +106,20 @@ def load_joint(
     Parameters
     ----------
     name
-        What `finetune` made, a folder or a name on the Hub; or a whole CLIP, whose images meet text.
+        A model from `finetune`, as a folder or a name on the Hub; or a whole CLIP, whose images meet text.
     dtype
         "float32", "bfloat16" or "float16".
     encoder
-        Of a model that was trained on vectors of images, where to find the image encoder that made them; without it,
-        under the name that the model says.
+        For a model that was trained on image vectors: the image encoder that made them. None looks for it under the
+        name that the model has for it.
     with_images
         False where no image is embedded: that encoder is not loaded.
 
     Raises
     ------
     DataError
-        If there is no such model, it lacks weights, or it is an encoder alone, which has no joint space; if the image
-        encoder can't be found, or has other weights than that which the model was trained with.
+        If there is no such model, it lacks weights, or it is an encoder alone, which has no joint space. If the image
+        encoder can't be found, or has other weights than the one of the model's training.
     """
     checkpoint, kind = checkpoint_of(name), _kind_of(name)
     if kind is None:
@@ -147,7 +147,7 @@ def load_joint(
 
 
 def beside_images(name: str) -> str | None:
-    """Return what a model has beside images in its joint space, "genes" or "text"; None of an encoder alone."""
+    """Return the partner of images in a model's joint space, "genes" or "text"; None for an encoder alone."""
     return JOINT[kind][1] if (kind := _kind_of(name)) in JOINT else None
 
 

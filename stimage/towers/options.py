@@ -1,4 +1,4 @@
-"""What one may say of an image encoder, beyond its name."""
+"""A user's options for an image encoder, beyond its name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -11,18 +11,18 @@ POOLINGS = ("projection", "pooler", "cls", "mean", "cls+mean")
 
 @dataclass(frozen=True)
 class TowerOptions:
-    """What one may say of an image encoder; what is left out is as the encoder's preset or its checkpoint says.
+    """A user's options for an image encoder; None takes the value of the encoder's preset or its checkpoint.
 
     Attributes
     ----------
     pooling
-        How features become a vector: one of `POOLINGS` that the encoder offers.
+        The way to make one vector of features: one of `POOLINGS` that the encoder offers.
     size
-        Pixels along a side.
+        Side of its images in pixels.
     mean, std
-        Of each channel, of values from 0 to 1.
+        Mean and standard deviation of each channel, for values from 0 to 1.
     model_args
-        Arguments of the model itself, such as ``{"mlp_layer": "SwiGLUPacked"}`` of timm.
+        Further arguments of the model, such as ``{"mlp_layer": "SwiGLUPacked"}`` for timm.
     trust_remote_code
         Whether code that comes with the checkpoint may run.
     """
@@ -52,6 +52,6 @@ class TowerOptions:
             raise ValueError(f"std={self.std!r}: pass three numbers above 0")
 
     def over(self, other: "TowerOptions") -> "TowerOptions":
-        """Return these options, and of the other ones what these leave out."""
+        """Return these options, filled up with the other ones."""
         said = {one.name: getattr(self, one.name) or getattr(other, one.name) for one in fields(self)}
         return TowerOptions(**said | {"model_args": {**other.model_args, **self.model_args}})

@@ -1,4 +1,4 @@
-"""Presets: image encoders of the field by name, as a table, and what is missing here to use each."""
+"""Presets: image encoders of the field by name, as a table, and what this machine lacks to use each."""
 
 import csv
 import importlib.util
@@ -26,9 +26,9 @@ class Preset:
     Attributes
     ----------
     name
-        What one asks for.
+        The short name that a user asks for.
     loader
-        What `load_tower` loads: a name with its family's prefix.
+        The name that `load_tower` loads, with the prefix of its family.
     package
         The package that loads it.
     own_code
@@ -40,7 +40,7 @@ class Preset:
     precision
         The type in which its authors, or TRIDENT, run it.
     licence, gated
-        Of the weights; whether their terms must be accepted on the Hub first.
+        Licence of the weights, and whether their terms must be accepted on the Hub first.
     source
         The publication.
     """
@@ -91,12 +91,12 @@ def read_presets(path: Path) -> dict[str, Preset]:
 
 
 def find_preset(name: str) -> Preset | None:
-    """Return the preset of a name, written in capitals or not; None if it is none, or a folder is called so."""
+    """Return the preset of a name, in any case; None if there is none, or a folder has the name."""
     return None if Path(name).exists() else presets().get(name.lower())
 
 
 def checkpoint_of(name: str) -> str:
-    """Return what a preset loads; of what is no preset, the name itself."""
+    """Return the checkpoint that a preset loads; for other names, the name itself."""
     preset = find_preset(name)
     return preset.loader if preset else name
 
@@ -109,7 +109,7 @@ def is_cached(preset: Preset) -> bool:
 
 
 def missing(preset: Preset) -> Iterator[str]:
-    """Yield what must be done here before a preset can be loaded, in order; nothing if it can be at once."""
+    """Yield, in order, what to do on this machine before a preset can be loaded; nothing if it can be at once."""
     from huggingface_hub import constants, get_token
 
     if importlib.util.find_spec(preset.package) is None:

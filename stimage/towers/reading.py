@@ -1,4 +1,4 @@
-"""Reading a checkpoint of transformers: its configuration, weights, tokenizer and image processor."""
+"""Read a checkpoint of transformers: its configuration, weights, tokenizer and image processor."""
 
 import json
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def read_config(name: str) -> dict[str, Any]:
 
 
 def read_beside(name: str, file: str) -> Any:
-    """Return what a JSON file beside a checkpoint says, None if there is none; `DataError` of one that is damaged."""
+    """Return the content of a JSON file beside a checkpoint, None if there is none; `DataError` if it is damaged."""
     from transformers.utils.hub import cached_file
 
     with told(name, f"has no {file} that can be read"):
@@ -76,7 +76,7 @@ def read_processor(name: str, trust_remote_code: bool = False) -> Any:
 
 
 def tokenizer_of(name: str) -> "PreTrainedTokenizerBase":
-    """Return a checkpoint's tokenizer, which cuts off what its text tower can't take; `DataError` if it has none."""
+    """Return a checkpoint's tokenizer, which cuts text to the length of its text tower; `DataError` if it has none."""
     from transformers import AutoTokenizer, CLIPConfig
 
     said = read_config(name)
@@ -115,7 +115,7 @@ def told(name: str, what: str, remedy: str = "") -> Iterator[None]:
 
 
 def repository_of(name: str) -> str:
-    """Return what of a tower's name is a repository on the Hub: all but the prefix that says who loads it."""
+    """Return the repository in a tower's name: all but the prefix for its library."""
     return name.rpartition(":")[2]
 
 

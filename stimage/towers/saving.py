@@ -1,4 +1,4 @@
-"""Saving two towers: a model that transformers loads without this project, and its image tower for its own library."""
+"""Save two towers: a model that transformers loads without this project, and its image tower for its own library."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,17 +29,17 @@ def save_towers(
 ) -> None:
     """Save towers into a folder.
 
-    `transformers.AutoModel` loads the model, of genes where ``trust_remote_code`` is allowed. An image encoder that is
-    not CLIP's, whose weights transformers finds in the model itself, is in the folder ``image_tower``, too, as its own
-    library loads it; but for timm's ``features_only``, of which timm loads whole networks alone.
+    `transformers.AutoModel` loads the model, and one of genes if ``trust_remote_code`` is allowed. An image encoder
+    that is not CLIP's is also in the folder ``image_tower``, in the form of its own library; transformers finds CLIP's
+    weights in the model itself. Encoders of timm with ``features_only`` are not, since timm loads only whole networks.
 
     Parameters
     ----------
     weights
-        Of the model, as `model_state` gives them.
+        Weights of the model, as from `model_state`.
     gene_inputs
-        How counts become what the gene tower takes, as `SpotGenes` takes it: `transformers.AutoProcessor` then loads
-        what makes the model's inputs of counts. None of a model without gene tower.
+        Arguments of `SpotGenes`, the way from counts to the gene tower's inputs: `transformers.AutoProcessor` then
+        loads the maker of the model's inputs. None for a model without gene tower.
     """
     model: Any = towers.model
     model.save_pretrained(folder, state_dict=dict(weights))

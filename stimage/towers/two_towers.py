@@ -49,9 +49,9 @@ class TwoTowers(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std), persistent=False)
 
     def train(self, mode: bool = True) -> "TwoTowers":
-        """Switch to training, but for dropout and BatchNorm of the image tower, which stay as in inference.
+        """Switch to training, except for dropout and BatchNorm of the image tower, which stay as in inference.
 
-        Else a spot's embedding would depend on which others a chunk or a process has, and differ each time.
+        With them, a spot's embedding would depend on the other spots in its chunk or process, and differ each time.
         """
         super().train(mode)
         encoder = image_encoder_of(self.model)
@@ -62,28 +62,28 @@ class TwoTowers(nn.Module):
 
     @property
     def image_size(self) -> int | None:
-        """Pixels along a side that the image tower takes; None without one."""
+        """Side of the image tower's images in pixels; None without an image tower."""
         config: Any = self.model.config
         return config.image_size if isinstance(config, SpotClipConfig) else config.vision_config.image_size
 
     def forward(
         self, images: torch.Tensor | None = None, image_vectors: torch.Tensor | None = None, **other: torch.Tensor
     ) -> tuple[torch.Tensor, ...]:
-        """Embed images and what goes with them.
+        """Embed images and their partners.
 
         Parameters
         ----------
         images
             Patches (uint8, n x height x width x 3).
         image_vectors
-            Instead, the vectors that the image encoder made of them (n x width).
+            In their place, the vectors that the image encoder made of them (n x width).
         other
-            What the other tower takes, by its name in the model's forward.
+            Inputs of the other tower, by their names in the model's forward.
 
         Returns
         -------
         tuple of torch.Tensor
-            Both embeddings (n x d, of unit length), the logit scale, and the logit bias where the model has one.
+            Both embeddings (n x d, of unit length), the logit scale, and the logit bias if the model has one.
         """
         if images is not None:
             other["pixel_values"] = ((images.float() - self.mean) / self.std).permute(0, 3, 1, 2)
@@ -96,7 +96,7 @@ class TwoTowers(nn.Module):
 
 
 def model_state(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the weights of the model out of those of its `TwoTowers`, as `save_pretrained` takes them."""
+    """Return the weights of a model from those of its `TwoTowers`, as `save_pretrained` takes them."""
     weights = {
         name.removeprefix("_orig_mod.").removeprefix("model."): value for name, value in state.items()
     }  # compiled
@@ -118,19 +118,20 @@ def gene_towers(
     Parameters
     ----------
     checkpoint
-        What `load_tower` takes. A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the same.
+        The encoder, as `load_tower` takes it. A `SpotClipModel` checkpoint keeps its gene tower; its panel must be the
+        same.
     genes, kind, latent_dim
-        Names of the genes; the gene tower, of `GENE_TOWERS`; width of the joint space. Without genes, of "set" and
-        "vectors", a new gene tower is to be made anew once more is known; see `renew_gene_tower`.
+        Names of the genes, the gene tower (of `GENE_TOWERS`), and width of the joint space. For "set" and "vectors"
+        without genes, a new gene tower is made anew once more is known; see `renew_gene_tower`.
     pretrained
-        Whether to load the weights; otherwise only the configuration is read, and the weights are random.
+        Whether to load the weights. If False, only the configuration is read, and the weights are random.
     scalars
-        Where the logit scale and bias of a new model begin (no bias: None), and whether one that is tuned further has a
-        bias; without it, they are CLIP's.
+        First values of a new model's logit scale and bias (None for no bias), and whether a model that is tuned further
+        has a bias. Without it, they are CLIP's.
     vector_head
-        Of "vectors": "linear" or "mlp".
+        For "vectors": "linear" or "mlp".
     options
-        What of the encoder is to be otherwise than its preset or its checkpoint says.
+        Values of the encoder that differ from those of its preset or its checkpoint.
 
     Raises
     ------
@@ -202,7 +203,7 @@ def _continued(
 
 
 def renew_gene_tower(towers: TwoTowers, **known: Any) -> None:
-    """Make the gene tower of a new model anew, now that more of its configuration is known.
+    """Make the gene tower of a new model again, once more of its configuration is known.
 
     Parameters
     ----------
@@ -225,12 +226,12 @@ def head_towers(
     scalars: tuple[float, float | None] | None = None,
     vector_head: str = "linear",
 ) -> TwoTowers:
-    """Return a head over vectors of images beside a new gene tower, without image encoder.
+    """Return a head on vectors of images beside a new gene tower, without image encoder.
 
     Parameters
     ----------
     made, width
-        What made the vectors (`SpotClipConfig.image_vectors`), and their length.
+        The maker of the vectors (`SpotClipConfig.image_vectors`), and their length.
     genes, kind, latent_dim, scalars, vector_head
         As in `gene_towers`.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: each whole or not there."""
+"""Checkpoints on disk: each is whole or absent."""
 
 import json
 import os
@@ -48,12 +48,12 @@ class Progress:
 
 
 def claim(out: Path, record: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Make OUT this run's, or go on in it, and return the settings that it began with, by full name.
+    """Make OUT the folder of this run, or continue the run in it, and return its first settings by full name.
 
     Raises
     ------
     DataError
-        If another run trained there, naming the difference, or one of more epochs.
+        If another run trained there, with the difference, or one of more epochs.
     """
     path, now = out / RECORD, flat(json.loads(json.dumps(record)))
     if path.exists():

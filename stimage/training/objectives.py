@@ -1,7 +1,7 @@
 """Objectives: how well images and their partners meet, as pure functions of the embeddings of n spots.
 
-All embeddings are of unit length (n x d); row i of one belongs to row i of the other. ``near`` (n x n, bool) marks
-pairs that are no negatives of each other: neighbours on the tissue look and express alike. None marks no pair.
+All embeddings have unit length (n x d); row i of one belongs to row i of the other. ``near`` (n x n, bool) marks pairs
+that are no negatives of each other: neighbours on the tissue look and express alike. None marks no pair.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What comes out of a run: the model with its card, results as JSON, the curves as a picture."""
+"""The results of a run: the model with its card, scores as JSON, curves as a picture."""
 
 import time
 from collections.abc import Sequence
@@ -87,10 +87,10 @@ sides.{test}
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """Writes a run's best model into OUT/model, and pushes it if a repository was opened.
+    """Writes a run's best model into OUT/model, and uploads it if a repository was opened.
 
-    With ``epoch_models``, the model of each epoch is kept as OUT/epochs/epoch-01 and so on. A model that begins with
-    random weights is written into OUT/untrained, too, before training: to compare with.
+    With ``epoch_models``, the model of each epoch is kept as OUT/epochs/epoch-01 and so on. A model with random weights
+    is also written into OUT/untrained before training, to compare with.
     """
 
     repo: str | None = None
@@ -210,7 +210,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def write_results(out: Path, run: Run) -> None:
-    """Write OUT/results.json and OUT/curves.png; its seconds are of this process, not of one that was killed before."""
+    """Write OUT/results.json and OUT/curves.png; the seconds are this process's, not those of one killed before."""
     progress, settings = run.progress, run.settings
     best = next((s for s in progress.history if s["epoch"] == progress.best_epoch), {})
     record_results(

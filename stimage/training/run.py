@@ -1,4 +1,4 @@
-"""A training run from start to end: the original's, and held-out slides, going on after a stop, and many GPUs."""
+"""A training run from start to end: like the original's, with held-out slides, exact resuming, and several GPUs."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -49,16 +49,16 @@ LINE_SCORES = {  # of an epoch: what it is called on its line, how wide it is, i
 
 
 class Run:
-    """Everything that a run needs; `fit` trains.
+    """A training run with all that it needs; `fit` trains.
 
     Parameters
     ----------
     settings, out
-        What to do, and the folder for it. A run that the folder has goes on, if its settings are the same, or its
-        epochs fewer.
+        The settings, and the folder of the run. An earlier run in the folder continues, if it has the same settings, or
+        fewer epochs.
     keep_model
-        Called in the main process whenever the held-out loss is the best so far (or, without held-out spots or with
-        ``epoch_models``, after each epoch) with the run and the model's weights; it saves the model.
+        Function that saves the model. It is called in the main process with the run and the model's weights, whenever
+        the held-out loss is the best so far; without held-out spots or with ``epoch_models``, after each epoch.
     """
 
     def __init__(self, settings: Settings, out: Path, keep_model: Callable[["Run", dict[str, torch.Tensor]], None]):
@@ -118,7 +118,7 @@ class Run:
         return usual_total(self.settings, self.train.slides, self.train.other)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Return the model's weights, in the main process; under FSDP each process gives its own, so all must ask."""
+        """Return the model's weights in the main process. Under FSDP, all processes must call this."""
         state = self.accelerator.get_state_dict(self.towers)
         own = self.settings.towers
         scaling = own.lora_alpha / own.lora_rank if own.lora_rank else 0.0
@@ -159,7 +159,7 @@ class Run:
         realign(self.schedule)
 
     def close(self, leave: bool = True) -> None:
-        """Finish the trackers and, unless another run follows, leave the process group; the model is gone then."""
+        """Finish the trackers and, unless another run follows, leave the process group; the model is then gone."""
         self.towers = self.optimizer = None
         self.accelerator.free_memory()  # processes that leave while DDP is there wait for ever
         if leave:

@@ -1,4 +1,4 @@
-"""A run once with each of several seeds: mean and standard deviation of its scores."""
+"""Run once with each of several seeds: mean and standard deviation of the scores."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ NO_SCORES = ("epoch", "step", "spots_per_second", "waiting_share")  # of an epoc
 
 
 def seeded(settings: Settings, seed: int) -> Settings:
-    """Return the settings of the run with one of the seeds."""
+    """Return the settings of the run with this seed."""
     return replace(settings, run=replace(settings.run, seed=seed, seeds=()))
 
 
@@ -26,7 +26,7 @@ def folder_of(out: Path, seed: int) -> Path:
 
 
 def write_seeds(out: Path, settings: Settings, seconds: float) -> dict[str, dict[str, float | None]]:
-    """Write OUT/results.json out of those of each seed; return mean and standard deviation by score."""
+    """Write OUT/results.json from the results of each seed; return mean and standard deviation by score."""
     found = {seed: read_results(folder_of(out, seed), ("overall", "history")) for seed in settings.run.seeds}
     overall = spread([one["overall"] for one in found.values()])
     first = next(iter(found.values()))
@@ -49,7 +49,7 @@ def spread(scores: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float | N
 
 
 def seeds_line(overall: Mapping[str, Mapping[str, float | None]], runs: int) -> str:
-    """Return the line that tells the scores of all seeds."""
+    """Return a line with the scores over all seeds."""
     shown = [(word, overall[name]) for name, (word, *_) in LINE_SCORES.items() if name in overall]
     said = [f"{word} {one['mean']:.3f}" + ("" if one["std"] is None else f" ± {one['std']:.3f}") for word, one in shown]
     return f"{runs} seeds, mean ± std:  " + "  ".join(said)

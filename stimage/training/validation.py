@@ -97,7 +97,7 @@ def embed_rows(
 def loader(
     spots: TrainingSpots, batches: list[tuple[int, np.ndarray]], workers: int | None
 ) -> Iterable[dict[str, torch.Tensor]]:
-    """Read batches of rows, in their order, by so many processes; None takes `spare_cores`, 0 this process."""
+    """Read batches of rows, in their order, by ``workers`` processes; None takes `spare_cores`, 0 this process."""
     workers = spare_cores() if workers is None else workers
     return AheadLoader(TrainingBatches(spots, batches), min(workers, len(batches)))
 
@@ -108,7 +108,7 @@ def spare_cores() -> int:
 
 
 def to_device(batch: dict[str, torch.Tensor], accelerator: Accelerator) -> dict[str, torch.Tensor]:
-    """Send a batch where the model is."""
+    """Send a batch to the device of the model."""
     return {name: part.to(accelerator.device, non_blocking=True) for name, part in batch.items()}
 
 

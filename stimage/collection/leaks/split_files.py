@@ -28,8 +28,8 @@ def read_folds(path: str | os.PathLike) -> list[Fold]:
     Parameters
     ----------
     path
-        A CSV with the columns slide (or sample_id) and split; a CSV with one column of slide names for each of train,
-        val and test; or a folder of files train_0.csv, test_0.csv, train_1.csv … with the column sample_id, as in
+        A CSV with the columns slide (or sample_id) and split, or with one column of slide names for each of train, val
+        and test. Or a folder of files train_0.csv, test_0.csv, train_1.csv … with the column sample_id, as in
         HEST-Benchmark and STFlow. The files may also be in a folder "splits" within it.
 
     Raises

@@ -42,7 +42,7 @@ class BenchFold:
 
 @dataclass(frozen=True)
 class BenchTask:
-    """A task: its name, the genes that are predicted, and its folds."""
+    """A task: its name, the genes to predict, and its folds."""
 
     name: str
     genes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What HEST-Benchmark fits on embeddings: ridge regression after PCA or without, random forests, boosted trees."""
+"""The regressors of HEST-Benchmark: ridge regression with or without PCA, random forests, boosted trees."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Running a task of HEST-Benchmark: each fold is fitted, predicted and scored; means and intervals are over folds."""
+"""Run a task of HEST-Benchmark: fit, predict and score each fold; means and intervals are over folds."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,11 +27,11 @@ class BenchSpots:
 
     @property
     def truth(self) -> np.ndarray:
-        """What is predicted: log1p of the counts (n x genes)."""
+        """The values to predict: log1p of the counts (n x genes)."""
         return np.log1p(self.counts)
 
     def predicted(self, model: Model) -> PredictedSlide:
-        """Return what a model predicts, truth beside."""
+        """Return the predictions of a model, beside the truth."""
         noise = count_noise(self.counts, np.ones(len(self.counts)))
         return PredictedSlide(self.sample.name, np.array(self.barcodes), self.truth, noise,
                               {"embeddings": model(self.vectors)})  # fmt: skip

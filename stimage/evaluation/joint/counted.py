@@ -1,4 +1,4 @@
-"""What a joint model's other tower takes of spots: expression of its panel, or sentences, as it was trained on them."""
+"""Inputs of a joint model's other tower from counts: expression of its panel, or sentences, as in its training."""
 
 from typing import Any
 
@@ -99,12 +99,12 @@ def vocabulary_of(source: Source) -> list[str]:
 
 
 def settings_of(space: JointSpace, location: str) -> Settings:
-    """Return the settings of a model's training, as far as inputs depend on them; of a plain CLIP, the usual ones.
+    """Return the settings of a model's training that inputs depend on; the usual ones for a plain CLIP.
 
     Raises
     ------
     DataError
-        If a model with a gene tower does not say them.
+        If a model with a gene tower lacks them.
     """
     said = read_beside(space.checkpoint, "settings.json")
     if said is None:

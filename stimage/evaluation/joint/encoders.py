@@ -1,4 +1,4 @@
-"""What makes vectors of spots: an image tower, or a joint model of their images, genes or text."""
+"""Encoders of spots: an image tower, or a joint model of their images, genes or text."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,26 +24,26 @@ SPACES = ("tower", "joint")
 
 @dataclass(frozen=True, eq=False)
 class SpotEncoder:
-    """What makes vectors of spots.
+    """An encoder of spots.
 
     Attributes
     ----------
     label
-        Names the model, a digest of its weights, and the space; files have it.
+        The name of the model, a digest of its weights, and the space; files carry it.
     width
         Length of the vectors.
     encode
-        Turns a batch into vectors (float32, n x width, on the CPU).
+        Function that turns a batch into vectors (float32, n x width, on the CPU).
     columns
-        What of spots it needs, beside their ids, slides and labels.
+        The columns of spots that it needs, besides their ids, slides and labels.
     genes
-        How their expression is made: ``panel``, ``normalise`` and ``gene_table``, as `load` takes them.
+        The options of their expression: ``panel``, ``normalise`` and ``gene_table``, as `load` takes them.
     image_size
-        Pixels along a side of its images; None without images.
+        Side of its images in pixels; None without images.
     record
-        What vectors depend on, as JSON has it.
+        All values that vectors depend on, as JSON has them.
     provenance
-        What the model has seen, where it says so; files have it.
+        The slides that the model has seen, if it says so; files carry them.
     """
 
     label: str
@@ -132,7 +132,7 @@ def make_encoders(
     gene_table: str | None = None,
     encoder: str | None = None,
 ) -> list[SpotEncoder]:
-    """Load a model, and return what makes vectors of each kind; raises as `load_tower` and `encoder_in_joint` do."""
+    """Load a model, and return the encoder of each kind; raises as `load_tower` and `encoder_in_joint` do."""
     if space == "tower":
         if encoder is not None:
             raise ValueError(

@@ -35,16 +35,16 @@ def nearest_spots(
     Parameters
     ----------
     embeddings, vector
-        Of m spots, and (d); of any length.
+        Embeddings of m spots, and a vector (d) of any length.
     n, per_slide
-        How many spots, and how many of one slide at most.
+        Number of spots, and largest number of spots from one slide.
     without
-        The row of a spot that is left out, such as the one that is looked for.
+        The row of a spot that is left out, such as the one that is searched for.
 
     Returns
     -------
     pandas.DataFrame
-        By spot id: ``slide`` and ``similarity``, to six digits; spots that are as similar are in the order of their
+        By spot id: ``slide`` and ``similarity``, to six digits. Spots with equal similarity are in the order of their
         ids.
     """
     lengths = np.linalg.norm(embeddings.vectors, axis=1) * np.linalg.norm(vector)

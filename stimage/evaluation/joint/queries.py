@@ -1,4 +1,4 @@
-"""What is searched for in a joint space: expression, an image, or a spot; each becomes a vector."""
+"""Queries in a joint space: expression, an image, or a spot; each becomes a vector."""
 
 import difflib
 import math
@@ -21,12 +21,12 @@ WRITE = "write genes with counts, such as 'ERBB2=5 KRT8=3'"
 
 
 def parse_genes(query: str | Mapping[str, float]) -> dict[str, float]:
-    """Return gene → count of a query such as "ERBB2=5 KRT8=3", or of a dict.
+    """Return gene → count from a query such as "ERBB2=5 KRT8=3", or from a dict.
 
     Raises
     ------
     ValueError
-        If it names no gene, or one twice, or a count is missing, negative or no number.
+        If it names no gene, or one twice, or a count is missing, negative or not a number.
     """
     if isinstance(query, str):
         pairs = [word.partition("=")[::2] for word in query.replace(",", " ").split()]
@@ -53,23 +53,23 @@ def parse_genes(query: str | Mapping[str, float]) -> dict[str, float]:
 
 
 def genes_vector(space: JointSpace, query: Mapping[str, float], normalise: str) -> np.ndarray:
-    """Return where expression is in a joint space (d).
+    """Return the vector of expression in a joint space (d).
 
-    Genes that are not named are at the mean of the training spots, which the tower standardises to nothing. A named
-    one is at log(1 + count): over a panel, as of a spot of its slide's median total; of a tower of sets, as of a spot
-    of ten thousand counts. A text tower reads the genes' names, the highest count first.
+    Genes that are not named are at the mean of the training spots, which the tower standardises to 0. A named gene is
+    at log(1 + count): over a panel, in a spot with its slide's median total; for a tower of sets, in a spot with ten
+    thousand counts. A text tower reads the genes' names, the highest count first.
 
     Parameters
     ----------
     query
         Gene → count, at least one above 0.
     normalise
-        How counts became expression in training.
+        The normalisation of counts in training.
 
     Raises
     ------
     DataError
-        If the model does not know a gene, naming similar ones, or has no mean of the training spots.
+        If the model does not know a gene, with similar names, or has no mean of the training spots.
     """
     if space.other == "text":
         sentence = " ".join(sorted((gene for gene in query if query[gene]), key=lambda gene: -query[gene]))
@@ -110,7 +110,7 @@ def _places(name: str, genes: list[str], query: Mapping[str, float]) -> list[int
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image file as RGB pixels (uint8, height x width x 3); what is transparent becomes white.
+    """Read an image file as RGB pixels (uint8, height x width x 3); transparent pixels become white.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def image_vector(space: JointSpace, pixels: np.ndarray) -> np.ndarray:
-    """Return where an image (uint8, height x width x 3) is in a joint space (d); it is resized whole."""
+    """Return an image's (uint8, height x width x 3) vector in a joint space (d); the image is resized, not cropped."""
     return space.encode_images(resize([pixels], space.image_size)).numpy()[0]
 
 

@@ -1,4 +1,4 @@
-"""Results as a data set of the Hub: a table of all figures, and a card by which `load_dataset` finds each file."""
+"""Results as a data set on the Hub: a table of all figures, and a card by which `load_dataset` finds each file."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,12 +45,12 @@ MOST = 100  # rows of the card's table
 
 
 def write_card(folder: Path, repo: str, licence: str | None = None) -> list[Path]:
-    """Write the table of figures and the card of a folder of results, or of many; return their paths.
+    """Write the table of figures and the card of a folder of results, or of many such folders; return their paths.
 
     Raises
     ------
     DataError
-        If a folder's name cannot be one of a data set's files, or is taken.
+        If a folder's name can't be the name of a file of a data set, or is taken.
     """
     found = {path.parent: read_scores(path) for path in listed(folder, f"**/{RESULTS}")}
     rows = [row for place, results in found.items() for row in _rows(_name(folder, place), results)]

@@ -1,4 +1,4 @@
-"""What classifiers say of labelled spots, as a file; and its scores, slide by slide, study by study and pooled."""
+"""Predicted labels of spots as a file, and their scores, slide by slide, study by study and pooled."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

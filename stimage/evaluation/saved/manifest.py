@@ -1,4 +1,4 @@
-"""The digests of results' files, beside them: one altered byte is found."""
+"""Digests of the files of results, beside them: a single altered byte is found."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ def seal(folder: Path, files: Iterable[Path]) -> Path:
 
 
 def seal_all(folder: Path) -> Path:
-    """Write the manifest of a folder that has folders of results: of all files in it that no manifest below has."""
+    """Write the manifest of a folder with folders of results: all files in it that no manifest below has."""
     below = [path for path in listed(folder, f"**/{MANIFEST}") if path.parent != folder]
     sealed = {folder / MANIFEST, *(path.parent / name for path in below for name in _read(path))}
     return seal(folder, [path for path in listed(folder, "**/*") if path.is_file() and path not in sealed])
@@ -37,7 +37,7 @@ def seal_more(folder: Path, files: Iterable[Path]) -> Path:
 
 
 def check_seal(folder: Path) -> list[str]:
-    """Return which files of a folder are not those of its manifest, in words.
+    """Return, in words, which files of a folder differ from its manifest.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Predictions of expression as a file: a row a fold and tested spot, with truth, and the noise of counting, beside."""
+"""Predictions of expression as a file: one row per fold and tested spot, with the truth and the noise of counting."""
 
 import json
 import shutil
@@ -111,7 +111,7 @@ def _lists(values: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 
 def read_told(folder: Path) -> dict[str, Any]:
-    """Return what a folder's file of predictions says of scoring, folds and genes.
+    """Return the notes on scoring, folds and genes in a folder's file of predictions.
 
     Raises
     ------

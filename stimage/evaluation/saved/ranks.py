@@ -1,4 +1,4 @@
-"""Ranks of retrieval as a file, a row a spot, and the figures that they give."""
+"""Ranks of retrieval as a file, one row per spot, and the figures that follow from them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

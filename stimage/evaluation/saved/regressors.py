@@ -1,4 +1,4 @@
-"""Regressors as files (safetensors), enough to predict again."""
+"""Regressors as files (safetensors), with all that is needed to predict again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def write_regressors(path: Path, regressors: Mapping[str, Regressor], genes: Seq
 
 
 def read_regressors(path: Path) -> tuple[dict[str, Regressor], dict[str, Any]]:
-    """Return predictor → regressor of a fold's file, and what is known of the fold.
+    """Return predictor → regressor from a fold's file, and the facts about the fold.
 
     Raises
     ------
@@ -98,5 +98,5 @@ def read_regressors(path: Path) -> tuple[dict[str, Regressor], dict[str, Any]]:
 
 
 def regressor_file(folder: Path, fold: int) -> Path:
-    """Return where the regressors of a fold of a folder of results are."""
+    """Return the path of a fold's regressors in a folder of results."""
     return folder / REGRESSORS / f"fold_{fold}.safetensors"

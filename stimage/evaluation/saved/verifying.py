@@ -1,4 +1,4 @@
-"""Holding results against what they were computed of: figures, digests, and predictions against their regressors."""
+"""Compare results with what they were computed from: figures, digests, and predictions with their regressors."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,17 +28,17 @@ log = logging.getLogger(__name__)
 
 
 def verify_results(folder: Path, embeddings: Path | None = None) -> list[str]:
-    """Compute the figures of a folder's results again from its predictions; return what differs, in words.
+    """Compute the figures of a folder's results again from its predictions; return the differences, in words.
 
     Parameters
     ----------
     embeddings
-        Those that were scored, as files: the saved regressors are applied to them, too.
+        Files of the embeddings that were scored: the saved regressors are applied to them, too.
 
     Raises
     ------
     DataError
-        If a file is missing, or so damaged that it cannot be read.
+        If a file is missing, or so damaged that it can't be read.
     """
     results, wrong = read_scores(folder), check_seal(folder)
     protocol = {key: value for key, value in results["protocol"].items() if key != "sha256"}

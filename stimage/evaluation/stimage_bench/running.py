@@ -1,4 +1,4 @@
-"""STImage-Bench's protocol on one organ's slides: dealt 8:1:1 by slide, anew for each seed."""
+"""STImage-Bench's protocol on one organ's slides: dealt 8:1:1 by slide, again for each seed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,13 +46,13 @@ def run_stimage_bench(
 ) -> PredictionScores:
     """Predict log1p counts of the most variable genes, test slides in view, by ridge regression on embeddings.
 
-    Slides are dealt exactly, at least one to each part; the penalty is that of the least error on the validation
-    slides. Pearson's r is of each gene over all test spots; its mean over genes, then over seeds, is ``pooled``. With
-    slides dealt, those of one study fall on both sides: see `leaks`. Slides of a study are alike, so intervals of
-    ``per_slide`` are over studies; a slide of no known study is one of its own. Which slides the published figures were
-    tested on is not known, so these stand beside them, and are not the same split. Predictions and regressors are
-    written into the folder ``out``, if there is one. With the ``nuclei`` of all slides, there is a baseline of nuclei
-    alone.
+    Slides are dealt exactly, at least one to each part. The penalty is the one with the least error on the validation
+    slides. Pearson's r of each gene is over all test spots; its mean over genes, then over seeds, is ``pooled``. Slides
+    are dealt, so slides of one study fall on both sides: see `leaks`. Slides of a study are alike, so intervals of
+    ``per_slide`` are over studies; a slide without a known study is a study of its own. The slides on which the
+    published figures were tested are unknown, so these results stand beside them, and are not the same split.
+    Predictions and regressors are written into the folder ``out``, if there is one. With the ``nuclei`` of all slides,
+    there is a baseline of nuclei alone.
 
     Raises
     ------

@@ -37,9 +37,9 @@ def compare_results(paths: Sequence[Path], names: Sequence[str], wanted: Sequenc
     Parameters
     ----------
     names
-        What to call the results: one each.
+        Names of the results: one each.
     wanted
-        Names of figures, or how they begin; None takes all.
+        Names of figures, or their beginnings; None takes all.
 
     Raises
     ------

@@ -68,7 +68,7 @@ def format_table(table: Sequence[Sequence[str]], form: str) -> str:
 
 
 def score_cell(score: Score) -> str:
-    """Return a score as a table has it: value, ± standard deviation, and the interval in brackets."""
+    """Return a score in the form of a table: value, ± standard deviation, and the interval in brackets."""
     if score.value is None:
         return "–"
     text = str(score.value) if isinstance(score.value, int) else f"{score.value:.3f}"

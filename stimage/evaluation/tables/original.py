@@ -14,12 +14,12 @@ SCORES = {"silhouette": "silhouette_score", "calinski_harabasz": "Calinski-Harab
 def original_tables(results: Mapping[str, Mapping]) -> dict[str, str]:
     """Return results.json by model, all of one protocol, as files in the authors' form: name → tab-separated text.
 
-    Of ``linear_probe/original``, ``linear_probing_result.csv`` has a row for each model and study: the penalty that was
-    chosen, and the mean and the sample's standard deviation of macro-F1 over splits, which the authors call ``wf1``. A
-    study is called by its publication; a slide of no known study by its own name. Of ``embedding_scores``,
-    ``silhouette_score.csv`` has a row for each model and slide.
+    For ``linear_probe/original``, the file is ``linear_probing_result.csv``, with one row per model and study: the
+    chosen penalty, and mean and sample standard deviation of macro-F1 over splits, which the authors call ``wf1``. A
+    study has the name of its publication; a slide without a known study has its own name. For ``embedding_scores``, the
+    file is ``silhouette_score.csv``, with one row per model and slide.
 
-    What could not be scored has a row without values.
+    A study or slide that could not be scored has a row without values.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Places of embeddings in the plane as a table, from which a figure can be drawn without the embeddings."""
+"""Positions of embeddings in the plane as a table, from which a figure can be drawn without the embeddings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ POINT_COLUMNS = ("model", "spot_id", "slide", "label", "x", "y")
 
 @dataclass(frozen=True)
 class Points:
-    """By model: places in the plane (n x 2), and n spot ids, slides and labels."""
+    """By model: positions in the plane (n x 2), and n spot ids, slides and labels."""
 
     places: dict[str, np.ndarray] = field(default_factory=dict)
     spot_ids: dict[str, list[str]] = field(default_factory=dict)
@@ -36,7 +36,7 @@ def write_points(path: Path, points: Points) -> None:
 
 
 def read_points(path: Path) -> Points:
-    """Read what `write_points` wrote; `DataError` if it is something else."""
+    """Read a table of `write_points`; `DataError` if it is something else."""
     _, rows = read_table(path, POINT_COLUMNS)
     by_model: dict[str, list[Mapping]] = {}
     for row in rows:

@@ -42,10 +42,10 @@ class Scale:
 def slide_scale(coordinates: Coordinates, slide: Slide) -> Scale:
     """Return a slide's scale: given by the user or the meta file, else estimated from the lattice, else null.
 
-    The lattice's pitch is the ruler, by the known grids of the technology or of the slide. r alone is no ruler: it was
-    derived from assumed or measured spot sizes, which differ by chip. r is a witness, and so are array coordinates in
-    the ids. If witnesses contradict the pitch, or leave several grids possible, no scale is estimated. A given scale
-    counts, and the lattice is then its witness.
+    The lattice's pitch is the ruler, by the known grids of the technology or of the slide. The radius alone is no
+    ruler: r was derived from assumed or measured spot sizes, which differ by chip. The radius is a witness, and so are
+    array coordinates in the ids. If witnesses contradict the pitch, or leave several grids possible, no scale is
+    estimated. A given scale counts, and the lattice is then its witness.
     """
     own = _lattice_scale(coordinates, slide)
     if slide.um_per_px is None:

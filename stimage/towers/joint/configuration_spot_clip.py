@@ -1,4 +1,4 @@
-"""What a joint model of images and genes is made of, as its config.json says."""
+"""The configuration of a joint model of images and genes, as its config.json has it."""
 
 from typing import Any
 
@@ -11,37 +11,37 @@ LOGIT_SCALE = 2.6592  # ln(1 / 0.07), as CLIP begins
 
 
 class SpotClipConfig(PreTrainedConfig):
-    """What a `SpotClipModel` is made of.
+    """The parts of a `SpotClipModel`.
 
     Parameters
     ----------
     vision_config
-        Of CLIP's vision tower, as in any CLIP checkpoint; None for another image encoder.
+        The configuration of CLIP's vision tower, as in any CLIP checkpoint; None for another image encoder.
     projection_dim
         Width of CLIP's own projection, as in the checkpoint.
     image_encoder
-        The image encoder. ``library``: "clip", "transformers" or "timm"; ``config``, what the library's own config.json
-        says of it, and ``model_args`` (not for "clip", which ``vision_config`` describes); ``pooling``; ``size`` of the
-        images in pixels. "clip" alone is CLIP's vision tower with its projection, as older models have it. None is a
-        model without encoder, over vectors of images (``image_vectors``).
+        The image encoder: its ``library`` ("clip", "transformers" or "timm"), ``pooling`` and ``size`` of the images in
+        pixels. For "transformers" and "timm" also ``config``, the content of the library's own config.json, and
+        ``model_args``; "clip" is described by ``vision_config``. "clip" alone is CLIP's vision tower with its
+        projection, as in older models. None is a model without encoder, on vectors of images (``image_vectors``).
     image_width
         Length of the encoder's vectors; None for CLIP's projection.
     image_vectors
-        Of a model without encoder, what made the vectors that it takes: ``model``, the encoder's name with a digest of
-        its weights, and as far as known ``pooling``, ``size``, ``patch`` and more.
+        For a model without encoder, the maker of its vectors: ``model``, the encoder's name with a digest of its
+        weights, and as far as known ``pooling``, ``size``, ``patch`` and more.
     genes
         Names of the genes that the gene tower knows, in the order of its inputs.
     gene_tower
-        One of `GENE_TOWERS`: "linear", the original's one layer, or "mlp", with a hidden layer of ``hidden_dim``, over
-        a panel's expression; "set", over all genes of a spot; "vectors", over those of another model.
+        One of `GENE_TOWERS`. "linear", the original's one layer, and "mlp", with a hidden layer of ``hidden_dim``, take
+        a panel's expression. "set" takes all genes of a spot, "vectors" the vectors of another model.
     gene_width, gene_heads
-        Of "set": the width of a gene's embedding, and the heads that share it.
+        For "set": the width of a gene's embedding, and the number of heads that share it.
     vector_width, vector_head
-        Of "vectors": their length, and "linear" or "mlp".
+        For "vectors": their length, and "linear" or "mlp".
     latent_dim
-        Width of the space in which images and genes meet; the original's 32.
+        Width of the joint space of images and genes; the original's is 32.
     logit_bias_init_value
-        Where the bias of the logits begins; None has none. SigLIP's loss needs one.
+        First value of the bias of the logits, which SigLIP's loss needs; None makes no bias.
     """
 
     model_type = "spot_clip"

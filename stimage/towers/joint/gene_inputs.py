@@ -1,4 +1,4 @@
-"""What gene towers take, made of counts: genes by name, padded sets, and sums by gene; arrays in, arrays out."""
+"""Inputs of gene towers from counts: genes by name, padded sets, and sums by gene; arrays in, arrays out."""
 
 import re
 from collections.abc import Sequence
@@ -16,18 +16,18 @@ def bare_name(gene: str) -> str:
 
 
 def places_among_genes(names: Sequence[str], genes: Sequence[str]) -> np.ndarray:
-    """Return the place (int64) of each name among a tower's genes, or -1; versions of Ensembl ids are overlooked."""
+    """Return the place (int64) of each name among a tower's genes, or -1; versions of Ensembl ids do not count."""
     place = {bare_name(gene): i for i, gene in enumerate(genes)}
     return np.array([place.get(bare_name(name), -1) for name in names], np.int64)
 
 
 def check_known(known: int, names: Sequence[str], source: str) -> None:
-    """Refuse counts of which a tower knows few genes: they are of another species, or are named otherwise.
+    """Refuse counts whose genes a tower hardly knows: they are of another species, or have other names.
 
     Raises
     ------
     ValueError
-        With the share that is known.
+        With the share of known genes.
     """
     if known < FEWEST * len(names) or not known:
         example = f", such as {names[0]!r}" if len(names) else ""
@@ -37,12 +37,12 @@ def check_known(known: int, names: Sequence[str], source: str) -> None:
 
 
 def check_counts(counts: np.ndarray, source: str, whole: bool = True) -> None:
-    """Refuse counts that are negative, no numbers, or, unless ``whole`` is False, no whole numbers.
+    """Refuse counts that are negative or not numbers, and with ``whole`` also counts that are not whole numbers.
 
     Raises
     ------
     ValueError
-        Naming the first.
+        With the first such count.
     """
     wrong = ~(np.isfinite(counts) & (counts >= 0))
     if wrong.any():
@@ -53,16 +53,16 @@ def check_counts(counts: np.ndarray, source: str, whole: bool = True) -> None:
 
 
 def set_inputs(indptr: np.ndarray, genes: np.ndarray, counts: np.ndarray, merge: bool = True) -> dict[str, np.ndarray]:
-    """Return what the tower "set" takes of n spots, beside which genes were measured.
+    """Return the input of the tower "set" for n spots, without the measured genes.
 
     Parameters
     ----------
     indptr
-        Where the counts of each spot begin, and where those of the last one end (n + 1).
+        The place where the counts of each spot begin, and where those of the last one end (n + 1).
     genes, counts
-        Of each count, the place of its gene among the tower's genes, or -1 for one that the tower does not know.
+        For each count, the place of its gene among the tower's genes, or -1 for an unknown gene; and the count.
     merge
-        Add counts of a spot that have one gene; without it, each must have another one.
+        Add counts of a spot that have the same gene. Without it, no gene may come twice in a spot.
 
     Returns
     -------

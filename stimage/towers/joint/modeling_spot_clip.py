@@ -30,13 +30,13 @@ class SpotClipOutput(ModelOutput):
 class SpotClipModel(PreTrainedModel):
     """Images and gene expression of spots in one space (Chen et al., NeurIPS 2024 Datasets and Benchmarks).
 
-    The parts of a vision tower of CLIP are called as in transformers, whose `CLIPVisionModelWithProjection` loads it
+    The parts of CLIP's vision tower have the names of transformers, so that `CLIPVisionModelWithProjection` loads it
     from a saved model of this kind. Other encoders are ``image_encoder``.
 
     Parameters
     ----------
     encoder
-        The image encoder that ``config`` describes, which is put in as it is; without it, one with random weights.
+        The image encoder that ``config`` describes, which is put in as it is. None makes one with random weights.
     """
 
     config_class = SpotClipConfig
@@ -124,13 +124,13 @@ class SpotClipModel(PreTrainedModel):
         return image_vectors(encoder, said["library"], said["pooling"], pixel_values)
 
     def get_gene_features(self, expression: torch.Tensor | None = None, **inputs: torch.Tensor) -> torch.Tensor:
-        """Embed genes in the common space: n x latent_dim, not of unit length.
+        """Embed genes in the joint space: n x latent_dim, not of unit length.
 
         Parameters
         ----------
         expression, inputs
-            What the gene tower takes, by the names in ``gene_tower.inputs``: "linear" and "mlp" take ``expression`` (n
-            x genes).
+            The inputs of the gene tower, by the names in ``gene_tower.inputs``: "linear" and "mlp" take ``expression``
+            (n x genes).
         """
         return self.gene_tower(**self._gene_inputs(expression=expression, **inputs))
 

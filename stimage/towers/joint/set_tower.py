@@ -1,4 +1,4 @@
-"""The gene tower of sets: any slide's genes, several thousand a spot, weighted by their counts."""
+"""The gene tower of sets: any slide's genes, several thousand per spot, weighted by their counts."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ SCALE = 1e4  # counts of a spot of average genes are scaled to, as scanpy's norm
 class SetTower(nn.Module):
     """Gene embeddings, weighted by counts and pooled by attention over the genes that a slide measured.
 
-    Of a spot, gene g's level is log(1 + c), where c is its count, after all counts are scaled to one total. The total
-    is that of the genes that were measured, so a slide that lacks genes is scaled as one that has them. What is pooled
-    is (level - mean) times the gene's embedding: a gene that was measured and has no count is below its mean, one that
-    was not measured adds nothing. Levels are not divided by their spread: genes of few counts, most of whose spread is
-    noise, would weigh as much as the others. Each head has its weights, the softmax over the measured genes of one
-    score a gene: the product of its embedding with the head's query.
+    The level of gene g in a spot is log(1 + c), where c is its count after all counts are scaled to one total. The
+    total is over the measured genes, so a slide that lacks genes is scaled like one that has them. The pooled values
+    are (level - mean) times the gene's embedding: a measured gene without a count is below its mean, and an unmeasured
+    gene adds nothing. Levels are not divided by their spread: genes of few counts, whose spread is mostly noise, would
+    weigh as much as the others. Each head has its weights, the softmax over the measured genes of one score per gene:
+    the product of the gene's embedding with the head's query.
 
-    Nothing of the size spots x genes x width is ever made. The order of the genes does not matter.
+    No array of the size spots x genes x width is ever made. The order of the genes does not matter.
 
     Parameters
     ----------
     config
-        ``genes``, by name; ``gene_width``, of an embedding, ``gene_heads``, which divides it; ``latent_dim``.
+        ``genes``, by name; ``gene_width``, the width of an embedding; ``gene_heads``, which divides it; ``latent_dim``.
     """
 
     inputs: tuple[str, ...] = ("gene_ids", "counts", "measured")
@@ -46,7 +46,7 @@ class SetTower(nn.Module):
         self.begin()
 
     def begin(self) -> None:
-        """Set what a new tower begins with, unless a checkpoint has it."""
+        """Set the first values of a new tower, unless a checkpoint has them."""
         init.normal_(self.embeddings.weight)
         init.normal_(self.queries.weight, std=0.02)  # all genes weigh nearly alike
         init.constant_(self.share, 1 / max(1, len(self.share)))
@@ -74,12 +74,12 @@ class SetTower(nn.Module):
         return self.head(pooled)
 
     def of_levels(self, level: torch.Tensor) -> torch.Tensor:
-        """Embed n spots by the levels of all genes (n x genes): log(1 + counts in ten thousand): n x latent_dim."""
+        """Embed n spots by the levels of all genes (n x genes), log(1 + counts per ten thousand): n x latent_dim."""
         places = torch.arange(level.shape[1], device=level.device).expand_as(level)
         return self.head(self.pooled(places, level, torch.ones_like(level, dtype=torch.bool)))
 
     def levels(self, gene_ids: torch.Tensor, counts: torch.Tensor, measured: torch.Tensor) -> torch.Tensor:
-        """Return the level of each count (n x most), which depends on no spot's depth; 0 where there is none."""
+        """Return the level of each count (n x most), which does not depend on a spot's depth; 0 where there is none."""
         known = (gene_ids >= 0) & measured.gather(1, gene_ids.clamp_min(0))
         counts = counts.float() * known
         total = counts.sum(1, keepdim=True).clamp_min(1e-12)

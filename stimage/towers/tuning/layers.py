@@ -1,4 +1,4 @@
-"""An encoder from below to above: what lies under its layers, the layers in order, and what lies over them."""
+"""An encoder from bottom to top: the parts below its layers, the layers in order, and the parts above them."""
 
 import re
 from typing import Any
@@ -11,9 +11,9 @@ CLIP_PARTS = ("vision_model", "visual_projection")
 
 
 def image_encoder_of(model: nn.Module) -> nn.Module | None:
-    """Return the image encoder within a model of two towers, with names as its own library has them; None without one.
+    """Return the image encoder within a model of two towers, with the names of its own library; None without one.
 
-    Of CLIP, whose parts lie in the model itself, this is a view: the same parts under the same names.
+    CLIP's parts lie in the model itself. For CLIP, the encoder is a view: the same parts under the same names.
     """
     if (encoder := getattr(model, "image_encoder", None)) is not None or not hasattr(model, "vision_model"):
         return encoder
@@ -42,9 +42,9 @@ def layers_of(encoder: nn.Module) -> list[str]:
 
 
 def depths_of(encoder: nn.Module) -> dict[str, int]:
-    """Return how high each parameter lies, by name: 0 below the layers, k in the k-th, one more than layers above them.
+    """Return how high each parameter lies, by name: 0 below the layers, k in the k-th, one more above the layers.
 
-    What an encoder registers before its first layer is below it: embeddings, a stem, a norm ahead of the layers.
+    Parts that an encoder registers before its first layer lie below it: embeddings, a stem, a norm ahead of the layers.
     """
     layers = layers_of(encoder)
     found, reached = {}, False
@@ -56,7 +56,7 @@ def depths_of(encoder: nn.Module) -> dict[str, int]:
 
 
 def freeze_lowest(encoder: nn.Module, layers: int) -> None:
-    """Keep the lowest layers of an encoder as they are, and what lies below them.
+    """Freeze the lowest layers of an encoder, and the parts below them.
 
     Raises
     ------
@@ -71,14 +71,14 @@ def freeze_lowest(encoder: nn.Module, layers: int) -> None:
 
 
 def forget_gradients(model: nn.Module) -> None:
-    """Drop the gradients of a model's image encoder: the optimizer then leaves its weights alone, decay and all."""
+    """Drop the gradients of a model's image encoder, so that the optimizer leaves its weights alone, without decay."""
     if encoder := image_encoder_of(model):
         for weight in encoder.parameters():
             weight.grad = None
 
 
 def recompute(model: Any) -> None:
-    """Have a model of two towers compute activations again in the backward pass, which needs less memory.
+    """Let a model of two towers compute activations again in the backward pass, which needs less memory.
 
     Raises
     ------
@@ -97,12 +97,12 @@ def recompute(model: Any) -> None:
 
 
 def freeze_parts(encoder: nn.Module, prefixes: tuple[str, ...]) -> None:
-    """Keep the parameters whose names begin so as they are.
+    """Freeze the parameters whose names begin with one of the prefixes.
 
     Raises
     ------
     DataError
-        If no name begins so, with those that there are.
+        If no name begins so; the error lists the names.
     """
     parameters = dict(encoder.named_parameters())
     for prefix in prefixes:

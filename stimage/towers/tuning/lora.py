@@ -1,4 +1,4 @@
-"""LoRA by peft: small matrices beside an encoder's own, which stay as they are (Hu et al., ICLR 2022)."""
+"""LoRA by peft: small matrices are trained beside an encoder's own weights, which stay (Hu et al., ICLR 2022)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,20 +13,21 @@ ADAPTER = "default"  # as peft calls the only one
 
 
 def add_lora(encoder: nn.Module, rank: int, alpha: float, targets: Sequence[str] = ()) -> None:
-    """Put LoRA's matrices into an encoder, and freeze all that it had; its vectors are the same at first.
+    """Put LoRA's matrices into an encoder, and freeze its own weights; its vectors are the same at first.
 
     Parameters
     ----------
     rank, alpha
-        Width of the matrices; what they add is times ``alpha / rank``.
+        Width of the matrices, and scale of their output, which is multiplied by ``alpha / rank``.
     targets
-        Ends of the names of linear layers and convolutions; without any, each linear layer within the encoder's layers.
+        Ends of the names of linear layers and convolutions. Without any, each linear layer within the encoder's layers
+        gets matrices.
 
     Raises
     ------
     DataError
-        If a target's name is none of the encoder's, or is of what peft can't adapt and merge again; if the matrices
-        would be wider than every layer.
+        If the encoder has no such target, or peft can't adapt it and merge it again; or if the matrices would be wider
+        than every layer.
     """
     peft = needs("peft")
     names = _targets(encoder, targets)
@@ -44,7 +45,7 @@ def add_lora(encoder: nn.Module, rank: int, alpha: float, targets: Sequence[str]
 
 
 def merged(weights: Mapping[str, torch.Tensor], scaling: float) -> dict[str, torch.Tensor]:
-    """Return weights as a model without LoRA has them: what the matrices add, times ``scaling``, is in its own."""
+    """Return the weights of a model without LoRA: the matrices' product, times ``scaling``, is added to its own."""
     own, end = {}, f".lora_A.{ADAPTER}.weight"
     stems = {name.removesuffix(end) for name in weights if name.endswith(end)}
     for name, value in weights.items():

@@ -16,10 +16,10 @@ MOST = 8  # of them, each of which takes some 300 MB
 
 @contextmanager
 def prepared_beside(settings: Settings) -> Iterator[None]:
-    """Begin to prepare the spots that a run will ask for, if there are many and their root is a folder.
+    """Begin to prepare the spots of a run, if there are many and their root is a folder.
 
-    `load_spots` waits for them, since datasets locks what it prepares. Of what fails here nothing is said: `load_spots`
-    then does it again, and tells. Processes that still work at the end are ended.
+    `load_spots` waits for these spots, since datasets locks what it prepares. A failure here is silent: `load_spots`
+    then meets it again, and reports it. Processes that still work at the end of the block are ended.
     """
     if int(os.environ.get("RANK", 0)) or not _is_large(settings.data.source):
         yield

@@ -1,4 +1,4 @@
-"""Vectors of spots' images that `embed` wrote: heads are trained on them, and no image is read."""
+"""Image vectors of spots that `embed` wrote: heads are trained on them, and no image is read."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -65,9 +65,9 @@ class ImageVectors:
 
 
 def read_image_vectors(path: str, slides: Iterable[str]) -> ImageVectors:
-    """Read what ``data.image_vectors`` names; raises as `read_embeddings`, and for vectors of genes or text.
+    """Read the vectors of ``data.image_vectors``; raises as `read_embeddings`, and for vectors of genes or text.
 
-    ``slides`` are the names that there are.
+    ``slides`` are the names of all slides.
     """
     embeddings, note = read_embeddings(path, slides), Path(path) / MADE
     said: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""Expression of a panel's genes: the builder's, or made of published counts."""
+"""Expression of a panel's genes: the builder's, or computed from published counts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

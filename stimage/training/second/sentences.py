@@ -76,12 +76,12 @@ def sentences_of_spots(
 def make_sentences(
     spots: SpotTable, names: Sequence[str], rule: TopGenes, tokenizer: PreTrainedTokenizerBase
 ) -> Sentences:
-    """Return what makes sentences of a table of spots by a rule; the counts are read once if it needs their means."""
+    """Return the maker of sentences for a table of spots by a rule; counts are read once if it needs their means."""
     return Sentences(tuple(names), rule, _slide_means(spots, len(names)) if rule.above_mean else None, tokenizer)
 
 
 def tokens_for(tokenizer: PreTrainedTokenizerBase) -> int:
-    """Return how many tokens of a sentence a tokenizer keeps, beside those that begin and end it."""
+    """Return how many tokens of a sentence a tokenizer keeps, without those that begin and end it."""
     return tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()
 
 

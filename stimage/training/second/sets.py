@@ -1,4 +1,4 @@
-"""Sets of genes with their counts, as spots have them, and which genes each slide measured."""
+"""Sets of genes with their counts in spots, and the genes that each slide measured."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,19 +64,18 @@ def gene_sets(
     gene_table: str | None = None,
     genes: Sequence[str] | None = None,
 ) -> list[GeneSets]:
-    """Return what makes the sets of genes of several tables of spots, all over one vocabulary.
+    """Return the maker of the sets of genes for several tables of spots, all over one vocabulary.
 
     Parameters
     ----------
     spots
-        First those to train on.
+        Tables of spots: first the training spots.
     names
-        What ``gene_ids`` stand for.
+        The names of ``gene_ids``.
     gene_table
-        Of symbols and Ensembl ids, through which genes that slides name otherwise are joined.
+        A table of symbols and Ensembl ids, by which genes with other names on some slides are joined.
     genes
-        The vocabulary of a tower that was trained before; None makes one of the genes that the first spots have, by
-        name.
+        The vocabulary of a tower that was trained before. None takes the genes of the first spots, by name.
 
     Raises
     ------

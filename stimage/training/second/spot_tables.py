@@ -1,4 +1,4 @@
-"""Spots on disk whose counts are read a block at a time, and what inputs of a second tower have in common."""
+"""Spots on disk whose counts are read block by block, and the common parts of a second tower's inputs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ BLOCK = 1000  # spots
 
 @dataclass(frozen=True, eq=False)
 class SpotTable:
-    """Spots of a run: those that it trains on, or those held out.
+    """Spots of a run: training spots, or held-out ones.
 
     Attributes
     ----------
     table
         `datasets.Dataset` in Arrow format.
     slides, slide
-        Names of the slides, and each row's place among these.
+        Names of the slides, and the place of each row's slide among these.
     """
 
     table: datasets.Dataset
@@ -31,7 +31,7 @@ class SpotTable:
     slide: np.ndarray
 
     def blocks(self) -> Iterator[tuple[np.ndarray, CountRows]]:
-        """Read the counts of all spots: of a thousand at a time, the places of their slides and their counts."""
+        """Yield the counts of all spots, a thousand at a time, with the places of their slides."""
         begin = 0
         for part in self.table.select_columns(["gene_ids", "counts"]).iter(BLOCK):
             ids, counts = (part[name].combine_chunks() for name in ("gene_ids", "counts"))

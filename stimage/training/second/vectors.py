@@ -1,4 +1,4 @@
-"""Vectors of spots that another model made, of their expression: out of a file of embeddings."""
+"""Vectors of spots from another model of expression, in a file of embeddings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from stimage.training.second.spot_tables import SecondInput, SpotTable
 
 @dataclass(frozen=True, eq=False)
 class VectorsOfSpots(SecondInput):
-    """The vector of each spot, by its id; ``embeddings``, of the file or folder ``path``, are sorted by id."""
+    """The vector of each spot, by its id; ``embeddings``, from the file or folder ``path``, are sorted by id."""
 
     path: str
     embeddings: Embeddings
@@ -29,7 +29,7 @@ class VectorsOfSpots(SecondInput):
 
     @property
     def provenance(self) -> Provenance | None:
-        """What the other model has seen."""
+        """The slides that the other model has seen."""
         return self.embeddings.provenance
 
     def __call__(self, batch: SpotBatch) -> dict[str, torch.Tensor]:

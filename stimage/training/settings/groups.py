@@ -1,4 +1,4 @@
-"""What a run is made of: five groups of settings, and which of their values go together."""
+"""The settings of a run: five groups, and the values that exclude each other."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -173,7 +173,7 @@ TAKEN_BY = {  # which second towers take a setting; text overlooks the first two
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a run, in their groups; `DataError` for what does not go together."""
+    """Settings of a run, in their groups; `DataError` for values that exclude each other."""
 
     data: DataSettings = field(default_factory=DataSettings)
     towers: TowerSettings = field(default_factory=TowerSettings)

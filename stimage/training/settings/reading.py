@@ -1,4 +1,4 @@
-"""Settings out of YAML files, which may stand on a base, and out of overrides by name."""
+"""Read settings from YAML files, which may stand on a base, and from overrides by name."""
 
 import difflib
 import os
@@ -32,20 +32,20 @@ def read_settings(
     Parameters
     ----------
     path
-        The file. Its key ``base`` names another, relative to it, or a shipped one; its settings hold unless this one
-        says otherwise.
+        The file. Its key ``base`` names another file, relative to it, or a shipped one. Settings of the base hold
+        unless this file gives them.
     overrides
-        ``group.name=value``, or ``name=value`` where no other group has that name; the value in YAML.
+        ``group.name=value``, or ``name=value`` if no other group has that name; the value is YAML.
     source
-        Instead of ``data.source``.
+        A value that takes the place of ``data.source``.
     given
-        Full name → value, of Python; these rule.
+        Full name → value in Python; these go before all others.
 
     Raises
     ------
     DataError
-        If a file can't be read, a name is not known or has changed, or a value is of the wrong type or out of range;
-        naming it.
+        If a file can't be read, a name is unknown or has changed, or a value is of the wrong type or out of range. The
+        error names it.
     """
     found = _values(Path(path))
     for override in overrides:
@@ -66,7 +66,7 @@ def read_settings(
 
 
 def make_settings(values: Mapping[str, Any]) -> Settings:
-    """Return the settings of these values, by full names or by short ones; raises as `read_settings`."""
+    """Return the settings with these values, by full or short names; raises as `read_settings` does."""
     groups: dict[str, dict[str, Any]] = {group: {} for group in GROUPS}
     for name, value in values.items():
         group, _, short = full_name(name).partition(".")
@@ -75,7 +75,7 @@ def make_settings(values: Mapping[str, Any]) -> Settings:
 
 
 def full_name(name: str) -> str:
-    """Return ``group.name`` of a setting; `DataError` for one that is not known, with the nearest or the new name."""
+    """Return ``group.name`` of a setting; `DataError` for an unknown name, with the nearest or the new one."""
     if name in SETTINGS:
         return name
     if name in RENAMED:
@@ -91,12 +91,12 @@ def full_name(name: str) -> str:
 
 
 def read_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings of a run's settings.json by their full names, also of a run from before they had groups.
+    """Return the settings in a run's settings.json by full name, also for a run from before there were groups.
 
     Raises
     ------
     ValueError
-        If it has none, or one group without the others.
+        If the file has none, or one group without the others.
     """
     if not isinstance(record, Mapping):
         raise ValueError("is no table of settings")
