@@ -1,7 +1,7 @@
 """The language of documents and of public docstrings: sentences that are read once, as far as a program can tell.
 
-Tables, code and headings are left out. A sentence ends by a full stop, a question mark, or the end of its paragraph or
-item.
+Code and headings are left out. A sentence ends by a full stop, a question mark, or the end of its paragraph, item or
+cell of a table.
 """
 
 import inspect
@@ -19,25 +19,50 @@ PAGES = sorted(
 )
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *PAGES]
 MOST_WORDS = 42
+WORD = re.compile(r"[\w'’-]+")
 RELATIVE = re.compile(r"\b(?:which|that|whose|whom|who)\b")
 FORBIDDEN = {
     "says 'of which' or 'of whom'": re.compile(r"\bof (?:which|whom)\b"),
     "begins with 'Of'": re.compile(r"^Of (?!course)"),
     "begins with 'What' and asks nothing": re.compile(r"^What (?!to do with\b)[^?]*$"),
     "begins with 'That', 'Else' or 'So it is'": re.compile(r"^(?:That (?:is|are|holds)|Else|So it is)\b"),
+    "has 'such' without its noun": re.compile(r"\bsuch(?=[.,;:)]|$)"),
+    "says 'called so' or 'named otherwise'": re.compile(
+        r"\b(?:called|named|spelt|numbered|stored|written|cut|read) (?:so|otherwise)\b"
+    ),
+    "has a clause with the subject 'what'": re.compile(r"; what (?:is|are|was|were|has|have)\b"),
+    "says 'a row a spot', not 'one row for each spot'": re.compile(
+        r"\ban? (?:row|line|column|cell|file|folder|table|picture|PNG|image|panel|bar|box|name|value|number|function|"
+        r"page|probe|tensor) an? (?!few|little|lot)\w"
+    ),
+    "has a footnote": re.compile(r"[a-z]{3}[¹²³]"),
 }
+MOST_WORDS_OF_A_CELL = 80
 OPENS_WITH_PRONOUN = re.compile(r"^(?:It|They|This|These|Those) (?:is|are|was|has|have|can|may|does|do|says?|takes?)\b")
+
+
+def prose(text: str) -> str:
+    """Return a text without fenced code, comments and tables that programs write."""
+    text = re.sub(r"^<!-- (\w+) -->$.*?^<!-- /\1 -->$", "", text, flags=re.M | re.S)
+    return re.sub(r"^ *```.*?^ *```$|^<!--.*?-->$", "", text, flags=re.M | re.S)
+
+
+def words(text: str) -> str:
+    """Return a text without the targets of links; each piece of code is the word CODE."""
+    return re.sub(r"`[^`]*`", "CODE", re.sub(r"\]\([^)]*\)", "]", text).replace("[", "").replace("]", ""))
+
+
+def cells(text: str) -> list[str]:
+    """Return the cells of a text's tables."""
+    rows = [words(line.strip()).strip("|") for line in prose(text).splitlines() if re.match(r"\s*\|(?! ?:?-)", line)]
+    return [cell.strip() for row in rows for cell in row.split("|") if cell.strip()]
 
 
 def paragraphs(text: str) -> list[str]:
     """Return paragraphs and items of lists, without tables, code, headings and links' targets."""
-    text = re.sub(r"^<!-- (\w+) -->$.*?^<!-- /\1 -->$", "", text, flags=re.M | re.S)  # tables that programs write
-    text = re.sub(r"^ *```.*?^ *```$|^<!--.*?-->$", "", text, flags=re.M | re.S)
-    lines = [line for line in text.splitlines() if not re.match(r"\s*[|#!]|\s*:::|AMD EPYC|NVIDIA", line)]
-    text = re.sub(r"\]\([^)]*\)", "]", "\n".join(lines)).replace("[", "").replace("]", "")
-    text = re.sub(r"`[^`]*`", "CODE", text)
-    found = re.split(r"\n\s*\n|\n\s*(?=[-*¹²]\s|\d+\. )", text)
-    found = [re.sub(r"^\s*(?:[-*¹²]|\d+\.)\s+", "", " ".join(part.split())) for part in found if part.strip()]
+    lines = [line for line in prose(text).splitlines() if not re.match(r"\s*[|#!]|\s*:::|AMD EPYC|NVIDIA", line)]
+    found = re.split(r"\n\s*\n|\n\s*(?=[-*]\s|\d+\. )", words("\n".join(lines)))
+    found = [re.sub(r"^\s*(?:[-*]|\d+\.)\s+", "", " ".join(part.split())) for part in found if part.strip()]
     return [re.sub(r"^\*\*[^*]+\*\*:?\s*", "", part) for part in found]  # labels in bold
 
 
@@ -47,17 +72,30 @@ def sentences(paragraph: str) -> list[str]:
 
 
 def faults(text: str) -> list[str]:
-    """Return what is wrong with the sentences of a text."""
+    """Return what is wrong with the sentences of a text, and with the cells of its tables."""
     found = []
     for paragraph in paragraphs(text):
         if OPENS_WITH_PRONOUN.match(paragraph):
             found.append(f"a paragraph begins with a pronoun: {paragraph[:60]}")
         for sentence in sentences(paragraph):
-            found += [f"{words}: {sentence}" for words, pattern in FORBIDDEN.items() if pattern.search(sentence)]
-            if len(re.findall(r"[\w'’-]+", sentence)) > MOST_WORDS:
-                found.append(f"more than {MOST_WORDS} words: {sentence}")
-            if any(len(RELATIVE.findall(part)) > 4 for part in re.split(r"[:;]", sentence)):
-                found.append(f"a chain of 'which' and 'that': {sentence}")
+            found += faults_of_sentence(sentence)
+    for cell in cells(text):
+        if len(WORD.findall(cell)) > MOST_WORDS_OF_A_CELL:
+            found.append(f"a cell has more than {MOST_WORDS_OF_A_CELL} words: {cell}")
+        if cell.startswith("of "):
+            found.append(f"a cell of a table begins with 'of': {cell}")
+        for sentence in sentences(cell):
+            found += [f"a cell of a table: {fault}" for fault in faults_of_sentence(sentence)]
+    return found
+
+
+def faults_of_sentence(sentence: str) -> list[str]:
+    """Return what is wrong with a sentence."""
+    found = [f"{words}: {sentence}" for words, pattern in FORBIDDEN.items() if pattern.search(sentence)]
+    if len(WORD.findall(sentence)) > MOST_WORDS:
+        found.append(f"more than {MOST_WORDS} words: {sentence}")
+    if any(len(RELATIVE.findall(part)) > 4 for part in re.split(r"[:;]", sentence)):
+        found.append(f"a chain of 'which' and 'that': {sentence}")
     return found
 
 
