@@ -62,7 +62,7 @@ def read_splits(path: str | os.PathLike, access: Access = OPEN) -> SplitTable:
     Raises
     ------
     DataError
-        If the file can't be read as a table of splits, names a slide twice, or has another split than train, validation and test.
+        If the file is no such table, names a slide twice, or has another split than train, validation and test.
     """
     _, rows = read_table(path, ["slide", "split"], access=access)
     return _checked(str(path), rows)
