@@ -42,7 +42,7 @@ def scale_bar(axes: Axes, um_per_px: float | None) -> None:
     bar, = axes.plot([left, left + length], [-0.03] * 2, color="black", linewidth=2, solid_capstyle="butt",
                      transform=below, clip_on=False)  # fmt: skip
     bar.set_gid("scale bar")
-    axes.annotate(text, (left, -0.03), xycoords=below, xytext=(0, -3), textcoords="offset points", va="top", fontsize=7)
+    axes.annotate(text, (left, -0.03), xycoords=below, xytext=(0, -3), textcoords="offset points", va="top", fontsize=8)
 
 
 def span_of(many: Sequence[np.ndarray]) -> tuple[float, float]:
@@ -93,8 +93,8 @@ def colour_bar(figure: Figure, axes: Axes | Sequence[Axes], colours: ScalarMappa
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
     top = (1.0, 1.0)  # or the map is put in the middle of its room, and what is below it leaves the figure
     bar = figure.colorbar(colours, ax=axes, shrink=0.7, aspect=25, pad=0.02, extend=extend, panchor=top)
-    bar.set_label(unit, fontsize=7)
-    bar.ax.tick_params(labelsize=7)
+    bar.set_label(unit, fontsize=8)
+    bar.ax.tick_params(labelsize=8)
     bar.outline.set_visible(False)
 
 
