@@ -1,4 +1,4 @@
-"""What a model is worth: embeddings of slides, and stated protocols that choose, fit, predict and score."""
+"""Evaluation of models: embeddings of slides, and stated protocols that choose, fit, predict and score."""
 
 import warnings
 from typing import Any

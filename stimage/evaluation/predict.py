@@ -260,7 +260,7 @@ def _ridge(
 
 
 def _neighbours(known: Sequence[Measured], task: PredictionTask) -> tuple[Callable[[np.ndarray], np.ndarray], None]:
-    """Return what predicts by the nearest spots of training slides."""
+    """Return the predictor by the nearest spots of training slides."""
     keys = [keys_of(one.spots, task.keys) for one in known]
     return fit_neighbours(np.concatenate(keys), np.concatenate([one.values for one in known]), task.k), None
 

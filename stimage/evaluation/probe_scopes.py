@@ -133,7 +133,7 @@ def _predict_all(
     groups: np.ndarray,
     names: Sequence[str],
 ) -> Probed:
-    """Return what each classifier says of the test spots."""
+    """Return the predictions of each classifier for the test spots."""
     classes, labels = np.unique(spots.labels, return_inverse=True)
     check_folds(labels, folds)
     predicted = {

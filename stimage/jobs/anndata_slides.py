@@ -126,7 +126,7 @@ def writing_options(
     names: str,
     image_px: int,
 ) -> ExportOptions:
-    """Return what is written of a root's slides; raises as `read_slide` does."""
+    """Return the export options for a root's slides; raises as `read_slide` does."""
     check_whole(image_px, "image_px", 1)
     if normalise not in NORMALISATIONS:
         raise ValueError(f"normalise={normalise!r}: pass one of {', '.join(NORMALISATIONS)}")

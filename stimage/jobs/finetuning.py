@@ -49,7 +49,7 @@ class FineTuned:
 
     @property
     def runs(self) -> "dict[int, FineTuned]":
-        """Of several ``seeds``, what came of each; {} of a single run."""
+        """The outcome of each of several ``seeds``; {} for a single run."""
         return {int(seed): FineTuned(self.folder / name) for seed, name in self.results.get("runs", {}).items()}
 
     @property
@@ -59,7 +59,7 @@ class FineTuned:
 
     @property
     def results(self) -> dict[str, Any]:
-        """What results.json says: settings, versions, slides, and ``overall``, the scores of the model that is kept."""
+        """The content of results.json: settings, versions, slides, and ``overall``, the scores of the kept model."""
         return json.loads((self.folder / "results.json").read_text(encoding="utf-8"))
 
     @property

@@ -261,7 +261,7 @@ def _source(train: str | None, tested: list[EmbeddedSlide], slides: list[Embedde
 
 
 def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: PredictionTask) -> dict[str, Any]:
-    """Return what decides the figures beside the data."""
+    """Return the values that decide the figures, besides the data."""
     if protocol == "original":
         return {"gene": gene, "alphas": ALPHAS, "normalise": "median-log1p", "split": "random"} | (
             {"train": task.source, "test": sorted(task.tested)} if task.source else {}
@@ -278,7 +278,7 @@ def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: P
 def _data(
     root: Root, embeddings: Embeddings, slides: list[EmbeddedSlide], seen: object, keys: Embeddings | None
 ) -> dict[str, Any]:
-    """Return what identifies the data."""
+    """Return the identity of the data."""
     used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
     by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
     parts = root.names_by_split({one.slide.name for one in slides})
@@ -296,7 +296,7 @@ def _write(
 
 
 def expression_protocol(protocol: str) -> tuple[str, int]:
-    """Return what results call a protocol of `predict`, and its version."""
+    """Return the name in results of a protocol of `predict`, and its version."""
     return f"expression-{protocol}", PREDICTIONS[protocol]
 
 

@@ -153,7 +153,7 @@ def probe(
 
 
 def probe_protocol(protocol: str) -> tuple[str, int]:
-    """Return what results call a protocol of `probe`, and its version."""
+    """Return the name in results of a protocol of `probe`, and its version."""
     return f"linear_probe/{protocol}", PROBE_VERSION
 
 

@@ -52,7 +52,7 @@ class Scores:
 
 
 def grouping(split: str, patients: str | Path | None, no_study: str | None) -> Splitting:
-    """Return what is held out as a whole, as ``split`` says; of other splits, nothing."""
+    """Return the groups that ``split`` holds out as a whole; none for other splits."""
     by = split if split in SPLIT_BY else None
     return Splitting(by, patients=patients if by == "patient" else None, no_study=no_study if by == "study" else None)
 

@@ -64,7 +64,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Failure:
-    """What a process hands over instead of a batch: torch would put its own lines before an error's message."""
+    """The error that a process returns in place of a batch: torch would put its own lines before the message."""
 
     message: str
 

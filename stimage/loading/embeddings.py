@@ -146,7 +146,7 @@ def write_embeddings(
 
 
 class _Discarded(Exception):
-    """What was begun is not wanted."""
+    """The unfinished file is not wanted."""
 
 
 class EmbeddingWriter:

@@ -1,4 +1,4 @@
-"""Where a run runs: its processes and their precision, of the settings and of what accelerate's launcher was told."""
+"""The processes of a run and their precision, from the settings and from accelerate's launcher."""
 
 import os
 from dataclasses import replace

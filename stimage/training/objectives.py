@@ -78,7 +78,7 @@ class Objective:
 
     @property
     def scalars(self) -> tuple[float, float | None]:
-        """Where the logit scale and the logit bias begin; None is no bias."""
+        """First values of the logit scale and the logit bias; None is no bias."""
         return (SIGLIP_SCALE, SIGLIP_BIAS) if self.kind == "siglip" else CLIP_SCALARS
 
     def needs(self, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

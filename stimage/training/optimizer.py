@@ -1,4 +1,4 @@
-"""What of the towers learns, and how fast: frozen parts, parameter groups, weight decay, warm-up and cosine."""
+"""The trained parts of the towers, and their rates: frozen parts, parameter groups, decay, warm-up and cosine."""
 
 import math
 from functools import partial

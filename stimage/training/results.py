@@ -174,7 +174,7 @@ def _patch(settings: Settings) -> str:
 
 
 def _genes(settings: Settings, config: Any) -> str:
-    """Return what the card says of the genes that the gene tower takes."""
+    """Return the card's text about the genes of the gene tower."""
     second = settings.towers.second
     if second == "set":
         return (f"The gene tower takes all genes of a spot with their raw counts, and which were measured: it knows "
@@ -187,7 +187,7 @@ def _genes(settings: Settings, config: Any) -> str:
 
 
 def _held_out(run: Run, other: str) -> str:
-    """Return what the card says of the slides that were not trained on."""
+    """Return the card's text about the slides that were not trained on."""
     test = f"\n\nLeft alone, for testing: {_some(run.parts.test)}." if run.parts.test else ""
     if not run.held_out:
         return f"No slide was held out, so nothing says how good it is.{test}"

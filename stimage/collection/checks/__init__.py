@@ -1,1 +1,1 @@
-"""What is wrong with which slide, as data."""
+"""The faults of slides, as data."""

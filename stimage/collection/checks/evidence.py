@@ -1,4 +1,4 @@
-"""What a slide's files contain, read once for all checks; each part on its own, so one bad file hides no other."""
+"""The content of a slide's files, read once for all checks; each part by itself, so one bad file hides no other."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence

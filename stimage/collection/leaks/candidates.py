@@ -1,4 +1,4 @@
-"""Which pairs of slides may be alike, found without comparing each with each: all that `likenesses` would find."""
+"""Find pairs of slides that may be alike, without comparing all pairs: all those that `likenesses` would find."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""What tells a slide's content from others, whatever it is called, however it is stored, in whatever order."""
+"""Fingerprints of a slide's content, which do not depend on names, file formats or order."""
 
 import hashlib
 from dataclasses import dataclass

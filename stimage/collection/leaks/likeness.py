@@ -1,4 +1,4 @@
-"""How alike two slides are: the same counts, the same image, or sections of one piece of tissue."""
+"""The likeness of two slides: the same counts, the same image, or sections of one piece of tissue."""
 
 from dataclasses import dataclass
 
@@ -103,7 +103,7 @@ def _turned(places: np.ndarray, turn: int, flip: bool) -> np.ndarray:
 def likenesses(
     counts: tuple[CountsPrint, CountsPrint] | None, images: tuple[ImagePrint, ImagePrint] | None
 ) -> list[Likeness]:
-    """Return what two slides have in common by content; sections only where nothing else is."""
+    """Return the content that two slides share; sections only if they share nothing else."""
     found = [alike_counts(*counts) if counts else None, alike_images(*images) if images else None]
     if not any(found) and counts:
         found = [alike_sections(*counts)]

@@ -170,7 +170,7 @@ def _record(accession: str, attributes: Attributes, source: str) -> Sample | Ser
 
 
 def _of_field(attributes: Attributes, field: str) -> tuple[str, ...]:
-    """Return what the characteristics of both channels say of a field."""
+    """Return the values of a field in the characteristics of both channels."""
     found = []
     for channel in (1, 2):
         for entry in attributes.get(f"characteristics_ch{channel}", ()):

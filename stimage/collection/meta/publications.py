@@ -28,7 +28,7 @@ logging.getLogger("bibtexparser").setLevel(logging.CRITICAL)  # what it logs is 
 
 @dataclass(frozen=True)
 class Publication:
-    """What PubMed says of a publication; ``title`` has no full stop at its end."""
+    """PubMed's facts about a publication; ``title`` has no full stop at its end."""
 
     pmid: str
     title: str

@@ -26,11 +26,11 @@ class Named:
     species: str | None
 
     def found(self, gene: str, counts: Counts) -> str | None:
-        """Return what a gene is called in the slide, None if the slide lacks it."""
+        """Return the slide's name of a gene, None if the slide lacks it."""
         return next((name for name in self.genes.get(gene, (gene,)) if name in counts.of_genes), None)
 
     def title(self, name: str) -> str:
-        """Return what to call a gene of the slide in a picture."""
+        """Return the name of a slide's gene in a picture."""
         return f"{titles_of([name], self.gene_table, self.species)[0]}, count"
 
 

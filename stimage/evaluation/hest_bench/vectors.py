@@ -21,7 +21,7 @@ Encode = Callable[[BenchSample], Iterator[tuple[list[str], np.ndarray]]]
 
 
 def by_tower(tower: ImageTower, batch_size: int = BATCH) -> Encode:
-    """Return what embeds a sample's patches by a tower: barcodes and vectors (float32), some at a time."""
+    """Return the function that embeds a sample's patches by a tower: barcodes and vectors (float32), block by block."""
 
     def encode(sample: BenchSample) -> Iterator[tuple[list[str], np.ndarray]]:
         for barcodes, images in read_patches(sample, batch_size):

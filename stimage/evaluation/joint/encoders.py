@@ -57,7 +57,7 @@ class SpotEncoder:
 
 
 def encoder_of_tower(tower: ImageTower, options: TowerOptions | None = None) -> SpotEncoder:
-    """Return what makes vectors of spots' images, in a tower's own space."""
+    """Return the encoder of spots' images in a tower's own space."""
     record = {"space": "tower", "of": "images", "weights": tower.digest, "size": tower.size,
               "mean": _numbers(tower.mean), "std": _numbers(tower.std), "pooling": tower.pooling,
               "model_args": dict(options.model_args) if options else {}, "width": tower.width}  # fmt: skip

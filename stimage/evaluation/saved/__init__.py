@@ -1,1 +1,1 @@
-"""What results are recomputed from: predictions of each tested spot, regressors, and the digests of all files."""
+"""The files to compute results from again: predictions of each tested spot, regressors, and digests of all files."""

@@ -29,7 +29,7 @@ class ProbeScores:
 
     @property
     def overall(self) -> dict:
-        """What is of all slides, as results have it."""
+        """The scores over all slides, as results have them."""
         return {"pooled": self.pooled, "studies": self.studies}
 
 

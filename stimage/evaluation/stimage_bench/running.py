@@ -76,7 +76,7 @@ def run_stimage_bench(
 
 
 def _features(one: EmbeddedSlide, nuclei: NucleiOfSlides | None) -> dict[str, np.ndarray]:
-    """Return what a slide's spots are predicted by, by name: embeddings, and the baselines' features."""
+    """Return the predictors of a slide's spots, by name: embeddings, and the baselines' features."""
     xy, r = read_places(one)
     colour = slide_colours(one.slide, xy[:, 0], xy[:, 1], r)
     beside = {"nuclei": nuclei.features(one.slide, xy, r)} if nuclei else {}

@@ -110,7 +110,7 @@ def benchmark(
 
 @dataclass(frozen=True)
 class HestBench:
-    """What is to be run: tasks, on which encoders, with which heads."""
+    """A benchmark to run: tasks, encoders and heads."""
 
     out: Path
     tasks: Sequence[BenchTask]
@@ -120,7 +120,7 @@ class HestBench:
     seen: str
 
     def plan(self) -> pd.DataFrame:
-        """Tell what will be embedded: see `RootBench.plan`; ``slides`` are samples, ``spots`` patches."""
+        """Return the plan of embedding: see `RootBench.plan`; ``slides`` are samples, ``spots`` patches."""
         return pd.DataFrame([one.plan_line(self.tasks) for one in self.encoders], columns=list(PLAN_COLUMNS))
 
     def run(self, progress: bool | None = False) -> pd.DataFrame:

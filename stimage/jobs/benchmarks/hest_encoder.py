@@ -39,7 +39,7 @@ class HestEncoder:
 
     @cached_property
     def provenance(self) -> Provenance | None:
-        """What the encoder has seen; None where that is not known."""
+        """The slides that the encoder has seen; None if they are unknown."""
         if self.files:
             first = next(iter(listed(self.folder, "**/*.parquet")), None)
             return read_embeddings(first).provenance if first else None
@@ -67,7 +67,7 @@ class HestEncoder:
         return of
 
     def plan_line(self, tasks: Sequence[BenchTask]) -> tuple:
-        """Return what is to be embedded: see `RootBench.plan`; slides are samples, spots are patches."""
+        """Return the plan of embedding: see `RootBench.plan`; slides are samples, spots are patches."""
         every = {self._path(task, one): (task, one) for task in tasks for one in task.samples}
         n = {path: len(read_barcodes(sample)) for path, (_, sample) in every.items()}
         left, seconds = [path for path in every if not self.files and not path.exists()], 0.0

@@ -40,7 +40,7 @@ PLAN_COLUMNS = ("encoder", "space", "dtype", "slides", "spots", "there", "left",
 
 @dataclass(frozen=True)
 class RootBench:
-    """What is to be run: the units of each task, on which encoders, and how spots are embedded."""
+    """A benchmark to run: the units of each task, the encoders, and the way in which spots are embedded."""
 
     root: Root
     out: Path

@@ -78,7 +78,7 @@ class Task:
 
     @property
     def protocol(self) -> list:
-        """What results call the job's protocol, and its version."""
+        """The name of the job's protocol in results, and its version."""
         run = RUNS[self.job]
         said = getattr(import_module(run.module), run.protocol)
         if callable(said):
@@ -94,14 +94,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Unit:
-    """What a task is run on at once, such as an organ: its name and its slides."""
+    """The slides that a task is run on at once, such as an organ: name and slides."""
 
     name: str
     slides: tuple[Slide, ...]
 
     @property
     def studies(self) -> int:
-        """How many studies there are of which none shares a slide with another."""
+        """The number of studies, where studies that share a slide count as one."""
         return len(set(merge_groups({one.name: _studies(one) for one in self.slides if _studies(one)}).values()))
 
     @property

@@ -30,7 +30,7 @@ SPACES = ("tower", "joint")
 
 @dataclass(frozen=True)
 class How:
-    """How spots are embedded."""
+    """The way in which spots are embedded."""
 
     asked: Asked
     batch_size: int
@@ -83,7 +83,7 @@ def make_vectors(encoder: BenchEncoder, root: Root, slides: list[Slide], out: Pa
 
 
 def seen_by(encoder: BenchEncoder, root: Root) -> Provenance | None:
-    """Return what an encoder has seen; None where that is not known."""
+    """Return the slides that an encoder has seen; None if they are unknown."""
     if not encoder.files:
         return provenance_of(encoder.name)
     return read_embeddings(folder_of(encoder, Path(), "tower"), [one.name for one in root.catalog.slides]).provenance

@@ -34,7 +34,7 @@ def each_slide(
 
 
 def _attempt(work: Callable[[Slide], Done], slide: Slide) -> tuple[Done | None, str]:
-    """Return what the work gives, or why it does not."""
+    """Return the result of the work, or the reason why there is none."""
     try:
         return work(slide), ""
     except OutputError:

@@ -95,5 +95,5 @@ def _alike(one: Patch, other: Patch) -> bool:
 
 
 def words(patch: Patch) -> str:
-    """Say what a patch is."""
+    """Return a patch in words."""
     return "the square of 2r" if patch.um is None else f"{patch.um:g} µm in {patch.px} px"

@@ -115,7 +115,7 @@ def search(
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """What is searched for, in words; its counts by gene, or its pixels; a spot has neither."""
+    """The query in words, with its counts by gene or its pixels; a spot has neither."""
 
     words: str
     genes: dict[str, float] | None = None

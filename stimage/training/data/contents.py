@@ -1,4 +1,4 @@
-"""What a run was made of, by digests: so that it goes on with the same contents alone, wherever these lie."""
+"""Digests of a run's inputs, so that it continues only with the same contents, wherever these lie."""
 
 import hashlib
 import json
@@ -118,7 +118,7 @@ def read_contents(path: Path) -> dict[str, Any]:
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    """Say what differs, the most telling first."""
+    """Return the differences in words, the most telling first."""
     for name in sorted({*before["files"], *now["files"]}):
         if before["files"].get(name) != now["files"].get(name):
             yield f"{name} holds something else than it did"

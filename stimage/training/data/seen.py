@@ -1,4 +1,4 @@
-"""What a run's model has seen: slides trained on, those that chose the epoch, and those that chose the genes."""
+"""The slides that a run's model has seen: those trained on, and those that chose the epoch and the genes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict

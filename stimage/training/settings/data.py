@@ -76,7 +76,7 @@ class DataSettings(Group):
 
     @property
     def patch(self) -> Patch:
-        """How the patches of a root are cut."""
+        """The size of patches in a root."""
         try:
             return Patch(self.patch_um, self.patch_px, self.upsample, self.pyramid)
         except ValueError as error:
@@ -84,7 +84,7 @@ class DataSettings(Group):
 
     @property
     def splitting(self) -> Splitting:
-        """How slides are split, before ``validation_slides`` are taken out."""
+        """The division of slides, before ``validation_slides`` are taken out."""
         if self.validation_slides:
             return Splitting(splits=self.splits)
         first, second, third = self.split_fractions

@@ -62,7 +62,7 @@ class Setting:
 
     @property
     def wanted(self) -> str:
-        """What a value must be, in words."""
+        """The allowed values, in words."""
         words = [self._words(kind) for kind in self.kinds if kind is not NoneType]
         return " or ".join(words) + (", or null" if NoneType in self.kinds else "")
 

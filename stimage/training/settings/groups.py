@@ -75,7 +75,7 @@ class TowerSettings(Group):
 
     @property
     def options(self) -> TowerOptions:
-        """What of the image encoder is to be otherwise than its preset or its checkpoint says."""
+        """Values of the image encoder that differ from those of its preset or its checkpoint."""
         return TowerOptions(self.pooling, self.size, self.mean, self.std, self.model_args or {}, self.trust_remote_code)
 
 
@@ -103,7 +103,7 @@ class LossSettings(Group):
 
 @dataclass(frozen=True)
 class OptimiserSettings(Group):
-    """How fast each part learns."""
+    """The optimiser, and the learning rate of each part."""
 
     group: ClassVar[str] = "optimiser"
 

@@ -91,7 +91,7 @@ def _studied(own: pd.DataFrame) -> list[tuple]:
 
 
 def _provenance(found: pd.DataFrame, encoders: Sequence[str], names: dict[str, str]) -> dict[str, Any]:
-    """Return what made the figures: models, protocols, versions."""
+    """Return the sources of the figures: models, protocols, versions."""
     made, protocols, versions = [], {}, {}
     for name in encoders:
         own = found[(found.encoder == name) & (found.results != "")]
