@@ -188,8 +188,8 @@ def add_slide(
     slide
         The name of the slide. The ids of its spots get this name in front, unless they begin with it.
     image
-        The full-resolution image, or the name of an image in the SpatialData store. None takes the finest image of the
-        data; if that is a small one, patches have few pixels.
+        The full-resolution image, or the name of one in the store. None takes the finest image of the data, whose
+        patches may have few pixels.
     tech
         "ST", "Visium" or "VisiumHD", where the data does not give the right one. For an image alone, the lattice:
         "Visium" (default) is hexagonal, with spots of 55 µm, 100 µm apart; "ST" is square, with spots of 100 µm, 200 µm
@@ -225,8 +225,7 @@ def add_slide(
     on_mismatch
         What to do with spots beyond the edge of the image: "error" refuses the slide, "drop" leaves these spots out.
     rebin
-        For Visium HD: sum the bins into larger ones with a side of this many µm, such as 8. The number must be a
-        multiple of the data's bin size.
+        For Visium HD: sum the bins into larger ones with a side of this many µm, a multiple of theirs, such as 8.
     trust_coordinates
         Skip the check that the spots lie on the tissue of the image.
     counts_as

@@ -78,55 +78,44 @@ def predict(
     Parameters
     ----------
     root
-        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned: counts and positions of
-        spots.
+        A folder laid out as the data set, its URL, or a `Root` that `open_root` returned, with counts.
     embeddings
         The table that `embed` returns, the folder or file that it wrote, or a CSV with the spot ids first.
     protocol
         "fixed": groups are held out, genes and penalty are chosen on training slides alone, and baselines are added.
-        "neighbours": as "fixed", but the expression of a spot is the mean over its nearest spots in training slides
-        (after BLEEP: Xie et al., NeurIPS 2023). "hest": HEST-Benchmark's protocol exactly, with groups of study and
-        patient. "original": one gene, first on random spots of each slide, then on one slide from another, as the data
-        set's authors do.
-    split
-        The groups that "fixed" and "neighbours" hold out: "slide", "study" or "patient".
-    gene
-        For "original": the gene. None takes ERBB2.
+        "neighbours": as "fixed", but a spot gets the mean over its nearest spots in training slides (after BLEEP: Xie
+        et al., NeurIPS 2023). "hest": HEST-Benchmark's protocol exactly, groups of study and patient. "original": one
+        gene, on random spots of each slide, then on one slide from another, as the data set's authors.
+    split, gene
+        For "fixed" and "neighbours": the groups that are held out, "slide", "study" or "patient". For "original": the
+        gene; None takes ERBB2.
     panel, n
         The genes: a `Panel`, names or a panel file. Without a panel, the protocol chooses ``n`` genes.
-    folds
-        The number of folds that groups are dealt into. None holds out one group at a time.
-    test
-        For "fixed" and "neighbours": slides to test on, as names or a file of names, such as slides that a tuned model
-        has not seen. All other slides are trained on. None holds out each group in turn.
+    folds, test
+        The number of folds that groups are dealt into; None holds out one group at a time.
+        For "fixed" and "neighbours": slides to test on, as names or a file of names. All others are trained on. None
+        holds out each group in turn.
     train
-        For "original", with ``test``: the slide to train on. Without both, each slide is predicted from the slide
-        before it.
+        For "original", with ``test``: the slide to train on. By default, the slide before the predicted one.
     k, keys
-        For "neighbours": the number of neighbours (50 by default, as BLEEP), and embeddings of the same spots in the
-        same space by which neighbours are found, such as those of genes, as BLEEP does. Without ``keys``,
-        ``embeddings`` serve.
-    gene_table
-        A table of symbols and Ensembl ids, for slides that name genes otherwise.
-    patients, no_study
-        The groups of slides, as `probe` takes them. "hest" always uses them.
-    colour
-        False leaves out the baseline of colours, so that no image is read.
-    maps
-        The number of slides to draw maps of into ``out``: measured beside predicted expression.
+        For "neighbours": the number of neighbours (50, as BLEEP), and embeddings of the same spots by which they are
+        found, such as those of genes, as BLEEP does. Without ``keys``, ``embeddings`` serve.
+    gene_table, patients, no_study
+        A table of symbols and Ensembl ids, for slides that name genes otherwise; and groups of slides, as in `probe`.
+    colour, maps
+        Whether to read images for the baseline of colours; and the number of slides to draw maps of into ``out``.
     seen
         What to do with slides that the model was trained on: "error", "drop", which leaves them out, or "score".
     out
-        A folder to write results.json, results.csv, the predictions of each tested spot, the regressors and the maps
-        into. `verify` computes the figures from these again. "original" also writes truth and prediction of one slide
-        from another, truth_SLIDE.csv and predicted_SLIDE.csv. None writes nothing.
+        A folder to write results.json, results.csv, predictions, regressors and maps into, from which `verify` computes
+        the figures again. "original" also writes truth_SLIDE.csv and predicted_SLIDE.csv. None writes nothing.
 
     Returns
     -------
     Scores
-        ``overall["pearson"]`` has ``mean`` and ``std`` of Pearson's r. ``overall["baselines"]`` has them for
-        ``gene_mean``, ``coordinates``, ``colour`` and, where the root has the cells of all slides, ``nuclei``. For
-        "fixed" and "neighbours", both are in ``overall["per_slide"]`` and ``overall["pooled"]``.
+        ``overall["pearson"]`` has ``mean`` and ``std`` of Pearson's r, and ``overall["baselines"]`` those of
+        ``gene_mean``, ``coordinates``, ``colour`` and, with the cells of all slides, ``nuclei``. "fixed" and
+        "neighbours" have both in ``overall["per_slide"]`` and ``overall["pooled"]``.
 
     Raises
     ------
@@ -134,8 +123,7 @@ def predict(
         If embeddings belong to other slides, a slide is an image alone, slides have no gene in common, a group is
         unknown, or the model was trained on a slide.
     ValueError
-        If there is no such protocol or split, an option belongs to another protocol, or ``maps`` is given without
-        ``out``.
+        If there is no such protocol or split, an option is of another protocol, or ``maps`` is given without ``out``.
 
     Examples
     --------
