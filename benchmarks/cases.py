@@ -131,7 +131,7 @@ def training(inputs: Inputs) -> list[Case]:
              Side("ours", "training.step_ours", (s.step, s.vision)),
              (Side(one_by_one, "training.step_original", (s.step, s.vision)),),
              Side("the step, its data at hand", "training.step_limit", (s.step, s.vision)), shares),
-        Case("first-step", f"{slides} Visium slides, nothing prepared: the script up to its first step, two cores", 1,
+        Case("first-step", f"{slides} Visium slides, nothing prepared: the script up to its first step, two cores", 2,
              lambda: inputs.more_slides()[:1], Side("ours", "training.first_ours", root, cores=2),
              (Side("ours, in a second run", "training.first_prepared", root, cores=2),),
              Side("the imports; decoding, reading the bytes", "training.first_limit", root, cores=2)),

@@ -6,6 +6,7 @@ import sys
 import time
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -88,7 +89,7 @@ def run(out: Path, names: list[str], sizes: Sizes = SIZES, minutes: float = inf,
     began = time.perf_counter()
     inputs = Inputs(out / "inputs", sizes)
     (folder,), vectors = inputs.tuning(), inputs.image_vectors()[0]
-    results = {"machine": describe(), "rows": [], "left_out": [], "failed": []}
+    results: dict[str, Any] = {"machine": describe(), "rows": [], "left_out": [], "failed": []}
     for name in names:
         spent = time.perf_counter() - began
         print(f"{spent:4.0f} s: {name}", flush=True)

@@ -18,7 +18,7 @@ def table(results: dict) -> str:
         ours, limit = row["ours"], row["limit"]
         for k, side in enumerate(row["beside"] or [None]):
             first = [row["job"], seconds(ours["seconds"]), megabytes(ours["mb"])] if k == 0 else ["", "", ""]
-            last = f"{seconds(limit['seconds'])}: {limit['name']}" if limit and k == 0 else ""
+            last = _limit(limit, ours) if limit and k == 0 else ""
             lines.append([*first, *(_beside(side, ours) if side else [""] * 4), last])
     return f"{markdown(lines)}\n\n{growth_line(results)}{hd_line(results)}{machine_line(results['machine'])}\n"
 
@@ -31,6 +31,11 @@ def markdown(lines: list[list[str]]) -> str:
 def _beside(side: dict, ours: dict) -> list[str]:
     name = f"{side['name']} ({side['remark']})" if side["remark"] else side["name"]
     return [name, seconds(side["seconds"]), megabytes(side["mb"]), times(side["seconds"] / ours["seconds"])]
+
+
+def _limit(limit: dict, ours: dict) -> str:
+    ratio = times(ours["seconds"] / limit["seconds"])
+    return f"{seconds(limit['seconds'])}: {limit['name']} ({ratio})"
 
 
 def times(ratio: float) -> str:

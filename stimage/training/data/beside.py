@@ -2,8 +2,7 @@
 
 import os
 import signal
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,7 +23,9 @@ def prepared_beside(settings: Settings) -> Iterator[None]:
     if int(os.environ.get("RANK", 0)) or not _is_large(settings.data.source):
         yield
         return
-    process = get_context("spawn").Process(target=_prepare, args=(settings,))
+    from stimage.training.data.preparing import prepare_all  # before the fork, for both need what it imports
+
+    process = get_context("fork").Process(target=_prepare, args=(prepare_all, settings))
     process.start()
     try:
         yield
@@ -40,18 +41,7 @@ def _is_large(root: str) -> bool:
     return sum(path.stat().st_size for path in Path(root).glob("*/gene_exp/*")) >= MUCH
 
 
-def _prepare(settings: Settings) -> None:
-    """Prepare what a run with these settings will ask for, on all cores."""
+def _prepare(prepare_all: Callable[[Settings, int], None], settings: Settings) -> None:
     os.setpgid(0, 0)  # with all that it starts
-    import datasets
-    from joblib import cpu_count
-
-    from stimage.training.data.magnification import without_coarse
-    from stimage.training.data.parts import choose_parts
-    from stimage.training.data.preparing import prepare_root
-
-    if not sys.stderr.isatty():
-        datasets.disable_progress_bars()
     with suppress(Exception):  # the run meets it again, and tells
-        parts, _ = without_coarse(settings, choose_parts(settings), lambda line: None)
-        list(prepare_root(settings, parts, min(cpu_count(), MOST)))
+        prepare_all(settings, MOST)

@@ -1,12 +1,15 @@
 """A root's slides as prepared data sets: of those to train on, and of those held out."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import datasets
+from joblib import cpu_count
 
 import stimage_1k4m
-from stimage.training.data.parts import Parts
+from stimage.training.data.magnification import without_coarse
+from stimage.training.data.parts import Parts, choose_parts
 from stimage.training.settings.groups import Settings
 
 
@@ -38,3 +41,11 @@ def prepare_root(settings: Settings, parts: Parts, most: int | None = None) -> I
         shared = min(most or 1, len(slides))
         options |= {"slides": slides, "num_proc": shared if shared > 1 else None}
         yield stimage_1k4m.load(data.tech, data.source, **options) if slides else None
+
+
+def prepare_all(settings: Settings, most: int) -> None:
+    """Prepare what a run with these settings will ask for, in one process for each core, and ``most`` at most."""
+    if not sys.stderr.isatty():
+        datasets.disable_progress_bars()
+    parts, _ = without_coarse(settings, choose_parts(settings), lambda line: None)
+    list(prepare_root(settings, parts, min(cpu_count(), most)))
