@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from functools import reduce
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ import pandas as pd
 
 from stimage.cells.features import nuclei_of_slides
 from stimage.core.arguments import check_whole
-from stimage.core.errors import DataError
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
-from stimage.evaluation.expression_data import EmbeddedSlide, embedded_slides, spots_of
+from stimage.evaluation.expression_data import EmbeddedSlide, spots_of
 from stimage.evaluation.pictured import UNITS, mapped_shapes
 from stimage.evaluation.predict import (
     PredictionScores,
@@ -27,19 +25,17 @@ from stimage.evaluation.predict import (
     split_groups,
 )
 from stimage.evaluation.results import data_identity, vectors_digest, write_scores
-from stimage.evaluation.seen import settle_seen
 from stimage.figures.maps import prediction_maps
 from stimage.figures.style import save
 from stimage.genes.names import titles_of
 from stimage.genes.panels import Panel
 from stimage.jobs.results.tables import write_tables
 from stimage.jobs.roots import Root, open_unpublished
-from stimage.jobs.scores import Scores, grouping, sealed, tested_slides, with_patients
-from stimage.loading.embeddings import Embeddings, read_embeddings
-from stimage.loading.provenance import Provenance
+from stimage.jobs.scores import Scores, grouping, sealed, with_patients
+from stimage.jobs.vectors.chosen import ChosenSlides, choose_slides
+from stimage.loading.embeddings import Embeddings
 from stimage.scores.folds import SEEDS
 from stimage.scores.ridge import fair_pearson
-from stimage.slides.missing import need_counts
 from stimage.slides.splits.splitting import SPLIT_BY
 
 # protocols, and their versions; 1 of "original" predicted from another slide in single precision, with intervals over
@@ -143,51 +139,32 @@ def predict(
         check_whole(k, "k", 1)
     gene = gene or GENE
     began, root = time.monotonic(), open_unpublished(root)
-    read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
-    slides, without = embedded_slides(read, root.catalog.slides, root.slides)
-    need_counts((one.slide for one in slides), "measuring predictions")
-    of_name = {one.slide.name: one for one in slides}
-    tested = [of_name[name] for name in tested_slides(test, [one.slide for one in slides])]
-    source = _source(train, tested, slides)
-    slides = [one for one in slides if one in tested or one.slide.name == source] if source else slides
-    found_by = None if keys is None else read_embeddings(keys, [slide.name for slide in root.catalog.slides])
-    known = [one.provenance for one in (read, found_by) if one and one.provenance]
-    of_figures = [one.slide for one in slides if not tested or one in tested or one.slide.name == source]
-    scored = settle_seen(reduce(Provenance.joined, known) if known else None, of_figures, seen, read.model)
-    left = {slide.name for slide in scored.slides}
-    if source and not (source in left and left - {source}):
-        raise DataError(f"{read.model or 'the model'}: was trained on the slide of train= (--train), "
-                        "whose spots are scored too, or on all slides of test= (--test). Name other "
-                        "slides, or pass seen='score' (--seen score)")  # fmt: skip
-    slides = [one for one in slides if (tested and one not in tested) or one.slide in scored.slides]
-    tested, notes = [one for one in tested if one in slides], scored.notes
-    if without:
-        notes += [f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}"]
+    chosen, folder = choose_slides(root, embeddings, keys, test, train, seen), None if out is None else Path(out)
+    slides, notes = chosen.slides, chosen.notes
     predicted, drawn, table = 0, [], str(gene_table) if gene_table else None
-    chosen = Panel.read(panel, table) if panel is not None else None
+    genes = Panel.read(panel, table) if panel is not None else None
 
     def show(prediction: SlidePrediction) -> None:
         nonlocal predicted
         if (predicted := predicted + 1) <= maps:
-            drawn.append(_draw(prediction, Path(out or ""), protocol, table))
+            drawn.append(_draw(prediction, folder or Path(), protocol, table))
             notes.append(f"map: {drawn[-1][0]}")
 
     groups = _groups(protocol, slides, split, patients, no_study)
     nuclei, partly = nuclei_of_slides(root.catalog.root, [one.slide for one in slides])
     notes += partly
-    task = PredictionTask(slides, groups, folds, chosen, n, table, show, k or NEIGHBOURS, found_by,
-                          {one.slide.name for one in tested}, colour, None if out is None else Path(out),
-                          nuclei, source)  # fmt: skip
+    task = PredictionTask(slides, groups, folds, genes, n, table, show, k or NEIGHBOURS, chosen.keys,
+                          {one.slide.name for one in chosen.tested}, colour, folder, nuclei, chosen.source)  # fmt: skip
     outcome = run_original(task, gene) if protocol == "original" else RUNS[protocol](task)
     if 0 < maps < predicted:
         notes += [f"maps of {maps} of {predicted} predicted slides; maps={predicted} (--maps {predicted}) draws all"]
     path = None
-    if out is not None:
-        genes = {"genes": list(chosen.genes) if chosen else n, "folds": folds}
-        config = with_patients(_config(protocol, gene, split, genes, task), root, patients)
-        data = _data(root, read, slides, scored.seen, found_by) | ({"nuclei": nuclei.about} if nuclei else {})
-        path = _write(Path(out), protocol, config, outcome, data, time.monotonic() - began)
-        tables = write_tables(path.parent, of_name) if protocol == "original" else []
+    if folder is not None:
+        asked = {"genes": list(genes.genes) if genes else n, "folds": folds}
+        config = with_patients(_config(protocol, gene, split, asked, task), root, patients)
+        data = _data(root, chosen) | ({"nuclei": nuclei.about} if nuclei else {})
+        path = _write(folder, protocol, config, outcome, data, time.monotonic() - began)
+        tables = write_tables(folder, chosen.every) if protocol == "original" else []
         notes += [f"table: {table}" for table in tables]
         sealed(path, [*tables, *(file for files in drawn for file in files)])
     return Scores(outcome.overall, outcome.slides, tuple(notes), path)
@@ -238,16 +215,6 @@ def _groups(
     return split_groups([one.slide for one in slides], grouping(split, patients, no_study))
 
 
-def _source(train: str | None, tested: list[EmbeddedSlide], slides: list[EmbeddedSlide]) -> str:
-    """Return the slide that all tested ones are predicted from; "" without one."""
-    if train is None:
-        return ""
-    (name,) = tested_slides([train], [one.slide for one in slides], "train= (--train)")
-    if name in {one.slide.name for one in tested}:
-        raise ValueError(f"train= (--train): {name!r} is among the slides of test= (--test)")
-    return name
-
-
 def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: PredictionTask) -> dict[str, Any]:
     """Return the values that decide the figures, besides the data."""
     if protocol == "original":
@@ -263,15 +230,14 @@ def _config(protocol: str, gene: str, split: str, genes: dict[str, Any], task: P
     return genes | own | (near if protocol == "neighbours" else {})
 
 
-def _data(
-    root: Root, embeddings: Embeddings, slides: list[EmbeddedSlide], seen: object, keys: Embeddings | None
-) -> dict[str, Any]:
+def _data(root: Root, chosen: ChosenSlides) -> dict[str, Any]:
     """Return the identity of the data."""
-    used = [embeddings.take(embeddings.slides == one.slide.name) for one in slides]
+    read, keys = chosen.embeddings, chosen.keys
+    used = [read.take(read.slides == one.slide.name) for one in chosen.slides]
     by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
-    parts = root.names_by_split({one.slide.name for one in slides})
+    parts = root.names_by_split({one.slide.name for one in chosen.slides})
     found_by = {} if keys is None else {"keys_sha256": vectors_digest(keys.take(np.isin(keys.slides, [*by_slide])))}
-    return {"model": embeddings.model, "slides": len(slides), "by_slide": by_slide, "parts": parts, "seen": seen,
+    return {"model": read.model, "slides": len(used), "by_slide": by_slide, "parts": parts, "seen": chosen.seen,
             **found_by}  # fmt: skip
 
 

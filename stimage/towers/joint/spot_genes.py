@@ -11,7 +11,7 @@ from .gene_counts import GeneCounts, read_counts
 from .gene_inputs import check_counts, check_known, places_among_genes, set_inputs
 
 MANY = 100  # spots whose own median total is taken
-OF_MEDIAN = ("median-log1p", "original")
+OF_MEDIAN = ("median-log1p", "original")  # as genes.normalise has it, which a model that travels alone lacks
 SHOWN = 10  # genes that a message names
 
 
