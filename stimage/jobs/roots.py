@@ -16,6 +16,7 @@ from stimage.core.errors import DataError
 from stimage.loading.sources import Source, open_source
 from stimage.slides.catalog import ON_MISMATCH, TECHS, Catalog, Filters, Slide
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
+from stimage.slides.scale.scale import scale_given_by
 from stimage.slides.selection import Selection, techs_called
 from stimage.slides.splits.splitting import FRACTIONS, SlideSplit, Splitting, slides_by_split, split_slides
 from stimage.slides.splits.table import SPLITS
@@ -260,7 +261,8 @@ def list_slides(root: str | Path | Root) -> pd.DataFrame:
     -------
     pandas.DataFrame
         By slide: ``tech``, ``species``, ``tissue``, ``pmid``, ``involve_cancer``, and the numbers of ``spots`` and
-        ``genes``, from the meta file (0 genes for an image alone). ``um_per_px`` is there where it is given.
+        ``genes``, from the meta file (0 genes for an image alone). ``um_per_px`` is there where it is given;
+        ``um_per_px_by`` says by whom, or how the scale becomes known.
         ``annotated`` says whether the slide has labels, and ``split`` is its split. ``problem`` says why the slide
         can't be read, or is empty.
 
@@ -289,7 +291,7 @@ def list_slides(root: str | Path | Root) -> pd.DataFrame:
     rows = [
         {name: getattr(slide, name) for name in COLUMNS}
         | {"spots": slide.spot_num, "genes": slide.gene_num, "um_per_px": slide.um_per_px}
-        | {"annotated": bool(slide.annotation)}
+        | {"um_per_px_by": scale_given_by(slide), "annotated": bool(slide.annotation)}
         | {"split": placed[slide.name].split if slide.name in placed else None, "problem": problems[slide.name]}
         for slide in root.listed
     ]

@@ -120,6 +120,7 @@ from .scale.scale import AGREE as AGREE
 from .scale.scale import LAID as LAID
 from .scale.scale import MAX_STRETCH as MAX_STRETCH
 from .scale.scale import Scale as Scale
+from .scale.scale import scale_given_by as scale_given_by
 from .scale.scale import slide_scale as slide_scale
 from .selection import Selection as Selection
 from .selection import techs_called as techs_called

@@ -164,8 +164,8 @@ def test_bad_input(root, tmp_path, capsys):
         return run(capsys, SCRIPT, *start, *more, out=tmp_path / "out").error
 
     assert "lacks 1 of the panel's 1 genes: NOPE" in error(root, "--protocol", "original", "--gene", "NOPE")
-    assert "are of 1 groups" in error(root, "--protocol", "hest")
-    assert "are of 1 groups" in error(root, "--slides", "S0")
+    assert "form only 1 groups" in error(root, "--protocol", "hest")
+    assert "form only 1 groups" in error(root, "--slides", "S0")
     write_slide(tmp_path / "other", "S0", "ST", side=3)
     assert "2 of the embeddings' 3 slides are not in the root, such as 'S1'" in error(tmp_path / "other")
     for k in (1, 2):

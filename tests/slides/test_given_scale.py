@@ -11,6 +11,7 @@ import pytest
 from datasets import load_dataset
 from PIL import Image
 
+import stimage
 import stimage_1k4m  # noqa: F401
 from stimage.slides.images.patches import Patch
 from tests.roots import META, write_csv, write_slide
@@ -181,3 +182,12 @@ def test_a_prepared_data_set_is_renewed_when_a_table_of_scales_changes(two, tmp_
         options = {"data_dir": str(two), "split": "train", "cache_dir": str(tmp_path / "cache")}
         found.append(set(load_dataset("stimage_1k4m", "ST", um_per_px=str(table), **options)["um_per_px"]))
     assert found == [{9.5, 9.0}, {9.75, 9.0}]
+
+
+def test_the_list_of_slides_says_by_whom(two):
+    """Files are not opened: a scale that no one gave is told to be measured, not left out without a word."""
+    root = stimage.open_root(two, um_per_px={"Slide_A": 9.75})
+    table = stimage.list_slides(root)
+    assert table.um_per_px["Slide_A"] == 9.75 and table.um_per_px_by["Slide_A"].startswith("the user")
+    assert np.isnan(table.um_per_px["Slide_B"])
+    assert table.um_per_px_by["Slide_B"].startswith("not given: measured on the lattice")

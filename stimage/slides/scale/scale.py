@@ -53,6 +53,13 @@ def slide_scale(coordinates: Coordinates, slide: Slide) -> Scale:
     return _given(own, slide.um_per_px, slide.um_per_px_source or USER, slide.tech)
 
 
+def scale_given_by(slide: Slide) -> str:
+    """Return who gives a slide's scale; or, without opening a file, how it becomes known."""
+    if slide.um_per_px is None:
+        return "not given: measured on the lattice of the spots when the slide is read"
+    return slide.um_per_px_source or USER
+
+
 def _lattice_scale(coordinates: Coordinates, slide: Slide) -> Scale:
     lattice = measure_lattice(coordinates.x, coordinates.y)
     if lattice is None:
