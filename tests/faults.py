@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-FAULTS = ("503", "cut", "short")  # an answer with this status; none; one whose body ends in the middle
+# an answer with this status; none; one whose body ends in the middle; that there is no such file, though it is listed;
+# and another range than was asked for
+FAULTS = ("503", "cut", "short", "404", "range")
 
 
 class Faults:
@@ -38,14 +40,16 @@ class Faulty:
         if not super().parse_request():
             return False
         fault = self.server.faults.next()
-        self.short, self.length = fault == "short", 0
-        if fault == "503":
+        self.short, self.length, self.elsewhere = fault == "short", 0, fault == "range"
+        if fault == "404" and self.path.endswith("/"):
+            return True  # that there is no such folder is told of many
+        if fault in ("503", "404"):
             self.close_connection = True
-            self.send_error(503)
+            self.send_error(int(fault))
         elif fault == "cut":
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
-        return fault not in ("503", "cut")
+        return fault not in ("503", "cut", "404")
 
     def send_header(self, key, value) -> None:
         super().send_header(key, value)
@@ -90,7 +94,8 @@ class Handler(Faulty, http.server.SimpleHTTPRequestHandler):
     def send_range(self, path: Path, asked: str) -> io.BytesIO:
         content = path.read_bytes()
         begin, end = (int(place or len(content) - 1) for place in asked.removeprefix("bytes=").split("-"))
-        content, size = content[begin : end + 1], len(content)
+        size, begin = len(content), begin + self.elsewhere
+        content = content[begin : end + 1 + self.elsewhere]
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {begin}-{begin + len(content) - 1}/{size}")
         self.send_header("Content-Length", str(len(content)))

@@ -43,6 +43,7 @@ from .shipped import find_shipped as find_shipped
 from .shipped import metric_path as metric_path
 from .storage import cache_folder as cache_folder
 from .storage import check_readable as check_readable
+from .storage import file_state as file_state
 from .storage import first_line as first_line
 from .storage import list_folder as list_folder
 from .storage import local_copy as local_copy

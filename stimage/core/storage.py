@@ -154,6 +154,15 @@ def _stamp(info: Mapping[str, Any]) -> str | None:
     return f"{info.get('size')} {said}" if said else None
 
 
+def file_state(path: str | os.PathLike) -> tuple[int, ...]:
+    """Return what changes at any edit of a file of this machine, even of one that keeps its size and time.
+
+    Only what is kept in memory, or made again at little cost, goes by it: it also changes where the file does not.
+    """
+    state = os.stat(path)
+    return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+
 def _local_stamp(state: os.stat_result) -> str:
     return f"{state.st_size} {state.st_mtime_ns}"
 
@@ -182,7 +191,7 @@ def local_copy(url: str, access: Access = OPEN) -> str:
 
 def _unzipped(path: str) -> str:
     """Return a copy of a gzip file without the zip; it is made anew when the file changes."""
-    key = hashlib.sha256(f"{os.path.abspath(path)} {_local_stamp(os.stat(path))}".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{os.path.abspath(path)} {file_state(path)}".encode()).hexdigest()[:32]
     copy = cache_folder() / "files" / key / os.path.basename(path)[: -len(ZIPPED)]
     if not copy.exists():
         with locked(copy.parent):

@@ -20,6 +20,7 @@ from stimage.core.storage import list_folder, local_copy, located
 from stimage.examples.datasets_cache import for_preparing, for_streaming
 from stimage.examples.options import SpotsConfig
 from stimage.examples.panel_column import PanelColumn
+from stimage.examples.registering import raise_cause
 from stimage.genes.carried import carried_by, vocabulary_in
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import PUBLISHED, TECHS, Catalog, Filters, Slide
@@ -74,7 +75,8 @@ class Published:
         cache = (for_streaming if how["streaming"] else for_preparing)(how.get("cache_dir"))
         how = {**how, "cache_dir": cache, "columns": needed, **VERIFIED, **self._server()}
         data_files = self._by_split(slides, files, split)
-        spots = datasets.load_dataset("parquet", data_files=data_files, split=split, **how)
+        with self.access.asking(self.location, "loaded"), raise_cause():
+            spots = datasets.load_dataset("parquet", data_files=data_files, split=split, **how)
         each = spots if split is None else {split: spots}
         if column:
             made = {part: one.with_format("arrow").map(column, batched=True, batch_size=ROWS, features=features)

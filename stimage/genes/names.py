@@ -3,7 +3,6 @@
 Such tables are 10x's ``features.tsv(.gz)``, or an export of Ensembl's BioMart (CSV or TSV with a header).
 """
 
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from stimage.core.errors import DataError, shown
+from stimage.core.storage import file_state
 from stimage.core.tables import read_cells
 
 # a gene's id, its version, and what scanpy's var_names_make_unique adds to the second of two
@@ -203,11 +203,11 @@ def map_genes(genes: Sequence[str], table: GeneTable, to: str, source: str) -> G
 
 def kept_gene_table(path: str, species: str | None) -> GeneTable:
     """Return what `read_gene_table` does, from memory if the file has not changed since."""
-    return _table(path, species, Path(path).exists() and os.stat(path).st_mtime_ns)
+    return _table(path, species, Path(path).exists() and file_state(path))
 
 
 @lru_cache(maxsize=8)
-def _table(path: str, species: str | None, _changed: int) -> GeneTable:
+def _table(path: str, species: str | None, _changed: object) -> GeneTable:
     return read_gene_table(path, species)
 
 

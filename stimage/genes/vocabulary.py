@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError, one_line, unreadable
 from stimage.core.files import locked, replacing
+from stimage.core.storage import file_state
 
 GENES_FILE = "genes.parquet"
 METADATA = b"stimage_1k4m"  # key of what genes.parquet and shards say of their vocabulary
@@ -77,10 +77,10 @@ def load_vocabulary(path: str) -> Vocabulary:
         If the file is no such file, is damaged, or numbers a gene twice.
     """
     try:
-        stat = os.stat(path)
+        state = file_state(path)
     except OSError as error:
         raise unreadable(path, error, f"is no vocabulary with the columns id and name ({one_line(error)})") from None
-    return _load(path, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
+    return _load(path, state)
 
 
 def load_as_it_was(path: str, genes: int, digest: str) -> Vocabulary:

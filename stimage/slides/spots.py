@@ -1,7 +1,6 @@
 """The spots of a slide: coordinates, counts, image and annotation, joined and read together in the image's order."""
 
 import logging
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -11,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stimage.core.errors import DataError
-from stimage.core.storage import local_copy
+from stimage.core.storage import file_state, local_copy
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import read_coordinates
 from stimage.slides.counts.count_file import SPARSE, read_genes, rows_at
@@ -164,8 +163,8 @@ def open_spots(
     with_image |= on_mismatch == "drop"
     urls = (slide.coord, "" if slide.image_alone else slide.counts, slide.image if with_image else "", slide.annotation)
     files = tuple(local_copy(url, slide.access) if url else "" for url in urls)
-    stamps = tuple((path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in files if path)
-    stamps += ((slide.cells or "", 0, 0),)  # a slide equals itself without cells, and spots keep their slide
+    stamps: tuple = tuple((path, *file_state(path)) for path in files if path)
+    stamps += ((slide.cells or "",),)  # a slide equals itself without cells, and spots keep their slide
     return _open_spots(slide, files, stamps, on_mismatch, max_pixels)
 
 

@@ -209,7 +209,7 @@ def cases_of(job: Job, before: Path, folder: Path) -> Iterator[Case]:
 
 def main(name: str, folder: Path, seed: int, number: int) -> list[dict]:
     """Try a job's cases, all or some, drawn by the seed."""
-    from tests.reliability.struck_jobs import JOBS
+    from tests.reliability.struck_models import ALL as JOBS
 
     job, before = JOBS[name], folder / "before"
     before.mkdir(parents=True)

@@ -53,7 +53,7 @@ def fail_each_in_turn(faults, url: str, want: list, caches, **options) -> int:
     errors, n = 0, faults.n
     assert n > 10
     for k in range(1, n + 1):
-        for fault in FAULTS if os.environ.get("STIMAGE_FAULTS") else [FAULTS[k % 3]]:
+        for fault in FAULTS if os.environ.get("STIMAGE_FAULTS") else [FAULTS[k % len(FAULTS)]]:
             caches(f"{fault}{k}")
             faults.fail(k, fault)
             try:

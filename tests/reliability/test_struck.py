@@ -8,7 +8,7 @@ import pytest
 
 from tests.reliability.oracle import TALLY
 from tests.reliability.strikes import HOWS, Case, Job, try_case
-from tests.reliability.struck_jobs import JOBS
+from tests.reliability.struck_models import ALL as JOBS
 from tests.reliability.world import CASES
 
 SEED, FEW = 0, 5

@@ -9,7 +9,7 @@ import numpy as np
 
 from stimage.core.errors import DataError
 from stimage.core.files import locked, replacing_hdf5
-from stimage.core.storage import cache_folder, check_readable, unnamed_array
+from stimage.core.storage import cache_folder, check_readable, file_state, unnamed_array
 from stimage.slides.counts.hdf5_layout import MATRIX, opened
 from stimage.slides.counts.writing import CHUNK, COMPRESSED
 
@@ -29,8 +29,7 @@ def by_rows(path: str) -> str:
     check_readable(path)
     if not path.lower().endswith(".h5ad"):
         return path
-    state = os.stat(path)
-    return _by_rows(os.path.abspath(path), state.st_size, state.st_mtime_ns)
+    return _by_rows(os.path.abspath(path), *file_state(path))
 
 
 def are_by_rows(path: str) -> bool:

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError
-from stimage.core.storage import unnamed_array
+from stimage.core.storage import file_state, unnamed_array
 from stimage.core.tables import csv_text
 from stimage.slides.counts.by_rows import by_rows
 from stimage.slides.counts.hdf5_layout import MATRIX, Layout, opened, read_indptr, read_layout, texts_of
@@ -89,7 +89,7 @@ def rows_at(path: str, genes: list[str], start: np.ndarray, end: np.ndarray) -> 
         If the file has no rows at these places, since it has changed.
     """
     actual = by_rows(path)
-    matrix = _matrix(actual, (stat := os.stat(actual)).st_size, stat.st_mtime_ns)
+    matrix = _matrix(actual, *file_state(actual))
     row = matrix.indptr.searchsorted(start.astype(matrix.indptr.dtype), "right") - 1
     row = np.minimum(row, len(matrix.indptr) - 2)
     if ((end > start) & ((matrix.indptr[row] != start) | (matrix.indptr[row + 1] != end))).any():
@@ -149,7 +149,7 @@ class _Decoded:
 
 @lru_cache(maxsize=8)
 def _matrix(path: str, *stamp: int) -> _Decoded:
-    return _Decoded(path, *stamp)
+    return _Decoded(path, *stamp[:2])
 
 
 def _rows(indptr: np.ndarray, indices: np.ndarray, data: np.ndarray, layout: Layout, path: str) -> CountRows:

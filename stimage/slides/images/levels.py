@@ -1,11 +1,11 @@
 """Which level of an image's pyramid a physical patch is cut from."""
 
 import logging
-import os
 from functools import lru_cache
 
 import numpy as np
 
+from stimage.core.storage import file_state
 from stimage.slides.images.reader import open_image
 from stimage.slides.images.readers.slide_image import SlideImage
 
@@ -37,8 +37,7 @@ def fitting_level(image: SlideImage, factor: float) -> int:
 
 
 def _is_level(image: SlideImage, level: int) -> bool:
-    stat = os.stat(image.path)
-    return _shows_the_same(image.path, level, stat.st_size, stat.st_mtime_ns)
+    return _shows_the_same(image.path, level, *file_state(image.path))
 
 
 @lru_cache(maxsize=1024)

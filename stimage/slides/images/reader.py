@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stimage.core.errors import DataError
-from stimage.core.storage import check_readable
+from stimage.core.storage import check_readable, file_state
 from stimage.slides.images.readers.jpeg_marker import MOST, mislabelled
 from stimage.slides.images.readers.open_slide import OpenSlideImage, vendor_by_head
 from stimage.slides.images.readers.remedies import (
@@ -199,8 +199,7 @@ class _Paused:
 
 def _reader_of(source: SlideImage, level: int) -> tuple:
     """Return what tells an image from others: its file as it is now. Forked processes must not share an open one."""
-    stat = os.stat(source.path)
-    return os.getpid(), source.path, stat.st_size, stat.st_mtime_ns, stat.st_ino, level
+    return os.getpid(), source.path, *file_state(source.path), level
 
 
 _paused: dict[tuple, _Paused] = {}  # of the ranges of a huge slide, the next one goes on where the last one ended

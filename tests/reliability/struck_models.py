@@ -1,0 +1,85 @@
+"""The jobs of models, scores and published folders that are struck at each of their writes."""
+
+from pathlib import Path
+
+import numpy as np
+
+import stimage
+from stimage.loading.embeddings import write_embeddings
+from tests.reliability.strikes import Job
+from tests.reliability.struck_jobs import JOBS, OUT, in_folder, make, script
+from tests.roots import GENES, write_csv
+
+EMBEDDED = ("--root", "{}/root", "--embeddings", "{}/vectors", "--out", "{}/out")
+
+
+def make_vectors(folder: Path) -> None:
+    """A root whose spots have labels and embeddings."""
+    make(folder, 3, side=5)
+    for k in range(3):
+        spots = [f"Slide_{k}_{i}x{j}" for i in range(5) for j in range(5)]
+        labels = [[spot, "tumour" if n % 2 else "stroma"] for n, spot in enumerate(spots)]
+        write_csv(folder / f"root/annotation/Slide_{k}_anno.csv", [["", "V2"], *labels])
+        vectors = np.random.default_rng(k).normal(size=(25, 4)).astype(np.float32)
+        write_embeddings(folder / f"vectors/Slide_{k}.parquet", spots, f"Slide_{k}", vectors, "made")
+
+
+def make_clip(folder: Path) -> None:
+    from tests.towers.checkpoints import write_clip
+
+    make(folder, side=4)
+    write_clip(folder / "clip")
+    (folder / "panel.txt").write_text("\n".join(GENES))
+
+
+def finetune(folder: Path) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    stimage.finetune(folder / "root", folder / "out", tech="ST", image=str(folder / "clip"), workers=0, epochs=2,
+                     panel=str(folder / "panel.txt"), batch_size=8, validation_slides=["Slide_1"],
+                     mixed_precision="no")  # fmt: skip
+
+
+def predict(folder: Path) -> None:
+    stimage.predict(folder / "root", folder / "vectors", panel=GENES[:2], out=folder / "out")
+
+
+def make_predicted(folder: Path) -> None:
+    make_vectors(folder)
+    predict(folder)
+
+
+def publish_results(folder: Path) -> None:
+    stimage.publish_results(folder / "out")
+
+
+def make_published(folder: Path) -> None:
+    make(folder)
+    stimage.publish(folder / "root", folder / "out", workers=1)
+
+
+def write_croissant(folder: Path) -> None:
+    stimage.write_croissant(folder / "out")
+
+
+def builds(name: str, *arguments: str):
+    """Return a job that calls a script on the root, which writes into OUT, in this process."""
+    return script(f"{name}.py", "{}/root", *arguments, "--out", "{}/out")
+
+
+ONE = ("--workers", "1")
+DEALT = ("--split-fractions", "0.5", "0", "0.5", "--out", "{}/out/splits.csv")
+MODELS: dict[str, Job] = {
+    "finetune": Job(make_clip, in_folder(finetune), ("out/*.json", "out/best/*", "out/model/*", "out/*.png")),
+    "predict": Job(make_vectors, in_folder(predict), OUT),
+    "probe": Job(make_vectors, script("evaluation/linear_probe.py", *EMBEDDED), OUT),
+    "embedding_scores": Job(make_vectors, script("evaluation/embedding_scores.py", *EMBEDDED), OUT),
+    "publish_results": Job(in_folder(make_predicted), in_folder(publish_results), OUT),
+    "check_spots": Job(make, builds("data_collection/check_spots", *ONE), OUT),
+    "crop_patches": Job(make, builds("data_process/crop_patches", *ONE), OUT),
+    "export_expression": Job(make, builds("data_process/export_expression", "--n", "2", *ONE), OUT),
+    "write_croissant": Job(in_folder(make_published), in_folder(write_croissant), OUT),
+    "split_slides": Job(make, script("data_process/split_slides.py", "{}/root", *DEALT), OUT),
+}
+ALL = JOBS | MODELS
