@@ -42,6 +42,7 @@ from stimage.slides.catalog import TECHS
 from stimage.slides.images.patches import Patch
 from stimage.slides.catalog import Slide
 from stimage.core.access import Access
+from stimage.core.files import room_for
 
 NAME = "stimage_1k4m"
 CONFIGS = (*TECHS, "all")
@@ -107,7 +108,8 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         """Prepare spots as datasets does, and note which vocabulary an earlier preparation's gene ids belong to."""
         if output_dir is None:
             for_preparing(self.asked_cache)
-        super().download_and_prepare(output_dir, *args, **kwargs)
+        with room_for(output_dir or self.cache_dir), raise_cause():
+            super().download_and_prepare(output_dir, *args, **kwargs)
         self._numbering()
 
     def _numbering(self) -> tuple[str, int, str] | None:

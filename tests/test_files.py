@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stimage.core.errors import OutputError
-from stimage.core.files import listed, replacing, replacing_folder, room_for, unfinished_folder, write_text
+from stimage.core.files import alone_in, listed, replacing, replacing_folder, room_for, unfinished_folder, write_text
 from stimage.core.storage import list_folder
 from stimage.loading.embeddings import read_embeddings, write_embeddings
 from stimage.training.checkpoints import FOLDER, newest
@@ -147,3 +147,16 @@ def test_a_full_disk_is_known_by_whatever_tells_of_it(error, why):
         raise error
     with pytest.raises(KeyError), room_for("x.h5"):
         raise KeyError("of a defect")
+
+
+def test_two_do_not_work_in_one_folder(tmp_path):
+    """The second is refused; where nothing was written, nothing is left, and the next may begin."""
+    folder, code = tmp_path / "out", "import sys; from pathlib import Path; from stimage.core.files import alone_in\n"
+    code += "with alone_in(Path(sys.argv[1])): print('in')"
+    with alone_in(folder):
+        other = subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True)
+        assert f"OutputError: {folder}: another process writes into it" in other.stderr and not other.stdout
+    assert not folder.exists()
+    with alone_in(folder):
+        (folder / "file").touch()
+    assert subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True).stdout == "in\n"

@@ -132,7 +132,7 @@ def test_what_else_goes_wrong_while_preparing_is_said(two, tmp_path, monkeypatch
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("datasets.arrow_writer.ArrowWriter.write_table", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DataError, match=f"{tmp_path}/cache.*: cannot be written .No space left"):
         stimage_1k4m.load("ST", two, streaming=False, cache_dir=tmp_path / "cache")
 
 

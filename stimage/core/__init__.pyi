@@ -16,6 +16,7 @@ from .extras import attach as attach
 from .extras import how_to_install as how_to_install
 from .extras import needs as needs
 from .extras import this_project as this_project
+from .files import alone_in as alone_in
 from .files import content_of as content_of
 from .files import listed as listed
 from .files import locked as locked

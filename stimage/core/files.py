@@ -226,6 +226,34 @@ def listed(folder: Path, pattern: str) -> list[Path]:
 
 
 @contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Refuse to begin where another process is at work in a folder, and let it refuse others meanwhile.
+
+    Raises
+    ------
+    OutputError
+        If there is another, or no writing into the folder.
+    """
+    held, new = folder / ".at_work.lock", not folder.exists()
+    with writable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(held, is_singleton=True)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            why = "another process writes into it; wait until it is done, or pass another folder as out= (--out)"
+            raise OutputError(f"{folder}: {why}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        if new and os.listdir(folder) == [held.name]:  # what was to write here was refused
+            with suppress(OSError):
+                held.unlink()
+                folder.rmdir()
+
+
+@contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Wait until no other process or thread writes into a folder, and keep others waiting during the block.
 

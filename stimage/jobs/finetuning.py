@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import transformers
 
 from stimage.core.arguments import path_of
 from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.files import alone_in, replacing
 from stimage.core.shipped import find_config
 from stimage.genes.panels import Panel, write_panel
 from stimage.jobs.roots import Root
@@ -174,11 +174,13 @@ def _tune(settings: Settings, out: Path, push_to_hub: str | None, push_checkpoin
         if push_to_hub:
             raise DataError("run.seeds: makes several models; leave out push_to_hub= (--push-to-hub), and upload one "
                             "yourself")  # fmt: skip
-        return _tune_seeds(settings, out, is_main)
+        with alone_in(out) if is_main else nullcontext():
+            return _tune_seeds(settings, out, is_main)
     repo = open_repository(push_to_hub, public, "model") if push_to_hub and is_main else None
-    run = _run(settings, out, ModelFolder(repo, push_checkpoints))
-    address = push_folder(out / "model", repo, "model", "Add model") if repo else None
-    run.close()
+    with alone_in(out) if is_main else nullcontext():
+        run = _run(settings, out, ModelFolder(repo, push_checkpoints))
+        address = push_folder(out / "model", repo, "model", "Add model") if repo else None
+        run.close()
     return FineTuned(out, address)
 
 

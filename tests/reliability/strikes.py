@@ -26,6 +26,7 @@ SECONDS = 300  # that a case may take on a busy machine
 WRITES = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink")
 GROWS = ("open", "os.mkdir", "os.link", "os.symlink")  # what a full disk refuses
 HOWS = ("killed", "disk full", "read-only disk", "joined", "file limit")
+TIMES = ("seconds", "date", "spots_per_second", "waiting_share")
 KILLED, OWN, FOREIGN, RIGHT = 9, 3, 4, 0
 YEAR = 365 * 86_400
 CLOCKS = {"an hour back": -3600.0, "ten years on": 10.0 * YEAR, "fifty years back": -50.0 * YEAR}
@@ -152,9 +153,16 @@ def comparable(path: Path) -> bytes:
     if path.name == MANIFEST:
         told = {name: hashlib.sha256((path.parent / name).read_bytes()).hexdigest() == digest
                 for name, digest in told["sha256"].items()}  # fmt: skip
-    for name in ("seconds", "date") if isinstance(told, dict) else ():
-        told.pop(name, None)
-    return json.dumps(told).encode()
+    return json.dumps(without_times(told)).encode()
+
+
+def without_times(told: object) -> object:
+    """Return what a file says, without what it says of time."""
+    if isinstance(told, list):
+        return [without_times(one) for one in told]
+    if not isinstance(told, dict):
+        return told
+    return {name: without_times(one) for name, one in told.items() if name not in TIMES}
 
 
 def try_case(case: Case, job: Job, before: Path, folder: Path, whole: dict[str, bytes]) -> Outcome:

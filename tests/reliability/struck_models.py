@@ -24,23 +24,6 @@ def make_vectors(folder: Path) -> None:
         write_embeddings(folder / f"vectors/Slide_{k}.parquet", spots, f"Slide_{k}", vectors, "made")
 
 
-def make_clip(folder: Path) -> None:
-    from tests.towers.checkpoints import write_clip
-
-    make(folder, side=4)
-    write_clip(folder / "clip")
-    (folder / "panel.txt").write_text("\n".join(GENES))
-
-
-def finetune(folder: Path) -> None:
-    import torch
-
-    torch.set_num_threads(1)
-    stimage.finetune(folder / "root", folder / "out", tech="ST", image=str(folder / "clip"), workers=0, epochs=2,
-                     panel=str(folder / "panel.txt"), batch_size=8, validation_slides=["Slide_1"],
-                     mixed_precision="no")  # fmt: skip
-
-
 def predict(folder: Path) -> None:
     stimage.predict(folder / "root", folder / "vectors", panel=GENES[:2], out=folder / "out")
 
@@ -63,22 +46,13 @@ def write_croissant(folder: Path) -> None:
     stimage.write_croissant(folder / "out")
 
 
-def builds(name: str, *arguments: str):
-    """Return a job that calls a script on the root, which writes into OUT, in this process."""
-    return script(f"{name}.py", "{}/root", *arguments, "--out", "{}/out")
-
-
-ONE = ("--workers", "1")
+PAGE = ("{}/root", "--workers", "1", "--out", "{}/out")
 DEALT = ("--split-fractions", "0.5", "0", "0.5", "--out", "{}/out/splits.csv")
 MODELS: dict[str, Job] = {
-    "finetune": Job(make_clip, in_folder(finetune), ("out/*.json", "out/best/*", "out/model/*", "out/*.png")),
     "predict": Job(make_vectors, in_folder(predict), OUT),
     "probe": Job(make_vectors, script("evaluation/linear_probe.py", *EMBEDDED), OUT),
-    "embedding_scores": Job(make_vectors, script("evaluation/embedding_scores.py", *EMBEDDED), OUT),
     "publish_results": Job(in_folder(make_predicted), in_folder(publish_results), OUT),
-    "check_spots": Job(make, builds("data_collection/check_spots", *ONE), OUT),
-    "crop_patches": Job(make, builds("data_process/crop_patches", *ONE), OUT),
-    "export_expression": Job(make, builds("data_process/export_expression", "--n", "2", *ONE), OUT),
+    "check_spots": Job(make, script("data_collection/check_spots.py", *PAGE), OUT),
     "write_croissant": Job(in_folder(make_published), in_folder(write_croissant), OUT),
     "split_slides": Job(make, script("data_process/split_slides.py", "{}/root", *DEALT), OUT),
 }
