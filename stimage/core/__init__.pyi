@@ -7,6 +7,7 @@ from .arguments import loadable_folder as loadable_folder
 from .arguments import path_of as path_of
 from .errors import DataError as DataError
 from .errors import OutputError as OutputError
+from .errors import let_go as let_go
 from .errors import one_line as one_line
 from .errors import shown as shown
 from .errors import unreadable as unreadable

@@ -1,5 +1,6 @@
 """The error that every room raises when the data, not the program, is wrong."""
 
+import traceback
 from collections.abc import Sequence
 
 
@@ -45,6 +46,17 @@ def unreadable(where: object, error: BaseException, why: str) -> DataError:
     if isinstance(error, ImportError) or (isinstance(error, OSError) and error.errno):
         return DataError(f"{where}: cannot be read ({one_line(error)})")
     return DataError(f"{where}: {why}")
+
+
+def let_go(error: BaseException) -> None:
+    """Clear what the frames of an error and of its causes hold, so that nothing of it outlives this thread.
+
+    A loop over an HDF5 file holds h5py's lock. As long as an error keeps that loop, other threads wait for the lock.
+    """
+    part: BaseException | None = error
+    while part is not None:
+        traceback.clear_frames(part.__traceback__)
+        part = part.__cause__ or part.__context__
 
 
 def shown(names: Sequence[str], most: int = 20) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from stimage.core.arguments import check_above_0
-from stimage.core.errors import DataError, one_line
+from stimage.core.errors import DataError, let_go, one_line
 from stimage.formats.large.file_counts import Counts, FileCounts, count_blocks
 from stimage.formats.source_scale import number_above_0
 from stimage.formats.stored.image import StoredImage
@@ -138,9 +138,11 @@ def reading(path: Path | str, what: str) -> Iterator[None]:
     """Turn whatever a library raises while it reads a file into a `DataError` that names file, format and cause."""
     try:
         yield
-    except DataError:
+    except DataError as error:
+        let_go(error)
         raise
     except Exception as error:  # HDF5, Arrow, zlib and Pillow tell it by classes of their own
+        let_go(error)
         raise DataError(f"{path}: cannot be read as {what} ({one_line(error)})") from error
 
 

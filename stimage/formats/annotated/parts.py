@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata.io import read_elem
 
-from stimage.core.errors import DataError, one_line, shown, unreadable
+from stimage.core.errors import DataError, let_go, one_line, shown, unreadable
 from stimage.formats.imported import reading
 from stimage.slides.hest.places import holds_places
 
@@ -108,6 +108,7 @@ def _element(path: Path, file: h5py.File, name: str) -> Any:
             warnings.simplefilter("ignore")  # of old ways of writing, which are read all the same
             return file[name] if _is_dense(file[name]) else read_elem(file[name])
     except Exception as error:  # HDF5's, numpy's and anndata's own, of whatever the file has there
+        let_go(error)
         why = f"its {name} cannot be read ({one_line(error)}); get it again, or write it again with anndata"
         raise unreadable(path, error, why) from None
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stimage.core.access import OPEN, Access, is_local
-from stimage.core.errors import DataError, one_line, shown
+from stimage.core.errors import DataError, let_go, one_line, shown
 from stimage.core.storage import local_copy
 from stimage.slides.counts.features import are_genes
 from stimage.slides.counts.numbered_ids import as_texts
@@ -35,6 +35,19 @@ class Layout:
 @contextmanager
 def opened(url: str, access: Access = OPEN) -> Iterator[h5py.File]:
     """Open an HDF5 file, which may be remote; any error of HDF5 during the block becomes a `DataError`."""
+    try:
+        with _file(url, access) as file:
+            yield file
+    except DataError as error:
+        let_go(error)
+        raise
+    except Exception as error:  # HDF5's, of many classes
+        let_go(error)
+        raise DataError(f"{url}: cannot be read as counts in HDF5 ({one_line(error)})") from None
+
+
+@contextmanager
+def _file(url: str, access: Access) -> Iterator[h5py.File]:
     if not is_local(url):
         with access.asking(url, "read"):
             fs, path = access.open(url)
@@ -43,14 +56,8 @@ def opened(url: str, access: Access = OPEN) -> Iterator[h5py.File]:
                     with h5py.File(remote) as file:
                         yield file
                     return
-    path = local_copy(url, access)
-    try:
-        with h5py.File(path) as file:
-            yield file
-    except DataError:
-        raise
-    except Exception as error:  # HDF5's, of many classes
-        raise DataError(f"{url}: cannot be read as counts in HDF5 ({one_line(error)})") from None
+    with h5py.File(local_copy(url, access)) as file:
+        yield file
 
 
 def read_layout(file: h5py.File, path: str) -> Layout:
