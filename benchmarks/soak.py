@@ -41,14 +41,15 @@ def run(out: Path, bins: int, genes: int = GENES, minutes: float = 60, workers: 
     dict
         ``machine``; ``bins``, ``genes``, ``workers``; ``epochs`` and ``spots`` that came; ``seconds``; ``mb``, the
         memory that all processes hold at even steps; ``mapped_mb``, the pages of files beside it, which the system
-        takes back when it needs memory; ``flat``, whether ``mb`` did not grow.
+        takes back when it needs memory; ``peaks_mb``, the most of ``mb`` in each epoch; ``flat``, whether these did
+        not grow.
     """
     folder = out / FOLDER
     shutil.rmtree(folder, ignore_errors=True)
     write_slide(folder, bins, genes, "h5")
-    samples, spots, epochs, began = list[tuple[float, float]](), 0, 0, time.monotonic()
+    samples, peaks, spots, epochs, began = list[tuple[float, float]](), list[float](), 0, 0, time.monotonic()
     while not epochs or time.monotonic() - began < 60 * minutes:
-        seen = 0
+        seen, before = 0, len(samples)
         for n in _epoch(folder, workers):
             seen += n
             if not samples or time.monotonic() - began > len(samples) * minutes * 60 / 200 or seen == n:
@@ -56,11 +57,13 @@ def run(out: Path, bins: int, genes: int = GENES, minutes: float = 60, workers: 
         if seen != bins:
             raise RuntimeError(f"epoch {epochs + 1} had {seen:,} spots of {bins:,}")
         spots, epochs = spots + seen, epochs + 1
+        peaks.append(max(held for held, _ in samples[before:]))
     samples.append(memory_mb())
     held, mapped = ([round(one, 1) for one in kind] for kind in zip(*samples))
     shutil.rmtree(folder)
     found = {"machine": describe(), "bins": bins, "genes": genes, "workers": workers, "epochs": epochs, "spots": spots,
-             "seconds": time.monotonic() - began, "mb": held, "mapped_mb": mapped, "flat": is_flat(held)}  # fmt: skip
+             "seconds": time.monotonic() - began, "mb": held, "mapped_mb": mapped, "peaks_mb": peaks,
+             "flat": is_flat(peaks)}  # fmt: skip
     report.write_json(found, out / f"{NAME}.json")
     return found
 
@@ -88,20 +91,20 @@ def memory_mb() -> tuple[float, float]:
     return held * 1024 / 1e6, mapped * 1024 / 1e6
 
 
-def is_flat(samples: list[float]) -> bool:
+def is_flat(peaks: list[float]) -> bool:
     """Tell whether the last quarter's most is no more than the second quarter's median, but for some noise."""
-    quarter = max(1, len(samples) // 4)
-    second, last = samples[quarter : 2 * quarter] or samples, samples[-quarter:]
+    quarter = max(1, len(peaks) // 4)
+    second, last = peaks[quarter : 2 * quarter] or peaks, peaks[-quarter:]
     return max(last) <= (1 + SHARE) * statistics.median(second) + MEGABYTES
 
 
 def line(found: dict) -> str:
     """Say what was seen in a line."""
-    mb, mapped = found["mb"], found["mapped_mb"]
+    mb, mapped, peaks = found["mb"], found["mapped_mb"], found["peaks_mb"]
+    told = "flat" if found["flat"] else "IT GROWS"
     return (f"{found['epochs']} epochs of {found['bins']:,} bins in {found['seconds'] / 60:.1f} min through "
-            f"{found['workers']} workers: {min(mb):,.0f} to {max(mb):,.0f} MB, {mb[-1]:,.0f} MB at the end, "
-            f"and up to {max(mapped):,.0f} MB of files' pages: "
-            f"{'flat' if found['flat'] else 'IT GROWS'}")  # fmt: skip
+            f"{found['workers']} workers: peaks of {min(peaks):,.0f} to {max(peaks):,.0f} MB, "
+            f"{mb[-1]:,.0f} MB at the end, and up to {max(mapped):,.0f} MB of files' pages: {told}")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from .counts.count_file import rows_at as rows_at
 from .counts.features import GENES as GENES
 from .counts.features import are_genes as are_genes
 from .counts.hdf5_layout import Layout as Layout
+from .counts.hdf5_layout import check_lengths as check_lengths
 from .counts.hdf5_layout import opened as opened
 from .counts.row_index import kept_index as kept_index
 from .counts.rows import CountRows as CountRows

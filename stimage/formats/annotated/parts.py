@@ -15,6 +15,7 @@ from anndata.io import read_elem
 
 from stimage.core.errors import DataError, let_go, one_line, shown, unreadable
 from stimage.formats.imported import reading
+from stimage.slides.counts.hdf5_layout import check_lengths
 from stimage.slides.hest.places import holds_places
 
 
@@ -105,8 +106,11 @@ def _check(path: Path, file: h5py.File) -> None:
 def _element(path: Path, file: h5py.File, name: str) -> Any:
     try:
         with warnings.catch_warnings():
+            check_lengths(file[name], str(path))
             warnings.simplefilter("ignore")  # of old ways of writing, which are read all the same
             return file[name] if _is_dense(file[name]) else read_elem(file[name])
+    except DataError:
+        raise
     except Exception as error:  # HDF5's, numpy's and anndata's own, of whatever the file has there
         let_go(error)
         why = f"its {name} cannot be read ({one_line(error)}); get it again, or write it again with anndata"

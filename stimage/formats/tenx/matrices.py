@@ -17,7 +17,7 @@ from stimage.formats.imported import raw_counts, reading
 from stimage.formats.large.file_counts import FileCounts
 from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
 from stimage.slides.counts.features import GENES, are_genes
-from stimage.slides.counts.hdf5_layout import Layout
+from stimage.slides.counts.hdf5_layout import Layout, check_lengths
 
 KINDS = ([b"integer", b"general"], [b"real", b"general"])  # of MatrixMarket
 ENTRY = {"row": np.int64, "column": np.int64, "count": np.float64}
@@ -81,6 +81,7 @@ def _only(matrix: Matrix, kept: np.ndarray, genome: str, where: Path) -> Matrix:
 def _read_h5(path: Path, genome: str | None) -> Matrix:
     with reading(path, "10x Genomics' HDF5"), h5py.File(path) as file:
         name, group = _group(file, path, genome)
+        check_lengths(group, str(path))
         features, called = (
             (group["features"], ("id", "name")) if "features" in group else (group, ("genes", "gene_names"))
         )

@@ -1,5 +1,6 @@
 """The layout of HDF5 files of counts: 10x Genomics' .h5, or AnnData's .h5ad."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from stimage.core.storage import local_copy
 from stimage.slides.counts.features import are_genes
 from stimage.slides.counts.numbered_ids import as_texts
 
+REFERENCE = np.dtype([("length", "<u4"), ("heap", "<u8"), ("number", "<u4")])  # to a text of any length, in the file
 MATRIX = "data", "indices", "indptr"
 KINDS = "csr_matrix", "csc_matrix", "array"  # of AnnData's X; of the latter two, `by_rows` makes the first
 
@@ -77,6 +79,7 @@ def _of_tenx(file: h5py.File, path: str) -> Layout:
         found = f"groups {shown(groups)}" if groups else shown(list(file)) or "nothing"
         raise DataError(f"{path}: is no matrix of 10x Genomics' version 3 or later, but has {found}; "
                         "add the slide with stimage add-slide, which reads the others")  # fmt: skip
+    check_lengths(group, path)
     features = group["features"]
     ids, names = (texts_of(features[name][:]).to_pylist() for name in ("id", "name"))
     kinds = texts_of(features["feature_type"][:]).to_pylist() if "feature_type" in features else []
@@ -94,8 +97,10 @@ def _of_anndata(file: h5py.File, path: str) -> Layout:
         raise DataError(f"{path}: {problem}; write it with counts by rows: X = scipy.sparse.csr_matrix(X)")
     from anndata.io import read_elem
 
+    check_lengths(file["var"], path)
     obs, var = file["obs"], read_elem(file["var"])
     ids = f"obs/{obs.attrs['_index']}"
+    check_lengths(file[ids], path)
     n, said = len(file[ids]), list(x.shape if kind == "array" else x.attrs["shape"].tolist())
     if said != [n, len(var)]:
         raise DataError(f"{path}: X is {said[0]} x {said[1]}, but there are {n} spots and {len(var)} genes")
@@ -124,6 +129,34 @@ def read_indptr(file: h5py.File, layout: Layout, path: str) -> np.ndarray:
         raise DataError(f"{path}: its {layout.matrix} contradicts itself: data {len(data)}, indices {len(indices)}, "
                         f"indptr {len(indptr)} for {layout.n} spots; get the file again")  # fmt: skip
     return indptr
+
+
+def check_lengths(part: h5py.Group | h5py.Dataset, path: str) -> None:
+    """Refuse texts that are longer than their file: HDF5 takes as much memory before it finds the damage."""
+    if not os.path.isfile(name := part.file.filename):  # it is remote
+        return
+    found = [part]
+    if isinstance(part, h5py.Group):
+        part.visititems(lambda _, one: found.append(one))
+    for one in found:
+        for at, stored in _references(one) if isinstance(one, h5py.Dataset) else ():
+            longest = np.fromfile(name, REFERENCE, stored // REFERENCE.itemsize, offset=at)["length"].max()
+            if longest > os.path.getsize(name):
+                raise DataError(f"{path}: {one.name} says that a text has {longest:,} bytes, more than the file; "
+                                "get the file again")  # fmt: skip
+
+
+def _references(texts: h5py.Dataset) -> Iterator[tuple[int, int]]:
+    """Yield where references to texts of any length are stored, and their bytes; compressed ones have a checksum."""
+    kind = h5py.check_string_dtype(texts.dtype)
+    if kind is None or kind.length is not None or texts.id.get_create_plist().get_nfilters():
+        return
+    if texts.chunks is None:
+        pieces = [(texts.id.get_offset(), texts.id.get_storage_size())]
+    else:
+        chunks = (texts.id.get_chunk_info(k) for k in range(texts.id.get_num_chunks()))
+        pieces = [(chunk.byte_offset, chunk.size) for chunk in chunks]
+    yield from ((at, stored) for at, stored in pieces if at is not None and stored)
 
 
 def texts_of(values: np.ndarray) -> pa.Array:
