@@ -6,6 +6,7 @@ from .ahead import Memory as Memory
 from .ahead import Task as Task
 from .ahead import cores as cores
 from .batches import spot_loader as spot_loader
+from .embeddings import FORMS as FORMS
 from .embeddings import KINDS as KINDS
 from .embeddings import Embeddings as Embeddings
 from .embeddings import EmbeddingWriter as EmbeddingWriter

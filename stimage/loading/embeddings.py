@@ -22,6 +22,7 @@ EMBEDDING_COLUMNS = ("spot_id", "slide", "embedding")
 MODEL, SEEN = b"model", b"provenance"  # keys of the schema's metadata
 KINDS = ("images", "genes", "text")  # what of spots is embedded
 ROW_GROUP = 4096  # spots
+FORMS = "Parquet files as write_embeddings makes them, or a .csv file with the spot ids in the first column"
 
 TABLE = Path("table")  # what errors call a table in memory
 
@@ -193,9 +194,8 @@ def _read_parquet(path: Path) -> Embeddings:
         columns, said = table.column_names, table.schema.metadata or {}
         model = said[MODEL].decode() if MODEL in said else None
     except (OSError, ValueError, pa.ArrowException) as error:
-        raise unreadable(
-            path, error, f"is no Parquet file that can be read ({one_line(error)}); make it again"
-        ) from None
+        remedy = "make it again" if path.suffix.lower() == ".parquet" else f"embeddings are {FORMS}"
+        raise unreadable(path, error, f"is no Parquet file that can be read ({one_line(error)}); {remedy}") from None
     if missing := [name for name in EMBEDDING_COLUMNS if name not in columns]:
         found = ", ".join(columns)
         raise DataError(f"{path}: has no column {missing[0]!r}, but {found}; expected {', '.join(EMBEDDING_COLUMNS)}")

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 
 from stimage.core.errors import DataError, one_line
 from stimage.core.hub import not_kept
+from stimage.loading.embeddings import FORMS
 
 if TYPE_CHECKING:  # transformers takes seconds to import, which the help of a script does not wait for
     from transformers import PreTrainedTokenizerBase
@@ -30,6 +31,10 @@ def read_config(name: str) -> dict[str, Any]:
     """Return what a checkpoint's config.json says; raises `DataError` if there is none."""
     from transformers import PreTrainedConfig
 
+    if Path(name).is_file():
+        raise DataError(
+            f"{name}: is a file; a checkpoint is a folder or a name on the Hub, and finished embeddings are {FORMS}"
+        )
     try:
         with told(
             name, "no readable config.json", "; check the path or the Hub name, or pass timm:NAME for one of timm"

@@ -144,6 +144,33 @@ def test_slides_that_an_encoder_was_trained_on_are_dropped_for_all(folder, tmp_p
     assert set(bench(folder, asked, tmp_path / "scored", seen="score").slides) == {3}
 
 
+def test_a_file_of_another_kind_is_told_what_embeddings_are(folder, tmp_path):
+    np.save(tmp_path / "mine.npy", np.zeros((75, 4)))
+    ends = "Parquet files as write_embeddings makes them, or a .csv file with the spot ids in the first column$"
+    with pytest.raises(DataError, match=f"mine.npy: is a file; .* finished embeddings are {ends}"):
+        bench(folder, tmp_path / "mine.npy", tmp_path / "out")
+    with pytest.raises(DataError, match=f"mine.npy: is no Parquet file .*; embeddings are {ends}"):
+        stimage.predict(folder / "root", tmp_path / "mine.npy", panel=["ERBB2"])
+
+
+def test_slides_that_only_teach_may_have_been_seen(folder, tmp_path):
+    shutil.copytree(folder / "clip", tmp_path / "tuned")
+    seen = {"version": 1, "trained": {"S1": ""}, "validation": {}, "panel": [], "patch": None}
+    (tmp_path / "tuned/provenance.json").write_text(json.dumps(seen))
+
+    def found(test: str, how: str = "error") -> pd.DataFrame:
+        (tmp_path / "held.yaml").write_text(PREDICTION.replace("protocol: fixed", f"protocol: fixed, test: {test}"))
+        asked = (folder / "root", tmp_path / "tuned", tmp_path / f"out_{len(test)}_{how}", tmp_path / "held.yaml")
+        return stimage.benchmark_root(*asked, untrained=False, seen=how)
+
+    assert set(found("[S2]").slides) == {3}  # S0 and S1 teach, S2 is scored
+    assert found("[S2]", "drop").value.tolist() == found("[S2]").value.tolist()
+    with pytest.raises(DataError, match="was trained on 1 of the 2 slides that would be scored: S1"):
+        found("[S1, S2]")
+    with pytest.raises(DataError, match="task held: test: 'S9' is none of the 3 slides"):
+        found("[S9]")
+
+
 def test_retrieval_is_of_encoders_with_a_joint_space(folder, tmp_path):
     both, rng = tmp_path / "joint", np.random.default_rng(0)
     embed(folder / "root", both / "images", lambda slide, ids: np.eye(25), size=25)

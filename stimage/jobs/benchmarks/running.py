@@ -24,6 +24,7 @@ from stimage.jobs.benchmarks.planning import plan_line
 from stimage.jobs.benchmarks.tasks import Task, Unit, check_keys, read_task_file, units_of
 from stimage.jobs.benchmarks.vectors import SPACES, How, Vectors, make_vectors, seen_by, with_slides
 from stimage.jobs.roots import Root, open_unpublished
+from stimage.jobs.scores import tested_slides
 from stimage.jobs.vectors.patches import Asked
 from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide
 from stimage.slides.freshness import file_digest, slide_digests
@@ -193,14 +194,21 @@ def _unseen(root: Root, tasks: Sequence[Task], encoders: Sequence[BenchEncoder],
     DataError
         With ``seen="error"`` if an encoder was trained on a slide that a task would score.
     """
-    left = root.slides
-    scored = {one.name for task, unit in _work(root, tasks, left) for one in unit.slides}
+    left, scored = root.slides, _scored(_work(root, tasks, root.slides))
     for encoder in encoders:
-        if seen == "drop":
-            left = settle_seen(seen_by(encoder, root), left, seen, encoder.name).slides
-        else:
-            settle_seen(seen_by(encoder, root), [one for one in left if one.name in scored], seen, encoder.name)
+        asked = [one for one in left if one.name in scored]
+        kept = {one.name for one in settle_seen(seen_by(encoder, root), asked, seen, encoder.name).slides}
+        left = [one for one in left if one.name in kept or one.name not in scored]
     return left
+
+
+def _scored(work: Sequence[tuple[Task, Unit]]) -> set[str]:
+    """Return the names of the slides that are scored, and do not only teach: those of ``test``, or all of a unit."""
+    scored: set[str] = set()
+    for task, unit in work:
+        tested = tested_slides(task.options.get("test"), unit.slides, f"task {task.name}: test")
+        scored |= set(tested or (one.name for one in unit.slides))
+    return scored
 
 
 def _check_options(task: Task) -> None:
