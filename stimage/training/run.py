@@ -73,10 +73,10 @@ class Run:
         self.tokenizer = (
             tokenizer_of(checkpoint_of(settings.towers.image)) if settings.towers.second == "text" else None
         )
-        vectors = image_vectors_of(settings)
+        vectors, say = image_vectors_of(settings), self.accelerator.print
         towers = make_towers(settings, vectors)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
-            self.parts, self.coarse = without_coarse(settings, choose_parts(settings), self.accelerator.print)
+            self.parts, self.coarse = without_coarse(settings, choose_parts(settings, say=say), say)
             need_held_out(settings, self.parts.validation)
             self.contents = contents_of(settings, self.parts, towers) if self.accelerator.is_main_process else {}
             if self.accelerator.is_main_process:
@@ -90,13 +90,11 @@ class Run:
         for line in begin_second(towers, settings, self.train.other, self.train.inputs, not newest(out)):
             self.accelerator.print(line)
         if not need_held_out(settings, self.held_out.slides if self.held_out else ()):
-            self.accelerator.print("note: nothing is held out: name validation_slides, or say split_by= or splits=")
+            say("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.groups = balanced_groups(settings, self.train.slides)
-        self.seen = panel_saw(settings, self.parts, self.accelerator.print)
+        self.seen = panel_saw(settings, self.parts, say)
         expression = self.train.other.provenance
-        self.provenance = provenance_of(
-            settings, self.parts, self.contents, self.accelerator.print, vectors, expression
-        )
+        self.provenance = provenance_of(settings, self.parts, self.contents, say, vectors, expression)
         self.steps_per_epoch = len(self.batches(0))
         if not self.steps_per_epoch:
             raise self._too_few()

@@ -47,6 +47,22 @@ def test_a_root_is_split_as_the_builder_splits_it(root, tmp_path):
     assert held == {"train": set(NAMES) - test - {"S5"}, "validation": {"S5"}, "test": test}
 
 
+def test_named_slides_that_go_against_a_table_are_said(root, tmp_path):
+    def said(table: dict[str, str], named: list[str]) -> list[str]:
+        write_csv(tmp_path / "t.csv", [["slide", "split"], *([name, table.get(name, "train")] for name in NAMES)])
+        given = {"source": root, "towers.second": "text", "splits": str(tmp_path / "t.csv"), "validation_slides": named}
+        lines: list[str] = []
+        choose_parts(make_settings(given), say=lines.append)
+        return lines
+
+    assert said({"S5": "validation"}, ["S5"]) == said({"S1": "test"}, ["S5"]) == []  # the table leaves it to the name
+    (line,) = said({"S4": "validation", "S1": "test"}, ["S5"])
+    assert "it holds out S5 (train); the table's validation slides are not used: S4. validation_slides=null" in line
+    (line,) = said({"S1": "test"}, ["S1"])
+    assert "it holds out S1 (test). " in line
+    choose_parts(make_settings({"source": root, "towers.second": "text", "validation_slides": ["S5"]}), say=pytest.fail)
+
+
 def test_who_asks_for_slides_that_are_not_there_is_said(root):
     with pytest.raises(DataError, match=r"has no Visium slides, but 12 ST; the setting data.tech=Visium, of the conf"):
         parts(root, tech="Visium")

@@ -162,7 +162,7 @@ def split_by_table(
         raise DataError(
             f"{table.source}: lacks {len(lost)} of {len(slides)} slides: {shown(lost)}; "
             f"{_adding(table.source, selection)}, or leave them out by exclude= "
-            "(--exclude)"
+            "(--exclude) or by filters such as tech= (--tech)"
         )
     places = ((slide, fold_name(slide.name)) for slide in slides)
     return {slide.name: SlideSplit(slide, table.groups[name], table.splits[name]) for slide, name in places}

@@ -1,11 +1,11 @@
 """The slides that a run trains on, holds out, and leaves alone."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, shown
 from stimage.loading.sources import Source, open_source
 from stimage.slides.missing import need_counts
 from stimage.slides.selection import Selection, techs_called
@@ -36,13 +36,17 @@ class Parts:
         return asdict(self)
 
 
-def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
+def choose_parts(
+    settings: Settings, source: Source | None = None, say: Callable[[str], None] = lambda line: None
+) -> Parts:
     """Split the slides of a run's data, as its settings say.
 
     Parameters
     ----------
     source
         Where the slides are; without it, what ``settings.data.source`` names.
+    say
+        Told where ``validation_slides`` and a table of splits differ.
 
     Raises
     ------
@@ -60,6 +64,8 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
         held_out = [slide.name for slide in named.select_from(catalog)]
         if data.slides is not None and (both := sorted(set(held_out) & set(parts["train"]))):
             raise DataError(f"slide {both[0]!r} is trained on and held out; name it in one of the two")
+        if line := _differs(parts, held_out):
+            say(line)
         parts = {split: [name for name in names if name not in held_out] for split, names in parts.items()}
         parts["validation"] = held_out
     if not parts["train"]:
@@ -70,6 +76,25 @@ def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
     need_counts((one for one in catalog.slides if one.name in used), "training", "leave such slides out by the setting "
                 "exclude")  # fmt: skip
     return Parts(**{split: tuple(names) for split, names in parts.items()})
+
+
+def _differs(parts: Mapping[str, Sequence[str]], held_out: Collection[str]) -> str:
+    """Return a note on a table of splits that ``validation_slides`` goes against; "" if it does not.
+
+    A table without validation slides leaves them to the setting, so that these may come from its training slides.
+    """
+    own = parts["validation"]
+    moved = [f"{name} ({split})" for split in (("train", "test") if own else ("test",))
+             for name in parts[split] if name in held_out]  # fmt: skip
+    said = [f"it holds out {shown(moved)}"] if moved else []
+    if unused := [name for name in own if name not in held_out]:
+        said.append(f"the table's validation slides are not used: {shown(unused)}")
+    if not said:
+        return ""
+    return (
+        f"note: data.validation_slides goes before the table of splits: {'; '.join(said)}. "
+        "validation_slides=null takes the table alone"
+    )
 
 
 def need_held_out(settings: Settings, slides: Collection[str]) -> bool:

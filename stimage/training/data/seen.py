@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from stimage.core.errors import shown
 from stimage.genes.panels import chosen_on
 from stimage.loading.provenance import Provenance, read_provenance
 from stimage.loading.sources import open_source
@@ -15,8 +16,9 @@ from stimage.training.settings.groups import Settings
 def panel_saw(settings: Settings, parts: Parts, say: Callable[[str], None]) -> list[str]:
     """Return the slides not trained on that the panel was chosen on, which it should not have been, and say so."""
     if seen := sorted(_choosers(settings) & {*parts.validation, *parts.test}):
-        say(f"warning: {settings.panel} was chosen on {len(seen)} held-out slides too, such as {seen[0]}: pass them to "
-            "select_genes as held_out= (--held-out), or the same splits")  # fmt: skip
+        say(f"warning: {settings.panel} was chosen on {len(seen)} held-out slides too: {shown(seen)}. Choose the genes "
+            "again: pass these slides to select_genes as held_out= (--held-out), and the splits of the run, if it has "
+            "any")  # fmt: skip
     return seen
 
 
