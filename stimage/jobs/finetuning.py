@@ -31,6 +31,9 @@ from stimage.training.settings.groups import SETTINGS, Settings
 from stimage.training.settings.reading import full_name, make_settings, read_settings
 from stimage.training.settings.remedies import told_as_settings
 
+SPLITTING = ("data.split_by", "data.split_seed", "data.split_fractions", "data.patients", "data.splits",
+             "data.no_study")  # which a configuration says where an opened root does not  # fmt: skip
+
 
 @dataclass(frozen=True)
 class FineTuned:
@@ -215,7 +218,8 @@ def _settings(root: str | Path | Root | None, config: str | Path | None, given: 
     if isinstance(root, Root):
         wanted = SETTINGS["data.validation_slides"].read(named.get("data.validation_slides"))
         held_out = {fold_name(name) for name in slide_names(wanted or ())}
-        opened = root.settings
+        opened = {name: value for name, value in root.settings.items()
+                  if name not in SPLITTING or value != SETTINGS[name].default}  # fmt: skip
         if "data.slides" in opened:  # those to train on
             opened["data.slides"] = tuple(one for one in opened["data.slides"] if fold_name(one) not in held_out)
         named = opened | named

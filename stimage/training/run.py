@@ -76,7 +76,7 @@ class Run:
         vectors, say = image_vectors_of(settings), self.accelerator.print
         towers = make_towers(settings, vectors)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
-            self.parts, self.coarse = without_coarse(settings, choose_parts(settings, say=say), say)
+            self.parts, self.coarse = without_coarse(settings, choose_parts(settings), say)
             need_held_out(settings, self.parts.validation)
             self.contents = contents_of(settings, self.parts, towers) if self.accelerator.is_main_process else {}
             if self.accelerator.is_main_process:

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+import stimage
 from stimage.core.errors import DataError
+from stimage.jobs.finetuning import _settings as settings_of
 from stimage.training.data.parts import choose_parts
 from stimage.training.settings.reading import make_settings
 from tests.building import BUILD
@@ -36,7 +38,7 @@ def test_a_root_is_split_as_the_builder_splits_it(root, tmp_path):
     assert left == found | {"train": found["train"] - {min(found["train"])}}
     with pytest.raises(DataError, match=r"with seed 0: .* would get no slide"):
         parts(root, split_by="study", split_fractions=[0.98, 0.01, 0.01])
-    named = parts(root, split_by="study", validation_slides=["s3"])
+    named = parts(root, validation_slides=["s3"])
     assert named == {"train": set(NAMES) - {"S3"}, "validation": {"S3"}, "test": set()}
     with pytest.raises(DataError, match="'S3' is trained on and held out"):
         parts(root, slides=["S3", "S4"], validation_slides=["S3"])
@@ -47,20 +49,27 @@ def test_a_root_is_split_as_the_builder_splits_it(root, tmp_path):
     assert held == {"train": set(NAMES) - test - {"S5"}, "validation": {"S5"}, "test": test}
 
 
-def test_named_slides_that_go_against_a_table_are_said(root, tmp_path):
-    def said(table: dict[str, str], named: list[str]) -> list[str]:
-        write_csv(tmp_path / "t.csv", [["slide", "split"], *([name, table.get(name, "train")] for name in NAMES)])
-        given = {"source": root, "towers.second": "text", "splits": str(tmp_path / "t.csv"), "validation_slides": named}
-        lines: list[str] = []
-        choose_parts(make_settings(given), say=lines.append)
-        return lines
+def test_two_ways_to_hold_out_are_refused(root, tmp_path):
+    """One of the two would win in silence, and a slide for testing would choose the epoch."""
+    with pytest.raises(DataError, match=r"data.split_by=study are two ways .* set data.validation_slides=null"):
+        parts(root, split_by="study", validation_slides=["S3"])
+    split = {"S0": "test", "S1": "validation"}
+    write_csv(tmp_path / "t.csv", [["slide", "split"], *([name, split.get(name, "train")] for name in NAMES)])
+    table = {"splits": str(tmp_path / "t.csv")}
+    assert parts(root, **table) == parts(root, **table, validation_slides=["S1"])
+    with pytest.raises(DataError, match=r"holds out S0, which the table .* as test; set data.validation_slides=null"):
+        parts(root, **table, validation_slides=["s0", "S1"])
+    with pytest.raises(DataError, match=r"holds out S5, but the table of splits holds out S1; set data.validation_sl"):
+        parts(root, **table, validation_slides=["S5"])
 
-    assert said({"S5": "validation"}, ["S5"]) == said({"S1": "test"}, ["S5"]) == []  # the table leaves it to the name
-    (line,) = said({"S4": "validation", "S1": "test"}, ["S5"])
-    assert "it holds out S5 (train); the table's validation slides are not used: S4. validation_slides=null" in line
-    (line,) = said({"S1": "test"}, ["S1"])
-    assert "it holds out S1 (test). " in line
-    choose_parts(make_settings({"source": root, "towers.second": "text", "validation_slides": ["S5"]}), say=pytest.fail)
+
+def test_a_root_that_was_opened_without_a_split_leaves_that_of_the_configuration(root, tmp_path):
+    config = tmp_path / "own.yaml"
+    config.write_text("data: {split_by: study, split_seed: 4}\ntowers: {second: text}\n", "utf-8")
+    data = settings_of(stimage.open_root(root), config, {}).data
+    assert (data.split_by, data.split_seed) == ("study", 4)
+    with pytest.raises(DataError, match="leave out split_by="):
+        settings_of(stimage.open_root(root, splits=tmp_path / "t.csv"), config, {})
 
 
 def test_who_asks_for_slides_that_are_not_there_is_said(root):

@@ -1,6 +1,6 @@
 """The slides that a run trains on, holds out, and leaves alone."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -36,23 +36,19 @@ class Parts:
         return asdict(self)
 
 
-def choose_parts(
-    settings: Settings, source: Source | None = None, say: Callable[[str], None] = lambda line: None
-) -> Parts:
+def choose_parts(settings: Settings, source: Source | None = None) -> Parts:
     """Split the slides of a run's data, as its settings say.
 
     Parameters
     ----------
     source
         Where the slides are; without it, what ``settings.data.source`` names.
-    say
-        Told where ``validation_slides`` and a table of splits differ.
 
     Raises
     ------
     DataError
         If one to train on or to hold out is an image alone. If slides can't be split so, none is left to train on, or
-        one is trained on and held out.
+        one is trained on and held out. If a table holds out other slides than ``validation_slides``.
     """
     data = settings.data
     catalog = (source or open_source(data.source)).catalog
@@ -64,10 +60,7 @@ def choose_parts(
         held_out = [slide.name for slide in named.select_from(catalog)]
         if data.slides is not None and (both := sorted(set(held_out) & set(parts["train"]))):
             raise DataError(f"slide {both[0]!r} is trained on and held out; name it in one of the two")
-        if line := _differs(parts, held_out):
-            say(line)
-        parts = {split: [name for name in names if name not in held_out] for split, names in parts.items()}
-        parts["validation"] = held_out
+        parts = {**_beside(parts, held_out), "validation": held_out}
     if not parts["train"]:
         names = f"all {len(parts['validation'])} slides are held out; name fewer as validation_slides"
         remedy = names if data.validation_slides else "loosen the filters or the splits"
@@ -78,23 +71,15 @@ def choose_parts(
     return Parts(**{split: tuple(names) for split, names in parts.items()})
 
 
-def _differs(parts: Mapping[str, Sequence[str]], held_out: Collection[str]) -> str:
-    """Return a note on a table of splits that ``validation_slides`` goes against; "" if it does not.
-
-    A table without validation slides leaves them to the setting, so that these may come from its training slides.
-    """
-    own = parts["validation"]
-    moved = [f"{name} ({split})" for split in (("train", "test") if own else ("test",))
-             for name in parts[split] if name in held_out]  # fmt: skip
-    said = [f"it holds out {shown(moved)}"] if moved else []
-    if unused := [name for name in own if name not in held_out]:
-        said.append(f"the table's validation slides are not used: {shown(unused)}")
-    if not said:
-        return ""
-    return (
-        f"note: data.validation_slides goes before the table of splits: {'; '.join(said)}. "
-        "validation_slides=null takes the table alone"
-    )
+def _beside(parts: Mapping[str, Sequence[str]], held_out: Sequence[str]) -> dict[str, list[str]]:
+    """Return the parts without slides that are held out by name; `DataError` if a table has another use for slides."""
+    first, names = "data.validation_slides holds out", set(held_out)
+    way = "set data.validation_slides=null to take the table's, or name a table that says what you want as data.splits"
+    if tested := sorted(names & set(parts["test"])):
+        raise DataError(f"{first} {shown(tested)}, which the table of splits has as test; {way}")
+    if others := sorted(set(parts["validation"]) - names):
+        raise DataError(f"{first} {shown(held_out)}, but the table of splits holds out {shown(others)}; {way}")
+    return {split: [name for name in own if name not in names] for split, own in parts.items()}
 
 
 def need_held_out(settings: Settings, slides: Collection[str]) -> bool:

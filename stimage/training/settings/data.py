@@ -29,8 +29,9 @@ class DataSettings(Group):
     species: str | tuple[str, ...] | None = setting(None, "species of the slides to take; null: all")
     tissue: str | tuple[str, ...] | None = setting(None, "tissues of the slides to take; null: all")
     pmid: str | tuple[str, ...] | None = setting(None, "studies of the slides to take, by PubMed id; null: all")
-    validation_slides: str | tuple[str, ...] | None = setting(None, "slides to hold out, whatever their split; they "
-                                                              "take the place of split_by")  # fmt: skip
+    validation_slides: str | tuple[str, ...] | None = setting(None, "slides to hold out, as names or a file of "
+                                                              "names; not beside split_by, or a table that holds "
+                                                              "out others")  # fmt: skip
     split_by: str | None = setting(None, "groups that are never divided between two splits; train is trained on, "
                                    "validation held out, test left alone", choices=SPLIT_BY)  # fmt: skip
     split_seed: int = setting(0, "seed of the split; another seed gives another split")
@@ -85,8 +86,9 @@ class DataSettings(Group):
     @property
     def splitting(self) -> Splitting:
         """The division of slides, before ``validation_slides`` are taken out."""
-        if self.validation_slides:
-            return Splitting(splits=self.splits)
+        if self.validation_slides and self.split_by:
+            raise DataError(f"data.validation_slides and data.split_by={self.split_by} are two ways to hold out "
+                            "slides; set data.validation_slides=null, or leave out data.split_by")  # fmt: skip
         first, second, third = self.split_fractions
         try:
             return Splitting(self.split_by, self.split_seed, (first, second, third), self.patients, self.splits,
