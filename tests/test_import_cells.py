@@ -1,5 +1,6 @@
 """Cells of segmenters taken into a root: all forms tell the same cells; what is damaged or elsewhere is refused."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -83,6 +84,20 @@ def test_ids_are_those_of_the_file(opened, tmp_path):
            for form in ("Space Ranger", "QuPath", "tiff", "CellViT's outlines")}  # fmt: skip
     assert [one[0] for one in ids.values()] == ["cellid_000000001-1", "uuid-0", "1", "0"]
     assert all(len({*one}) == len(NUCLEI) for one in ids.values())
+
+
+def test_an_older_qupath_writes_the_kind_of_an_object_as_its_id(opened, tmp_path):
+    told = qupath(NUCLEI)
+    for one in told["features"]:
+        one["id"] = "PathDetectionObject" if one.get("id") else "PathAnnotationObject"
+    cells = stimage.import_cells(opened, "Slide_A", write(tmp_path / "file", told))
+    assert cells.table["id"].to_pylist() == [str(k) for k in range(len(NUCLEI))]
+
+
+def test_a_file_compressed_by_gzip_is_named_so(opened, tmp_path):
+    (tmp_path / "cells.geojson").write_bytes(gzip.compress(b"{}"))
+    with pytest.raises(DataError, match="compressed by gzip; unpack it first"):
+        stimage.import_cells(opened, "Slide_A", tmp_path / "cells.geojson")
 
 
 def test_what_is_written_is_read_by_us_and_by_geopandas(root, opened, tmp_path):

@@ -98,7 +98,10 @@ def _table(path: Path, found: Found, classes: list[str | None], options: ImportO
     ids = pa.array([str(k) for k in range(len(found))] if found.ids is None else list(found.ids)).filter(pa.array(kept))
     if pc.count_distinct(ids).as_py() < len(ids):
         (twice, *_) = pc.filter(counts := pc.value_counts(ids), pc.greater(counts.field("counts"), 1))
-        raise DataError(f"{path}: the id {twice['values'].as_py()!r} is that of {twice['counts'].as_py()} cells")
+        raise DataError(
+            f"{path}: the id {twice['values'].as_py()!r} is that of {twice['counts'].as_py()} cells; "
+            "give each cell an id of its own, or no cell one"
+        )
     names = pa.array(classes, pa.string()).filter(pa.array(kept))
     return pa.table([ids, xy[:, 0], xy[:, 1], names, pa.array(area, from_pandas=True), wkb], schema=SCHEMA)
 

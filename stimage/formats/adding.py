@@ -21,6 +21,7 @@ from stimage.formats.imported import ImportedSlide
 from stimage.formats.large.file_counts import count_blocks
 from stimage.formats.source_scale import USER
 from stimage.formats.stored.image import StoredImage
+from stimage.genes.odd_names import names_of_other_species
 from stimage.genes.vocabulary import GENES_FILE, add_genes
 from stimage.slides.catalog import PUBLISHED, TECHS
 from stimage.slides.counts.by_rows import are_by_rows
@@ -96,6 +97,9 @@ def write_slide(
             write_text(stage / meta, csv_text([columns, *cells], csv.QUOTE_ALL))
             gone = [f"{row.tech}/gene_exp/{name}" for name in there - {counts}]
             place(stage, root, gone + _labels_of_before(found, root, row, bool(there)))
+    for other in filter(None, (names_of_other_species(names, row.species) for names in (found.gene_ids, found.genes))):
+        log.warning("%s: %s; %s", row.slide, other, other.remedy)
+        break
     if found.left_out:
         log.warning("%s: left out: %s", row.slide, ", ".join(f"{n:,} {what}" for what, n in found.left_out.items()))
 

@@ -162,7 +162,8 @@ def _check_tissue(found: ImportedSlide, thumbnail: np.ndarray, step: int) -> Non
     if status == "warn":
         log.warning("%s: perhaps %s: %s; look at it with stimage show-spots: %s", where, what, message, remedy)
         return
-    raise DataError(f"{where}: {what}: {message}; {remedy}. If it is that image, {trust}")
+    end = "" if remedy.endswith("?") else "."
+    raise DataError(f"{where}: {what}: {message}; {remedy}{end} If it is that image, {trust}")
 
 
 def _darkness(pixels: np.ndarray) -> np.ndarray:

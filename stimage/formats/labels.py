@@ -61,9 +61,11 @@ def with_labels(
     strange = len(told) - len(known)
     if not known or len(known) < LEAST * min(len(told), len(spots)):
         some = f"labels of only {len(known):,} of {len(spots):,} barcodes" if known else "no barcode"
+        other = next((barcode for barcode in told if barcode not in spots), None)
+        such = f", such as {other!r}" if other is not None else ""
         raise DataError(
             f"{where}: has {some} of {found.where}, such as {found.barcodes[0]!r}, and {strange:,} barcodes that the "
-            "slide lacks; pass the labels of this slide"
+            f"slide lacks{such}; pass the labels of this slide, with the barcodes as the slide has them"
         )
     return replace(found, labels=known, left_out={**found.left_out, **({UNKNOWN: strange} if strange else {})})
 

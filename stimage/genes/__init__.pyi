@@ -35,6 +35,7 @@ from .numbering import ids_digest as ids_digest
 from .numbering import number_root as number_root
 from .numbering import root_vocabulary as root_vocabulary
 from .odd_names import BY_IDS as BY_IDS
+from .odd_names import names_of_other_species as names_of_other_species
 from .odd_names import odd_names as odd_names
 from .panels import PANEL_SUFFIXES as PANEL_SUFFIXES
 from .panels import Panel as Panel

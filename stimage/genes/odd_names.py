@@ -37,6 +37,13 @@ SECOND, SECONDS = (
     re.compile(r"(.+)\.\d{1,2}"),
     0.001,
 )  # R makes a name that is there already TBCE.1; most slides have some
+PREFIXES = {"human": "ENSG", "mouse": "ENSMUSG", "rat": "ENSRNOG", "pig": "ENSSSCG"}  # of Ensembl ids
+CALLED = {"homo sapiens": "human", "mus musculus": "mouse", "rattus norvegicus": "rat", "sus scrofa": "pig"}
+ALL_BUT = 0.9  # share of names that must be another species', since a slide may have some of a graft or a virus
+CAPITALS = re.compile(r"[A-Z][A-Z0-9]*[A-Z][A-Z0-9.-]*")  # ACTB, as human symbols are written
+CAPITAL = re.compile(r"(?:mt-)?[A-Z][a-z]+[\w.-]*")  # Actb, as those of mouse and rat
+WRITTEN = {"human": (CAPITAL, "mouse or rat"), "mouse": (CAPITALS, "human"), "rat": (CAPITALS, "human")}
+FEW = 20  # symbols, below which their case tells nothing
 
 
 class OddNames(NamedTuple):
@@ -65,6 +72,35 @@ def odd_names(genes: Sequence[str]) -> list[OddNames]:
         if names:
             found.append(OddNames(what, remedy, names))
     return found
+
+
+def names_of_other_species(genes: Sequence[str], species: str | None) -> OddNames | None:
+    """Return the names that another species' genes have, if nearly all do: Ensembl ids, or symbols by their case.
+
+    Parameters
+    ----------
+    species
+        The species that the slide is said to have. Of others than human, mouse, rat and pig, nothing is known.
+    """
+    word = (species or "").strip().lower()
+    word = CALLED.get(word, word)
+    if word not in PREFIXES:
+        return None
+    ids = {name: found[1].rstrip("0123456789") for name in genes if (found := ENSEMBL.fullmatch(name))}
+    others = [name for name, prefix in ids.items() if prefix != PREFIXES[word]]
+    if others and len(ids) > len(genes) / 2:
+        of = next((of for of, prefix in PREFIXES.items() if prefix == ids[others[0]]), "another species")
+        return _of(of, word, "Ensembl ids", others) if len(others) >= ALL_BUT * len(ids) else None
+    form, of = WRITTEN.get(word, (None, ""))
+    symbols = [name for name in genes if name not in ids and (CAPITALS.fullmatch(name) or CAPITAL.fullmatch(name))]
+    others = [name for name in symbols if form and form.fullmatch(name)]
+    told = len(symbols) >= max(FEW, len(genes) / 2) and len(others) >= ALL_BUT * len(symbols)
+    return _of(of, word, "symbols", others) if told else None
+
+
+def _of(other: str, word: str, what: str, names: list[str]) -> OddNames:
+    remedy = "correct the species in the meta file, or add the slide again with the right species= (--species)"
+    return OddNames(f"{what} of {other}, on a slide whose species is {word}", remedy, names)
 
 
 def _kinds(genes: Sequence[str]) -> Iterator[tuple[str, str, Callable[[str], object]]]:

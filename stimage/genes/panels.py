@@ -68,6 +68,9 @@ class Panel:
         there = set(names)
         if missing := [gene for gene in self.genes if gene not in there]:
             remedy = "leave them out of the panel, or leave the slide out (the builder's on_mismatch='drop' does)"
+            written = {name.casefold(): name for name in names}
+            if cased := [written[gene.casefold()] for gene in missing if gene.casefold() in written]:
+                remedy = f"it has {shown(cased, 10)}: write genes as the slide does, or {remedy}"
             if len(missing) == len(self.genes):
                 remedy = f"it has {names[0]!r}: are the species and the kind of names the same? (see gene_table=)"
             raise DataError(

@@ -2,6 +2,7 @@
 
 import gc
 import json
+import re
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,6 +18,7 @@ from stimage.core.errors import DataError, one_line, unreadable
 CELLS = ("cell", "detection")  # QuPath's objects of which each is a cell, of whatever parts
 OUTLINED = {"Polygon": 1, "MultiPolygon": 0, "Point": 1, "MultiPoint": 0}  # 1 where coordinates are one cell's
 DEPTHS = {"Point": 1, "MultiPoint": 2, "Polygon": 3, "MultiPolygon": 4}  # of their lists
+KIND_OF_QUPATH = re.compile(r"Path[A-Za-z]+Object")  # which QuPath 0.2 and older write as the id of every object
 MARK = b"\xef\xbb\xbf"  # of UTF-8
 WANTED = (
     "cells.geojson, cell_detection.geojson or cell_detection.json of CellViT, JSON of HoVer-Net, or GeoJSON of "
@@ -85,7 +87,7 @@ class JsonCells:
         self.kinds.add("GeoJSON of centres" if kind.endswith("Point") else "GeoJSON")
         if "cell_id" in properties:
             self.ids.append(f"cellid_{int(properties['cell_id']):09d}-1")  # as Space Ranger's matrix calls them
-        elif name is not None and cells == 1:
+        elif name is not None and cells == 1 and not KIND_OF_QUPATH.fullmatch(str(name)):
             self.ids.append(str(name))
 
     def _cell(self, one: Mapping) -> None:

@@ -11,7 +11,7 @@ from stimage.collection.checks.evidence import Counts, Evidence, Picture
 from stimage.collection.checks.findings import Finding, Result
 from stimage.core.tables import number_of
 from stimage.genes.names import is_ensembl
-from stimage.genes.odd_names import odd_names
+from stimage.genes.odd_names import names_of_other_species, odd_names
 from stimage.slides.catalog import Slide
 from stimage.slides.coordinates import Coordinates
 
@@ -131,11 +131,13 @@ def check_mitochondrial(counts: Counts) -> Result:
     return Result("pass", message, "", {"share": share})
 
 
-def check_genes(counts: Counts) -> Result:
+def check_genes(slide: Slide, counts: Counts) -> Result:
     ensembl = sum(map(is_ensembl, counts.genes))
     n = len(counts.genes)
     kind = "Ensembl ids" if ensembl > 0.9 * n else "symbols" if ensembl < 0.1 * n else "mixed"
     odd = {str(some): some.remedy for some in odd_names(counts.genes)}
+    if other := names_of_other_species(counts.genes, slide.species):
+        odd[str(other)] = other.remedy
     if kind == "mixed":
         odd[f"{ensembl:,} of {n:,} genes are Ensembl ids"] = "map them to one kind of names"
     values = {"kind": kind, "ensembl": ensembl}
@@ -172,7 +174,7 @@ CHECKS: dict[str, tuple[Callable[..., Result], tuple[str, ...]]] = {  # name: th
     "empty spots": (check_empty_spots, ("counts",)),
     "library": (check_library, ("slide", "counts")),
     "mitochondrial": (check_mitochondrial, ("counts",)),
-    "genes": (check_genes, ("counts",)),
+    "genes": (check_genes, ("slide", "counts")),
     "meta": (check_meta_row, ("slide", "counts", "meta")),
 }
 

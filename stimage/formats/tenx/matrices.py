@@ -79,6 +79,9 @@ def _only(matrix: Matrix, kept: np.ndarray, genome: str, where: Path) -> Matrix:
 
 
 def _read_h5(path: Path, genome: str | None) -> Matrix:
+    with reading(path, "a file"), path.open("rb") as file:
+        if file.read(2) == GZIP:
+            raise DataError(f"{path}: is compressed by gzip; unpack it first (gunzip)")
     with reading(path, "10x Genomics' HDF5"), h5py.File(path) as file:
         name, group = _group(file, path, genome)
         check_lengths(group, str(path))

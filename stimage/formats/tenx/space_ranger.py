@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,6 +30,7 @@ from stimage.formats.tenx.matrices import Matrix, read_genes
 from stimage.formats.tenx.outs import find_files
 
 COLUMNS_10X = ["barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres"]
+CORE = re.compile(r"[ACGT]{8,}|\d{3}um_\d+_\d+")  # of a barcode, whatever stands before and behind it
 NUMBERS = ["in_tissue", "pxl_row_in_fullres", "pxl_col_in_fullres"]
 
 
@@ -78,10 +80,7 @@ def _on_tissue(
     rows = places.index.get_indexer(pd.Index(matrix.barcodes, dtype=object))
     if (rows < 0).any():
         lost = matrix.barcodes[int(np.argmax(rows < 0))]
-        raise DataError(
-            f"{path}: lacks spot {lost!r}, which {where.name} has. The two files are from different slides, or one of "
-            "them was cut off: take both from one run of Space Ranger"
-        )
+        raise DataError(f"{path}: lacks spot {lost!r}, which {where.name} has. {_renamed(lost, places, path, where)}")
     on = (places["in_tissue"] == 1).to_numpy()
     kept, bare = on[rows], int(on.sum() - on[rows].sum())
     if not kept.any():
@@ -101,6 +100,17 @@ def _on_tissue(
     return replace(matrix, counts=matrix.counts[kept], barcodes=barcodes), x, y, int((~kept).sum())
 
 
+def _renamed(lost: str, places: pd.DataFrame, path: Path, where: Path) -> str:
+    """Say what the positions call a spot of the counts, or that the two files do not belong together."""
+    core = found[0] if (found := CORE.search(lost)) else lost
+    if own := next((barcode for barcode in places.index if core in barcode), None):
+        return (
+            f"It calls this spot {own!r}: one of the files has other names of spots. Take both from one run of Space "
+            f"Ranger; or, if both are of this slide, write the barcodes of {path.name} as {where.name} has them"
+        )
+    return "The two files are from different slides, or one of them was cut off: take both from one run of Space Ranger"
+
+
 def _positions(path: Path) -> pd.DataFrame:
     """Return the positions by barcode; of text, its first line tells whether there is a header."""
     table = _table(path)
@@ -111,7 +121,9 @@ def _positions(path: Path) -> pd.DataFrame:
     if (bad := ~np.isfinite(numbers.to_numpy())).any():
         row, column = np.argwhere(bad)[0]
         spot, name = barcodes.iloc[row], NUMBERS[column]
-        raise DataError(f"{path}: {name} of spot {spot!r} is {table[name].iloc[row]!r}, no number; get it again")
+        cell = table[name].iloc[row]
+        cause = ", since a spreadsheet wrote a comma for the point" if re.fullmatch(r"-?\d+,\d+", str(cell)) else ""
+        raise DataError(f"{path}: {name} of spot {spot!r} is {cell!r}, no number{cause}; get it again")
     if (twice := barcodes.duplicated()).any():
         raise DataError(f"{path}: has spot {barcodes[twice].iloc[0]!r} twice; is it of several slides?")
     return numbers.set_axis(pd.Index(barcodes.tolist(), dtype=object))
