@@ -61,6 +61,8 @@ def test_two_ways_to_hold_out_are_refused(root, tmp_path):
         parts(root, **table, validation_slides=["s0", "S1"])
     with pytest.raises(DataError, match=r"holds out S5, but the table of splits holds out S1; set data.validation_sl"):
         parts(root, **table, validation_slides=["S5"])
+    with pytest.raises(DataError, match=r"holds out S1, S5, but the table of splits holds out S1; set data.validat"):
+        parts(root, **table, validation_slides=["S1", "S5"])  # the table trains on S5
 
 
 def test_a_root_that_was_opened_without_a_split_leaves_that_of_the_configuration(root, tmp_path):

@@ -77,9 +77,9 @@ def _beside(parts: Mapping[str, Sequence[str]], held_out: Sequence[str]) -> dict
     way = "set data.validation_slides=null to take the table's, or name a table that says what you want as data.splits"
     if tested := sorted(names & set(parts["test"])):
         raise DataError(f"{first} {shown(tested)}, which the table of splits has as test; {way}")
-    if others := sorted(set(parts["validation"]) - names):
-        raise DataError(f"{first} {shown(held_out)}, but the table of splits holds out {shown(others)}; {way}")
-    return {split: [name for name in own if name not in names] for split, own in parts.items()}
+    if (own := parts["validation"]) and set(own) != names:
+        raise DataError(f"{first} {shown(held_out)}, but the table of splits holds out {shown(own)}; {way}")
+    return {split: [name for name in some if name not in names] for split, some in parts.items()}
 
 
 def need_held_out(settings: Settings, slides: Collection[str]) -> bool:
