@@ -45,7 +45,7 @@ def main() -> None:
     if len(apart) > 1:
         print(evaluation.format_table(apart, "markdown"))
     if len(shown[0]) < len(found.scores[0]):
-        print(f"{len(shown[0]) - 1} of {len(found.scores[0]) - 1} figures: --all shows the others too")
+        print(f"{len(shown[0]) - 2} of {len(found.scores[0]) - 2} figures: --all shows the others too")
     print(
         f"tables: {args.out}/comparison.md, .tex and .csv, and {' and '.join(['differences', *original])} beside them"
     )

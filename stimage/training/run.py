@@ -73,7 +73,7 @@ class Run:
         self.tokenizer = (
             tokenizer_of(checkpoint_of(settings.towers.image)) if settings.towers.second == "text" else None
         )
-        vectors, say = image_vectors_of(settings), self.accelerator.print
+        vectors = image_vectors_of(settings, say := self.accelerator.print)
         towers = make_towers(settings, vectors)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
             self.parts, self.coarse = without_coarse(settings, choose_parts(settings), say)

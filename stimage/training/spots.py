@@ -191,9 +191,10 @@ def _published(settings: Settings, parts: Parts) -> Iterator[datasets.Dataset | 
     """Load the same of published spots, whichever of the folder's splits they are in."""
     data = settings.data
     named = () if settings.towers.second == "set" else ("gene_table",)  # a set's genes are joined by name anyway
-    there, cut = open_source(data.source).patch, ("patch_um", "patch_px")
-    as_it_is = there is not None and (there.um, there.px) == (data.patch_um, data.patch_px)
-    for name in (*(() if as_it_is else cut), "upsample", "pyramid", "um_per_px", *named):
+    there, cut = open_source(data.source).patch, ["patch_um", "patch_px", "upsample", "pyramid"]
+    if there is not None and (there.um, there.px) == (data.patch_um, data.patch_px):
+        cut = cut[2:]
+    for name in (*([] if data.image_vectors else cut), "um_per_px", *named):
         if getattr(data, name):
             raise DataError(
                 f"{data.source}: is published, so its patches are cut and its genes named already. Leave out "

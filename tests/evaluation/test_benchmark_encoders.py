@@ -153,6 +153,16 @@ def test_a_file_of_another_kind_is_told_what_embeddings_are(folder, tmp_path):
         stimage.predict(folder / "root", tmp_path / "mine.npy", panel=["ERBB2"])
 
 
+def test_a_split_without_a_part_is_refused_and_a_part_alone_is_scored(folder, tmp_path):
+    """All slides would be scored, in silence, though a table says which are for testing."""
+    splits, files = {"S0": "train", "S1": "test", "S2": "test"}, embed(folder / "root", tmp_path / "mine")
+    with pytest.raises(ValueError, match=r"do nothing without part= \(--part\)"):
+        stimage.benchmark_root(stimage.open_root(folder / "root", splits=splits), files, tmp_path / "out",
+                               folder / "genes.yaml")  # fmt: skip
+    root = stimage.open_root(folder / "root", splits=splits, part="test")
+    assert stimage.benchmark_root(root, files, tmp_path / "out", folder / "genes.yaml").slides.tolist() == [2, 2]
+
+
 def test_slides_that_only_teach_may_have_been_seen(folder, tmp_path):
     shutil.copytree(folder / "clip", tmp_path / "tuned")
     seen = {"version": 1, "trained": {"S1": ""}, "validation": {}, "panel": [], "patch": None}

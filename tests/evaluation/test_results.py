@@ -81,10 +81,10 @@ def test_results_are_compared_and_protocols_not_mixed(tmp_path, capsys):
     done = run(capsys, "compare.py", one, two / "results.json", out=tmp_path / "out")
     assert not done.error, done.error
     text = {form: (tmp_path / f"out/comparison.{form}").read_text() for form in ("md", "csv")}
-    assert "| t_wo | 0.250 ± 0.100 |\n" in text["md"] and "t_wo,0.250 ± 0.100,2,–" in text["csv"]
+    assert "| t_wo | unknown | 0.250 ± 0.100 |\n" in text["md"] and "t_wo,unknown,0.250 ± 0.100,2,–" in text["csv"]
     done = run(capsys, "compare.py", one, two, "--all", "--names", "m_1", "m_2", out=tmp_path / "all")
-    assert "| m_2 | 0.250 ± 0.100 | 2 | – |" in (tmp_path / "all/comparison.md").read_text()
-    assert r"m\_2 & 0.250 $\pm$ 0.100 & 2 & --" in (tmp_path / "all/comparison.tex").read_text()
+    assert "| m_2 | unknown | 0.250 ± 0.100 | 2 | – |" in (tmp_path / "all/comparison.md").read_text()
+    assert r"m\_2 & unknown & 0.250 $\pm$ 0.100 & 2 & --" in (tmp_path / "all/comparison.tex").read_text()
     assert json.loads((one / "results.json").read_text())["overall"]["pooled"]["auroc"] is None
     for what, other in (
         ("protocols", card(tmp_path / "a", name="other")),

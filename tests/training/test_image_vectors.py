@@ -123,9 +123,13 @@ def test_vectors_that_are_no_numbers_or_of_genes_or_damaged(folder, embedded, tm
         read_image_vectors(str(genes), [])
 
 
-def test_patches_that_were_cut_otherwise(folder, embedded, tmp_path):
-    done = heads(folder, embedded, tmp_path / "run", "patch_um=112", "patch_px=32")
-    assert done.returncode == 1
-    assert (
-        "vectors: has vectors of patches of 2r (px None), but data.patch_um and patch_px ask for 112 µm" in done.stderr
-    )
+def test_patches_of_a_configuration_are_not_cut_where_there_are_vectors(folder, embedded, tmp_path):
+    """Shipped ones ask for patches that images are too coarse for; no image is read, so nothing is refused."""
+    patch = ("patch_um=112", "patch_px=224", "too_coarse=drop")
+    done = heads(folder, embedded, tmp_path / "run", *patch)
+    assert done.returncode == 0, done.stderr
+    assert "vectors are of patches of squares of 2r, and data.patch_um=112 and data.patch_px=224 are not" in done.stdout
+    read_embeddings(embedded / "vectors").to_frame().to_csv(tmp_path / "own.csv")  # which says nothing of patches
+    done = heads(folder, embedded, tmp_path / "own", *patch, vectors=tmp_path / "own.csv")
+    assert done.returncode == 0 and "are not used" not in done.stdout, done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "own"), abs=1e-5)

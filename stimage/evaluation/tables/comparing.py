@@ -7,7 +7,7 @@ from pathlib import Path
 
 from stimage.core.errors import DataError
 from stimage.evaluation.results import read_scores
-from stimage.evaluation.seen import UNKNOWN, seen_words
+from stimage.evaluation.seen import seen_words
 from stimage.evaluation.tables.forms import Score, score_cell, score_items
 from stimage.scores.intervals import paired_difference, told
 
@@ -58,19 +58,17 @@ def compare_results(paths: Sequence[Path], names: Sequence[str], wanted: Sequenc
         if lost := [name for name in columns if name not in table]:
             raise DataError(f"{path}: has no figure {lost[0]!r}, but {paths[0]} has; choose figures with --figures")
     lines = [[name, *(score_cell(table[column]) for column in columns)] for name, table in zip(names, tables)]
-    lines, words = [["", *columns], *lines], [seen_words(results["data"].get("seen")) for results in all_results]
-    if {*words} - {UNKNOWN, "none"}:  # beside the figures, which it makes too good
-        lines = [[line[0], word, *line[1:]] for line, word in zip(lines, [SEEN_COLUMN, *words])]
+    words = [seen_words(results["data"].get("seen")) for results in all_results]  # what was seen makes figures too good
+    lines = [["", SEEN_COLUMN, *columns], *([line[0], word, *line[1:]] for line, word in zip(lines, words))]
     apart = [line for column in columns for line in _differences(column, paths, names, [t[column] for t in tables])]
     heads = ["figure", "of", "above", "difference", "95 % interval"]
     return Comparison(lines, [heads, *apart], list(_notes(paths, all_results)))
 
 
 def main_scores(table: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Return the columns of a table of scores that are in `MAIN`; all columns if none is."""
+    """Return the columns of a table of scores that are in `MAIN`, beside names and `SEEN_COLUMN`; all if none is."""
     kept = [k for k, name in enumerate(table[0]) if _is_main(name)]
-    beside = [0, 1] if table[0][1:2] == [SEEN_COLUMN] else [0]
-    return [[line[k] for k in [*beside, *kept]] if kept else list(line) for line in table]
+    return [[line[k] for k in [0, 1, *kept]] if kept else list(line) for line in table]
 
 
 def main_differences(table: Sequence[Sequence[str]]) -> list[list[str]]:

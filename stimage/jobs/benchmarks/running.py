@@ -29,6 +29,8 @@ from stimage.jobs.vectors.patches import Asked
 from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide
 from stimage.slides.freshness import file_digest, slide_digests
 from stimage.slides.splits.groups import merge_groups
+from stimage.slides.splits.splitting import Splitting
+from stimage.slides.splits.table import NO_TABLE
 from stimage.towers.options import TowerOptions
 
 ASKED = "asked.json"
@@ -167,6 +169,9 @@ def open_benchmark(
     check_whole(batch_size, "batch_size", 1)
     check_whole(workers, "workers")
     root, out, options = open_unpublished(root), path_of(out, "out"), TowerOptions(**tower) if tower else None
+    if root.part is None and root.splitting not in (Splitting(), Splitting(splits=NO_TABLE)):
+        raise ValueError("a benchmark takes the slides of all splits, so split_by= (--split-by) and splits= (--splits) "
+                         "do nothing without part= (--part); pass part='test' (--part test) too")  # fmt: skip
     read = [read_task_file(name) for name in names_of(tasks)]
     for task in read:
         _check_options(task)

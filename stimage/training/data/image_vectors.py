@@ -1,7 +1,7 @@
 """Image vectors of spots that `embed` wrote: heads are trained on them, and no image is read."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,15 +86,14 @@ def read_image_vectors(path: str, slides: Iterable[str]) -> ImageVectors:
     return ImageVectors(path, embeddings, {"model": embeddings.model, **made})
 
 
-def check_patch(vectors: ImageVectors, data: DataSettings) -> None:
-    """Refuse vectors of patches that were cut otherwise than the settings say, where both say it."""
+def patch_note(vectors: ImageVectors, data: DataSettings) -> str | None:
+    """Tell that vectors are of other patches than the settings cut for images, as a configuration may have them."""
     made, asked = vectors.patch, data.patch
-    if made and asked.um and (made["um"], made["px"]) != (asked.um, asked.px):
-        sides = f"{made['um']:g} µm" if made["um"] else "2r"
-        raise DataError(
-            f"{vectors.path}: has vectors of patches of {sides} (px {made['px']}), but data.patch_um and patch_px ask "
-            f"for {asked.um:g} µm (px {asked.px}). Embed patches of that size, or leave out both settings"
-        )
+    if not made or not asked.um or (made["um"], made["px"]) == (asked.um, asked.px):
+        return None
+    cut = f"{made['um']:g} µm (px {made['px']})" if made["um"] else "squares of 2r"
+    return (f"note: no patch is cut, as there are vectors: those of {vectors.path} are of patches of {cut}, and "
+            f"data.patch_um={asked.um:g} and data.patch_px={asked.px} are not used")  # fmt: skip
 
 
 def with_vectors(spots: TrainingSpots, vectors: ImageVectors) -> TrainingSpots:
@@ -118,11 +117,12 @@ def with_vectors(spots: TrainingSpots, vectors: ImageVectors) -> TrainingSpots:
     return replace(spots, vectors=vectors.embeddings.vectors[places])
 
 
-def image_vectors_of(settings: Settings) -> ImageVectors | None:
+def image_vectors_of(settings: Settings, say: Callable[[str], None]) -> ImageVectors | None:
     """Read the vectors that the heads are trained on; None where an image tower is trained."""
     if settings.data.image_vectors is None:
         return None
     slides = open_source(settings.data.source).catalog.slides
     vectors = read_image_vectors(settings.data.image_vectors, [slide.name for slide in slides])
-    check_patch(vectors, settings.data)
+    if note := patch_note(vectors, settings.data):
+        say(note)
     return vectors

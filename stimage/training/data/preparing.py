@@ -29,9 +29,11 @@ def prepare_root(settings: Settings, parts: Parts, most: int | None = None) -> I
     # PNG would take half of the room, but a fifth of the time before the first step, and five times as long to decode
     options: dict[str, Any] = {"splits": "none", "streaming": False, "image_format": "ppm"}
     data = settings.data
-    if data.patch_um or data.patch_px:
-        options["patch"] = {"um": data.patch_um, "px": data.patch_px}
-    options |= {"upsample": data.upsample, "pyramid": data.pyramid, "um_per_px": data.um_per_px}
+    options |= {"um_per_px": data.um_per_px}
+    if not data.image_vectors:  # else no patch is cut
+        options |= {"upsample": data.upsample, "pyramid": data.pyramid}
+        if data.patch_um or data.patch_px:
+            options["patch"] = {"um": data.patch_um, "px": data.patch_px}
     if settings.takes_panel:
         options |= {"panel": settings.panel, "normalise": data.normalise, "gene_table": data.gene_table}
     if data.image_vectors:
