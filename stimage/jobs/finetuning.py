@@ -23,6 +23,7 @@ from stimage.genes.panels import Panel, write_panel
 from stimage.jobs.roots import Root
 from stimage.publishing.pushing import open_repository, push_folder
 from stimage.slides.names import fold_name, slide_names
+from stimage.training.card_data import check_licence
 from stimage.training.checkpoints import claim, newest
 from stimage.training.results import ModelFolder, write_results
 from stimage.training.run import Run
@@ -179,6 +180,8 @@ def _tune(settings: Settings, out: Path, push_to_hub: str | None, push_checkpoin
                             "yourself")  # fmt: skip
         with alone_in(out) if is_main else nullcontext():
             return _tune_seeds(settings, out, is_main)
+    if push_to_hub and is_main and (note := check_licence(settings.towers.image, public)):
+        print(note, flush=True)
     repo = open_repository(push_to_hub, public, "model") if push_to_hub and is_main else None
     with alone_in(out) if is_main else nullcontext():
         run = _run(settings, out, ModelFolder(repo, push_checkpoints))

@@ -1,3 +1,4 @@
+from .card_data import check_licence as check_licence
 from .checkpoints import claim as claim
 from .checkpoints import newest as newest
 from .contrastive import backward as backward

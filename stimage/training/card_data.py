@@ -6,6 +6,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
+from stimage.core.errors import DataError
 from stimage.towers.presets import Preset, find_preset, presets
 from stimage.towers.reading import repository_of
 
@@ -31,7 +32,7 @@ def card_data(
     scores, shown, slides
         Of the model on held-out slides, which of them are said, and the names of these slides.
     """
-    preset = find_preset(encoder) or next((p for p in presets().values() if p.repository == encoder), None)
+    preset = _preset_of(encoder)
     base = preset.repository if preset else _on_hub(repository_of(encoder))
     task = "zero-shot-image-classification" if text else "image-feature-extraction"
     data = _on_hub(source)
@@ -46,6 +47,36 @@ def card_data(
         model_name=f"{Path(encoder).name}, fine-tuned on tissue spots", eval_results=results or None,
         **_licence(preset),
     )  # fmt: skip
+
+
+def plain_name(name: str) -> str:
+    """Return what a card calls an encoder or data: of what is on this machine, the last part of its path alone."""
+    return Path(name).resolve().name if Path(name).exists() or Path(name).is_absolute() else name
+
+
+def check_licence(encoder: str, public: bool) -> str | None:
+    """Tell what the licence of an encoder says on uploading what is tuned from it; None where it says nothing.
+
+    Raises
+    ------
+    DataError
+        If all would see a model that its licence lets nobody share.
+    """
+    preset = _preset_of(encoder)
+    if preset is None or not any(word in preset.licence.lower() for word in ("-nc", "-nd", "non-commercial")):
+        return None
+    terms = f"https://huggingface.co/{preset.repository}"
+    said = f"{preset.name} has the licence {preset.licence}: what is tuned from it is for no commercial use"
+    if "-nd" not in preset.licence.lower():
+        return f"warning: {said}; read its terms at {terms}"
+    said += f", and may not be shared with others; read its terms at {terms}"
+    if public:
+        raise DataError(f"{said}. Leave out public= (--public): a private repository is yours alone")
+    return f"warning: {said}. Keep the repository private"
+
+
+def _preset_of(encoder: str) -> Preset | None:
+    return find_preset(encoder) or next((p for p in presets().values() if encoder in (p.repository, p.loader)), None)
 
 
 def _on_hub(name: str) -> str | None:

@@ -17,7 +17,7 @@ from stimage.figures.style import save
 from stimage.loading.provenance import PROVENANCE, Provenance
 from stimage.publishing.pushing import push_folder
 from stimage.towers.saving import save_towers
-from stimage.training.card_data import card_data
+from stimage.training.card_data import card_data, plain_name
 from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
 from stimage.training.second.processor import gene_inputs
@@ -145,11 +145,11 @@ def model_card(run: Run, repo: str) -> ModelCard:
     held_out = run.held_out.slides if run.held_out else ()
     data = card_data(vision, settings.data.source, text, best, CARD_SCORES, held_out)
     body = TEXT.format(
-        vision=vision, other=other, spots=len(run.train), slides=len(run.train.slides),
-        data=settings.data.source, tech=settings.data.tech, batch=settings.loss.batch_size,
+        vision=plain_name(vision), other=other, spots=len(run.train), slides=len(run.train.slides),
+        data=plain_name(settings.data.source), tech=settings.data.tech, batch=settings.loss.batch_size,
         load=LOAD["text"].format(repo=repo) if text else _loading(run.model.model.config, repo),
         held_out=_held_out(run, other),
-        images=VECTORS.format(vision=vision) if made else IMAGES.format(patch=_patch(settings)),
+        images=VECTORS.format(vision=plain_name(vision)) if made else IMAGES.format(patch=_patch(settings)),
         panel=_genes(settings, run.model.model.config),
     )  # fmt: skip
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}")
