@@ -18,7 +18,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from stimage import evaluation, jobs
+from stimage import evaluation, jobs, towers
 from stimage.cli.options import TRUST, add_filters, add_reading, add_splits, positive, root_of, run
 from stimage.cli.towers import add_patch, asked_of
 
@@ -32,7 +32,7 @@ def main() -> None:
     print(jobs.plan_words(bench.plan()), flush=True)
     if args.plan:
         return
-    found, names = bench.run(None), [one.name for one in bench.encoders]
+    found, names = called(bench.run(None), [one.name for one in bench.encoders], args)
     tables = jobs.write_tables(found, names, args.out)
     if is_hest:
         print("mean Pearson's r, ± standard deviation over folds:")
@@ -43,6 +43,17 @@ def main() -> None:
     evaluation.seal_all(args.out)
     print(f"tables: {', '.join(f'{args.out}/{name}.md' for name in tables)}; .tex and .csv beside them, and units.csv")
     print(f"page: {page}")
+
+
+def called(found: Any, encoders: list[str], args: argparse.Namespace) -> tuple[Any, list[str]]:
+    """Return the table and its encoders under the names that were given."""
+    given = dict(zip(args.encoders, args.names or args.encoders))
+    given |= {f"{towers.UNTRAINED}{encoder}": f"{towers.UNTRAINED}{name}" for encoder, name in given.items()}
+    names = [given.get(name, name) for name in encoders]
+    others = set(found.encoder) - set(encoders)
+    if twice := [name for name in names if names.count(name) > 1 or name in others]:
+        raise ValueError(f"--names: {twice[0]} is the name of two in the table; name each otherwise")
+    return found.assign(encoder=[given.get(name, name) for name in found.encoder]), names
 
 
 def open_hest(args: argparse.Namespace) -> Any:
@@ -69,6 +80,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--encoders", nargs="+", required=True, help="encoders to compare: presets, folders or names "
                         "of models, or finished embeddings (a folder that embed_spots.py wrote, a .parquet file or a "
                         ".csv file)")  # fmt: skip
+    parser.add_argument("--names", nargs="+", help="names of the encoders in the tables, one each (default: the "
+                        "encoders as they are given)")  # fmt: skip
     parser.add_argument("--tasks", nargs="+", help="tasks to run; for a root: names that tasks.py lists, or YAML "
                         "files; for hest-bench: IDC PRAD …, or all (default for hest-bench: all)")  # fmt: skip
     parser.add_argument("--plan", action="store_true", help="print the plan, and run nothing")
@@ -94,7 +107,10 @@ def parse_arguments() -> argparse.Namespace:
     add_patch(parser)
     add_splits(parser, parts=True)
     parser.add_argument("--out", type=Path, required=True, help="folder to write")
-    return parser.parse_args()
+    args = parser.parse_args()
+    if args.names and len({*args.names}) != len(args.encoders):
+        parser.error(f"--names: {len({*args.names})} names for {len(args.encoders)} encoders; give each its own")
+    return args
 
 
 if __name__ == "__main__":

@@ -255,7 +255,7 @@ def list_slides(root: str | Path | Root) -> pd.DataFrame:
     ----------
     root
         A folder laid out as the data set, its URL, or a `Root` that `open_root` returned; then the slides that match
-        its filters are listed, from all splits.
+        its filters are listed, from all splits, whatever its ``part``: the column ``split`` tells them apart.
 
     Returns
     -------

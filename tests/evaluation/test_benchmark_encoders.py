@@ -131,6 +131,19 @@ def test_the_plan_alone(folder, tmp_path, capsys):
     assert not done.error and "3 slides (0 there), 105 spots (105 left)" in done.printed
 
 
+def test_encoders_are_called_as_they_are_named_and_verify_finds_their_results(folder, tmp_path, capsys):
+    files = embed(folder / "root", tmp_path / "mine")
+    asked = (folder / "root", "--tasks", folder / "genes.yaml", "--encoders", folder / "clip", files, "--names")
+    done = run(capsys, "benchmark.py", *asked, "CLIP", "mine", out=tmp_path / "out")
+    assert not done.error and "| CLIP | mine | untrained:CLIP | gene mean |" in done.printed, done.error
+    assert stimage.verify(tmp_path / "out") == []
+    assert str(files) not in done.printed.split("| task", 1)[1]
+    for names in (["CLIP"], ["a", "a"]):  # told before anything is embedded
+        assert run(capsys, "benchmark.py", *asked, *names, out=tmp_path / "no").error == 2
+    done = run(capsys, "benchmark.py", *asked, "a", "gene mean", out=tmp_path / "out")
+    assert "gene mean is the name of two in the table" in done.error and not (tmp_path / "no").exists()
+
+
 def test_slides_that_an_encoder_was_trained_on_are_dropped_for_all(folder, tmp_path):
     seen = {"version": 1, "trained": {"S1": ""}, "validation": {}, "panel": [], "patch": None}
     shutil.copytree(folder / "clip", tmp_path / "tuned")
