@@ -80,7 +80,7 @@ def names_of_other_species(genes: Sequence[str], species: str | None) -> OddName
     Parameters
     ----------
     species
-        The species that the slide is said to have. Of others than human, mouse, rat and pig, nothing is known.
+        The species that the slide is said to have. Nothing is known of species other than human, mouse, rat and pig.
     """
     word = (species or "").strip().lower()
     word = CALLED.get(word, word)

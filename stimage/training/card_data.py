@@ -1,4 +1,4 @@
-"""What the head of a model's card says to the Hub: the model that it was tuned from, its licence, data and scores."""
+"""The head of a model's card for the Hub: the model that it was tuned from, its licence, data and scores."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
