@@ -94,7 +94,7 @@ def test_aperio_ycbcr_is_left_to_openslide(tmp_path, monkeypatch):
     assert type(open_image(str(path))).__name__ == "OpenSlideImage"
     is_as_openslide_reads(path)
     monkeypatch.setitem(sys.modules, "openslide", None)
-    with pytest.raises(DataError, match=r"slide.svs: is a slide of Aperio JPEG 2000, .*1k4m\[slides\]"):
+    with pytest.raises(DataError, match=r"slide.svs: is a slide of Aperio JPEG 2000, .*\[slides\]"):
         open_image(str(path))
 
 
@@ -104,7 +104,7 @@ def test_what_only_openslide_reads_is_named_without_it_and_refused_where_it_is_d
     with pytest.raises(DataError, match=r"slide.png: is no slide of .* that can be read"):
         open_image(str(path))
     monkeypatch.setitem(sys.modules, "openslide", None)
-    with pytest.raises(DataError, match=r'slide.png: is a slide of .*, which OpenSlide reads; .*1k4m\[slides\]"'):
+    with pytest.raises(DataError, match=r'slide.png: is a slide of .*, which OpenSlide reads; .*\[slides\]"'):
         open_image(str(path))
 
 
