@@ -56,7 +56,7 @@ def test_symbols_of_ensembl_ids(tmp_path):
     assert pictures[0] != pictures[1]
     table.write_text("gene_id,symbol,species\nENSG00000000001,A,mouse\n")
     done = run("data_collection/check_spots.py", tmp_path / "root", "--gene-table", table, "--out", tmp_path / "none")
-    assert done.returncode and "features.tsv: has no gene of species" in done.stderr
+    assert done.returncode and "features.tsv: has no gene of the species" in done.stderr
 
 
 def test_no_zoom_writes_no_tiles(root, tmp_path):

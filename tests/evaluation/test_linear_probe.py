@@ -210,7 +210,7 @@ def test_bad_embeddings_and_annotations(tmp_path, capsys):
     anno = root / "annotation"
     (anno / "Slide_A_anno.csv").write_text((anno / "Slide_B_anno.csv").read_text())
     embed(root, tmp_path / "whole")
-    assert "Slide_A_anno.csv: 25 of 25 spots" in error("whole") and "another slide's" in error("whole")
+    assert "Slide_A_anno.csv: 25 of 25 spots" in error("whole") and "are not on slide Slide_A" in error("whole")
     with (anno / "Slide_B_anno.csv").open("a") as file:
         file.write("Slide_B_0x0,tumour\n")
     assert "Slide_B_anno.csv: row 27: spot 'Slide_B_0x0' has two labels" in error("whole", "--slides", "Slide_B")

@@ -41,7 +41,7 @@ def parse_genes(query: str | Mapping[str, float]) -> dict[str, float]:
         except (TypeError, ValueError):
             raise ValueError(f"query: {gene or text!r} has no count ({text!r}); {WRITE}") from None
         if not gene or gene in found:
-            raise ValueError(f"query: {f'names {gene} twice' if gene else f'{text!r} is of no gene'}; {WRITE}")
+            raise ValueError(f"query: {f'names {gene} twice' if gene else f'{text!r} names no gene'}; {WRITE}")
         if not math.isfinite(count) or count < 0:
             raise ValueError(f"query: {gene}={text}: a count is a number of 0 or more")
         found[gene] = count
