@@ -70,8 +70,8 @@ def test_panels_of_any_number_of_classes(classes, shape):
     ("change", "said"),
     [
         (lambda t: t.rename(columns={"Fat": "Fett"}), r"the types Fett are in no map; pass types= \(--types\)"),
-        (lambda t: t.assign(Cancer=-1.0), "has '-1.0' of Cancer, which is no proportion"),
-        (lambda t: t.astype({"Cancer": str}).assign(Cancer="x"), "has 'x' of Cancer, which is no proportion"),
+        (lambda t: t.assign(Cancer=-1.0), "has '-1.0' for Cancer, which is no proportion"),
+        (lambda t: t.astype({"Cancer": str}).assign(Cancer="x"), "has 'x' for Cancer, which is no proportion"),
         (lambda t: pd.concat([t, t[:1]]), "is there more than once"),
         (lambda t: t.set_axis([f"X{k}" for k in range(len(t))]), r"no spot has both .* such as .*Slide_A.* and .*X0"),
     ],
