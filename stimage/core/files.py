@@ -246,11 +246,11 @@ def alone_in(folder: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
-        if new and os.listdir(folder) == [held.name]:  # what was to write here was refused
-            with suppress(OSError):
-                held.unlink()
+        with suppress(OSError):
+            held.unlink()
+            if new and not os.listdir(folder):  # what was to write here was refused
                 folder.rmdir()
+        lock.release()
 
 
 @contextmanager
