@@ -73,7 +73,7 @@ def begin_batch(
     memory, ids = memory or Memory(), table["spot_id"].to_pylist()
     images, tasks = memory.empty((len(ids), 0, 0, 3), np.dtype(np.uint8)), list[Task]()
     if "image" in table.column_names and ids:
-        encoded = table["image"].combine_chunks().field("bytes")
+        encoded = _bytes_of(table["image"].combine_chunks(), ids[0])
         size = (image_size, image_size) if image_size else size_of(encoded[0].as_buffer(), ids[0])
         images = memory.empty((len(ids), *size, 3), np.dtype(np.uint8))
         patches = Patches(encoded, ids, images, resized=image_size is not None)
@@ -81,6 +81,12 @@ def begin_batch(
         tasks += [partial(patches.fill, rows, change) for rows in runs]
     slides, annotations = (table[name].to_pylist() for name in ("slide", "annotation"))
     return SpotBatch(ids, slides, annotations, images, **_expression(table, memory), worker=worker), tasks
+
+
+def _bytes_of(files: pa.StructArray, spot: str) -> pa.Array:
+    if not pa.types.is_struct(files.type) or files.type.get_field_index("bytes") < 0:
+        raise DataError(f"{spot}: its image is {files.type}, and no file's bytes; get the shard of this spot again")
+    return files.field("bytes")
 
 
 def to_batch(table: pa.Table, image_size: int | None = None) -> SpotBatch:

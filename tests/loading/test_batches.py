@@ -4,6 +4,7 @@ import io
 from inspect import signature
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
@@ -15,6 +16,7 @@ import stimage_1k4m  # noqa: F401
 from stimage.core.errors import DataError
 from stimage.examples.image_formats import encoder
 from stimage.loading.batches import spot_loader
+from stimage.loading.tensors import to_batch
 from tests.roots import write_slide
 from tests.test_scripts import run
 
@@ -162,6 +164,14 @@ def test_ranks_get_even_shares(tmp_path_factory, workers, n):
     everything = [e["spot_id"] for e in streamed(folder)]
     assert sorted(shares[0] + shares[1]) == sorted(everything)
     assert abs(len(shares[0]) - len(shares[1])) <= max(1, workers)
+
+
+@pytest.mark.parametrize("image", [[{"byte": b"", "path": None}], ["a.png"]], ids=["another name", "a text"])
+def test_images_of_another_type_are_refused(image):
+    """A bit that flips in a shard's schema gives a column another name."""
+    table = pa.table({"spot_id": ["S_1x1"], "slide": ["S"], "annotation": [None], "image": image})
+    with pytest.raises(DataError, match=r"S_1x1: its image is .*, and no file's bytes; get the shard"):
+        to_batch(table)
 
 
 def test_what_is_no_data_set_of_spots(published):

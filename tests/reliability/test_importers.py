@@ -104,6 +104,7 @@ def test_a_damaged_file(made, tmp_path_factory, name, action, seed, new):
         Path(struck).name.removesuffix(".gz"),
         "spot_diameter_fullres",
         "is of a slide of this name already",
+        *(["is not the image that the positions are of"] if "scalefactors" in struck else []),
         *([source.path] if source.path.endswith(".zarr") else []),  # Zarr names no file
         str(folder / "source" / ("" if action == "swap within" else Path(struck).parent)),
     ]

@@ -96,7 +96,7 @@ def test_embedding_reads_shards(folder, fault):
     whole = of_shards(folder)
     with mended(path):
         damage(path, fault, swapped(folder, fault.kind))
-        judge("embedding", fault, [READ[fault.kind], str(folder)], read, check)
+        judge("embedding", fault, [READ[fault.kind], str(folder), "Slide_A_"], read, check)  # or a spot of the shard
 
 
 @given(fault=faults({"shard"}, actions=PLACED))

@@ -83,8 +83,8 @@ def test_spots_are_right_or_the_file_is_named(root, fault):
             elif fault.when != "reading":
                 assert spots == slow.slide(root, "ST", file, image_of(root, file)), fault
             elif spots != whole[file]:
-                now = slow.slide(root, "ST", file, image_of(root, file))
-                assert all(spot in (whole[file][name], now[name]) for name, spot in spots.items()), fault
+                now = slow.slide(root, "ST", file, image_of(root, file), whole=False)
+                assert all(spot in (whole[file][name], now.get(name)) for name, spot in spots.items()), fault
 
     before = stimage_1k4m.gene_names(root)
     whole = {slide: slow.slide(root, "ST", slide, image_of(root, slide)) for slide in slides}
