@@ -66,7 +66,7 @@ def test_a_lost_numbering_of_genes_is_not_made_anew(tmp_path):
     before = files(out)
     (out / ".build/genes.parquet").unlink()
     done = run(BUILD, root, out)
-    assert done.returncode == 1 and ".build/genes.parquet: is gone" in done.stderr
+    assert done.returncode == 1 and ".build/genes.parquet: is missing" in done.stderr
     assert {name for name in before if "genes.parquet" not in name} < set(files(out))
 
 
