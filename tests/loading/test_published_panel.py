@@ -91,7 +91,7 @@ def test_what_cannot_be(published):
         ({"patch": {"um": 64, "px": 32}}, ValueError, r"patch=: .* is a published folder, so its patches are cut"),
         ({"split_by": "slide"}, ValueError, r"split_by=: .* is a published folder"),
         ({"slides": "nobody"}, DataError, "has no slide 'nobody'"),
-        ({"split": "test", "slides": few(published)}, DataError, "is in the split 'test', but in train; pass split="),
+        ({"split": "test", "slides": few(published)}, DataError, "not in the split 'test', but in train; pass one of these as split="),
     ):
         with pytest.raises(error, match=words):
             stimage_1k4m.load("all", published, **options)
