@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from stimage.cells.columns import CELLS, DENSITY, cell_columns
+from stimage.core.errors import DataError
+from stimage.genes.headers import forget_header
 from stimage.genes.normalise import OF_MEDIAN, Normalisation, fit_normalisation, median_of
 from stimage.genes.panels import Panel
 from stimage.genes.vocabulary import Vocabulary
@@ -95,13 +97,21 @@ def _expression(
         column = partial(dense_column, places=places, width=width, normal=fit_normalisation(normalise, spots, places))
     else:
         assert genes is not None
-        column = partial(_sparse, gene_ids=genes.ids_of(spots.genes, spots.counts_path))
+        column = partial(_sparse, gene_ids=_ids(spots, genes))
 
     def of_rows(batch: SpotBlock) -> dict[str, pa.Array]:
         assert batch.rows is not None  # they are read
         return column(batch.rows)
 
     return of_rows
+
+
+def _ids(spots: Spots, genes: Vocabulary) -> np.ndarray:
+    try:
+        return genes.ids_of(spots.genes, spots.slide.counts)
+    except DataError:
+        forget_header(spots.slide)  # a server may have given the line of another file
+        raise
 
 
 def _keep_counts(spots: Spots, places: np.ndarray, width: int, normalise: str) -> _KeptCounts:

@@ -12,6 +12,7 @@ from .choosing import slide_moments as slide_moments
 from .dispersion import common_genes as common_genes
 from .dispersion import count_blocks as count_blocks
 from .dispersion import genes_of as genes_of
+from .headers import forget_header as forget_header
 from .measured import MEASURED_FILE as MEASURED_FILE
 from .measured import measured_in_folder as measured_in_folder
 from .measured import measured_in_root as measured_in_root

@@ -88,8 +88,7 @@ def _plain(line: bytes) -> pa.Array | None:
 
 
 def _digest_of(slide: Slide, stamp: str | None) -> str:
-    stamp = stamp or stamp_of(slide.counts, slide.access)
-    key = _digest(f"{slide.counts} {stamp}".encode())
+    key = _key(slide, stamp or stamp_of(slide.counts, slide.access))
     if digest := _known(key):
         return digest
     line = _read(slide)
@@ -97,6 +96,16 @@ def _digest_of(slide: Slide, stamp: str | None) -> str:
     _keep(digest, line)
     _keep(key, digest.encode())
     return digest
+
+
+def _key(slide: Slide, stamp: str) -> str:
+    return _digest(f"{slide.counts} {stamp}".encode())
+
+
+def forget_header(slide: Slide) -> None:
+    """Let the line of a slide's gene names be read again the next time, since its file has other genes."""
+    with suppress(OSError, DataError):  # of a cache that may not be written, or a server that is away
+        _kept(_key(slide, stamp_of(slide.counts, slide.access))).unlink(missing_ok=True)
 
 
 def _known(key: str) -> str:

@@ -91,7 +91,11 @@ def test_what_cannot_be(published):
         ({"patch": {"um": 64, "px": 32}}, ValueError, r"patch=: .* is a published folder, so its patches are cut"),
         ({"split_by": "slide"}, ValueError, r"split_by=: .* is a published folder"),
         ({"slides": "nobody"}, DataError, "has no slide 'nobody'"),
-        ({"split": "test", "slides": few(published)}, DataError, "not in the split 'test', but in train; pass one of these as split="),
+        (
+            {"split": "test", "slides": few(published)},
+            DataError,
+            "but in train; pass one of these as split=",
+        ),
     ):
         with pytest.raises(error, match=words):
             stimage_1k4m.load("all", published, **options)
@@ -107,5 +111,5 @@ def test_a_gene_that_a_slide_may_lack(tmp_path):
     panel = {"panel": ["CD3E", "ERBB2"]}
     got, want = (plain(stimage_1k4m.load("ST", tmp_path / one, slides="A", **panel)) for one in ("out", "root"))
     assert [e["expression"] for e in got.values()] == [e["expression"] for e in want.values()]
-    with pytest.raises(DataError, match=r"B-.*: no spot has a count of 1 of the panel's 2 genes.*: CD3E; leave these genes out"):
+    with pytest.raises(DataError, match=r"B-.*: no spot has a count of 1 of the panel's 2 genes.*: CD3E; leave these"):
         list(stimage_1k4m.load("ST", tmp_path / "out", **panel))
