@@ -61,7 +61,11 @@ def test_embeddings_of_genes_out_of_a_table(folder, of_sets, tmp_path):
     found = model.gene_tower.embeddings.weight[50:].detach().numpy()
     assert found == pytest.approx(table / (table**2).mean() ** 0.5, abs=1e-5) and model.config.gene_heads == 6
     done = finetune(folder, tmp_path / "other", *asked, "gene_width=16")
-    assert done.returncode == 1 and "gene_width: is 16, but" in done.stderr and "width 12; leave this setting out" in done.stderr
+    assert (
+        done.returncode == 1
+        and "gene_width: is 16, but" in done.stderr
+        and "width 12; leave this setting out" in done.stderr
+    )
     pd.DataFrame(table, pd.Index([f"Gm{i}" for i in range(len(table))])).to_csv(tmp_path / "table.csv")
     done = finetune(folder, tmp_path / "third", *asked)
     assert done.returncode == 1 and f"has 0 of the data's {len(genes)} genes (0%)" in done.stderr
