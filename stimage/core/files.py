@@ -240,6 +240,8 @@ def alone_in(folder: Path) -> Iterator[None]:
         lock = FileLock(held, is_singleton=True)
         try:
             lock.acquire(blocking=False)
+            if not held.exists():  # its owner ended just now: a third may have a new one
+                raise Timeout(str(held))
         except Timeout:
             why = "another process writes into it; wait until it is done, or pass another folder as out= (--out)"
             raise OutputError(f"{folder}: {why}") from None
