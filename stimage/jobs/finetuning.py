@@ -32,8 +32,8 @@ from stimage.training.settings.groups import SETTINGS, Settings
 from stimage.training.settings.reading import full_name, make_settings, read_settings
 from stimage.training.settings.remedies import told_as_settings
 
-SPLITTING = ("data.split_by", "data.split_seed", "data.split_fractions", "data.patients", "data.splits",
-             "data.no_study")  # which a configuration says where an opened root does not  # fmt: skip
+# settings of one division, which go together
+DEALING = ("data.split_by", "data.split_seed", "data.split_fractions", "data.patients", "data.no_study")
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,8 @@ def finetune(
     ----------
     root
         A folder laid out as the data set, a published folder, or a published data set's name on the Hub. Or a `Root`
-        that `open_root` returned: its slides, splits and ``um_per_px`` then become settings. None takes the
-        configuration's.
+        that `open_root` returned: its slides then become settings, and its splits and ``um_per_px`` if it was opened
+        with any. None takes the configuration's root.
     out
         The folder of the run: a new one, or the one of an interrupted run.
     config
@@ -221,8 +221,9 @@ def _settings(root: str | Path | Root | None, config: str | Path | None, given: 
     if isinstance(root, Root):
         wanted = SETTINGS["data.validation_slides"].read(named.get("data.validation_slides"))
         held_out = {fold_name(name) for name in slide_names(wanted or ())}
+        unsaid = ("data.splits", "data.um_per_px", *(() if root.splitting.by else DEALING))
         opened = {name: value for name, value in root.settings.items()
-                  if name not in SPLITTING or value != SETTINGS[name].default}  # fmt: skip
+                  if name not in unsaid or value != SETTINGS[name].default}  # fmt: skip
         if "data.slides" in opened:  # those to train on
             opened["data.slides"] = tuple(one for one in opened["data.slides"] if fold_name(one) not in held_out)
         named = opened | named

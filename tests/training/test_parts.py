@@ -65,11 +65,13 @@ def test_two_ways_to_hold_out_are_refused(root, tmp_path):
         parts(root, **table, validation_slides=["S1", "S5"])  # the table trains on S5
 
 
-def test_a_root_that_was_opened_without_a_split_leaves_that_of_the_configuration(root, tmp_path):
+def test_what_a_root_was_opened_without_is_the_configuration_s(root, tmp_path):
     config = tmp_path / "own.yaml"
-    config.write_text("data: {split_by: study, split_seed: 4}\ntowers: {second: text}\n", "utf-8")
+    config.write_text("data: {split_by: study, split_seed: 4, um_per_px: 0.5}\ntowers: {second: text}\n", "utf-8")
     data = settings_of(stimage.open_root(root), config, {}).data
-    assert (data.split_by, data.split_seed) == ("study", 4)
+    assert (data.split_by, data.split_seed, data.um_per_px) == ("study", 4, 0.5)
+    data = settings_of(stimage.open_root(root, split_by="slide", um_per_px=2), config, {}).data
+    assert (data.split_by, data.split_seed, data.um_per_px) == ("slide", 0, 2)  # a seed is of its split
     with pytest.raises(DataError, match="leave out split_by="):
         settings_of(stimage.open_root(root, splits=tmp_path / "t.csv"), config, {})
 
