@@ -36,6 +36,8 @@ def test_the_remedy_is_a_setting_that_works(root, tmp_path):
     ("leave it out by exclude= (--exclude); ask", "leave it out by data.exclude=; ask"),
     ("one size, by patch= (--patch-um, --patch-px)", "one size, by data.patch_um= and data.patch_px="),
     ("or pass on_mismatch='drop' (--on-mismatch drop)", "or pass data.exclude= with the slide"),
+    ("pass size= (--size)", "pass towers.size="),
+    ("pass trust_remote_code=True (--trust-remote-code)", "pass towers.trust_remote_code=true"),
     ("pass another out= (--out)", "pass another out= (--out)"),
     ("of push_to_hub= (--push-to-hub)", "of push_to_hub= (--push-to-hub)"),
 ])  # fmt: skip

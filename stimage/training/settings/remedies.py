@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from stimage.core.errors import DataError
-from stimage.training.settings.groups import SETTINGS
+from stimage.training.settings.reading import SHORT
 
 OPTION = re.compile(r"\b(\w+)=([^\s;,()]*) \((--[^()]*)\)")
 OTHERWISE = {  # options that no setting of their name stands for
@@ -25,7 +25,7 @@ def told_as_settings() -> Iterator[None]:
 
 
 def in_settings(text: str) -> str:
-    """Return a text with ``name=value (--name value)`` as ``data.name=value``; what is no setting stays as it is."""
+    """Return a text with ``name=value (--name value)`` as ``group.name=value``; what is no setting stays as it is."""
     return OPTION.sub(_setting, text)
 
 
@@ -33,8 +33,8 @@ def _setting(found: re.Match) -> str:
     name, value, options = found.groups()
     if name in OTHERWISE:
         return OTHERWISE[name]
-    if f"data.{name}" not in SETTINGS:
+    if name not in SHORT:
         return found[0]
     value = {"True": "true", "False": "false"}.get(value, value.strip("'"))
     more = ", ".join(part for part in options.split(", ") if not part.startswith("--"))
-    return f"data.{name}={value}" + (f" ({more})" if more else "")
+    return f"{SHORT[name]}={value}" + (f" ({more})" if more else "")
