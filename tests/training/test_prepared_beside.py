@@ -87,6 +87,7 @@ def test_processes_end_with_a_run_that_fails(settings, cache, monkeypatch):
     assert not multiprocessing.active_children()
 
 
-def test_few_spots_start_no_process(settings):
+def test_few_spots_start_no_process(settings, tmp_path):
+    (tmp_path / "root/ST/gene_exp/X_count.csv").symlink_to(tmp_path / "nowhere")  # of a slide that is not asked for
     with beside.prepared_beside(settings):
         assert not multiprocessing.active_children()

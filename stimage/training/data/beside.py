@@ -30,15 +30,17 @@ def prepared_beside(settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        assert process.pid
-        with suppress(ProcessLookupError):  # it has ended, or has no group yet
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.pid and process.exitcode != 0:  # else its number may be that of another process by now
+            with suppress(ProcessLookupError):  # it has no group yet
+                os.killpg(process.pid, signal.SIGKILL)
         process.kill()
         process.join()
 
 
 def _is_large(root: str) -> bool:
-    return sum(path.stat().st_size for path in Path(root).glob("*/gene_exp/*")) >= MUCH
+    with suppress(OSError):  # of a link that leads nowhere: the run tells, if it needs the file
+        return sum(path.stat().st_size for path in Path(root).glob("*/gene_exp/*")) >= MUCH
+    return False
 
 
 def _prepare(prepare_all: Callable[[Settings, int], None], settings: Settings) -> None:
