@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -160,3 +161,19 @@ def test_two_do_not_work_in_one_folder(tmp_path):
     with alone_in(folder):
         (folder / "file").touch()
     assert subprocess.run([sys.executable, "-c", code, folder], capture_output=True, text=True).stdout == "in\n"
+
+
+def test_one_process_does_not_work_twice_in_one_folder(tmp_path):
+    with alone_in(tmp_path), pytest.raises(OutputError, match="another process writes into it"), alone_in(tmp_path):
+        pytest.fail("it began")
+    with alone_in(tmp_path):
+        (tmp_path / "file").touch()
+
+
+def test_a_file_system_without_locks_is_told(tmp_path, monkeypatch, caplog):
+    """As filelock says it of one: training goes on there, since no second run need come."""
+    refuse = Mock(side_effect=NotImplementedError("FileSystem does not appear to support flock"))
+    monkeypatch.setattr("stimage.core.files.FileLock.acquire", refuse)
+    with alone_in(tmp_path):
+        (tmp_path / "file").touch()
+    assert "knows no locks; start no second run into it" in caplog.text and refuse.called

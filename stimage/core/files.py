@@ -237,14 +237,17 @@ def alone_in(folder: Path) -> Iterator[None]:
     held, new = folder / ".at_work.lock", not folder.exists()
     with writable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(held, is_singleton=True)
+        lock = FileLock(held)
         try:
             lock.acquire(blocking=False)
             if not held.exists():  # its owner ended just now: a third may have a new one
+                lock.release()
                 raise Timeout(str(held))
         except Timeout:
             why = "another process writes into it; wait until it is done, or pass another folder as out= (--out)"
             raise OutputError(f"{folder}: {why}") from None
+        except NotImplementedError:  # of a file system
+            log.warning("%s: its file system knows no locks; start no second run into it", folder)
     try:
         yield
     finally:
