@@ -181,9 +181,14 @@ def test_slides_that_only_teach_may_have_been_seen(folder, tmp_path):
     seen = {"version": 1, "trained": {"S1": ""}, "validation": {}, "panel": [], "patch": None}
     (tmp_path / "tuned/provenance.json").write_text(json.dumps(seen))
 
-    def found(test: str, how: str = "error") -> pd.DataFrame:
+    def found(test: str, how: str = "error", *more: Path) -> pd.DataFrame:
         (tmp_path / "held.yaml").write_text(PREDICTION.replace("protocol: fixed", f"protocol: fixed, test: {test}"))
-        asked = (folder / "root", tmp_path / "tuned", tmp_path / f"out_{len(test)}_{how}", tmp_path / "held.yaml")
+        asked = (
+            folder / "root",
+            tmp_path / "tuned",
+            tmp_path / f"out_{len(test)}_{how}",
+            [tmp_path / "held.yaml", *more],
+        )
         return stimage.benchmark_root(*asked, untrained=False, seen=how)
 
     assert set(found("[S2]").slides) == {3}  # S0 and S1 teach, S2 is scored
@@ -192,6 +197,9 @@ def test_slides_that_only_teach_may_have_been_seen(folder, tmp_path):
         found("[S1, S2]")
     with pytest.raises(DataError, match="task held: test: 'S9' is none of the 3 slides"):
         found("[S9]")
+    assert found("[S2, S1]", "drop").slides.tolist() == [2, 2]  # S1 is neither tested nor taught from
+    with pytest.raises(DataError, match="task held: encoders were trained on all slides of test"):
+        found("[S1]", "drop", folder / "genes.yaml")
 
 
 def test_retrieval_is_of_encoders_with_a_joint_space(folder, tmp_path):

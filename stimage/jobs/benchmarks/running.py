@@ -1,7 +1,7 @@
 """A benchmark on a root's slides: each encoder embeds once, and each unit is scored by the task's job."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from inspect import signature
 from pathlib import Path
@@ -28,6 +28,7 @@ from stimage.jobs.scores import tested_slides
 from stimage.jobs.vectors.patches import Asked
 from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide
 from stimage.slides.freshness import file_digest, slide_digests
+from stimage.slides.names import fold_name, slide_names
 from stimage.slides.splits.groups import merge_groups
 from stimage.slides.splits.splitting import Splitting
 from stimage.slides.splits.table import NO_TABLE
@@ -177,7 +178,8 @@ def open_benchmark(
         _check_options(task)
     _work(root, read, root.slides)  # before an encoder is loaded
     towers = list_encoders(encoders, untrained, dtype, options)
-    work = _work(root, read, _unseen(root, read, towers, seen))
+    left = _work(root, read, _unseen(root, read, towers, seen))
+    work = [(_testing(task, unit), unit) for task, unit in left]
     return RootBench(root, out, work, towers, How(Asked(patch, upsample, pyramid), batch_size, workers, options), seen)
 
 
@@ -214,6 +216,16 @@ def _scored(work: Sequence[tuple[Task, Unit]]) -> set[str]:
         tested = tested_slides(task.options.get("test"), unit.slides, f"task {task.name}: test")
         scored |= set(tested or (one.name for one in unit.slides))
     return scored
+
+
+def _testing(task: Task, unit: Unit) -> Task:
+    """Return a task that tests the slides of ``test`` that are left in a unit."""
+    asked, there = slide_names(task.options.get("test") or ()), {fold_name(one.name) for one in unit.slides}
+    kept = [name for name in asked if fold_name(name) in there]
+    if asked and not kept:
+        raise DataError(f"task {task.name}: encoders were trained on all slides of test; name others there, or pass "
+                        "seen='score' (--seen score)")  # fmt: skip
+    return task if len(kept) == len(asked) else replace(task, options={**task.options, "test": kept})
 
 
 def _check_options(task: Task) -> None:
