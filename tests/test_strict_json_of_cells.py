@@ -11,6 +11,7 @@ from stimage.cells.reading.json_files import read_json
 from stimage.core.errors import DataError
 
 CELLS = '{"cells": [{"centroid": %s, "type": 1}, {"centroid": [5, 6], "type": 2}]}'
+ALONE = '{"cells": [{"centroid": %s, "type": 1}]}'
 NUMBERS = st.one_of(
     st.integers(-99, 9999).map(str),
     st.floats(-1e6, 1e6).map(repr),
@@ -47,9 +48,10 @@ def test_taken_if_python_takes_it(tmp_path, text):
 @pytest.mark.parametrize("wrong", ["01", "-01", "1.", ".5", "+1", "1.e3", "1e", "0x1", "1_0", "--1", "1e5.0", "00.5"])
 def test_what_is_no_number(tmp_path, wrong):
     path = tmp_path / "cells.json"
-    path.write_text(CELLS % f"[{wrong}, 2]")
-    with pytest.raises(DataError, match=r"cells.json: (is no JSON \(at character|cell 1)"):
-        read_json(path)
+    for text in (CELLS % f"[{wrong}, 2]", ALONE % f"[2, {wrong}]"):
+        path.write_text(text)
+        with pytest.raises(DataError, match=r"cells.json: (is no JSON \(at character|cell 1)"):
+            read_json(path)
 
 
 @pytest.mark.parametrize("wrong", ["[1, 2,]", "[1,, 2]", "[, 1, 2]", "[1, 2], [3, 4]", "[1, 2]]", "[[1, 2]", "[1, 2}"])

@@ -124,7 +124,7 @@ def _read(lists: list[bytes]) -> Lifted:
 
 def _check_numbers(text: bytes) -> None:
     """Raise Irregular if a number is not as JSON has it: the reader of tables takes 01, 1., .5 and +1, too."""
-    kinds = text.translate(OF_BYTE)
+    kinds = text.translate(OF_BYTE) + bytes([STOP])  # or the last pair had no third
     for sign in (MINUS, PLUS):  # of a power
         kinds = kinds.replace(bytes([POWER, sign]), bytes([POWER]))
     while bytes([BLANK, BLANK]) in kinds:
