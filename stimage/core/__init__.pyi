@@ -57,6 +57,7 @@ from .storage import unnamed_array as unnamed_array
 from .storage import why_not_writable as why_not_writable
 from .tables import GZIP as GZIP
 from .tables import Row as Row
+from .tables import check_unzipped as check_unzipped
 from .tables import csv_text as csv_text
 from .tables import number_of as number_of
 from .tables import other_form as other_form

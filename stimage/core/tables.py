@@ -215,6 +215,13 @@ def _decode(line: bytes, path: str, number: int, by_hand: bool) -> tuple[str, bo
         raise DataError(f"{source}: byte {bad:#x} is neither UTF-8 nor Latin-1; save the file as UTF-8") from None
 
 
+def check_unzipped(path: str | os.PathLike) -> None:
+    """Refuse a gzip file, for a format that is read unpacked alone."""
+    with open(path, "rb") as file:
+        if file.read(2) == GZIP:
+            raise DataError(f"{path}: is compressed by gzip; unpack it first (gunzip)")
+
+
 def other_form(path: str | os.PathLike, line: bytes) -> str:
     """Return what a file is that is no comma-separated UTF-8 text, by its first line, and how to convert it; else "".
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stimage.core.errors import DataError
-from stimage.core.tables import GZIP
+from stimage.core.tables import check_unzipped
 from stimage.formats.alone.reading import is_image, read_image_alone
 from stimage.formats.h5ad import read_h5ad
 from stimage.formats.imported import ImportedSlide, ImportOptions, reading
@@ -52,6 +52,6 @@ def _instead(path: Path) -> str:
         return "is a packed store; unpack it first, and name the folder"
     if path.suffix.lower() == ".h5":
         return "is a file of counts alone, without positions; name the folder that has it and the folder spatial"
-    if path.is_file() and path.open("rb").read(2) == GZIP:
-        return "is compressed by gzip; unpack it first (gunzip)"
+    if path.is_file():
+        check_unzipped(path)
     return "is of no format that is read here"

@@ -7,7 +7,7 @@ from stimage.cells.reading.label_images import NUMPY, TIFF, read_labels
 from stimage.cells.reading.outlines import Found
 from stimage.core.errors import DataError
 from stimage.core.storage import check_readable
-from stimage.core.tables import GZIP
+from stimage.core.tables import check_unzipped
 
 
 def read_file(path: Path) -> Found:
@@ -29,8 +29,7 @@ def read_file(path: Path) -> Found:
         raise DataError(f"{path}: is empty")
     if head.removeprefix(MARK).lstrip()[:1] in (b"[", b"{"):
         return read_json(path)
-    if head.startswith(GZIP):
-        raise DataError(f"{path}: is compressed by gzip; unpack it first (gunzip)")
+    check_unzipped(path)
     if path.suffix == ".snappy":
         raise DataError(f"{path}: is compressed; run python -m snappy -d {path.name} {path.stem}, of python-snappy")
     raise DataError(f"{path}: is none of {WANTED}, nor a label image (a TIFF or .npy of integers)")

@@ -14,6 +14,7 @@ import pandas as pd
 from anndata.io import read_elem
 
 from stimage.core.errors import DataError, let_go, one_line, shown, unreadable
+from stimage.core.tables import check_unzipped
 from stimage.formats.imported import reading
 from stimage.slides.counts.hdf5_layout import check_lengths
 from stimage.slides.hest.places import holds_places
@@ -80,10 +81,9 @@ def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise OSError("it is no file")
+        check_unzipped(path)
         with path.open("rb") as file:
             begins = file.read(8)
-        if begins[:2] == b"\x1f\x8b":
-            raise DataError(f"{path}: is compressed by gzip; unpack it first (gunzip)")
         if begins != b"\x89HDF\r\n\x1a\n":
             raise DataError(f"{path}: is no .h5ad: it does not begin as HDF5 files do")
         file = h5py.File(path, "r")

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.sparse import csr_matrix
 
 from stimage.core.errors import DataError, shown
-from stimage.core.tables import GZIP, read_cells
+from stimage.core.tables import GZIP, check_unzipped, read_cells
 from stimage.formats.imported import raw_counts, reading
 from stimage.formats.large.file_counts import FileCounts
 from stimage.formats.tenx.genomes import genomes_in_names, kept_of_genome, without_genome
@@ -79,9 +79,8 @@ def _only(matrix: Matrix, kept: np.ndarray, genome: str, where: Path) -> Matrix:
 
 
 def _read_h5(path: Path, genome: str | None) -> Matrix:
-    with reading(path, "a file"), path.open("rb") as file:
-        if file.read(2) == GZIP:
-            raise DataError(f"{path}: is compressed by gzip; unpack it first (gunzip)")
+    with reading(path, "10x Genomics' HDF5"):
+        check_unzipped(path)
     with reading(path, "10x Genomics' HDF5"), h5py.File(path) as file:
         name, group = _group(file, path, genome)
         check_lengths(group, str(path))
