@@ -64,21 +64,26 @@ def parse_arguments() -> argparse.Namespace:
                         "image alone: Visium)")  # fmt: skip
     add_lattice(parser)
     add_meta(parser)
-    parser.add_argument("--layer", help="layer of a .h5ad or a store that has the raw counts; raw stands for .raw "
-                        "(default: X)")  # fmt: skip
-    parser.add_argument("--library", help="slide or bin size to take from a .h5ad or a store that has several")
-    parser.add_argument("--genome", help="genome to keep, as the source names it, where the counts have several")
+    add_counts(parser)
     add_labels(parser)
-    parser.add_argument("--rebin", type=int, metavar="µM", help="Visium HD only: sum bins into larger ones with a side "
-                        "of this many µm, such as 8")  # fmt: skip
     parser.add_argument("--trust-coordinates", action="store_true", help="skip the check that the spots lie on the "
                         "tissue of the image")  # fmt: skip
-    parser.add_argument("--as", dest="counts_as", choices=tuple(WRITERS), default="h5", help="form of the counts: h5 "
-                        "is sparse HDF5, csv the wide CSV of the data set (default: %(default)s)")  # fmt: skip
     args = parser.parse_args()
     if not args.source.exists():
         parser.error(f"{args.source}: there is no such file or folder")
     return args
+
+
+def add_counts(parser: argparse.ArgumentParser) -> None:
+    """Add the options for the counts: those to take, and their form."""
+    parser.add_argument("--layer", help="layer of a .h5ad or a store that has the raw counts; raw stands for .raw "
+                        "(default: X)")  # fmt: skip
+    parser.add_argument("--library", help="slide or bin size to take from a .h5ad or a store that has several")
+    parser.add_argument("--genome", help="genome to keep, as the source names it, where the counts have several")
+    parser.add_argument("--rebin", type=int, metavar="µM", help="Visium HD only: sum bins into larger ones with a side "
+                        "of this many µm, such as 8")  # fmt: skip
+    parser.add_argument("--as", dest="counts_as", choices=tuple(WRITERS), default="h5", help="form of the counts: h5 "
+                        "is sparse HDF5, csv the wide CSV of the data set (default: %(default)s)")  # fmt: skip
 
 
 def add_meta(parser: argparse.ArgumentParser) -> None:

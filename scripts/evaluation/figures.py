@@ -223,19 +223,7 @@ def labels_of(spots: Spots) -> dict[str, str]:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kind = partial(add_kind, parser.add_subparsers(required=True, metavar="KIND", help="kind of figure, as above"))
-    one = kind("projection", draw_projection)
-    one.add_argument("--root", help=ROOT)
-    source = one.add_mutually_exclusive_group(required=True)
-    source.add_argument("--embeddings", type=Path, nargs="+", help="embeddings, one for each model; they need --root")
-    source.add_argument("--points", type=Path, help="table that was written beside an earlier figure")
-    one.add_argument("--names", nargs="+", help="names of the models (default: as their embeddings say)")
-    one.add_argument("--method", choices=METHODS, default="t-SNE",
-                     help="projection; t-SNE-original is the authors' (default: %(default)s)")  # fmt: skip
-    one.add_argument("--spots", type=positive, default=5000, help="largest number of spots (default: %(default)s)")
-    one.add_argument(
-        "--seed", type=int, default=0, help="seed of projection and choice of spots (default: %(default)s)"
-    )
-    add_filters(one)
+    add_projected_kinds(kind)
     for name, draw in (("f1", draw_f1), ("scores", draw_scores)):
         one = kind(name, draw)
         one.add_argument("--results", type=Path, nargs="+", required=True, help="results.json files, or their folders")
@@ -243,16 +231,6 @@ def parse_arguments() -> argparse.Namespace:
         if name == "f1":
             one.add_argument("--metric", choices=("macro_f1", "balanced_accuracy", "auroc"), default="macro_f1",
                              help="figure to draw (default: %(default)s)")  # fmt: skip
-    one = kind("models", draw_models)
-    one.add_argument("--probes", type=Path, nargs="+", required=True, help="results of linear_probe.py, one per model")
-    one.add_argument(
-        "--scores", type=Path, nargs="+", required=True, help="results of embedding_scores.py, as --probes"
-    )
-    one.add_argument("--points", type=Path, required=True, help="table that the figure projection has beside it")
-    one.add_argument("--names", nargs="+", help="names of the models, as in the table of points (default: the names of "
-                     "the folders)")  # fmt: skip
-    one.add_argument("--root", help="root of the slide whose labels are shown on its image")
-    one.add_argument("--slide", help=SLIDE)
     add_slide_kinds(kind)
     one = kind("annotated", draw_annotated, True)
     add_filters(one)
@@ -277,22 +255,43 @@ def add_kind(kinds: Any, name: str, draw: Callable, root: bool = False) -> argpa
     return one
 
 
+def add_projected_kinds(kind: Callable[..., argparse.ArgumentParser]) -> None:
+    """Add the kinds that show embeddings in the plane."""
+    one = kind("projection", draw_projection)
+    one.add_argument("--root", help=ROOT)
+    source = one.add_mutually_exclusive_group(required=True)
+    source.add_argument("--embeddings", type=Path, nargs="+", help="embeddings, one for each model; they need --root")
+    source.add_argument("--points", type=Path, help="table that was written beside an earlier figure")
+    one.add_argument("--names", nargs="+", help="names of the models (default: as their embeddings say)")
+    one.add_argument("--method", choices=METHODS, default="t-SNE",
+                     help="projection; t-SNE-original is the authors' (default: %(default)s)")  # fmt: skip
+    one.add_argument("--spots", type=positive, default=5000, help="largest number of spots (default: %(default)s)")
+    one.add_argument("--seed", type=int, default=0, help="seed of projection and spots (default: %(default)s)")
+    add_filters(one)
+    one = kind("models", draw_models)
+    one.add_argument("--probes", type=Path, nargs="+", required=True, help="results of linear_probe.py, one per model")
+    one.add_argument("--scores", type=Path, nargs="+", required=True, help="results of embedding_scores.py, likewise")
+    one.add_argument("--points", type=Path, required=True, help="table that the figure projection has beside it")
+    one.add_argument("--names", nargs="+", help="names of the models, as in the table of points (default: the names of "
+                     "the folders)")  # fmt: skip
+    one.add_argument("--root", help="root of the slide whose labels are shown on its image")
+    one.add_argument("--slide", help=SLIDE)
+
+
 def add_slide_kinds(kind: Callable[..., argparse.ArgumentParser]) -> None:
     """Add the kinds that are of one slide."""
-    one = kind("labels", draw_labels, True)
-    one.add_argument("--slide", required=True, help=SLIDE)
-    one.add_argument("--embeddings", type=Path, help="embeddings to predict the slide's labels by, from other slides")
-    one.add_argument("--image", action="store_true", help=ON_IMAGE)
-    one = kind("genes", draw_genes, True)
-    one.add_argument("--slide", required=True, help=SLIDE)
-    one.add_argument("--genes", nargs="+", required=True, help="genes to draw")
-    one.add_argument("--image", action="store_true", help=ON_IMAGE)
-    one.add_argument("--gene-table", metavar="FILE", help=TABLE)
-    one = kind("overview", draw_glance, True)
-    one.add_argument("--slide", required=True, help=SLIDE)
-    one.add_argument("--embeddings", type=Path, required=True, help="embeddings of this slide and of others")
-    one.add_argument("--gene", required=True, help="gene to draw and to predict")
-    one.add_argument("--gene-table", metavar="FILE", help=TABLE)
+    labels, genes, glance = kinds = [kind("labels", draw_labels, True), kind("genes", draw_genes, True),
+                                     kind("overview", draw_glance, True)]  # fmt: skip
+    for one in kinds:
+        one.add_argument("--slide", required=True, help=SLIDE)
+    for one in (labels, genes):
+        one.add_argument("--image", action="store_true", help=ON_IMAGE)
+    for one in (genes, glance):
+        one.add_argument("--gene-table", metavar="FILE", help=TABLE)
+    labels.add_argument("--embeddings", type=Path, help="embeddings to predict its labels by, from other slides")
+    genes.add_argument("--genes", nargs="+", required=True, help="genes to draw")
+    glance.add_argument("--embeddings", type=Path, required=True, help="embeddings of this slide and of others")
+    glance.add_argument("--gene", required=True, help="gene to draw and to predict")
 
 
 if __name__ == "__main__":

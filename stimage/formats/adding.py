@@ -97,9 +97,9 @@ def write_slide(
             write_text(stage / meta, csv_text([columns, *cells], csv.QUOTE_ALL))
             gone = [f"{row.tech}/gene_exp/{name}" for name in there - {counts}]
             place(stage, root, gone + _labels_of_before(found, root, row, bool(there)))
-    for other in filter(None, (names_of_other_species(names, row.species) for names in (found.gene_ids, found.genes))):
+    kinds = (names_of_other_species(names, row.species) for names in (found.gene_ids, found.genes))
+    if other := next(filter(None, kinds), None):
         log.warning("%s: %s; %s", row.slide, other, other.remedy)
-        break
     if found.left_out:
         log.warning("%s: left out: %s", row.slide, ", ".join(f"{n:,} {what}" for what, n in found.left_out.items()))
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from functools import reduce
 from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,13 +120,9 @@ def probe(
     tested = tested_slides(test, root.slides)
     spots, scored = labelled_unseen(read, root.slides, on_mismatch, seen, tested)
     tested = [name for name in tested if name in spots.slides]
-    notes = (
-        scored.notes
-        + [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()]
-        + rare_classes(spots.labels)
-    )
+    left_out = [f"{n} spots left out: {reason}" for reason, n in spots.left_out.items()]
     nuclei, partly = nuclei_of_slides(root.catalog.root, list(spots.slides.values()))
-    notes += partly
+    notes = [*scored.notes, *left_out, *rare_classes(spots.labels), *partly]
     hidden = None if progress is None else not progress
     folder = None if out is None else Path(out)
     probed = run_probe(spots, protocol, split, groups, colour, lambda some: tqdm(some, disable=hidden), tested, folder,
@@ -135,21 +132,22 @@ def probe(
         notes += [f"under this random split the position of a spot alone, without its image, scores {score:.3f}"]
     path = None
     if folder is not None:
-        alphas = SGD_PENALTIES if protocol == "original" else PENALTIES
-        config = {"protocol": protocol, "split": split, "alphas": alphas, "colour": colour}
-        config |= {"blocks": BLOCKS_PER_SIDE, "near": BUFFER_PITCHES} if split == "block" else {}
-        config |= {"test": sorted(tested)} if tested else {}
         data = data_identity(spots.embeddings.spot_ids, spots.labels, embeddings=spots.embeddings,
                              left_out=spots.left_out, parts=root.names_by_split(spots.slides),
                              seen=scored.seen, studies=studies_of(spots))  # fmt: skip
         data |= {"nuclei": nuclei.about} if nuclei else {}
-        path = write_scores(
-            folder, *probe_protocol(protocol), with_patients(config, root, patients), data,
-            SEEDS if split == "random" else (0,), PROBE_PACKAGES, time.perf_counter() - began, probed.slides,
-            probed.overall,
-        )  # fmt: skip
+        config = with_patients(_probe_config(protocol, split, colour, tested), root, patients)
+        path = write_scores(folder, *probe_protocol(protocol), config, data, SEEDS if split == "random" else (0,),
+                            PROBE_PACKAGES, time.perf_counter() - began, probed.slides, probed.overall)  # fmt: skip
         sealed(path)
     return Scores(probed.overall, probed.slides, tuple(notes), path)
+
+
+def _probe_config(protocol: str, split: str, colour: bool, tested: Sequence[str]) -> dict[str, Any]:
+    alphas = SGD_PENALTIES if protocol == "original" else PENALTIES
+    config: dict[str, Any] = {"protocol": protocol, "split": split, "alphas": alphas, "colour": colour}
+    config |= {"blocks": BLOCKS_PER_SIDE, "near": BUFFER_PITCHES} if split == "block" else {}
+    return config | ({"test": sorted(tested)} if tested else {})
 
 
 def probe_protocol(protocol: str) -> tuple[str, int]:

@@ -1,7 +1,7 @@
 """A training run from start to end: like the original's, with held-out slides, exact resuming, and several GPUs."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,19 +33,9 @@ from stimage.training.second.beginning import begin_second, known_genes
 from stimage.training.second.processor import usual_total
 from stimage.training.settings.groups import Settings, flat
 from stimage.training.spots import load_spots
-from stimage.training.validation import loader, to_device, validate
+from stimage.training.validation import epoch_line, loader, to_device, validate
 
 MAX_LOGIT_SCALE = float(np.log(100))
-LINE_SCORES = {  # of an epoch: what it is called on its line, how wide it is, its format
-    "epoch": ("epoch", 3, ".7g"),
-    "train_loss": ("train loss", 6, ".3f"),
-    "loss": ("held-out loss", 6, ".3f"),
-    "pooled_image_to_other_recall@10": ("recall@10", 5, ".3f"),
-    "slide_image_to_other_recall@10": ("in-slide", 5, ".3f"),
-    "probe_f1": ("probe F1", 5, ".3f"),
-    "spots_per_second": ("spots/s", 5, ".0f"),
-    "waiting_share": ("waiting", 4, ".0%"),
-}
 
 
 class Run:
@@ -67,28 +57,19 @@ class Run:
         self.kept = 0  # step of the newest checkpoint
         self.began = time.monotonic()
         self.accelerator = make_accelerator(settings, out)
+        say = self.accelerator.print
         with self.accelerator.main_process_first():
             self.epochs_before = claim(out, settings.record)["run.epochs"]
         set_seed(settings.run.seed)
         self.tokenizer = (
             tokenizer_of(checkpoint_of(settings.towers.image)) if settings.towers.second == "text" else None
         )
-        vectors = image_vectors_of(settings, say := self.accelerator.print)
+        vectors = image_vectors_of(settings, say)
         towers = make_towers(settings, vectors)
         with self.accelerator.main_process_first():  # it prepares the data, the others find it prepared
-            self.parts, self.coarse = without_coarse(settings, choose_parts(settings), say)
-            need_held_out(settings, self.parts.validation)
-            self.contents = contents_of(settings, self.parts, towers) if self.accelerator.is_main_process else {}
-            if self.accelerator.is_main_process:
-                check_magnification(settings, self.parts)
-                check_contents(out, self.contents, has_trained(out))
-            genes, size = known_genes(towers), towers.image_size
-            self.train, self.held_out = load_spots(settings, self.parts, size, self.tokenizer, genes)
-        if vectors:
-            self.train = with_vectors(self.train, vectors)
-            self.held_out = self.held_out and with_vectors(self.held_out, vectors)
+            self._load(towers, vectors)
         for line in begin_second(towers, settings, self.train.other, self.train.inputs, not newest(out)):
-            self.accelerator.print(line)
+            say(line)
         if not need_held_out(settings, self.held_out.slides if self.held_out else ()):
             say("note: nothing is held out: name validation_slides, or say split_by= or splits=")
         self.groups = balanced_groups(settings, self.train.slides)
@@ -104,6 +85,21 @@ class Run:
         self.schedule = make_schedule(optimizer, settings.optimiser, steps, self.resting)
         self.towers, self.optimizer = self.accelerator.prepare(towers, optimizer)
         self.accelerator.register_for_checkpointing(self.progress, self.schedule)
+
+    def _load(self, towers: TwoTowers, vectors: ImageVectors | None) -> None:
+        """Choose the slides, check them, and load their spots."""
+        settings, is_main = self.settings, self.accelerator.is_main_process
+        self.parts, self.coarse = without_coarse(settings, choose_parts(settings), self.accelerator.print)
+        need_held_out(settings, self.parts.validation)
+        self.contents = contents_of(settings, self.parts, towers) if is_main else {}
+        if is_main:
+            check_magnification(settings, self.parts)
+            check_contents(self.out, self.contents, has_trained(self.out))
+        genes, size = known_genes(towers), towers.image_size
+        self.train, self.held_out = load_spots(settings, self.parts, size, self.tokenizer, genes)
+        if vectors:
+            self.train = with_vectors(self.train, vectors)
+            self.held_out = self.held_out and with_vectors(self.held_out, vectors)
 
     @property
     def model(self) -> TwoTowers:
@@ -273,12 +269,6 @@ class Run:
     def _is_late(self, epoch: int) -> bool:
         patience = self.settings.run.patience
         return patience is not None and bool(self.held_out) and epoch - self.progress.best_epoch >= patience
-
-
-def epoch_line(scores: Mapping[str, float | None]) -> str:
-    """Return an epoch's line, such that lines are aligned; results.json has all scores, under their full names."""
-    shown = [(scores[name], *look) for name, look in LINE_SCORES.items() if name in scores]
-    return "  ".join(f"{word} {'-' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)
 
 
 def make_towers(settings: Settings, vectors: ImageVectors | None = None) -> TwoTowers:

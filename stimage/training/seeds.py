@@ -9,8 +9,8 @@ import numpy as np
 
 from stimage.core.results import read_results, record_results
 from stimage.training.results import PACKAGES
-from stimage.training.run import LINE_SCORES
 from stimage.training.settings.groups import Settings
+from stimage.training.validation import LINE_SCORES
 
 NO_SCORES = ("epoch", "step", "spots_per_second", "waiting_share")  # of an epoch
 

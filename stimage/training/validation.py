@@ -1,6 +1,6 @@
 """Scores of two towers on held-out slides: loss, recall both ways, and a linear probe where there are labels."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import torch
@@ -19,6 +19,16 @@ from stimage.training.spots import TrainingBatches, TrainingSpots, held_out_as_i
 BATCH_SIZE = 256
 PROBE_LEAST = 5  # spots of some label, to choose the probe's alpha on
 WAYS = {"a_to_b": "image_to_other", "b_to_a": "other_to_image"}
+LINE_SCORES = {  # of an epoch: what it is called on its line, how wide it is, its format
+    "epoch": ("epoch", 3, ".7g"),
+    "train_loss": ("train loss", 6, ".3f"),
+    "loss": ("held-out loss", 6, ".3f"),
+    "pooled_image_to_other_recall@10": ("recall@10", 5, ".3f"),
+    "slide_image_to_other_recall@10": ("in-slide", 5, ".3f"),
+    "probe_f1": ("probe F1", 5, ".3f"),
+    "spots_per_second": ("spots/s", 5, ".0f"),
+    "waiting_share": ("waiting", 4, ".0%"),
+}
 
 
 def validate(
@@ -51,6 +61,12 @@ def validate(
                 f1 = probe_f1(probe, train.labels[rows], images[test], held_out.labels[test])
                 scores["probe_f1"] = float(f1)
     return broadcast_object_list([scores])[0]
+
+
+def epoch_line(scores: Mapping[str, float | None]) -> str:
+    """Return an epoch's line, such that lines are aligned; results.json has all scores, under their full names."""
+    shown = [(scores[name], *look) for name, look in LINE_SCORES.items() if name in scores]
+    return "  ".join(f"{word} {'-' if v is None else format(v, form):>{width}}" for v, word, width, form in shown)
 
 
 def _recalls(images: torch.Tensor, others: torch.Tensor, held_out: TrainingSpots) -> dict[str, float]:
