@@ -70,8 +70,9 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         kwargs = {key: plain_value(value) if key in OPTIONS else value for key, value in kwargs.items()}
         access = Access(dict(storage_options or {}), token)
         storage_options = dict(storage_options or {})  # datasets adds to it
-        super().__init__(for_streaming(cache_dir), *args, token=token, storage_options=storage_options, access=access,
-                         code=source_digest(__file__), **kwargs)  # fmt: skip
+        with room_for(cache := for_streaming(cache_dir)):  # datasets makes a folder and a lock there
+            super().__init__(cache, *args, token=token, storage_options=storage_options, access=access,
+                             code=source_digest(__file__), **kwargs)  # fmt: skip
         self.asked_cache = cache_dir
 
     def _info(self) -> datasets.DatasetInfo:
@@ -99,9 +100,8 @@ class STimage1K4M(datasets.ArrowBasedBuilder):
         for split, part in shards.items():
             if part:
                 own, ranges = map(list, zip(*part))
-                found.append(
-                    datasets.SplitGenerator(split, {"slides": own, "parts": ranges, "among": tuple(own), **same})
-                )
+                given = {"slides": own, "parts": ranges, "among": tuple(own)}
+                found.append(datasets.SplitGenerator(split, given | same))
         return found
 
     def download_and_prepare(self, output_dir: str | None = None, *args: Any, **kwargs: Any) -> None:

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -159,7 +159,8 @@ def _kept_if_done(file: Path) -> Iterator[None]:
         yield
     except ValueError:
         if not before:
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # on a disk that is read-only by now, the error tells so
+                file.unlink(missing_ok=True)
         raise
 
 

@@ -10,6 +10,7 @@ from stimage.cells.columns import root_classes
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.core.extras import how_to_install
+from stimage.core.files import writable
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.publishing.croissant import FILE, check_metadata, write_metadata
 from stimage.publishing.engines import run_local, run_ray
@@ -195,8 +196,9 @@ def build_shards(
         print(f"{plan.out}: {len(plan.shards)} shards, {len(todo)} to make", file=sys.stderr, flush=True)
     if not todo:
         return []
-    for name in (CARD, FILE):  # what is said of the folder as it was
-        (plan.out / name).unlink(missing_ok=True)
+    with writable(plan.out):
+        for name in (CARD, FILE):  # what is said of the folder as it was
+            (plan.out / name).unlink(missing_ok=True)
     outcomes = (run_ray if engine == "ray" else run_local)(todo, workers)
     if tell:
         outcomes = with_progress(outcomes, todo, sum(shard.slide.about_spots // shard.parts for shard in todo))

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError
-from stimage.core.files import replacing
+from stimage.core.files import replacing, writable
 from stimage.examples.arrow import spot_tables
 from stimage.examples.image_formats import JPEG_QUALITY, encoder
 from stimage.examples.opening import check_asked_for
@@ -154,7 +154,8 @@ def write_shard(shard: Shard) -> ShardRecord:
     vocabulary = load_vocabulary(shard.vocabulary)
     record = _Record(len(vocabulary.names))
     if spots is None or left_out:
-        path.unlink(missing_ok=True)  # an earlier run may have had patches of it
+        with writable(shard.out):
+            path.unlink(missing_ok=True)  # an earlier run may have had patches of it
     else:
         with placing(shard.out, shard.path) as temporary:
             write_spots(temporary, _tables(shard, spots, record), vocabulary, shard.options.cells)

@@ -159,7 +159,7 @@ def _described(tower: ImageTower) -> dict[str, Any]:
     found: dict[str, Any] = {"image_encoder": dict(tower.said or {}), "image_width": tower.width}
     if found["image_encoder"]["library"] == CLIP:
         vision: Any = tower.model.config
-        found |= {"vision_config": vision.to_dict(), "projection_dim": vision.projection_dim}
+        found |= {"vision_config": vision.to_diff_dict(), "projection_dim": vision.projection_dim}
     return found
 
 

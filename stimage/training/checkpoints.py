@@ -3,14 +3,14 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stimage.core.errors import DataError
-from stimage.core.files import listed, replacing_folder, room_for, unfinished_folder, write_text
+from stimage.core.files import listed, replacing_folder, room_for, unfinished_folder, writable, write_text
 from stimage.core.results import as_json
 from stimage.training.data.contents import CONTENTS
 from stimage.training.settings.groups import FILES, flat
@@ -107,14 +107,18 @@ def save_checkpoint(accelerator: "Accelerator", out: Path, step: int, keep: int)
     """Save all that a run needs to go on, exactly, and remove older checkpoints but for ``keep`` in all."""
     folder, main = out / FOLDER / f"step-{step:08d}", accelerator.is_main_process
     if main:
-        for left in (out / FOLDER).glob(".*"):  # of a run that was killed, and saves at other steps now
-            shutil.rmtree(left)
+        _remove((out / FOLDER).glob(".*"), out)  # of a run that was killed, and saves at other steps now
     with replacing_folder(folder) if main else nullcontext(unfinished_folder(folder)) as unfinished:
         accelerator.wait_for_everyone()
         with room_for(folder):
             accelerator.save_state(str(unfinished), safe_serialization=True)
         accelerator.wait_for_everyone()
     if main:
-        for old in listed(out / FOLDER, "step-*")[:-keep]:
-            shutil.rmtree(old)
+        _remove(listed(out / FOLDER, "step-*")[:-keep], out)
     accelerator.wait_for_everyone()
+
+
+def _remove(folders: Iterable[Path], out: Path) -> None:
+    with writable(out / FOLDER):
+        for folder in folders:
+            shutil.rmtree(folder)

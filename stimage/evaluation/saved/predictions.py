@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stimage.core.errors import DataError, one_line
-from stimage.core.files import replacing, replacing_folder
+from stimage.core.files import replacing, replacing_folder, writable
 from stimage.core.results import plain
 from stimage.evaluation.saved.regressors import REGRESSORS, Regressor, regressor_file, write_regressors
 
@@ -64,8 +64,9 @@ def writing_folds(folder: Path, name: str, groups: Mapping[str, str]) -> Iterato
         writer = PredictionWriter(new, regressors, {"name": name, "groups": dict(groups), "folds": []})
         yield writer
         writer.close()
-    if not any((folder / REGRESSORS).iterdir()):
-        shutil.rmtree(folder / REGRESSORS)  # of trees and of neighbours there are none
+    with writable(folder):
+        if not any((folder / REGRESSORS).iterdir()):
+            shutil.rmtree(folder / REGRESSORS)  # of trees and of neighbours there are none
 
 
 class PredictionWriter:

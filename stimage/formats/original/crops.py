@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from stimage.core.errors import DataError
-from stimage.core.files import room_for, write_text
+from stimage.core.files import room_for, writable, write_text
 from stimage.core.results import as_json
 from stimage.examples.image_formats import encode_png
 from stimage.slides.catalog import Slide
@@ -79,6 +79,7 @@ def _begin(record: Path, now: str, paths: list[Path]) -> None:
     """Remove what was cut from something else, and say what is cut now."""
     if record.exists() and record.read_text(encoding="utf-8") == now:
         return
-    for path in paths:
-        path.unlink(missing_ok=True)
+    with writable(record.parent.parent):
+        for path in paths:
+            path.unlink(missing_ok=True)
     write_text(record, now)
