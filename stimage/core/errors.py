@@ -54,7 +54,9 @@ def let_go(error: BaseException) -> None:
     A loop over an HDF5 file holds h5py's lock. As long as an error keeps that loop, other threads wait for the lock.
     """
     part: BaseException | None = error
-    while part is not None:
+    done = set[int]()
+    while part is not None and id(part) not in done:  # an error may be its own cause
+        done.add(id(part))
         traceback.clear_frames(part.__traceback__)
         part = part.__cause__ or part.__context__
 

@@ -6,6 +6,9 @@ import sys
 import h5py
 import pytest
 
+from stimage.core.errors import DataError
+from stimage.formats.imported import reading
+
 PROGRAM = """
 import sys, threading
 import h5py
@@ -42,3 +45,10 @@ def test_another_thread_reads_on(tmp_path, how):
     program = [sys.executable, "-c", PROGRAM, how, tmp_path / "two.h5"]
     done = subprocess.run(program, capture_output=True, text=True, timeout=300)
     assert done.stdout == "['a', 'b'] True\n", done.stderr
+
+
+def test_an_error_that_is_its_own_cause_is_let_go():
+    """As of ``raise error from error``, which libraries write."""
+    error = OSError("of the library")
+    with pytest.raises(DataError, match="x.h5: cannot be read as HDF5 .of the library"), reading("x.h5", "HDF5"):
+        raise error from error
