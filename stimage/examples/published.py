@@ -16,6 +16,7 @@ from pyarrow.dataset import ParquetFragmentScanOptions
 
 from stimage.core.access import OPEN, Access
 from stimage.core.errors import DataError, one_line, unreadable
+from stimage.core.files import room_for
 from stimage.core.storage import list_folder, local_copy, located
 from stimage.examples.datasets_cache import for_preparing, for_streaming
 from stimage.examples.options import SpotsConfig
@@ -75,12 +76,13 @@ class Published:
         cache = (for_streaming if how["streaming"] else for_preparing)(how.get("cache_dir"))
         how = {**how, "cache_dir": cache, "columns": needed, **VERIFIED, **self._server()}
         data_files = self._by_split(slides, files, split)
-        with self.access.asking(self.location, "loaded"), raise_cause():
+        with self.access.asking(self.location, "loaded"), room_for(cache), raise_cause():
             spots = datasets.load_dataset("parquet", data_files=data_files, split=split, **how)
         each = spots if split is None else {split: spots}
         if column:
-            made = {part: one.with_format("arrow").map(column, batched=True, batch_size=ROWS, features=features)
-                    .with_format(None) for part, one in each.items()}  # fmt: skip
+            with room_for(cache):
+                made = {part: one.with_format("arrow").map(column, batched=True, batch_size=ROWS, features=features)
+                        .with_format(None) for part, one in each.items()}  # fmt: skip
         else:
             made = {part: one.select_columns(wanted) for part, one in each.items()}
         if "gene_ids" in wanted:

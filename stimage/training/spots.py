@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerBase
 
 import stimage_1k4m
 from stimage.core.errors import DataError
+from stimage.core.files import room_for
 from stimage.examples.datasets_cache import for_preparing
 from stimage.examples.registering import raise_cause
 from stimage.loading.ahead import Batches, Begun, Memory, Task
@@ -219,7 +220,7 @@ def _only(table: datasets.Dataset, slides: Sequence[str]) -> datasets.Dataset:
 def _load(load: Callable, source: str, *arguments: Any, **options: Any) -> Any:
     with reading(source):
         try:
-            with raise_cause():
+            with room_for(options["cache_dir"]), raise_cause():
                 return load(source, *arguments, **options)
         except (OSError, ValueError, pa.ArrowException):
             raise
