@@ -50,5 +50,5 @@ def test_another_thread_reads_on(tmp_path, how):
 def test_an_error_that_is_its_own_cause_is_let_go():
     """As of ``raise error from error``, which libraries write."""
     error = OSError("of the library")
-    with pytest.raises(DataError, match="x.h5: cannot be read as HDF5 .of the library"), reading("x.h5", "HDF5"):
+    with pytest.raises(DataError, match=r"x\.h5: cannot be read as HDF5 \(of the library"), reading("x.h5", "HDF5"):
         raise error from error
