@@ -11,7 +11,7 @@ import stimage
 from stimage.core.errors import DataError, one_line
 from stimage.core.extras import NotInstalled
 from stimage.core.tables import read_names
-from stimage.genes.names import NAME_KINDS, Naming
+from stimage.genes.names import NAME_KINDS
 from stimage.slides.catalog import ON_MISMATCH, TECHS, Filters
 from stimage.slides.images.patches import Patch
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS
@@ -164,11 +164,6 @@ def add_naming(parser: argparse.ArgumentParser, required: bool = False) -> None:
                        "10x's features.tsv, or an export of Ensembl's BioMart")  # fmt: skip
     group.add_argument("--names", choices=NAME_KINDS, default="symbol",
                        help="with --gene-table: kind of names that genes get (default: %(default)s)")  # fmt: skip
-
-
-def naming_of(args: argparse.Namespace) -> Naming | None:
-    """Return the renaming of genes, None if they keep the names of the files."""
-    return Naming(args.gene_table, args.names) if args.gene_table else None
 
 
 def positive(text: str) -> int:
