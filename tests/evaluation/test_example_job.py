@@ -30,7 +30,7 @@ def job(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "richness", module)
     spec.loader.exec_module(module)
-    monkeypatch.setitem(tasks.RUNS, "richness", tasks.Run("richness", "PROTOCOL"))
+    monkeypatch.setitem(tasks.JOBS, "richness", tasks.Job("richness", "PROTOCOL"))
     return module
 
 

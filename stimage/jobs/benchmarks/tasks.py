@@ -28,7 +28,7 @@ KEYS = ("job", "select", "each", "options", "metric", "baselines")
 
 
 @dataclass(frozen=True)
-class Run:
+class Job:
     """A job that a task may name, by where it is: nothing is imported before the job runs.
 
     ``module`` has the job's function, and under the name ``protocol`` what results call its protocol, and its version:
@@ -40,11 +40,11 @@ class Run:
     space: str = "tower"
 
 
-RUNS = {  # a job's name is its function's
-    "predict": Run("stimage.jobs.prediction", "expression_protocol"),
-    "predict_dealt": Run("stimage.jobs.benchmarks.dealt", "DEALT"),
-    "probe": Run("stimage.jobs.probing", "probe_protocol"),
-    "retrieve": Run("stimage.jobs.probing", "RETRIEVAL", "joint"),
+JOBS = {  # a job's name is its function's
+    "predict": Job("stimage.jobs.prediction", "expression_protocol"),
+    "predict_dealt": Job("stimage.jobs.benchmarks.dealt", "DEALT"),
+    "probe": Job("stimage.jobs.probing", "probe_protocol"),
+    "retrieve": Job("stimage.jobs.probing", "RETRIEVAL", "joint"),
 }
 
 
@@ -69,18 +69,18 @@ class Task:
     @property
     def space(self) -> str:
         """The space of the vectors that the job takes: "tower" or "joint"."""
-        return RUNS[self.job].space
+        return JOBS[self.job].space
 
     @property
     def function(self) -> Callable:
         """The job's function: of a root and embeddings, with the options."""
-        return getattr(import_module(RUNS[self.job].module), self.job)
+        return getattr(import_module(JOBS[self.job].module), self.job)
 
     @property
     def protocol(self) -> list:
         """The name of the job's protocol in results, and its version."""
-        run = RUNS[self.job]
-        said = getattr(import_module(run.module), run.protocol)
+        job = JOBS[self.job]
+        said = getattr(import_module(job.module), job.protocol)
         if callable(said):
             said = said(self.options.get("protocol", signature(self.function).parameters["protocol"].default))
         return list(said)
@@ -139,8 +139,8 @@ def read_task_file(name: str) -> Task:
         check_keys(f"{path}: {key}: ", said[key], known)
     for key in ("job", "metric"):
         _check_kind(f"{path}: {key}", said[key], "a name", isinstance(said[key], str))
-    if said["job"] not in RUNS:
-        raise DataError(f"{path}: job {said['job']!r} is none of {', '.join(RUNS)}")
+    if said["job"] not in JOBS:
+        raise DataError(f"{path}: job {said['job']!r} is none of {', '.join(JOBS)}")
     _check_values(str(path), said)
     return Task(path.stem, **said, folder=path.parent)
 
