@@ -76,3 +76,17 @@ def test_a_click_near_a_corner_tells_the_turned_bin(page):
         x, y = places()["4x5"] + SIDE / 2 * np.array(own) @ back.T
         page.mouse.click(*on_page(page, x, y))
         assert page.inner_text("#spot").startswith("4x5 · ")
+
+
+@pytest.mark.parametrize("turn", ["null", "0", str(TURN)])
+def test_shapes_that_overlap_are_one_without_holes(page, turn):
+    """As cells lie closer than their discs are wide, and spots of a wrong radius."""
+    seen = page.evaluate("""turn => {
+        const pen = Object.assign(document.createElement("canvas"), { width: 100, height: 100 }).getContext("2d");
+        const frame = { width: 100, height: 100, s: 1, left: 0, top: 0, ratio: 1 };
+        const looks = { codes: [0, 0, 1], palette: [[255, 0, 0], [0, 0, 255]], marks: [false, true] };
+        Painting.places(pen, frame, { n: 3, x: [30, 50, 80], y: [50, 50, 20], r: 15 }, looks, turn, 1);
+        return [[30, 50], [40, 50], [80, 20], [80, 10]].map(([x, y]) => [...pen.getImageData(x, y, 1, 1).data]);
+    }""", None if turn == "null" else float(turn))  # fmt: skip
+    red, blue, none = [255, 0, 0, 255], [0, 0, 255, 255], [0, 0, 0, 0]
+    assert seen == [red, red, none, blue]

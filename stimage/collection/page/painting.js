@@ -83,9 +83,11 @@ const Painting = (() => {
   function shapes(pen, some, { colour, marked, rings }, turn, ratio) {
     pen.beginPath();
     for (let k = 0; k < some.length; k += 3) {
-      for (const share of marked && !rings ? [1, MARK] : [1]) outline(pen, some[k], some[k + 1], share * some[k + 2], turn);
+      const [x, y, r] = [some[k], some[k + 1], some[k + 2]];
+      outline(pen, x, y, r, turn, false);
+      if (marked && !rings) outline(pen, x, y, MARK * r, turn, true);
     }
-    if (!rings) { pen.fillStyle = `rgb(${colour})`; pen.fill("evenodd"); return; }
+    if (!rings) { pen.fillStyle = `rgb(${colour})`; pen.fill(); return; }
     for (const [style, wide] of [["white", 3], [`rgb(${colour})`, 1.5]]) {
       pen.strokeStyle = style;
       pen.lineWidth = wide * ratio;
@@ -93,11 +95,12 @@ const Painting = (() => {
     }
   }
 
-  function outline(pen, x, y, r, turn) {
-    if (turn === null) { pen.moveTo(x + r, y); pen.arc(x, y, r, 0, 2 * Math.PI); return; }
+  // a hole goes the other way round, so that shapes that overlap are one
+  function outline(pen, x, y, r, turn, hole) {
+    if (turn === null) { pen.moveTo(x + r, y); pen.arc(x, y, r, ...(hole ? [2 * Math.PI, 0] : [0, 2 * Math.PI]), hole); return; }
     const [a, b] = [r * (Math.cos(turn) - Math.sin(turn)), r * (Math.cos(turn) + Math.sin(turn))]; // of a corner
     pen.moveTo(x + a, y + b);
-    for (const [dx, dy] of [[-b, a], [-a, -b], [b, -a]]) pen.lineTo(x + dx, y + dy);
+    for (const [dx, dy] of hole ? [[b, -a], [-a, -b], [-b, a]] : [[-b, a], [-a, -b], [b, -a]]) pen.lineTo(x + dx, y + dy);
     pen.closePath();
   }
 
