@@ -164,6 +164,17 @@ def test_broken_outlines_are_refused_or_left_out(opened, tmp_path, ring, said):
     assert cells.table.to_pandas().equals(whole[whole.id.isin(kept)].reset_index(drop=True))
 
 
+@pytest.mark.parametrize("ring", [[[5, 5], [7, 7], [9, 9]], [[5, 5], [9, 9], [9, 5], [5, 9]]])
+def test_outlines_without_an_area_are_kept_and_told(opened, tmp_path, caplog, ring):
+    told = qupath(NUCLEI)
+    stimage.import_cells(opened, "Slide_A", write(tmp_path / "file", told))
+    assert "no area" not in caplog.text
+    told["features"][4]["geometry"]["coordinates"] = [ring]
+    cells = stimage.import_cells(opened, "Slide_A", write(tmp_path / "file", told))
+    assert len(cells) == len(NUCLEI) and cells.table["area"][3].as_py() == 0
+    assert f"1 of {len(NUCLEI)} outlines have no area, as their points lie on a line, or they cross" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -102,6 +102,9 @@ def _table(path: Path, found: Found, classes: list[str | None], options: ImportO
             f"{path}: the id {twice['values'].as_py()!r} is that of {twice['counts'].as_py()} cells; "
             "give each cell an id of its own, or no cell one"
         )
+    if flat := int((area == 0).sum()):
+        log.warning("%s: %d of %d outlines have no area, as their points lie on a line, or they cross themselves; "
+                    "these cells are kept", path, flat, len(area))  # fmt: skip
     names = pa.array(classes, pa.string()).filter(pa.array(kept))
     return pa.table([ids, xy[:, 0], xy[:, 1], names, pa.array(area, from_pandas=True), wkb], schema=SCHEMA)
 
