@@ -69,8 +69,9 @@ def parse_arguments() -> argparse.Namespace:
                         "%(default)s)")  # fmt: skip
     parser.add_argument("--folds", type=positive, help="number of folds that the groups are dealt into (default: one "
                         "fold per group)")  # fmt: skip
-    parser.add_argument("--test", nargs="+", metavar="SLIDE", help="slides to test on, for the protocols fixed and "
-                        "neighbours; all others are trained on (default: each group is held out in turn)")  # fmt: skip
+    parser.add_argument("--test", nargs="+", metavar="SLIDE", help="slides to test on: the protocols fixed and "
+                        "neighbours train on all others, and original on the slide of --train (default: each group is "
+                        "held out in turn)")  # fmt: skip
     parser.add_argument("--train", metavar="SLIDE", help="protocol original with --test only: the slide to train on")
     parser.add_argument("--k", type=positive, help="protocol neighbours only: number of neighbours to take the mean of "
                         "(default: 50)")  # fmt: skip
