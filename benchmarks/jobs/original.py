@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.jobs import loads
 
 
-@loads("stimage.jobs.original.cropping", "stimage.formats.original.crops")
+@loads("stimage.jobs.original.cropping", "stimage.formats.original.crops", "scipy.spatial")
 def crops(root: str, slide: str) -> dict:
     """Write the crops of a slide by the job."""
     import stimage
