@@ -8,6 +8,7 @@ import numpy as np
 from stimage.scores.ceilings import Ceilings
 from stimage.scores.intervals import mean_interval, paired_difference
 from stimage.scores.ridge import fair_pearson
+from stimage.slides.splits.groups import merge_groups
 
 AVERAGED = ("pearson", "of_ceiling", "mse")
 
@@ -70,10 +71,11 @@ def finite(values: Sequence[float]) -> list[float]:
 def mean_scores(by_slide: Mapping[str, dict], by_fold: Sequence[dict], groups: Mapping[str, str]) -> dict:
     """Average over slides, and over folds; a slide none of whose genes varies is left out, and counted.
 
-    Intervals are over the groups that are held out, or folds; ``above`` has how much embeddings are above baselines.
+    Intervals are over the groups that are held out, or over folds, where folds that test slides of one group count as
+    one. ``above`` has how much embeddings are above baselines.
     """
     of_slides = [(groups[name], scores) for name, scores in by_slide.items()]
-    of_folds = [(tested_in(fold), fold) for fold in by_fold]
+    of_folds = list(zip(_groups_of_folds(by_fold, groups), by_fold))
     result = {}
     for name, many in (("per_slide", of_slides), ("pooled", of_folds)):
         known = [(group, scores) for group, scores in many if np.isfinite(scores["pearson"])]
@@ -115,6 +117,13 @@ def fold_intervals(by_fold: Sequence[dict]) -> dict:
     names = [tested_in(fold) for fold in by_fold]
     return {key: mean_interval([fold[key] for fold in by_fold], names, of_known=key != "pearson")
             for key in ("pearson", "of_ceiling")}  # fmt: skip
+
+
+def _groups_of_folds(by_fold: Sequence[dict], groups: Mapping[str, str]) -> list[str]:
+    """Return a name for each fold, the same for folds that test slides of one group, directly or through others."""
+    own = merge_groups({k: tuple(groups.get(name, name) for name in fold["test"]) for k, fold in enumerate(by_fold)})
+    first: dict[str, str] = {}
+    return [first.setdefault(own[k], tested_in(fold)) for k, fold in enumerate(by_fold)]
 
 
 def tested_in(fold: Mapping[str, Any]) -> str:

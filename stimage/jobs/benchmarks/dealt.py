@@ -1,6 +1,7 @@
 """STImage-Bench's protocol as a job of tasks."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +17,7 @@ from stimage.jobs.scores import Scores, sealed
 from stimage.loading.embeddings import Embeddings, read_embeddings
 from stimage.slides.missing import need_counts
 
-DEALT = ("stimage-bench", 3)  # the protocol and its version; 1 had intervals over slides, 2 no baseline of colours
+DEALT = ("stimage-bench", 4)  # the protocol and its version; 3 took seeds whose test slides share a study as groups
 PACKAGES = ("stimage-1k4m", "numpy", "scipy")
 
 
@@ -25,6 +26,7 @@ def predict_dealt(
     embeddings: str | Path | pd.DataFrame | Embeddings,
     *,
     n: int = 50,
+    seeds: Sequence[int] = SEEDS,
     seen: str = "error",
     out: str | Path | None = None,
 ) -> Scores:
@@ -36,18 +38,23 @@ def predict_dealt(
         As `predict` takes them.
     n
         Genes to choose.
+    seeds
+        Seeds of the dealing, each once.
 
     Returns
     -------
     Scores
-        ``overall["pooled"]["pearson"]`` is the mean over three seeds; ``per_slide`` that over slides, with an
+        ``overall["pooled"]["pearson"]`` is the mean over the seeds; ``per_slide`` that over slides, with an
         interval over studies.
 
     Raises
     ------
     DataError
         As `predict` does, and if there are fewer than three slides.
+    ValueError
+        If ``seeds`` are not whole numbers, each once.
     """
+    seeds = _checked(seeds)
     began, root = time.monotonic(), open_unpublished(root)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)
@@ -55,15 +62,22 @@ def predict_dealt(
     scored = settle_seen(read.provenance, [one.slide for one in slides], seen, read.model)
     slides = [one for one in slides if one.slide in scored.slides]
     nuclei, partly = nuclei_of_slides(root.catalog.root, [one.slide for one in slides])
-    found, path = run_stimage_bench(slides, n, out=None if out is None else Path(out), nuclei=nuclei), None
+    found, path = run_stimage_bench(slides, n, seeds, None if out is None else Path(out), nuclei), None
     if out is not None:
         config = {"genes": n, "normalise": "log1p", "alphas": WIDE_ALPHAS, "split": "slides dealt 8:1:1"}
         used = [read.take(read.slides == one.slide.name) for one in slides]
         by_slide = {str(one.slides[0]): data_identity(one.spot_ids, embeddings=one) for one in used}
         data = {"model": read.model, "slides": len(slides), "by_slide": by_slide, "seen": scored.seen}
         data |= {"nuclei": nuclei.about} if nuclei else {}
-        path = write_scores(out, *DEALT, config, data, SEEDS, PACKAGES, time.monotonic() - began,
+        path = write_scores(out, *DEALT, config, data, seeds, PACKAGES, time.monotonic() - began,
                             found.slides, found.overall)  # fmt: skip
         sealed(path)
     lost = (f"{len(without)} slides have no embeddings and are left out: {', '.join(without[:10])}",) if without else ()
     return Scores(found.overall, found.slides, (*scored.notes, *partly, *lost), path)
+
+
+def _checked(seeds: Sequence[int]) -> list[int]:
+    good = isinstance(seeds, list | tuple) and seeds and all(type(one) is int and one >= 0 for one in seeds)
+    if not good or len({*seeds}) < len(seeds):
+        raise ValueError(f"seeds={seeds!r}: pass a list of whole numbers of 0 or more, each once")
+    return list(seeds)
