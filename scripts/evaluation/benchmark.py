@@ -11,7 +11,7 @@ are its folders (IDC, PRAD …), with its own splits and genes, and --heads take
 ridge-pca256   ridge regression on 256 principal components: HEST's official protocol
 ridge          ridge regression on the embeddings as they are: also an official protocol
 random-forest  70 trees per gene, from scikit-learn (HEST uses another library)
-xgboost        gradient boosting, if xgboost is installed
+xgboost        gradient boosting, from the extra xgboost
 """
 
 import argparse

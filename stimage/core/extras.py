@@ -34,11 +34,11 @@ EXTRAS = {  # module → the extra of pyproject.toml that installs it
     "torch": "train",
     "transformers": "train",
     "umap": "evaluate",
+    "xgboost": "xgboost",
     "zarr": "spatialdata",
 }
 
 APART = {  # what no extra can install → the command that does
-    "xgboost": "pip install xgboost",
     "conch": "pip install git+https://github.com/mahmoodlab/CONCH.git",
     "einops_exts": "pip install einops-exts",
 }

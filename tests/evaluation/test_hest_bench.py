@@ -87,9 +87,12 @@ def test_both_ridge_protocols_are_hests_steps_in_scikit_learn(tmp_path, head):
     assert results["folds"][0]["by_gene"]["G1"] > 0.8 and results["folds"][0]["test"] == ["TENX1"]
 
 
-def test_trees(tmp_path):
+@pytest.mark.parametrize("head", ["random-forest", "xgboost"])
+def test_trees(tmp_path, head):
+    if head == "xgboost":
+        pytest.importorskip("xgboost")
     folder = write_bench(tmp_path / "bench")
-    found = stimage.benchmark(folder, [], tmp_path / "out", heads=["random-forest"], tasks="IDC")
+    found = stimage.benchmark(folder, [], tmp_path / "out", heads=[head], tasks="IDC")
     results = json.loads((Path(found.results[0]) / "results.json").read_text())["overall"]
     assert min(fold["by_gene"]["G1"] for fold in results["folds"]) > 0.5
 
