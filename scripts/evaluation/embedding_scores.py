@@ -44,6 +44,8 @@ def main() -> None:
                                     time.perf_counter() - began, by_slide, overall)  # fmt: skip
     jobs.sealed(path)
     print(table({**by_slide, "pooled": overall["pooled"]}))
+    for name, interval in overall["over_slides"].get("intervals", {}).items():
+        print(f"mean {name} over slides {interval['value']:.4f}, 95 % interval: {scores.told(interval)}")
     for name, found in overall["over_slides"].get("baselines", {}).items():
         print(f"{name} alone, mean over slides: " + ", ".join(f"{one} {found[one]['mean']:.4f}" for one in SHOWN))
     print(f"batch mixing {overall['batch_mixing']:.3f}; results: {path}, and {path.with_suffix('.csv').name} beside it")

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import silhouette_samples as scikit_learns
 from sklearn.metrics import silhouette_score
 
@@ -79,3 +80,14 @@ def test_position_and_colours_stand_beside(tmp_path, capsys):
     assert over["above"]["colour"]["silhouette"]["mean"] == pytest.approx(np.mean(differences))
     done = run(capsys, SCORES, "--embeddings", vectors, "--root", root, "--no-colour", out=tmp_path / "less")
     assert list(done.results["slides"]["Slide_A"]["baselines"]) == ["position"]
+    assert "mean silhouette over slides" in done.printed and "too few groups to tell (2; 6 are needed)" in done.printed
+
+
+def test_the_printed_mean_over_slides_has_its_interval(tmp_path, capsys):
+    root = labelled_root(tmp_path, lambda slide, n: "tumour" if n % 2 else "stroma", [f"S{k}" for k in range(6)])
+    done = run(capsys, SCORES, "--embeddings", embed(root, tmp_path / "noise"), "--root", root, "--no-colour",
+               out=tmp_path / "out")  # fmt: skip
+    values = [one["silhouette"] for one in done.results["slides"].values()]
+    low, high = stats.t.interval(0.95, 5, np.mean(values), stats.sem(values))
+    words = f"mean silhouette over slides {np.mean(values):.4f}, 95 % interval: {low:.3f} to {high:.3f} (6 groups)"
+    assert words in done.printed
