@@ -1,5 +1,7 @@
 """Means over tasks, their intervals and paired differences; and intervals over studies, whose slides are alike."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ from scipy import stats
 
 import stimage
 from stimage.jobs.benchmarks.dealt import predict_dealt
-from stimage.jobs.benchmarks.tabulating import apart_over_units, by_task, over_units
+from stimage.jobs.benchmarks.tabulating import apart_over_units, by_task, of_ceilings, over_units
 from stimage.scores.intervals import mean_interval
 from tests.evaluation.scripts import embed
 from tests.roots import write_slide
@@ -68,6 +70,32 @@ def test_a_figure_that_is_not_known_has_no_interval():
     rows = [(task, "ridge", "a", r, 0.01) for task, r in zip(names, known)]
     table = by_task(pd.DataFrame(rows, columns=["task", "head", "encoder", "pearson", "std"]))
     assert table[1][-2:] == ["nan", "not known of all groups"]
+
+
+def test_shares_of_ceilings_stand_in_a_table_of_their_own_where_any_is_known():
+    found = found_of({(task, "u", name): 0.3 for task in ("r", "f") for name in ("a", "b", "gene mean")})
+    found["of_ceiling"] = [0.5, None, 0.0, None, None, None]
+    assert of_ceilings(found) == [["task", "unit", "a", "b", "gene mean"], ["r", "u", "0.500", "", "0.000"]]
+    hest = found.assign(of_ceiling=0.25, head="ridge").drop(columns="unit")
+    lines = [[task, "ridge", "0.250", "0.250", "0.250"] for task in ("r", "f")]
+    assert of_ceilings(hest) == [["task", "head", "a", "b", "gene mean"], *lines]
+
+
+def test_seeds_of_a_task_whose_test_slides_are_of_one_study_are_one_group(tmp_path):
+    """Seven seeds deal the slides of two studies again and again: these are no seven groups."""
+    for k in range(6):
+        write_slide(tmp_path / "root", f"S{k}", "Visium", side=6, seed=k, meta={"pmid": str(k % 2)})
+    embeddings = embed(tmp_path / "root", tmp_path / "e")
+    found = predict_dealt(tmp_path / "root", embeddings, n=3, seeds=[3, 4, 5, 6, 7, 8, 9], out=tmp_path / "out")
+    folds, pooled = found.overall["folds"], found.overall["pooled"]
+    assert [fold["seed"] for fold in folds] == [3, 4, 5, 6, 7, 8, 9] and len({fold["pearson"] for fold in folds}) > 1
+    assert pooled["pearson"]["mean"] == pytest.approx(np.mean([fold["pearson"] for fold in folds]))
+    assert pooled["intervals"]["pearson"]["groups"] == 2
+    assert json.loads((tmp_path / "out/results.json").read_text())["seeds"] == [3, 4, 5, 6, 7, 8, 9]
+    assert stimage.verify(tmp_path / "out") == []
+    for seeds in ([], [1, 1], [0.5], 3, ["0"], [True], [-1]):
+        with pytest.raises(ValueError, match="pass a list of whole numbers of 0 or more, each once"):
+            predict_dealt(tmp_path / "root", embeddings, seeds=seeds)
 
 
 @pytest.mark.parametrize("protocol", ["original", "stimage-bench"])

@@ -42,7 +42,7 @@ def out(request, tmp_path_factory, tmp_path, capsys) -> Path:
 def test_tables_are_of_the_results_wherever_they_are(out):
     assert stimage.verify(out) == []
     tables = sorted(path for form in ("csv", "md", "tex") for path in out.glob(f"*.{form}") if path.name != "units.csv")
-    assert len(tables) in (6, 12)
+    assert len(tables) in (9, 12)  # of 25 spots no ceiling is known, and none stands in a table
     for path in tables:
         text = path.read_text()
         path.write_text(text.replace("0.", "1.", 1) if "0." in text else text + "\n")

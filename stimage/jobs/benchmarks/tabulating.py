@@ -49,6 +49,16 @@ def by_unit(found: pd.DataFrame) -> list[list[str]]:
     return [["task", "unit", "slides", *names], *lines]
 
 
+def of_ceilings(found: pd.DataFrame) -> list[list[str]]:
+    """Return the shares of noise ceilings that figures reach: a line a task and unit, or task and head, of which any is
+    known, a column an encoder or baseline; the heads alone where none is known."""
+    part, names, lines = "head" if "head" in found else "unit", list(dict.fromkeys(found.encoder)), []
+    for (task, own), rows in found[found.of_ceiling.notna()].groupby(["task", part], sort=False):
+        of = dict(zip(rows.encoder, rows.of_ceiling.astype(float)))
+        lines.append([str(task), str(own), *(f"{of[name]:.3f}" if name in of else "" for name in names)])
+    return [["task", part, *names], *lines]
+
+
 def apart_by_unit(found: pd.DataFrame, encoders: Sequence[str]) -> list[list[str]]:
     """Return, of each task and unit, how much each later encoder is above the first, group by group."""
     lines = []

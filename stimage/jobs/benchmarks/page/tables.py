@@ -20,6 +20,7 @@ from stimage.jobs.benchmarks.tabulating import (
     apart_over_units,
     by_task,
     by_unit,
+    of_ceilings,
     over_units,
 )
 
@@ -107,8 +108,10 @@ def _differ(out: Path, found: pd.DataFrame) -> Iterator[str]:
 
 
 def _tables(found: pd.DataFrame, encoders: Sequence[str]) -> dict[str, list[list[str]]]:
+    shares = of_ceilings(found)
+    beside = {"shares_of_ceilings": shares} if len(shares) > 1 else {}
     if "head" in found:
-        return {"benchmark": by_task(found), "differences": above_first(found, encoders[0])}
+        return {"benchmark": by_task(found), "differences": above_first(found, encoders[0]), **beside}
     means, apart = over_units(found, encoders), apart_over_units(found, encoders)
     return {"benchmark": by_unit(found), "differences": apart_by_unit(found, encoders), "means": means,
-            "differences_of_means": apart}  # fmt: skip
+            "differences_of_means": apart, **beside}  # fmt: skip
