@@ -1,10 +1,13 @@
 """Slides as pyramids for segmenters: OpenSlide, tifffile and our own reader find size, pixels and µm per pixel."""
 
+import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import openslide
 import pytest
+import pyvips
 import tifffile
 from PIL import Image
 
@@ -120,6 +123,18 @@ def test_damage_and_wrong_arguments_leave_nothing(root, tmp_path):
     with pytest.raises(DataError, match=r"Slide_A.png: is damaged or cut off"):
         stimage.export_pyramid(opened, out)
     assert not out.exists() or not list(out.iterdir())
+
+
+@pytest.mark.parametrize(("free", "why"), [(0, "No space left on device"), (1 << 30, "unable to call tiffsave")])
+def test_a_full_disk_is_told_where_libvips_lost_the_reason(root, tmp_path, monkeypatch, free, why):
+    def save(*_, **__):
+        raise pyvips.Error("unable to call tiffsave")
+
+    monkeypatch.setattr(pyramid, "_save", save)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
+    with pytest.raises(OutputError, match=rf"Slide_A.tif: cannot be written \({why}\)"):
+        stimage.export_pyramid(stimage.open_root(root, um_per_px=UM), tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_full_disk_is_told_and_leaves_nothing(root, tmp_path):

@@ -3,11 +3,13 @@
 Pixels are those that patches are cut from. They go through a pipe to libvips, which writes in threads of its own.
 """
 
+import errno
 import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from stimage.core.files import room_for
 from stimage.slides.images.reader import MAX_IMAGE_PIXELS, image_info, read_patches
 
 ROWS = 64  # of the image that are decoded at a time
+LEAST = 1 << 16  # bytes: a disk with less room is full
 
 
 def stream_image(
@@ -56,9 +59,19 @@ def stream_image(
                 pipe.write(part)
         try:
             with room_for(path):
-                saved.result()
+                _result_of(saved, path)
         except pyvips.Error as error:
             raise OutputError(f"{path}: cannot be written ({one_line(error)})") from None
+
+
+def _result_of(saved: Future, path: Path) -> None:
+    """Wait until it is saved; a full disk is told even if reading, beside it, took libvips' reason away."""
+    try:
+        saved.result()
+    except pyvips.Error as error:
+        if not error.detail and shutil.disk_usage(path.parent).free < LEAST:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        raise
 
 
 def _as_png(image: str, width: int, height: int, max_pixels: int, done: Callable[[int], object]) -> Iterator[bytes]:
