@@ -10,6 +10,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from stimage.core.results import as_json
 from stimage.towers.joint.configuration_spot_clip import SpotClipConfig
+from stimage.towers.joint.image_encoders import BY_PATCHES
 from stimage.towers.joint.modeling_spot_clip import SpotClipModel
 from stimage.towers.joint.processing_spot_clip import SpotClipProcessor, SpotGenesProcessor
 from stimage.towers.two_towers import TwoTowers
@@ -58,9 +59,19 @@ def save_towers(
     own = {name.removeprefix(INSIDE): value for name, value in weights.items() if name.startswith(INSIDE)}
     if library == "transformers":
         model.image_encoder.save_pretrained(folder / IMAGE_TOWER, state_dict=own)
+        if (said := model.image_encoder.config).model_type == BY_PATCHES:
+            processor = _of_patches(said.patch_size, size, mean, std)
         processor.save_pretrained(folder / IMAGE_TOWER)
     elif library == "timm" and not model.config.image_encoder["config"]["model_args"].get("features_only"):
         _save_timm(model.config.image_encoder, own, mean, std, folder / IMAGE_TOWER)
+
+
+def _of_patches(side: int, size: int, mean: list[float], std: list[float]) -> Any:
+    """Return the image processor that SigLIP 2's own library has for it, of images of this size."""
+    from transformers.models.siglip2.image_processing_pil_siglip2 import Siglip2ImageProcessorPil
+
+    most = (size // side) ** 2
+    return Siglip2ImageProcessorPil(patch_size=side, max_num_patches=most, image_mean=mean, image_std=std, resample=3)
 
 
 def _save_timm(

@@ -17,7 +17,9 @@ from tests.towers.checkpoints import batch
 GENES = ["ERBB2", "KRT8", "ACTB"]
 TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32,
          "patch_size": 8}  # fmt: skip
-FAMILIES = ("clip", "siglip", "dinov2", "vit", "convnext")
+PATCHES = {key: value for key, value in TOWER.items() if key != "image_size"} | {"num_patches": 16}
+FAMILIES = ("clip", "siglip", "siglip2", "dinov2", "dinov3", "vit", "convnext")
+TEXT = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 50}
 
 
 def write_encoder(kind: str, folder: Path) -> Path:
@@ -29,7 +31,9 @@ def write_encoder(kind: str, folder: Path) -> Path:
     made = {  # layers of a ConvNeXt add a millionth at first, unless told otherwise
         "clip": lambda: hf.CLIPVisionModelWithProjection(hf.CLIPVisionConfig(**TOWER, projection_dim=16)),
         "siglip": lambda: hf.SiglipVisionModel(hf.SiglipVisionConfig(**TOWER)),
+        "siglip2": lambda: hf.Siglip2Model(hf.Siglip2Config(vision_config=PATCHES, text_config=TEXT)),
         "dinov2": lambda: hf.Dinov2Model(hf.Dinov2Config(**TOWER)),
+        "dinov3": lambda: hf.DINOv3ViTModel(hf.DINOv3ViTConfig(**TOWER, num_register_tokens=2)),
         "vit": lambda: hf.ViTModel(hf.ViTConfig(**TOWER), add_pooling_layer=False),
         "convnext": lambda: hf.ConvNextModel(
             hf.ConvNextConfig(num_stages=2, hidden_sizes=[16, 32], depths=[1, 1], layer_scale_init_value=0.5)
@@ -37,10 +41,25 @@ def write_encoder(kind: str, folder: Path) -> Path:
     }
     torch.manual_seed(0)
     made[kind]().save_pretrained(folder)
-    square = {"height": 32, "width": 32}
-    hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square, image_mean=[0.4, 0.5, 0.6],
-                             image_std=[0.2, 0.3, 0.4]).save_pretrained(folder)  # fmt: skip
+    square, colours = {"height": 32, "width": 32}, {"image_mean": [0.4, 0.5, 0.6], "image_std": [0.2, 0.3, 0.4]}
+    if kind == "siglip2":
+        processor = hf.models.siglip2.image_processing_pil_siglip2.Siglip2ImageProcessorPil
+        processor(patch_size=8, max_num_patches=16, **colours).save_pretrained(folder)
+        return folder
+    hf.CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size=square, **colours).save_pretrained(folder)
     return folder
+
+
+def taken_by(model, pixels: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Return normalised images as a model of transformers takes them: SigLIP 2's by its library's own function."""
+    if model.config.model_type != "siglip2_vision_model":
+        return {"pixel_values": pixels}
+    from transformers.models.siglip2.image_processing_pil_siglip2 import convert_image_to_patches
+
+    patches = torch.stack([torch.from_numpy(convert_image_to_patches(image.numpy(), 8)) for image in pixels])
+    shapes = torch.tensor([[image.shape[1] // 8, image.shape[2] // 8] for image in pixels])
+    mask = torch.ones(patches.shape[:2], dtype=torch.int32)
+    return {"pixel_values": patches, "pixel_attention_mask": mask, "spatial_shapes": shapes}
 
 
 def tuned_one_step(checkpoint: str, lora: TowerSettings | None = None, **more) -> TwoTowers:

@@ -16,7 +16,15 @@ from stimage.towers.saving import save_towers
 from stimage.towers.two_towers import gene_towers
 from stimage.training.settings.groups import TowerSettings
 from tests.towers.checkpoints import batch
-from tests.towers.families import FAMILIES, GENES, image_vectors, tuned_one_step, weights_of, write_encoder
+from tests.towers.families import (
+    FAMILIES,
+    GENES,
+    image_vectors,
+    taken_by,
+    tuned_one_step,
+    weights_of,
+    write_encoder,
+)
 
 STRANGER = """
 import sys
@@ -59,7 +67,7 @@ def test_a_tuned_tower_is_loaded_by_its_own_library_and_by_ours(kind, tmp_path):
     place = tmp_path / "model" if kind == "clip" else tmp_path / "model/image_tower"
     own = (hf.CLIPVisionModelWithProjection if kind == "clip" else hf.AutoModel).from_pretrained(place)
     with torch.inference_mode():
-        found = own(pixels)
+        found = own(**taken_by(own, pixels))
     theirs = found.image_embeds if kind == "clip" else found.pooler_output
     if kind == "vit":  # whose checkpoint has no pooler, so that the class token is taken
         theirs = found.last_hidden_state[:, 0]
@@ -92,7 +100,7 @@ def test_lora_is_merged_into_what_its_own_library_loads(kind, tmp_path):
     model, found = cls.from_pretrained(own, output_loading_info=True)
     assert not found["missing_keys"] - {"pooler.dense.weight", "pooler.dense.bias"}  # of a ViT that has none
     with torch.inference_mode():
-        out = model(((images - towers.mean) / towers.std).permute(0, 3, 1, 2))
+        out = model(**taken_by(model, ((images - towers.mean) / towers.std).permute(0, 3, 1, 2)))
     theirs = out.image_embeds if kind == "clip" else out.last_hidden_state[:, 0] if kind == "vit" else out.pooler_output
     torch.testing.assert_close(theirs, vectors, atol=1e-5, rtol=0)
 

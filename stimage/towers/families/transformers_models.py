@@ -1,6 +1,7 @@
 """Image encoders of transformers: the CLIP and SigLIP families, what `finetune` made, and other vision models."""
 
 from collections.abc import Sequence
+from math import isqrt
 from typing import Any
 
 from torch import nn
@@ -148,6 +149,8 @@ def _facts(name: str, options: TowerOptions) -> tuple[int, Sequence[float], Sequ
         return options.size, options.mean, options.std
     processor = read_processor(name, options.trust_remote_code)
     size = (getattr(processor, "do_center_crop", False) and processor.crop_size) or processor.size
+    if most := getattr(processor, "max_num_patches", None):  # of SigLIP 2: a square of as many
+        size = {"height": isqrt(most) * processor.patch_size}
     sides = {value for key, value in dict(size).items() if key in ("height", "width", "shortest_edge") and value}
     if len(sides) != 1 and not options.size:
         raise DataError(f"{name}: its image processor makes images of {dict(size)}; pass size= (--size)")

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 LIBRARIES = ("clip", "transformers", "timm")
+BY_PATCHES = "siglip2_vision_model"  # SigLIP 2 for images of any shape; that for squares is of the kind siglip
 
 
 def build_encoder(said: Mapping[str, Any]) -> nn.Module:
@@ -93,10 +94,32 @@ def _timm_features(model: Any, pixels: torch.Tensor) -> torch.Tensor:
 
 def _run(model: Any, pixels: torch.Tensor) -> Any:
     """Call a model of transformers; its places are interpolated where the images have another size."""
+    if model.config.model_type == BY_PATCHES:
+        return model(**flat_patches(pixels, model.config.patch_size))
     other = getattr(model.config, "image_size", pixels.shape[-1]) != pixels.shape[-1]
     if other and "interpolate_pos_encoding" in inspect.signature(model.forward).parameters:
         return model(pixel_values=pixels, interpolate_pos_encoding=True)
     return model(pixel_values=pixels)
+
+
+def flat_patches(pixels: torch.Tensor, side: int) -> dict[str, torch.Tensor]:
+    """Return images (n x 3 x height x width) as SigLIP 2 takes those of any shape: their patches, row by row.
+
+    Raises
+    ------
+    ValueError
+        If the images can't be divided into patches of this side.
+    """
+    n, channels, height, width = pixels.shape
+    if height % side or width % side:
+        raise ValueError(f"patches of {side} pixels do not divide images of {height} x {width}")
+    shape = (height // side, width // side)
+    parts = pixels.reshape(n, channels, shape[0], side, shape[1], side).permute(0, 2, 4, 3, 5, 1)
+    return {
+        "pixel_values": parts.reshape(n, shape[0] * shape[1], -1),
+        "pixel_attention_mask": torch.ones(n, shape[0] * shape[1], dtype=torch.int32, device=pixels.device),
+        "spatial_shapes": torch.tensor([shape] * n, device=pixels.device),
+    }
 
 
 def _prefix(model: Any, features: torch.Tensor, side: int) -> int:
