@@ -97,8 +97,12 @@ def tokenizer_of(name: str) -> "PreTrainedTokenizerBase":
 
 
 @contextmanager
-def told(name: str, what: str, remedy: str = "") -> Iterator[None]:
-    """Turn what a library raises into a `DataError`; of a checkpoint that can't be fetched, with what to do."""
+def told(name: str, what: str, remedy: str = "", repository: str | None = None) -> Iterator[None]:
+    """Turn what a library raises into a `DataError`; of a checkpoint that can't be fetched, with what to do.
+
+    ``repository`` is where the Hub has it; None takes it from the name.
+    """
+    repository = repository or repository_of(name)
     try:
         yield
     except DataError:
@@ -110,9 +114,9 @@ def told(name: str, what: str, remedy: str = "") -> Iterator[None]:
         if kept := next(filter(None, map(not_kept, causes)), ""):
             why = kept
         elif any(isinstance(cause, GatedRepoError) for cause in causes):
-            why = f"its terms must be accepted at https://huggingface.co/{repository_of(name)}; then run hf auth login"
+            why = f"its terms must be accepted at https://huggingface.co/{repository}; then run hf auth login"
         elif any(isinstance(cause, LocalEntryNotFoundError) for cause in causes):
-            why = UNREACHABLE.format(repository_of(name))
+            why = UNREACHABLE.format(repository)
         else:
             argument = isinstance(error, TypeError) and "unexpected keyword argument" in str(error)
             why = f"{one_line(error)}{'; check model_args= (--model-args)' if argument else remedy}"

@@ -41,6 +41,26 @@ LITE = """
     found = tower.encode(torch.from_numpy(images))
     print(json.dumps([tower.size, tower.width, (found - want).abs().max().item(), want.std().item()]))
 """
+UPLOADED = """
+    import sys
+    import timm
+    from huggingface_hub import create_repo, upload_folder
+
+    small = {"img_size": 32, "patch_size": 8, "embed_dim": 10, "depth": 1, "num_heads": 2}
+    model = timm.create_model("vit_tiny_patch16_224", **small)
+    timm.models.save_for_hf(model, sys.argv[1], model_args=small)
+    create_repo("tester/uni")
+    upload_folder(folder_path=sys.argv[1], repo_id="tester/uni")
+"""
+ASKED = """
+    import os, sys
+    os.environ["HF_HUB_OFFLINE"] = sys.argv[2]
+    from stimage.towers.image_towers import load_tower
+    try:
+        print(load_tower(sys.argv[1]).width)
+    except ValueError as error:
+        print(error)
+"""
 
 
 class TimmHub(Hub):
@@ -59,6 +79,18 @@ def test_real_weights_by_name_give_the_vectors_and_pixels_of_timm_itself(tmp_pat
 def test_a_name_that_timm_does_not_know():
     with pytest.raises(DataError, match=r"timm:no_such_model: can't be loaded by timm .*no_such_model"):
         load_tower("timm:no_such_model")
+
+
+def test_what_can_not_be_fetched_is_told_by_its_repository(tmp_path):
+    """Of one of timm's names, which the Hub calls otherwise, offline; and of one whose terms are not accepted."""
+    with Hub() as hub:
+        hub.run(UPLOADED, tmp_path / "saved")
+        hub.gate("tester/uni")
+        said = hub.run(ASKED, "hf-hub:tester/uni", "0", token=False)
+        assert "hf-hub:tester/uni: can't be loaded by timm (its terms must be accepted at " in said
+        assert said.endswith("https://huggingface.co/tester/uni; then run hf auth login)\n")
+        assert hub.run(ASKED, "hf-hub:tester/uni", "0") == "10\n"
+        assert "run hf download timm/resnet50.a1_in1k where there is" in hub.run(ASKED, "timm:resnet50", "1")
 
 
 def test_models_of_a_folder(root, embed, tmp_path):  # noqa: F811

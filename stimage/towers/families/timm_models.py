@@ -28,7 +28,7 @@ def timm_encoder(name: str, options: TowerOptions, pretrained: bool = True) -> E
         If timm can't load the model, or the model takes no square images of three colours.
     """
     timm = needs("timm")
-    with told(name, "can't be loaded by timm"):
+    with told(name, "can't be loaded by timm", repository=_repository(timm, name)):
         model, given = _create(timm, name.removeprefix("timm:"), options.model_args, pretrained)
         config = timm.data.resolve_model_data_config(model)
         channels, *own = config["input_size"]
@@ -57,6 +57,13 @@ def _create(timm: Any, name: str, asked: Mapping[str, Any], pretrained: bool) ->
     return timm.create_model(name, pretrained=pretrained, init_values=1.0, **made), {
         **_known(name), "init_values": 1.0, **given,
     }  # fmt: skip
+
+
+def _repository(timm: Any, name: str) -> str | None:
+    """Return where the Hub has the weights of one of timm's own names; None of other names."""
+    own = name.removeprefix("timm:")
+    config = timm.get_pretrained_cfg(own) if own != name else None
+    return config and config.hf_hub_id
 
 
 def _known(name: str) -> dict[str, Any]:
