@@ -60,6 +60,8 @@ Images of tissue spots beside {other}, in one space; tuned from `{vision}` on {s
 {images}
 
 {panel}
+Trained on: {trained}.
+
 {held_out}
 
 Settings: `settings.json`; the slides of each split: `slides.json`. Method and data: Chen et al., *STimage-1K4M*,
@@ -148,7 +150,7 @@ def model_card(run: Run, repo: str) -> ModelCard:
         vision=plain_name(vision), other=other, spots=len(run.train), slides=len(run.train.slides),
         data=plain_name(settings.data.source), tech=settings.data.tech, batch=settings.loss.batch_size,
         load=LOAD["text"].format(repo=repo) if text else _loading(run.model.model.config, repo),
-        held_out=_held_out(run, other),
+        held_out=_held_out(run, other), trained=_some(run.train.slides),
         images=VECTORS.format(vision=plain_name(vision)) if made else IMAGES.format(patch=_patch(settings)),
         panel=_genes(settings, run.model.model.config),
     )  # fmt: skip

@@ -48,6 +48,7 @@ def test_a_run_learns_and_says_what_it_did(tuned, folder):
     assert shown["processor"].image_processor.crop_size["height"] == 32
     assert shown["found"].image_embeds.shape == shown["found"].gene_embeds.shape == (1, model.config.latent_dim)
     assert "Human_Breast_Sample3_Visium_B1" in card and f"| 2 | {history[-1]['loss']:.4g}" in card
+    assert "\nTrained on: Human_Breast_Sample3_Visium_A1.\n" in card
     assert results["panel_saw"] == HELD_OUT  # of the panel that this test makes
     assert "chosen on 1 of these slides, too" in card
     assert (tuned / "curves.png").stat().st_size > 10_000
