@@ -134,6 +134,14 @@ def test_options_that_the_job_does_not_take_are_told_before_embedding(sample, tm
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("protocol", ["fixd", "[fixed]"])
+def test_a_protocol_that_is_not_there_is_told_before_embedding(sample, tmp_path, protocol):
+    (tmp_path / "bad.yaml").write_text(PREDICTION.replace("protocol: fixed", f"protocol: {protocol}"))
+    with pytest.raises(DataError, match=r"task bad: options of predict: there is no protocol .*fix"):
+        stimage.benchmark_root(sample, "clip", tmp_path / "out", tmp_path / "bad.yaml")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_root_needs_tasks(sample, tmp_path, capsys):
     assert stimage.show_tasks(sample, "stimage-bench").values.tolist() == [["stimage-bench", "none", 0, 0, 0]]
     with pytest.raises(DataError, match="has no unit for the task stimage-bench"):

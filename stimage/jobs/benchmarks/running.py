@@ -232,6 +232,12 @@ def _check_options(task: Task) -> None:
     """Refuse, before anything is embedded, options that the task's job does not take."""
     known = [name for name in signature(task.function).parameters if name not in OURS]
     check_keys(f"task {task.name}: options of {task.job}: ", dict(task.options), known)
+    try:
+        _ = task.protocol
+    except (KeyError, TypeError):
+        asked = task.options["protocol"]
+        raise DataError(f"task {task.name}: options of {task.job}: there is no protocol {asked!r}; "
+                        f"help(stimage.{task.job}) lists those there are") from None  # fmt: skip
     if isinstance(task.options.get("panel"), str):
         Panel.read(task.arguments["panel"])
 
