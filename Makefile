@@ -1,19 +1,19 @@
-# make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a made sample or on a few of your own slides
+# make demo [ROOT=folder]   the whole way to a report, out/demo/report.html, on a synthetic sample or on a few of your own slides
 # make test                 all tests; those of real slides too, if STIMAGE_REAL names their folder
 # make quick                the house, reading, genes, examples, two formats and options: for each commit, in a minute and a half
 # make test-timm            models of timm as towers, beside the packages of make test, in an environment of its own
 # make test-datasets3       the same builder file as a loading script of datasets 3.x, in an environment of its own
 # make test-oldest [TESTS=tests/…]   the data side and towers with the lowest versions that requirements.txt allows, in an environment of its own
 # make test-data [PYTHON=python3.13]   the data side of any Python, without torch, in an environment of its own
-# make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of what came of them
+# make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of the outcomes
 # make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
 # make bench-gpu [MINUTES=8]   fine-tuning on a GPU, in each of its ways, beside the original's: a table and JSON; it stops after so many minutes
 # make bench-steps          a training step on the CPU, of all weights, by LoRA and on embeddings: time and memory, in some ten minutes
 # make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours; SIZE=60000 takes some 20 minutes
 # make bench-images [IMAGE=slide.png]   patches from each format of image beside its own decoder, and from a pyramid, in some 20 minutes
-# make pictures            each picture of the project, from the made sample, and all of them on one sheet, in some ten minutes
+# make pictures            each picture of the project, from the synthetic sample, and all of them on one sheet, in some ten minutes
 # make soak [SIZE=600000] [MINUTES=60]   a Visium HD slide of so many bins, epoch after epoch, and the memory of all processes; fails if it grows
-# make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   what has become slower or larger
+# make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   the jobs that have become slower or larger
 # make lint                 ruff and mypy
 # make docs                 the documentation as a site, in out/docs; it needs no server
 PYTHON ?= python3

@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--out", type=Path, help=f"folder for inputs and results ({FULL}; {SMALL} if quick)")
     known = [*names, GROWTH]
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=known, help=f"of {', '.join(known)}")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=known, help=f"jobs to measure: {', '.join(known)}")
     parser.add_argument("--quick", action="store_true", help="tiny inputs, to see that everything works")
     page = Path("docs/background/speed.md")
     readme = "measure nothing; put the table of benchmarks.json between the marks of FILE (%(const)s)"

@@ -15,9 +15,11 @@ HEAD = ["row", "time", "new", "ratio", "", "memory", "new", "ratio", "", "others
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
-    parser.add_argument("old", type=Path, help="benchmarks.json of before")
-    parser.add_argument("new", type=Path, help="benchmarks.json of now")
-    parser.add_argument("--threshold", type=float, default=25, help="worse by so many per cent fails (%(default)g)")
+    parser.add_argument("old", type=Path, help="the older benchmarks.json")
+    parser.add_argument("new", type=Path, help="the newer benchmarks.json")
+    parser.add_argument(
+        "--threshold", type=float, default=25, help="percentage by which a job may be worse (%(default)g)"
+    )
     parser.add_argument("--other-machine", action="store_true", help="compare, though the machines differ")
     args = parser.parse_args(arguments)
     old, new = (json.loads(path.read_text()) for path in (args.old, args.new))

@@ -1,5 +1,5 @@
 #!/bin/sh
-# A benchmark of four encoders on the made sample, in FOLDER, which is made: a tuned tiny CLIP and the same one untrained,
+# A benchmark of four encoders on the synthetic sample, in FOLDER, which is made: a tuned tiny CLIP and the same one untrained,
 # EfficientNet-Lite0 with ImageNet's weights, and colours of patches as a user's own embeddings; labels, expression by
 # slide and by study, and retrieval. It needs the packages of make test-timm. Slides that the CLIP was trained on are left out.
 #

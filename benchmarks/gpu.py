@@ -68,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results into this file, too")
     parser.add_argument("--minutes", type=float, default=inf, help="stop after so many minutes")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=every, default=every,
-                        help=f"of {'; '.join(every)}")  # fmt: skip
+                        help=f"ways to measure: {'; '.join(every)}")  # fmt: skip
     page = Path("docs/background/speed.md")
     readme = "measure nothing; put the table of gpu.json between the marks of FILE (%(const)s)"
     parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=page, help=readme)

@@ -29,10 +29,10 @@ PITCH, MARGIN = 30, 1400  # pixels from bin of 8 µm to bin, and around all: 25,
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hd", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (%(default)s)")
-    parser.add_argument("--bins", type=int, default=BINS, help="of the slide (%(default)s)")
+    parser.add_argument("--bins", type=int, default=BINS, help="bins of the slide (%(default)s)")
     parser.add_argument("--sparse-bins", type=int, nargs="*", default=SPARSE, metavar="BINS",
-                        help="of slides whose counts are .h5 (600000, and 9600000 of 2 µm)")  # fmt: skip
-    parser.add_argument("--genes", type=int, default=GENES, help="of the slide (%(default)s)")
+                        help="bins of slides whose counts are .h5 (600000, and 9600000 of 2 µm)")  # fmt: skip
+    parser.add_argument("--genes", type=int, default=GENES, help="genes of the slide (%(default)s)")
     page = Path("docs/background/speed.md")
     readme = "measure nothing; put the table of hd.json between the marks of FILE (%(const)s)"
     parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=page, help=readme)

@@ -68,10 +68,10 @@ LIBRARIES = {"pillow": "Pillow, whole", "tifffile": "tifffile", "openslide": OPE
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.images", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out/bench"), help="folder for the results (%(default)s)")
-    parser.add_argument("--side", type=int, default=6000, help="pixels of each image's side (%(default)s)")
-    parser.add_argument("--huge", type=int, default=40_000, help="and of a JPEG-tiled TIFF's side (%(default)s)")
-    parser.add_argument("--patches", type=int, default=1500, help="of each image (%(default)s)")
-    parser.add_argument("--image", type=Path, help="a real slide's image, of which a pyramid is made, too")
+    parser.add_argument("--side", type=int, default=6000, help="side of each image in pixels (%(default)s)")
+    parser.add_argument("--huge", type=int, default=40_000, help="side of a JPEG-tiled TIFF in pixels (%(default)s)")
+    parser.add_argument("--patches", type=int, default=1500, help="patches of each image (%(default)s)")
+    parser.add_argument("--image", type=Path, help="image of a real slide, to measure its pyramid, too")
     page = Path("docs/how-to/images.md")
     readme = "measure nothing; put the table of images.json between the marks of FILE (%(const)s)"
     parser.add_argument("--readme", type=Path, metavar="FILE", nargs="?", const=page, help=readme)
@@ -166,7 +166,7 @@ def table(results: dict) -> str:
 
 def _pyramid_line(one: dict) -> str:
     ratio = report.times(one["beside"][0]["seconds"] / one["ours"]["seconds"])
-    what = "a made image" if one["case"] == "made" else "a real slide's image"
+    what = "a synthetic image" if one["case"] == "made" else "a real slide's image"
     return (
         f"`pyramid=True` on {what}, {UM} µm in {PX} px at {UM_PER_PX} µm/px: {ratio} as fast as level 0; grey values "
         f"differ by {one['difference']:.2f} of 255 on average, and 999 of 1,000 by at most {one['largest']:.0f}."

@@ -1,4 +1,4 @@
-"""Each picture of the project, made from the made sample by the commands that users run, and all of them on one sheet.
+"""Each picture of the project, made from the synthetic sample by users' commands, and all of them on one sheet.
 
     python -m benchmarks.pictures --out out/pictures
 
@@ -27,9 +27,7 @@ CELL, CAPTION, COLUMNS = 900, 60, 4  # pixels of a picture's side on the sheet, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--out", type=Path, default=Path("out/pictures"), help="folder of all that is made (%(default)s)"
-    )
+    parser.add_argument("--out", type=Path, default=Path("out/pictures"), help="folder for the pictures (%(default)s)")
     out = parser.parse_args().out
     run(["scripts/demo.py", "--out", out / "demo"])
     write_symbols(out / "demo/sample", out / "symbols.csv")

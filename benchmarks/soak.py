@@ -23,10 +23,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder for the slide and the results (%(default)s)")
     parser.add_argument("--bins", type=int, default=600_000, help="bins of the slide (%(default)s)")
-    parser.add_argument("--genes", type=int, default=GENES, help="its genes (%(default)s)")
-    parser.add_argument("--minutes", type=float, default=60, help="how long epochs go on; one is done in any case "
+    parser.add_argument("--genes", type=int, default=GENES, help="genes of the slide (%(default)s)")
+    parser.add_argument("--minutes", type=float, default=60, help="begin no further epoch after so many minutes "
                         "(%(default)g)")  # fmt: skip
-    parser.add_argument("--workers", type=int, default=WORKERS, help="processes that read (%(default)s)")
+    parser.add_argument("--workers", type=int, default=WORKERS, help="number of processes that read (%(default)s)")
     args = parser.parse_args(arguments)
     found = run(args.out, args.bins, args.genes, args.minutes, args.workers)
     print(line(found))

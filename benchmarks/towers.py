@@ -1,9 +1,9 @@
-"""Gene towers on slides that lack genes or name them otherwise: towers.json and towers.md.
+"""Measure gene towers on slides that lack genes or use other names for them: towers.json and towers.md.
 
-Six made slides of one study each lose a third of their genes, drawn by lot, and every other one has Ensembl ids in
-place of symbols. Four are trained on, two held out. A tower of sets takes all genes, joined by name; a linear one the
-genes that all slides have. Images are told by their colours alone, at 4 x 4 places, so that heads train in seconds.
-What is scored: finding a spot's genes by its image among the spots of its own slide.
+Six synthetic slides of one study each lose a random third of their genes, and every other slide has Ensembl ids instead
+of symbols. Four slides are trained on, and two are held out. The tower `set` takes all genes, joined by name; the tower
+`linear` takes the genes that all slides have. The mean colours in 4 x 4 squares take the place of an image, so that
+heads train in seconds. The score is the recall of a spot's genes by its image, among the spots of the same slide.
 """
 
 import argparse
@@ -35,9 +35,9 @@ GRID = 4
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.towers", description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, help="folder for inputs and results (%(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of each way (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=20, help="of each run (%(default)s)")
-    parser.add_argument("--genes", type=int, default=600, help="of a species (%(default)s)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="seeds of each way (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=20, help="epochs of each run (%(default)s)")
+    parser.add_argument("--genes", type=int, default=600, help="genes of each species (%(default)s)")
     parser.add_argument("--side", type=int, default=20, help="spots along a side of a slide (%(default)s)")
     args = parser.parse_args(arguments)
     inputs = args.out / "inputs"

@@ -1,8 +1,8 @@
 """Run the whole way from slides to a report in minutes: checks, genes, shards, fine-tuning, evaluation.
 
-The demo takes a made sample, or a few slides of your own root. Each step is a script of this project. The demo prints
-its command, and the command does the same when you type it. After an interruption, run the same command again: finished
-steps are kept, and steps whose input changed are done again.
+The demo takes a synthetic sample, or a few slides of your own root. Each step is a script of this project. The demo
+prints the command of each step, and you can type the same command yourself. After an interruption, run the demo again:
+finished steps are kept, and steps whose input changed are done again.
 """
 
 import argparse
