@@ -9,7 +9,6 @@ from huggingface_hub import EvalResult, ModelCardData
 from stimage.core.errors import DataError
 from stimage.towers.presets import Preset, find_preset, presets
 from stimage.towers.reading import repository_of
-from stimage.training.settings.groups import FILES
 
 TAGS = ["histology", "spatial-transcriptomics", "gene-expression", "clip"]
 HUB_LICENCES = (
@@ -53,12 +52,6 @@ def card_data(
 def plain_name(name: str) -> str:
     """Return what a card calls an encoder or data: of what is on this machine, the last part of its path alone."""
     return Path(name).resolve().name if Path(name).exists() or Path(name).is_absolute() else name
-
-
-def plain_record(record: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return settings as others may see them: of what is on this machine, the last part of its path alone."""
-    return {group: {name: plain_name(value) if f"{group}.{name}" in FILES and isinstance(value, str) else value
-                    for name, value in own.items()} for group, own in record.items()}  # fmt: skip
 
 
 def check_licence(encoder: str, public: bool) -> str | None:

@@ -17,7 +17,7 @@ from stimage.figures.style import save
 from stimage.loading.provenance import PROVENANCE, Provenance
 from stimage.publishing.pushing import push_folder
 from stimage.towers.saving import save_towers
-from stimage.training.card_data import card_data, plain_name, plain_record
+from stimage.training.card_data import card_data, plain_name
 from stimage.training.data.contents import CONTENTS
 from stimage.training.run import Run
 from stimage.training.second.processor import gene_inputs
@@ -129,7 +129,7 @@ class ModelFolder:
         save_towers(run.model, weights, folder, inputs)
         if run.tokenizer:
             run.tokenizer.save_pretrained(folder)
-        (folder / "settings.json").write_text(as_json(plain_record(run.settings.record)), "utf-8")
+        (folder / "settings.json").write_text(as_json(run.settings.record), "utf-8")
         (folder / "slides.json").write_text(as_json(run.parts.record), "utf-8")
         (folder / CONTENTS).write_text(as_json(run.contents), "utf-8")
         model_card(run, self.repo or str(run.out / "model")).save(folder / "README.md")
