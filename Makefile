@@ -16,6 +16,7 @@
 # make bench-compare OLD=old.json NEW=new.json [THRESHOLD=25]   the jobs that have become slower or larger
 # make lint                 ruff and mypy
 # make docs                 the documentation as a site, in out/docs; it needs no server
+unexport PYTHONDONTWRITEBYTECODE  # which containers set: each process would compile some thousand modules anew
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin

@@ -49,6 +49,7 @@ def measure(
     """
     command = [sys.executable, "-m", "benchmarks.measure", *map(str, (cores, repeats, long, job, *arguments))]
     environment = os.environ | THREADS | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # of containers: modules would be compiled anew in each process
     process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, error = process.communicate(timeout=most)

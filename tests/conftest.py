@@ -1,11 +1,12 @@
 """Roots to test on: a made sample, a tiny one to damage, and the real slides where STIMAGE_REAL names their folder."""
 
 import os
+import shutil
 import signal
 import tempfile
 from pathlib import Path
 
-os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="stimage-test-")  # before datasets reads it
+HOME = os.environ["HF_HOME"] = tempfile.mkdtemp(prefix="stimage-test-")  # before datasets reads it
 if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: one thread each, before NumPy and torch count cores
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -23,6 +24,10 @@ settings.register_profile(  # the same cases each time, however slow the machine
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("tests")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ def test_this_machine(monkeypatch):
     lines = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
     assert {line.split()[0] for line in lines[:-1]} <= {"pass", "warn", "skipped"} and lines[-1] == "nothing failed"
     for words in (
-        "pass    python: 3.",
+        "    python: 3.",
         "pass    packages: aiohttp ",
         "pass    native code: numpy",
         "hub login: there is a token",
@@ -42,6 +42,16 @@ runpy.run_path("scripts/doctor.py", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT)
     assert done.returncode == 0 and "nothing failed" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_python_that_keeps_no_bytecode(monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(doctor.os.path, "exists", lambda path: "numpy" not in str(path))
+    found = doctor.check_python()
+    assert found.status == "warn" and "compiles numpy anew at each start" in found.message
+    assert found.remedy.startswith("unset PYTHONDONTWRITEBYTECODE")
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    assert doctor.check_python().status == "pass"
 
 
 def test_packages_that_are_missing_or_old(monkeypatch):

@@ -12,7 +12,8 @@ from benchmarks.jobs import loads
 OURS = ("stimage.slides.spots", "pandas")
 PILLOW = ("PIL.Image",)
 PLAIN = ("pandas", "pyarrow", "PIL.Image")
-STREAM = ("stimage_1k4m", "pyarrow.compute", "pandas", "torch", "scipy.io")  # datasets loads scipy.io to patch it
+# datasets loads scipy.io to patch it, and the lattice of spots is found with scipy.spatial
+STREAM = ("stimage_1k4m", "pyarrow.compute", "pandas", "torch", "scipy.io", "scipy.spatial")
 STEP, BIN = 60, 16  # pixels from bin to bin of the huge image, and across a bin
 
 
@@ -205,7 +206,7 @@ def _dataset(root: str, tech: str, **options):
     return load_dataset("stimage_1k4m", tech, data_dir=root, split="train", streaming=True, **options)
 
 
-@loads("stimage_1k4m", "pandas", "torch")
+@loads(*STREAM)
 def first_ours(root: str) -> dict:
     example = next(iter(_dataset(root, "Visium")))
     return {"pixels": hashlib.sha256(example["image"].tobytes()).hexdigest(), "counts": sum(example["counts"])}

@@ -56,7 +56,7 @@ def _unscaled(pixels) -> list[float]:
     return _greys((pixels.numpy() * std + mean) * 255)
 
 
-@loads(BATCHES, "pyarrow.parquet")
+@loads(BATCHES, "pyarrow.parquet", "pyarrow.dataset", "pandas")  # which reading a table would import
 def data_ours(folder: str) -> dict:
     """Decode and resize batches as training's workers do."""
     from stimage.loading.tensors import to_batch

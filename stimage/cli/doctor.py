@@ -3,10 +3,11 @@
 No check uses a network, and torch is imported only where there is a GPU.
 """
 
-import importlib
+import importlib.util
 import os
 import platform
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from glob import glob
 from importlib import metadata
@@ -51,8 +52,18 @@ def _told(check: Callable[[], Result]) -> Result:
 
 
 def check_python() -> Result:
-    """Say which Python it is; the script refuses one that is too old for the library."""
-    return Result("pass", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    """Say which Python it is, and check that it keeps what it compiles; the script refuses one that is too old."""
+    told = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    if sys.dont_write_bytecode and (slow := [name for name in ("stimage", *NATIVE, "torch") if not _compiled(name)]):
+        return Result("warn", f"{told}; PYTHONDONTWRITEBYTECODE is set, so that Python compiles {', '.join(slow)} "
+                      "anew at each start", "unset PYTHONDONTWRITEBYTECODE: a start then takes half the time")  # fmt: skip
+    return Result("pass", told)
+
+
+def _compiled(name: str) -> bool:
+    """Say whether a package's bytecode is kept; yes, where there is no such package, or nothing to compile."""
+    cached = getattr(importlib.util.find_spec(name), "cached", None)
+    return cached is None or os.path.exists(cached)
 
 
 def check_stimage() -> Result:
