@@ -55,8 +55,8 @@ def check_python() -> Result:
     """Say which Python it is, and check that it keeps what it compiles; the script refuses one that is too old."""
     told = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
     if sys.dont_write_bytecode and (slow := [name for name in ("stimage", *NATIVE, "torch") if not _compiled(name)]):
-        return Result("warn", f"{told}; PYTHONDONTWRITEBYTECODE is set, so that Python compiles {', '.join(slow)} "
-                      "anew at each start", "unset PYTHONDONTWRITEBYTECODE: a start then takes half the time")  # fmt: skip
+        told += f"; PYTHONDONTWRITEBYTECODE is set: each start compiles {', '.join(slow)} anew"
+        return Result("warn", told, "unset PYTHONDONTWRITEBYTECODE: a start then takes half the time")
     return Result("pass", told)
 
 
