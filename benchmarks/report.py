@@ -107,7 +107,8 @@ def write_block(path: Path, text: str, name: str = NAME) -> None:
     old, begin, end = path.read_text(), BEGIN.replace(NAME, name), END.replace(NAME, name)
     if old.count(begin) != 1 or old.count(end) != 1 or old.index(begin) > old.index(end):
         raise ValueError(f"{path}: needs a line {begin} and, below it, a line {end}, each once")
-    new = re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n\n{text.strip()}\n\n{end}", old, flags=re.DOTALL)
+    text = re.sub(r"(?<=\d) (?=(s|ms|MB|GB|x)\b)", "\u00a0", text.strip())  # narrow columns break lines elsewhere
+    new = re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n\n{text}\n\n{end}", old, flags=re.DOTALL)
     path.write_text(new)
 
 

@@ -22,12 +22,11 @@ def main() -> int:
     except ModuleNotFoundError as error:
         print(f"fail    packages: {str(error.name).partition('.')[0]} is missing\n{'':8}→ {INSTALL}\nfailed: packages")
         return 1
-    found = examine()
+    found, lines = examine(), []
     for name, one in found.items():
-        remedy = f"\n{'':8}→ {one.remedy}" if one.remedy else ""
-        print(f"{one.status:7} {name}: {one.message}{remedy}")
+        lines += [f"{one.status:7} {name}: {one.message}", *([f"{'':8}→ {one.remedy}"] if one.remedy else [])]
     failed = [name for name, one in found.items() if one.status == "fail"]
-    print(f"failed: {', '.join(failed)}" if failed else "nothing failed")
+    print("\n".join([*lines, f"failed: {', '.join(failed)}" if failed else "nothing failed"]))  # at once, for head
     return 1 if failed else 0
 
 
