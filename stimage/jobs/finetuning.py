@@ -23,6 +23,7 @@ from stimage.genes.panels import Panel, write_panel
 from stimage.jobs.roots import Root
 from stimage.publishing.pushing import open_repository, push_folder
 from stimage.slides.names import fold_name, slide_names
+from stimage.slides.selection import techs_called
 from stimage.training.card_data import check_licence
 from stimage.training.checkpoints import claim, newest
 from stimage.training.results import ModelFolder, write_results
@@ -96,8 +97,8 @@ def finetune(
     ----------
     root
         A folder laid out as the data set, a published folder, or a published data set's name on the Hub. Or a `Root`
-        that `open_root` returned: its slides then become settings, and its splits and ``um_per_px`` if it was opened
-        with any. None takes the configuration's root.
+        that `open_root` returned: its slides then become settings, and its technology, splits and ``um_per_px`` if it
+        was opened with any. Otherwise those of the configuration hold. None takes the configuration's root.
     out
         The folder of the run: a new one, or the one of an interrupted run.
     config
@@ -219,19 +220,30 @@ def _tune_seeds(settings: Settings, out: Path, is_main: bool) -> FineTuned:
 def _settings(root: str | Path | Root | None, config: str | Path | None, given: Mapping) -> Settings:
     """Return the settings of a configuration, of what was opened, and those that are given, which rule."""
     named = {full_name(name): value for name, value in given.items()}
-    if isinstance(root, Root):
-        wanted = SETTINGS["data.validation_slides"].read(named.get("data.validation_slides"))
-        held_out = {fold_name(name) for name in slide_names(wanted or ())}
-        unsaid = ("data.splits", "data.um_per_px", *(() if root.splitting.by else DEALING))
-        opened = {name: value for name, value in root.settings.items()
-                  if name not in unsaid or value != SETTINGS[name].default}  # fmt: skip
-        if "data.slides" in opened:  # those to train on
-            opened["data.slides"] = tuple(one for one in opened["data.slides"] if fold_name(one) not in held_out)
-        named = opened | named
-    elif root is not None:
-        named["data.source"] = str(root)
+    if not isinstance(root, Root):
+        return _read(config, named if root is None else named | {"data.source": str(root)})
+    unsaid = ("data.tech", "data.splits", "data.um_per_px", *(() if root.splitting.by else DEALING))
+    opened = {name: value for name, value in root.settings.items()
+              if name not in unsaid or value != SETTINGS[name].default}  # fmt: skip
+    settings = _read(config, opened | named)
+    if "data.slides" not in opened or "data.slides" in named:
+        return settings
+    return _read(config, opened | named | {"data.slides": _trained_on(root, settings)})
+
+
+def _read(config: str | Path | None, named: Mapping[str, Any]) -> Settings:
     named = {name: str(value) if isinstance(value, os.PathLike) else value for name, value in named.items()}
     return read_settings(find_config(str(config)), given=named) if config else make_settings(named)
+
+
+def _trained_on(root: Root, settings: Settings) -> tuple[str, ...]:
+    """Return the slides of an opened root, of the technology that the settings have, without those to hold out."""
+    held_out = {fold_name(name) for name in slide_names(settings.data.validation_slides or ())}
+    ours = [slide for slide in root.slides if slide.tech in techs_called(settings.data.tech)]
+    if not ours:
+        raise DataError(f"{root!r}: none of its chosen slides is of the setting data.tech={settings.data.tech}; open "
+                        "it with other filters, or change the setting")  # fmt: skip
+    return tuple(slide.name for slide in ours if fold_name(slide.name) not in held_out)
 
 
 def quieten() -> None:

@@ -76,6 +76,23 @@ def test_what_a_root_was_opened_without_is_the_configuration_s(root, tmp_path):
         settings_of(stimage.open_root(root, splits=tmp_path / "t.csv"), config, {})
 
 
+def test_a_root_that_was_opened_without_a_technology_takes_the_configuration_s(tmp_path):
+    root, config = tmp_path / "root", tmp_path / "own.yaml"
+    for i, tech in enumerate(("ST", "Visium", "ST", "Visium")):
+        write_slide(root, f"S{i}", tech, side=2, seed=i, meta={"species": "human" if i < 3 else "mouse"})
+    config.write_text("data: {tech: Visium, validation_slides: [S3]}\ntowers: {second: text}\n", "utf-8")
+
+    def data(given=None, **opened):
+        return settings_of(stimage.open_root(root, **opened), config, given or {}).data
+
+    assert data().tech == "Visium" and data(tech="ST").tech == "ST" and data({"tech": "all"}).tech == "all"
+    assert data(species="human").slides == ("S1",)  # S0 and S2 are no Visium
+    assert data(slides=["S1", "S2", "S3"]).slides == ("S1",)  # S3 is held out
+    assert data({"tech": "ST"}, species="human").slides == ("S0", "S2")
+    with pytest.raises(DataError, match=r"none of its chosen slides is of the setting data.tech=Visium"):
+        data(slides=["S0"])
+
+
 def test_who_asks_for_slides_that_are_not_there_is_said(root):
     with pytest.raises(DataError, match=r"has no Visium slides, but 12 ST; the setting data.tech=Visium, of the conf"):
         parts(root, tech="Visium")
