@@ -1,7 +1,9 @@
 """A PNG a spot: as the authors' steps make them, kept by a later call, and cut anew where a slide changed."""
 
+import errno
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 import stimage
-from stimage.core.errors import DataError
+from stimage.core.errors import DataError, OutputError
 from stimage.formats.original import crops
 from tests.roots import write_csv, write_slide
 from tests.test_scripts import run
@@ -86,6 +88,19 @@ def test_it_goes_on_after_a_stop(root, tmp_path, monkeypatch):
     ours, theirs = pixels(tmp_path / "crop"), pixels(tmp_path / "at_once")
     assert ours.keys() == theirs.keys() and all((ours[name] == theirs[name]).all() for name in theirs)
     assert not list((tmp_path / "crop").glob(".*.png"))
+
+
+def test_a_full_disk_leaves_no_part_of_an_image(root, tmp_path, monkeypatch):
+    def full(self, data):
+        self.touch()  # a part of it
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(OutputError, match="No space left"):
+            stimage.crop_patches(root, tmp_path / "crop")
+    assert not list((tmp_path / "crop").glob(".*.png"))
+    assert stimage.crop_patches(root, tmp_path / "crop").new.sum() == 25
 
 
 def test_another_image_or_patch_is_cut_anew(root, tmp_path):

@@ -1,6 +1,7 @@
 """Write one PNG per spot, as the data set's authors cut them: all in one folder, named after their spots."""
 
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -61,8 +62,13 @@ def write_crops(
     with room_for(out):
         for k, pixels in zip(left.tolist(), patches):
             unfinished = out / f".{paths[k].name}"
-            unfinished.write_bytes(encode_png(pixels))
-            unfinished.replace(paths[k])
+            try:
+                unfinished.write_bytes(encode_png(pixels))
+                unfinished.replace(paths[k])
+            except BaseException:
+                with suppress(OSError):  # of a disk that may not be written any more; its name is hidden
+                    unfinished.unlink(missing_ok=True)
+                raise
     return Cropped(len(spots), len(left))
 
 
