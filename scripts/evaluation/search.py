@@ -5,8 +5,9 @@
     search.py RUN/model ROOT --spot SPOT_ID --per-slide 2 --out OUT
 
 The counts of a query are those of a spot with its slide's median total; for a model with the gene tower set, of a spot
-with ten thousand counts. Genes that a query does not name have their usual values in the training spots. Spots are
-found by their images. The results are found.csv and found.png.
+with ten thousand counts. Genes that a query does not name have their usual values in the training spots. A count below
+the usual one asks for spots low in the gene: each gene is printed as high or low. Spots are found by their images. The
+results are found.csv and found.png.
 """
 
 import argparse
@@ -36,6 +37,8 @@ def main() -> None:
         workers=args.workers,
         out=args.out,
     )
+    for gene, words in found.attrs["read"].items():
+        print(f"{gene}: {words}")
     for spot, row in found.iterrows():
         print(f"{row.similarity:.3f}  {spot}")
     print(f"found: {args.out / 'found.csv'}, {args.out / 'found.png'}")

@@ -42,6 +42,7 @@ from .joint.queries import image_vector as image_vector
 from .joint.queries import parse_genes as parse_genes
 from .joint.queries import place_of_spot as place_of_spot
 from .joint.queries import read_image as read_image
+from .joint.queries import words_of_reading as words_of_reading
 from .labelled import LabelledSpots as LabelledSpots
 from .labelled import read_labelled as read_labelled
 from .pictured import UNITS as UNITS

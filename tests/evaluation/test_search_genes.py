@@ -10,8 +10,9 @@ from torch.nn.functional import normalize
 
 import stimage
 from stimage.core.errors import DataError
-from stimage.evaluation.joint.queries import genes_vector
+from stimage.evaluation.joint.queries import genes_vector, words_of_reading
 from stimage.towers import SpotClipConfig, SpotClipModel, load_joint
+from tests.evaluation.scripts import run
 from tests.evaluation.towers import make_tower
 from tests.training.conftest import folder, tuned  # noqa: F401
 
@@ -54,6 +55,24 @@ def test_what_is_found_is_nearest_to_that(folder, tuned, genes):  # noqa: F811
     assert found.index.tolist() == want.index.tolist()
 
 
+def test_which_way_a_gene_is_read_is_told(folder, tuned, genes, tmp_path, capsys, caplog):  # noqa: F811
+    mean = SpotClipModel.from_pretrained(tuned / "model").gene_tower.mean.numpy()
+    k = int(mean.argmax())  # whose usual count is above 0
+    usual = float(np.expm1(mean[k]))
+    root = stimage.open_root(folder / "root", "Visium", species="human")
+    images = stimage.embed(root, tuned / "model", tmp_path / "joint", space="joint")
+    for count, word in ((usual / 2, "low"), (usual, "usual"), (usual * 2, "high")):
+        caplog.clear()
+        found = stimage.search(tuned / "model", root, {genes[k]: count}, embeddings=images, n=2)
+        assert found.attrs["read"] == {genes[k]: f"{word}, usual is {usual:.3g}"}
+        assert ("spots low in it are searched for" in caplog.text) == (word == "low")
+    words = words_of_reading(load_joint(str(tuned / "model")), {genes[k]: float(mean[k])}, "counts")
+    assert words[genes[k]].startswith("usual, ")
+    asked = (tuned / "model", folder / "root", f"{genes[k]}={usual / 2}", "--embeddings", tmp_path / "joint")
+    done = run(capsys, "search.py", *asked, "--tech", "Visium", "--species", "human", out=tmp_path / "out")
+    assert not done.error and done.printed.startswith(f"{genes[k]}: low, usual is {usual:.3g}\n")
+
+
 def test_a_set_has_the_counts_of_ten_thousand():
     torch.manual_seed(0)
     config = SpotClipConfig(image_encoder=None, image_width=4, genes=list("ABCDE"), gene_tower="set", gene_width=8,
@@ -74,7 +93,13 @@ def test_text_is_the_names_by_their_counts(folder, tmp_path):  # noqa: F811
     shutil.copytree(folder / "clip", tmp_path / "clip")
     processor = make_tower("clip", tmp_path / "other") / "preprocessor_config.json"
     shutil.copy(processor, tmp_path / "clip")
-    got = genes_vector(load_joint(str(tmp_path / "clip")), {"KRT8": 3, "ERBB2": 5, "CD3E": 0}, "log1p")
+    space, query = load_joint(str(tmp_path / "clip")), {"KRT8": 3, "ERBB2": 5, "CD3E": 0}
+    got = genes_vector(space, query, "log1p")
+    assert words_of_reading(space, query, "log1p") == {
+        "KRT8": "name 2 of 2",
+        "ERBB2": "name 1 of 2",
+        "CD3E": "left out",
+    }
     tokens = AutoTokenizer.from_pretrained(folder / "clip")("ERBB2 KRT8", return_tensors="pt")
     with torch.inference_mode():
         want = CLIPModel.from_pretrained(folder / "clip").eval().get_text_features(**tokens).pooler_output

@@ -97,6 +97,26 @@ def genes_vector(space: JointSpace, query: Mapping[str, float], normalise: str) 
         return torch.nn.functional.normalize(tower.of_levels(mean[None]), dim=1).float().cpu().numpy()[0]
 
 
+def words_of_reading(space: JointSpace, query: Mapping[str, float], normalise: str) -> dict[str, str]:
+    """Return gene → how the model reads its count: "high", "low" or "usual" beside the mean of the training spots.
+
+    The mean is given as a count, on the scale of the query. A text tower reads no counts: there it is the place in the
+    sentence. Arguments and errors are those of `genes_vector`.
+    """
+    if space.other == "text":
+        ordered = sorted((gene for gene in query if query[gene]), key=lambda gene: -query[gene])
+        places = {gene: f"name {k} of {len(ordered)}" for k, gene in enumerate(ordered, 1)}
+        return {gene: places.get(gene, "left out") for gene in query}
+    tower, config = space.model.gene_tower, space.model.config
+    mean = tower.mean[_places(space.name, list(config.genes), query)].double().cpu().numpy()
+    usual = mean if normalise == "counts" and "gene_ids" not in tower.inputs else np.expm1(mean)
+    found = {}
+    for (gene, count), level in zip(query.items(), usual.tolist()):
+        word = "usual" if math.isclose(count, level, rel_tol=0.005) else "high" if count > level else "low"
+        found[gene] = f"{word}, usual is {level:.3g}"
+    return found
+
+
 def _places(name: str, genes: list[str], query: Mapping[str, float]) -> list[int]:
     """Return where the genes of a query are among a model's; versions of Ensembl ids are overlooked."""
     known = {bare_name(gene): k for k, gene in enumerate(genes)}

@@ -1,5 +1,6 @@
 """Search spots by expression, by an image or by a spot, in the joint space of a model's images and genes."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,14 @@ from stimage.core.errors import DataError
 from stimage.core.files import temporary_folder, write_text
 from stimage.evaluation.joint.counted import settings_of
 from stimage.evaluation.joint.nearest import nearest_spots, patches_of
-from stimage.evaluation.joint.queries import genes_vector, image_vector, parse_genes, place_of_spot, read_image
+from stimage.evaluation.joint.queries import (
+    genes_vector,
+    image_vector,
+    parse_genes,
+    place_of_spot,
+    read_image,
+    words_of_reading,
+)
 from stimage.figures.sheets import Cell, search_sheet
 from stimage.figures.style import save
 from stimage.jobs.roots import Root, open_root
@@ -25,6 +33,7 @@ from stimage.slides.images.patches import Patch
 from stimage.towers.joint_space import JointSpace, load_joint
 
 FOUND = 12
+log = logging.getLogger(__name__)
 
 
 def search(
@@ -76,7 +85,9 @@ def search(
     -------
     pandas.DataFrame
         By spot id, the nearest first: ``slide`` and ``similarity``, the cosine. Spots whose similarities agree to six
-        digits are in the order of their ids.
+        digits are in the order of their ids. ``attrs["read"]`` has, for each gene of a query, how the model reads its
+        count: "high" or "low" beside the usual count in the training spots. A count below the usual one asks for spots
+        that are low in the gene, which is logged.
 
     Raises
     ------
@@ -101,12 +112,13 @@ def search(
     asked, folder = _read_query(query, image, spot), None if out is None else path_of(out, "out")
     by, cut = None if encoder is None else str(encoder), Asked(patch, upsample, pyramid)
     root, space = open_root(spots), load_joint(str(model), encoder=by, with_images=image is not None)
-    vector, own = _vector_of(asked, space, root), None  # before spots are embedded: it may be refused
+    (vector, read), own = _vector_of(asked, space, root), None  # before spots are embedded: it may be refused
     every = _embedded(root, space, embeddings, cut, batch_size, workers, by)
     if vector is None:
         own = place_of_spot(every, asked.words)
         vector = every.vectors[own]
     found = nearest_spots(every, vector, n, per_slide, own)
+    found.attrs["read"] = read
     if folder is not None:
         source = cut_as_trained(root.source, cut, space.name, read_provenance(space.name))
         _write(folder, source, root, asked, every, own, found)
@@ -137,11 +149,17 @@ def _read_query(query: str | Mapping[str, float] | None, image: str | Path | Non
     return Query(spot)
 
 
-def _vector_of(asked: Query, space: JointSpace, root: Root) -> np.ndarray | None:
-    """Return where a query is in the joint space; None of a spot, which the embeddings have."""
-    if asked.genes is not None:
-        return genes_vector(space, asked.genes, settings_of(space, root.location).data.normalise)
-    return None if asked.pixels is None else image_vector(space, asked.pixels)
+def _vector_of(asked: Query, space: JointSpace, root: Root) -> tuple[np.ndarray | None, dict[str, str]]:
+    """Return where a query is in the joint space, None of a spot, which the embeddings have; and how it is read."""
+    if asked.genes is None:
+        return None if asked.pixels is None else image_vector(space, asked.pixels), {}
+    normalise = settings_of(space, root.location).data.normalise
+    vector = genes_vector(space, asked.genes, normalise)
+    read = words_of_reading(space, asked.genes, normalise)
+    for gene, words in read.items():
+        if words.startswith("low") and (count := asked.genes[gene]):
+            log.warning("query: %s=%g is read as %s: spots low in it are searched for", gene, count, words)
+    return vector, read
 
 
 def _embedded(
