@@ -23,6 +23,7 @@ from .meta.making import make_meta as make_meta
 from .meta.making import write_meta as write_meta
 from .meta.name_maps import SHIPPED as SHIPPED
 from .meta.name_maps import Maps as Maps
+from .meta.name_maps import note_on_species as note_on_species
 from .meta.name_maps import read_maps as read_maps
 from .meta.publications import read_publications as read_publications
 from .meta.slide_table import read_slide_table as read_slide_table

@@ -1,7 +1,7 @@
 from .adding import write_slide as write_slide
+from .alone.reading import check_lattice as check_lattice
 from .frame import without_beyond as without_beyond
 from .h5ad import from_anndata as from_anndata
-from .imported import ImportedSlide as ImportedSlide
 from .imported import ImportOptions as ImportOptions
 from .labels import is_table as is_table
 from .labels import with_labels as with_labels

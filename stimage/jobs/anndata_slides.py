@@ -1,5 +1,6 @@
 """Read slides from a root as AnnData, and add slides to a root."""
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -8,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from stimage.cells.cells import read_cells
 from stimage.cells.counting import as_obs, classes_of
+from stimage.collection.meta.name_maps import note_on_species
 from stimage.core.arguments import check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
+from stimage.formats.alone.reading import check_lattice
 from stimage.formats.frame import without_beyond
 from stimage.formats.h5ad import from_anndata
-from stimage.formats.imported import ImportedSlide, ImportOptions
+from stimage.formats.imported import ImportOptions
 from stimage.formats.labels import is_table, with_labels
 from stimage.formats.large.rebinning import rebinned
 from stimage.formats.recognise import read_source
@@ -34,6 +37,8 @@ from stimage.slides.names import check_name
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
+
+log = logging.getLogger(__name__)
 
 
 def read_slide(
@@ -195,7 +200,7 @@ def add_slide(
         "Visium" (default) is hexagonal, with spots of 55 µm, 100 µm apart; "ST" is square, with spots of 100 µm, 200 µm
         apart; "VisiumHD" is square, with bins of 8 µm side by side.
     species, tissue, pmid, title, involve_cancer
-        Values for the meta file.
+        Values for the meta file. A species that the data set does not know, or calls otherwise, is logged.
     labels
         The pathologists' labels: a column of ``obs``; a table with the columns barcode and label, as Loupe exports it;
         or barcode → label, such as a pandas Series. None keeps the annotation that the root already has.
@@ -264,7 +269,7 @@ def add_slide(
                             on_mismatch=on_mismatch, tech=tech, library=library, pitch_um=pitch_um, spot_um=spot_um,
                             whole_image=bool(whole_image), **paths)  # fmt: skip
     found = read_source(source, options) if source else from_anndata(data, options)
-    _check_lattice(found, options, rebin)
+    check_lattice(found, options, rebin)
     if found.image_alone:  # its spots are known by the ids that the root gives them
         found = replace(found, barcodes=[f"{slide}_{spot}" for spot in found.barcodes])
     found = rebinned(found, rebin) if rebin is not None else found
@@ -276,19 +281,10 @@ def add_slide(
     cancer = "" if involve_cancer is None else str(bool(involve_cancer))
     row = MetaRow(slide, str(species), str(tissue), str(pmid), str(title), involve_cancer=cancer)
     write_slide(found, folder, row, counts_as, trust_coordinates)
+    if note := note_on_species(row.species):
+        log.warning("%s: %s", slide, note)
     (added,) = read_catalog(str(folder)).select(Filters(slides=slide))
     return added
-
-
-def _check_lattice(found: ImportedSlide, options: ImportOptions, rebin: int | None) -> None:
-    """Refuse a lattice for a slide that has spots, and bins of an image alone."""
-    given = [name for name in ("pitch_um", "spot_um", "whole_image") if getattr(options, name)]
-    if given and not found.image_alone:
-        raise DataError(f"{found.where}: has spots of its own; leave out {given[0]}= "
-                        f"(--{given[0].replace('_', '-')}), which is only for an image alone")  # fmt: skip
-    if rebin is not None and found.image_alone:
-        raise DataError(f"{found.where}: is an image alone, so it has no bins to add together; leave out "
-                        "rebin= (--rebin), and pass the side of the bins as pitch_um= (--pitch-um)")  # fmt: skip
 
 
 def _check_added(data: object, slide: object, labels: object) -> None:

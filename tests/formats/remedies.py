@@ -230,6 +230,8 @@ CASES = [
          {"image": "HE.png"}, 60),
     Case("st_tables.py: leave out the others with on_mismatch=", st_without_most, {"on_mismatch": "drop"}, 60),
     Case("alone/reading.py: says no µm per pixel; pass um_per_px=", alone, {"um_per_px": 2.0}, None),
+    Case("alone/reading.py: so it has no bins to add together", lambda f: alone(f, um_per_px=2.0, rebin=8),
+         {"rebin": None, "pitch_um": 200.0}, None),
     Case("alone/reading.py: leave out image=", lambda f: alone(f, um_per_px=2.0, image=draw(f / "more.png")),
          {"image": None}, None),
     Case("alone/reading.py: pass spot_um= (--spot-um) instead of",

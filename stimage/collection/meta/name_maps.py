@@ -3,6 +3,7 @@
 They are CSV files: a curator edits them as a table, and each error has a line. (YAML forgets one of two equal keys.)
 """
 
+import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -78,6 +79,28 @@ def read_maps(folder: str | Path = SHIPPED) -> Maps:
         _with_words(tissues),
         _read_studies(folder, {word for word, _ in tissues.values()}),
     )
+
+
+def note_on_species(species: str) -> str:
+    """Say what will not work for a slide of this species, as the shipped map lacks it or has another word for it.
+
+    Returns
+    -------
+    str
+        "" for a word of the map, several of them joined by & or ;, and for no species at all.
+    """
+    known = read_maps().species
+    for name in filter(None, map(str.strip, re.split("[&;]", species))):
+        word = known.get(_plain(name))
+        if word is None:
+            near = difflib.get_close_matches(_plain(name), known, 1, 0.7)
+            hint = f"did you mean {known[near[0]]!r}? Otherwise " if near else ""
+            return (f"species= (--species): {name!r} is no word of {SPECIES}; {hint}the names of its genes are not "
+                    "checked, and filters and gene tables must call it exactly so")  # fmt: skip
+        if word != name:
+            return (f"species= (--species): {name!r} is called {word!r} in the data set; pass that, or the filter "
+                    f"species={word} (--species {word}) leaves this slide out")  # fmt: skip
+    return ""
 
 
 def _read_studies(folder: Path, tissues: set[str]) -> dict[str, StudyTissue]:

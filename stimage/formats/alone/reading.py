@@ -80,6 +80,17 @@ def read_image_alone(path: Path, options: ImportOptions) -> ImportedSlide:
     )  # fmt: skip
 
 
+def check_lattice(found: ImportedSlide, options: ImportOptions, rebin: int | None) -> None:
+    """Refuse a lattice for a slide that has spots, and bins of an image alone."""
+    given = [name for name in ("pitch_um", "spot_um", "whole_image") if getattr(options, name)]
+    if given and not found.image_alone:
+        raise DataError(f"{found.where}: has spots of its own; leave out {given[0]}= "
+                        f"(--{given[0].replace('_', '-')}), which is only for an image alone")  # fmt: skip
+    if rebin is not None and found.image_alone:
+        raise DataError(f"{found.where}: is an image alone, so it has no bins to add together; leave out "
+                        "rebin= (--rebin), and pass the side of the bins as pitch_um= (--pitch-um)")  # fmt: skip
+
+
 def _scale(image: SlideImage) -> tuple[float, str]:
     """Return the µm per pixel that the file says, and where."""
     if not image.um_per_px:
