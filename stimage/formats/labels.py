@@ -1,8 +1,9 @@
 """Labels of a slide from a table of barcodes, as Loupe, R and people write it, or from a mapping."""
 
+import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ TABLES = (".csv", ".tsv", ".txt", ".gz")
 RUN = re.compile(r"(.*(?:[ACGTN]{8,}|um_\d+_\d+|cellid_\d+))-(\d+)")  # 10x's barcode: which slide of a run is behind it
 LEAST = 0.5  # share of a table's barcodes, or of the slide's, that must be of both
 UNKNOWN = "labels of barcodes that the slide does not have"
+log = logging.getLogger(__name__)
 
 
 def is_table(labels: object) -> bool:
@@ -56,6 +58,10 @@ def with_labels(
     for barcode, label in _of_run(pairs, found, where, None if run is None else str(run)):
         if label not in NONE and told.setdefault(barcode, label) != label:
             raise DataError(f"{where}: spot {barcode!r} has two labels, {told[barcode]!r} and {label!r}; keep one row")
+    if _are_numbers_of_rows(found.barcodes):
+        first, last = found.barcodes[0], found.barcodes[-1]
+        log.warning(f"{found.where}: has numbers of rows for barcodes, from {first} to {last}, so labels are matched "
+                    f"by the order of rows; is it the order of {where}?")  # fmt: skip
     spots = set(found.barcodes)
     known = {barcode: label for barcode, label in told.items() if barcode in spots}
     strange = len(told) - len(known)
@@ -68,6 +74,12 @@ def with_labels(
             f"slide lacks{such}; pass the labels of this slide, with the barcodes as the slide has them"
         )
     return replace(found, labels=known, left_out={**found.left_out, **({UNKNOWN: strange} if strange else {})})
+
+
+def _are_numbers_of_rows(barcodes: Sequence[str]) -> bool:
+    """Return whether barcodes only count the rows, from 0 or from 1."""
+    first = barcodes[0] if barcodes else ""
+    return first in ("0", "1") and barcodes == [str(k + int(first)) for k in range(len(barcodes))]
 
 
 def _pairs(path: str, found: ImportedSlide, column: str | None) -> list[tuple[str, str]]:

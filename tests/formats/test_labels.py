@@ -99,3 +99,16 @@ def test_labels_of_other_barcodes_are_counted(found, tmp_path):
         with_labels(found, path)
     path.write_text(f"Barcode,Pathology\n{CODES[0]},fat\n{CODES[1]},NA\n")  # a part alone is labelled
     assert with_labels(found, path).labels == {CODES[0]: "fat"}
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_of_rows_are_no_names_of_spots(tmp_path, caplog, first):
+    """R counts rows from 1 and pandas from 0, so nothing but their order matches the two."""
+    path = tmp_path / "labels.csv"
+    path.write_text("spot,label\n" + "".join(f"{k},a\n" for k in range(9)), encoding="utf-8")
+    codes = [str(k + first) for k in range(9)]
+    with_labels(imported(barcodes=codes), path)
+    assert f"numbers of rows for barcodes, from {codes[0]} to {codes[-1]}, so labels are matched by the" in caplog.text
+    caplog.clear()
+    with_labels(imported(barcodes=codes[::-1]), path)  # which are names, as their order is their own
+    assert not caplog.text
