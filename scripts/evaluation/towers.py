@@ -16,7 +16,7 @@ def main() -> None:
     args = parse_arguments()
     table = jobs.list_towers()
     for name, row in table.iterrows():
-        here = row.missing or ("ready" if row.cached else "is downloaded when it is used")
+        here = row.missing or ("ready" if row.cached else f"{row.lacks} are downloaded when it is used")
         print(f"{name!s:14} {row.width:5}  {row.licence:20} {'terms to accept' if row.gated else '':16} {here}")
     if args.out:
         write_text(args.out, table.to_csv())

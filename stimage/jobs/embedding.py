@@ -21,7 +21,7 @@ from stimage.loading.embeddings import KINDS, read_embeddings
 from stimage.slides.images.patches import Patch
 from stimage.slides.names import fold_name
 from stimage.towers.options import TowerOptions
-from stimage.towers.presets import is_cached, missing, presets
+from stimage.towers.presets import missing, not_cached, presets
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -39,7 +39,8 @@ def list_towers() -> pd.DataFrame:
         images in pixels, ``pooling`` the way to one vector, and ``precision`` the type in which its authors run it.
         ``licence`` is that of the weights, and ``gated`` says whether their terms must be accepted on the Hub first.
         ``source`` is the publication. ``missing`` is what to do on this machine before the encoder can be loaded, "" if
-        nothing. ``cached`` says whether its configuration is in the Hugging Face cache. The Hub is not asked.
+        nothing. ``cached`` says whether its configuration and its weights are in the Hugging Face cache, and ``lacks``
+        which of them are not there. The Hub is not asked.
 
     Examples
     --------
@@ -58,7 +59,8 @@ def list_towers() -> pd.DataFrame:
             "licence": preset.licence,
             "gated": preset.gated,
             "source": preset.source,
-            "cached": is_cached(preset),
+            "cached": not not_cached(preset),
+            "lacks": not_cached(preset),
             "missing": "; ".join(missing(preset)),
         }
         for preset in presets().values()

@@ -16,11 +16,13 @@ from .joint_space import beside_images as beside_images
 from .joint_space import load_joint as load_joint
 from .options import POOLINGS as POOLINGS
 from .options import TowerOptions as TowerOptions
+from .presets import CONFIG as CONFIG
 from .presets import Preset as Preset
 from .presets import checkpoint_of as checkpoint_of
 from .presets import find_preset as find_preset
-from .presets import is_cached as is_cached
+from .presets import has_weights as has_weights
 from .presets import missing as missing
+from .presets import not_cached as not_cached
 from .presets import presets as presets
 from .reading import read_beside as read_beside
 from .reading import repository_of as repository_of

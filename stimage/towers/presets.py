@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +17,9 @@ from stimage.towers.options import TowerOptions
 TABLE = Path(__file__).with_name("presets.csv")
 COLUMNS = ("name", "loader", "package", "own_code", "pooling", "size", "mean", "std", "model_args", "width",
            "precision", "licence", "gated", "source")  # fmt: skip
+CONFIG = "config.json"
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+PIECE = re.compile(r"-\d+-of-\d+\.")  # in the name of one of several files of weights
 PRECISIONS = ("float32", "float16", "bfloat16")
 
 
@@ -101,11 +105,27 @@ def checkpoint_of(name: str) -> str:
     return preset.loader if preset else name
 
 
-def is_cached(preset: Preset) -> bool:
-    """Return whether a preset's configuration is in the Hugging Face cache."""
+def not_cached(preset: Preset) -> str:
+    """Return, in words, what the Hugging Face cache lacks of a preset: "" if nothing, or else its configuration, its
+    weights, or both. Weights of several files lack if one of them does."""
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(preset.repository, "config.json"), str)
+    config = try_to_load_from_cache(preset.repository, CONFIG)
+    if not isinstance(config, str):
+        return f"{CONFIG} and weights"
+    return "" if has_weights(Path(config).parent) else "weights"
+
+
+def has_weights(folder: Path) -> bool:
+    """Return whether a folder has a model's weights; of an index of several files, all that it names."""
+    for index in folder.glob("*.index.json"):
+        try:
+            named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        except (OSError, ValueError, LookupError, AttributeError):
+            continue  # damaged, so that nothing can be loaded by it
+        if all((folder / name).is_file() for name in named):
+            return True
+    return any(path.is_file() and not PIECE.search(path.name) for path in folder.iterdir() if path.suffix in WEIGHTS)
 
 
 def missing(preset: Preset) -> Iterator[str]:
@@ -114,9 +134,9 @@ def missing(preset: Preset) -> Iterator[str]:
 
     if importlib.util.find_spec(preset.package) is None:
         yield how_to_install(preset.package)
-    if not is_cached(preset):
+    if lacks := not_cached(preset):
         if constants.HF_HUB_OFFLINE:
-            yield f"hf download {preset.repository}, where there is a network"
+            yield f"hf download {preset.repository}, where there is a network: the cache lacks {lacks}"
         elif preset.gated and get_token() is None:
             yield f"accept the terms at https://huggingface.co/{preset.repository}; hf auth login"
     if preset.own_code:

@@ -1,6 +1,7 @@
 """The table of presets: each row can be, is in the documents, and pools and colours its images as it says."""
 
 import csv
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +9,11 @@ import pytest
 import torch
 import transformers as hf
 
+import stimage
 from stimage.core.errors import DataError
 from stimage.towers.image_towers import load_tower
 from stimage.towers.presets import COLUMNS, presets, read_presets
+from tests.evaluation.scripts import run
 from tests.evaluation.towers import SIZE, make_tower
 
 OF_CLASS = {  # preset of transformers → the class of its model, by its configuration on the Hub
@@ -20,6 +23,7 @@ ROW = dict(zip(COLUMNS, (
     "mine", "me/mine", "transformers", "", "cls", "224", "0.5 0.5 0.5", "0.2 0.2 0.2", "", "768", "float32", "MIT", "",
     "paper",
 )))  # fmt: skip
+INDEX = json.dumps({"weight_map": {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}})
 
 
 def write_table(path: Path, *rows: dict[str, str], columns=COLUMNS) -> Path:
@@ -100,3 +104,30 @@ def test_a_preset_of_transformers_pools_and_colours_as_its_row_says(tmp_path, mo
             want = torch.cat([tokens[:, 0], *mean], 1)
     tower = load_tower(name)
     assert tower.pooling == options.pooling and torch.allclose(tower.encode(images), want, atol=1e-5)
+
+
+@pytest.mark.parametrize(("files", "lacks"), [
+    ({}, "config.json and weights"),
+    ({"config.json": "{}"}, "weights"),
+    ({"config.json": "{}", "model.safetensors": ""}, ""),
+    ({"config.json": "{}", "pytorch_model.bin": ""}, ""),
+    ({"config.json": "{}", "model.safetensors.index.json": INDEX, "model-00001-of-00002.safetensors": ""}, "weights"),
+    ({"config.json": "{}", "model.safetensors.index.json": INDEX, "model-00001-of-00002.safetensors": "",
+      "model-00002-of-00002.safetensors": ""}, ""),
+])  # fmt: skip
+def test_a_preset_is_ready_when_its_weights_are_in_the_cache(monkeypatch, tmp_path, capsys, files, lacks):
+    """Another program may have asked for the configuration alone, or a download was broken off."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    there = tmp_path / "hub/models--owkin--phikon"
+    for name, text in {"refs/main": "abc", **{f"snapshots/abc/{name}": text for name, text in files.items()}}.items():
+        (there / name).parent.mkdir(parents=True, exist_ok=True)
+        (there / name).write_text(text)
+    for offline in (True, False):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+        row = stimage.list_towers().loc["phikon"]
+        assert (row.cached, row.lacks) == (not lacks, lacks)
+        away = f"hf download owkin/phikon, where there is a network: the cache lacks {lacks}"
+        assert row.missing == (away if lacks and offline else "")
+    done = run(capsys, "towers.py", out=tmp_path / "towers.csv")
+    (line,) = (line for line in done.printed.splitlines() if line.startswith("phikon "))
+    assert line.endswith(f"{lacks} are downloaded when it is used" if lacks else "ready")
