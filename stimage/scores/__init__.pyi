@@ -16,6 +16,7 @@ from .folds import Fold as Fold
 from .folds import group_folds as group_folds
 from .folds import held_fold as held_fold
 from .folds import random_folds as random_folds
+from .intervals import LEAST as LEAST
 from .intervals import mean_interval as mean_interval
 from .intervals import paired_difference as paired_difference
 from .intervals import told as told

@@ -9,7 +9,7 @@ from scipy import stats
 
 import stimage
 from stimage.jobs.benchmarks.dealt import predict_dealt
-from stimage.jobs.benchmarks.tabulating import apart_over_units, by_task, of_ceilings, over_units
+from stimage.jobs.benchmarks.tabulating import apart_over_units, by_task, by_unit, of_ceilings, over_units
 from stimage.scores.intervals import mean_interval
 from tests.evaluation.scripts import embed
 from tests.roots import write_slide
@@ -79,6 +79,19 @@ def test_shares_of_ceilings_stand_in_a_table_of_their_own_where_any_is_known():
     hest = found.assign(of_ceiling=0.25, head="ridge").drop(columns="unit")
     lines = [[task, "ridge", "0.250", "0.250", "0.250"] for task in ("r", "f")]
     assert of_ceilings(hest) == [["task", "head", "a", "b", "gene mean"], *lines]
+
+
+def test_a_line_of_a_unit_says_when_its_groups_are_too_few_for_an_interval():
+    """Otherwise a figure stands without its interval, and nothing says why; chance has no groups at all."""
+    found = found_of({("t", unit, name): 0.5 for unit in ("many", "few", "none") for name in ("a", "chance")})
+    found = found.assign(slides=9, low=np.nan, high=np.nan, groups=np.nan)
+    found.loc[(found.unit == "many") & (found.encoder == "a"), ["low", "high", "groups"]] = 0.4, 0.6, 7
+    found.loc[(found.unit == "few") & (found.encoder == "a"), "groups"] = 5
+    heads, many, few, none = by_unit(found)
+    assert heads == ["task", "unit", "slides", "groups", "a", "chance"]
+    assert many[3:] == ["7", "0.500 [0.400, 0.600]", "0.500"]
+    assert few[3:] == ["too few groups to tell (5; 6 are needed)", "0.500", "0.500"]
+    assert none[3:] == ["", "0.500", "0.500"]
 
 
 def test_seeds_of_a_task_whose_test_slides_are_of_one_study_are_one_group(tmp_path):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from stimage.evaluation.tables.comparing import compare_results
 from stimage.evaluation.tables.forms import Score, score_cell
-from stimage.scores.intervals import mean_interval, told
+from stimage.scores.intervals import LEAST, mean_interval, told
 
 NO_SPACE = "no joint space"
 ALL = "all tasks"
@@ -40,13 +40,16 @@ def above_first(found: pd.DataFrame, first: str) -> list[list[str]]:
 
 
 def by_unit(found: pd.DataFrame) -> list[list[str]]:
-    """Return a line a task and unit, a column an encoder or baseline, of what `benchmark_root` returns."""
+    """Return a line a task and unit, a column an encoder or baseline, of what `benchmark_root` returns.
+
+    The column "groups" has the number of groups that intervals are over, or says that they are too few for any.
+    """
     names, lines = list(dict.fromkeys(found.encoder)), []
     for (task, unit), rows in found.groupby(["task", "unit"], sort=False):
         of = {row["encoder"]: row for row in rows.to_dict("records")}
         cells = [_cell(of[name]) if name in of else "" for name in names]
-        lines.append([str(task), str(unit), str(rows.slides.iloc[0]), *cells])
-    return [["task", "unit", "slides", *names], *lines]
+        lines.append([str(task), str(unit), str(rows.slides.iloc[0]), _groups(rows), *cells])
+    return [["task", "unit", "slides", "groups", *names], *lines]
 
 
 def of_ceilings(found: pd.DataFrame) -> list[list[str]]:
@@ -108,6 +111,14 @@ def tables_of(found: pd.DataFrame, encoders: Sequence[str]) -> Iterator[tuple[st
             groups = rows.drop_duplicates(["task", "unit"]).set_index(["task", "unit"]).group
             # units of one task share no slides; that those of another task join them is of the mean over all alone
             yield name, table, (groups[table.index].to_numpy() if name == ALL else np.arange(len(table)))
+
+
+def _groups(rows: pd.DataFrame) -> str:
+    """Return the numbers of groups of a line's figures, in words; "" where none has groups."""
+    known = sorted({int(number) for number in rows.groups.dropna()})
+    enough = [str(number) for number in known if number >= LEAST]
+    few = [str(number) for number in known if number < LEAST]
+    return ", ".join(enough + ([f"too few groups to tell ({' or '.join(few)}; {LEAST} are needed)"] if few else []))
 
 
 def _cell(row: dict) -> str:
