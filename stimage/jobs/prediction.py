@@ -132,11 +132,9 @@ def predict(
     >>> {"colour", "coordinates", "gene_mean"} <= set(scores.overall["pooled"]["baselines"])
     True
     """
-    check_whole(maps, "maps")
-    _check(protocol, split, n, folds, bool(maps) and out is None)
-    _check_protocol(protocol, gene, panel, test, train, folds, not (k is None and keys is None))
-    if k is not None:
-        check_whole(k, "k", 1)
+    check_prediction(protocol, split, gene, panel, n, folds, test, train, k, keys, patients, no_study, maps)
+    if maps and out is None:
+        raise ValueError("maps= are drawn into a folder: pass out= too")
     gene = gene or GENE
     began, root = time.monotonic(), open_unpublished(root)
     chosen, folder = choose_slides(root, embeddings, keys, test, train, seen), None if out is None else Path(out)
@@ -170,16 +168,23 @@ def predict(
     return Scores(outcome.overall, outcome.slides, tuple(notes), path)
 
 
-def _check(protocol: str, split: str, n: int, folds: int | None, nowhere: bool) -> None:
-    """Refuse values that options can't have, and maps that have nowhere to go."""
+def check_prediction(
+    protocol: str, split: str, gene: Any, panel: Any, n: int, folds: int | None, test: Any, train: Any, k: Any,
+    keys: Any, patients: Any, no_study: Any, maps: Any,
+) -> None:  # fmt: skip
+    """Refuse, with a `ValueError`, options of `predict` that cannot be, whatever the slides."""
     if protocol not in PREDICTIONS:
         raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
-    if protocol in ("fixed", "neighbours") and split not in SPLIT_BY:
+    if split not in SPLIT_BY:
         raise ValueError(f"split={split!r}: pass one of {', '.join(SPLIT_BY)}")
     if not (isinstance(n, Integral) and n > 0 and (folds is None or (isinstance(folds, Integral) and folds > 1))):
         raise ValueError(f"n={n!r}, folds={folds!r}: pass 1 gene or more, and 2 folds or more")
-    if nowhere:
-        raise ValueError("maps= are drawn into a folder: pass out= too")
+    check_whole(maps, "maps")
+    if k is not None:
+        check_whole(k, "k", 1)
+    _check_protocol(protocol, gene, panel, test, train, folds, not (k is None and keys is None))
+    if protocol in ("fixed", "neighbours"):
+        grouping(split, patients, no_study)
 
 
 def _check_protocol(

@@ -22,10 +22,11 @@ from stimage.jobs.roots import Root, open_root, open_unpublished
 from stimage.jobs.scores import Scores, grouping, sealed, tested_slides, with_patients
 from stimage.loading.embeddings import Embeddings, folders_of_kinds, read_embeddings
 from stimage.loading.provenance import Provenance
-from stimage.scores.folds import PROTOCOLS, SEEDS
+from stimage.scores.folds import PROBE_SPLITS, PROTOCOLS, SEEDS
 from stimage.scores.linear_probe import PENALTIES
 from stimage.scores.retrieval import retrieval_ranks
 from stimage.scores.sgd.probe import SGD_PENALTIES
+from stimage.slides.catalog import ON_MISMATCH
 from stimage.slides.splits.groups import groups_of, merge_groups
 from stimage.slides.splits.splitting import SPLIT_BY, Splitting
 
@@ -110,10 +111,7 @@ def probe(
     >>> 0 <= scores.overall["pooled"]["embedding"]["macro_f1"]["mean"] <= 1
     True
     """
-    if protocol not in PROTOCOLS:
-        raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PROTOCOLS)}")
-    if test is not None and split not in SPLIT_BY:
-        raise ValueError(f"test= (--test) works only with split= (--split) {', '.join(SPLIT_BY)}, not with {split!r}")
+    check_probe(protocol, split, patients, no_study, test, on_mismatch)
     began, root = time.perf_counter(), open_unpublished(root)
     groups = grouping(split, patients, no_study)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
@@ -141,6 +139,18 @@ def probe(
                             PROBE_PACKAGES, time.perf_counter() - began, probed.slides, probed.overall)  # fmt: skip
         sealed(path)
     return Scores(probed.overall, probed.slides, tuple(notes), path)
+
+
+def check_probe(protocol: Any, split: Any, patients: Any, no_study: Any, test: Any, on_mismatch: Any) -> None:
+    """Refuse, with a `ValueError`, options of `probe` that cannot be, whatever the slides."""
+    known = {"protocol": (protocol, PROTOCOLS), "split": (split, PROBE_SPLITS),
+             "on_mismatch": (on_mismatch, ON_MISMATCH)}  # fmt: skip
+    for name, (value, values) in known.items():
+        if value not in values:
+            raise ValueError(f"{name}={value!r}: pass one of {', '.join(values)}")
+    if test is not None and split not in SPLIT_BY:
+        raise ValueError(f"test= (--test) works only with split= (--split) {', '.join(SPLIT_BY)}, not with {split!r}")
+    grouping(split, patients, no_study)
 
 
 def _probe_config(protocol: str, split: str, colour: bool, tested: Sequence[str]) -> dict[str, Any]:
@@ -211,9 +221,8 @@ def retrieve(
     >>> scores.overall["within"]["a_to_b"]["recall@1"]
     1.0
     """
+    check_retrieval(k, by, on_mismatch)
     k = list(k) if isinstance(k, Iterable) else [k]
-    if not k or not all(isinstance(one, Integral) and one > 0 for one in k):
-        raise ValueError(f"k={k!r}: pass a list of whole numbers, 1 or more, such as [1, 5, 10]")
     began, root = time.monotonic(), open_root(root)
     if other is None:
         embeddings, other = _both_in(embeddings)
@@ -237,6 +246,17 @@ def retrieve(
         sealed(path)
     notes = [f"{left_out} spots left out: they have only one of the embeddings"] if left_out else []
     return Scores(overall, slides, (*notes, *scored.notes), path)
+
+
+def check_retrieval(k: Any, by: Any, on_mismatch: Any) -> None:
+    """Refuse, with a `ValueError`, options of `retrieve` that cannot be, whatever the slides."""
+    wanted: list[int] = list(k) if isinstance(k, Iterable) else [k]
+    if not wanted or not all(isinstance(one, Integral) and one > 0 for one in wanted):
+        raise ValueError(f"k={wanted!r}: pass a list of whole numbers, 1 or more, such as [1, 5, 10]")
+    if by not in (None, *SPLIT_BY):
+        raise ValueError(f"by={by!r}: pass one of {', '.join(SPLIT_BY)}")
+    if on_mismatch not in ON_MISMATCH:
+        raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {', '.join(ON_MISMATCH)}")
 
 
 def _both_in(folder: str | Path | pd.DataFrame | Embeddings) -> list[Path]:

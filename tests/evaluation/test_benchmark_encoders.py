@@ -95,6 +95,15 @@ def test_embeddings_that_do_not_fit_are_refused(folder, tmp_path):
         bench(folder, tmp_path / "nowhere.parquet", tmp_path / "out")
 
 
+def test_a_folder_without_weights_is_refused_before_the_encoders_before_it_embed(folder, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(folder / "clip", bare, ignore=shutil.ignore_patterns("*.safetensors"))
+    with pytest.raises(DataError, match=f"bare: has config.json, but no whole weights; .* pass untrained:{bare} for"):
+        bench(folder, [folder / "clip", bare], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert len(list_encoders(f"untrained:{bare}")) == 1
+
+
 def test_an_untrained_tower_is_the_same_each_time_and_stands_beside(folder, tmp_path):
     clip = str(folder / "clip")
     one, other, trained = (load_tower(name) for name in (f"untrained:{clip}", f"untrained:{clip}", clip))
@@ -200,6 +209,52 @@ def test_slides_that_only_teach_may_have_been_seen(folder, tmp_path):
     assert found("[S2, S1]", "drop").slides.tolist() == [2, 2]  # S1 is neither tested nor taught from
     with pytest.raises(DataError, match="task held: encoders were trained on all slides of test"):
         found("[S1]", "drop", folder / "genes.yaml")
+
+
+ORIGINAL = """\
+job: predict
+options: {protocol: original, gene: ERBB2, train: S0, test: [S1, S2]}
+metric: pearson
+"""
+
+
+def test_the_slide_of_train_may_not_have_been_seen_either(folder, tmp_path):
+    """That slide is predicted from itself, too: it is refused, or its task is, before anything is embedded."""
+    shutil.copytree(folder / "clip", tmp_path / "tuned")
+    seen = {"version": 1, "trained": {"S0": ""}, "validation": {}, "panel": [], "patch": None}
+    (tmp_path / "tuned/provenance.json").write_text(json.dumps(seen))
+
+    def found(how: str, text: str = ORIGINAL) -> pd.DataFrame:
+        (tmp_path / "original.yaml").write_text(text)
+        return stimage.benchmark_root(folder / "root", tmp_path / "tuned", tmp_path / "out", tmp_path / "original.yaml",
+                                      untrained=False, seen=how)  # fmt: skip
+
+    with pytest.raises(DataError, match="was trained on 1 of the 3 slides that would be scored: S0"):
+        found("error")
+    with pytest.raises(DataError, match="task original: an encoder was trained on the slide of train"):
+        found("drop")
+    with pytest.raises(DataError, match="task original: train: 'S1' is among the slides of test"):
+        found("score", ORIGINAL.replace("S0", "S1"))
+    with pytest.raises(DataError, match="task original: train: 'S9' is none of the 3 slides"):
+        found("score", ORIGINAL.replace("S0", "S9"))
+    assert not (tmp_path / "out").exists()
+    assert found("score").slides.tolist() == [3]
+
+
+def test_the_model_of_keys_may_not_have_seen_a_slide_either(folder, tmp_path):
+    keys = embed(folder / "root", tmp_path / "keys", size=16)
+    seen = {"version": 1, "trained": {"S1": ""}, "validation": {}, "panel": [], "patch": None}
+    for path in keys.glob("*.parquet"):
+        table = pq.read_table(path)
+        told = {**(table.schema.metadata or {}), b"provenance": json.dumps(seen).encode()}
+        pq.write_table(table.replace_schema_metadata(told), path)
+    near = f"protocol: neighbours, k: 2, keys: {keys}"
+    (tmp_path / "near.yaml").write_text(PREDICTION.replace("protocol: fixed", near))
+    asked = (folder / "root", folder / "clip", tmp_path / "out", tmp_path / "near.yaml")
+    with pytest.raises(DataError, match="keys: was trained on 1 of the 3 slides that would be scored: S1"):
+        stimage.benchmark_root(*asked, untrained=False)
+    assert not (tmp_path / "out").exists()
+    assert stimage.benchmark_root(*asked, untrained=False, seen="drop").slides.tolist() == [2, 2]
 
 
 def test_retrieval_is_of_encoders_with_a_joint_space(folder, tmp_path):

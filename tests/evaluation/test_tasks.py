@@ -88,6 +88,7 @@ def test_encoders_are_compared_on_a_root(sample, tmp_path, capsys):
     assert not done.error, done.error
     table = pd.read_csv(tmp_path / "out/benchmark.csv")
     assert set(table.unit[table.task == "genes"]) == {"ST breast", "Visium breast"}
+    assert set(table.groups[table.task == "genes"]) == {"too few groups to tell (2; 6 are needed)"}
     assert "position" in table and "too few groups to tell (2; 6 are needed)" in done.printed
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("results.json")}
     (again := next(iter(files))).unlink()  # as if killed before
@@ -115,8 +116,13 @@ def test_encoders_are_compared_on_a_root(sample, tmp_path, capsys):
     ("tissue: any", "tissue: {a: b}", "each: tissue: {'a': 'b'} is not any, or a list of values"),
     ("species: human", "species: {a: b}", "select: species: {'a': 'b'} is not a value"),
     ("gene mean: per_slide.baselines.gene_mean.pearson", "gene mean: 3", "baselines: gene mean: 3 is not the name"),
-    ("[ERBB2, KRT8]", "[KRT8, KRT8]", "options: panel.*KRT8"),
-    ("[ERBB2, KRT8]", "[]", "options: panel"),
+    ("[ERBB2, KRT8]", "[KRT8, KRT8]", "options of predict: panel.*KRT8"),
+    ("[ERBB2, KRT8]", "[]", "options of predict: panel"),
+    ("[ERBB2, KRT8]", "nowhere.txt", "bad.yaml: options of predict: .*nowhere.txt"),
+    ("panel", "pannel", "bad.yaml: options of predict: pannel is not known; .*there are protocol"),
+    ("panel", "out", "bad.yaml: options of predict: out is not known"),
+    ("protocol: fixed", "protocol: fixd", "options of predict: there is no protocol 'fixd'"),
+    ("protocol: fixed", "protocol: [fixed]", "options of predict: there is no protocol ['fixed']"),
 ])  # fmt: skip
 def test_files_that_are_no_task(sample, tmp_path, old, new, message):
     (tmp_path / "bad.yaml").write_text(PREDICTION.replace(old, new))
@@ -126,20 +132,30 @@ def test_files_that_are_no_task(sample, tmp_path, old, new, message):
         read_task_file("nowhere")
 
 
-@pytest.mark.parametrize("option", ["pannel", "out"])
-def test_options_that_the_job_does_not_take_are_told_before_embedding(sample, tmp_path, option):
-    (tmp_path / "bad.yaml").write_text(PREDICTION.replace("panel", option))
-    with pytest.raises(DataError, match=f"task bad: options of predict: {option} is not known; .*there are prot"):
-        stimage.benchmark_root(sample, "clip", tmp_path / "out", tmp_path / "bad.yaml")
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.parametrize("protocol", ["fixd", "[fixed]"])
-def test_a_protocol_that_is_not_there_is_told_before_embedding(sample, tmp_path, protocol):
-    (tmp_path / "bad.yaml").write_text(PREDICTION.replace("protocol: fixed", f"protocol: {protocol}"))
-    with pytest.raises(DataError, match=r"task bad: options of predict: there is no protocol .*fix"):
-        stimage.benchmark_root(sample, "clip", tmp_path / "out", tmp_path / "bad.yaml")
-    assert not (tmp_path / "out").exists()
+@pytest.mark.parametrize(("job", "options", "message"), [
+    ("predict", "{split: organ}", "split='organ': pass one of slide, study, patient"),
+    ("predict", "{protocol: original, split: random}", "split='random': pass one of slide, study, patient"),
+    ("predict", "{n: 0}", "n=0, folds=None: pass 1 gene or more"),
+    ("predict", "{protocol: neighbours, k: 0}", "k=0: pass a whole number, 1 or more"),
+    ("predict", "{k: 5}", r"k= \(--k\) and keys= \(--keys\) work only with protocol='neighbours'"),
+    ("predict", "{split: study, no_study: mine}", "no_study='mine': pass 'own'"),
+    ("predict", "{split: patient, patients: nowhere.csv}", "nowhere.csv"),
+    ("predict", "{train: S0}", r"train= \(--train\) works only with protocol='original'"),
+    ("predict_dealt", "{seeds: 3}", "seeds=3: pass a list of whole numbers of 0 or more, each once"),
+    ("predict_dealt", "{seeds: [1, 1]}", r"seeds=\[1, 1\]: pass a list of whole numbers of 0 or more, each once"),
+    ("predict_dealt", "{n: many}", "n='many': pass a whole number of genes, 1 or more"),
+    ("probe", "{split: organ}", "split='organ': pass one of random, slide, study, patient, block"),
+    ("probe", "{split: [slide]}", r"split=\['slide'\]: pass one of random, slide, study, patient, block"),
+    ("probe", "{on_mismatch: skip}", "on_mismatch='skip': pass one of error, drop"),
+    ("probe", "{split: block, test: [S0]}", r"test= \(--test\) works only with split="),
+    ("retrieve", "{k: [0]}", r"k=\[0\]: pass a list of whole numbers, 1 or more"),
+    ("retrieve", "{by: organ}", "by='organ': pass one of slide, study, patient"),
+])  # fmt: skip
+def test_values_that_options_cannot_have_are_told_when_a_task_is_read(tmp_path, job, options, message):
+    """No encoder is loaded, and nothing is embedded: the file, its option, the value, and those that are allowed."""
+    (tmp_path / "bad.yaml").write_text(f"job: {job}\noptions: {options}\nmetric: pearson\n")
+    with pytest.raises(DataError, match=f"bad.yaml: options of {job}: .*{message}"):
+        read_task_file(str(tmp_path / "bad.yaml"))
 
 
 def test_a_root_needs_tasks(sample, tmp_path, capsys):

@@ -3,10 +3,12 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from stimage.cells.features import nuclei_of_slides
+from stimage.core.arguments import check_whole
 from stimage.evaluation.expression import WIDE_ALPHAS
 from stimage.evaluation.expression_data import embedded_slides
 from stimage.evaluation.results import data_identity, write_scores
@@ -52,9 +54,10 @@ def predict_dealt(
     DataError
         As `predict` does, and if there are fewer than three slides.
     ValueError
-        If ``seeds`` are not whole numbers, each once.
+        If ``n`` is no whole number of 1 or more, or ``seeds`` are not whole numbers, each once.
     """
-    seeds = _checked(seeds)
+    check_dealt(n, seeds)
+    seeds = list(seeds)
     began, root = time.monotonic(), open_unpublished(root)
     read = read_embeddings(embeddings, [slide.name for slide in root.catalog.slides])
     slides, without = embedded_slides(read, root.catalog.slides, root.slides)
@@ -76,8 +79,9 @@ def predict_dealt(
     return Scores(found.overall, found.slides, (*scored.notes, *partly, *lost), path)
 
 
-def _checked(seeds: Sequence[int]) -> list[int]:
+def check_dealt(n: Any, seeds: Any) -> None:
+    """Refuse, with a `ValueError`, options of `predict_dealt` that cannot be, whatever the slides."""
+    check_whole(n, "n", 1, of="genes")
     good = isinstance(seeds, list | tuple) and seeds and all(type(one) is int and one >= 0 for one in seeds)
     if not good or len({*seeds}) < len(seeds):
         raise ValueError(f"seeds={seeds!r}: pass a list of whole numbers of 0 or more, each once")
-    return list(seeds)

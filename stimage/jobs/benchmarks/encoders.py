@@ -11,7 +11,7 @@ from stimage.loading.embeddings import KINDS, are_embeddings
 from stimage.towers.image_towers import UNTRAINED, load_tower, untrained_of
 from stimage.towers.joint_space import beside_images
 from stimage.towers.options import TowerOptions
-from stimage.towers.presets import find_preset
+from stimage.towers.presets import CONFIG, find_preset, has_weights
 
 OFFICIAL = "official"  # precision: that in which an encoder's authors run it
 DTYPES = (OFFICIAL, "float32", "bfloat16", "float16")
@@ -68,6 +68,9 @@ def list_encoders(
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: pass one of {', '.join(DTYPES)}")
     asked = names_of(names)
+    if bare := [name for name in asked if Path(name, CONFIG).is_file() and not has_weights(Path(name))]:
+        raise DataError(f"{bare[0]}: has {CONFIG}, but no whole weights; get all files of the model, or pass "
+                        f"{UNTRAINED}{bare[0]} for random weights")  # fmt: skip
     towers = [name for name in asked if not is_files(name)]
     found = [*asked, *(name for name in (_look_alikes(towers, options) if untrained else ()) if name not in asked)]
     for name in found:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,15 @@ from stimage.core.results import RESULTS, as_json, read_results
 from stimage.evaluation.saved.manifest import MANIFEST
 from stimage.evaluation.seen import settle_seen
 from stimage.evaluation.tables.forms import score_items
-from stimage.genes.panels import Panel
 from stimage.jobs.benchmarks.encoders import BenchEncoder, list_encoders
 from stimage.jobs.benchmarks.naming import folder_name, names_of
 from stimage.jobs.benchmarks.planning import plan_line
-from stimage.jobs.benchmarks.tasks import Task, Unit, check_keys, read_task_file, units_of
+from stimage.jobs.benchmarks.tasks import Task, Unit, read_task_file, units_of
 from stimage.jobs.benchmarks.vectors import SPACES, How, Vectors, make_vectors, seen_by, with_slides
 from stimage.jobs.roots import Root, open_unpublished
 from stimage.jobs.scores import tested_slides
 from stimage.jobs.vectors.patches import Asked
+from stimage.loading.embeddings import read_embeddings
 from stimage.slides.catalog import FILE_KINDS, READ_FILES, Slide
 from stimage.slides.freshness import file_digest, slide_digests
 from stimage.slides.names import fold_name, slide_names
@@ -36,7 +35,6 @@ from stimage.towers.options import TowerOptions
 
 ASKED = "asked.json"
 NUCLEI = "nuclei"  # the baseline that is there where the root has the cells of all slides of a unit
-OURS = ("root", "embeddings", "other", "out", "progress", "seen")  # arguments of jobs that no task may set
 FIGURES = ("value", "low", "high", "groups", "of_ceiling")
 COLUMNS = ("task", "unit", "group", "slides", "studies", "spots", "encoder", "figure", *FIGURES, "dtype", "results")
 PLAN_COLUMNS = ("encoder", "space", "dtype", "slides", "spots", "there", "left", "seconds")
@@ -174,8 +172,6 @@ def open_benchmark(
         raise ValueError("a benchmark takes the slides of all splits, so split_by= (--split-by) and splits= (--splits) "
                          "do nothing without part= (--part); pass part='test' (--part test) too")  # fmt: skip
     read = [read_task_file(name) for name in names_of(tasks)]
-    for task in read:
-        _check_options(task)
     _work(root, read, root.slides)  # before an encoder is loaded
     towers = list_encoders(encoders, untrained, dtype, options)
     left = _work(root, read, _unseen(root, read, towers, seen))
@@ -201,21 +197,38 @@ def _unseen(root: Root, tasks: Sequence[Task], encoders: Sequence[BenchEncoder],
     DataError
         With ``seen="error"`` if an encoder was trained on a slide that a task would score.
     """
-    left, scored = root.slides, _scored(_work(root, tasks, root.slides))
-    for encoder in encoders:
-        asked = [one for one in left if one.name in scored]
-        kept = {one.name for one in settle_seen(seen_by(encoder, root), asked, seen, encoder.name).slides}
-        left = [one for one in left if one.name in kept or one.name not in scored]
+    left, work = root.slides, _work(root, tasks, root.slides)
+    scored = _scored(work)
+    known = [(seen_by(encoder, root), encoder.name, scored) for encoder in encoders]
+    for task in tasks:  # whose neighbours are found by other vectors, of a model that has seen slides too
+        if (keys := task.options.get("keys")) is not None:
+            read = read_embeddings(keys, [one.name for one in root.catalog.slides])
+            known.append((read.provenance, str(keys), _scored([one for one in work if one[0] is task])))
+    for provenance, name, of in known:
+        asked = [one for one in left if one.name in of]
+        kept = {one.name for one in settle_seen(provenance, asked, seen, name).slides}
+        left = [one for one in left if one.name in kept or one.name not in of]
     return left
 
 
 def _scored(work: Sequence[tuple[Task, Unit]]) -> set[str]:
-    """Return the names of the slides that are scored, and do not only teach: those of ``test``, or all of a unit."""
+    """Return the names of the slides that are scored, and do not only teach: those of ``test``, or all of a unit.
+
+    The slide of ``train`` is scored too: by "original", that slide is first predicted from itself.
+    """
     scored: set[str] = set()
     for task, unit in work:
         tested = tested_slides(task.options.get("test"), unit.slides, f"task {task.name}: test")
-        scored |= set(tested or (one.name for one in unit.slides))
+        source = tested_slides(_train(task), unit.slides, f"task {task.name}: train")
+        if set(source) & set(tested):
+            raise DataError(f"task {task.name}: train: {source[0]!r} is among the slides of test; name another")
+        scored |= set(tested or (one.name for one in unit.slides)) | set(source)
     return scored
+
+
+def _train(task: Task) -> list[str] | None:
+    """Return the slide that the others of a task are predicted from, if it names one."""
+    return None if task.options.get("train") is None else [task.options["train"]]
 
 
 def _testing(task: Task, unit: Unit) -> Task:
@@ -225,21 +238,10 @@ def _testing(task: Task, unit: Unit) -> Task:
     if asked and not kept:
         raise DataError(f"task {task.name}: encoders were trained on all slides of test; name others there, or pass "
                         "seen='score' (--seen score)")  # fmt: skip
+    if not {fold_name(name) for name in slide_names(_train(task) or ())} <= there:
+        raise DataError(f"task {task.name}: an encoder was trained on the slide of train, whose spots are scored too; "
+                        "name another there, or pass seen='score' (--seen score)")  # fmt: skip
     return task if len(kept) == len(asked) else replace(task, options={**task.options, "test": kept})
-
-
-def _check_options(task: Task) -> None:
-    """Refuse, before anything is embedded, options that the task's job does not take."""
-    known = [name for name in signature(task.function).parameters if name not in OURS]
-    check_keys(f"task {task.name}: options of {task.job}: ", dict(task.options), known)
-    try:
-        _ = task.protocol
-    except (KeyError, TypeError):
-        asked = task.options["protocol"]
-        raise DataError(f"task {task.name}: options of {task.job}: there is no protocol {asked!r}; "
-                        f"help(stimage.{task.job}) lists those there are") from None  # fmt: skip
-    if isinstance(task.options.get("panel"), str):
-        Panel.read(task.arguments["panel"])
 
 
 def read_figure(task: str, figure: str, place: Path) -> Sequence:

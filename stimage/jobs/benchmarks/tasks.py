@@ -17,34 +17,37 @@ from stimage.core.shipped import BASE
 from stimage.genes.panels import Panel
 from stimage.slides.catalog import Slide
 from stimage.slides.meta_file import read_meta
-from stimage.slides.splits.groups import merge_groups
+from stimage.slides.splits.groups import merge_groups, read_patients
 
 TASKS = "configs/tasks"
 SELECT = ("tech", "species", "tissue", "pmid", "involve_cancer")
 EACH = ("tech", "species", "tissue")  # columns of whose values each makes a unit
 LEAST = ("slides", "studies")
 BESIDE = ("patients", "panel")  # options that may name a file beside the task's
+OURS = ("root", "embeddings", "other", "out", "progress", "seen")  # arguments of jobs that no task may set
 KEYS = ("job", "select", "each", "options", "metric", "baselines")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A job that a task may name, by where it is: nothing is imported before the job runs.
+    """A job that a task may name, by where it is: nothing is imported before a task names the job.
 
     ``module`` has the job's function, and under the name ``protocol`` what results call its protocol, and its version:
-    a pair, or a function of the option of that name. ``space`` is of the vectors that the job takes.
+    a pair, or a function of the option of that name. ``space`` is of the vectors that the job takes. ``check``, if any,
+    is the module's function that takes options by name, and refuses values that cannot be with a `ValueError`.
     """
 
     module: str
     protocol: str
     space: str = "tower"
+    check: str = ""
 
 
 JOBS = {  # a job's name is its function's
-    "predict": Job("stimage.jobs.prediction", "expression_protocol"),
-    "predict_dealt": Job("stimage.jobs.benchmarks.dealt", "DEALT"),
-    "probe": Job("stimage.jobs.probing", "probe_protocol"),
-    "retrieve": Job("stimage.jobs.probing", "RETRIEVAL", "joint"),
+    "predict": Job("stimage.jobs.prediction", "expression_protocol", check="check_prediction"),
+    "predict_dealt": Job("stimage.jobs.benchmarks.dealt", "DEALT", check="check_dealt"),
+    "probe": Job("stimage.jobs.probing", "probe_protocol", check="check_probe"),
+    "retrieve": Job("stimage.jobs.probing", "RETRIEVAL", "joint", "check_retrieval"),
 }
 
 
@@ -121,7 +124,7 @@ def read_task_file(name: str) -> Task:
     Raises
     ------
     DataError
-        If there is no such task, or the file says what no task can have.
+        If there is no such task, the file says what no task can have, or a job does not take its options.
     """
     path = Path(name) if Path(name).suffix in (".yaml", ".yml") else BASE / TASKS / f"{name}.yaml"
     if not path.is_file():
@@ -142,7 +145,8 @@ def read_task_file(name: str) -> Task:
     if said["job"] not in JOBS:
         raise DataError(f"{path}: job {said['job']!r} is none of {', '.join(JOBS)}")
     _check_values(str(path), said)
-    return Task(path.stem, **said, folder=path.parent)
+    _check_options(str(path), task := Task(path.stem, **said, folder=path.parent))
+    return task
 
 
 def check_keys(where: str, value: Any, known: Sequence[str] | None) -> None:
@@ -174,11 +178,29 @@ def _check_values(path: str, said: dict[str, Any]) -> None:
         _check_kind(f"{path}: each: {key}", value, kind, good)
     for key, value in said["baselines"].items():
         _check_kind(f"{path}: baselines: {key}", value, "the name of a figure", isinstance(value, str))
-    if isinstance(panel := said["options"].get("panel"), list):
-        try:
-            Panel.read(panel)
-        except ValueError as error:
-            raise DataError(f"{path}: options: {error}") from None
+
+
+def _check_options(path: str, task: Task) -> None:
+    """Refuse options that the task's job does not take, and values that they cannot have."""
+    where, job = f"{path}: options of {task.job}: ", JOBS[task.job]
+    defaults = {name: one.default for name, one in signature(task.function).parameters.items() if name not in OURS}
+    check_keys(where, dict(task.options), list(defaults))
+    try:
+        _ = task.protocol
+    except (KeyError, TypeError):
+        raise DataError(f"{where}there is no protocol {task.options['protocol']!r}; help(stimage.{task.job}) lists "
+                        "those there are") from None  # fmt: skip
+    given = defaults | task.arguments
+    try:
+        if job.check:
+            check = getattr(import_module(job.module), job.check)
+            check(**{name: given[name] for name in signature(check).parameters})
+        if given.get("panel") is not None:
+            Panel.read(given["panel"])
+        if given.get("patients") is not None:
+            read_patients(given["patients"])
+    except ValueError as error:
+        raise DataError(f"{where}{error}") from None
 
 
 def _check_kind(where: str, value: Any, kind: str, good: object) -> None:
