@@ -68,10 +68,10 @@ def list_encoders(
     if dtype not in DTYPES:
         raise ValueError(f"dtype={dtype!r}: pass one of {', '.join(DTYPES)}")
     asked = names_of(names)
-    if bare := [name for name in asked if Path(name, CONFIG).is_file() and not has_weights(Path(name))]:
+    towers = [name for name in asked if not is_files(name)]
+    if bare := [name for name in towers if Path(name, CONFIG).is_file() and not has_weights(Path(name))]:
         raise DataError(f"{bare[0]}: has {CONFIG}, but no whole weights; get all files of the model, or pass "
                         f"{UNTRAINED}{bare[0]} for random weights")  # fmt: skip
-    towers = [name for name in asked if not is_files(name)]
     found = [*asked, *(name for name in (_look_alikes(towers, options) if untrained else ()) if name not in asked)]
     for name in found:
         if other := [one for one in found if one != name and folder_name(one) == folder_name(name)]:
