@@ -122,6 +122,24 @@ def embed(folder: Path) -> None:
     stimage.embed(folder / "root", folder / "clip", folder / "out", batch_size=4)
 
 
+def make_texts(folder: Path) -> None:
+    """A root, and a CLIP with its tokenizer, which reads a spot's gene names as a sentence."""
+    from tests.evaluation.towers import make_tower
+    from tests.towers.checkpoints import write_clip
+
+    make(folder, side=4)
+    processor = make_tower("clip", folder / "images") / "preprocessor_config.json"
+    processor.replace(write_clip(folder / "clip") / processor.name)
+
+
+def embed_texts(folder: Path) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    options = {"space": "joint", "of": "text", "batch_size": 4}
+    stimage.embed(folder / "root", folder / "clip", folder / "out", **options)
+
+
 def make_tissue(folder: Path) -> None:
     make(folder, 1)
     pixels = np.random.default_rng(0).integers(0, 255, (300, 310, 3), np.uint8)
@@ -164,5 +182,6 @@ JOBS: dict[str, Job] = {
     "show_cells": Job(make_cells, in_folder(show_cells), OUT),
     "compare_cells": Job(make_proportions, in_folder(compare_cells), ("out/*.csv", "out/*.png")),
     "embed": Job(make_encoders, in_folder(embed), OUT),
+    "embed, text": Job(make_texts, in_folder(embed_texts), OUT),
     "benchmark": Job(make_encoders, in_folder(benchmark), OUT),
 }
