@@ -3,6 +3,7 @@
 import functools
 import http.server
 import io
+import re
 import socket
 import threading
 from collections import Counter
@@ -13,6 +14,7 @@ from pathlib import Path
 # an answer with this status; none; one whose body ends in the middle; that there is no such file, though it is listed;
 # and another range than was asked for
 FAULTS = ("503", "cut", "short", "404", "range")
+STALLS = ("silent", "half")  # no byte of an answer, or half a body and no more, until the server stops waiting
 
 
 class Faults:
@@ -20,16 +22,33 @@ class Faults:
 
     def __init__(self):
         self.n, self.at, self.fault, self.lock = 0, 0, "", threading.Lock()
+        self.part, self.over = "", threading.Event()
+        self.over.set()
 
     def fail(self, at: int, fault: str) -> None:
         """Let one request go wrong; 0 lets none."""
         with self.lock:
             self.n, self.at, self.fault = 0, at, fault
 
-    def next(self) -> str:
+    @contextmanager
+    def stalling(self, fault: str, part: str) -> Iterator[None]:
+        """Let each request whose method and path, such as "GET /a", match a pattern wait in vain until the end."""
+        self.over.clear()
+        self.fault, self.part, self.stalled = fault, part, 0
+        try:
+            yield
+        finally:
+            self.fail(0, "")
+            self.part = ""
+            self.over.set()
+
+    def next(self, asked: str) -> str:
         """Count a request, and return what is to go wrong with it, if anything."""
         with self.lock:
             self.n += 1
+            if self.part and re.search(self.part, asked):
+                self.stalled += 1
+                return self.fault
             return self.fault if self.n == self.at else ""
 
 
@@ -39,8 +58,9 @@ class Faulty:
     def parse_request(self) -> bool:
         if not super().parse_request():
             return False
-        fault = self.server.faults.next()
-        self.short, self.length, self.elsewhere = fault == "short", 0, fault == "range"
+        fault = self.server.faults.next(f"{self.command} {self.path}")
+        self.short, self.length, self.elsewhere = fault in ("short", "half"), 0, fault == "range"
+        self.over = self.server.faults.over if fault == "half" else None
         if fault == "404" and self.path.endswith("/"):
             return True  # that there is no such folder is told of many
         if fault in ("503", "404"):
@@ -49,7 +69,10 @@ class Faulty:
         elif fault == "cut":
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
-        return fault not in ("503", "cut", "404")
+        elif fault == "silent":
+            self.close_connection = True
+            self.server.faults.over.wait()
+        return fault not in ("503", "cut", "404", "silent")
 
     def send_header(self, key, value) -> None:
         super().send_header(key, value)
@@ -59,18 +82,21 @@ class Faulty:
     def end_headers(self) -> None:
         super().end_headers()
         if getattr(self, "short", False) and self.command == "GET":
-            self.wfile, self.close_connection, self.short = _Half(self.wfile, self.length // 2), True, False
+            self.wfile, self.close_connection, self.short = _Half(self.wfile, self.length // 2, self.over), True, False
 
 
 class _Half:
-    """Lets so many bytes through."""
+    """Lets so many bytes through, and then waits, if there is an end to wait for."""
 
-    def __init__(self, file, left: int):
-        self.file, self.left = file, left
+    def __init__(self, file, left: int, over: threading.Event | None):
+        self.file, self.left, self.over = file, left, over
 
     def write(self, data: bytes) -> int:
         self.file.write(data[: self.left])
         self.left -= min(self.left, len(data))
+        if self.over and not self.left:
+            self.file.flush()
+            self.over.wait()
         return len(data)
 
     def __getattr__(self, name: str):

@@ -29,7 +29,9 @@ from .files import temporary_folder as temporary_folder
 from .files import unfinished_folder as unfinished_folder
 from .files import writable as writable
 from .files import write_text as write_text
+from .hub import hub_api as hub_api
 from .hub import not_kept as not_kept
+from .hub import too_late as too_late
 from .processes import in_processes as in_processes
 from .results import RESULTS as RESULTS
 from .results import as_json as as_json

@@ -48,6 +48,8 @@ class Access:
             configured = fsspec.config.conf.get(protocol, {}).get("client_kwargs", {})
             given = {"trust_env": True, "timeout": ClientTimeout(**PATIENT)}
             options["client_kwargs"] = {**given, **configured, **options.get("client_kwargs", {})}
+        if url.startswith("hf://"):
+            hub.limit_waiting()
         fs, path = fsspec.core.url_to_fs(url, **options)
         _kept.add(fs)
         return fs, path
@@ -71,6 +73,8 @@ class Access:
         text = one_line(f"{type(error).__name__}: {error}", 400)
         for secret in [*_texts_in(self.storage_options), *_texts_in(self.token)]:
             text = text.replace(secret, "…")
+        if late := url.startswith("hf://") and hub.too_late(error):
+            return f"{text}; {late}"
         if not _refuses(error):
             return text
         if url.startswith("hf://"):

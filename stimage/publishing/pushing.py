@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import HfApi
 from huggingface_hub.errors import HTTPError
 
 from stimage.core.errors import DataError, one_line
+from stimage.core.hub import hub_api, too_late
 
 LOG_IN = "log in with a token that may write there: run 'hf auth login', or set HF_TOKEN"
 AGAIN = "run the same command again to go on"
@@ -28,7 +28,7 @@ def open_repository(repo: str, public: bool = False, kind: str = "dataset") -> s
         private was asked for, or the other way round.
     """
     with _explained(repo):
-        api = HfApi()
+        api = hub_api()
         name = api.create_repo(repo, repo_type=kind, private=not public, exist_ok=True).repo_id
         private = api.repo_info(name, repo_type=kind).private
     if not private and not public:
@@ -59,7 +59,7 @@ def push_folder(
         If the Hub refuses, or the connection breaks.
     """
     with _explained(repo):
-        api = HfApi()
+        api = hub_api()
         api.upload_folder(
             repo_id=repo, repo_type=kind, folder_path=out, commit_message=message,
             ignore_patterns=[".*", *left_out], delete_patterns=[mirrored],
@@ -75,4 +75,4 @@ def _explained(repo: str) -> Iterator[None]:
     except (HTTPError, OSError, RuntimeError) as error:
         refused = getattr(getattr(error, "response", None), "status_code", None) in (401, 403)
         reason = one_line(" ".join(dict.fromkeys([str(error), str(error.__cause__ or "")])), 1000)
-        raise DataError(f"{repo}: the Hub said: {reason}; {LOG_IN if refused else AGAIN}") from None
+        raise DataError(f"{repo}: the Hub said: {reason}; {LOG_IN if refused else too_late(error) or AGAIN}") from None
