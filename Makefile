@@ -6,7 +6,7 @@
 # make test-oldest [TESTS=tests/…]   the data side and towers with the lowest versions that requirements.txt allows, in an environment of its own
 # make test-data [PYTHON=python3.13]   the data side of any Python, without torch, in an environment of its own
 # make faults [CASES=5000]  thousands of damaged files, and a long stream; prints a table of the outcomes
-# make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 15 minutes
+# make bench                speed and memory beside the usual tools: a table, JSON and a plot, in some 40 minutes
 # make bench-gpu [MINUTES=8]   fine-tuning on a GPU, in each of its ways, beside the original's: a table and JSON; it stops after so many minutes
 # make bench-steps          a training step on the CPU, of all weights, by LoRA and on embeddings: time and memory, in some ten minutes
 # make bench-hd [SIZE=545000] [SPARSE="600000 9600000"]   the same of Visium HD slides of so many bins, the first a CSV, the others .h5: 45 GB, in $TMPDIR or OUT, and two hours; SIZE=60000 takes some 20 minutes

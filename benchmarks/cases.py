@@ -99,7 +99,7 @@ def genes(inputs: Inputs) -> list[Case]:
     slides, n, _ = inputs.sizes.headers
     return [
         *cases,
-        Case("names", f"numbering the genes of {slides:,} slides of {n:,}, two cores", 2, inputs.headers,
+        Case("names", f"numbering the genes of {slides:,} slides of {n:,}, two cores", 5, inputs.headers,
              Side("ours", "genes.names_ours", cores=2), (Side("pandas", "genes.names_pandas", cores=2),),
              Side("reading the first lines", "genes.names_limit", cores=2)),
     ]  # fmt: skip

@@ -47,7 +47,7 @@ class Sizes:
     bins_genes: int = 3000
     bins_plain: int = 30_000  # the largest that is read by pandas and Pillow, too
     added: tuple[int, int] = (30_000, 18_085)  # bins of 8 µm, and their genes, of a slide that is added
-    headers: tuple[int, int, int] = (1149, 30_000, 99_086)  # slides, genes of each, and all genes
+    headers: tuple[int, int, int] = (100, 30_000, 99_086)  # slides, genes of each, and all genes
     patches: int = 2000
     step: int = 32
     pngs: int = 1024  # of each slide

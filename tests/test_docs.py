@@ -95,7 +95,7 @@ def test_readme_is_short_and_its_figures_are_those_of_the_page():
 
 def rows(page: Path) -> list[list[str]]:
     """Return the cells of the rows of a page's tables."""
-    lines = page.read_text(encoding="utf-8").splitlines()
+    lines = page.read_text(encoding="utf-8").replace("\u00a0", " ").splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
 
 
