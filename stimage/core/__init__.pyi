@@ -2,6 +2,7 @@ from .access import OPEN as OPEN
 from .access import Access as Access
 from .access import is_local as is_local
 from .arguments import check_above_0 as check_above_0
+from .arguments import check_one_of as check_one_of
 from .arguments import check_whole as check_whole
 from .arguments import loadable_folder as loadable_folder
 from .arguments import path_of as path_of

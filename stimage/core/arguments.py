@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from numbers import Integral
 from pathlib import Path
 from typing import Any
@@ -39,3 +40,10 @@ def check_above_0(value: Any, name: str, of: str) -> None:
     """Refuse a value that is not a number above 0, with a `ValueError`; ``of`` names what it measures."""
     if not isinstance(value, int | float | np.number) or isinstance(value, bool) or not 0 < value < float("inf"):
         raise ValueError(f"{name}={value!r}: pass {of}, a number above 0")
+
+
+def check_one_of(value: Any, name: str, values: Iterable[Any]) -> None:
+    """Refuse a value that is none of ``values``, with a `ValueError` that lists these."""
+    known = list(values)
+    if value not in known:
+        raise ValueError(f"{name}={value!r}: pass one of {', '.join(map(str, known))}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from stimage.cells.cells import read_cells
 from stimage.cells.counting import as_obs, classes_of
 from stimage.collection.meta.name_maps import note_on_species
-from stimage.core.arguments import check_whole, path_of
+from stimage.core.arguments import check_one_of, check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.examples.opening import Opening
 from stimage.formats.adding import write_slide
@@ -133,8 +133,7 @@ def writing_options(
 ) -> ExportOptions:
     """Return the export options for a root's slides; raises as `read_slide` does."""
     check_whole(image_px, "image_px", 1)
-    if normalise not in NORMALISATIONS:
-        raise ValueError(f"normalise={normalise!r}: pass one of {', '.join(NORMALISATIONS)}")
+    check_one_of(normalise, "normalise", NORMALISATIONS)
     genes = Panel.read(panel, str(gene_table) if gene_table else None) if panel is not None else None
     if normalise == "original" and not genes:
         raise ValueError("normalise='original' (--normalise original) works only on a panel's genes: "

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from stimage.cells.cells import read_cells
 from stimage.core.access import is_local
-from stimage.core.arguments import path_of
+from stimage.core.arguments import check_one_of, path_of
 from stimage.core.errors import DataError, shown
 from stimage.formats.written.exports import EXPORTS, Export
 from stimage.formats.written.options import HEST_PATCH, HestOptions, SpotVectors
@@ -68,8 +68,7 @@ def convert_counts(root: str | Path | Root, to: str = "h5") -> Iterator[Converte
     >>> [one.slide for one in stimage.convert_counts(root, "csv")]
     ['Human_Breast_Sample3_Visium_A1']
     """
-    if to not in WRITERS:
-        raise ValueError(f"to={to!r}: pass one of {', '.join(WRITERS)}")
+    check_one_of(to, "to", WRITERS)
     root = open_unpublished(root)
     if not is_local(root.catalog.root):
         raise DataError(f"{root.location}: can't be written from here; copy the root to this machine first")
@@ -201,8 +200,7 @@ def _spare_sources(slides: Sequence[Slide], written: Mapping[str, Path]) -> None
 
 def _form(to: str, given: Mapping[str, Any]) -> Export:
     """Return a format; refuse, by name, options that differ from what is usual and that the format does not take."""
-    if to not in EXPORTS:
-        raise ValueError(f"to={to!r}: pass one of {', '.join(EXPORTS)}")
+    check_one_of(to, "to", EXPORTS)
     usual = signature(export_slides).parameters
     for name in sorted({name for form in EXPORTS.values() for name in form.options} - EXPORTS[to].options):
         value, plain = given[name], usual[name].default

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.core.arguments import check_whole, path_of
+from stimage.core.arguments import check_one_of, check_whole, path_of
 from stimage.core.errors import DataError, shown
 from stimage.core.files import replacing
 from stimage.core.results import versions_of
@@ -88,8 +88,7 @@ def select_genes(
     >>> stimage.load("ST", "sample", panel="panel.json").features["expression"].length
     8
     """
-    if method not in METHODS:
-        raise ValueError(f"method={method!r}: pass one of {', '.join(METHODS)}")
+    check_one_of(method, "method", METHODS)
     if (method == "list") != (genes is not None):
         raise ValueError(f"method={method!r}: the method list, and no other, goes with genes= (--genes)")
     if n is not None:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from stimage.cells.features import nuclei_of_slides
-from stimage.core.arguments import check_whole
+from stimage.core.arguments import check_one_of, check_whole
 from stimage.evaluation.expression import ALPHAS, HEST_PCA, WIDE_ALPHAS, SlidePrediction
 from stimage.evaluation.expression_data import EmbeddedSlide, spots_of
 from stimage.evaluation.pictured import UNITS, mapped_shapes
@@ -173,10 +173,8 @@ def check_prediction(
     keys: Any, patients: Any, no_study: Any, maps: Any,
 ) -> None:  # fmt: skip
     """Refuse, with a `ValueError`, options of `predict` that cannot be, whatever the slides."""
-    if protocol not in PREDICTIONS:
-        raise ValueError(f"protocol={protocol!r}: pass one of {', '.join(PREDICTIONS)}")
-    if split not in SPLIT_BY:
-        raise ValueError(f"split={split!r}: pass one of {', '.join(SPLIT_BY)}")
+    check_one_of(protocol, "protocol", PREDICTIONS)
+    check_one_of(split, "split", SPLIT_BY)
     if not (isinstance(n, Integral) and n > 0 and (folds is None or (isinstance(folds, Integral) and folds > 1))):
         raise ValueError(f"n={n!r}, folds={folds!r}: pass 1 gene or more, and 2 folds or more")
     check_whole(maps, "maps")

@@ -12,6 +12,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from stimage.cells.features import nuclei_of_slides
+from stimage.core.arguments import check_one_of
 from stimage.core.errors import DataError
 from stimage.evaluation.probe_scopes import rare_classes, run_probe, studies_of
 from stimage.evaluation.results import data_identity, write_scores
@@ -143,11 +144,9 @@ def probe(
 
 def check_probe(protocol: Any, split: Any, patients: Any, no_study: Any, test: Any, on_mismatch: Any) -> None:
     """Refuse, with a `ValueError`, options of `probe` that cannot be, whatever the slides."""
-    known = {"protocol": (protocol, PROTOCOLS), "split": (split, PROBE_SPLITS),
-             "on_mismatch": (on_mismatch, ON_MISMATCH)}  # fmt: skip
-    for name, (value, values) in known.items():
-        if value not in values:
-            raise ValueError(f"{name}={value!r}: pass one of {', '.join(values)}")
+    check_one_of(protocol, "protocol", PROTOCOLS)
+    check_one_of(split, "split", PROBE_SPLITS)
+    check_one_of(on_mismatch, "on_mismatch", ON_MISMATCH)
     if test is not None and split not in SPLIT_BY:
         raise ValueError(f"test= (--test) works only with split= (--split) {', '.join(SPLIT_BY)}, not with {split!r}")
     grouping(split, patients, no_study)
@@ -253,10 +252,9 @@ def check_retrieval(k: Any, by: Any, on_mismatch: Any) -> None:
     wanted: list[int] = list(k) if isinstance(k, Iterable) else [k]
     if not wanted or not all(isinstance(one, Integral) and one > 0 for one in wanted):
         raise ValueError(f"k={wanted!r}: pass a list of whole numbers, 1 or more, such as [1, 5, 10]")
-    if by not in (None, *SPLIT_BY):
-        raise ValueError(f"by={by!r}: pass one of {', '.join(SPLIT_BY)}")
-    if on_mismatch not in ON_MISMATCH:
-        raise ValueError(f"on_mismatch={on_mismatch!r}: pass one of {', '.join(ON_MISMATCH)}")
+    if by is not None:
+        check_one_of(by, "by", SPLIT_BY)
+    check_one_of(on_mismatch, "on_mismatch", ON_MISMATCH)
 
 
 def _both_in(folder: str | Path | pd.DataFrame | Embeddings) -> list[Path]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stimage.cells.columns import root_classes
-from stimage.core.arguments import check_whole, path_of
+from stimage.core.arguments import check_one_of, check_whole, path_of
 from stimage.core.errors import DataError
 from stimage.core.extras import how_to_install
 from stimage.core.files import writable
@@ -119,8 +119,7 @@ def publish(
     >>> next(iter(spots))["image"].size
     (64, 64)
     """
-    if engine not in ENGINES:
-        raise ValueError(f"engine={engine!r}: pass one of {', '.join(ENGINES)}")
+    check_one_of(engine, "engine", ENGINES)
     check_whole(workers, "workers")
     options = ShardOptions(
         Patch.parse(patch, upsample, pyramid), image_format, jpeg_quality, spots_per_shard=spots_per_shard

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stimage.core.arguments import check_one_of
 from stimage.core.errors import DataError
 from stimage.jobs.benchmarks.naming import folder_name, names_of
 from stimage.jobs.vectors.writing import provenance_of
@@ -65,8 +66,7 @@ def list_encoders(
     ValueError
         If there is no such precision.
     """
-    if dtype not in DTYPES:
-        raise ValueError(f"dtype={dtype!r}: pass one of {', '.join(DTYPES)}")
+    check_one_of(dtype, "dtype", DTYPES)
     asked = names_of(names)
     towers = [name for name in asked if not is_files(name)]
     if bare := [name for name in towers if Path(name, CONFIG).is_file() and not has_weights(Path(name))]:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from stimage.cells.cells import read_cells
 from stimage.cells.counting import PLACES, VALUES, classes_of, count_per_spot
-from stimage.core.arguments import path_of
+from stimage.core.arguments import check_one_of, path_of
 from stimage.core.files import write_text
 from stimage.jobs.roots import Root, open_unpublished
 
@@ -52,8 +52,7 @@ def count_cells(root: str | Path | Root, out: str | Path | None = None, *, value
     >>> table.columns.tolist()
     ['slide', 'yaxis', 'xaxis', 'r', 'Inflammatory']
     """
-    if values not in VALUES:
-        raise ValueError(f"values={values!r}: pass one of {', '.join(VALUES)}")
+    check_one_of(values, "values", VALUES)
     root, out = open_unpublished(root), None if out is None else path_of(out, "out")
     places = {slide: read_cells(root.catalog.root, slide, ["x", "y", "class"]) for slide in root.slides}
     classes, tables = classes_of(places.values()), []

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from stimage.core.arguments import check_whole, path_of
+from stimage.core.arguments import check_one_of, check_whole, path_of
 from stimage.formats.original.expression import FORMS, TableOptions, stack_hvg, write_hvg, write_overlap_hvg
 from stimage.genes.names import Naming
 from stimage.jobs.original.slides import each_slide
@@ -79,15 +79,13 @@ def export_expression(
     >>> table.shape
     (28, 8)
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy={strategy!r}: pass one of {', '.join(STRATEGIES)}")
+    check_one_of(strategy, "strategy", STRATEGIES)
     if stacked and strategy != "hvg":
         raise ValueError(
             "stacked= (--stacked) works only with strategy='hvg' (--strategy hvg): the table of overlap-hvg always "
             "has all slides"
         )
-    if form not in FORMS:
-        raise ValueError(f"form={form!r}: pass one of {', '.join(FORMS)}")
+    check_one_of(form, "form", FORMS)
     if n is not None:
         check_whole(n, "n", 1, "genes")
     check_whole(workers, "workers")
